@@ -1,0 +1,67 @@
+"""The command line: ``fvbench`` and ``python -m bench``."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bench import __version__
+from bench.commands import bank, doctor, listing, run, tables, train
+from episodes.errors import UserError
+
+INTERRUPTED = 130
+
+
+class _Guarded(TyperGroup):
+    """Turns a user's mistake into one message, and Ctrl-C into advice."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            print(  # noqa: T201
+                "\ninterrupted; all finished work is kept, the same command goes on from there",
+                file=sys.stderr,
+            )
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=_Guarded,
+    help="Compare few-shot video methods on fixed, seeded episodes.",
+    epilog="Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (run, tables, listing, bank, train, doctor):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fvbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def fvbench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compare few-shot video methods on fixed, seeded episodes."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

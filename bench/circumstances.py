@@ -1,0 +1,52 @@
+"""What a run happened on: machine, versions, commit, command."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bench
+from bench.device import describe_device
+
+PACKAGES = ("torch", "numpy", "decord", "av", "pandas", "pyarrow", "safetensors", "scipy")
+ROOT = Path(__file__).parents[1]
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """Return what is kept beside a run's identity, as plain values."""
+    return {
+        "command": " ".join(["fvbench", *sys.argv[1:]]),
+        "device": describe_device(device),
+        "machine": f"{platform.machine()} {platform.system()}",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "fewshot-video-bench": bench.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        **_commit(),
+    }
+
+
+def _commit() -> dict[str, Any]:
+    """Commit and whether files were changed since, where this is a clone."""
+    revision = _git("rev-parse", "HEAD")
+    if revision is None or not (ROOT / ".git").exists():
+        return {"commit": None, "dirty": None}
+    return {"commit": revision, "dirty": bool(_git("status", "--porcelain"))}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *words],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,53 @@
+"""Clips as a backbone wants them, decoded in threads."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from os import cpu_count
+
+import torch
+from torch import Tensor
+
+from bench.backbone import InputSpec, normalised
+from episodes.datasets import VideoFile
+from episodes.decoding import decode
+from episodes.errors import UserError
+
+AHEAD = 32
+"""Clips decoded before they are asked for: bounds memory whatever the dataset's size."""
+
+
+def load_clip(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+    """Decode and normalise one video: float32 (3, frames, size, size).
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
+    frames = decode(file.path, spec.frames, sampling)
+    return normalised(torch.from_numpy(frames)[None], spec)[0]
+
+
+def load_clips(
+    files: Sequence[VideoFile], spec: InputSpec, sampling: str
+) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
+    """Yield each file with its clip, or with the error it gave, in the order of the files."""
+    waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
+    queue = iter(files)
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        try:
+            while True:
+                while len(waiting) < AHEAD and (file := next(queue, None)) is not None:
+                    waiting.append((file, pool.submit(load_clip, file, spec, sampling)))
+                if not waiting:
+                    return
+                file, future = waiting.popleft()
+                yield file, _outcome(future)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _outcome(future: "Future[Tensor]") -> Tensor | UserError:
+    try:
+        return future.result()
+    except UserError as error:
+        return error

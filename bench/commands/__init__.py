@@ -1,0 +1,1 @@
+"""The commands of ``fvbench``: one file each. Heavy imports stand inside the functions."""

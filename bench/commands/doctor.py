@@ -1,0 +1,35 @@
+"""``fvbench doctor``."""
+
+import typer
+
+from bench.commands.options import Cache, Json, use_cache
+
+HELP = """Say what is installed, which devices there are, and which datasets are present.
+
+\b
+exit status
+  0  everything that the default run needs is there
+  1  something is missing; the line says what to do
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor", help=HELP, epilog="Example: fvbench doctor")(doctor)
+
+
+def doctor(cache: Cache = None, json: Json = False) -> None:
+    """Examine the installation."""
+    use_cache(cache)
+    from bench.diagnosis import diagnose
+    from bench.run_directory import dump
+
+    findings = diagnose()
+    if json:
+        typer.echo(dump({"findings": [finding._asdict() for finding in findings]}), nl=False)
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "MISS" if finding.needed else "--  "
+            typer.echo(f"{mark}  {finding.subject}: {finding.words}")
+    if any(finding.needed and not finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,131 @@
+"""``fvbench list``."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from bench.commands.options import Json, Plugin
+
+HELP = """List what there is: methods, banks, datasets or backbones; all of them without a word."""
+EPILOG = "Example: fvbench list methods --json"
+
+Records = list[dict[str, Any]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("list", help=HELP, epilog=EPILOG)(list_)
+
+
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="methods, banks, datasets or backbones.", show_default=False),
+    ] = None,
+    plugin: Plugin = None,
+    json: Json = False,
+) -> None:
+    """List methods, banks, datasets or backbones."""
+    from bench.run_directory import dump
+    from episodes.errors import UserError
+
+    kinds: dict[str, Callable[[], Records]] = {
+        "methods": lambda: _methods(plugin or []),
+        "banks": _banks,
+        "datasets": _datasets,
+        "backbones": _backbones,
+    }
+    if kind is not None and kind not in kinds:
+        raise UserError(f"{kind!r} is none of {', '.join(kinds)}")
+    wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
+    if json:
+        records = next(iter(wanted.values()))
+        typer.echo(_as_json(records) if kind else dump(wanted), nl=False)
+        return
+    for name, records in wanted.items():
+        typer.echo(_as_text(name, records))
+
+
+def _as_json(records: Records) -> str:
+    import json
+
+    return json.dumps(records, indent=2) + "\n"
+
+
+def _as_text(title: str, records: Records) -> str:
+    """A table of the fields that fit on a terminal, with the title above."""
+    from tabulate import tabulate
+
+    columns = [key for key in records[0] if key not in {"differs", "settings", "sha256", "input"}]
+    cells = [[record[key] for key in columns] for record in records]
+    widths = [48 if key in {"source", "description", "pretraining"} else None for key in columns]
+    table = tabulate(cells, headers=columns, tablefmt="simple", maxcolwidths=widths)
+    return f"{title}\n\n{table}\n"
+
+
+def _methods(plugins: list[Any]) -> Records:
+    from dataclasses import asdict
+
+    from bench.registry import all_methods
+
+    return [
+        {
+            "name": name,
+            "revision": entry.cls.revision,
+            "sees": entry.cls.sees,
+            "needs": entry.cls.needs,
+            "order_aware": entry.cls.order_aware,
+            "source": entry.cls.source,
+            "differs": entry.cls.differs,
+            "settings": asdict(entry.settings),
+        }
+        for name, entry in sorted(all_methods(plugins).items())
+    ]
+
+
+def _banks() -> Records:
+    from episodes.recipe import read_recipe, recipe_names
+
+    return [
+        {
+            "name": recipe.name,
+            "dataset": recipe.dataset,
+            "split": recipe.split,
+            "protocol": recipe.protocol,
+            "way": recipe.way,
+            "shot": recipe.shot,
+            "queries": recipe.queries_per_episode,
+            "episodes": recipe.episodes,
+            "sha256": recipe.episodes_sha256,
+        }
+        for recipe in map(read_recipe, recipe_names())
+    ]
+
+
+def _datasets() -> Records:
+    from episodes.datasets import datasets
+
+    return [
+        {"name": name, "description": one.description, "state": one.state()}
+        for name, one in sorted(datasets().items())
+    ]
+
+
+def _backbones() -> Records:
+    from dataclasses import asdict
+
+    from bench.backbones import backbones, weights_path
+
+    return [
+        {
+            "name": name,
+            "revision": cls.revision,
+            "maps": " x ".join(map(str, (cls.channels, *cls.grid))),
+            "weights": "shipped" if weights_path(name).is_file() else "missing",
+            "pretraining": cls.pretraining,
+            "source": cls.source,
+            "input": asdict(cls.input),
+        }
+        for name, cls in sorted(backbones().items())
+    ]

@@ -1,0 +1,34 @@
+"""Options that several commands share, so that they mean the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+Device = Annotated[
+    str,
+    typer.Option(help="Where to compute: cpu, cuda, cuda:N, or auto for a GPU if there is one."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for rendered videos and features; default $FVBENCH_CACHE, or the platform's"
+        " place for caches.",
+        show_default=False,
+    ),
+]
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),
+]
+
+
+def use_cache(folder: Path | None) -> None:
+    """Make a command, and the processes it starts, use another cache folder."""
+    import os
+
+    from episodes.cache import ENVIRONMENT_VARIABLE
+
+    if folder is not None:
+        os.environ[ENVIRONMENT_VARIABLE] = str(folder.resolve())

@@ -1,0 +1,92 @@
+"""``fvbench run``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Cache, Device, Json, Plugin, use_cache
+from bench.commands.tables import shown
+
+HELP = """Evaluate methods on a bank of episodes and print the comparison.
+
+Renders or finds the videos, embeds each of them once, scores every episode with every method,
+and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several banks.
+What is finished is reused: after an interruption, give the same command again.
+
+\b
+exit status
+  0  done
+  2  nothing measured: bad input, a bank that does not verify, missing data
+"""
+EPILOG = "Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run", help=HELP, epilog=EPILOG)(run)
+
+
+def run(
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Names, separated by commas; all methods if left out.", show_default=False
+        ),
+    ] = None,
+    bank: Annotated[
+        str, typer.Option(help="Bank or banks, separated by commas: names or recipe files.")
+    ] = "default",
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of the bank's episodes, from the first; all if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(
+        "results/local/run"
+    ),
+    backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Method the others are compared with; protonet, or the first by name.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the methods' random weights and guesses.", min=0)
+    ] = 0,
+    batch_size: Annotated[
+        int, typer.Option(help="Episodes scored at once; changes speed, not results.", min=1)
+    ] = 256,
+    device: Device = "auto",
+    plugin: Plugin = None,
+    cache: Cache = None,
+    json: Json = False,
+) -> None:
+    """Evaluate methods on banks and print the table."""
+    use_cache(cache)
+    from bench.device import choose_device
+    from bench.progress import Reporter
+    from bench.registry import all_methods, choose
+    from bench.run import Plan, execute
+    from bench.run_directory import read_run
+    from bench.summary import compare, write_summary
+    from episodes.bank import open_bank
+
+    plan = Plan(
+        banks=[open_bank(name.strip(), episodes) for name in bank.split(",")],
+        methods=choose(methods, all_methods(plugin or [])),
+        backbone=backbone,
+        device=choose_device(device),
+        batch_size=batch_size,
+        seed=seed,
+        out=out,
+    )
+    folders = execute(plan, Reporter())
+    comparisons = compare([read_run(folder) for folder in folders], reference)
+    for comparison, one in zip(comparisons, plan.banks, strict=True):
+        write_summary(plan.bank_folder(one), comparison)
+    typer.echo(shown(comparisons, "terminal", json), nl=False)

@@ -1,0 +1,102 @@
+"""Devices: choosing one, timing on it, and the memory it took."""
+
+import re
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from episodes.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return a device by name: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"device {name!r} is none of auto, cpu, cuda, cuda:N")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name!r}: torch {torch.__version__} sees no GPU; use --device cpu")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise UserError(
+            f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device in words: the GPU's model, or the processor's and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+class Stopwatch:
+    """Seconds that a block took on a device: events on a GPU, the wall clock on a CPU.
+
+    >>> with Stopwatch(torch.device("cpu")) as watch:
+    ...     _ = sum(range(1000))
+    >>> watch.seconds > 0
+    True
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Prepare to time on ``device``."""
+        self.seconds = 0.0
+        self._device = device
+        self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
+        self._start = 0.0
+
+    def __enter__(self) -> "Stopwatch":
+        """Start."""
+        if self._device.type == "cuda":
+            self._events = (
+                torch.cuda.Event(enable_timing=True),
+                torch.cuda.Event(enable_timing=True),
+            )
+            self._events[0].record(torch.cuda.current_stream(self._device))
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; on a GPU wait until all that was asked for is done."""
+        if self._events is not None:
+            self._events[1].record(torch.cuda.current_stream(self._device))
+            self._events[1].synchronize()
+            self.seconds = self._events[0].elapsed_time(self._events[1]) / 1000
+        else:
+            self.seconds = time.perf_counter() - self._start
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of peak memory, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        # Linux: writing 5 sets the process's peak of resident memory back to what it holds now.
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU's memory by torch, or of resident memory by this process, at the most.
+
+    Since `forget_peak_memory` was last called on a GPU or on Linux; elsewhere since the start.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,96 @@
+"""What is installed and present, and what to do about what is not."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from typing import NamedTuple
+
+import torch
+
+from bench.backbones import backbones, weights_path
+from bench.circumstances import PACKAGES
+from bench.device import describe_device
+from episodes.bank import open_bank
+from episodes.cache import cache_folder
+from episodes.datasets import datasets
+from episodes.errors import UserError
+
+SPACE_NEEDED = 1_000_000_000
+"""Bytes: the rendered dataset takes about 450 MB in full, features of its videos as much again."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    subject: str
+    ok: bool
+    needed: bool
+    """Whether the default run needs it."""
+    words: str
+
+
+def diagnose() -> list[Finding]:
+    """Look at everything that a run may need."""
+    return [
+        Finding("python", True, True, platform.python_version()),
+        *(_package(name) for name in PACKAGES),
+        Finding("cpu", True, True, describe_device(torch.device("cpu"))),
+        _gpu(),
+        _cache(),
+        *(_weights(name) for name in sorted(backbones())),
+        *(
+            Finding(f"dataset {name}", one.state().startswith("ready"), False, one.state())
+            for name, one in sorted(datasets().items())
+        ),
+        _bank("default"),
+    ]
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, True, f"not installed; `python -m pip install {name}`")
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        return Finding("gpu", True, False, describe_device(torch.device("cuda")))
+    return Finding("gpu", False, False, "none that torch can use; everything runs on the CPU")
+
+
+def _cache() -> Finding:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Finding(
+            "cache", False, True, f"{folder}: {error}; set FVBENCH_CACHE to another folder"
+        )
+    if not os.access(folder, os.W_OK):
+        return Finding("cache", False, True, f"{folder} cannot be written; set FVBENCH_CACHE")
+    free = shutil.disk_usage(folder).free
+    words = f"{folder}, {free / 1e9:.0f} GB free"
+    if free < SPACE_NEEDED:
+        return Finding(
+            "cache", False, True, f"{words}; 1 GB is needed: free some or set FVBENCH_CACHE"
+        )
+    return Finding("cache", True, True, words)
+
+
+def _weights(name: str) -> Finding:
+    path = weights_path(name)
+    if path.is_file():
+        return Finding(f"backbone {name}", True, True, "weights shipped")
+    words = f"no weights at {path}; restore the file or `fvbench train backbone`"
+    return Finding(f"backbone {name}", False, True, words)
+
+
+def _bank(name: str) -> Finding:
+    try:
+        return Finding(
+            f"bank {name}", True, True, f"verified, sha256 {open_bank(name).sha256[:16]}"
+        )
+    except UserError as error:
+        return Finding(f"bank {name}", False, True, str(error))

@@ -1,0 +1,69 @@
+"""Progress on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from episodes.datasets import Progress as Report
+
+SECONDS_BETWEEN_LINES = 20
+
+
+class Reporter:
+    """Tells a person how far a run is."""
+
+    def __init__(self) -> None:
+        """Report on stderr, where figures never go."""
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Report]:
+        """Yield a function to be called with (done, total) as a stage goes on.
+
+        A stage in which nothing is done says nothing.
+        """
+        if self._console.is_terminal:
+            with self._bar(title) as report:
+                yield report
+        else:
+            with _lines(title) as report:
+                yield report
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[Report]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _lines(title: str) -> Iterator[Report]:
+    start = said = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if done >= total or now - said > SECONDS_BETWEEN_LINES:
+            said = now
+            line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    yield report

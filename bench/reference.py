@@ -1,0 +1,144 @@
+"""How a method shows that it computes what its authors' code computes.
+
+A reference file (``.npz``) holds inputs, weights and outputs of somebody's published code. Beside
+each method stand functions that reproduce those outputs with our code, marked with `reproduces`,
+and the mapping from the authors' parameter names to ours, `Method.authors_names`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.method import Method
+from episodes.errors import UserError
+
+
+class Golden:
+    """The arrays of one reference file, in the shapes that the contract uses.
+
+    Args:
+        arrays: ``support`` (way * shot, ...), ``query`` (queries, ...), ``support_labels``
+            (way * shot,) in 0..way-1, outputs and weights.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Hold the arrays; nothing is converted until asked for."""
+        self.arrays = arrays
+        labels = np.asarray(arrays["support_labels"]).astype(np.int64)
+        self.way = int(labels.max()) + 1
+        self.shot = len(labels) // self.way
+        self.class_order = torch.from_numpy(np.argsort(labels, kind="stable"))
+        """Rows of the stored support, class by class, in stored order within a class."""
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the file holds ``key``."""
+        return key in self.arrays
+
+    def tensor(self, key: str) -> Tensor:
+        """Return an array as a tensor: floats as float32, integers as int64."""
+        array = np.asarray(self.arrays[key])
+        kind = torch.float32 if array.dtype.kind == "f" else torch.int64
+        return torch.from_numpy(array.copy()).to(kind)
+
+    def number(self, key: str) -> float:
+        """Return a stored scalar."""
+        return float(np.asarray(self.arrays[key]).reshape(()))
+
+    def support(self) -> Tensor:
+        """Support features, (1, way, shot, ...), the shots of a class in stored order."""
+        rows = self.tensor("support")[self.class_order]
+        return rows.reshape(1, self.way, self.shot, *rows.shape[1:])
+
+    def query(self) -> Tensor:
+        """Query features, (1, queries, ...)."""
+        return self.tensor("query")[None]
+
+    def weights(self, prefix: str) -> dict[str, Tensor]:
+        """Weights whose key starts with ``prefix``, under the authors' names behind it."""
+        return {
+            key.removeprefix(prefix): self.tensor(key)
+            for key in self.arrays
+            if key.startswith(prefix)
+        }
+
+
+Reproduce = Callable[[Golden, str], Tensor]
+"""(file, name of the output) -> our value for it, in the stored shape."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One way to reproduce outputs whose name fits ``pattern``."""
+
+    pattern: str
+    given: str
+    unless: str
+    tolerance: float
+    compute: Reproduce | None
+    reason: str = ""
+
+    def fits(self, golden: Golden, output: str) -> bool:
+        """Whether this is the way for ``output`` of this file."""
+        return (
+            fnmatchcase(output, self.pattern)
+            and (not self.given or self.given in golden)
+            and (not self.unless or self.unless not in golden)
+        )
+
+
+REPRODUCTIONS: list[Reproduction] = []
+"""Filled by importing the method files."""
+
+
+def reproduces(
+    *patterns: str, given: str = "", unless: str = "", tolerance: float = 1e-4
+) -> Callable[[Reproduce], Reproduce]:
+    """Mark a function as our computation of outputs of reference files.
+
+    Args:
+        patterns: names of outputs, with ``*`` for a part that varies.
+        given: a key that the file must also hold, where several sources use the same name.
+        unless: a key that the file must not hold.
+        tolerance: largest absolute difference that counts as equal.
+    """
+
+    def mark(compute: Reproduce) -> Reproduce:
+        REPRODUCTIONS.extend(
+            Reproduction(pattern, given, unless, tolerance, compute) for pattern in patterns
+        )
+        return compute
+
+    return mark
+
+
+def declines(*patterns: str, reason: str) -> None:
+    """Say which outputs of reference files are not implemented, and why."""
+    REPRODUCTIONS.extend(Reproduction(pattern, "", "", 0.0, None, reason) for pattern in patterns)
+
+
+def adopt(method: Method, weights: Mapping[str, Tensor]) -> Method:
+    """Load weights under their authors' names into a method, and return it in evaluation mode.
+
+    Names that `Method.authors_names` does not map are left out, as a checkpoint also holds a
+    backbone; a tensor of another shape but the same size is reshaped, since a 1 x 1 convolution
+    is a linear map.
+
+    Raises:
+        UserError: a parameter of the method has no counterpart, or one of another size.
+    """
+    own = method.state_dict()
+    for theirs, ours in method.authors_names.items():
+        if theirs not in weights or weights[theirs].numel() != own[ours].numel():
+            found = tuple(weights[theirs].shape) if theirs in weights else "nothing"
+            raise UserError(
+                f"{method.name} needs {ours} of shape {tuple(own[ours].shape)}; under the authors'"
+                f" name {theirs} the file has {found}: check that it belongs to this method"
+            )
+        own[ours] = weights[theirs].reshape(own[ours].shape)
+    method.load_state_dict(own)
+    return method.eval()

@@ -1,0 +1,171 @@
+"""One run: banks and methods in, run directories out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.backbones import LoadedBackbone, load_backbone
+from bench.circumstances import circumstances
+from bench.evaluate import Answers, evaluate
+from bench.features.embedding import embed_missing, feature_identity, open_store
+from bench.features.store import FeatureStore
+from bench.method import Entry, FeatureShape, Method
+from bench.progress import Reporter
+from bench.registry import source_sha256
+from bench.run_directory import Cost, Run, make_rows, read_run, write_run
+from episodes.bank import Bank
+from episodes.datasets import VideoFile, dataset
+from episodes.errors import UserError
+from episodes.sampler import Episodes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, all of it decided."""
+
+    banks: Sequence[Bank]
+    methods: Sequence[Entry]
+    backbone: str
+    device: torch.device
+    batch_size: int
+    seed: int
+    out: Path
+
+    def bank_folder(self, bank: Bank) -> Path:
+        """Return where the runs on a bank go: a folder of its own if there are several banks."""
+        return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
+
+    def folder(self, bank: Bank, entry: Entry) -> Path:
+        """Return the run directory of a method on a bank."""
+        return self.bank_folder(bank) / entry.name
+
+
+def execute(plan: Plan, reporter: Reporter) -> list[Path]:
+    """Make every run of the plan that is not there yet; return all their folders.
+
+    Finished work is reused at every stage: rendered videos, features, and runs of the same
+    identity in the same place.
+    """
+    loaded = load_backbone(plan.backbone, plan.device)
+    folders = [plan.folder(bank, entry) for bank in plan.banks for entry in plan.methods]
+    for bank in plan.banks:
+        todo = [entry for entry in plan.methods if not _is_done(plan, bank, entry, loaded)]
+        _run_bank(plan, bank, todo, loaded, reporter)
+    return folders
+
+
+def _is_done(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> bool:
+    """Whether the same run is there already, whole."""
+    folder = plan.folder(bank, entry)
+    try:
+        return read_run(folder).identity == _identity(plan, bank, entry, loaded)
+    except UserError:
+        return False
+
+
+def _run_bank(
+    plan: Plan, bank: Bank, todo: Sequence[Entry], loaded: LoadedBackbone, reporter: Reporter
+) -> None:
+    """Evaluate methods on one bank, those that look at the same frames one after another."""
+    if not todo:
+        return
+    files = _files(bank, reporter)
+    for sampling in dict.fromkeys(entry.cls.sampling for entry in todo):
+        store = open_store(loaded, sampling, plan.device)
+        with reporter.stage(f"embed {sampling}") as progress:
+            embed_missing(store, loaded, sampling, files, plan.device, progress)
+        features, episodes = _features(store, files, bank)
+        for entry in (one for one in todo if one.cls.sampling == sampling):
+            method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+            with reporter.stage(f"{entry.name} on {bank.recipe.name}") as progress:
+                answers = evaluate(
+                    method, features, episodes, plan.device, plan.batch_size, progress
+                )
+            run = _run(plan, bank, entry, method, loaded, answers, store)
+            write_run(plan.folder(bank, entry), run)
+
+
+def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
+    """The files of the videos that the bank's episodes use."""
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
+    source = dataset(bank.recipe.dataset)
+    with reporter.stage(f"prepare {source.name} videos") as progress:
+        return source.files(bank.recipe.split, videos, progress)
+
+
+def _features(
+    store: FeatureStore, files: Sequence[VideoFile], bank: Bank
+) -> tuple[Tensor, Episodes]:
+    """Features of the bank's videos, and its episodes as indices into them.
+
+    The videos stand in the order of their content hashes: the canonical order goes by class, and
+    a method could read the class off it.
+    """
+    used = bank.used_videos()
+    order = np.argsort([file.sha256 for file in files], kind="stable")
+    features = torch.from_numpy(store.read([files[index].sha256 for index in order]))
+    place = np.full(len(bank.split.videos), -1, dtype=np.int32)
+    place[used[order]] = np.arange(len(used), dtype=np.int32)
+    episodes = bank.episodes
+    return features, Episodes(place[episodes.support], place[episodes.query], episodes.labels)
+
+
+def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> dict[str, Any]:
+    """Everything that decides the rows, as plain values."""
+    return {
+        "bank": bank.recipe.name,
+        "bank_sha256": bank.sha256,
+        "episodes": len(bank.episodes),
+        "dataset": bank.recipe.dataset,
+        "split": bank.recipe.split,
+        "protocol": bank.recipe.protocol,
+        "way": bank.recipe.way,
+        "shot": bank.recipe.shot,
+        "method": entry.name,
+        "revision": entry.cls.revision,
+        "settings": asdict(entry.settings),
+        "source_sha256": source_sha256(entry),
+        "weights_sha256": None,
+        "features": feature_identity(loaded, entry.cls.sampling, plan.device),
+        "seed": plan.seed,
+        "dtype": "float32",
+    }
+
+
+def _run(
+    plan: Plan,
+    bank: Bank,
+    entry: Entry,
+    method: Method,
+    loaded: LoadedBackbone,
+    answers: Answers,
+    store: FeatureStore,
+) -> Run:
+    declared = {
+        "source": entry.cls.source,
+        "differs": entry.cls.differs,
+        "sees": entry.cls.sees,
+        "needs": entry.cls.needs,
+        "order_aware": entry.cls.order_aware,
+        "pretraining": entry.cls.pretraining,
+        "backbone_pretraining": loaded.backbone.pretraining,
+        "trained": False if method.learns else None,
+    }
+    cost = Cost(
+        score_episodes_per_s=len(bank.episodes) / answers.score_seconds,
+        encode_clips_per_s=len(bank.used_videos()) / answers.encode_seconds,
+        embed_clips_per_s=store.clips_per_second,
+        peak_memory_bytes=answers.peak_memory_bytes,
+    )
+    return Run(
+        identity=_identity(plan, bank, entry, loaded),
+        declared=declared,
+        cost=cost,
+        circumstances=circumstances(plan.device),
+        rows=make_rows(bank.episodes, answers),
+    )

@@ -1,0 +1,160 @@
+"""Run directories: what one method answered on one bank, and everything that identifies it.
+
+``run.json`` holds the identity, ``rows.parquet`` one row for each query. Everything else, the
+``summary.json`` beside them too, is derived and may be deleted.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from numpy.typing import NDArray
+
+from bench.evaluate import Answers
+from episodes.atomic import replacing, write_text
+from episodes.errors import UserError
+from episodes.sampler import Episodes
+
+SCHEMA = 1
+ROW_TYPES = {
+    "episode": "int32",
+    "query": "int16",
+    "label": "int16",
+    "prediction": "int16",
+    "margin": "float32",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took, stage by stage."""
+
+    score_episodes_per_s: float
+    """Gather, adapt and score, after a warm-up."""
+    encode_clips_per_s: float
+    embed_clips_per_s: float
+    """The backbone, when the features were made; decoding not counted."""
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method's run on one bank."""
+
+    identity: Mapping[str, Any]
+    """All that decides the rows: bank, method, settings, weights, features, seed, dtype."""
+    declared: Mapping[str, Any]
+    """What the method says of itself: source, what it sees and needs, whether it is trained."""
+    cost: Cost
+    circumstances: Mapping[str, Any]
+    """Machine, versions, commit, command: what should not decide the rows, and is kept anyway."""
+    rows: pd.DataFrame
+    """Columns as in `ROW_TYPES`, sorted by episode and query."""
+
+    def episode_accuracy(self) -> NDArray[np.float64]:
+        """Fraction of right answers in each episode, in episode order."""
+        correct = (self.rows["label"] == self.rows["prediction"]).to_numpy(np.float64)
+        return np.asarray(correct.reshape(-1, self.queries_per_episode).mean(axis=1))
+
+    @property
+    def queries_per_episode(self) -> int:
+        """Queries in each episode."""
+        return int(self.rows["query"].max()) + 1
+
+
+def make_rows(episodes: Episodes, answers: Answers) -> pd.DataFrame:
+    """Put answers beside the labels: one row for each query."""
+    count, queries = episodes.labels.shape
+    columns = {
+        "episode": np.repeat(np.arange(count), queries),
+        "query": np.tile(np.arange(queries), count),
+        "label": episodes.labels.ravel(),
+        "prediction": answers.prediction.ravel(),
+        "margin": answers.margin.ravel(),
+    }
+    return pd.DataFrame(columns).astype(ROW_TYPES)
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write a run; it counts as there once ``run.json``, which is written last, is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with replacing(folder / "rows.parquet") as unfinished:
+        run.rows.to_parquet(unfinished, index=False)
+    header = {
+        "schema": SCHEMA,
+        "identity": run.identity,
+        "declared": run.declared,
+        "cost": asdict(run.cost),
+        "circumstances": run.circumstances,
+        "rows": len(run.rows),
+    }
+    write_text(folder / "run.json", dump(header))
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        UserError: it is missing, incomplete, damaged, or of a schema this program does not know.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is not a run directory: it has no run.json; `fvbench run` makes one"
+        )
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        schema = header["schema"]
+        if schema != SCHEMA:
+            raise UserError(
+                f"{path} has schema {schema}, this program reads {SCHEMA}; use the version of"
+                f" fewshot-video-bench that wrote it, or run again"
+            )
+        rows = pd.read_parquet(folder / "rows.parquet").astype(ROW_TYPES)
+        run = Run(
+            header["identity"],
+            header["declared"],
+            Cost(**header["cost"]),
+            header["circumstances"],
+            rows,
+        )
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        raise UserError(f"{folder} is damaged: {error!r}; delete it and run again") from error
+    if len(rows) != header["rows"]:
+        raise UserError(
+            f"{folder} has {len(rows)} of {header['rows']} rows; delete it and run again"
+        )
+    return run
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run directories at or below a folder, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(path.parent for path in folder.glob("**/run.json"))
+    if not found:
+        raise UserError(f"{folder}: no run here; `fvbench run --out {folder}` makes some")
+    return found
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Return JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(_finite(content), indent=2, sort_keys=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

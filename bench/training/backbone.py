@@ -1,0 +1,210 @@
+"""Training the backbone of the rendered dataset: plain classification of the training classes.
+
+Every step is fixed in number, so that the same seed on the same machine gives the same weights
+however busy the machine is.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from bench.backbone import Backbone
+from bench.circumstances import circumstances
+from bench.clips import load_clips
+from bench.device import describe_device
+from bench.progress import Reporter
+from bench.run_directory import dump
+from episodes.atomic import replacing, write_text
+from episodes.datasets import dataset
+from episodes.errors import UserError
+
+DATASET = "rendered"
+SAMPLING = "segment-centres"
+
+
+@dataclass(frozen=True)
+class BackboneRecipe:
+    """How a backbone is trained.
+
+    The loss acts on the mean of the whole feature map, since it is maps that methods compare: a
+    head that looks at the order of frames learns faster and leaves maps that compare badly.
+    """
+
+    seed: int = 0
+    steps: int = 2400
+    batch_size: int = 32
+    peak_learning_rate: float = 3e-3
+    warm_up_steps: int = 100
+    weight_decay: float = 0.02
+    dropout: float = 0.1
+    label_smoothing: float = 0.05
+    shift: int = 3
+    """Pixels by which a clip is moved at most."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Decoded clips and their classes."""
+
+    clips: Tensor
+    """float16 (videos, 3, frames, size, size)"""
+    labels: Tensor
+    """int64 (videos,)"""
+    classes: int
+
+
+def load_training_set(backbone: Backbone, reporter: Reporter) -> TrainingSet:
+    """Render, decode and normalise every training video. Validation and test are not touched."""
+    source = dataset(DATASET)
+    split = source.split("train")
+    with reporter.stage("prepare training videos") as progress:
+        files = source.files("train", split.videos, progress)
+    clips: list[Tensor] = []
+    with reporter.stage("decode training videos") as progress:
+        for _, clip in load_clips(files, backbone.input, SAMPLING):
+            if isinstance(clip, UserError):
+                raise clip
+            clips.append(clip.half())
+            progress(len(clips), len(files))
+    place = {label: index for index, label in enumerate(split.classes)}
+    labels = torch.tensor([place[file.video.label] for file in files])
+    return TrainingSet(torch.stack(clips), labels, len(split.classes))
+
+
+def train_backbone(
+    backbone_class: type[Backbone],
+    recipe: BackboneRecipe,
+    device: torch.device,
+    out: Path,
+    reporter: Reporter,
+) -> Path:
+    """Train a backbone and write its weights with their card.
+
+    Returns:
+        the path of the weights, ``out/NAME.safetensors``; the card lies beside it as ``.json``.
+
+    Raises:
+        UserError: the loss is no longer finite.
+    """
+    torch.manual_seed(recipe.seed)
+    backbone = backbone_class()
+    data = load_training_set(backbone, reporter)
+    head = nn.Linear(backbone.channels, data.classes)
+    model = nn.Sequential(backbone, _MeanOfMap(), nn.Dropout(recipe.dropout), head).to(device)
+    with reporter.stage(f"train backbone {backbone.name}") as progress:
+        accuracy = _fit(model, data, recipe, device, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{backbone.name}.safetensors"
+    weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}
+    with replacing(path) as unfinished:
+        safetensors.torch.save_file(weights, unfinished)
+    write_text(path.with_suffix(".json"), dump(_card(backbone, recipe, path, accuracy, device)))
+    return path
+
+
+class _MeanOfMap(nn.Module):
+    """(videos, C, T, H, W) -> (videos, C)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean(dim=(2, 3, 4))
+
+
+def _fit(
+    model: nn.Module, data: TrainingSet, recipe: BackboneRecipe, device: torch.device, progress: Any
+) -> float:
+    """Run all steps; return the accuracy over the last tenth of them, augmentation included."""
+    model.train()
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        recipe.peak_learning_rate,
+        total_steps=recipe.steps,
+        pct_start=min(recipe.warm_up_steps / recipe.steps, 0.5),
+    )
+    hits: list[float] = []
+    for step, rows in enumerate(_batches(len(data.labels), recipe), start=1):
+        clips = augmented(data.clips[rows].to(device).float(), recipe.shift)
+        labels = data.labels[rows].to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model(clips)
+        loss = nn.functional.cross_entropy(
+            logits.float(), labels, label_smoothing=recipe.label_smoothing
+        )
+        if not torch.isfinite(loss):
+            raise UserError(f"the loss is {loss.item()} at step {step}; lower the learning rate")
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        hits.append((logits.argmax(dim=1) == labels).float().mean().item())
+        progress(step, recipe.steps)
+    last = hits[-max(1, recipe.steps // 10) :]
+    return sum(last) / len(last)
+
+
+def _batches(videos: int, recipe: BackboneRecipe) -> Iterator[Tensor]:
+    """Yield as many batches of rows as there are steps, every video once in an epoch."""
+    waiting = torch.empty(0, dtype=torch.int64)
+    for _ in range(recipe.steps):
+        if len(waiting) < recipe.batch_size:
+            waiting = torch.cat([waiting, torch.randperm(videos)])
+        yield waiting[: recipe.batch_size]
+        waiting = waiting[recipe.batch_size :]
+
+
+def augmented(clips: Tensor, shift: int) -> Tensor:
+    """Change looks and place, and nothing that a class is made of.
+
+    Each clip is moved by up to ``shift`` pixels, its colours are permuted, its contrast is scaled
+    by 0.7 to 1.3, and every other one is inverted. Nothing is mirrored: that would be another
+    class.
+
+    Args:
+        clips: float (videos, 3, frames, size, size), normalised around zero.
+        shift: in pixels.
+    """
+    videos, _, _, size, _ = clips.shape
+    padded = nn.functional.pad(clips.flatten(0, 1), [shift] * 4, mode="replicate")
+    padded = padded.reshape(videos, *clips.shape[1:3], *padded.shape[-2:])
+    contrast = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
+    changed = []
+    for clip, factor in zip(padded, contrast.tolist(), strict=True):
+        top, left = torch.randint(2 * shift + 1, (2,)).tolist()
+        colours = torch.randperm(3)
+        changed.append(clip[colours, :, top : top + size, left : left + size] * factor)
+    return torch.stack(changed)
+
+
+def _card(
+    backbone: Backbone, recipe: BackboneRecipe, path: Path, accuracy: float, device: torch.device
+) -> dict[str, Any]:
+    """What a stranger needs to know of the weights, and to make them anew."""
+    split = dataset(DATASET).split("train")
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": path.stat().st_size,
+        "backbone": backbone.name,
+        "revision": backbone.revision,
+        "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
+        "trained_on": {
+            "dataset": DATASET,
+            "split": "train",
+            "split_sha256": split.sha256,
+            "classes": len(split.classes),
+            "videos": len(split.videos),
+        },
+        "recipe": asdict(recipe),
+        "training_accuracy": round(accuracy, 4),
+        "licence": "Apache-2.0",
+        "device": describe_device(device),
+        "made_by": circumstances(device),
+    }

@@ -1,0 +1,1 @@
+"""Episodes: datasets, splits, banks, decoding. Knows nothing of methods and of the harness."""

@@ -1,0 +1,100 @@
+"""Banks: the episodes of a recipe, checked against the hashes it states."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from episodes.datasets import dataset
+from episodes.errors import UserError
+from episodes.recipe import Recipe, read_recipe
+from episodes.sampler import Episodes, draw
+from episodes.split import Split
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A fixed list of episodes over one split."""
+
+    recipe: Recipe
+    split: Split
+    episodes: Episodes
+
+    @property
+    def sha256(self) -> str:
+        """Hash of exactly these episodes; two runs are compared only where it agrees."""
+        return episodes_sha256(self.split, self.episodes)
+
+    def used_videos(self) -> np.ndarray:
+        """Return the indices of the videos that occur, ascending."""
+        parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
+        return np.unique(np.concatenate(parts))
+
+
+class BankMismatchError(UserError):
+    """A recipe's stated hash is not what is found here."""
+
+
+def open_bank(name_or_path: str, episodes: int | None = None) -> Bank:
+    """Rebuild a bank from its recipe and verify it.
+
+    Args:
+        name_or_path: a committed recipe's name, or the path of a recipe file.
+        episodes: how many episodes are wanted, from the first; all that the recipe states if None.
+            More than it states are drawn on from the same stream.
+
+    Raises:
+        BankMismatchError: the split or the episodes are not those of the recipe.
+        UserError: no such bank, or one that cannot be drawn.
+    """
+    recipe = read_recipe(name_or_path)
+    if episodes is not None and episodes < 1:
+        raise UserError(f"--episodes is {episodes}; ask for at least 1")
+    split = dataset(recipe.dataset).split(recipe.split)
+    drawn = verified(recipe, split)
+    if episodes is not None and episodes != recipe.episodes:
+        drawn = draw(recipe, split, episodes)
+    return Bank(recipe, split, drawn)
+
+
+def verified(recipe: Recipe, split: Split) -> Episodes:
+    """Draw a recipe's episodes and compare the hashes it states with what is found.
+
+    Raises:
+        BankMismatchError: naming the input that changed.
+    """
+    if recipe.split_sha256 != split.sha256:
+        raise BankMismatchError(
+            f"bank {recipe.name}: the list of {split.dataset}/{split.name} has sha256"
+            f" {split.sha256}, the recipe was made from {recipe.split_sha256}: classes, videos or"
+            " groups differ; restore the original list, or make a bank of your own"
+        )
+    drawn = draw(recipe, split, recipe.episodes)
+    found = episodes_sha256(split, drawn)
+    if recipe.episodes_sha256 != found:
+        raise BankMismatchError(
+            f"bank {recipe.name}: the episodes drawn have sha256 {found}, the recipe states"
+            f" {recipe.episodes_sha256}, from the same list: the recipe's numbers or the sampler"
+            " changed; restore the recipe"
+        )
+    return drawn
+
+
+def frozen(recipe: Recipe, split: Split) -> Recipe:
+    """Return the recipe with its hashes filled in, as it is committed."""
+    stated = replace(recipe, split_sha256=split.sha256)
+    found = episodes_sha256(split, draw(stated, split, stated.episodes))
+    return replace(stated, episodes_sha256=found)
+
+
+def episodes_sha256(split: Split, episodes: Episodes) -> str:
+    """Hash of the logical content: which videos of which list, in one byte order on any machine."""
+    digest = hashlib.sha256(f"fewshot-video-bench episodes\n{split.sha256}\n".encode())
+    for array, kind in (
+        (episodes.support, "<i4"),
+        (episodes.query, "<i4"),
+        (episodes.labels, "<i2"),
+    ):
+        digest.update(f"{array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+    return digest.hexdigest()

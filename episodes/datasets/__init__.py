@@ -1,0 +1,73 @@
+"""The datasets: one file each, found by being here.
+
+A dataset module defines ``DATASET``, an object that answers `Dataset`.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from episodes.errors import UserError
+from episodes.split import Split, SplitName, Video
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work goes on."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """Where a video is, and the hash of the file's bytes."""
+
+    video: Video
+    path: Path
+    sha256: str
+
+
+class Dataset(Protocol):
+    """What the harness asks of a dataset."""
+
+    name: str
+    description: str
+
+    def split(self, name: SplitName) -> Split:
+        """Return a split's list, without touching any video."""
+        ...
+
+    def files(
+        self, split: SplitName, videos: Sequence[Video], progress: Progress
+    ) -> list[VideoFile]:
+        """Return where the videos are, in the order asked for, making or checking them first."""
+        ...
+
+    def state(self) -> str:
+        """Say in a line what is present, and what to do about what is not."""
+        ...
+
+
+@cache
+def datasets() -> dict[str, Dataset]:
+    """Return every dataset by its name."""
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}")
+        for found in pkgutil.iter_modules(__path__)
+    )
+    return {module.DATASET.name: module.DATASET for module in modules}
+
+
+def dataset(name: str) -> Dataset:
+    """Return the dataset called ``name``.
+
+    Raises:
+        UserError: there is none; the message names the nearest.
+    """
+    known = datasets()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+    raise UserError(f"no dataset is called {name!r}; {hint}")

@@ -1,0 +1,167 @@
+"""The rendered dataset as files: made on demand, kept in the cache, checked by hash."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from episodes.cache import cache_folder
+from episodes.datasets import Progress, VideoFile
+from episodes.rendered import encoding, raster, scene
+from episodes.rendered.grammar import classes
+from episodes.split import Split, SplitName, Video
+
+GROUPS = {"train": 30, "val": 20, "test": 20}
+CLIPS_PER_GROUP = 2
+"""So a training class has 60 videos, a validation or test class 40.
+
+Two clips in a group keep small the chance (1 in 39) that a query finds its own scene among the
+support of its class.
+"""
+SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
+"""Groups recorded otherwise: another container, codec, frame rate and length, in every class."""
+MANIFEST = "manifest.jsonl"
+
+
+class Rendered:
+    """100 classes of motion in partner pairs, drawn by `episodes.rendered`."""
+
+    name = "rendered"
+    description = "shapes in motion, rendered here: 64 train, 12 val, 24 test classes"
+
+    @cache  # noqa: B019 - there is one instance for the life of the process
+    def split(self, name: SplitName) -> Split:
+        """Return the list of a split; nothing is rendered for it."""
+        members = classes()[name]
+        videos = tuple(
+            Video(label, f"g{group:02}", f"{label}_g{group:02}_c{clip:02}")
+            for label in members
+            for group in range(1, GROUPS[name] + 1)
+            for clip in range(1, CLIPS_PER_GROUP + 1)
+        )
+        partners = {motion.name: motion.partner for motion in members.values()}
+        return Split(self.name, name, videos, partners)
+
+    def files(
+        self, split: SplitName, videos: Sequence[Video], progress: Progress
+    ) -> list[VideoFile]:
+        """Return the files of the videos; render those that are missing or not as written."""
+        folder = self._folder(split)
+        by_class: defaultdict[str, list[Video]] = defaultdict(list)
+        for video in videos:
+            by_class[video.label].append(video)
+        known = {video: sha for group in by_class for video, sha in _intact(folder / group)}
+        missing = [
+            _Task(split, video, _path(folder, video)) for video in videos if video not in known
+        ]
+        for done, (video, sha) in enumerate(_render_all(missing), start=1):
+            known[video] = sha
+            progress(done, len(missing))
+        return [VideoFile(video, _path(folder, video), known[video]) for video in videos]
+
+    def state(self) -> str:
+        """Say how many videos are rendered already."""
+        present = {split: sum(1 for _ in self._folder(split).glob("*/*_g*")) for split in GROUPS}
+        counts = ", ".join(
+            f"{present[split]} of {len(self.split(split).videos)} {split}" for split in GROUPS
+        )
+        return f"ready: rendered when needed ({counts} videos in the cache)"
+
+    def _folder(self, split: str) -> Path:
+        return cache_folder() / "datasets" / f"{self.name}-{scene.VERSION}" / split
+
+
+DATASET = Rendered()
+
+
+@dataclass(frozen=True)
+class _Task:
+    split: SplitName
+    video: Video
+    path: Path
+
+
+def _path(folder: Path, video: Video) -> Path:
+    source = SOURCES.get(int(video.group[1:]), encoding.PHONE)
+    return folder / video.label / f"{video.name}.{source.suffix}"
+
+
+def _intact(folder: Path) -> Iterator[tuple[Video, str]]:
+    """Yield the videos of a class folder whose bytes are those written, with their hash."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        return
+    for entry in _entries(manifest.read_text().splitlines()):
+        video = Video(folder.name, entry["group"], entry["name"])
+        path = folder / entry["file"]
+        if path.exists() and _sha256(path) == entry["sha256"]:
+            yield video, entry["sha256"]
+
+
+def _entries(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Parse a manifest; a line cut short by a kill is passed over."""
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        yield entry
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
+    """Render in as many processes as there are cores; yield each video as it is done."""
+    if not tasks:
+        return
+    for task in tasks:
+        task.path.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(tasks)), mp_context=context, initializer=_leave_interrupts
+    ) as pool:
+        try:
+            for future in as_completed([pool.submit(_render, task) for task in tasks]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _leave_interrupts() -> None:
+    """Let the parent handle Ctrl-C: a worker finishes its video and is then told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _render(task: _Task) -> tuple[Video, str]:
+    """Render one video to its file, then note it in the manifest of its class."""
+    group = int(task.video.group[1:])
+    clip = int(task.video.name.rsplit("_c", 1)[1])
+    source = SOURCES.get(group, encoding.PHONE)
+    motion = classes()[task.split][task.video.label]
+    staging = scene.stage(task.split, motion, group, clip, source.frames)
+    encoding.encode(task.path, raster.draw(staging), source)
+    sha = _sha256(task.path)
+    _note(task, sha)
+    return task.video, sha
+
+
+def _note(task: _Task, sha256: str) -> None:
+    """Append one line; the line break in front heals a line that a kill cut short."""
+    entry = {
+        "name": task.video.name,
+        "group": task.video.group,
+        "file": task.path.name,
+        "sha256": sha256,
+    }
+    with (task.path.parent / MANIFEST).open("a", encoding="utf-8") as manifest:
+        manifest.write(f"\n{json.dumps(entry)}")

@@ -1,0 +1,111 @@
+"""Recipes: the small committed text files from which banks are rebuilt."""
+
+import difflib
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from episodes.errors import UserError
+from episodes.split import SPLIT_NAMES, SplitName
+
+Protocol = Literal["standard", "one-class", "group-disjoint", "partners"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+FOLDER = Path(__file__).parent / "recipes"
+UNKNOWN = ""
+"""Stands for a hash that has not been computed yet."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides which episodes a bank holds, and their hash.
+
+    Args:
+        name: the file's name without suffix.
+        dataset: name of the dataset.
+        split: "train", "val" or "test".
+        split_sha256: hash of the split's canonical list.
+        protocol: "standard" (queries from every class), "one-class" (all queries from one random
+            class, as MASTAF's own code has it), "group-disjoint" (standard, and no query shares
+            its recording with a support video of its class) or "partners" (standard, with as many
+            partner pairs as fit among the classes: a test of order).
+        way: classes in an episode.
+        shot: support videos of each class.
+        queries: query videos of each class that is queried.
+        episodes: how many the hash covers.
+        seed: another seed, other episodes.
+        sampler: version of the drawing arithmetic, `episodes.sampler.VERSION`.
+        episodes_sha256: hash of the episodes this must yield.
+    """
+
+    name: str
+    dataset: str
+    split: SplitName
+    protocol: Protocol
+    way: int
+    shot: int
+    queries: int
+    episodes: int
+    seed: int
+    sampler: int
+    split_sha256: str = UNKNOWN
+    episodes_sha256: str = UNKNOWN
+
+    def __post_init__(self) -> None:
+        """Refuse values that no bank can have."""
+        for field in ("way", "shot", "queries", "episodes"):
+            if getattr(self, field) < 1:
+                raise UserError(
+                    f"recipe {self.name}: {field} is {getattr(self, field)}; it is at least 1"
+                )
+        if self.protocol not in PROTOCOLS:
+            raise UserError(
+                f"recipe {self.name}: protocol {self.protocol!r} is none of {', '.join(PROTOCOLS)}"
+            )
+        if self.split not in SPLIT_NAMES:
+            raise UserError(f"recipe {self.name}: split {self.split!r} is none of {SPLIT_NAMES}")
+
+    @property
+    def queries_per_episode(self) -> int:
+        """Query videos in one episode."""
+        return self.queries if self.protocol == "one-class" else self.way * self.queries
+
+    def text(self) -> str:
+        """Return the recipe as the text of its file."""
+        values = {key: value for key, value in asdict(self).items() if key != "name"}
+        lines = [
+            f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
+            for key, value in values.items()
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the committed recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """Read a committed recipe by name, or any recipe file by path.
+
+    Raises:
+        UserError: no such recipe, or a file that is not one.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = FOLDER / f"{name_or_path}.toml"
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_path, recipe_names(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`fvbench list banks` shows them"
+        raise UserError(f"no bank is called {name_or_path!r}; {hint}")
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> Recipe:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Recipe(name=path.stem, **values)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a bank recipe: {error}; see docs/architecture.md"
+        ) from error

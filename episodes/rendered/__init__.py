@@ -1,0 +1,6 @@
+"""The rendered dataset: short videos of moving shapes, drawn by this program.
+
+A class is how things move, never what they look like. `grammar` says which classes there are,
+`scene` draws what a video shows, `raster` turns it into pixels, `encoding` writes the file and
+`dataset` keeps the files.
+"""

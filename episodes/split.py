@@ -1,0 +1,97 @@
+"""A split: the classes and videos that episodes are drawn from, as a list that has one hash."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from episodes.errors import UserError
+
+SplitName = Literal["train", "val", "test"]
+SPLIT_NAMES: tuple[str, ...] = get_args(SplitName)
+
+
+@dataclass(frozen=True, order=True)
+class Video:
+    """One video of a split.
+
+    Videos of a class that share ``group`` were cut from one recording: they show the same actors
+    in the same place. Where a dataset knows no groups, each video is its own.
+    """
+
+    label: str
+    group: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The videos of one split of a dataset, in canonical order: by class, group and name.
+
+    Args:
+        dataset: the dataset's name.
+        name: "train", "val" or "test".
+        videos: all videos; they are sorted here, so directory order cannot matter.
+        partners: class -> the class that differs from it by order alone, where there are any.
+
+    Raises:
+        UserError: two videos with the same class and name, or no video at all.
+    """
+
+    dataset: str
+    name: SplitName
+    videos: tuple[Video, ...]
+    partners: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort the videos and refuse what cannot be indexed."""
+        ordered = tuple(sorted(self.videos))
+        if not ordered:
+            raise UserError(f"split {self.dataset}/{self.name} has no videos; add some to its list")
+        names = {(video.label, video.name) for video in ordered}
+        if len(names) < len(ordered):
+            raise UserError(
+                f"split {self.dataset}/{self.name} lists {len(ordered) - len(names)} videos twice;"
+                " a video may stand in it once: remove the repeated lines"
+            )
+        object.__setattr__(self, "videos", ordered)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in canonical order."""
+        return tuple(sorted({video.label for video in self.videos}))
+
+    @cached_property
+    def class_starts(self) -> NDArray[np.int64]:
+        """(classes + 1,) index of the first video of each class, and the number of videos."""
+        labels = np.array([video.label for video in self.videos])
+        return np.append(np.searchsorted(labels, np.array(self.classes)), len(labels))
+
+    @cached_property
+    def group_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First video of each video's group, and the group's size, each (videos,).
+
+        A group's videos stand side by side in canonical order.
+        """
+        keys = [f"{video.label}\n{video.group}" for video in self.videos]
+        _, starts, inverse, sizes = np.unique(
+            np.array(keys), return_index=True, return_inverse=True, return_counts=True
+        )
+        return starts[inverse].astype(np.int64), sizes[inverse].astype(np.int64)
+
+    @cached_property
+    def partner_indices(self) -> NDArray[np.int64]:
+        """(classes,) index of each class's partner, -1 where it has none."""
+        place = {label: index for index, label in enumerate(self.classes)}
+        return np.array([place.get(self.partners.get(label, ""), -1) for label in self.classes])
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the canonical list: classes, groups, names and partners, in order."""
+        lines = [f"{video.label}\t{video.group}\t{video.name}" for video in self.videos]
+        lines += [f"{one}\t{other}" for one, other in sorted(self.partners.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()

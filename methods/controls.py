@@ -1,0 +1,89 @@
+"""Controls: what a score must beat before it means anything."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import FeatureShape, Method, Settings, register
+
+MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+"""Odd 64-bit constants of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+
+
+@register
+class Chance(Method):
+    """Guess, with a fixed seed.
+
+    A guess is a hash of the query's and the support videos' features with the seed: it carries
+    no information, and still comes out the same however episodes are batched.
+    """
+
+    name = "chance"
+    revision = 1
+    source = "control of this project"
+    differs = "nothing"
+    needs = "vector"
+    order_aware = True
+
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        """Draw the seed of the hash from torch's global generator."""
+        super().__init__(shape, settings)
+        self.register_buffer("seed", torch.randint(2**62, ()))
+        self.seed: Tensor
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> int64 (videos,) hash of the bits of all features."""
+        bits = features.float().contiguous().view(torch.int32).flatten(1).long()
+        place = torch.arange(1, bits.shape[1] + 1, device=bits.device)
+        return _mixed((bits * (place * _signed(MIX[0]))).sum(dim=1) ^ self.seed)
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot) -> (episodes, way), whatever the order of shots."""
+        return _mixed(support).sum(dim=2)
+
+    def score(self, state: Tensor, query: Tensor) -> Tensor:
+        """(episodes, way), (episodes, queries) -> even in [0, 1), (episodes, queries, way)."""
+        mixed = _mixed(state[:, None, :] + query[:, :, None] * _signed(MIX[2]))
+        return (mixed & (2**24 - 1)).float() / 2**24
+
+
+def _signed(constant: int) -> int:
+    """The 64-bit pattern as a signed number, which is what torch has."""
+    return constant - (1 << 64) if constant >= 1 << 63 else constant
+
+
+def _mixed(values: Tensor) -> Tensor:
+    """Scramble int64 values (...), the steps of SplitMix64 but for its signed shifts."""
+    values = (values ^ (values >> 30)) * _signed(MIX[1])
+    values = (values ^ (values >> 27)) * _signed(MIX[2])
+    return values ^ (values >> 31)
+
+
+@register
+class SingleFrame(Method):
+    """See one frame only: a backbone is shown the middle frame, repeated.
+
+    Nothing moves in such a clip, so what it scores above chance comes from looks. One time step
+    of an ordinary feature map would not do, since it has seen its neighbours.
+    """
+
+    name = "single-frame"
+    revision = 1
+    source = "control of this project; scores as ProtoNet with cosine"
+    differs = "nothing"
+    needs = "vector"
+    order_aware = False
+    sampling: ClassVar[str] = "middle-frame"
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> unit vectors (videos, C)."""
+        return torch.nn.functional.normalize(features.mean(dim=(2, 3, 4)), dim=-1)
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, C) -> unit prototypes (episodes, way, C)."""
+        return torch.nn.functional.normalize(support.mean(dim=2), dim=-1)
+
+    def score(self, state: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, C) -> cosines (episodes, queries, way)."""
+        return query @ state.transpose(1, 2)

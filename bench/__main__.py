@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.commands import bank, doctor, listing, run, tables, train
+from bench.commands import bank, doctor, listing, parity, run, tables, train
 from episodes.errors import UserError
 
 INTERRUPTED = 130
@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, tables, listing, bank, train, doctor):
+for module in (run, tables, listing, bank, train, parity, doctor):
     module.register(app)
 
 

@@ -125,14 +125,15 @@ def adopt(method: Method, weights: Mapping[str, Tensor]) -> Method:
     """Load weights under their authors' names into a method, and return it in evaluation mode.
 
     Names that `Method.authors_names` does not map are left out, as a checkpoint also holds a
-    backbone; a tensor of another shape but the same size is reshaped, since a 1 x 1 convolution
-    is a linear map.
+    backbone, and so are parts that a setting of the method switched off. A tensor of another
+    shape but the same size is reshaped, since a 1 x 1 convolution is a linear map.
 
     Raises:
         UserError: a parameter of the method has no counterpart, or one of another size.
     """
     own = method.state_dict()
-    for theirs, ours in method.authors_names.items():
+    wanted = {theirs: ours for theirs, ours in method.authors_names.items() if ours in own}
+    for theirs, ours in wanted.items():
         if theirs not in weights or weights[theirs].numel() != own[ours].numel():
             found = tuple(weights[theirs].shape) if theirs in weights else "nothing"
             raise UserError(

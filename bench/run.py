@@ -17,7 +17,7 @@ from bench.features.store import FeatureStore
 from bench.method import Entry, FeatureShape, Method
 from bench.progress import Reporter
 from bench.registry import source_sha256
-from bench.run_directory import Cost, Run, make_rows, read_run, write_run
+from bench.run_directory import Cost, Run, make_rows, plain, read_run, write_run
 from episodes.bank import Bank
 from episodes.datasets import VideoFile, dataset
 from episodes.errors import UserError
@@ -116,8 +116,8 @@ def _features(
 
 
 def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> dict[str, Any]:
-    """Everything that decides the rows, as plain values."""
-    return {
+    """Everything that decides the rows, in the form in which a file gives it back."""
+    identity = {
         "bank": bank.recipe.name,
         "bank_sha256": bank.sha256,
         "episodes": len(bank.episodes),
@@ -135,6 +135,7 @@ def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> d
         "seed": plan.seed,
         "dtype": "float32",
     }
+    return plain(identity)
 
 
 def _run(

@@ -152,6 +152,12 @@ def dump(content: Mapping[str, Any]) -> str:
     return json.dumps(_finite(content), indent=2, sort_keys=False, allow_nan=False) + "\n"
 
 
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content as it comes back from a file: tuples as lists, keys as text."""
+    back: dict[str, Any] = json.loads(dump(content))
+    return back
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(inner) for key, inner in value.items()}

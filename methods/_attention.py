@@ -1,0 +1,58 @@
+"""Multi-head attention as HyRSM and MoLo write it."""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+def heads_for(channels: int, wanted: int) -> int:
+    """Number of heads: the largest that divides both ``channels`` and ``wanted``.
+
+    >>> heads_for(96, 8), heads_for(12, 8), heads_for(1, 8)
+    (8, 4, 1)
+    """
+    return math.gcd(channels, wanted)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
+    """Attention of projected tokens, C / heads channels a head, each scaled by its root.
+
+    Args:
+        query: (..., tokens, C)
+        key: (..., others, C)
+        value: (..., others, C)
+        heads: divides C.
+        dropout: share of the attention weights set to zero; give 0 in evaluation.
+
+    Returns:
+        (..., tokens, C), the heads side by side.
+    """
+    query, key, value = (_heads_apart(tokens, heads) for tokens in (query, key, value))
+    read = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+    return read.transpose(-2, -3).flatten(-2)
+
+
+def _heads_apart(tokens: Tensor, heads: int) -> Tensor:
+    """(..., tokens, C) -> (..., heads, tokens, C / heads)."""
+    *lead, channels = tokens.shape
+    return tokens.reshape(*lead, heads, channels // heads).transpose(-2, -3)
+
+
+class SelfAttention(nn.Module):
+    """Tokens plus what they read from each other, normalised before (not after) the reading."""
+
+    def __init__(self, channels: int, heads: int, dropout: float) -> None:
+        """Build it for tokens of ``channels``; ``dropout`` acts on what is read."""
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.project_in = nn.Linear(channels, 3 * channels, bias=False)
+        self.project_out = nn.Linear(channels, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(..., tokens, C) -> (..., tokens, C)."""
+        query, key, value = self.project_in(self.norm(tokens)).chunk(3, dim=-1)
+        read: Tensor = self.dropout(self.project_out(attend(query, key, value, self.heads)))
+        return tokens + read

@@ -1,0 +1,62 @@
+"""Tables that tell a frame its place in time, added to the features by several methods.
+
+The tables are computed, not learned, for any number of frames and channels; in double precision,
+then rounded to the kind and device of ``like``. A method scales them as its authors do.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+BASE = 10000.0
+"""Ratio of the slowest to the fastest wave (Vaswani et al., 2017, section 3.5)."""
+
+
+def usual_table(frames: int, channels: int, like: Tensor) -> Tensor:
+    """Sinusoids as in Vaswani et al., 2017, section 3.5: (frames, channels).
+
+    Even channel i holds sin(t / 10000^(i/C)), and channel i + 1 the cosine of the same wave. Used
+    by TRX, STRM and TEAM, which scale it by 0.1.
+
+    >>> usual_table(2, 3, like=torch.zeros(()))
+    tensor([[0.0000, 1.0000, 0.0000],
+            [0.8415, 0.5403, 0.0022]])
+    """
+    channel = torch.arange(channels)
+    return _waves(frames, (channel - channel % 2) / channels, like)
+
+
+def hyrsm_table(frames: int, channels: int, like: Tensor) -> Tensor:
+    """Sinusoids as in the code of HyRSM and MoLo: (frames, channels).
+
+    Its exponent is 2i although i already counts the channels, not the pairs: channel i oscillates
+    with t / 10000^(2i/C), a sine if i is even, a cosine if it is odd. So the waves slow down twice
+    as fast as in `usual_table`, and sine and cosine of a pair differ in frequency.
+
+    >>> hyrsm_table(2, 3, like=torch.zeros(()))
+    tensor([[0.0000e+00, 1.0000e+00, 0.0000e+00],
+            [8.4147e-01, 1.0000e+00, 4.6416e-06]])
+    """
+    return _waves(frames, 2 * torch.arange(channels) / channels, like)
+
+
+def hyrsm_positions(tokens: Tensor, feature_scale: float, table_scale: float) -> Tensor:
+    """Tell tokens (..., T, C) their place as HyRSM and MoLo do: sqrt(C / A) tokens + B table.
+
+    Args:
+        tokens: (..., T, C)
+        feature_scale: A, by which the channels are divided before the root.
+        table_scale: B.
+    """
+    frames, channels = tokens.shape[-2:]
+    table = hyrsm_table(frames, channels, like=tokens)
+    return tokens * math.sqrt(channels / feature_scale) + table_scale * table
+
+
+def _waves(frames: int, exponent: Tensor, like: Tensor) -> Tensor:
+    """Sine in even channels and cosine in odd ones of t / BASE^exponent: (frames, channels)."""
+    time = torch.arange(frames, dtype=torch.float64)[:, None]
+    angle = time / BASE ** exponent.to(torch.float64)
+    even = torch.arange(len(exponent)) % 2 == 0
+    return torch.where(even, angle.sin(), angle.cos()).to(like)

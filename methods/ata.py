@@ -1,0 +1,218 @@
+"""Appearance and temporal alignment (ATA) of frames to class prototypes, refined in the episode."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bench.method import Method, Settings, register
+from bench.reference import Golden, reproduces
+from methods._adam import adam
+from methods._frames import frame_vectors
+from methods._reference_frames import encode_frames_of, frames_shape
+
+SHARPNESS = 5.0
+"""Factor of both scores before the softmax over the classes."""
+
+TINY = 1e-12
+"""Added in logarithms."""
+
+AUTHORS = (
+    "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"
+    " a6b3143, ops/ata.py, inference.py"
+)
+
+
+@dataclass(frozen=True)
+class AtaSettings(Settings):
+    """Settings of `ATA` and `TransductiveATA`."""
+
+    steps: int = 50
+    """Refinements of the prototypes in each episode."""
+    scale: float = 10.0
+    """Factor of the cosines between frames; the inductive refinement starts from it."""
+    sigma: float = 1.0
+    """Width of the expected alignment around the diagonal; 1 is sqrt(2) frames of 8."""
+    learning_rate: float = 1e-3
+    """Of Adam, which the inductive refinement runs."""
+
+
+class Prototypes(NamedTuple):
+    """What an episode's support videos taught."""
+
+    frames: Tensor
+    """(episodes, way, T, C)"""
+    scale: Tensor
+    """(episodes,)"""
+
+
+class _AlignedFrames(Method):
+    """What both forms of ATA share."""
+
+    revision = 1
+    needs = "frames"
+    order_aware = True
+    Settings = AtaSettings
+    settings: AtaSettings
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors of length 1, (videos, T, C)."""
+        # Two bytes are too few for steps of a thousandth.
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        return normalize(frame_vectors(wide), dim=-1)
+
+    def start(self, support: Tensor) -> Prototypes:
+        """(episodes, way, shot, T, C) -> frame-wise means, and the scale to start from."""
+        frames = support.mean(dim=2)
+        return Prototypes(frames, frames.new_full((len(frames),), self.settings.scale))
+
+    def class_shares(self, prototypes: Prototypes, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Softmax over the classes of both scores, each (episodes, queries, way)."""
+        by_appearance, by_time = alignment_scores(prototypes, query, self.settings.sigma)
+        return by_appearance.softmax(dim=-1), by_time.softmax(dim=-1)
+
+
+@register
+class ATA(_AlignedFrames):
+    """Score a query by its frames' likeness to a class's frames and by how diagonal it is.
+
+    Prototypes and scale are refined on the episode's support videos by gradient descent.
+    """
+
+    name = "ata"
+    source = AUTHORS
+    differs = (
+        "nothing in the episode; the authors' training of the backbone with the same scores is"
+        " not part of it"
+    )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ata-unrefined": {"steps": 0}}
+
+    def adapt(self, support: Tensor) -> Prototypes:
+        """(episodes, way, shot, T, C) -> refined prototypes, by Adam on the support videos."""
+        start = self.start(support)
+        with torch.inference_mode(False), torch.enable_grad():
+            videos = support.clone()
+            frames, scale = adam(
+                lambda frames, scale: support_loss(Prototypes(frames, scale), videos),
+                start,
+                self.settings.learning_rate,
+                self.settings.steps,
+            )
+        return Prototypes(frames, scale)
+
+    def score(self, state: Prototypes, query: Tensor) -> Tensor:
+        """(episodes, queries, T, C) -> sum of two shares, (episodes, queries, way)."""
+        by_appearance, by_time = self.class_shares(state, query)
+        return by_appearance + by_time
+
+
+@register
+class TransductiveATA(_AlignedFrames):
+    """ATA whose prototypes are drawn towards the queries that they attract."""
+
+    name = "ata-transductive"
+    source = AUTHORS
+    differs = ATA.differs
+    sees = "all queries"
+
+    def adapt(self, support: Tensor) -> Prototypes:
+        """(episodes, way, shot, T, C) -> frame-wise means."""
+        return self.start(support)
+
+    def score(self, state: Prototypes, query: Tensor) -> Tensor:
+        """(episodes, queries, T, C) -> shares by appearance, (episodes, queries, way)."""
+        return self.class_shares(self.refine(state, query), query)[0]
+
+    def refine(self, start: Prototypes, query: Tensor) -> Prototypes:
+        """Add to the first prototypes the mean of the queries, weighted by their shares."""
+        prototypes = start
+        for _ in range(self.settings.steps):
+            by_appearance, by_time = self.class_shares(prototypes, query)
+            weights = by_appearance + by_time
+            sums = torch.einsum("eqn,eqtc->entc", weights, query)
+            means = sums / weights.sum(dim=1)[..., None, None]
+            prototypes = Prototypes(normalize(means + start.frames, dim=-1), start.scale)
+        return prototypes
+
+
+def frame_likeness(prototypes: Prototypes, videos: Tensor) -> Tensor:
+    """Scaled cosines of (episodes, videos, T, C) with all prototypes' frames.
+
+    Returns (episodes, videos, T, way, T): a frame of a video, then a frame of a class.
+    """
+    products = videos.flatten(1, 2) @ prototypes.frames.flatten(1, 2).mT
+    scaled = products * prototypes.scale[:, None, None]
+    return scaled.reshape(*videos.shape[:3], *prototypes.frames.shape[1:3])
+
+
+def alignment_scores(prototypes: Prototypes, query: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Appearance and temporal score of (episodes, queries, T, C), each (episodes, queries, way)."""
+    likeness = frame_likeness(prototypes, query)
+    attention = likeness.softmax(dim=-1)
+    prior = expected_alignment(attention, sigma).unsqueeze(1)
+    divergence = (attention * (attention / prior + TINY).log()).sum(dim=-1).mean(dim=2)
+    return SHARPNESS * appearance(likeness), SHARPNESS * (2 - divergence)
+
+
+def appearance(likeness: Tensor) -> Tensor:
+    """Smooth maximum over a class's frames, mean over a video's: (..., T, way, T) -> (..., way)."""
+    return likeness.logsumexp(dim=-1).mean(dim=-2)
+
+
+def expected_alignment(like: Tensor, sigma: float) -> Tensor:
+    """Share of each prototype frame in each frame of a video at the same speed, (T, T).
+
+    A normal distribution around the same time, whose variance is 2 squared frames of 8.
+    """
+    frames = like.shape[-1]
+    time = torch.arange(frames, dtype=like.dtype, device=like.device) / frames
+    distance = (time[:, None] - time) / math.sqrt(2 / 64)
+    return (-distance.square() / (2 * sigma**2)).softmax(dim=-1)
+
+
+def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
+    """What the refinement makes small, for each episode: (episodes,).
+
+    Cross-entropy of the support videos' appearance; each frame is to look at few frames of its
+    own class, and all frames together at many. ``support`` is (episodes, way, shot, T, C).
+    """
+    likeness = frame_likeness(prototypes, support.flatten(1, 2))
+    likeness = likeness.reshape(*support.shape[:4], *likeness.shape[3:])
+    entropy = -appearance(likeness).log_softmax(dim=-1).diagonal(dim1=1, dim2=3)
+    # From here on (episodes, shot, T, T, way): only a video's own class.
+    attention = likeness.diagonal(dim1=1, dim2=4).softmax(dim=3)
+    single = entropy_of(attention, dim=3).mean(dim=2)
+    together = entropy_of(attention.mean(dim=2), dim=2)
+    return (entropy + 0.1 * single - together).mean(dim=(1, 2))
+
+
+def entropy_of(shares: Tensor, dim: int) -> Tensor:
+    """Entropy of shares along ``dim``, which falls away."""
+    return -(shares * (shares + TINY).log()).sum(dim=dim)
+
+
+@reproduces("ata/iter*/*", "ata_transductive/iter*/*")
+def _of_authors(golden: Golden, output: str) -> Tensor:
+    """Code of the authors, after any number of refinements."""
+    form, steps, part = output.split("/")
+    settings = AtaSettings(
+        steps=int(steps.removeprefix("iter")),
+        scale=golden.number("scale"),
+        sigma=golden.number("sigma"),
+    )
+    shape = frames_shape(golden)
+    method = TransductiveATA(shape, settings) if "transductive" in form else ATA(shape, settings)
+    support, query = encode_frames_of(golden, method)
+    state = method.adapt(support)
+    if part == "scores":
+        return method.score(state, query)[0]
+    if isinstance(method, TransductiveATA):
+        state = method.refine(state, query)
+    if part in ("appearance", "temporal"):
+        scores = alignment_scores(state, query, settings.sigma)
+        return scores[0 if part == "appearance" else 1][0]
+    return {"prototypes": state.frames[0], "scale": state.scale}[part]

@@ -1,0 +1,90 @@
+"""CMN: frames gathered around learned hubs, then prototypes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from bench.method import FeatureShape, Method, Settings, register
+from bench.reference import Golden, adopt, reproduces
+from methods._frames import frame_vectors
+from methods._precision import in_own_precision
+from methods._reference_frames import frames_shape, scores_of
+
+NEAR_ZERO = 1e-8
+"""Size of the hubs before training, as in the authors' code."""
+
+
+@dataclass(frozen=True)
+class CmnSettings(Settings):
+    """Settings of CMN."""
+
+    hubs: int = 8
+
+
+@register
+class Cmn(Method):
+    """Describe a video by what its frames add to each of a few hubs; compare with prototypes.
+
+    With shares a_ij = softmax_j(p_i . h_j / sqrt C) of frame i in hub j, the descriptor of hub j
+    is sum_i a_ij (p_i - h_j) at unit length.
+    """
+
+    name = "cmn"
+    revision = 1
+    source = (
+        "Zhu, Yang, ECCV 2018 (Compound Memory Networks), as re-implemented in MCG-NJU/FSL-Video"
+        " at 5c3c050 for Zhu et al., BMVC 2021, arXiv:2110.12358"
+    )
+    differs = (
+        "from the paper: no key-value memory with abstract slots, only the multi-saliency"
+        " embedding and prototypes, as in the code named; hubs start at random near zero, not"
+        " equal, so that training can part them; the backbone is frozen. As in the code, the bias"
+        " of the merging layer cancels in the distances and gets no gradient"
+    )
+    needs = "frames"
+    order_aware = False
+    Settings = CmnSettings
+    settings: CmnSettings
+    authors_names: ClassVar[Mapping[str, str]] = {
+        "h": "hubs",
+        "fc.weight": "merge.weight",
+        "fc.bias": "merge.bias",
+    }
+
+    def __init__(self, shape: FeatureShape, settings: CmnSettings | None = None) -> None:
+        """Build hubs near zero and a merging layer that sums their descriptors."""
+        super().__init__(shape, settings)
+        hubs, channels = self.settings.hubs, shape.channels
+        self.hubs = nn.Parameter(NEAR_ZERO * torch.randn(hubs, channels))
+        self.merge = nn.Linear(hubs * channels, channels)
+        with torch.no_grad():
+            self.merge.weight.copy_(torch.eye(channels).repeat(1, hubs))
+            self.merge.bias.zero_()
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> (videos, C)."""
+        frames = frame_vectors(in_own_precision(self, features))
+        shares = torch.softmax(frames @ self.hubs.mT / frames.shape[-1] ** 0.5, dim=-1)
+        added = shares.mT @ frames - shares.sum(dim=1)[..., None] * self.hubs
+        merged: Tensor = self.merge(normalize(added, dim=-1).flatten(1))
+        return merged
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""
+        return support.mean(dim=2)
+
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, C) -> minus squared distances (episodes, queries, way)."""
+        return -(query[:, :, None] - prototypes[:, None]).square().sum(dim=-1)
+
+
+@reproduces("cmn/scores")
+def _reproduce(golden: Golden, _output: str) -> Tensor:
+    weights = golden.weights("cmn/weight/")
+    method = Cmn(frames_shape(golden), CmnSettings(hubs=len(weights["h"])))
+    adopt(method, weights)
+    return scores_of(golden, method)

@@ -1,0 +1,237 @@
+"""Matching frames of a query to frames of support videos, by rules without an order or with one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from bench.method import FeatureShape, Method, Settings, register
+from bench.reference import Golden, adopt, reproduces
+from episodes.errors import UserError
+from methods._alignment import hausdorff_distances
+from methods._frames import Frames, encode_frames, frame_cosines, shots_side_by_side
+from methods._precision import in_own_precision
+from methods._reference_frames import frames_shape, scores_of
+
+TEMPORAL_MATCHING = (
+    "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
+    " 4f14d68"
+)
+NOTHING = (
+    "nothing from the authors' matching function; their features are clips of 16 frames, and"
+    " their global temperature is the setting"
+)
+
+
+@dataclass(frozen=True)
+class MatchingSettings(Settings):
+    """Settings of the matching functions."""
+
+    joint: bool = False
+    """Whether the shots of a class are matched as one long video; else each shot for itself."""
+    epsilon: float = 0.01
+    """Added to the product of the norms in the cosine."""
+    temperature: float = 1.0
+    """Factor of the scores; only training feels it."""
+
+
+class FrameMatching(Method):
+    """Base of the rules: all cosines between frames of two videos become one number."""
+
+    revision = 1
+    source = TEMPORAL_MATCHING
+    differs = NOTHING
+    needs = "frames"
+    order_aware = False
+    Settings = MatchingSettings
+    settings: MatchingSettings
+
+    def encode(self, features: Tensor) -> Frames:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
+        return encode_frames(in_own_precision(self, features))
+
+    def adapt(self, support: Frames) -> Frames:
+        """Keep the support frames: vectors (episodes, way, shot, T, C)."""
+        return support
+
+    def score(self, state: Frames, query: Frames) -> Tensor:
+        """Vectors (episodes, queries, T, C) -> mean over the shots, (episodes, queries, way)."""
+        cosines = frame_cosines(query, state, self.settings.epsilon)
+        if self.settings.joint:
+            cosines = shots_side_by_side(cosines)
+        return self.settings.temperature * self.match(cosines).mean(dim=-1)
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., Tq, Ts) -> similarity of the two videos, (...)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class OrderedSettings(MatchingSettings):
+    """Settings of rules for two videos of one length, which cannot match shots jointly."""
+
+    def __post_init__(self) -> None:
+        """Refuse joint matching.
+
+        Raises:
+            UserError: joint matching is asked for.
+        """
+        if self.joint:
+            raise UserError(
+                "joint=True: frame t of several shots at once has no single partner; this rule"
+                " matches shots one by one, so leave joint at False"
+            )
+
+
+@register
+class Diagonal(FrameMatching):
+    """Mean cosine of frames at the same time."""
+
+    name = "diagonal"
+    order_aware = True
+    Settings = OrderedSettings
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., T, T) -> (...)."""
+        return cosines.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+
+
+@register
+class Mean(FrameMatching):
+    """Cosines with all support frames, summed over these, mean over the query's frames."""
+
+    name = "mean"
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., Tq, Ts) -> (...)."""
+        return cosines.sum(dim=-1).mean(dim=-1)
+
+
+@register
+class Max(FrameMatching):
+    """Cosine of the two frames that are most alike."""
+
+    name = "max"
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"max-joint": {"joint": True}}
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., Tq, Ts) -> (...)."""
+        return cosines.amax(dim=(-2, -1))
+
+
+@dataclass(frozen=True)
+class LinearSettings(OrderedSettings):
+    """Settings of `Linear`."""
+
+    temperature: float = 10.0
+    """The authors' default."""
+
+
+@register
+class Linear(FrameMatching):
+    """Weighted sum of the cosines of all pairs of frames; the weights are learned."""
+
+    name = "linear"
+    order_aware = True
+    Settings = LinearSettings
+    authors_names: ClassVar[Mapping[str, str]] = {
+        "matching_function.linear.weight": "weights.weight"
+    }
+
+    def __init__(self, shape: FeatureShape, settings: LinearSettings | None = None) -> None:
+        """Draw a weight for each pair of frames, as the authors do."""
+        super().__init__(shape, settings)
+        self.weights = nn.Linear(shape.frames**2, 1, bias=False)
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., T, T) -> (...)."""
+        score: Tensor = self.weights(cosines.flatten(-2))
+        return score.squeeze(-1)
+
+
+@dataclass(frozen=True)
+class ChamferSettings(MatchingSettings):
+    """Settings of `Chamfer`."""
+
+    sides: Literal["both", "query", "support"] = "both"
+    """Whose frames all look for their nearest one in the other video."""
+
+
+@register
+class Chamfer(FrameMatching):
+    """Mean cosine of each frame with the frame of the other video that is most like it."""
+
+    name = "chamfer"
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "chamfer-query": {"sides": "query"},
+        "chamfer-support": {"sides": "support"},
+        "chamfer-joint": {"joint": True},
+        "chamfer-query-joint": {"sides": "query", "joint": True},
+    }
+    Settings = ChamferSettings
+    settings: ChamferSettings
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., Tq, Ts) -> (...)."""
+        of_query = cosines.amax(dim=-1).mean(dim=-1)
+        of_support = cosines.amax(dim=-2).mean(dim=-1)
+        kinds = {"query": of_query, "support": of_support, "both": (of_query + of_support) / 2}
+        return kinds[self.settings.sides]
+
+
+@dataclass(frozen=True)
+class BiMhmSettings(MatchingSettings):
+    """Settings of `BiMHM`."""
+
+    epsilon: float = 0.0
+    """The authors normalise plainly here."""
+
+
+@register
+class BiMHM(FrameMatching):
+    """Bidirectional mean Hausdorff metric: minus the distances of all frames to their nearest."""
+
+    name = "bi-mhm"
+    source = "Wang et al., CVPR 2022 (HyRSM), arXiv:2204.13423; alibaba-mmai-research/HyRSM"
+    differs = "nothing; on the features as they are, without HyRSM's learned relations"
+    Settings = BiMhmSettings
+
+    def match(self, cosines: Tensor) -> Tensor:
+        """(..., Tq, Ts) -> (...)."""
+        return -hausdorff_distances(1 - cosines)
+
+
+SIDES: dict[str, Literal["both", "query", "support"]] = {
+    "chamfer": "both",
+    "chamfer_query": "query",
+    "chamfer_support": "support",
+}
+
+
+@reproduces("diag/logits", "mean/logits", "linear/logits", "max/logits", "max_joint/logits")
+@reproduces(
+    *("chamfer/logits", "chamfer_query/logits", "chamfer_support/logits"),
+    *("chamfer_joint/logits", "chamfer_query_joint/logits", "chamfer_support_joint/logits"),
+)
+def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
+    """Code of temporal_matching, every temperature 1."""
+    name = output.removesuffix("/logits")
+    kind, joint = name.removesuffix("_joint"), name.endswith("_joint")
+    epsilon = golden.number("cosine_epsilon")
+    shape = frames_shape(golden)
+    if kind == "linear":
+        linear = Linear(shape, LinearSettings(epsilon=epsilon, temperature=1.0))
+        return scores_of(golden, adopt(linear, golden.weights("linear/weight/")))
+    if kind in SIDES:
+        settings = ChamferSettings(joint=joint, epsilon=epsilon, sides=SIDES[kind])
+        return scores_of(golden, Chamfer(shape, settings))
+    cls = {"diag": Diagonal, "mean": Mean, "max": Max}[kind]
+    return scores_of(golden, cls(shape, cls.Settings(joint=joint, epsilon=epsilon)))
+
+
+@reproduces("bimhm/logits")
+def _of_hyrsm(golden: Golden, output: str) -> Tensor:
+    """Code of HyRSM, Bi-MHM on the raw frames."""
+    shape = frames_shape(golden)
+    return scores_of(golden, BiMHM(shape))

@@ -1,0 +1,203 @@
+"""Matching networks: support videos vote for their class, plainly or with full context."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, relu
+
+from bench.method import FeatureShape, Method, Settings, register
+from bench.reference import Golden, adopt, reproduces
+from methods._content_order import Pooled, content_order, pool, reorder, undo
+from methods._precision import in_own_precision
+from methods._reference_images import encode_images_of, images_shape
+
+SHARPNESS = 100.0
+"""Factor of the cosines before the softmax over support videos, as in CloserLookFewShot."""
+LEAST_VOTE = 1e-6
+"""Added to a share of votes before its logarithm, as the authors of both code bases do."""
+LEAST_LENGTH = 1e-5
+"""Added to a vector's length before it is brought to unit length, as in CloserLookFewShot."""
+
+
+@dataclass(frozen=True)
+class MatchingNetworksSettings(Settings):
+    """Settings of the plain form."""
+
+    sharpness: float = SHARPNESS
+    """Factor of the cosines; the paper's formula has 1, CloserLookFewShot 100."""
+
+
+@register
+class MatchingNetworks(Method):
+    """Every support video votes for its class with the softmax of its cosine to the query."""
+
+    name = "matching-networks"
+    revision = 1
+    source = "Vinyals et al., NeurIPS 2016, arXiv:1606.04080, eq. 1-2, without context embeddings"
+    differs = "frames and positions are averaged first; cosines times 100, as in CloserLookFewShot"
+    needs = "vector"
+    order_aware = False
+    Settings = MatchingNetworksSettings
+    settings: MatchingNetworksSettings
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> unit mean vector (videos, C)."""
+        return normalize(features.mean(dim=(2, 3, 4)), dim=-1)
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, C): kept as it is."""
+        return support
+
+    def score(self, support: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, C) -> log of the share of votes (episodes, queries, way)."""
+        # In double precision, as a hundred times a rounding error shows in the fifth digit.
+        cosines = torch.einsum("eqc,ensc->eqns", query.double(), support.double())
+        votes = torch.log_softmax(self.settings.sharpness * cosines.flatten(2), dim=-1)
+        return votes.reshape(cosines.shape).logsumexp(dim=-1).to(query.dtype)
+
+
+@dataclass(frozen=True)
+class FullContextSettings(Settings):
+    """Where the code bases in use differ."""
+
+    similarity: Literal["closerlook", "easyfsl"] = "closerlook"
+    """100 relu(cosine), or the product of the query with the unit support vector."""
+    reading: Literal["content", "given"] = "content"
+    """Order in which the support set is read: by the mean of a video's features, so that it
+    depends on no shuffling, or class by class as given, as in CloserLookFewShot."""
+
+
+@register
+class FullContextMatchingNetworks(Method):
+    """Votes as in the plain form, of vectors that have seen the whole support set.
+
+    A bidirectional LSTM reads the support set; another one reads, for each query, way * shot
+    times what attention picks from it.
+    """
+
+    name = "matching-networks-fce"
+    revision = 1
+    source = (
+        "Vinyals et al., NeurIPS 2016, arXiv:1606.04080, appendix A; code"
+        " wyharveychen/CloserLookFewShot at e03aca8 and sicara/easy-few-shot-learning at 8023ff4"
+    )
+    differs = (
+        "frames and positions are averaged first; the LSTM reads the support set in the order of"
+        " the mean feature, so that no shuffling of classes or shots changes a score; the authors"
+        " read it as given (reading=given); the backbone is frozen"
+    )
+    needs = "vector"
+    order_aware = False
+    Settings = FullContextSettings
+    settings: FullContextSettings
+    authors_names: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, shape: FeatureShape, settings: FullContextSettings | None = None) -> None:
+        """Build both LSTMs; the hidden size is the number of channels."""
+        super().__init__(shape, settings)
+        channels = shape.channels
+        self.reader = nn.LSTM(channels, channels, batch_first=True, bidirectional=True)
+        self.cell = nn.LSTMCell(2 * channels, channels)
+        theirs = AUTHORS_MODULES[self.settings.similarity]
+        self.authors_names = {  # type: ignore[misc]
+            f"{theirs[module]}.{name}": f"{module}.{name}"
+            for module in ("reader", "cell")
+            for name in getattr(self, module).state_dict()
+        }
+
+    def encode(self, features: Tensor) -> Pooled:
+        """(videos, C, T, H, W) -> mean vector (videos, C) and its mean (videos,)."""
+        return pool(in_own_precision(self, features))
+
+    def adapt(self, support: Pooled) -> Tensor:
+        """(episodes, way, shot, C) -> vectors that have seen each other, of the same shape."""
+        vectors = support.vectors.flatten(1, 2)
+        if self.settings.reading == "given":
+            return self.read(vectors).reshape(support.vectors.shape)
+        order = content_order(support)
+        in_context = self.read(reorder(vectors, order))
+        return undo(in_context, order).reshape(support.vectors.shape)
+
+    def score(self, support: Tensor, query: Pooled) -> Tensor:
+        """(episodes, queries, C) -> log of the share of votes (episodes, queries, way)."""
+        in_context = support.flatten(1, 2)
+        vectors = self.read_for_queries(in_context, query.vectors)
+        votes = torch.softmax(self._similarity(vectors, in_context), dim=-1)
+        shares = votes.reshape(*votes.shape[:2], *support.shape[1:3]).sum(dim=-1)
+        return torch.log(shares + LEAST_VOTE)
+
+    def read(self, vectors: Tensor) -> Tensor:
+        """Add what both directions of the LSTM say: (episodes, videos, C) -> the same shape."""
+        read: Tensor = self.reader(vectors)[0]
+        forth, back = read.chunk(2, dim=-1)
+        return vectors + forth + back
+
+    def read_for_queries(self, support: Tensor, query: Tensor) -> Tensor:
+        """Read the support set (episodes, videos, C) for queries (episodes, queries, C)."""
+        hidden, memory = query, torch.zeros_like(query)
+        for _ in range(support.shape[1]):
+            attention = torch.softmax(hidden @ support.mT, dim=-1)
+            seen = torch.cat([query, attention @ support], dim=-1).flatten(0, 1)
+            state = self.cell(seen, (hidden.flatten(0, 1), memory.flatten(0, 1)))
+            hidden, memory = (tensor.reshape(query.shape) for tensor in state)
+            hidden = hidden + query
+        return hidden
+
+    def _similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """(episodes, queries, C), (episodes, videos, C) -> (episodes, queries, videos)."""
+        if self.settings.similarity == "easyfsl":
+            return torch.matmul(query, normalize(support, dim=-1).mT)
+        return SHARPNESS * relu(_nearly_unit(query) @ _nearly_unit(support).mT)
+
+
+AUTHORS_MODULES = {
+    "closerlook": {"reader": "G_encoder", "cell": "FCE.lstmcell"},
+    "easyfsl": {
+        "reader": "support_features_encoder",
+        "cell": "query_features_encoding_cell",
+    },
+}
+"""Code base -> our module -> its name there."""
+
+
+def _nearly_unit(vectors: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / (lengths + LEAST_LENGTH)
+
+
+def _authors_method(
+    golden: Golden, code: Literal["closerlook", "easyfsl"]
+) -> FullContextMatchingNetworks:
+    settings = FullContextSettings(similarity=code, reading="given")
+    method = FullContextMatchingNetworks(images_shape(golden), settings)
+    adopt(method, golden.weights("matching_networks/weight/"))
+    return method
+
+
+@reproduces("matching_networks/scores", unless="matching_networks/support_embedding")
+def _reproduce_closerlook(golden: Golden, _output: str) -> Tensor:
+    method = _authors_method(golden, "closerlook")
+    support, query = encode_images_of(golden, method)
+    return method.score(method.adapt(support), query)[0]
+
+
+@reproduces(
+    "matching_networks/scores",
+    "matching_networks/support_embedding",
+    "matching_networks/query_embedding",
+    given="matching_networks/support_embedding",
+)
+def _reproduce_easyfsl(golden: Golden, output: str) -> Tensor:
+    method = _authors_method(golden, "easyfsl")
+    query = encode_images_of(golden, method).query
+    # Here the support set is read in stored order, not class by class.
+    in_context = method.read(golden.tensor("support")[None])
+    by_class = in_context[:, golden.class_order].reshape(1, golden.way, golden.shot, -1)
+    return {
+        "support_embedding": in_context[0],
+        "query_embedding": method.read_for_queries(in_context, query.vectors)[0],
+        "scores": method.score(by_class, query)[0],
+    }[output.removeprefix("matching_networks/")]

@@ -1,0 +1,311 @@
+"""MoLo: frames and motion read against the whole video, matched as sets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, relu
+
+from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from bench.reference import Golden, adopt, reproduces
+from methods._alignment import hausdorff_distances
+from methods._attention import SelfAttention, heads_for
+from methods._frames import Frames, frame_cosines, frame_vectors
+from methods._positions import hyrsm_positions
+from methods._precision import in_own_precision
+from methods._reference_episode import Encoded, encode_episode, feature_shape
+
+COSINE_EPSILON = 0.01
+"""Added to the product of the norms in every cosine."""
+MOTION_REDUCTION = 8
+"""The motion branch works on one channel in eight."""
+POSITION_DROPOUT, ATTENTION_DROPOUT, FEED_FORWARD_DROPOUT = 0.1, 0.2, 0.05
+
+
+@dataclass(frozen=True)
+class MoLoSettings(Settings):
+    """Settings of MoLo; loss weights as the authors' for SSv2-Small."""
+
+    motion: bool = True
+    """Whether motion between frames is read too, where there are maps and several frames."""
+    motion_weight: float = 0.3
+    heads: int = 8
+    width: int = 2048
+    """Hidden width of the transformer layers, whatever the number of channels."""
+    position_a: float = 10.0
+    """Tokens are multiplied by sqrt(C / position_a) before the positions are added."""
+    position_b: float = 1.0
+    """The table of positions is multiplied by it."""
+    contrastive_weight: float = 0.05
+    classes: int = 0
+    """Training classes of the video classifier; 0 leaves it and its loss term out."""
+    class_weight: float = 0.15
+
+
+class Tokens(NamedTuple):
+    """A token of the whole video, then one of each frame or of each step between frames."""
+
+    frames: Tensor
+    """(..., 1 + T, C)"""
+    motion: Tensor
+    """(..., T, C), or (..., 0, C) without the motion branch"""
+
+
+class Likeness(NamedTuple):
+    """What one branch says of every query and class, (episodes, queries, way) each."""
+
+    match: Tensor
+    """Minus the set distance of frame tokens."""
+    support_to_query: Tensor
+    """Minus the distances of the support's frame tokens to the query's video token, summed."""
+    query_to_support: Tensor
+    """The same the other way round."""
+
+
+class TransformerLayer(nn.Module):
+    """Prepend a learned video token, add positions, let all tokens read each other, ReLU."""
+
+    def __init__(self, channels: int, options: MoLoSettings) -> None:
+        """Build it for tokens of ``channels``."""
+        super().__init__()
+        self.options = options
+        self.video_token = nn.Parameter(torch.randn(channels))
+        self.scale = nn.Parameter(torch.ones(()))
+        """Of the branch's contrastive scores."""
+        self.dropout = nn.Dropout(POSITION_DROPOUT)
+        self.attention = SelfAttention(
+            channels, heads_for(channels, options.heads), ATTENTION_DROPOUT
+        )
+        self.feed_forward = nn.Sequential(
+            nn.Linear(channels, options.width),
+            nn.GELU(),
+            nn.Dropout(FEED_FORWARD_DROPOUT),
+            nn.Linear(options.width, channels),
+            nn.Dropout(FEED_FORWARD_DROPOUT),
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(videos, T, C) -> (videos, 1 + T, C)."""
+        tokens = torch.cat([self.video_token.expand(len(frames), 1, -1), frames], dim=1)
+        placed = hyrsm_positions(tokens, self.options.position_a, self.options.position_b)
+        read = self.attention(self.dropout(placed))
+        return relu(read + self.feed_forward(read))
+
+    def compare(self, support: Tensor, query: Tensor) -> Likeness:
+        """Tokens (episodes, way, 1 + T, C) and (episodes, queries, 1 + T, C)."""
+        shown, asked = _with_norms(support.unsqueeze(2)), _with_norms(query)
+        distances = 1 - frame_cosines(asked, shown, COSINE_EPSILON).squeeze(3)
+        return Likeness(
+            -hausdorff_distances(distances[..., 1:, 1:]),
+            -self.scale * distances[..., 0, 1:].sum(dim=-1),
+            -self.scale * distances[..., 1:, 0].sum(dim=-1),
+        )
+
+
+class MotionLayer(TransformerLayer):
+    """The same for steps between frames: a convolved map minus the one before it."""
+
+    def __init__(self, channels: int, options: MoLoSettings) -> None:
+        """Build it for maps of ``channels``."""
+        super().__init__(channels, options)
+        few = max(1, channels // MOTION_REDUCTION)
+        self.reduce = nn.Conv3d(channels, few, kernel_size=3, padding=1)
+        self.next = nn.Conv3d(few, few, kernel_size=(1, 3, 3), padding=(0, 1, 1))
+        self.expand = nn.Conv3d(few, channels, kernel_size=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> (videos, 1 + T - 1, C)."""
+        reduced = self.reduce(maps)
+        steps = self.next(reduced[:, :, 1:]) - reduced[:, :, :-1]
+        return super().forward(frame_vectors(relu(self.expand(steps))))
+
+
+def _with_norms(tokens: Tensor) -> Frames:
+    return Frames(tokens, torch.linalg.vector_norm(tokens, dim=-1))
+
+
+def _branch_names(branch: str, suffix: str) -> dict[str, str]:
+    """Authors' names of a branch's parameters -> ours."""
+    layer = f"temporal_atte_before{suffix}.layers.0"
+    parts = {
+        f"{layer}.0.norm": "attention.norm",
+        f"{layer}.0.fn.to_out.0": "attention.project_out",
+        f"{layer}.1.net.0": "feed_forward.0",
+        f"{layer}.1.net.3": "feed_forward.3",
+    }
+    return {
+        f"class_token{suffix}": f"{branch}.video_token",
+        f"scale{suffix}": f"{branch}.scale",
+        f"{layer}.0.fn.to_qkv.weight": f"{branch}.attention.project_in.weight",
+    } | _with_biases({theirs: f"{branch}.{ours}" for theirs, ours in parts.items()})
+
+
+def _with_biases(layers: Mapping[str, str]) -> dict[str, str]:
+    """Names of layers -> names of their weights and biases."""
+    return {
+        f"{theirs}.{kind}": f"{ours}.{kind}"
+        for theirs, ours in layers.items()
+        for kind in ("weight", "bias")
+    }
+
+
+@register
+class MoLo(Method):
+    """Motion-augmented long-short contrastive learning: frames that know their video."""
+
+    name = "molo"
+    revision = 1
+    source = "Wang et al., CVPR 2023, arXiv:2304.00946; alibaba-mmai-research/MoLo at f7f73b6"
+    differs = (
+        "frozen features instead of a trained backbone; no decoder of pixel differences and no"
+        " reconstruction loss (features have no pixels; it plays no part in evaluation); no"
+        " motion branch for 1 x 1 maps or a single frame; 8 heads only if they divide the"
+        " channels, else the largest number that divides both; the video classifier only where"
+        " classes are given"
+    )
+    needs = "maps"
+    order_aware = True
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"molo-frame": {"motion": False}}
+    authors_names: ClassVar[Mapping[str, str]] = {
+        **_branch_names("frames", ""),
+        **_branch_names("motion", "_motion"),
+        **_with_biases(
+            {
+                "motion_reduce": "motion.reduce",
+                "motion_conv": "motion.next",
+                "motion_up": "motion.expand",
+                "classification_layer": "head",
+            }
+        ),
+    }
+    Settings = MoLoSettings
+    settings: MoLoSettings
+
+    def __init__(self, shape: FeatureShape, settings: MoLoSettings | None = None) -> None:
+        """Build the method for features of ``shape``."""
+        super().__init__(shape, settings)
+        options, channels = self.settings, shape.channels
+        moves = options.motion and shape.frames > 1 and shape.height * shape.width > 1
+        self.frames = TransformerLayer(channels, options)
+        self.motion = MotionLayer(channels, options) if moves else None
+        self.head = nn.Linear(channels, options.classes) if options.classes else None
+
+    def encode(self, features: Tensor) -> Tokens:
+        """(videos, C, T, H, W) -> tokens of both branches, each video by itself."""
+        features = in_own_precision(self, features)
+        frames = self.frames(frame_vectors(features))
+        return Tokens(frames, frames[:, :0] if self.motion is None else self.motion(features))
+
+    def adapt(self, support: Tokens) -> Tokens:
+        """(episodes, way, shot, tokens, C) -> mean over the shots, (episodes, way, tokens, C)."""
+        return Tokens(*(tokens.mean(dim=2) for tokens in support))
+
+    def score(self, state: Tokens, query: Tokens) -> Tensor:
+        """Minus the weighted set distances of the branches: (episodes, queries, way)."""
+        return self._match(self.compare(state, query))
+
+    def compare(self, state: Tokens, query: Tokens) -> list[Likeness]:
+        """Scores of the frame branch and, if there is one, of the motion branch."""
+        branches = [self.frames.compare(state.frames, query.frames)]
+        if self.motion is not None:
+            branches.append(self.motion.compare(state.motion, query.motion))
+        return branches
+
+    def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
+        """Cross-entropy of the episode, of video tokens against frames, of training classes."""
+        support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
+        branches = self.compare(self.adapt(support), query)
+        labels = episodes.labels.flatten()
+        long_short = [
+            cross_entropy(scores.flatten(0, 1), labels)
+            for branch in branches
+            for scores in (branch.support_to_query, branch.query_to_support)
+        ]
+        terms = {
+            "episode": cross_entropy(self._match(branches).flatten(0, 1), labels),
+            "contrastive": self.settings.contrastive_weight * torch.stack(long_short).sum(),
+        }
+        if self.head is not None:
+            terms["classes"] = self.settings.class_weight * self._class_loss(self.head, episodes)
+        return terms
+
+    def _match(self, branches: list[Likeness]) -> Tensor:
+        frames, *motion = (branch.match for branch in branches)
+        return frames + self.settings.motion_weight * motion[0] if motion else frames
+
+    def _class_loss(self, head: nn.Module, episodes: LabelledEpisodes) -> Tensor:
+        """Mean cross-entropy of all videos among the training classes."""
+        support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
+        videos = torch.cat([_summary(support).flatten(0, 2), _summary(query).flatten(0, 1)])
+        of_support = episodes.classes.unsqueeze(2).expand(support.frames.shape[:3])
+        of_query = episodes.classes.gather(1, episodes.labels)
+        labels = torch.cat([of_support.flatten(), of_query.flatten()])
+        return cross_entropy(head(videos), labels)
+
+
+def _summary(videos: Tokens) -> Tensor:
+    """What the classifier sees: the branches' mean tokens, added up: (..., C)."""
+    frames = videos.frames.mean(dim=-2)
+    has_motion = videos.motion.shape[-2] > 0
+    return frames + videos.motion.mean(dim=-2) if has_motion else frames
+
+
+def _authors_method(golden: Golden) -> MoLo:
+    weights = golden.weights("molo/weight/")
+    settings = MoLoSettings(
+        motion_weight=golden.number("motion_weight"),
+        width=len(weights["temporal_atte_before.layers.0.1.net.0.bias"]),
+        position_a=golden.number("position_a"),
+        position_b=golden.number("position_b"),
+        classes=len(weights["classification_layer.bias"]),
+    )
+    method = MoLo(feature_shape(_maps(golden, "support")), settings)
+    adopt(method, weights)
+    return method
+
+
+def _maps(golden: Golden, key: str) -> Tensor:
+    """Stored (videos, T, C, H, W) -> (videos, C, T, H, W)."""
+    return golden.tensor(key).transpose(1, 2)
+
+
+def _authors_episode(golden: Golden) -> tuple[MoLo, Encoded]:
+    method = _authors_method(golden)
+    support, query = encode_episode(
+        method, golden, _maps(golden, "support"), _maps(golden, "query")
+    )
+    return method, Encoded(method.adapt(support), query)
+
+
+@reproduces("molo/logits")
+def _reproduce_logits(golden: Golden, _: str) -> Tensor:
+    method, (state, query) = _authors_episode(golden)
+    return method.score(state, query)[0]
+
+
+@reproduces(
+    "molo/logits_frame",
+    "molo/logits_s2q",
+    "molo/logits_q2s",
+    "molo/logits_s2q_motion",
+    "molo/logits_q2s_motion",
+)
+def _reproduce_branch(golden: Golden, output: str) -> Tensor:
+    method, episode = _authors_episode(golden)
+    branch = method.compare(*episode)[output.endswith("_motion")]
+    parts = {
+        "frame": branch.match,
+        "s2q": branch.support_to_query,
+        "q2s": branch.query_to_support,
+    }
+    return parts[output.split("_")[1]][0]
+
+
+@reproduces("molo/class_logits")
+def _reproduce_class_logits(golden: Golden, _: str) -> Tensor:
+    method = _authors_method(golden)
+    videos = method.encode(torch.cat([_maps(golden, "support"), _maps(golden, "query")]))
+    logits: Tensor = cast(nn.Linear, method.head)(_summary(videos))
+    return logits

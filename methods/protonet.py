@@ -1,0 +1,134 @@
+"""Prototypical networks on pooled features, and kin that differ in the comparison alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from bench.method import FeatureShape, Method, Settings, register
+from bench.reference import Golden, reproduces
+from methods import _reference_frames as frames
+from methods import _reference_images as images
+
+
+@dataclass(frozen=True)
+class ProtoNetSettings(Settings):
+    """How a query is compared with a prototype."""
+
+    comparison: Literal["squared", "euclidean", "cosine"] = "squared"
+    """Minus the squared distance, minus the distance, or the cosine."""
+
+
+@register
+class ProtoNet(Method):
+    """Compare a query with the mean support video of each class."""
+
+    name = "protonet"
+    revision = 1
+    source = (
+        "Snell, Swersky, Zemel, NeurIPS 2017, arXiv:1703.05175, eq. 1-2; on videos as in"
+        " MCG-NJU/FSL-Video at 5c3c050; -euclidean and -cosine (SimpleShot) as in"
+        " sicara/easy-few-shot-learning at 8023ff4"
+    )
+    differs = (
+        "frames and positions are averaged first, so that their order is lost; SimpleShot"
+        " (-cosine) without centring on the training videos, as in the code named"
+    )
+    needs = "vector"
+    order_aware = False
+    Settings = ProtoNetSettings
+    settings: ProtoNetSettings
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "protonet-euclidean": {"comparison": "euclidean"},
+        "protonet-cosine": {"comparison": "cosine"},
+    }
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> mean vector (videos, C)."""
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""
+        return support.mean(dim=2)
+
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, C) -> likeness (episodes, queries, way)."""
+        if self.settings.comparison == "cosine":
+            return cosines(query, prototypes)
+        # The difference itself: q.q - 2 q.p + p.p would lose the digits that the two share.
+        difference = query[:, :, None] - prototypes[:, None]
+        if self.settings.comparison == "squared":
+            return -difference.square().sum(dim=-1)
+        distances: Tensor = torch.linalg.vector_norm(difference, dim=-1)
+        return -distances
+
+
+def cosines(query: Tensor, prototypes: Tensor) -> Tensor:
+    """Plain cosines, 0 with zero vectors.
+
+    (episodes, queries, C), (episodes, way, C) -> (episodes, queries, way)
+    """
+    return torch.einsum("eqc,enc->eqn", normalize(query, dim=-1), normalize(prototypes, dim=-1))
+
+
+@dataclass(frozen=True)
+class MetaBaselineSettings(Settings):
+    """Settings of Meta-Baseline."""
+
+    temperature: float = 10.0
+    """Initial factor of the cosine; it is learned."""
+
+
+@register
+class MetaBaseline(Method):
+    """Cosine to the mean support video of each class, times a learned temperature."""
+
+    name = "meta-baseline"
+    revision = 1
+    source = "Chen, Liu, Xu, Darrell, Wang, ICCV 2021, arXiv:2003.04390, eq. 2-3"
+    differs = (
+        "frames and positions are averaged first; the backbone is frozen, so that only the"
+        " temperature learns and no prediction changes with training"
+    )
+    needs = "vector"
+    order_aware = False
+    Settings = MetaBaselineSettings
+
+    settings: MetaBaselineSettings
+
+    def __init__(self, shape: FeatureShape, settings: MetaBaselineSettings | None = None) -> None:
+        """Build the method with the temperature at its initial value."""
+        super().__init__(shape, settings)
+        self.temperature = nn.Parameter(torch.tensor(self.settings.temperature))
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> mean vector (videos, C)."""
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""
+        return support.mean(dim=2)
+
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, C) -> scaled cosines (episodes, queries, way)."""
+        return self.temperature * cosines(query, prototypes)
+
+
+@reproduces("proto/scores", "tsn_l2/logits")
+def _reproduce_squared(golden: Golden, _output: str) -> Tensor:
+    return frames.scores_of(golden, ProtoNet(frames.frames_shape(golden)))
+
+
+@reproduces("prototypical/scores")
+def _reproduce_euclidean(golden: Golden, _output: str) -> Tensor:
+    settings = ProtoNetSettings(comparison="euclidean")
+    return images.scores_of(golden, ProtoNet(images.images_shape(golden), settings))
+
+
+@reproduces("simple_shot/scores")
+def _reproduce_cosine(golden: Golden, _output: str) -> Tensor:
+    settings = ProtoNetSettings(comparison="cosine")
+    return images.scores_of(golden, ProtoNet(images.images_shape(golden), settings))

@@ -1,0 +1,210 @@
+"""TEAM: videos read by a fixed set of learned pattern tokens, matched token by token."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize, relu
+
+from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from bench.reference import Golden, adopt, reproduces
+from methods._frames import frame_vectors
+from methods._positions import usual_table
+from methods._precision import in_own_precision
+from methods._reference_episode import Encoded
+from methods._reference_frames import encode_frames_of, frames_shape
+
+DROPOUT = 0.1
+"""Authors' dropout: after the positions, on the attention's weights, on what is read."""
+NOMINAL_HEADS = 8
+"""The attention has one head, but is scaled for the width of one of eight."""
+COSINE_FLOOR = 1e-8
+"""Shortest length that a token is divided by."""
+
+
+@dataclass(frozen=True)
+class TEAMSettings(Settings):
+    """Settings of TEAM."""
+
+    tokens: int = 60
+    """Learned pattern tokens; the authors' scripts take 50 to 80."""
+    position_scale: float = 0.1
+    matching: Literal["both", "positive", "negative"] = "both"
+    """Which of the two distances are added up for the score."""
+    adapted: bool = True
+    """Whether a class's tokens are moved away from those of the other classes."""
+
+
+class Patterns(NamedTuple):
+    """Pattern tokens of videos, each of unit length."""
+
+    positive: Tensor
+    """(episodes, videos, M, C): what the videos have of the patterns."""
+    negative: Tensor
+    """(episodes, videos, M, C): what they lack."""
+
+
+@register
+class TEAM(Method):
+    """Temporal-alignment-free matching: patterns that are in a video, and those that are not."""
+
+    name = "team"
+    revision = 1
+    source = "Lee et al., CVPR 2025, arXiv:2504.05956; leesb7426/TEAM at 8bd6b6e"
+    differs = (
+        "frozen features instead of a trained backbone; scaled by sqrt(C / 8) also where 8 does"
+        " not divide the channels; under dropout a video has one reading, the authors draw a new"
+        " one for the adaptation"
+    )
+    needs = "frames"
+    order_aware = True
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "team-pos": {"matching": "positive", "adapted": False},
+        "team-neg": {"matching": "negative", "adapted": False},
+        "team-without-adaptation": {"adapted": False},
+    }
+    authors_names: ClassVar[Mapping[str, str]] = {
+        "DPM.AP": "tokens",
+        "DPM.ln.weight": "norm.weight",
+        "DPM.ln.bias": "norm.bias",
+        "DPM.mlp.inp_fc.weight": "mlp.0.weight",
+        "DPM.mlp.inp_fc.bias": "mlp.0.bias",
+        "DPM.mlp.out_fc.weight": "mlp.2.weight",
+        "DPM.mlp.out_fc.bias": "mlp.2.bias",
+    }
+    Settings = TEAMSettings
+    settings: TEAMSettings
+
+    def __init__(self, shape: FeatureShape, settings: TEAMSettings | None = None) -> None:
+        """Build the method for features of ``shape``."""
+        super().__init__(shape, settings)
+        channels = shape.channels
+        self.tokens = nn.Parameter(torch.randn(self.settings.tokens, channels))
+        self.norm = nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)
+        )
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C).
+
+        The tokens read a class's shots only after their mean was taken, so not here; a query's
+        reading has M / T times the size of its frames, too much to keep for every video.
+        """
+        return frame_vectors(in_own_precision(self, features))
+
+    def adapt(self, support: Tensor) -> Patterns:
+        """(episodes, way, shot, T, C) -> patterns of each class, (episodes, way, M, C) twice."""
+        read = self._read(support.mean(dim=2))
+        plain = self._patterns(read)
+        return self._move_apart(read, plain) if self.settings.adapted else plain
+
+    def score(self, state: Patterns, query: Tensor) -> Tensor:
+        """Minus the sum of the chosen distances: (episodes, queries, way)."""
+        positive, negative = self.scores(state, query)
+        if self.settings.matching == "both":
+            return positive + negative
+        return positive if self.settings.matching == "positive" else negative
+
+    def scores(self, state: Patterns, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Minus the positive and minus the negative distance, (episodes, queries, way) each."""
+        asked = self._patterns(self._read(query))
+        lacking = _distances(state.positive, asked.negative)
+        missed = _distances(state.negative, asked.positive)
+        negative = (_largest_of_others(lacking) + _largest_of_others(missed)) / 2
+        return -_distances(state.positive, asked.positive), -negative
+
+    def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
+        """Cross-entropy of the positive and of the negative distances."""
+        support, query = cast(Tensor, episodes.support), cast(Tensor, episodes.query)
+        both = self.scores(self.adapt(support), query)
+        labels = episodes.labels.flatten()
+        positive, negative = (cross_entropy(scores.flatten(0, 1), labels) for scores in both)
+        if self.settings.matching == "positive":
+            return {"positive": positive}
+        return {"positive": positive, "negative": negative}
+
+    def _read(self, frames: Tensor) -> Tensor:
+        """What each token reads in a video: (..., T, C) -> (..., M, C)."""
+        table = usual_table(frames.shape[-2], frames.shape[-1], like=frames)
+        placed = self.dropout(frames + self.settings.position_scale * table)
+        seen = self.norm(placed)
+        likeness = self.norm(self.tokens) @ seen.mT * (NOMINAL_HEADS / self.shape.channels) ** 0.5
+        read: Tensor = self.dropout(self.dropout(likeness.softmax(dim=-1)) @ seen)
+        return read
+
+    def _refine(self, tokens: Tensor) -> Tensor:
+        """(..., M, C) -> (..., M, C), not negative."""
+        return relu(tokens + self.mlp(tokens))
+
+    def _patterns(self, read: Tensor) -> Patterns:
+        positive, negative = self._refine(self.tokens + read), self._refine(self.tokens - read)
+        return Patterns(_unit(positive), _unit(negative))
+
+    def _move_apart(self, read: Tensor, plain: Patterns) -> Patterns:
+        """Move each class's tokens away from those of every other class, and add up.
+
+        One other class at a time: all pairs of classes at once would take ``way`` times the
+        memory. The authors' mean over the others has the same direction as the sum.
+        """
+        way = read.shape[1]
+        positive, negative = torch.zeros_like(read), torch.zeros_like(read)
+        for step in range(1, way):
+            away = read.roll(step, dims=1) - read
+            alike = [(unit * unit.roll(step, dims=1)).sum(-1, keepdim=True) for unit in plain]
+            positive = positive + self._refine(self.tokens + read - alike[0] * away)
+            negative = negative + self._refine(self.tokens - read + alike[1] * away)
+        return Patterns(_unit(positive), _unit(negative))
+
+
+def _unit(tokens: Tensor) -> Tensor:
+    return normalize(tokens, dim=-1, eps=COSINE_FLOOR)
+
+
+def _distances(support: Tensor, query: Tensor) -> Tensor:
+    """Sum over the tokens of 1 - cosine: (episodes, queries, way)."""
+    return support.shape[2] - query.flatten(2) @ support.flatten(2).mT
+
+
+def _largest_of_others(distances: Tensor) -> Tensor:
+    """For each class the largest distance to any other class: (episodes, queries, way)."""
+    itself = torch.eye(distances.shape[-1], dtype=torch.bool, device=distances.device)
+    return distances.unsqueeze(-2).masked_fill(itself, -torch.inf).amax(dim=-1)
+
+
+def _authors_episode(golden: Golden, **changed: Any) -> tuple[TEAM, Encoded]:
+    """The method with the authors' weights, and the episode as it encodes it."""
+    weights = golden.weights("team/weight/")
+    settings = TEAMSettings(
+        tokens=weights["DPM.AP"].shape[-2], position_scale=golden.number("pe_scale"), **changed
+    )
+    method = TEAM(frames_shape(golden), settings)
+    adopt(method, weights)
+    return method, encode_frames_of(golden, method)
+
+
+@reproduces("team/logits_pos", "team/logits_neg")
+def _reproduce_distance(golden: Golden, output: str) -> Tensor:
+    method, (support, query) = _authors_episode(golden)
+    positive, negative = method.scores(method.adapt(support), query)
+    return positive[0] if output.endswith("pos") else negative[0]
+
+
+@reproduces("team/logits", "team_pos/logits", "team_neg/logits", "team_without_adaptation/logits")
+def _reproduce_logits(golden: Golden, output: str) -> Tensor:
+    variant = output.split("/", maxsplit=1)[0].replace("_", "-")
+    changed = TEAM.variants.get(variant, {})
+    method, (support, query) = _authors_episode(golden, **changed)
+    return method.score(method.adapt(support), query)[0]
+
+
+@reproduces("team/loss")
+def _reproduce_loss(golden: Golden, _: str) -> Tensor:
+    method, (support, query) = _authors_episode(golden)
+    labels = golden.tensor("query_labels")[None]
+    classes = torch.arange(golden.way)[None]
+    terms = method.loss(LabelledEpisodes(support, query, labels, classes))
+    return torch.stack(list(terms.values())).sum()

@@ -1,0 +1,52 @@
+"""Running ``fvbench``: in a process of its own as a person does, or in this one: faster."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from typer.testing import CliRunner
+
+from bench.__main__ import app
+
+
+def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it printed, whatever its exit status."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=240,
+        check=False,
+    )
+
+
+def done(*words: str | Path, **environment: str) -> str:
+    """Run a command that must succeed and return its standard output."""
+    finished = fvbench(*words, **environment)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def call(*words: str | Path) -> tuple[int, str]:
+    """Run a command in this process; return its exit status and all it printed."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def predictions(folder: Path) -> dict[str, np.ndarray]:
+    """Predictions of every method below a folder."""
+    return {
+        path.parent.name: pd.read_parquet(path)["prediction"].to_numpy()
+        for path in sorted(folder.glob("**/rows.parquet"))
+    }
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    """Whether two runs gave the same answers, row for row."""
+    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)

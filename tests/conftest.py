@@ -1,0 +1,123 @@
+"""What all tests share: one cache folder, one thread, a small split and real video files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from episodes.cache import ENVIRONMENT_VARIABLE
+from episodes.split import Split, Video
+
+MILLISECONDS = Fraction(1, 1000)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep rendered videos and features of a test run in one folder, whatever its workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fvbench-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT_VARIABLE, str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Keep torch to one thread: tests run side by side already."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_split() -> Split:
+    """Six classes in three partner pairs; groups of one to four videos, no two classes alike."""
+    group_sizes = {
+        "open": (1, 2, 3),
+        "close": (4, 1, 1, 2),
+        "push": (2, 2, 2, 2),
+        "pull": (1, 1, 1, 1, 1),
+        "rise": (3, 3, 1),
+        "sink": (1, 4, 2, 1),
+    }
+    videos = [
+        Video(label, f"g{group}", f"{label}-{group}-{clip}")
+        for label, sizes in group_sizes.items()
+        for group, size in enumerate(sizes)
+        for clip in range(size)
+    ]
+    partners = {"open": "close", "push": "pull", "rise": "sink"}
+    return Split("small", "test", tuple(videos), partners | {b: a for a, b in partners.items()})
+
+
+def make_video(
+    path: Path,
+    frames: int = 20,
+    size: tuple[int, int] = (96, 96),
+    codec: str = "libx264",
+    rate: int = 10,
+    times: Sequence[int] = (),
+    audio_seconds: float = 0.0,
+    title: str = "",
+) -> Path:
+    """Write a real video: a square wanders over a background that grows brighter by the frame.
+
+    Args:
+        path: where to; the suffix says which container.
+        frames: how many.
+        size: (width, height).
+        codec: as libav calls it.
+        rate: frames in a second.
+        times: when each frame is shown, in milliseconds: an uneven rate instead of ``rate``.
+        audio_seconds: length of a silent audio track; none if 0.
+        title: goes into the container's metadata.
+    """
+    with av.open(path, "w") as file:
+        if title:
+            file.metadata["title"] = title
+        video = file.add_stream(codec, rate=rate)
+        video.width, video.height = size
+        video.pix_fmt = "yuv420p"
+        video.codec_context.thread_count = 1
+        if times:
+            video.codec_context.time_base = MILLISECONDS
+        audio = _add_audio(file, path) if audio_seconds else None
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(_picture(size, index, frames), format="rgb24")
+            if times:
+                frame.pts, frame.time_base = times[index], MILLISECONDS
+            file.mux(video.encode(frame.reformat(format="yuv420p")))
+        file.mux(video.encode())
+        if audio:
+            _mux_silence(file, audio, audio_seconds)
+    return path
+
+
+def _picture(size: tuple[int, int], index: int, frames: int) -> np.ndarray:
+    width, height = size
+    picture = np.full((height, width, 3), 40 + 160 * index // frames, dtype=np.uint8)
+    left, top = index % (width - 8), index % (height - 8)
+    picture[top : top + 8, left : left + 8] = (250, 20, 120)
+    return picture
+
+
+def _add_audio(file: av.container.OutputContainer, path: Path) -> av.AudioStream:
+    audio = file.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000)
+    audio.layout = "mono"
+    return audio
+
+
+def _mux_silence(file: av.container.OutputContainer, audio: av.AudioStream, seconds: float) -> None:
+    samples = audio.codec_context.frame_size
+    silence = np.zeros((1, samples), np.float32)
+    for start in count(0, samples):
+        if start >= seconds * 48_000:
+            break
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48_000, start
+        file.mux(audio.encode(frame))
+    file.mux(audio.encode())

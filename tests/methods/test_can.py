@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from bench.method import FeatureShape
+from methods.can import Can, CanSettings, TransductiveCan, most_confident
+from methods.mastaf import Mastaf, MastafSettings
+from tests.methods.parity import assert_reproduced, outputs
+
+SHAPE = FeatureShape(6, 1, 2, 3)
+
+
+@pytest.mark.parametrize(("file", "output"), outputs("can"))
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def build(cls, **changed):
+    torch.manual_seed(0)
+    return cls(SHAPE, CanSettings(**changed)).eval()
+
+
+def episode(method, way=3, shot=2, queries=7):
+    generator = torch.Generator().manual_seed(4)
+    support = method.encode(torch.rand(way * shot, *SHAPE, generator=generator))
+    query = method.encode(torch.rand(queries, *SHAPE, generator=generator))
+    support = type(support)(*(part.reshape(1, way, shot, *part.shape[1:]) for part in support))
+    return support, type(query)(*(part[None] for part in query))
+
+
+@torch.no_grad()
+def test_can_is_the_cross_branch_of_mastaf():
+    torch.manual_seed(0)
+    mastaf = Mastaf(SHAPE, MastafSettings(branches="cross")).eval()
+    support, query = episode(mastaf)
+    can = build(Can)
+    torch.testing.assert_close(
+        can.score(can.adapt(support), query), mastaf.score(mastaf.adapt(support), query)
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fraction", [35 / 75, 0.3, 1.0])
+def test_rounds_against_loops(fraction):
+    inductive, transductive = build(Can), build(TransductiveCan, fraction=fraction)
+    support, query = episode(inductive)
+    step = int(fraction * 7)
+    scores = inductive.score(inductive.adapt(support), query)[0]
+    for joining in range(step, 8, step):
+        members = [list(shots) for shots in support.maps[0]]
+        for q in sorted(range(7), key=lambda q: -scores[q].max())[:joining]:
+            members[scores[q].argmax()].append(query.maps[0, q])
+        means = torch.stack([torch.stack(maps).mean(dim=0) for maps in members])[None]
+        lengths = means.norm(dim=-1)
+        prototypes = type(support)(means, lengths, torch.ones_like(lengths))
+        scores = inductive.score(prototypes, query)[0]
+    ours = transductive.score(transductive.adapt(support), query)[0]
+    torch.testing.assert_close(ours, scores, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("queries", [1, 2])
+def test_too_few_queries_leave_the_support_set_alone(queries):
+    inductive, transductive = build(Can), build(TransductiveCan)
+    support, query = episode(inductive, queries=queries)
+    expected = inductive.score(inductive.adapt(support), query)
+    torch.testing.assert_close(transductive.score(transductive.adapt(support), query), expected)
+
+
+def test_most_confident_hand_value():
+    scores = torch.tensor([[[0.1, 0.9], [0.6, 0.2], [0.7, 0.8]]])
+    expected = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [0.0, 1.0]]])
+    torch.testing.assert_close(most_confident(scores, 2), expected)

@@ -1,0 +1,159 @@
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity, cross_entropy, relu
+
+from bench.method import FeatureShape
+from methods._attention import SelfAttention, attend, heads_for
+from methods.hyrsm import HyRSM, HyRSMSettings, _incoherence
+from tests.methods.cases import random_episode, selected
+from tests.methods.learning import labelled_episodes, untrained
+from tests.methods.parity import assert_reproduced
+
+SHAPE = FeatureShape(16, 4, 2, 3)
+
+
+@pytest.mark.parametrize(("file", "output"), selected("alignment", "hyrsm_*"))
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def build(**settings):
+    torch.manual_seed(0)
+    return HyRSM(SHAPE, HyRSMSettings(**settings)).eval()
+
+
+def enriched_one_by_one(method, videos, asked):
+    """Enrich a list of videos (T, C) and one query, by the words of the paper."""
+    tokens = torch.stack([video.mean(dim=0) for video in (*videos, asked)])
+    read = method.inter(tokens)
+    return [
+        torch.stack([method.merge(torch.cat([frame, token])) for frame in video])
+        for video, token in zip((*videos, asked), read, strict=True)
+    ]
+
+
+def set_distance(first, second):
+    distances = [[1 - cosine_similarity(a, b, dim=0) for b in second] for a in first]
+    forth = sum(min(row) for row in distances)
+    return forth + sum(min(column) for column in zip(*distances, strict=True))
+
+
+def slow_score(method, support, asked):
+    """Score one query against (way, shot, T, C) with a loop over everything."""
+    if method.settings.form == "prototypes":
+        support = support.mean(dim=1, keepdim=True)
+    way, members = support.shape[:2]
+    *videos, asked = enriched_one_by_one(method, list(support.flatten(0, 1)), asked)
+    distances = [set_distance(video, asked) for video in videos]
+    return torch.stack(
+        [-sum(distances[n * members : (n + 1) * members]) / members for n in range(way)]
+    )
+
+
+@pytest.mark.parametrize("form", ["prototypes", "supports"])
+@pytest.mark.parametrize("shot", [1, 2])
+@torch.no_grad()
+def test_scores_against_loops(form, shot):
+    method = build(form=form)
+    support, query = random_episode(method, shot=shot)
+    scores = method.score(method.adapt(support), query)
+    for e in range(2):
+        for q in range(3):
+            expected = slow_score(method, support.frames[e], query.frames[e, q])
+            torch.testing.assert_close(scores[e, q], expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_forms_agree_on_one_shot_and_differ_on_two():
+    one, other = build(form="prototypes"), build(form="supports")
+    gaps = []
+    for shot in (1, 2):
+        support, query = random_episode(one, shot=shot)
+        scores = [method.score(method.adapt(support), query) for method in (one, other)]
+        gaps.append((scores[0] - scores[1]).abs().max())
+    assert gaps[0] < 1e-6
+    assert gaps[1] > 1e-4
+
+
+@pytest.mark.parametrize("name", ["hyrsm", "hyrsm-supports", "hyrsm-plus-plus"])
+def test_every_parameter_gets_a_gradient(name):
+    assert not untrained(build(classes=6, **HyRSM.variants.get(name, {})))
+
+
+@torch.no_grad()
+def test_frames_are_classified_among_the_training_classes():
+    method = build(classes=6, class_weight=0.5)
+    episodes = labelled_episodes(method)
+    frames, labels = [], []
+    for e in range(2):
+        for n in range(3):
+            frames += list(episodes.support.frames[e, n].flatten(0, 1))
+            labels += [episodes.classes[e, n]] * 2 * SHAPE.frames
+        for q in range(3):
+            frames += list(episodes.query.frames[e, q])
+            labels += [episodes.classes[e, episodes.labels[e, q]]] * SHAPE.frames
+    expected = 0.5 * cross_entropy(method.head(torch.stack(frames)), torch.stack(labels))
+    torch.testing.assert_close(method.loss(episodes)["frames"], expected)
+
+
+def test_terms_left_out_by_default():
+    method = build()
+    assert set(method.loss(labelled_episodes(method))) == {"episode"}
+
+
+def slow_incoherence(videos):
+    total = []
+    for video in videos:
+        for i, first in enumerate(video):
+            for j, second in enumerate(video):
+                distance, apart = 1 - cosine_similarity(first, second, dim=0), abs(i - j)
+                wanted = 1 - torch.exp(torch.tensor(-((apart - 1) ** 2) / 51.0))
+                near, far = distance / (apart**2 + 1), 10 * relu(wanted - distance)
+                total.append(near if apart <= 1 else far)
+    return sum(total) / len(total)
+
+
+@torch.no_grad()
+def test_coherence_against_loops():
+    method = build(coherence_weight=0.3)
+    episodes = labelled_episodes(method)
+    supports, queries = [], []
+    for e in range(2):
+        for q in range(3):
+            classes = list(episodes.support.frames[e].mean(dim=1))
+            *videos, asked = enriched_one_by_one(method, classes, episodes.query.frames[e, q])
+            supports, queries = [*supports, *videos], [*queries, asked]
+    expected = 0.3 * (slow_incoherence(supports) + slow_incoherence(queries))
+    torch.testing.assert_close(method.loss(episodes)["coherence"], expected)
+
+
+def test_coherence_of_two_hand_made_videos():
+    # Three equal frames: the pair 2 apart should differ by 1 - exp(-1 / 51), the rest is perfect.
+    same = torch.ones(3, 3)
+    assert _incoherence(same).item() == pytest.approx(2 * 10 * 0.0194166 / 9, abs=1e-5)
+    # Two orthogonal frames: distance 1 between neighbours, divided by 1 + 1.
+    assert _incoherence(torch.eye(2)).item() == pytest.approx(2 * 0.5 / 4)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_attention_against_a_loop_over_heads(heads):
+    query, key, value = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    parts = [
+        (q @ k.mT / (8 / heads) ** 0.5).softmax(dim=-1) @ v
+        for q, k, v in zip(*(x.chunk(heads, dim=-1) for x in (query, key, value)), strict=True)
+    ]
+    torch.testing.assert_close(attend(query, key, value, heads), torch.cat(parts, dim=-1))
+
+
+def test_self_attention_keeps_the_tokens_as_they_came_beside_what_is_read():
+    torch.manual_seed(0)
+    layer = SelfAttention(8, 2, 0.0).eval()
+    tokens = torch.randn(3, 4, 8)
+    query, key, value = layer.project_in(layer.norm(tokens)).split(8, dim=-1)
+    expected = tokens + layer.project_out(attend(query, key, value, 2))
+    torch.testing.assert_close(layer(tokens), expected)
+
+
+@pytest.mark.parametrize(("channels", "heads"), [(96, 8), (12, 4), (7, 1), (1, 1)])
+def test_heads_divide_the_channels(channels, heads):
+    assert heads_for(channels, 8) == heads

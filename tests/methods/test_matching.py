@@ -1,0 +1,98 @@
+import itertools
+
+import pytest
+import torch
+
+import methods.matching
+from bench.method import REGISTRY, FeatureShape
+from episodes.errors import UserError
+from tests.methods.cases import random_episode, selected
+from tests.methods.parity import assert_reproduced
+
+SHAPE = FeatureShape(6, 4, 2, 3)
+
+
+RULES = "diag/*", "mean/*", "max*", "linear/logits", "chamfer/*", "chamfer_[qsj]*"
+AUTHORS = [
+    *selected("alignment", "bimhm/logits"),
+    *selected("matching", *RULES),
+]
+
+
+@pytest.mark.parametrize(("file", "output"), AUTHORS)
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def slow_rule(name, m, weights=None):
+    """The rule on one matrix of cosines, (Tq, Ts)."""
+    rows, columns = range(m.shape[0]), range(m.shape[1])
+    of_query = sum(max(m[i, j] for j in columns) for i in rows) / len(rows)
+    of_support = sum(max(m[i, j] for i in rows) for j in columns) / len(columns)
+    rules = {
+        "mean": lambda: sum(m[i, j] for i in rows for j in columns) / len(rows),
+        "max": lambda: max(m[i, j] for i in rows for j in columns),
+        "diagonal": lambda: sum(m[i, i] for i in rows) / len(rows),
+        "linear": lambda: 10 * sum(weights[i * 4 + j] * m[i, j] for i in rows for j in columns),
+        "chamfer": lambda: (of_query + of_support) / 2,
+        "chamfer-query": lambda: of_query,
+        "chamfer-support": lambda: of_support,
+        "bi-mhm": lambda: len(rows) * (of_query - 1) + len(columns) * (of_support - 1),
+    }
+    return rules[name]()
+
+
+NAMES = ["diagonal", "mean", "max", "linear", "chamfer", "chamfer-query", "chamfer-support"]
+NAMES += ["bi-mhm", "max-joint", "chamfer-joint", "chamfer-query-joint"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_against_loop(name):
+    method = REGISTRY[name].build(SHAPE, seed=0)
+    weights = method.weights.weight[0] if name == "linear" else None
+    support, query = random_episode(method)
+    scores = method.score(method.adapt(support), query)
+    epsilon = 0.0 if name == "bi-mhm" else 0.01
+    for e, q, n in itertools.product(*(range(size) for size in scores.shape)):
+        matrices = []
+        for shot in support.vectors[e, n]:
+            one = query.vectors[e, q]
+            lengths = one.norm(dim=1)[:, None] * shot.norm(dim=1) + epsilon
+            matrices.append(one @ shot.T / lengths)
+        if name.endswith("-joint"):
+            matrices = [torch.cat(matrices, dim=1)]
+        rule = name.removesuffix("-joint")
+        slow = sum(slow_rule(rule, m, weights) for m in matrices) / len(matrices)
+        torch.testing.assert_close(scores[e, q, n], slow, atol=1e-5, rtol=1e-5)
+
+
+def test_only_the_ordered_rules_see_a_reversed_query():
+    for name in NAMES:
+        method = REGISTRY[name].build(SHAPE, seed=0)
+        support, query = random_episode(method)
+        reversed_query = type(query)(*(part.flip(2) for part in query))
+        forwards, backwards = (method.score(support, part) for part in (query, reversed_query))
+        assert method.order_aware != torch.allclose(forwards, backwards, atol=1e-6), name
+
+
+def test_shots_of_ordered_rules_cannot_be_joined():
+    with pytest.raises(UserError, match="no single partner"):
+        methods.matching.OrderedSettings(joint=True)
+
+
+def test_temperature_scales():
+    settings = methods.matching.ChamferSettings(temperature=10.0)
+    warm = methods.matching.Chamfer(SHAPE, settings)
+    plain = methods.matching.Chamfer(SHAPE)
+    support, query = random_episode(plain)
+    torch.testing.assert_close(warm.score(support, query), 10 * plain.score(support, query))
+
+
+def test_bi_mhm_of_videos_that_are_equal_frame_by_frame_in_any_order_is_nothing():
+    method = methods.matching.BiMHM(SHAPE)
+    support, _ = random_episode(method, shot=1)
+    query = type(support)(*(part[:, :, 0].flip(2) for part in support))
+    scores = method.score(support, query)
+    torch.testing.assert_close(
+        scores.diagonal(dim1=1, dim2=2), torch.zeros(2, 3), atol=1e-5, rtol=0
+    )

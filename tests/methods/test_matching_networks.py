@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+
+from bench.method import FeatureShape
+from methods._content_order import Pooled
+from methods.matching_networks import (
+    FullContextMatchingNetworks,
+    FullContextSettings,
+    MatchingNetworks,
+    MatchingNetworksSettings,
+)
+from tests.methods.parity import assert_reproduced, outputs
+
+SHAPE = FeatureShape(6, 1, 1, 1)
+PARITY = [
+    *outputs("easyfsl_vectors", "prototypical/*", "simple_shot/*"),
+    *outputs("closerlook_vectors", "baseline*"),
+]
+
+
+@pytest.mark.parametrize(("file", "output"), PARITY)
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def random_episode(way=3, shot=2, queries=4):
+    generator = torch.Generator().manual_seed(2)
+    support = torch.rand(2, way, shot, 6, generator=generator)
+    return support, torch.rand(2, queries, 6, generator=generator)
+
+
+def test_plain_votes_against_loops():
+    support, query = random_episode()
+    method = MatchingNetworks(SHAPE, MatchingNetworksSettings(sharpness=9.0))
+    unit = torch.nn.functional.normalize
+    scores = method.score(method.adapt(unit(support, dim=-1)), unit(query, dim=-1))
+    for e, q in [(e, q) for e in range(2) for q in range(4)]:
+        votes = [
+            [math.exp(9 * torch.cosine_similarity(query[e, q], shot, dim=0)) for shot in shots]
+            for shots in support[e]
+        ]
+        total = sum(map(sum, votes))
+        expected = [math.log(sum(of_class) / total) for of_class in votes]
+        torch.testing.assert_close(scores[e, q], torch.tensor(expected))
+
+
+def test_plain_hand_value():
+    # Cosines 1 and 0 at sharpness 1: the right class gets e / (e + 1) of the votes.
+    method = MatchingNetworks(FeatureShape(2, 1, 1, 1), MatchingNetworksSettings(sharpness=1.0))
+    support = method.encode(torch.eye(2).reshape(2, 2, 1, 1, 1)).reshape(1, 2, 1, 2)
+    query = method.encode(torch.tensor([3.0, 0.0]).reshape(1, 2, 1, 1, 1))[None]
+    expected = torch.tensor([[[-math.log(1 + math.exp(-1)), -math.log(1 + math.e)]]])
+    torch.testing.assert_close(method.score(support, query), expected)
+
+
+def context(reading, support):
+    torch.manual_seed(0)
+    method = FullContextMatchingNetworks(SHAPE, FullContextSettings(reading=reading)).eval()
+    with torch.no_grad():
+        return method.adapt(Pooled(support, support.mean(dim=-1)))
+
+
+def test_reading_by_content_forgets_the_shuffling():
+    support, _ = random_episode()
+    shuffled = support[:, [2, 0, 1]][:, :, [1, 0]]
+    for reading, same in (("content", True), ("given", False)):
+        expected = context(reading, support)[:, [2, 0, 1]][:, :, [1, 0]]
+        assert torch.allclose(context(reading, shuffled), expected) == same
+
+
+def test_reading_by_content_is_reading_a_sorted_set():
+    support, _ = random_episode(way=6, shot=1)
+    order = support.mean(dim=-1)[0, :, 0].argsort()
+    torch.testing.assert_close(
+        context("content", support[:1])[:, order], context("given", support[:1, order])
+    )
+
+
+@pytest.mark.parametrize("similarity", ["closerlook", "easyfsl"])
+def test_votes_are_shares(similarity):
+    support, query = random_episode()
+    method = FullContextMatchingNetworks(SHAPE, FullContextSettings(similarity=similarity))
+    with torch.no_grad():
+        state = method.adapt(Pooled(support, support.mean(dim=-1)))
+        scores = method.score(state, Pooled(query, query.mean(dim=-1)))
+    torch.testing.assert_close(scores.exp().sum(dim=-1), torch.full((2, 4), 1 + 3e-6))

@@ -1,0 +1,191 @@
+import itertools
+import math
+
+import pytest
+import torch
+
+import methods.otam
+from bench.method import REGISTRY, FeatureShape
+from methods._alignment import alignment_costs, hausdorff_distances, path_scores
+from tests.methods.cases import random_episode, selected
+from tests.methods.parity import assert_reproduced
+
+X = torch.tensor(
+    [[0.1, 0.5, 0.9, 0.7], [0.6, 0.2, 0.4, 0.8], [0.9, 0.3, 0.1, 0.6], [0.8, 0.7, 0.5, 0.2]]
+)
+Y = torch.tensor(
+    [[0.9, 0.1, 0.8, 0.7], [0.6, 0.9, 0.2, 0.8], [0.5, 0.7, 0.9, 0.3], [0.4, 0.6, 0.8, 0.9]]
+)
+SAME = 1 - torch.eye(3)
+BACKWARDS = SAME.flip(0)
+ZEROS, ONES = torch.zeros(8, 8), torch.ones(8, 8)
+
+# Distances, then: soft cost and that of the transpose, hard cost and that of the transpose, sum of
+# both at lambda 0.5, TA2N's mean of both soft and hard, Bi-MHM, sum of the diagonal.
+TABLE = {
+    "same": (SAME, -0.000023, -0.000023, 0, 0, -0.672356, -0.000036, 0, 0, 0),
+    "backwards": (BACKWARDS, 1.743502, 1.743502, 2, 2, 1.342917, 1.743498, 2, 0, 2),
+    "X": (X, 0.594001, 0.584291, 0.6, 0.6, -1.142449, 0.581174, 0.6, 1.2, 0.6),
+    "Y": (Y, 1.428601, 1.428880, 1.5, 1.5, 0.761269, 1.428663, 1.5, 2.0, 3.6),
+}
+
+
+AUTHORS = [
+    *selected("alignment", "otam/logits"),
+    *selected("matching", "otam/logits"),
+    *selected("fslvideo", "otam/scores"),
+]
+
+
+@pytest.mark.parametrize(("file", "output"), AUTHORS)
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def both(distances, **settings):
+    return alignment_costs(torch.stack([distances, distances.mT]), **settings)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_hand_values(name):
+    distances, soft, soft_t, hard, hard_t, wide, ta2n, ta2n_hard, hausdorff, diagonal = TABLE[name]
+
+    def expect(found, *wanted):
+        torch.testing.assert_close(found, torch.tensor(wanted).float(), atol=2e-6, rtol=0)
+
+    expect(both(distances), soft, soft_t)
+    expect(both(distances, relaxation="hard"), hard, hard_t)
+    expect(both(distances, temperature=0.5).sum()[None], wide)
+    expect(both(distances, padding="ta2n-rows").mean()[None], ta2n)
+    expect(both(distances, padding="ta2n-rows", relaxation="hard").mean()[None], ta2n_hard)
+    expect(hausdorff_distances(distances)[None], hausdorff)
+    expect(distances.diagonal().sum()[None], diagonal)
+
+
+def test_hand_values_of_constant_distances():
+    assert both(ZEROS).sum().item() == pytest.approx(-1.687110, abs=2e-6)
+    assert both(ONES).sum().item() == pytest.approx(14.501664, abs=2e-6)
+    assert both(ZEROS, relaxation="hard").tolist() == [0, 0]
+    assert both(ONES, relaxation="hard").tolist() == [8, 8]
+    assert hausdorff_distances(ZEROS) == 0
+    assert hausdorff_distances(ONES) == 16
+
+
+def slow_cost(distances, temperature, padding, hard):
+    """Cell by cell, as the formula has it; for ``ta2n-rows`` ordinary soft DTW on padded rows."""
+
+    def least(costs):
+        if hard:
+            return min(costs)
+        return -temperature * math.log(sum(math.exp(-cost / temperature) for cost in costs))
+
+    if padding == "ta2n-rows":
+        distances = torch.nn.functional.pad(distances, (0, 0, 1, 1))
+    else:
+        distances = torch.nn.functional.pad(distances, (1, 1))
+    rows, columns = distances.shape
+    free = {"perrett": (1, columns - 1), "paper": (0, columns - 1), "ta2n-rows": range(columns)}
+    cost = {}
+    for i, j in itertools.product(range(rows), range(columns)):
+        before = [(i - 1, j - 1), (i, j - 1)] + ([(i - 1, j)] if j in free[padding] else [])
+        reached = [cost[cell] for cell in before if cell in cost]
+        start = j == 0 and padding != "ta2n-rows"
+        cost[i, j] = 0.0 if start or not reached else distances[i, j].item() + least(reached)
+    return cost[rows - 1, columns - 1]
+
+
+@pytest.mark.parametrize("padding", ["perrett", "paper", "ta2n-rows"])
+@pytest.mark.parametrize("relaxation", ["soft", "hard"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (5, 5), (6, 3)])
+def test_costs_against_loop(padding, relaxation, size):
+    distances = torch.rand(4, 2, *size, generator=torch.Generator().manual_seed(1)).double()
+    costs = alignment_costs(distances, 0.2, padding, relaxation)
+    for index in itertools.product(range(4), range(2)):
+        slow = slow_cost(distances[index], 0.2, padding, relaxation == "hard")
+        assert costs[index].item() == pytest.approx(slow, abs=1e-9)
+
+
+def slow_path_score(similarities):
+    """Zhu et al.: costs, trace back, and the cosines met, one cell after the other."""
+    rows, columns = similarities.shape
+    padded = torch.nn.functional.pad(1 - similarities, (0, 0, 1, 1))
+    cost = {}
+    for i, j in itertools.product(range(rows + 2), range(columns)):
+        before = [(i - 1, j - 1), (i - 1, j)] + ([(i, j - 1)] if i in (0, rows + 1) else [])
+        reached = [cost.get(cell, math.inf) for cell in before]
+        cost[i, j] = padded[i, j].item() + min(reached) if (i, j) != (0, 0) else 0.0
+    path = [(rows + 1, columns - 1)]
+    while path[-1] != (0, 0):
+        i, j = path[-1]
+        before = [(i - 1, j - 1), (i - 1, j), (i, j - 1)]
+        path.append(min(before, key=lambda cell: cost.get(cell, math.inf)))
+    path.reverse()
+    first = next(step for step, (row, _) in enumerate(path) if row == 1)
+    kept = path[first : first + rows]
+    return sum(similarities[row - 1, column].item() for row, column in kept)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (6, 6), (5, 3)])
+def test_traced_path_against_loop(size):
+    generator = torch.Generator().manual_seed(2)
+    similarities = torch.rand(40, *size, generator=generator, dtype=torch.float64)
+    similarities[::2] = similarities[::2].round()  # many ties
+    slow = [slow_path_score(matrix) for matrix in similarities]
+    torch.testing.assert_close(path_scores(similarities), torch.tensor(slow, dtype=torch.float64))
+
+
+def test_traced_path_takes_a_step_that_the_costs_forbid():
+    # Costs: 0 1 1 1 / 1 0 1.2 2 / 2 1.5 1.5 1.2. Back from the last cell: (2, 3) to (1, 2), then
+    # along the row to (1, 1), then (0, 0). Three steps count: 1 + 1 + 0.8; row 2 is missed.
+    # Without the step along the row it would be (0, 1), (1, 2), (2, 3): 0 + 0.8 + 1.
+    similarities = torch.tensor(
+        [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.8, 0.0], [0.0, -0.5, -0.5, 1.0]]
+    )
+    assert path_scores(similarities.double()).item() == pytest.approx(2.8)
+
+
+def test_identical_videos_cost_less_than_nothing():
+    assert alignment_costs(SAME).item() < 0
+
+
+def slow_scores(method, support, query):
+    """Pair by pair and class by class."""
+    settings = method.settings
+    episodes, way, shot = support.norms.shape[:3]
+    scores = torch.empty(episodes, query.norms.shape[1], way)
+    for e, q, n in itertools.product(*(range(size) for size in scores.shape)):
+        costs = []
+        for k in range(shot):
+            one, other = query.vectors[e, q], support.vectors[e, n, k]
+            lengths = one.norm(dim=1)[:, None] * other.norm(dim=1) + settings.epsilon
+            d = 1 - one @ other.T / lengths
+            runs = {"both": (d, d.T), "mean of both": (d, d.T), "one": (d,)}
+            runs["reversed"] = (d, d.flip(0, 1))
+            hard = settings.relaxation == "hard"
+            args = settings.temperature, settings.padding, hard
+            found = [slow_cost(run, *args) for run in runs[settings.directions]]
+            costs.append(sum(found) / (1 if settings.directions == "both" else len(found)))
+        scores[e, q, n] = -sum(costs) / shot
+    return scores
+
+
+@pytest.mark.parametrize("name", [methods.otam.OTAM.name, *methods.otam.OTAM.variants])
+def test_scores_against_loop(name):
+    method = REGISTRY[name].build(FeatureShape(6, 4, 2, 2), seed=0)
+    support, query = random_episode(method)
+    scores = method.score(method.adapt(support), query)
+    torch.testing.assert_close(scores, slow_scores(method, support, query), atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_are_finite():
+    distances = torch.rand(3, 8, 8, requires_grad=True)
+    alignment_costs(distances).sum().backward()
+    assert distances.grad.isfinite().all()
+    # The gradient is the share of paths through a cell, and every path goes through every column.
+    assert (distances.grad.sum(dim=1) > 0.999).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dtype_is_kept(dtype):
+    assert alignment_costs(X.to(dtype)).dtype == dtype
+    assert alignment_costs(X.to(dtype)).item() == pytest.approx(0.594001, abs=5e-3)

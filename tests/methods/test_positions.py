@@ -1,0 +1,41 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from methods._positions import hyrsm_table, usual_table
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7, 32])
+@pytest.mark.parametrize("frames", [1, 8])
+def test_usual_table_against_loop(frames, channels):
+    table = usual_table(frames, channels, like=torch.zeros((), dtype=torch.float64))
+    assert table.shape == (frames, channels)
+    for t in range(frames):
+        for i in range(channels):
+            wave = t / 10000 ** ((i // 2 * 2) / channels)
+            expected = math.sin(wave) if i % 2 == 0 else math.cos(wave)
+            assert table[t, i].item() == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("form", ["hyrsm_1shot", "hyrsm_5shot"])
+def test_hyrsm_table_against_the_authors(form):
+    with np.load(GOLDEN / "alignment_5way1shot.npz") as arrays:
+        theirs = torch.from_numpy(arrays[f"{form}/weight/pe.pe"][0])
+    torch.testing.assert_close(hyrsm_table(*theirs.shape, like=theirs), theirs, atol=1e-6, rtol=0)
+
+
+def test_first_rows_do_not_depend_on_the_number_of_frames():
+    like = torch.zeros(())
+    for table in (usual_table, hyrsm_table):
+        torch.testing.assert_close(table(20, 9, like)[:8], table(8, 9, like))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_table_is_of_the_kind_asked_for(dtype):
+    assert usual_table(8, 6, like=torch.zeros((), dtype=dtype)).dtype == dtype
+    assert hyrsm_table(8, 6, like=torch.zeros((), dtype=dtype)).dtype == dtype

@@ -1,0 +1,73 @@
+import pytest
+import torch
+from torch.nn.functional import adaptive_max_pool2d, max_pool2d
+
+from bench.method import FeatureShape, LabelledEpisodes
+from methods.relation import RelationNet, RelationSettings, Sides
+from tests.methods.parity import assert_reproduced, outputs
+
+SHAPE = FeatureShape(4, 3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("file", "output"), [*outputs("easyfsl_maps"), *outputs("closerlook_maps")]
+)
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def build(shape=SHAPE, **changed):
+    torch.manual_seed(0)
+    method = RelationNet(shape, RelationSettings(**changed))
+    for norm in (method.first_norm, method.second_norm):
+        norm.running_mean.uniform_(-0.2, 0.2)
+        norm.running_var.uniform_(0.5, 1.5)
+    return method.eval()
+
+
+def episode(method, way=3, shot=2, queries=4):
+    generator = torch.Generator().manual_seed(1)
+    support = torch.rand(way, shot, *method.shape, generator=generator)
+    query = torch.rand(queries, *method.shape, generator=generator)
+    halves = method.encode(support.flatten(0, 1))
+    return (
+        support,
+        query,
+        Sides(*(half.reshape(1, way, shot, *half.shape[1:]) for half in halves)),
+        Sides(*(half[None] for half in method.encode(query))),
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("form", ["easyfsl", "closerlook"])
+def test_scores_against_loops(form):
+    method = build(form=form)
+    support, query, *encoded = episode(method)
+    scores = method.score(method.adapt(encoded[0]), encoded[1])[0]
+    for q, n in [(q, n) for q in range(4) for n in range(3)]:
+        pair = torch.cat([support[n].mean(dim=(0, 2)), query[q].mean(dim=1)])[None]
+        maps = method.first_norm(method.first(pair)).relu()
+        maps = adaptive_max_pool2d(maps, 5) if form == "easyfsl" else max_pool2d(maps, 2)
+        maps = method.second_norm(method.second(maps)).relu()
+        maps = adaptive_max_pool2d(maps, 1) if form == "easyfsl" else max_pool2d(maps, 2)
+        expected = method.judge(method.hidden(maps.flatten(1)).relu()).sigmoid()[0, 0]
+        torch.testing.assert_close(scores[q, n], expected)
+
+
+def test_squared_error_against_hand_value():
+    method = build()
+    torch.nn.init.zeros_(method.judge.weight)
+    torch.nn.init.zeros_(method.judge.bias)
+    _, _, support, query = episode(method)
+    classes = torch.tensor([[7, 8, 9]])
+    labelled = LabelledEpisodes(support, query, torch.tensor([[0, 2, 1, 1]]), classes)
+    # Every score is sigmoid(0) = 1/2, as far from 0 as from 1.
+    assert method.loss(labelled)["relation"].item() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("form", ["easyfsl", "closerlook"])
+@pytest.mark.parametrize("size", [1, 2, 5, 9, 10, 14])
+def test_any_grid_can_be_judged(form, size):
+    method = build(FeatureShape(2, 1, size, size), form=form)
+    _, _, support, query = episode(method)
+    assert method.score(method.adapt(support), query).isfinite().all()

@@ -1,0 +1,78 @@
+import itertools
+
+import pytest
+import torch
+
+from bench.method import FeatureShape, LabelledEpisodes, gather
+from methods.strm import STRM, PatchEnrichment, StrmSettings, nearest_tuple_scores
+from tests.methods.cases import selected
+from tests.methods.parity import assert_reproduced
+
+SHAPE = FeatureShape(6, 4, 6, 6)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(("file", "output"), selected("strm", "strm/logits*"))
+def test_authors_numbers(file, output):
+    assert_reproduced(file, output)
+
+
+def training_episode(method):
+    encoded = method.encode(torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0)))
+    support = gather(encoded, torch.arange(4).reshape(1, 2, 2))
+    query = gather(encoded, torch.arange(4, 6)[None])
+    return LabelledEpisodes(support, query, torch.tensor([[0, 1]]), torch.tensor([[3, 8]]))
+
+
+def without_gradient(method):
+    sum(method.loss(training_episode(method)).values()).backward()
+    return {name for name, p in method.named_parameters() if p.grad.abs().sum() == 0}
+
+
+def test_patch_attention_learns_once_its_gate_is_open():
+    method = STRM(SHAPE)
+    closed = without_gradient(method)
+    assert {name.split(".")[1] for name in closed} == {"query", "key", "value"}
+    method.zero_grad()
+    with torch.no_grad():
+        method.patches.gate.fill_(0.5)
+    # A softmax does not feel what is added to all keys alike.
+    assert without_gradient(method) <= {"patches.key.bias"}
+
+
+def test_fixed_projection_is_kept_but_not_trained():
+    method = STRM(SHAPE)
+    assert {"fixed_weight", "fixed_bias"} <= set(method.state_dict())
+    assert not {"fixed_weight", "fixed_bias"} & {name for name, _ in method.named_parameters()}
+
+
+def test_auxiliary_weight_zero_leaves_the_main_scores():
+    method = STRM(SHAPE, StrmSettings(auxiliary=0.0)).eval()
+    episode = training_episode(method)
+    main, _ = method.both_scores(episode.support, episode.query)
+    torch.testing.assert_close(method.score(episode.support, episode.query), main)
+
+
+def test_nearest_tuples_against_loop():
+    support, query = torch.rand(2, 3, 2, 4, 5), torch.rand(2, 3, 4, 5)
+    scores = nearest_tuple_scores(support, query)
+    for e, q, n in itertools.product(range(2), range(3), range(3)):
+        candidates = support[e, n].flatten(0, 1)
+        nearest = [min((one - other).norm() for other in candidates) for one in query[e, q]]
+        torch.testing.assert_close(scores[e, q, n], -sum(nearest) / 4)
+
+
+def test_closed_gate_leaves_the_network_at_each_patch():
+    module = PatchEnrichment(6).eval()
+    with torch.no_grad():
+        module.network[4].weight.zero_()
+        module.network[4].bias.zero_()
+    maps = torch.zeros(2, 6, 3, 4, 4)
+    maps[:, :, 1] = 2.0
+    frames = module(maps)
+    # What remains is the mean of patches and positions; the latter is the same in every frame.
+    torch.testing.assert_close(frames[:, 1] - frames[:, 0], torch.full((2, 6), 2.0))

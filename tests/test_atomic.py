@@ -1,0 +1,103 @@
+"""A file is whole or not there, whenever its writer stops."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from episodes.atomic import replacing, write_text
+
+ROOT = Path(__file__).parents[1]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def write_half(path: Path) -> None:
+    with replacing(path) as unfinished:
+        unfinished.write_text("ne")
+        raise RuntimeError("half way")
+
+
+def test_file_appears_when_its_writer_is_done(tmp_path: Path):
+    path = tmp_path / "new.txt"
+    with replacing(path) as unfinished:
+        unfinished.write_text("whole")
+        assert not path.exists()
+    assert contents(tmp_path) == {"new.txt": "whole"}
+
+
+def test_old_file_stays_until_the_new_one_is_whole(tmp_path: Path):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+    assert contents(tmp_path) == {"kept.txt": "new"}
+
+
+def test_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half(path)
+    assert contents(tmp_path) == {"kept.txt": "old"}
+
+
+def test_writer_that_writes_nothing_is_an_error(tmp_path: Path):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert contents(tmp_path) == {"kept.txt": "old"}
+
+
+def test_killed_writer_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    code = (
+        "import os, signal, sys, pathlib\n"
+        "from episodes.atomic import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as unfinished:\n"
+        "    unfinished.write_text('ne')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    killed = subprocess.run(command, cwd=ROOT, timeout=60, check=False)
+    assert killed.returncode < 0
+    assert path.read_text() == "old"
+
+
+def test_unfinished_file_lies_beside_the_final_one_and_has_its_suffix(tmp_path: Path):
+    with replacing(tmp_path / "clip.mp4") as unfinished:
+        unfinished.write_text("")
+        assert unfinished.parent == tmp_path
+        assert unfinished.suffix == ".mp4"
+        assert unfinished.name.startswith(".")
+
+
+def test_bytes_are_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, order = tmp_path / "new.txt", []
+    monkeypatch.setattr(os, "fsync", lambda _: order.append("synced"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *pair: order.append("named") or replace(*pair))
+    write_text(path, "whole")
+    assert order == ["synced", "named"]
+
+
+def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path):
+    path, texts = tmp_path / "shared.txt", [letter * 200_000 for letter in "abcdefgh"]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda text: write_text(path, text), texts))
+    (found,) = contents(tmp_path).values()
+    assert found in texts
+
+
+def test_text_file_gets_its_folder_and_is_utf8(tmp_path: Path):
+    path = tmp_path / "one" / "two" / "text.txt"
+    write_text(path, "café")
+    assert path.read_bytes() == "café".encode()

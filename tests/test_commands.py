@@ -1,0 +1,132 @@
+"""The other commands, and the help of all of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from episodes.recipe import FOLDER, read_recipe
+from tests.command import call
+
+COMMANDS = (
+    ("run",),
+    ("tables",),
+    ("list",),
+    ("bank", "show"),
+    ("bank", "verify"),
+    ("train",),
+    ("parity",),
+    ("doctor",),
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_explains_every_option_and_gives_an_example(words: tuple[str, ...]):
+    status, text = call(*words, "--help")
+    assert status == 0
+    assert f"Example: fvbench {' '.join(words)}" in " ".join(text.split())
+
+
+def test_no_word_shows_the_help():
+    assert "Commands:" in call()[1]
+
+
+def test_version():
+    assert call("--version")[1].startswith("fvbench 0.")
+
+
+@pytest.mark.parametrize("kind", ["methods", "banks", "datasets", "backbones"])
+def test_list_gives_objects_with_names(kind: str):
+    status, text = call("list", kind, "--json")
+    assert status == 0
+    assert all(record["name"] for record in json.loads(text))
+
+
+def test_list_shows_everything_without_a_word():
+    text = call("list")[1]
+    assert all(word in text for word in ("methods", "otam", "default-order", "rendered", "motion"))
+
+
+def test_list_refuses_what_it_does_not_know():
+    assert call("list", "cats")[0] == 2
+
+
+def test_bank_show_names_the_videos_of_an_episode():
+    status, text = call("bank", "show", "default")
+    assert status == 0
+    assert "episode 0" in text
+    assert "24 classes, 960 videos, 960 of them used" in text
+
+
+def test_bank_show_as_json():
+    content = json.loads(call("bank", "show", "default", "--episodes", "2", "--json")[1])
+    assert content["way"] == 5
+    assert len(content["episodes_shown"]) == 2
+
+
+def test_bank_verify_says_equal():
+    status, text = call("bank", "verify", "default")
+    assert status == 0
+    assert text.startswith("equal: default, 10,000 episodes")
+
+
+def test_bank_verify_says_not_equal(tmp_path: Path):
+    changed = (FOLDER / "default.toml").read_text().replace("seed = 0", "seed = 1")
+    (tmp_path / "mine.toml").write_text(changed)
+    status, text = call("bank", "verify", str(tmp_path / "mine.toml"))
+    assert status == 1
+    assert read_recipe("default").episodes_sha256 in text
+
+
+def test_bank_verify_cannot_tell_of_an_unknown_bank():
+    status, text = call("bank", "verify", "defalt")
+    assert status == 2
+    assert "did you mean default" in text
+
+
+def test_bank_verify_cannot_tell_of_something_else(tmp_path: Path):
+    (tmp_path / "mine.toml").write_text("colour = 'blue'")
+    assert call("bank", "verify", str(tmp_path / "mine.toml"))[0] == 2
+
+
+def test_doctor_finds_what_the_default_run_needs():
+    status, text = call("doctor")
+    assert status == 0
+    assert "bank default: verified" in text
+    assert "dataset rendered" in text
+
+
+def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("bench.diagnosis.weights_path", lambda name: tmp_path / name)
+    status, text = call("doctor")
+    assert status == 1
+    assert "MISS  backbone motion" in text
+
+
+def test_tables_refuses_a_folder_without_runs(tmp_path: Path):
+    status, text = call("tables", str(tmp_path))
+    assert (status, "no run here" in text) == (2, True)
+
+
+def test_train_refuses_what_it_cannot_train():
+    status, text = call("train", "default")
+    assert (status, "what can be trained is: backbone" in text) == (2, True)
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_parity_prints_a_line_for_each_output():
+    status, text = call("parity", GOLDEN / "mastaf_5way1shot.npz")
+    assert status == 0
+    assert "mastaf/local_scores" in text
+
+
+def test_parity_as_json():
+    status, text = call("parity", GOLDEN / "trx_5way1shot.npz", "--json")
+    assert status == 0
+    assert all({"file", "output", "difference", "ok"} <= set(one) for one in json.loads(text))
+
+
+def test_parity_cannot_tell_of_a_file_that_is_not_there(tmp_path: Path):
+    assert call("parity", tmp_path / "absent.npz")[0] == 2

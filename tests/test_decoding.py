@@ -1,0 +1,276 @@
+"""Clips come out of good files whole, and a bad file is one message that names it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from episodes.decoding import decode, decoder_identity
+from episodes.errors import UserError
+from episodes.sampling import RULES, frame_indices
+from tests.conftest import make_video
+
+ROOT = Path(__file__).parents[1]
+RULE = "segment-centres"
+CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".mkv": "ffv1", ".avi": "mpeg4"}
+UNEVEN = [0, 100, 200, 400, 500, 1000, 1100, 1200, 1500, 3000, *range(3100, 4100, 100)]
+"""When 20 frames are shown, in milliseconds: half as many as an even rate would need."""
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+class TestGoodFile:
+    def test_gives_the_frames_that_the_rule_takes(self, tmp_path: Path, suffix: str):
+        path = make_video(tmp_path / f"good{suffix}", codec=CODECS[suffix])
+        with av.open(path) as file:
+            every = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
+        assert every.shape == (20, 96, 96, 3)
+        for rule in RULES:
+            clip = decode(path, 8, rule)
+            assert clip.dtype == np.uint8
+            wanted = every[frame_indices(rule, 20, 8)]
+            # Another decoder may round otherwise; the next frame is 8 levels brighter.
+            assert abs(clip.astype(int) - wanted).mean() < 1.5
+
+    def test_shorter_than_the_clip_gives_frames_twice_in_order(self, tmp_path: Path, suffix: str):
+        path = make_video(tmp_path / f"short{suffix}", frames=3, codec=CODECS[suffix])
+        brightness = decode(path, 8, RULE).mean(axis=(1, 2, 3)).round(3).tolist()
+        assert brightness == sorted(brightness)
+        assert [brightness.count(level) for level in sorted(set(brightness))] == [3, 2, 3]
+
+    def test_of_one_frame_is_a_clip(self, tmp_path: Path, suffix: str):
+        path = make_video(tmp_path / f"one{suffix}", frames=1, codec=CODECS[suffix])
+        assert decode(path, 4, RULE).shape == (4, 96, 96, 3)
+
+    def test_of_an_uneven_frame_rate_is_not_taken_for_cut(self, tmp_path: Path, suffix: str):
+        codec = "mpeg4" if suffix == ".mp4" else CODECS[suffix]
+        path = make_video(tmp_path / f"uneven{suffix}", times=UNEVEN, codec=codec)
+        assert decode(path, 8, RULE).shape == (8, 96, 96, 3)
+
+    def test_with_a_longer_audio_track_is_not_taken_for_cut(self, tmp_path: Path, suffix: str):
+        path = make_video(tmp_path / f"song{suffix}", codec=CODECS[suffix], audio_seconds=5)
+        assert decode(path, 8, RULE).shape == (8, 96, 96, 3)
+
+
+def test_shape_is_that_of_the_video(tmp_path: Path):
+    path = make_video(tmp_path / "wide.mp4", size=(160, 112))
+    assert decode(path, 4, RULE).shape == (4, 112, 160, 3)
+
+
+def test_matroska_that_knows_only_its_longest_track_is_not_taken_for_cut(tmp_path: Path):
+    assert decode(without_track_lengths(tmp_path, audio_seconds=5), 8, RULE).shape[0] == 8
+
+
+def test_mp4_that_hides_frames_by_an_edit_list_is_not_taken_for_cut(tmp_path: Path):
+    """As ``ffmpeg -ss 2.5 -c copy`` leaves it: frames before the start stay for the decoder."""
+    source = make_video(tmp_path / "whole.mp4", frames=60)
+    path = tmp_path / "trimmed.mp4"
+    with av.open(source) as old, av.open(path, "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                start = int(2.5 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                packet.stream = stream
+                new.mux(packet)
+    with av.open(path) as file:
+        assert file.streams.video[0].frames == 60
+    assert decode(path, 8, RULE).mean() > decode(source, 8, RULE).mean() + 20
+
+
+def test_metadata_in_an_old_encoding_does_not_matter(tmp_path: Path):
+    path = make_video(tmp_path / "latin.avi", codec="mpeg4", title="caf@")
+    path.write_bytes(path.read_bytes().replace(b"caf@", b"caf\xe9"))
+    with pytest.raises(UnicodeDecodeError), av.open(path):
+        pass
+    assert decode(path, 8, RULE).shape[0] == 8
+
+
+def test_unknown_rule_is_refused_as_such(tmp_path: Path):
+    path = make_video(tmp_path / "good.mp4")
+    with pytest.raises(UserError, match="no frame sampling is called 'centre'"):
+        decode(path, 8, "centre")
+
+
+def test_identity_names_the_decoder_and_its_version():
+    assert decoder_identity() == "decord 0.6.0"
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep the first part of a file, as an interrupted download does."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+def zeroed(path: Path) -> Path:
+    """Overwrite a third in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    first, last = len(data) // 3, 2 * len(data) // 3
+    data[first:last] = bytes(last - first)
+    path.write_bytes(data)
+    return path
+
+
+def without_track_lengths(folder: Path, audio_seconds: float) -> Path:
+    """Matroska as libwebm and others write it: one length for the file, none for the tracks."""
+    path = make_video(folder / "plain.mkv", audio_seconds=audio_seconds)
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"XURATION"))
+    return path
+
+
+def indexed_first(folder: Path) -> Path:
+    """An MP4 whose index stands in front, so that a part of the file still has it."""
+    source, path = make_video(folder / "late.mp4", frames=60), folder / "early.mp4"
+    with av.open(source) as old, av.open(path, "w", options={"movflags": "faststart"}) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+def only_audio(folder: Path) -> Path:
+    source, path = make_video(folder / "song.mp4", audio_seconds=2), folder / "audio.mp4"
+    with av.open(source) as old, av.open(path, "w") as new:
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+def holding(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def noise(count: int) -> bytes:
+    return np.random.default_rng(0).bytes(count)
+
+
+def video(name: str, **settings: object) -> Callable[[Path], Path]:
+    """A file of the codec that belongs to the name's suffix."""
+    codec = CODECS[Path(name).suffix]
+    return lambda folder: make_video(folder / name, **{"codec": codec, **settings})
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "missing": (lambda folder: folder / "absent.mp4", "there is no such video file; put it there"),
+    "a folder": (lambda folder: folder, "there is no such video file"),
+    "empty": (lambda folder: holding(folder / "empty.mp4", b""), r"empty \(0 bytes\); fetch it"),
+    "text": (
+        lambda folder: holding(folder / "text.mp4", b"no video\n" * 99),
+        "not a video, or its index is missing",
+    ),
+    "random mp4": (
+        lambda folder: holding(folder / "random.mp4", noise(20_000)),
+        "not a video, or its index is missing",
+    ),
+    "random avi": (
+        lambda folder: holding(folder / "random.avi", noise(20_000)),
+        "not a video, or its index is missing",
+    ),
+    "audio only": (only_audio, "no video stream"),
+    "mp4 without index": (
+        lambda folder: cut(video("cut.mp4")(folder), 0.6),
+        "not a video, or its index is missing",
+    ),
+    "mp4 with index cut": (
+        lambda folder: cut(indexed_first(folder), 0.6),
+        "damaged, or ends before its last frame",
+    ),
+    "mp4 zeroed": (
+        lambda folder: zeroed(video("zero.mp4", codec="mpeg4")(folder)),
+        "a frame is damaged",
+    ),
+    "webm zeroed": (lambda folder: zeroed(video("zero.webm")(folder)), "cut short|damaged"),
+    "mkv zeroed": (lambda folder: zeroed(video("zero.mkv")(folder)), "cut short|damaged"),
+    "avi zeroed": (lambda folder: zeroed(video("zero.avi")(folder)), "cut short|damaged"),
+    "48 wide": (video("narrow48.mp4", size=(48, 96)), r"pads frames this narrow: re-encode .* 96"),
+    "72 wide": (video("narrow72.mkv", size=(72, 96)), r"pads frames this narrow: re-encode .* 96"),
+    "avi cut at 60%": (
+        lambda folder: cut(video("cut60.avi")(folder), 0.6),
+        r"cut short: \d of 20 frames",
+    ),
+    "mkv cut at 30%": (
+        lambda folder: cut(video("cut30.mkv")(folder), 0.3),
+        r"cut short: \d of 20 frames",
+    ),
+    "mkv cut at 80%": (
+        lambda folder: cut(video("cut80.mkv")(folder), 0.8),
+        r"cut short: 1\d of 20 frames",
+    ),
+    "webm cut at 60%": (
+        lambda folder: cut(video("cut60.webm")(folder), 0.6),
+        r"cut short: \d+ of 20 frames",
+    ),
+    "uneven mkv cut at 50%": (
+        lambda folder: cut(video("uneven.mkv", times=UNEVEN)(folder), 0.5),
+        r"cut short: \d+ of 41 frames",
+    ),
+    "webm with longer audio cut at 50%": (
+        lambda folder: cut(video("song.webm", audio_seconds=5)(folder), 0.5),
+        r"cut short: \d+ of 20 frames",
+    ),
+    "mkv without track lengths cut at 50%": (
+        lambda folder: cut(without_track_lengths(folder, audio_seconds=3), 0.5),
+        r"cut short: \d+ of 30 frames",
+    ),
+}
+"""What is wrong -> how to make such a file, and what the message says."""
+
+DECODE_EACH = """
+import json, sys
+from pathlib import Path
+from episodes.decoding import decode
+from episodes.errors import UserError
+for path in map(Path, sys.argv[1:]):
+    try:
+        answer = f"decoded to {decode(path, 8, 'segment-centres').shape}"
+    except UserError as error:
+        answer = str(error)
+    print(json.dumps([str(path), answer]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: make(tmp_path_factory.mktemp("bad")) for name, (make, _) in BAD.items()}
+
+
+@pytest.fixture(scope="module")
+def attempt(bad_files: dict[str, Path]) -> subprocess.CompletedProcess[str]:
+    """Decode all of them in one process: a crash or a hang would leave answers out."""
+    return subprocess.run(
+        [sys.executable, "-c", DECODE_EACH, *map(str, bad_files.values())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_file_is_one_message_that_names_it(name, bad_files, attempt):
+    answers = dict(map(json.loads, attempt.stdout.splitlines()))
+    path, (_, reason) = str(bad_files[name]), BAD[name]
+    assert path in answers, f"no answer before this: {attempt.stderr}"
+    message = answers[path]
+    assert message.startswith(f"{path}: ")
+    assert re.search(reason, message), message
+    assert re.search("drop it from the split$", message), "says what to do"
+    assert not re.search(r"\.cc|\d\d:\d\d|\n", message), "says nothing of decord's own code"
+
+
+def test_bad_files_end_no_process_and_print_nothing(attempt):
+    assert attempt.returncode == 0
+    assert attempt.stderr == ""

@@ -1,0 +1,187 @@
+"""The loop: what it tells methods, what it does not, and what it refuses."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.evaluate import evaluate
+from bench.method import FeatureShape, Method
+from bench.registry import built_in_methods
+from bench.statistics import episode_interval
+from episodes.errors import UserError
+from episodes.sampler import Episodes
+from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
+
+SHAPE = FeatureShape(12, 4, 2, 2)
+LEARNED_FROM_NOTHING = 0.2
+ENTRIES = built_in_methods()
+
+
+class Probe(Method):
+    """A method made for one test: `answer` says what it scores."""
+
+    name = "probe"
+    revision = 1
+    source = differs = "test"
+    needs = "vector"
+    order_aware = False
+
+    def encode(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support: Tensor) -> Tensor:
+        return support.mean(dim=2)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return query @ state.transpose(1, 2)
+
+
+def accuracy(method: Method, features: Tensor, episodes: Episodes, batch_size: int = 128) -> float:
+    answers = evaluate(method, features, episodes, CPU, batch_size, NOTHING)
+    return float((answers.prediction == episodes.labels).mean())
+
+
+def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
+    answers = evaluate(method, features, episodes, CPU, 128, NOTHING)
+    hits = (answers.prediction == episodes.labels).mean(axis=1)
+    low, high = episode_interval(hits, level=0.9999).interval
+    return low <= 1 / episodes.support.shape[1] <= high
+
+
+class Oracle(Probe):
+    """Knows the class of each video from the features that the test made for it."""
+
+
+def test_an_oracle_is_always_right():
+    assert accuracy(Oracle(SHAPE), separable_features(0.0), draw_episodes(2000)) == 1.0
+
+
+class SaysFirstWay(Probe):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query).zero_()
+        scores[..., 0] = 1.0
+        return scores
+
+
+class SaysPositionOfQuery(Probe):
+    """Query number i belongs to way number i, if nobody shuffled."""
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return torch.eye(5).expand(len(query), 5, 5)
+
+
+class RemembersOrderOfVideos(Probe):
+    """Videos that stand near each other when they are encoded are of one class, if sorted."""
+
+    def __init__(self, shape: FeatureShape) -> None:
+        super().__init__(shape)
+        self.seen = 0
+
+    def encode(self, features: Tensor) -> Tensor:
+        self.seen += len(features)
+        return torch.arange(self.seen - len(features), self.seen, dtype=torch.float32)[:, None]
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return -(query - state.transpose(1, 2)).abs()
+
+
+class RemembersEarlierEpisodes(Probe):
+    """Every batch begins like the last one, if episodes are not independent."""
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        self.last = getattr(self, "last", torch.zeros(1, 5, 5))
+        scores = self.last.mean(dim=0, keepdim=True).expand(len(query), -1, -1)
+        self.last = super().score(state, query)
+        return scores
+
+
+def shuffled_as_by_content(features: Tensor, episodes: Episodes) -> tuple[Tensor, Episodes]:
+    """What `bench.run` does: the videos stand in an order that has nothing to do with classes."""
+    order = np.random.default_rng(0).permutation(len(features))
+    place = np.argsort(order).astype(np.int32)
+    moved = replace(episodes, support=place[episodes.support], query=place[episodes.query])
+    return features[torch.from_numpy(order)], moved
+
+
+@pytest.mark.parametrize(
+    "cheat", [SaysFirstWay, SaysPositionOfQuery, RemembersOrderOfVideos, RemembersEarlierEpisodes]
+)
+def test_a_cheat_scores_at_chance(cheat: type[Probe]):
+    features, episodes = shuffled_as_by_content(random_features(), draw_episodes(4000))
+    assert is_chance(cheat(SHAPE), features, episodes)
+
+
+def test_the_cheat_with_the_order_of_videos_works_where_they_are_sorted():
+    # So the test above can fail: in canonical order the neighbours are of the same class.
+    features, episodes = random_features(), draw_episodes(500)
+    assert accuracy(RemembersOrderOfVideos(SHAPE), features, episodes) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_shuffled_support_labels_give_chance(name: str):
+    episodes = draw_episodes(800)
+    generator = np.random.default_rng(5)
+    for support in episodes.support:
+        generator.shuffle(support)
+    features = separable_features(0.5)
+    method = ENTRIES[name].build(FeatureShape(*features.shape[1:]), seed=0)
+    assert is_chance(method, features, episodes)
+
+
+def test_chance_is_chance():
+    method = ENTRIES["chance"].build(SHAPE, seed=0)
+    assert is_chance(method, random_features(), draw_episodes(10_000))
+
+
+def test_the_seed_of_chance_is_obeyed():
+    features, episodes = random_features(), draw_episodes(50)
+    one, same, other = (
+        evaluate(ENTRIES["chance"].build(SHAPE, seed), features, episodes, CPU, 16, NOTHING)
+        for seed in (0, 0, 1)
+    )
+    assert np.array_equal(one.prediction, same.prediction)
+    assert not np.array_equal(one.prediction, other.prediction)
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_predictions_do_not_depend_on_the_batch_size(name: str, batch_size: int):
+    features, episodes = random_features(), draw_episodes(32)
+    method = ENTRIES[name].build(SHAPE, seed=0)
+    one, other = (
+        evaluate(method, features, episodes, CPU, size, NOTHING) for size in (32, batch_size)
+    )
+    np.testing.assert_array_equal(one.prediction, other.prediction)
+    np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
+
+
+class GivesNan(Probe):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) / 0.0 * 0.0
+
+
+class ForgetsWays(Probe):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query)[..., :3]
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [(GivesNan, "not finite in 20 of 20"), (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)")],
+)
+def test_broken_scores_are_refused(broken: type[Probe], words: str):
+    with pytest.raises(UserError, match=words):
+        evaluate(broken(SHAPE), random_features(), draw_episodes(20), CPU, 4, NOTHING)
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_the_global_random_state_is_left_alone(name: str):
+    method = ENTRIES[name].build(SHAPE, seed=0)
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    evaluate(method, random_features(), draw_episodes(4), CPU, 4, NOTHING)
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,269 @@
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import parity, reference
+from bench.parity import check, exit_status, outputs
+from bench.reference import declines, reproduces
+from episodes.errors import UserError
+
+GOLDEN = Path(__file__).parent / "golden"
+EPISODE = {
+    "support": np.zeros((4, 3), np.float32),
+    "query": np.ones((2, 3), np.float32),
+    "support_labels": np.array([1, 0, 1, 0]),
+}
+
+RESULTS = (
+    *("logits", "scores", "loss", "class_logits", "global_logits", "local_scores"),
+    *("initial_scores", "transductive_scores", "self_scores", "cross_scores"),
+    *("support_embedding", "query_embedding", "theta_", "offsets"),
+    *("appearance", "temporal", "prototypes", "scale"),
+)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Empty the list of reproductions for one test."""
+    parity.built_in_methods()
+    monkeypatch.setattr(reference, "REPRODUCTIONS", found := [])
+    monkeypatch.setattr(parity, "REPRODUCTIONS", found)
+    return found
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(**arrays):
+        path = tmp_path / "file.npz"
+        np.savez(path, **{**EPISODE, **arrays})
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.npz")), ids=lambda path: path.stem)
+def test_every_array_of_the_reference_files_is_known_to_be_given_or_an_output(path):
+    """Nothing that somebody computed is taken for an input, and the other way round."""
+    with np.load(path) as arrays:
+        named = [key.split("/") for key in outputs(arrays.files)]
+    assert named
+    for parts in named:
+        assert len(parts) > 1
+        assert parts[-1].startswith(RESULTS)
+
+
+def test_what_counts_as_output():
+    given = ["support", "query", "support_labels", "query_labels", "query_global_labels"]
+    constants = ["scale", "lamda", "otam/lambda", "baseline/permutations", "x/cosine_epsilon"]
+    weights = ["weight/cam.conv2", "strm/weight/a.b", "trx/cardinality2/weight/k", "x/initial.L"]
+    results = [
+        "x/logits",
+        "ata/iter50/scale",
+        "surprise",
+        "x/loss",
+        "x/weights",
+        "x/initial_scores",
+    ]
+    assert outputs(given + constants + weights + results) == results
+
+
+@pytest.mark.parametrize("stem", ["alignment_5way1shot", "team_5way5shot", "molo_5way1shot"])
+def test_reference_files_are_met(stem):
+    results = check(GOLDEN / f"{stem}.npz")
+    assert [result for result in results if not result.ok] == []
+    assert all(result.difference <= result.tolerance for result in results)
+    assert exit_status(results) == 0
+
+
+def test_equal_and_unequal(registered, write):
+    @reproduces("a/*", tolerance=0.5)
+    def compute(golden, output):
+        return golden.query()[0].sum(dim=1)
+
+    near, far = np.array([3.4, 3], np.float32), np.array([3, 4.0])
+    results = check(write(**{"a/near": near, "a/far": far}))
+    assert [result.status for result in results] == ["ok", "NOT EQUAL"]
+    assert results[0].difference == pytest.approx(0.4)
+    assert results[1].difference == 1
+    assert results[1].reason == "differs by 1, more than 0.5"
+    assert exit_status(results) == 1
+    assert exit_status(results[:1]) == 0
+
+
+def test_nothing_is_skipped(registered, write):
+    declines("b/hard", reason="needs pixels")
+    results = check(write(**{"b/hard": np.zeros(2), "b/unknown": np.zeros(()), "odd": np.zeros(1)}))
+    assert [(result.output, result.status) for result in results] == [
+        ("b/hard", "not implemented"),
+        ("b/unknown", "not implemented"),
+        ("odd", "not implemented"),
+    ]
+    assert results[0].reason == "needs pixels"
+    assert results[1].reason == "no reproduction of it is registered"
+    assert exit_status(results) == 2
+
+
+def test_not_implemented_does_not_spoil_the_rest(registered, write):
+    reproduces("a")(lambda golden, output: torch.zeros(2))
+    results = check(write(a=np.zeros(2), b=np.zeros(2)))
+    assert [result.status for result in results] == ["ok", "not implemented"]
+    assert exit_status(results) == 0
+
+
+def test_nothing_to_check(registered, write):
+    results = check(write())
+    assert results == []
+    assert exit_status(results) == 2
+
+
+def test_what_a_reproduction_raises_is_an_error(registered, write):
+    @reproduces("a/defect")
+    def defect(golden, output):
+        return golden.tensor("a/weight/missing")
+
+    @reproduces("a/mistake")
+    def mistake(golden, output):
+        raise UserError("the weights are of another method")
+
+    results = check(write(**{"a/defect": np.zeros(2), "a/mistake": np.zeros(2)}))
+    assert [result.status for result in results] == ["error", "error"]
+    assert results[0].reason == "KeyError: 'a/weight/missing'"
+    assert results[1].reason == "the weights are of another method"
+    assert exit_status(results) == 1
+
+
+def test_two_reproductions_of_one_output_are_an_error(registered, write):
+    @reproduces("a/x", "a/*")
+    def first(golden, output):
+        return torch.zeros(2)
+
+    path = write(**{"a/x": np.zeros(2)})
+    assert check(path)[0].ok
+
+    @reproduces("*/x")
+    def second(golden, output):
+        return torch.zeros(2)
+
+    (result,) = check(path)
+    assert result.status == "error"
+    assert "first" in result.reason
+    assert "second" in result.reason
+
+
+def test_another_shape_is_not_equal(registered, write):
+    reproduces("a")(lambda golden, output: torch.zeros(1, 2))
+    (result,) = check(write(a=np.zeros(2)))
+    assert result.status == "NOT EQUAL"
+    assert result.reason == "shape (1, 2) instead of (2,)"
+    assert result.shape == (2,)
+    assert result.difference is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "status"),
+    [
+        ([np.nan, 0], [0, 0], "NOT EQUAL"),
+        ([0, 0], [np.nan, 0], "NOT EQUAL"),
+        ([np.nan, 0], [np.nan, 0], "NOT EQUAL"),
+        ([np.inf, 0], [0, 0], "NOT EQUAL"),
+        ([-np.inf, 0], [-np.inf, 0], "ok"),
+    ],
+)
+def test_numbers_that_are_not_finite(registered, write, ours, theirs, status):
+    reproduces("a")(lambda golden, output: torch.tensor(ours))
+    (result,) = check(write(a=np.array(theirs)))
+    assert result.status == status
+    assert result.difference == (0 if status == "ok" else None)
+
+
+def test_results_are_json(registered, write):
+    reproduces("a")(lambda golden, output: torch.full((2,), torch.nan))
+    records = [dataclasses.asdict(result) for result in check(write(a=np.zeros(2), b=np.zeros(1)))]
+    assert json.loads(json.dumps(records, allow_nan=False))[0] == {
+        "file": records[0]["file"],
+        "output": "a",
+        "shape": [2],
+        "difference": None,
+        "tolerance": 1e-4,
+        "status": "NOT EQUAL",
+        "reason": "2 of 2 numbers are not finite",
+        "ok": False,
+    }
+
+
+def test_gradients_are_off_and_the_global_random_state_is_left_alone(registered, write):
+    @reproduces("a")
+    def compute(golden, output):
+        assert not torch.is_grad_enabled()
+        return torch.rand(2)
+
+    before = torch.get_rng_state()
+    check(write(a=np.zeros(2)))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(UserError, match="there is no such file"):
+        check(tmp_path / "missing.npz")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(UserError, match="not a whole"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no numbers", b"PK\x03\x04 cut off"])
+def test_a_file_of_another_kind(tmp_path, content):
+    path = tmp_path / "file.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a whole"):
+        check(path)
+
+
+def test_a_truncated_file(write):
+    path = write(a=np.random.default_rng(0).random(1000))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match="not a whole"):
+        check(path)
+
+
+def test_a_single_array(tmp_path):
+    path = tmp_path / "file.npz"
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(UserError, match="not a whole"):
+        check(path)
+
+
+def test_pickled_objects_are_never_loaded(tmp_path):
+    path = tmp_path / "file.npz"
+    np.savez(path, **EPISODE, a=np.array([{"an": "object"}], dtype=object))
+    with pytest.raises(UserError, match="not a whole"):
+        check(path)
+    path.write_bytes(pickle.dumps(EPISODE))
+    with pytest.raises(UserError, match="not a whole"):
+        check(path)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1], [0, 0, 0, 1], [0, 0, 2, 2], [1, 1, 2, 2], []])
+def test_irregular_labels(write, labels):
+    with pytest.raises(UserError, match="the same number"):
+        check(write(support_labels=np.array(labels, int), a=np.zeros(1)))
+
+
+def test_no_episode(tmp_path):
+    path = tmp_path / "file.npz"
+    np.savez(path, a=np.zeros(2))
+    with pytest.raises(UserError, match="holds no support, query, support_labels"):
+        check(path)
+
+
+def test_numbers_that_are_none(registered, write):
+    reproduces("a")(lambda golden, output: torch.zeros(1))
+    (result,) = check(write(a=np.array(["word"])))
+    assert result.status == "error"

@@ -1,0 +1,186 @@
+"""``fvbench run`` end to end, on real video files."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.command import call, done, predictions, same
+
+SMALL = ("run", "--episodes", "8", "--methods")
+METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to compare others with."""
+    out = tmp_path_factory.mktemp("first")
+    done(*SMALL, METHODS, "--out", out)
+    return out
+
+
+def test_every_method_leaves_a_run_directory(first: Path):
+    assert sorted(path.name for path in first.iterdir()) == sorted(
+        [*METHODS.split(","), "summary.json"]
+    )
+    for name in METHODS.split(","):
+        rows = pd.read_parquet(first / name / "rows.parquet")
+        assert len(rows) == 40
+        header = json.loads((first / name / "run.json").read_text())
+        assert header["identity"]["method"] == name
+        assert {"machine", "packages", "command", "commit", "dirty"} <= set(header["circumstances"])
+
+
+def test_summary_agrees_with_the_rows(first: Path):
+    summary = json.loads((first / "summary.json").read_text())
+    assert summary["bank"] == "default"
+    for row in summary["rows"]:
+        rows = pd.read_parquet(first / row["method"] / "rows.parquet")
+        assert row["accuracy"] == pytest.approx((rows["label"] == rows["prediction"]).mean())
+        assert (row["episodes"], row["queries"]) == (8, 40)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [
+        ((), {"PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "2"}),
+        (("--batch-size", "5"), {"OMP_NUM_THREADS": "1"}),
+    ],
+    ids=["again, other hash seed, two threads", "other batch size, one thread"],
+)
+def test_the_same_command_gives_the_same_rows(
+    first: Path, tmp_path: Path, options: tuple[str, ...], environment: dict[str, str]
+):
+    # Features are made anew as well, from the videos that the first run rendered.
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "datasets").symlink_to(_cache() / "datasets")
+    out = tmp_path / "out"
+    done(*SMALL, METHODS, "--out", out, *options, "--cache", cache, **environment)
+    assert same(predictions(first), predictions(out))
+
+
+def test_the_order_of_methods_does_not_matter(first: Path, tmp_path: Path):
+    call(*SMALL, ",".join(reversed(METHODS.split(","))), "--out", tmp_path)
+    assert same(predictions(first), predictions(tmp_path))
+
+
+def test_a_finished_run_is_reused(first: Path):
+    written = (first / "otam" / "rows.parquet").stat().st_mtime_ns
+    assert call(*SMALL, METHODS, "--out", first)[0] == 0
+    assert (first / "otam" / "rows.parquet").stat().st_mtime_ns == written
+
+
+def test_another_seed_is_another_run(first: Path, tmp_path: Path):
+    call(*SMALL, "chance,protonet", "--out", tmp_path, "--seed", "1")
+    mine, before = predictions(tmp_path), predictions(first)
+    assert (mine["chance"] != before["chance"]).any()
+    assert (mine["protonet"] == before["protonet"]).all()
+
+
+def test_two_banks_give_one_table(tmp_path: Path):
+    words = ("--bank", "default,default-order", "--out", tmp_path)
+    text = call(*SMALL, "protonet,otam", *words)[1]
+    assert text.count("│ otam") == 1
+    assert (tmp_path / "default-order" / "otam" / "run.json").is_file()
+    assert (tmp_path / "default" / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--methods", "protonat"), "did you mean protonet"),
+        (("--methods", ","), "names no method"),
+        (("--bank", "defalt"), "did you mean default"),
+        (("--backbone", "moton"), "did you mean motion"),
+        (("--device", "tpu"), "none of auto, cpu, cuda"),
+        (("--episodes", "0"), "at least 1"),
+        (("--methods", "otam", "--plugin", "absent.py"), "no such file or folder"),
+    ],
+)
+def test_a_mistake_gives_one_message_and_status_2(
+    words: tuple[str, ...], message: str, tmp_path: Path
+):
+    status, said = call("run", *words, "--out", tmp_path)
+    assert status == 2
+    assert message in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    status, said = call("run", "--device", "cuda", "--out", tmp_path)
+    assert (status, "use --device cpu" in said) == (2, True)
+
+
+def _cache() -> Path:
+    from episodes.cache import cache_folder
+
+    return cache_folder()
+
+
+def _started(out: Path, cache: Path) -> subprocess.Popen[bytes]:
+    words = [
+        sys.executable,
+        "-m",
+        "bench",
+        *SMALL,
+        METHODS,
+        "--out",
+        str(out),
+        "--cache",
+        str(cache),
+    ]
+    return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _kill_when(process: "subprocess.Popen[bytes]", happened: Callable[[], bool]) -> None:
+    """Send SIGKILL as soon as something has happened; it must happen before the run ends."""
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize("stage", ["render", "embed", "evaluate"])
+def test_a_killed_run_goes_on_where_it_was(first: Path, tmp_path: Path, stage: str):
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    signs = {
+        "render": lambda: len(list(cache.glob("datasets/*/*/*/*_g*"))) >= 5,
+        "embed": lambda: len(list(cache.glob("features/*/identity.json"))) >= 1,
+        "evaluate": (out / "protonet" / "run.json").exists,
+    }
+    process = _started(out, cache)
+    _kill_when(process, signs[stage])
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("*/run.json")}
+    done(*SMALL, METHODS, "--out", out, "--cache", cache)
+    assert same(predictions(first), predictions(out))
+    assert all(path.stat().st_mtime_ns == time_ for path, time_ in finished.items())
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
+    words = [sys.executable, "-m", "bench", *SMALL, "protonet", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [*words, "--cache", str(tmp_path / "cache")], stderr=subprocess.PIPE, text=True
+    )
+    while not list((tmp_path / "cache").glob("datasets/*/*/*/*_g*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("**/*.unfinished*"))

@@ -1,0 +1,81 @@
+"""The feature store: whole or not there, never stale, never twice."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.features.store import FeatureStore
+from bench.method import FeatureShape
+
+SHAPE = FeatureShape(3, 2, 1, 1)
+IDENTITY = {"backbone": "x", "weights_sha256": "1"}
+
+
+def features_of(*videos: str) -> np.ndarray:
+    """Features that depend on the video alone."""
+    return np.stack([np.full(SHAPE, hash(video) % 1000, dtype=np.float32) for video in videos])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    store = FeatureStore(tmp_path, IDENTITY, SHAPE)
+    store.write(["a", "b", "c"], features_of("a", "b", "c"), seconds=1.5)
+    store.write(["d"], features_of("d"), seconds=0.5)
+    return store
+
+
+def test_what_was_written_is_read_in_the_order_asked_for(store: FeatureStore):
+    np.testing.assert_array_equal(store.read(["d", "a", "d", "c"]), features_of("d", "a", "d", "c"))
+
+
+def test_a_store_opened_again_holds_the_same(store: FeatureStore, tmp_path: Path):
+    again = FeatureStore(tmp_path, IDENTITY, SHAPE)
+    assert again.missing(["a", "d", "e", "e"]) == ["e"]
+    np.testing.assert_array_equal(again.read(["b"]), features_of("b"))
+    assert again.clips_per_second == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("changed", [{"backbone": "y"}, {"weights_sha256": "2"}, {"new": 1}])
+def test_another_identity_is_another_store(store: FeatureStore, tmp_path: Path, changed: dict):
+    assert FeatureStore(tmp_path, IDENTITY | changed, SHAPE).missing(["a"]) == ["a"]
+
+
+def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path: Path):
+    # A kill between the two files of a shard.
+    next(
+        index for index in store.folder.glob("*.shard.json") if '"d"' in index.read_text()
+    ).unlink()
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == ["d"]
+
+
+def test_a_shard_cut_short_is_not_used(store: FeatureStore, tmp_path: Path):
+    for data in store.folder.glob("*.npy"):
+        data.write_bytes(data.read_bytes()[:-1])
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == list("abcd")
+
+
+def test_a_shard_that_vanished_is_not_used(store: FeatureStore, tmp_path: Path):
+    for data in store.folder.glob("*.npy"):
+        data.unlink()
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
+
+
+def test_unfinished_files_of_a_killed_writer_are_passed_over(store: FeatureStore, tmp_path: Path):
+    (store.folder / ".123.unfinished.npy").write_bytes(b"half")
+    (store.folder / ".123.unfinished.json").write_text("{")
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == []
+
+
+def test_two_writers_do_not_disturb_each_other(store: FeatureStore, tmp_path: Path):
+    other = FeatureStore(tmp_path, IDENTITY, SHAPE)
+    other.write(["e", "a"], features_of("e", "a"), seconds=1.0)
+    store.write(["e"], features_of("e"), seconds=1.0)
+    merged = FeatureStore(tmp_path, IDENTITY, SHAPE)
+    assert merged.missing("abcde") == []
+    np.testing.assert_array_equal(merged.read(list("abcde")), features_of(*"abcde"))
+
+
+def test_the_identity_can_be_read_by_people(store: FeatureStore):
+    assert json.loads((store.folder / "identity.json").read_text()) == IDENTITY

@@ -1,0 +1,190 @@
+"""Tables: the same figures in every form."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.evaluate import Answers
+from bench.run_directory import (
+    ROW_TYPES,
+    Cost,
+    Run,
+    find_runs,
+    make_rows,
+    read_run,
+    write_run,
+)
+from bench.statistics import episode_interval, paired_difference
+from bench.summary import compare, write_summary
+from bench.tables import render
+from episodes.errors import UserError
+from episodes.sampler import Episodes
+
+
+def made_run(
+    method: str, hits: float, bank: str = "small", seed: int = 0, **identity: object
+) -> Run:
+    """A run of 200 episodes in which about a fraction ``hits`` of the answers is right."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 5, (200, 5)).astype(np.int16)
+    right = generator.random((200, 5)) < hits
+    prediction = np.where(right, labels, (labels + 1) % 5).astype(np.int16)
+    videos = np.zeros((200, 5, 1), dtype=np.int32)
+    answers = Answers(prediction, np.ones((200, 5), dtype=np.float32), 1.0, 2.0, 10**8)
+    return Run(
+        identity={
+            "bank": bank,
+            "bank_sha256": f"hash of {bank}",
+            "method": method,
+            "revision": 1,
+            "episodes": 200,
+            "dtype": "float32",
+        }
+        | identity,
+        declared={"sees": "one query", "trained": False if method == "learned" else None},
+        cost=Cost(1234.5, 99.0, float("nan"), 10**8),
+        circumstances={"device": "CPU, 2 threads"},
+        rows=make_rows(Episodes(videos, videos[..., 0], labels), answers),
+    )
+
+
+RUNS = [made_run("protonet", 0.6), made_run("otam", 0.8, seed=1), made_run("learned", 0.3, seed=2)]
+
+
+def test_rows_have_the_columns_and_types_that_others_read():
+    rows = RUNS[0].rows
+    assert dict(rows.dtypes.astype(str)) == ROW_TYPES
+    assert rows["episode"].tolist()[:6] == [0, 0, 0, 0, 0, 1]
+    assert rows["query"].tolist()[:6] == [0, 1, 2, 3, 4, 0]
+
+
+def test_a_run_survives_its_directory(tmp_path: Path):
+    write_run(tmp_path / "protonet", RUNS[0])
+    again = read_run(tmp_path / "protonet")
+    pd.testing.assert_frame_equal(again.rows, RUNS[0].rows)
+    assert again.identity == RUNS[0].identity
+    assert find_runs(tmp_path) == [tmp_path / "protonet"]
+
+
+def test_figures_come_from_the_rows():
+    (comparison,) = compare(RUNS)
+    row, base = comparison.of("otam"), RUNS[0].episode_accuracy()
+    assert row is not None
+    hits = (RUNS[1].rows["label"] == RUNS[1].rows["prediction"]).mean()
+    assert row.accuracy == pytest.approx(hits)
+    assert row.queries == 1000
+    assert row.interval == pytest.approx(episode_interval(RUNS[1].episode_accuracy()).interval)
+    expected = paired_difference(RUNS[1].episode_accuracy(), base)
+    assert row.difference == pytest.approx(expected.mean)
+    assert row.difference_interval == pytest.approx(expected.interval)
+
+
+def test_methods_are_sorted_by_accuracy_and_the_reference_has_no_difference():
+    (comparison,) = compare(RUNS)
+    assert [row.method for row in comparison.rows] == ["otam", "protonet", "learned"]
+    assert comparison.reference == "protonet"
+    assert comparison.of("protonet").difference is None
+
+
+def test_the_order_of_runs_does_not_matter():
+    assert compare(RUNS) == compare(RUNS[::-1])
+
+
+@pytest.mark.parametrize("field", ["bank_sha256", "dtype"])
+def test_runs_that_do_not_belong_together_are_refused(field: str):
+    with pytest.raises(UserError, match=f"{field} is .* and other"):
+        compare([RUNS[0], made_run("otam", 0.5, **{field: "other"})])
+
+
+def test_a_method_that_occurs_twice_is_refused():
+    with pytest.raises(UserError, match="two runs of otam"):
+        compare([*RUNS, RUNS[1]])
+
+
+def test_an_absent_reference_is_refused():
+    with pytest.raises(UserError, match=r"'absent'.*learned, otam, protonet"):
+        compare(RUNS, "absent")
+
+
+def test_summary_json_holds_the_same_figures(tmp_path: Path):
+    (comparison,) = compare(RUNS)
+    write_summary(tmp_path, comparison)
+    content = json.loads((tmp_path / "summary.json").read_text())
+    assert content["bank"] == "small"
+    assert content["bank_sha256"] == "hash of small"
+    first = content["rows"][0]
+    assert {"method", "revision", "trained", "episodes", "queries", "accuracy", "interval"} <= set(
+        first
+    )
+    assert {"difference", "difference_interval", "episodes_per_s"} <= set(first)
+    assert first["embed_clips_per_s"] is None  # NaN is no JSON
+
+
+def test_the_terminal_table_shows_every_method_and_what_its_intervals_mean():
+    text = render(compare(RUNS), "terminal")
+    assert "otam" in text
+    assert "untrained" in text
+    assert "reference" in text
+    assert "not other videos" in text
+
+
+def test_two_banks_stand_side_by_side():
+    other = [made_run("otam", 0.5, bank="order"), made_run("protonet", 0.4, bank="order")]
+    text = render(compare([*RUNS, *other]), "markdown")
+    assert text.splitlines()[0].count("accuracy %") == 2
+    assert "| learned" in text
+
+
+def test_latex_escapes_and_keeps_its_signs():
+    text = render(compare([made_run("my_method", 0.5), RUNS[0]]), "latex")
+    assert r"my\_method" in text
+    assert r"$\pm$" in text
+    assert r"\toprule" in text
+
+
+def test_csv_holds_unrounded_fractions():
+    lines = list(csv.DictReader(io.StringIO(render(compare(RUNS), "csv"))))
+    (comparison,) = compare(RUNS)
+    assert float(lines[0]["accuracy"]) == comparison.rows[0].accuracy
+    assert float(lines[0]["interval_low"]) == comparison.rows[0].interval[0]
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(UserError, match="'html' is none of terminal"):
+        render(compare(RUNS), "html")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "run.json").unlink(), "has no run.json"),
+        (lambda folder: (folder / "rows.parquet").unlink(), "damaged"),
+        (lambda folder: (folder / "rows.parquet").write_bytes(b"no"), "damaged"),
+        (lambda folder: (folder / "run.json").write_text("{"), "damaged"),
+        (lambda folder: (folder / "run.json").write_text('{"schema": 99}'), "schema 99"),
+    ],
+)
+def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):
+    folder = tmp_path / "protonet"
+    write_run(folder, RUNS[0])
+    damage(folder)
+    with pytest.raises(UserError, match=words) as caught:
+        read_run(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_an_incomplete_run_is_refused(tmp_path: Path):
+    write_run(tmp_path, RUNS[0])
+    RUNS[0].rows.iloc[:-3].to_parquet(tmp_path / "rows.parquet", index=False)
+    with pytest.raises(UserError, match="997 of 1000 rows"):
+        read_run(tmp_path)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="no run here"):
+        find_runs(tmp_path)

@@ -1,5 +1,6 @@
 """One run: banks and methods in, run directories out."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones import LoadedBackbone, load_backbone
+from bench.checkpoints import load_weights
 from bench.circumstances import circumstances
 from bench.evaluate import Answers, evaluate
 from bench.features.embedding import embed_missing, feature_identity, open_store
@@ -17,7 +19,7 @@ from bench.features.store import FeatureStore
 from bench.method import Entry, FeatureShape, Method
 from bench.progress import Reporter
 from bench.registry import source_sha256
-from bench.run_directory import Cost, Run, make_rows, plain, read_run, write_run
+from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
 from episodes.bank import Bank
 from episodes.datasets import VideoFile, dataset
 from episodes.errors import UserError
@@ -35,10 +37,21 @@ class Plan:
     batch_size: int
     seed: int
     out: Path
+    weights: Path | None = None
+    """Trained weights, for a plan with one method."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
         return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Hash of the file of weights, if there is one."""
+        if self.weights is None:
+            return None
+        if not self.weights.is_file():
+            raise UserError(f"--weights {self.weights}: there is no such file")
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest()
 
     def folder(self, bank: Bank, entry: Entry) -> Path:
         """Return the run directory of a method on a bank."""
@@ -53,6 +66,8 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
     """
     loaded = load_backbone(plan.backbone, plan.device)
     folders = [plan.folder(bank, entry) for bank in plan.banks for entry in plan.methods]
+    for folder in folders:
+        check_may_write(folder)
     for bank in plan.banks:
         todo = [entry for entry in plan.methods if not _is_done(plan, bank, entry, loaded)]
         _run_bank(plan, bank, todo, loaded, reporter)
@@ -81,13 +96,21 @@ def _run_bank(
             embed_missing(store, loaded, sampling, files, plan.device, progress)
         features, episodes = _features(store, files, bank)
         for entry in (one for one in todo if one.cls.sampling == sampling):
-            method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+            method = _built(plan, entry, FeatureShape(*features.shape[1:]))
             with reporter.stage(f"{entry.name} on {bank.recipe.name}") as progress:
                 answers = evaluate(
                     method, features, episodes, plan.device, plan.batch_size, progress
                 )
             run = _run(plan, bank, entry, method, loaded, answers, store)
             write_run(plan.folder(bank, entry), run)
+
+
+def _built(plan: Plan, entry: Entry, shape: FeatureShape) -> Method:
+    """Build a method, with the plan's weights where it has some."""
+    method = entry.build(shape, plan.seed)
+    if plan.weights is not None:
+        load_weights(method, plan.weights)
+    return method
 
 
 def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
@@ -130,7 +153,7 @@ def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> d
         "revision": entry.cls.revision,
         "settings": asdict(entry.settings),
         "source_sha256": source_sha256(entry),
-        "weights_sha256": None,
+        "weights_sha256": plan.weights_sha256,
         "features": feature_identity(loaded, entry.cls.sampling, plan.device),
         "seed": plan.seed,
         "dtype": "float32",
@@ -155,7 +178,7 @@ def _run(
         "order_aware": entry.cls.order_aware,
         "pretraining": entry.cls.pretraining,
         "backbone_pretraining": loaded.backbone.pretraining,
-        "trained": False if method.learns else None,
+        "trained": plan.weights is not None if method.learns else None,
     }
     cost = Cost(
         score_episodes_per_s=len(bank.episodes) / answers.score_seconds,

@@ -6,7 +6,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from episodes.errors import UserError
 from episodes.sampler import Episodes
 
 SCHEMA = 1
+FILES = ("run.json", "rows.parquet")
 ROW_TYPES = {
     "episode": "int32",
     "query": "int16",
@@ -83,9 +83,14 @@ def make_rows(episodes: Episodes, answers: Answers) -> pd.DataFrame:
 
 
 def write_run(folder: Path, run: Run) -> None:
-    """Write a run; it counts as there once ``run.json``, which is written last, is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Write a run; it counts as there once ``run.json``, which is written last, is there.
+
+    Raises:
+        UserError: the folder holds files that no run wrote.
+    """
+    check_may_write(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
     with replacing(folder / "rows.parquet") as unfinished:
         run.rows.to_parquet(unfinished, index=False)
     header = {
@@ -97,6 +102,19 @@ def write_run(folder: Path, run: Run) -> None:
         "rows": len(run.rows),
     }
     write_text(folder / "run.json", dump(header))
+
+
+def check_may_write(folder: Path) -> None:
+    """Refuse a folder that holds files that no run wrote: they would be mixed with ours.
+
+    Raises:
+        UserError: naming one of them.
+    """
+    for path in folder.glob("*"):
+        if path.name not in FILES and ".unfinished" not in path.name:
+            raise UserError(
+                f"{folder} holds {path.name}, which no run wrote; choose another --out or move it"
+            )
 
 
 def read_run(folder: Path) -> Run:

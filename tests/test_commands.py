@@ -16,6 +16,7 @@ COMMANDS = (
     ("bank", "verify"),
     ("train",),
     ("parity",),
+    ("figures",),
     ("doctor",),
 )
 

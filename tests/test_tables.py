@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.evaluate import Answers
+from bench.figures import accuracy_figure, save_figure
 from bench.run_directory import (
     ROW_TYPES,
     Cost,
@@ -188,3 +189,23 @@ def test_an_incomplete_run_is_refused(tmp_path: Path):
 def test_a_folder_without_runs_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="no run here"):
         find_runs(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_figure_is_the_same_file_every_time(tmp_path: Path, suffix: str):
+    for name in ("one", "other"):
+        save_figure(accuracy_figure(compare(RUNS)), tmp_path / f"{name}.{suffix}")
+    one, other = (tmp_path / f"{name}.{suffix}" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_figure_shows_every_method_of_every_bank():
+    other = [made_run("otam", 0.5, bank="order"), made_run("protonet", 0.4, bank="order")]
+    (axes,) = accuracy_figure(compare([*RUNS, *other])).axes
+    assert {label.get_text() for label in axes.get_yticklabels()} == {"otam", "protonet", "learned"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["small", "order"]
+
+
+def test_a_figure_of_an_unknown_kind_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"ends in \.png"):
+        save_figure(accuracy_figure(compare(RUNS)), tmp_path / "x.gif")

@@ -48,6 +48,14 @@ def run(
         "results/local/run"
     ),
     backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Trained weights for the one method named: .safetensors, or a checkpoint of its"
+            " authors (.pt, .pth).",
+            show_default=False,
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -75,15 +83,20 @@ def run(
     from bench.run_directory import read_run
     from bench.summary import compare, write_summary
     from episodes.bank import open_bank
+    from episodes.errors import UserError
 
+    chosen = choose(methods, all_methods(plugin or []))
+    if weights is not None and len(chosen) > 1:
+        raise UserError(f"--weights belongs to one method, {len(chosen)} are to run; name one")
     plan = Plan(
         banks=[open_bank(name.strip(), episodes) for name in bank.split(",")],
-        methods=choose(methods, all_methods(plugin or [])),
+        methods=chosen,
         backbone=backbone,
         device=choose_device(device),
         batch_size=batch_size,
         seed=seed,
         out=out,
+        weights=weights,
     )
     folders = execute(plan, Reporter())
     comparisons = compare([read_run(folder) for folder in folders], reference)

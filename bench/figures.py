@@ -1,0 +1,77 @@
+"""Figures of comparisons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.summary import LEVEL, Comparison
+from episodes.atomic import replacing
+from episodes.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUFFIXES = (".png", ".svg", ".pdf")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+"""Told apart by colour-blind people too (Okabe and Ito, 2008)."""
+MARKERS = ("o", "s", "D", "^", "v")
+INCHES_PER_METHOD = 0.24
+
+
+def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
+    """Draw the accuracy of every method with its interval, one mark for each bank."""
+    methods = _methods(comparisons)
+    figure = Figure(figsize=(7, 1.3 + INCHES_PER_METHOD * len(methods)), layout="constrained")
+    axes = figure.add_subplot()
+    offsets = np.linspace(-0.18, 0.18, len(comparisons)) if len(comparisons) > 1 else [0.0]
+    for number, (one, offset) in enumerate(zip(comparisons, offsets, strict=True)):
+        _marks(axes, one, methods, offset, number)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.set_xlabel(f"accuracy, per cent, with {LEVEL:.0%} interval over episodes")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="lower right", frameon=False, title="bank")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the path's suffix, the same bytes every time.
+
+    Raises:
+        UserError: a suffix other than .png, .svg and .pdf.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--out {path}: a figure ends in {', '.join(SUFFIXES)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "fvbench"}), replacing(path) as unfinished:
+        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+        figure.savefig(unfinished, dpi=150, metadata=metadata)
+
+
+def _methods(comparisons: Sequence[Comparison]) -> list[str]:
+    """All methods, in the first comparison's order."""
+    return list(dict.fromkeys(row.method for one in comparisons for row in one.rows))
+
+
+def _marks(
+    axes: "Axes", one: Comparison, methods: Sequence[str], offset: float, number: int
+) -> None:
+    rows = [row for row in one.rows if row.method in methods]
+    heights = [methods.index(row.method) + offset for row in rows]
+    half = [100 * (row.interval[1] - row.interval[0]) / 2 for row in rows]
+    axes.errorbar(
+        [100 * row.accuracy for row in rows],
+        heights,
+        xerr=half,
+        fmt=MARKERS[number % len(MARKERS)],
+        color=COLOURS[number % len(COLOURS)],
+        markersize=4,
+        capsize=0,
+        label=one.bank,
+    )

@@ -1,0 +1,87 @@
+"""Weights from files, ours and authors', and files that must not be trusted."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from bench.checkpoints import load_weights, read_weights
+from bench.method import FeatureShape
+from bench.reference import Golden
+from bench.registry import built_in_methods
+from episodes.errors import UserError
+from tests.command import call
+from tests.methods.parity import load
+
+SHAPE = FeatureShape(32, 1, 7, 7)
+
+
+@pytest.fixture
+def authors() -> dict[str, torch.Tensor]:
+    """MASTAF's weights as its authors' code names them."""
+    golden: Golden = load("mastaf_5way1shot.npz")
+    return golden.weights("weight/")
+
+
+def test_our_own_weights_come_back(tmp_path: Path):
+    one, other = (built_in_methods()["mastaf"].build(SHAPE, seed) for seed in (0, 1))
+    safetensors.torch.save_file(one.state_dict(), tmp_path / "mastaf.safetensors")
+    load_weights(other, tmp_path / "mastaf.safetensors")
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+
+
+@pytest.mark.parametrize("wrap", [lambda w: w, lambda w: {"state_dict": w, "epoch": 3}])
+def test_an_authors_checkpoint_loads_with_no_conversion(tmp_path: Path, authors, wrap):
+    torch.save(
+        wrap({f"module.{name}": tensor for name, tensor in authors.items()}), tmp_path / "a.pt"
+    )
+    method = built_in_methods()["mastaf"].build(SHAPE, 0)
+    load_weights(method, tmp_path / "a.pt")
+    loaded = method.state_dict()
+    theirs, ours = next(iter(method.authors_names.items()))
+    assert torch.equal(loaded[ours].flatten(), authors[theirs].flatten())
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("code of a stranger runs",)
+
+
+def test_a_checkpoint_that_needs_pickle_is_refused(tmp_path: Path, capsys):
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps({"weights": Evil()}))
+    with pytest.raises(UserError, match="save the weights alone"):
+        read_weights(tmp_path / "evil.pt")
+    assert "stranger" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("absent.pt", None, "no such file"), ("a.safetensors", b"no", "cannot be read")],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: bytes, words: str):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        read_weights(tmp_path / name)
+
+
+def test_weights_of_another_method_are_refused(tmp_path: Path):
+    torch.save({"x": torch.zeros(3)}, tmp_path / "x.pt")
+    for name in ("mastaf", "meta-baseline"):
+        method = built_in_methods()[name].build(SHAPE, 0)
+        with pytest.raises(UserError, match="check that it belongs to this method"):
+            load_weights(method, tmp_path / "x.pt")
+
+
+def test_a_run_with_weights_is_no_longer_untrained(tmp_path: Path):
+    method = built_in_methods()["mastaf"].build(FeatureShape(96, 8, 6, 6), 3)
+    path = tmp_path / "mastaf.safetensors"
+    safetensors.torch.save_file(method.state_dict(), path)
+    words = ("run", "--episodes", "4", "--weights", path, "--out", tmp_path / "out")
+    status, text = call(*words, "--methods", "mastaf")
+    assert (status, "untrained" in text) == (0, False)
+    status, text = call(*words, "--methods", "mastaf,otam")
+    assert (status, "name one" in text) == (2, True)

@@ -7,7 +7,18 @@ import typer
 from typer.core import TyperGroup
 
 from bench import __version__
-from bench.commands import bank, doctor, listing, parity, run, tables, train
+from bench.commands import (
+    bank,
+    check_method,
+    doctor,
+    figures,
+    listing,
+    new_method,
+    parity,
+    run,
+    tables,
+    train,
+)
 from episodes.errors import UserError
 
 INTERRUPTED = 130
@@ -39,7 +50,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, tables, listing, bank, train, parity, doctor):
+for module in (
+    run,
+    tables,
+    figures,
+    listing,
+    bank,
+    train,
+    parity,
+    doctor,
+    check_method,
+    new_method,
+):
     module.register(app)
 
 

@@ -67,13 +67,16 @@ class Method(nn.Module):
     needs: ClassVar[Needs]
     """What it makes use of: maps, one vector a frame, or one vector a video."""
     order_aware: ClassVar[bool]
-    """Whether reversing the query's features in time can change its score."""
+    """Whether reordering the query's features in time can change its score: on the grid of the
+    default backbone, for all variants. A variant of which it is not true is a class of its own."""
     pretraining: ClassVar[str] = "none"
     """Data that shipped weights of the method itself have seen."""
     sampling: ClassVar[str] = "segment-centres"
     """Which frames it wants to be shown (`episodes.sampling`)."""
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Further names for the method with other settings: name -> settings that differ."""
+    without_gradient: ClassVar[Mapping[str, str]] = {}
+    """Parameters that training does not reach: pattern of their names (as in `fnmatch`) -> why."""
     authors_names: ClassVar[Mapping[str, str]] = {}
     """Authors' parameter name -> ours, for loading their checkpoints (`bench.reference`)."""
     Settings: ClassVar[type[Settings]] = Settings

@@ -32,18 +32,47 @@ def all_methods(plugins: Iterable[Path] = ()) -> Mapping[str, Entry]:
     """Return built-in methods, those of installed plugins and those in the paths given.
 
     Args:
-        plugins: files, or folders whose ``*.py`` files are taken.
+        plugins: files, or folders whose ``*.py`` files are taken, tests left out. A file of a
+            folder that cannot be imported is named on stderr and left out as well.
 
     Raises:
-        UserError: a plugin cannot be imported, or a path is not there.
+        UserError: a plugin that was named itself cannot be imported, or a path is not there.
     """
     built_in_methods()
     for point in entry_points(group=ENTRY_POINTS):
         _import_guarded(f"plugin {point.value}", point.load)
     for path in plugins:
-        for file in _plugin_files(path):
-            _import_file(file)
+        if path.is_dir():
+            _import_folder(path)
+        else:
+            _import_file(path)
     return dict(REGISTRY)
+
+
+def methods_in(path: Path) -> list[Entry]:
+    """Import one file and return the methods that it registers, of built-in files too.
+
+    Raises:
+        UserError: the file is not there, cannot be imported, or registers nothing.
+    """
+    built_in_methods()
+    if not _registered_by(path):
+        _import_file(path)
+    found = _registered_by(path)
+    if not found:
+        raise UserError(
+            f"{path} registers no method; put @register, from bench.method, above its class"
+        )
+    return found
+
+
+def plugin_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that may hold methods: no tests, none that begin with _."""
+    return sorted(
+        file
+        for file in folder.glob("*.py")
+        if not file.name.startswith(("_", "test_")) and file.name != "conftest.py"
+    )
 
 
 def choose(names: str | None, among: Mapping[str, Entry]) -> list[Entry]:
@@ -67,15 +96,28 @@ def source_sha256(entry: Entry) -> str:
     return hashlib.sha256(Path(inspect.getfile(entry.cls)).read_bytes()).hexdigest()
 
 
-def _plugin_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.glob("*.py") if not file.name.startswith("_"))
-    if not path.is_file():
-        raise UserError(f"--plugin {path}: there is no such file or folder")
-    return [path]
+def _registered_by(path: Path) -> list[Entry]:
+    """Methods whose classes stand in a file."""
+    file = path.resolve()
+    return [
+        entry
+        for entry in REGISTRY.values()
+        if Path(sys.modules[entry.cls.__module__].__file__ or "").resolve() == file
+    ]
+
+
+def _import_folder(folder: Path) -> None:
+    """Import the files of a folder; one that is broken does not stop the others."""
+    for file in plugin_files(folder):
+        try:
+            _import_file(file)
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"plugin {path}: there is no such file or folder")
     name = (
         f"fvbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     )
@@ -83,14 +125,21 @@ def _import_file(path: Path) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UserError(f"--plugin {path}: not a Python file; a plugin ends in .py")
+        raise UserError(f"plugin {path}: not a Python file; a plugin ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         _import_guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
     except UserError:
         del sys.modules[name]
+        _forget(name)
         raise
+
+
+def _forget(module: str) -> None:
+    """Take back what a file registered before it failed."""
+    for name in [name for name, entry in REGISTRY.items() if entry.cls.__module__ == module]:
+        del REGISTRY[name]
 
 
 def _import_guarded(what: str, load: Callable[[], object]) -> None:
@@ -99,5 +148,6 @@ def _import_guarded(what: str, load: Callable[[], object]) -> None:
         load()
     except UserError as error:
         raise UserError(f"{what}: {error}") from error
-    except Exception as error:
-        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        words = " ".join(str(error).split())
+        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {words}") from error

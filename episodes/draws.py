@@ -97,13 +97,15 @@ def distinct(source: Words, bound: int | Integers, taken: Sequence[Integers] = (
     >>> sorted(distinct(words(1, 0, 1), 4).tolist())
     [0, 1, 2, 3]
     """
+    drawn = np.empty(source.shape, dtype=np.int64)
     chosen: list[Integers] = list(taken)
     one = np.ones(source.shape[:-1], dtype=np.int64)
     for draw in range(source.shape[-1]):
         left = np.asarray(bound, dtype=np.int64) - len(chosen)
         rank = integers(source[..., draw], left)
         chosen.append(skip(rank, chosen, [one] * len(chosen)))
-    return np.stack(chosen[len(taken) :], axis=-1)
+        drawn[..., draw] = chosen[-1]
+    return drawn
 
 
 class Draws:

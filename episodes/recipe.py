@@ -53,15 +53,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that no bank can have."""
-        for field in ("way", "shot", "queries", "episodes"):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"recipe {self.name}: {field} is {getattr(self, field)}; it is at least 1"
-                )
+        for field in ("way", "shot", "queries", "episodes", "seed", "sampler"):
+            value = getattr(self, field)
+            if type(value) is not int:
+                raise UserError(f"recipe {self.name}: {field} is {value!r}; it is a whole number")
+            if value < 1 and field not in {"seed", "sampler"}:
+                raise UserError(f"recipe {self.name}: {field} is {value}; it is at least 1")
         if self.protocol not in PROTOCOLS:
             raise UserError(
                 f"recipe {self.name}: protocol {self.protocol!r} is none of {', '.join(PROTOCOLS)}"
             )
+        if self.protocol == "partners" and self.way < 2:
+            raise UserError(f"recipe {self.name}: way is {self.way}; a partner pair needs 2")
         if self.split not in SPLIT_NAMES:
             raise UserError(f"recipe {self.name}: split {self.split!r} is none of {SPLIT_NAMES}")
 

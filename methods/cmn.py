@@ -49,6 +49,7 @@ class Cmn(Method):
     order_aware = False
     Settings = CmnSettings
     settings: CmnSettings
+    without_gradient: ClassVar[Mapping[str, str]] = {"merge.bias": "cancels in the distances"}
     authors_names: ClassVar[Mapping[str, str]] = {
         "h": "hubs",
         "fc.weight": "merge.weight",

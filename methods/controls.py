@@ -21,7 +21,7 @@ class Chance(Method):
 
     name = "chance"
     revision = 1
-    source = "control of this project"
+    source = "control of this project, 2026"
     differs = "nothing"
     needs = "vector"
     order_aware = True
@@ -70,7 +70,7 @@ class SingleFrame(Method):
 
     name = "single-frame"
     revision = 1
-    source = "control of this project; scores as ProtoNet with cosine"
+    source = "control of this project, 2026; scores as ProtoNet with cosine"
     differs = "nothing"
     needs = "vector"
     order_aware = False

@@ -87,17 +87,21 @@ class Mastaf(Method):
         " models/cam_r3d.py"
     )
     differs = (
-        "any grid, pooled to at most 49 positions (time first; the authors' is 1x7x7); batch norm"
-        " is always applied, where the authors skip it for the self-attention of a lone query"
-        " (batch_norm=reference); the backbone is frozen. As in the authors' design, no loss"
+        "any grid, pooled to at most 49 positions (time first; the authors' is 1x7x7), so that the"
+        " order of frames counts only where they have fewer than 25; batch norm is always applied,"
+        " where the authors skip it for the self-attention of a lone query (batch_norm=reference);"
+        " the backbone is frozen. As in the authors' design, no loss"
         " reaches the self-attention of a query but through the shared meta-learner. Self and"
         " Cross are models of their own with scale 7; Self feeds its own map, Neighbor the plain"
         " map to the global head; No-Global keeps the factor 0.5 of the other loss"
     )
     needs = "maps"
-    order_aware = True
+    order_aware = False
     Settings = MastafSettings
     settings: MastafSettings
+    without_gradient: ClassVar[Mapping[str, str]] = {
+        "learner.squeeze.bias": "the batch norm behind it takes it off again"
+    }
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "mastaf-no-global": {"global_weight": 0.0},
         "mastaf-noml-mean": {"kernel": "mean"},

@@ -72,6 +72,11 @@ class RelationNet(Method):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "relation-net-softmax": {"form": "closerlook", "output": "logit"},
     }
+    without_gradient: ClassVar[Mapping[str, str]] = {
+        "first.bias": "the batch norm behind it takes it off again",
+        "second.bias": "the batch norm behind it takes it off again",
+        "judge.bias": "cancels in the softmax among classes (output=logit)",
+    }
     authors_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, shape: FeatureShape, settings: RelationSettings | None = None) -> None:

@@ -141,6 +141,10 @@ class STRM(Method):
     )
     needs = "maps"
     order_aware = True
+    without_gradient: ClassVar[Mapping[str, str]] = {
+        "patches.key.bias": "cancels in the softmax of the attention",
+        "tuples.value.bias": "cancels in the difference of query and mixture",
+    }
     authors_names: ClassVar[Mapping[str, str]] = _authors_names()
     Settings = StrmSettings
     settings: StrmSettings

@@ -19,6 +19,8 @@ LARGEST_OFFSET = 0.75
 PERTURBATION = 0.2
 """Step between the places around an offset whose masks are averaged, 3 in each direction."""
 
+Reference = Literal["mean", "first", "smallest"]
+
 
 @dataclass(frozen=True)
 class TA2NSettings(Settings):
@@ -26,8 +28,9 @@ class TA2NSettings(Settings):
 
     second_stage: bool = True
     """Whether pairs of videos are aligned too, or only every video by itself."""
-    reference: Literal["mean", "first"] = "mean"
-    """What the shots of a class are aligned to: their mean, or (authors) the first one."""
+    reference: Reference = "mean"
+    """What the shots of a class are aligned to: their mean, the first one (as the authors do), or
+    the one with the smallest mean feature: one of them as well, but whatever their order."""
     dropout: float = 0.5
     """Share of the feature maps' entries set to zero in training."""
 
@@ -124,10 +127,10 @@ class ShotAlignment(nn.Module):
             nn.Linear(channels, channels, bias=False) for _ in range(3)
         )
 
-    def forward(self, shots: Tensor, reference: Literal["mean", "first"]) -> Tensor:
+    def forward(self, shots: Tensor, reference: Reference) -> Tensor:
         """(episodes, way, shot, C, T, H, W) -> (episodes, way, C, T, H, W)."""
         frames = _frames(shots)
-        goal = frames[:, :, 0] if reference == "first" else frames.mean(dim=2)
+        goal = _reference(frames, reference)
         keys, queries = self.key(frames), self.query(goal).unsqueeze(2)
         attention = _attention(queries, keys) / shots.shape[2]
         return self.values(torch.einsum("enkyx,enkcxhw->encyhw", attention, shots))
@@ -224,19 +227,22 @@ class TA2N(Method):
     source = "Li et al., AAAI 2022, arXiv:2107.04782; R00Kie-Liu/TA2N at 2becdd8"
     differs = (
         "frozen features instead of a trained backbone; with several shots they are aligned to"
-        " their mean, as the order of shots means nothing here (the authors take the first one:"
-        " variant ta2n-first-shot); where pooling by 2 would leave nothing of a short video or a"
-        " small map, that direction is not pooled; no layer norm over the classes (off in the"
-        " authors' scripts). As the authors': the multi-shot maps get no gradient from one-shot"
-        " episodes, keys and queries of the attentions none from a single frame, biases before a"
-        " batch norm only rounding errors; and before the first step, as the last layers start at"
-        " zero, the layers before them get none"
+        " their mean, as the order of shots means nothing here (the authors take the first one;"
+        " variant ta2n-first-shot, the first by mean feature); where pooling by 2 would leave"
+        " nothing of a short video or a small map, that direction is not pooled; no layer norm"
+        " over the classes (off in the authors' scripts). As the authors': the multi-shot maps get"
+        " no gradient from one-shot episodes, keys and queries of the attentions none from a"
+        " single frame, biases before a batch norm only rounding errors; and before the first"
+        " step, as the last layers start at zero, the layers before them get none"
     )
     needs = "maps"
     order_aware = True
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "ta2n-first-stage": {"second_stage": False},
-        "ta2n-first-shot": {"reference": "first"},
+        "ta2n-first-shot": {"reference": "smallest"},
+    }
+    without_gradient: ClassVar[Mapping[str, str]] = {
+        "*.conv.bias": "the batch norm behind it takes it off again"
     }
     authors_names: ClassVar[Mapping[str, str]] = {
         **_block_names("firststage.locnet", 0, "retiming.blocks.0"),
@@ -310,6 +316,17 @@ def _at_each_position(linear: nn.Linear, maps: Tensor) -> Tensor:
 def _frames(maps: Tensor) -> Tensor:
     """(..., C, T, H, W) -> mean over each frame, (..., T, C)."""
     return maps.mean(dim=(-2, -1)).mT
+
+
+def _reference(frames: Tensor, kind: Reference) -> Tensor:
+    """What the shots are aligned to: (episodes, way, shot, T, C) -> (episodes, way, T, C)."""
+    if kind == "mean":
+        return frames.mean(dim=2)
+    if kind == "first":
+        return frames[:, :, 0]
+    precision = torch.promote_types(frames.dtype, torch.float32)
+    place = frames.mean(dim=(-2, -1), dtype=precision).argmin(dim=2)
+    return frames.take_along_dim(place[..., None, None, None], dim=2).squeeze(2)
 
 
 def _attention(asking: Tensor, asked: Tensor) -> Tensor:

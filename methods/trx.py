@@ -65,6 +65,9 @@ class TRX(Method):
         "trx-4": {"cardinalities": (4,)},
         "trx-234": {"cardinalities": (2, 3, 4)},
     }
+    without_gradient: ClassVar[Mapping[str, str]] = {
+        "heads.*.value.bias": "cancels in the difference of query and mixture"
+    }
     authors_names: ClassVar[Mapping[str, str]] = _authors_names(2)
     Settings = TrxSettings
     settings: TrxSettings

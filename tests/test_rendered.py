@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,10 +23,10 @@ from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.datasets import VideoFile, dataset
 from episodes.datasets.rendered import MANIFEST, SOURCES
 from episodes.decoding import decode
+from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.encoding import ARCHIVE, PHONE, WEB, Source
 from episodes.rendered.grammar import PRIMITIVES, MotionClass, Track, classes
-from episodes.split import Split, Video
 
 ROOT = Path(__file__).parents[1]
 RENDERED = dataset("rendered")
@@ -249,7 +249,7 @@ PIXELS = {
     "appear_g02_c01": "c38133722208c5eaf22b24358831c1b318ba5259a0a820e1751b2743b6480dea",
     "grow-then-shake_g20_c02": "22d21be0adecbbeb3e5a314fa94a43eb93ddaefa274c4ca6cab50a71ea8d8460",
     "arc-right-counter_g03_c02": "0ed6842623f6cceec1002973e1db72e04ac4e774249dc72700b224ce9c004624",
-    "spiral-in-clockwise_g19_c02": "3e166dcbb0998342655703124f9c4744a9c141e6ff16ce8d8232d3944931e3f8",
+    "move-up_g19_c02": "29e9b7b68413f31a231629e6d69bddba3484a7452bc5cb87c0f7f2d9eea6e83b",
     "unturn-then-right_g05_c01": "d7b19a8111f2aec3870508a9bd756c5d46cb1f707bf543bb2dc538acc7ce6e37",
     "orbit-clockwise_g30_c01": "ee2e324f4f3158687bffb1a83c86fab4bba6b12a2e34f3765428f3bffeeac81d",
     "swap-counter_g20_c01": "073fb2e15d7bdd1e6afac692af19321ea62e631dba2ff57a47708455c320d33b",
@@ -343,6 +343,14 @@ class TestFilesAreWithoutLoss:
         assert clip.shape == (len(planes), 96, 96, 3)
         assert sha256(clip) == expected
 
+    def test_encoding_again_gives_the_same_bytes(
+        self, kind, video, expected, planes, path, tmp_path
+    ):
+        """Features are kept by the hash of these bytes: rendering again must not lose them."""
+        again = tmp_path / f"again.{path.suffix}"
+        encoding.encode(again, planes, KINDS_OF_SOURCE[kind])
+        assert again.read_bytes() == path.read_bytes()
+
     def test_number_of_encoder_threads_does_not_matter(
         self, kind, video, expected, planes, path, tmp_path
     ):
@@ -365,10 +373,6 @@ def nothing(done: int, total: int) -> None:
     """A progress report that nobody reads."""
 
 
-def asked(split: Split, *groups: str) -> list[Video]:
-    return [video for video in split.videos if video.group in groups]
-
-
 def rendered_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*_g*") if not path.name.startswith("."))
 
@@ -377,39 +381,41 @@ def modified(files: Sequence[VideoFile]) -> dict[Path, int]:
     return {file.path: file.path.stat().st_mtime_ns for file in files}
 
 
+FEW = tuple(
+    video
+    for video in RENDERED.split("val").videos
+    if video.label == "move-up" and video.group in {"g01", "g19", "g20"}
+)[:5]
+"""Videos of one class, of all three kinds of source."""
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds these few."""
+    folder = tmp_path_factory.mktemp("original")
+    seen: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT_VARIABLE, str(folder))
+        RENDERED.files("val", FEW, lambda *step: seen.append(step))
+    assert seen == [(done, 5) for done in range(1, 6)]
+    return folder
+
+
+@pytest.fixture
+def cache(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to spoil."""
+    shutil.copytree(original, tmp_path / "cache")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 class TestFilesOnDemand:
-    """One class, a few videos of all three kinds of source."""
-
-    SPLIT = RENDERED.split("val")
-    VIDEOS = tuple(
-        video
-        for video in SPLIT.videos
-        if video.label == "move-up" and video.group in {"g01", "g19", "g20"}
-    )[:5]
-
-    @pytest.fixture(scope="class")
-    def original(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("original")
-        seen: list[tuple[int, int]] = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(ENVIRONMENT_VARIABLE, str(folder))
-            RENDERED.files("val", self.VIDEOS, lambda *step: seen.append(step))
-        assert seen == [(done, 5) for done in range(1, 6)]
-        return folder
-
-    @pytest.fixture
-    def cache(self, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A copy of the cache to spoil."""
-        shutil.copytree(original, tmp_path / "cache")
-        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
-        return tmp_path / "cache"
-
     def files(self, report=nothing) -> list[VideoFile]:
-        return RENDERED.files("val", self.VIDEOS, report)
+        return RENDERED.files("val", FEW, report)
 
     def test_only_what_is_asked_for_is_rendered(self, cache: Path):
         names = [path.stem for path in rendered_files(cache)]
-        assert names == sorted(video.name for video in self.VIDEOS)
+        assert names == sorted(video.name for video in FEW)
 
     def test_whole_files_are_not_rendered_again(self, cache: Path):
         before = {path: path.stat().st_mtime_ns for path in rendered_files(cache)}
@@ -417,7 +423,7 @@ class TestFilesOnDemand:
         assert modified(found) == before
 
     def test_files_come_in_the_order_asked_for_with_the_hash_of_their_bytes(self, cache: Path):
-        backwards = self.VIDEOS[::-1]
+        backwards = FEW[::-1]
         found = RENDERED.files("val", backwards, nothing)
         assert tuple(file.video for file in found) == backwards
         for file in found:
@@ -486,8 +492,33 @@ def spoil(path: Path, harm: str) -> None:
         manifest.write_text("\n".join(kept))
 
 
+def noted_files(folder: Path) -> list[Path]:
+    """Files that their manifest knows."""
+    return [
+        manifest.parent / json.loads(line)["file"]
+        for manifest in folder.rglob(MANIFEST)
+        for line in manifest.read_text().splitlines()
+        if line.endswith("}")
+    ]
+
+
+def test_killed_worker_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+    def kill_worker(done: int, total: int) -> None:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+    with pytest.raises(UserError, match=r"was killed.*run the command again: finished .* kept"):
+        RENDERED.files("val", FEW, kill_worker)
+    assert 0 < len(noted_files(tmp_path)) < len(FEW)
+
+
 RENDER_SIXTY = """
+import os
 from episodes.datasets import dataset
+os.cpu_count = lambda: 2
 rendered = dataset("rendered")
 wanted = [v for v in rendered.split("val").videos if v.group in ("g01", "g02")]
 wanted += [v for v in rendered.split("val").videos if v.name.endswith("g20_c01")]
@@ -497,49 +528,36 @@ if __name__ == "__main__":
 """
 
 
-class TestKilledRun:
-    """A run that renders 60 videos is killed after the first few; a second one goes on."""
-
-    @pytest.fixture(scope="class")
-    def script(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("script") / "render.py"
-        path.write_text(RENDER_SIXTY)
-        return path
-
-    def start(self, script: Path, cache: Path) -> subprocess.Popen[str]:
-        environment = os.environ | {ENVIRONMENT_VARIABLE: str(cache), "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(
-            [sys.executable, str(script)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def test_leaves_nothing_that_is_trusted_wrongly(self, script: Path, tmp_path: Path):
-        running = self.start(script, tmp_path / "killed")
-        while len(rendered_files(tmp_path / "killed")) < 4:
-            assert running.poll() is None, "it ended before it was killed"
-            time.sleep(0.01)
-        running.send_signal(signal.SIGKILL)
-        # Its workers hold the other end of this pipe: it closes when the last of them is gone.
-        printed, _ = running.communicate(timeout=30)
-        assert printed == ""
-
-        finished = {path: path.stat().st_mtime_ns for path in noted_files(tmp_path / "killed")}
-        assert 0 < len(finished) < 60
-        second, _ = self.start(script, tmp_path / "killed").communicate(timeout=120)
-        assert {path: path.stat().st_mtime_ns for path in finished} == finished
-        unkilled, _ = self.start(script, tmp_path / "whole").communicate(timeout=120)
-        assert second.count("\n") == 60
-        assert second == unkilled
+def start_rendering(cache: Path) -> subprocess.Popen[str]:
+    """Begin to render sixty videos in a process of its own, which prints their hashes."""
+    script = cache.with_suffix(".py")
+    script.write_text(RENDER_SIXTY)
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {ENVIRONMENT_VARIABLE: str(cache), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
 
 
-def noted_files(folder: Path) -> list[Path]:
-    """Files that their manifest knows."""
-    return [
-        manifest.parent / json.loads(line)["file"]
-        for manifest in folder.rglob(MANIFEST)
-        for line in manifest.read_text().splitlines()
-        if line.endswith("}")
-    ]
+def test_killed_run_leaves_nothing_that_is_trusted_wrongly(tmp_path: Path):
+    """Killed after the first few of sixty videos; a second run keeps those and does the rest."""
+    cache, deadline = tmp_path / "killed", time.monotonic() + 60
+    running = start_rendering(cache)
+    while len(noted_files(cache)) < 4:
+        assert running.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.kill()
+    # Its workers hold the other end of this pipe: it closes when the last of them is gone.
+    printed, _ = running.communicate(timeout=30)
+    assert printed == ""
+
+    finished = {path: path.stat().st_mtime_ns for path in noted_files(cache)}
+    assert 4 <= len(finished) < 60
+    second, _ = start_rendering(cache).communicate(timeout=120)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    unkilled, _ = start_rendering(tmp_path / "whole").communicate(timeout=120)
+    assert second.count("\n") == 60
+    assert second == unkilled

@@ -5,15 +5,18 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from episodes.cache import cache_folder
 from episodes.datasets import Progress, VideoFile
+from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
 from episodes.split import Split, SplitName, Video
@@ -127,19 +130,34 @@ def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
         task.path.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(tasks)), mp_context=context, initializer=_leave_interrupts
+        min(os.cpu_count() or 1, len(tasks)), mp_context=context, initializer=_follow_parent
     ) as pool:
         try:
             for future in as_completed([pool.submit(_render, task) for task in tasks]):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that renders videos was killed, for want of memory perhaps; run the"
+                " command again: finished videos are kept"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _leave_interrupts() -> None:
-    """Let the parent handle Ctrl-C: a worker finishes its video and is then told to stop."""
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, which tells a worker to stop; but stop with it if it is killed.
+
+    A worker of a pool would otherwise wait for its next task for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _render(task: _Task) -> tuple[Video, str]:

@@ -30,6 +30,8 @@ class Source:
 PHONE = Source("mp4", "mp4", "libx264", 16, 8, {"qp": "0", "preset": "veryfast"})
 WEB = Source("webm", "webm", "libvpx-vp9", 32, 25, {"lossless": "1", "cpu-used": "8"})
 ARCHIVE = Source("mkv", "matroska", "ffv1", 24, 12, {"level": "3"})
+EXACT = {"fflags": "+bitexact"}
+"""Keeps random identifiers and version names out of the files: their bytes repeat, too."""
 
 
 def encode(path: Path, frames: NDArray[np.uint8], source: Source) -> None:
@@ -41,7 +43,10 @@ def encode(path: Path, frames: NDArray[np.uint8], source: Source) -> None:
         source: the kind of recording.
     """
     height, width = frames.shape[1] * 2 // 3, frames.shape[2]
-    with replacing(path) as unfinished, av.open(unfinished, "w", source.container) as file:
+    with (
+        replacing(path) as unfinished,
+        av.open(unfinished, "w", source.container, container_options=EXACT) as file,
+    ):
         stream = file.add_stream(
             source.codec, rate=source.frames_per_second, options=dict(source.options)
         )

@@ -1,0 +1,10 @@
+"""The rules of conformance: what holds for every method, and why a number may be believed.
+
+`RULES` are looked at one by one in tests, or all together by `examine`, as `fvbench check-method`
+does.
+"""
+
+from bench.conformance.examination import RULES, Breach, Report, examine
+from bench.conformance.rule import Rule, Subject
+
+__all__ = ["RULES", "Breach", "Report", "Rule", "Subject", "examine"]

@@ -1,0 +1,145 @@
+"""Rules on what a method leaves alone: random state, itself, its inputs; and what it may return."""
+
+import pickle
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.conformance.rule import Breaches, Subject, rule
+from bench.conformance.trial import answered, encoded
+from bench.method import Method, Representation, gather
+
+OF_TORCH = {"_parameters", "_buffers", "_modules"}
+"""Attributes of a module whose content is looked at by name."""
+PLAIN = (Tensor, bool, int, float, str, type(None))
+"""What a state may be made of: all of it can be written to a file without pickle."""
+
+
+@rule("random-state")
+def random_state(subject: Subject) -> Breaches:
+    """The global random state is left as it was, by building as by scoring."""
+    before = _random_states()
+    answered(subject.build(), subject.trial)
+    for name, state in _random_states().items():
+        if state != before[name]:
+            yield f"it draws from the global generator of {name}; make one of its own, seeded"
+
+
+@rule("memory")
+def memory(subject: Subject) -> Breaches:
+    """Nothing is kept between episodes: neither on the method nor in the scores of the next."""
+    method = subject.build()
+    first = answered(method, subject.trial.only([0]))
+    before = _held(method)
+    answered(method, subject.trial)
+    after = _held(method)
+    for name in sorted(after.keys() | before.keys()):
+        if before.get(name) != after.get(name):
+            yield f"{name} is not what it was before other episodes; adapt returns what they teach"
+    again = answered(method, subject.trial.only([0]))
+    if not torch.equal(first, again):
+        most = float((first - again).abs().max())
+        yield f"the same episode is scored differently by up to {most:.2g} after others"
+
+
+@rule("inputs")
+def inputs(subject: Subject) -> Breaches:
+    """Features, representations and states are not changed in place."""
+    method, trial = subject.build(), subject.trial.with_features(torch.clone)
+    features = {"features": trial.features}
+    before = _frozen_each(features)
+    videos = encoded(method, trial)
+    yield from _changed("encode", features, before)
+    given = {"support": gather(videos, trial.support), "query": gather(videos, trial.query)}
+    before = _frozen_each(given)
+    with torch.no_grad():
+        state = method.adapt(given["support"])
+        yield from _changed("adapt", given, before)
+        both = given | {"state": state}
+        before = _frozen_each(both)
+        method.score(state, given["query"])
+    yield from _changed("score", both, before)
+
+
+@rule("state")
+def state(subject: Subject) -> Breaches:
+    """Representations and states are tensors, or tuples, lists and dicts of them: no pickle."""
+    found = subject.videos
+    if not _is_representation(found):
+        yield f"encode returns {_kind(found)}; a tensor or a tuple of tensors, each videos first"
+    for path, value in _leaves(subject.state, "state"):
+        if not isinstance(value, PLAIN):
+            yield (
+                f"{path} is {_kind(value)}; a state holds tensors and plain values, in tuples,"
+                " lists and dicts"
+            )
+
+
+def _random_states() -> dict[str, object]:
+    """State of every global generator, in a form that compares."""
+    return {
+        "torch": _frozen(torch.random.get_rng_state()),
+        "numpy": _frozen(np.random.get_state()),
+        "random": random.getstate(),
+    }
+
+
+def _held(method: Method) -> dict[str, object]:
+    """Everything that a method and its modules hold, by name, in a form that compares."""
+    tensors = [*method.named_parameters(), *method.named_buffers()]
+    held = {name: _frozen(tensor) for name, tensor in tensors}
+    for path, module in method.named_modules():
+        for name, value in vars(module).items():
+            if name not in OF_TORCH:
+                held[f"{path}.{name}".lstrip(".")] = _frozen(value)
+    return held
+
+
+def _frozen(value: Any) -> object:
+    """Copy a value into a form that can be compared with that of another time."""
+    if isinstance(value, Tensor):
+        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        return value.dtype, tuple(value.shape), content.numpy().tobytes()
+    if isinstance(value, Mapping):
+        return _frozen_each(value)
+    if isinstance(value, list | tuple):
+        return [_frozen(inner) for inner in value]
+    try:
+        return pickle.dumps(value)
+    except Exception:  # what cannot be pickled: functions made on the spot, open files
+        return repr(value)
+
+
+def _frozen_each(values: Mapping[str, Any]) -> dict[str, object]:
+    return {name: _frozen(value) for name, value in values.items()}
+
+
+def _changed(who: str, given: Mapping[str, Any], before: Mapping[str, object]) -> Breaches:
+    for name, value in given.items():
+        if _frozen(value) != before[name]:
+            yield f"{who} changes its {name} in place; make a copy"
+
+
+def _is_representation(found: Representation) -> bool:
+    parts = found if isinstance(found, tuple) else (found,)
+    return all(isinstance(part, Tensor) for part in parts)
+
+
+def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
+    """All that is in tuples, lists and dicts, with the way to it."""
+    if isinstance(value, dict):
+        keys, inner = list(value), list(value.values())
+    elif isinstance(value, tuple | list):
+        keys, inner = list(getattr(value, "_fields", range(len(value)))), list(value)
+    else:
+        return [(path, value)]
+    pairs = zip(keys, inner, strict=True)
+    return [leaf for key, one in pairs for leaf in _leaves(one, f"{path}.{key}")]
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,76 @@
+"""Rules on what carries no meaning: the order and the company of classes, videos and episodes."""
+
+from dataclasses import replace
+
+import torch
+
+from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
+from bench.conformance.trial import Trial, scored
+from bench.method import join
+
+QUERY_ORDER = [3, 0, 4, 1, 2]
+CLASS_ORDER = [2, 0, 3, 1]
+
+
+@rule("class-order")
+def class_order(subject: Subject) -> Breaches:
+    """Naming the classes in another order permutes the columns of scores, and nothing else."""
+    renamed = replace(subject.trial, support=subject.trial.support[:, CLASS_ORDER])
+    expected = subject.scores[..., CLASS_ORDER]
+    yield from unless_same("another order of classes", subject.score(renamed), expected)
+
+
+@rule("query-order")
+def query_order(subject: Subject) -> Breaches:
+    """Asking the queries in another order permutes the rows of scores, and nothing else."""
+    found = subject.score(subject.trial.asking(QUERY_ORDER))
+    yield from unless_same("another order of queries", found, subject.scores[:, QUERY_ORDER])
+
+
+@rule("one-query")
+def one_query(subject: Subject) -> Breaches:
+    """A query has the same scores alone as among others, unless `sees` says "all queries"."""
+    queries = subject.trial.query.shape[1]
+    alone = [subject.score(subject.trial.asking([query])) for query in range(queries)]
+    found = torch.cat(alone, dim=1)
+    if subject.entry.cls.sees != "all queries":
+        yield from unless_same("asking one query at a time", found, subject.scores)
+    elif (share := change(found, subject.scores)) <= ROUNDING:
+        yield (
+            'it declares sees = "all queries", but asking one query at a time changes scores by'
+            f" {share:.2g} of their range, which is rounding"
+        )
+
+
+@rule("support-order")
+def support_order(subject: Subject) -> Breaches:
+    """The order of the support videos of a class changes nothing."""
+    turned = replace(subject.trial, support=subject.trial.support.flip(2))
+    yield from unless_same("another order of support videos", subject.score(turned), subject.scores)
+
+
+@rule("episodes")
+def episodes(subject: Subject) -> Breaches:
+    """An episode has the same scores alone, among others, and in whatever order they come."""
+    count = len(subject.trial.support)
+    backwards = list(range(count))[::-1]
+    turned = subject.score(subject.trial.only(backwards))
+    yield from unless_same("the episodes backwards", turned, subject.scores[backwards])
+    for size in (1, 2):
+        parts = _batches(subject.trial, size)
+        found = torch.cat([subject.score(part) for part in parts])
+        yield from unless_same(f"scoring {size} of {count} episodes at once", found, subject.scores)
+
+
+@rule("videos")
+def videos(subject: Subject) -> Breaches:
+    """A video has the same representation whichever other videos are encoded with it."""
+    with torch.no_grad():
+        apart = join([subject.method.encode(video[None]) for video in subject.trial.features])
+    found = scored(subject.method, apart, subject.trial)
+    yield from unless_same("encoding one video at a time", found, subject.scores)
+
+
+def _batches(trial: Trial, size: int) -> list[Trial]:
+    starts = range(0, len(trial.support), size)
+    return [trial.only(slice(start, start + size)) for start in starts]

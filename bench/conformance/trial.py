@@ -1,0 +1,112 @@
+"""Small made-up episodes on which the rules try a method."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.evaluate import encode, score
+from bench.method import FeatureShape, Method, Representation, gather
+
+SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)
+"""Small, and no two sides alike, so that a method that mixes them up is found out."""
+GRID = FeatureShape(channels=12, frames=8, height=6, width=6)
+"""The grid of the default backbone, with fewer channels: what `order_aware` speaks of."""
+VECTORS = FeatureShape(channels=12, frames=8, height=1, width=1)
+"""One vector a frame, where methods that pool large grids keep the frames apart."""
+CPU = torch.device("cpu")
+NOISE = 1.5
+"""Deviation of the noise around a class, whose own values have deviation 1."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Feature maps of some videos, and episodes that consist of them."""
+
+    features: Tensor
+    """(videos, C, T, H, W), not negative."""
+    support: Tensor
+    """int64 (episodes, way, shot): videos."""
+    query: Tensor
+    """int64 (episodes, queries): videos."""
+    labels: Tensor
+    """int64 (episodes, queries): 0..way-1."""
+
+    def only(self, episodes: slice | list[int]) -> "Trial":
+        """Keep some episodes, in the order given."""
+        return replace(
+            self,
+            support=self.support[episodes],
+            query=self.query[episodes],
+            labels=self.labels[episodes],
+        )
+
+    def asking(self, queries: slice | list[int]) -> "Trial":
+        """Keep some queries of every episode, in the order given."""
+        return replace(self, query=self.query[:, queries], labels=self.labels[:, queries])
+
+    def with_features(self, change: Callable[[Tensor], Tensor]) -> "Trial":
+        """Change the feature maps of all videos."""
+        return replace(self, features=change(self.features))
+
+    def with_queries(self, change: Callable[[Tensor], Tensor]) -> "Trial":
+        """Change the feature maps of the queries; the support videos stay as they are."""
+        changed = change(self.features[self.query.flatten()])
+        place = len(self.features) + torch.arange(len(changed))
+        return replace(
+            self,
+            features=torch.cat([self.features, changed]),
+            query=place.reshape(self.query.shape),
+        )
+
+
+def make_trial(
+    shape: FeatureShape, episodes: int = 3, way: int = 4, shot: int = 2, queries: int = 5
+) -> Trial:
+    """Make episodes of classes that move: from one random map to another, plus noise.
+
+    Every episode has classes and videos of its own. The same arguments make the same trial.
+    """
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(way, (episodes, queries), generator=generator)
+    shown = torch.arange(way).repeat_interleave(shot).expand(episodes, -1)
+    label = torch.cat([shown, labels], dim=1)
+    row = torch.arange(episodes)[:, None]
+    first, last = torch.randn(2, episodes, way, *shape, generator=generator)[:, row, label]
+    time = torch.linspace(0, 1, shape.frames)[:, None, None]
+    noise = NOISE * torch.randn(first.shape, generator=generator)
+    features = torch.lerp(first, last, time) + noise
+    index = torch.arange(label.numel()).reshape(label.shape)
+    support = index[:, : way * shot].reshape(episodes, way, shot)
+    return Trial(features.flatten(0, 1).relu(), support, index[:, way * shot :], labels)
+
+
+def with_frames(order: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """Return a function that puts the frames of (videos, C, T, H, W) into another order."""
+    return partial(torch.index_select, dim=2, index=torch.tensor(order))
+
+
+@torch.no_grad()
+def encoded(method: Method, trial: Trial) -> Representation:
+    """Encode each video of a trial once, as the loop does."""
+    return encode(method, trial.features, CPU)
+
+
+@torch.no_grad()
+def adapted(method: Method, videos: Representation, trial: Trial) -> Any:
+    """Return what the support videos of all episodes taught."""
+    return method.adapt(gather(videos, trial.support))
+
+
+@torch.no_grad()
+def scored(method: Method, videos: Representation, trial: Trial) -> Tensor:
+    """Score all queries of a trial whose videos were encoded, (episodes, queries, way)."""
+    return score(method, videos, trial.support, trial.query)
+
+
+def answered(method: Method, trial: Trial) -> Tensor:
+    """Encode, adapt and score: (episodes, queries, way)."""
+    return scored(method, encoded(method, trial), trial)

@@ -1,0 +1,621 @@
+"""Every registered method keeps every rule, and every rule catches a method that breaks it."""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.backbones import backbones
+from bench.conformance import RULES, examine
+from bench.conformance.rule import change
+from bench.conformance.trial import GRID, SHAPE, make_trial
+from bench.method import REGISTRY, Entry, FeatureShape, LabelledEpisodes, Method, Settings
+from bench.registry import built_in_methods
+from tests.command import call
+
+ENTRIES = built_in_methods()
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_every_method_keeps_every_rule(name: str):
+    assert not examine(ENTRIES[name]).breaches
+
+
+class Sound(Method):
+    """Keeps all rules; the methods below are as it is, but for one thing."""
+
+    name = "sound"
+    revision = 1
+    source = "test, 2026"
+    differs = "nothing"
+    needs = "vector"
+    order_aware = False
+
+    def encode(self, features: Tensor) -> Any:
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support: Any) -> Any:
+        return support.mean(dim=2)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return query @ state.mT
+
+
+class Learner(Sound):
+    """A linear map of the vectors, learned."""
+
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.map = nn.Linear(shape.channels, shape.channels, bias=False)
+
+    def encode(self, features: Tensor) -> Any:
+        return self.map(super().encode(features))
+
+
+class SeesAll(Sound):
+    """Transductive, and says so."""
+
+    sees = "all queries"
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores - scores.mean(dim=1, keepdim=True)
+
+
+class SeesTime(Sound):
+    """Looks at the last frame alone, and says that order matters."""
+
+    order_aware = True
+
+    def encode(self, features: Tensor) -> Any:
+        return features[:, :, -1].mean(dim=(2, 3))
+
+
+def breaches(cls: type[Method]) -> list[tuple[str, str]]:
+    return [tuple(breach) for breach in examine(Entry(cls.name, cls, cls.Settings())).breaches]
+
+
+@pytest.mark.parametrize("cls", [Sound, Learner, SeesAll, SeesTime])
+def test_a_sound_method_keeps_every_rule(cls: type[Method]):
+    assert not breaches(cls)
+
+
+CATALOGUE: list[Any] = []
+
+
+def broken(rule: str, words: str):
+    """Enter a class into the catalogue: it breaks the rule, and is told so in these words."""
+
+    def enter(cls: type[Method]) -> type[Method]:
+        cls.__doc__ = cls.__doc__ or "Broken."
+        CATALOGUE.append(pytest.param(rule, words, cls, id=f"{rule}-{cls.__name__}"))
+        return cls
+
+    return enter
+
+
+@broken("scores", r"raises UserError: method sound gave scores of shape \(3, 5, 3\)")
+class ForgetsAWay(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query)[..., 1:]
+
+
+@broken("scores", "scores of an ordinary episode are not finite")
+class GivesNan(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) / 0 * 0
+
+
+@broken("scores", "raises AttributeError: .*has no attribute 'absent'")
+class CannotBeBuilt(Sound):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.size = shape.absent
+
+
+@broken("declarations", "the name 'Bad_Name' is not made of")
+class BadName(Sound):
+    name = "Bad_Name"
+
+
+@broken("declarations", "revision is 0; it is a whole number")
+class NoRevision(Sound):
+    revision = 0
+
+
+@broken("declarations", "source is 'Smith et al.'; it names authors, venue and year")
+class NoYear(Sound):
+    source = "Smith et al."
+
+
+@broken("declarations", "differs is ''; it is said in words")
+class NoDifference(Sound):
+    differs = ""
+
+
+@broken("declarations", "needs is 'pixels'; it is one of maps, frames, vector")
+class NeedsPixels(Sound):
+    needs = "pixels"  # type: ignore[assignment]
+
+
+@broken("declarations", "sees is 'a query'; it is one of one query, all queries")
+class SeesSomething(Sound):
+    sees = "a query"  # type: ignore[assignment]
+
+
+@broken("declarations", "sampling is 'first'; it is one of segment-centres, middle-frame")
+class SamplesOddly(Sound):
+    sampling = "first"
+
+
+@broken("declarations", "order_aware is 'no'; it is True or False")
+class SaysNo(SeesTime):
+    order_aware = "no"  # type: ignore[assignment]
+
+
+@broken("declarations", r"without_gradient\['map.\*'\] is ' '; it is said in words")
+class NoReason(Learner):
+    without_gradient: ClassVar[dict[str, str]] = {"map.*": " "}
+
+
+@broken("class-order", "another order of classes changes scores by")
+class PrefersTheFirstClass(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores - 0.01 * torch.arange(scores.shape[-1])
+
+
+@broken("query-order", "another order of queries changes scores by")
+class KnowsTheFirstQuery(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores * (1 + 0.01 * torch.arange(scores.shape[1])[:, None])
+
+
+@broken("one-query", r"asking one query at a time changes scores by .* more than 0\.0001")
+class LooksAtOtherQueries(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query - query.mean(dim=1, keepdim=True))
+
+
+@broken("one-query", 'declares sees = "all queries", but .* by 0 of their range')
+class ClaimsToSeeAll(Sound):
+    sees = "all queries"
+
+
+@broken("support-order", "another order of support videos changes scores by")
+class TakesTheFirstShot(Sound):
+    def adapt(self, support: Any) -> Any:
+        return support[:, :, 0]
+
+
+@broken("episodes", "scoring 1 of 3 episodes at once changes scores by")
+class NormalisesTheBatch(Sound):
+    def adapt(self, support: Any) -> Any:
+        return super().adapt(support) - support.mean(dim=(0, 1, 2))
+
+
+@broken("episodes", "the episodes backwards changes scores by")
+class CountsEpisodes(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) * (1 + torch.arange(len(query)))[:, None, None]
+
+
+@broken("videos", "encoding one video at a time changes scores by")
+class NormalisesVideos(Sound):
+    def encode(self, features: Tensor) -> Any:
+        vectors = super().encode(features)
+        return vectors - vectors.mean(dim=0)
+
+
+@broken("random-state", "it draws from the global generator of torch; make one of its own, seeded")
+class DrawsFromTorch(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        torch.rand(1)
+        return super().score(state, query)
+
+
+@broken("random-state", "the global generator of numpy")
+class DrawsFromNumpy(Sound):
+    def adapt(self, support: Any) -> Any:
+        np.random.random()
+        return super().adapt(support)
+
+
+@broken("random-state", "the global generator of random")
+class DrawsFromRandom(Sound):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.number = random.gauss()
+
+
+@broken("memory", "the same episode is scored differently by up to .* after others")
+class RemembersScores(Sound):
+    last: Tensor | None = None
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        shown = scores if self.last is None else scores + self.last.mean()
+        self.last = scores
+        return shown
+
+
+@broken("memory", "seen is not what it was before other episodes; adapt returns what they teach")
+class CountsQuietly(Sound):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.seen: list[int] = []
+
+    def adapt(self, support: Any) -> Any:
+        self.seen.append(len(support))
+        return super().adapt(support)
+
+
+@broken("memory", "norm.running_mean is not what it was")
+class StaysInTraining(Sound):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.norm = nn.BatchNorm1d(shape.channels, affine=False)
+
+    def adapt(self, support: Any) -> Any:
+        self.norm.train()(support.flatten(0, 2))
+        return super().adapt(support)
+
+
+@broken("memory", "noise is not what it was")
+class DrawsOnAndOn(Sound):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.noise = np.random.default_rng(0)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) + self.noise.random()
+
+
+@broken("inputs", "encode changes its features in place; make a copy")
+class DoublesFeatures(Sound):
+    def encode(self, features: Tensor) -> Any:
+        return super().encode(features.mul_(2))
+
+
+@broken("inputs", "adapt changes its support in place")
+class CentresSupport(Sound):
+    def adapt(self, support: Any) -> Any:
+        return super().adapt(support.sub_(1))
+
+
+@broken("inputs", "score changes its query in place")
+class CentresQuery(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query.sub_(1))
+
+
+@broken("inputs", "score changes its state in place")
+class CentresState(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state.sub_(1), query)
+
+
+@broken("state", "state.judge is a function; a state holds tensors and plain values")
+class ReturnsAFunction(Sound):
+    def adapt(self, support: Any) -> Any:
+        means = super().adapt(support)
+        return {"judge": lambda query: query @ means.mT}
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return state["judge"](query)
+
+
+@broken("state", r"state\.0 is a Linear; a state holds")
+class ReturnsAModule(Sound):
+    def adapt(self, support: Any) -> Any:
+        with torch.random.fork_rng():
+            return nn.Linear(2, 2), super().adapt(support)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state[1], query)
+
+
+@broken("sizes", "it raises RuntimeError: selected index k out of range")
+class WantsThreeClasses(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores - scores.topk(3, dim=-1).values[..., 2:]
+
+
+@broken("sizes", "scores are not finite for 2 classes with 1 videos each")
+class WantsTwoShots(Sound):
+    def adapt(self, support: Any) -> Any:
+        return super().adapt(support) / support.std(dim=2)
+
+
+@broken("finite", "scores are not finite for features that are all zero; guard divisions")
+class DividesByLengths(Sound):
+    def adapt(self, support: Any) -> Any:
+        means = super().adapt(support)
+        return means / means.norm(dim=-1, keepdim=True)
+
+
+@broken("finite", "scores are not finite for features times 10,000")
+class Exponentiates(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query).exp()
+
+
+@broken("finite", "scores are not finite for a single frame")
+class WantsMotion(Sound):
+    def encode(self, features: Tensor) -> Any:
+        return features.std(dim=2).mean(dim=(2, 3))
+
+
+@broken("finite", "scores are not finite for a single position a frame")
+class WantsSpace(Sound):
+    def encode(self, features: Tensor) -> Any:
+        return features.flatten(3).std(dim=3).mean(dim=2)
+
+
+@broken("float64", "float32 and float64 differ by .* more than 0.001: a step loses digits")
+class LosesDigits(Sound):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) + 1e6 - 1e6
+
+
+@broken("bfloat16", "it raises RuntimeError: .*'?BFloat16'?")
+class Inverts(Sound):
+    def adapt(self, support: Any) -> Any:
+        means = super().adapt(support)
+        torch.linalg.inv(torch.eye(3, dtype=means.dtype))
+        return means
+
+
+@broken("gradients", "idle gets no gradient within 3 steps; .* reason in without_gradient")
+class HasAnIdleParameter(Learner):
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.idle = nn.Parameter(torch.ones(2))
+
+
+@broken("gradients", "map.bias gets no gradient")
+class BiasCancels(Learner):
+    """The gradient of the bias is rounding, and not zero."""
+
+    def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
+        super().__init__(shape, settings)
+        self.map = nn.Linear(shape.channels, shape.channels)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return -(query[:, :, None] - state[:, None]).square().sum(dim=-1)
+
+
+@broken("gradients", "the gradient of map.weight is not finite where a video's features are all")
+class RootOfNothing(Learner):
+    def score(self, state: Any, query: Any) -> Tensor:
+        return -(query[:, :, None].square() * state[:, None].square()).sum(dim=-1).sqrt()
+
+
+@broken("gradients", "the loss term 'episode' is not one finite number")
+class LossForEachQuery(Learner):
+    def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
+        return {"episode": super().loss(episodes)["episode"].expand(2)}
+
+
+@broken("gradients", "without_gradient names 'gate', and no parameter is called so")
+class ExcusesNothing(Learner):
+    without_gradient: ClassVar[dict[str, str]] = {"gate": "there was one"}
+
+
+@broken("time-order", "order_aware = False, but .* changes scores by .* more than 0.0001")
+class SeesTimeSecretly(SeesTime):
+    order_aware = False
+
+
+@broken("time-order", "order_aware = True, but .* changes scores by .* less than 0.001")
+class ClaimsToSeeTime(Sound):
+    order_aware = True
+
+
+DIFFERENT_EACH_TIME = {
+    *("class-order", "query-order", "one-query", "support-order", "episodes", "videos"),
+    "time-order",
+}
+ALSO_BREAKS = {
+    KnowsTheFirstQuery: {"one-query"},
+    NormalisesVideos: {"time-order"},
+    RemembersScores: DIFFERENT_EACH_TIME,
+    DrawsOnAndOn: DIFFERENT_EACH_TIME,
+    DoublesFeatures: {"memory", "videos", "float64", "time-order"},
+    WantsTwoShots: {"finite", "time-order"},
+}
+"""Methods whose fault shows in other ways, too; all others break one rule and no more."""
+
+
+@pytest.mark.filterwarnings("ignore:std")
+@pytest.mark.parametrize(("rule", "words", "cls"), CATALOGUE)
+def test_a_broken_method_is_caught(rule: str, words: str, cls: type[Method]):
+    found = breaches(cls)
+    said = [words for name, words in found if name == rule]
+    assert any(re.search(words, line) for line in said), found
+    assert not any("\n" in line for line in said)
+    assert {name for name, _ in found} - {rule} <= ALSO_BREAKS.get(cls, set())
+
+
+def test_every_rule_has_a_method_that_breaks_it():
+    assert {case.values[0] for case in CATALOGUE} == {rule.name for rule in RULES}
+
+
+def test_a_declared_parameter_may_stay_without_gradient():
+    class Declared(HasAnIdleParameter):
+        """Says that one parameter is idle."""
+
+        without_gradient: ClassVar[dict[str, str]] = {"id*": "kept for later"}
+
+    assert not breaches(Declared)
+
+
+@dataclass(frozen=True)
+class HeadSettings(Settings):
+    classes: int = 0
+
+
+def test_a_head_over_training_classes_is_built_for_the_rule_on_gradients():
+    class WithHead(Learner):
+        """Has a head which its loss forgets."""
+
+        Settings = HeadSettings
+        settings: HeadSettings
+
+        def __init__(self, shape: FeatureShape, settings: HeadSettings | None = None) -> None:
+            super().__init__(shape, settings)
+            if self.settings.classes:
+                self.head = nn.Linear(shape.channels, self.settings.classes)
+
+    assert {words.split()[0] for _, words in breaches(WithHead)} == {"head.weight", "head.bias"}
+
+
+def test_change_against_hand_values():
+    expected = torch.tensor([[[1.0, 3.0]]])
+    # 0.5 of a range of 2, to which a thousandth of the largest, 3, is added.
+    assert change(expected + 0.5, expected) == pytest.approx(0.5 / 2.003)
+    assert change(expected, expected) == 0
+    assert change(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2)) == 0
+    assert change(torch.ones(1, 1, 2), torch.zeros(1, 1, 2)) == float("inf")
+    assert change(torch.full((1, 1, 2), torch.nan), expected) == float("inf")
+
+
+def test_the_grid_of_the_rule_on_time_is_that_of_the_default_backbone():
+    assert GRID[1:] == backbones()["motion"].grid
+
+
+def test_a_trial_is_the_same_each_time_and_says_nothing_by_position():
+    one, other = make_trial(SHAPE), make_trial(SHAPE)
+    assert torch.equal(one.features, other.features)
+    assert len(torch.cat([one.support.flatten(), one.query.flatten()]).unique()) == len(
+        one.features
+    )
+    assert one.labels.unique().tolist() == [0, 1, 2, 3]
+
+
+# ---- The command.
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Write a file with methods; what it registers is forgotten after the test."""
+    kept = dict(REGISTRY)
+
+    def write(name: str, *classes: str) -> Path:
+        (tmp_path / name).write_text("\n\n".join([HEAD, *classes]))
+        return tmp_path / name
+
+    yield write
+    REGISTRY.clear()
+    REGISTRY.update(kept)
+
+
+HEAD = """
+from bench.method import register
+from tests.test_conformance import SeesTime, Sound
+"""
+GOOD = """
+@register
+class Good(Sound):
+    "Sound, under a name of its own."
+    name = "good"
+"""
+BAD = """
+@register
+class Bad(SeesTime):
+    "Sees time, and hides it."
+    name = "bad"
+    order_aware = False
+"""
+
+
+def test_one_line_for_a_method_that_keeps_all_rules():
+    status, said = call("check-method", "protonet")
+    assert status == 0
+    assert said == (
+        f"protonet: ok, {len(RULES)} rules; reversing time changes 0% of predictions, bfloat16 0%\n"
+    )
+
+
+def test_a_broken_rule_is_named_with_the_method_and_the_numbers(plugin):
+    status, said = call("check-method", plugin("both.py", GOOD, BAD))
+    assert status == 1
+    good, bad = said.splitlines()
+    assert good.startswith("good: ok")
+    assert re.match(r"bad breaks time-order: .* by 0\.\d+ of their range, more than 0.0001", bad)
+
+
+def test_json(plugin):
+    status, said = call("check-method", plugin("both.py", GOOD, BAD), "otam", "--json")
+    good, bad, otam = json.loads(said)
+    assert status == 1
+    assert (good["method"], good["ok"], good["breaches"]) == ("good", True, [])
+    assert (bad["method"], bad["ok"], bad["figures"]) == ("bad", False, None)
+    assert [breach["rule"] for breach in bad["breaches"]] == ["time-order"]
+    assert otam["figures"]["reversal_changes"] > 0.1
+    assert set(otam["figures"]) == {
+        "reversal_changes",
+        "reversal_changes_on_vectors",
+        "bfloat16_changes",
+        "bfloat16_accuracy_loss",
+    }
+
+
+def test_mastaf_knows_the_order_of_time_on_vectors_only():
+    _, said = call("check-method", "mastaf", "--json")
+    figures = json.loads(said)[0]["figures"]
+    assert figures["reversal_changes"] == 0 < figures["reversal_changes_on_vectors"]
+
+
+def test_what_cannot_be_checked_does_not_stop_the_rest(plugin):
+    broken = plugin("broken.py", "import absent_module")
+    status, said = call("check-method", "protonat", broken, "nowhere.py", "protonet")
+    assert status == 2
+    unknown, unimportable, absent, ok = said.splitlines()
+    assert unknown.startswith("error: no method is called 'protonat'; did you mean protonet")
+    assert unimportable.endswith(
+        "broken.py cannot be loaded: ModuleNotFoundError: No module named 'absent_module'"
+    )
+    assert absent == "error: plugin nowhere.py: there is no such file or folder"
+    assert ok.startswith("protonet: ok")
+
+
+def test_a_folder_and_a_built_in_file(plugin):
+    folder = plugin("good.py", GOOD).parent
+    plugin("empty.py")
+    plugin("test_good.py", "raise RuntimeError('a test is no plugin')")
+    status, said = call("check-method", folder)
+    assert status == 2
+    assert "empty.py registers no method; put @register" in said
+    assert "good: ok" in said
+    status, said = call("check-method", Path(__file__).parents[1] / "methods" / "tsn.py")
+    assert (status, said.split(":")[0]) == (0, "tsn-cosine")
+
+
+def test_a_plugin_is_known_by_name(plugin):
+    status, said = call("check-method", "good", "--plugin", plugin("good.py", GOOD))
+    assert (status, said.split(",")[0]) == (0, "good: ok")
+
+
+def test_nothing_asked_for():
+    assert call("check-method") == (
+        2,
+        "error: name a method or a file, or give --all for all methods\n",
+    )
+
+
+def test_all_of_them(monkeypatch: pytest.MonkeyPatch):
+    for name in set(ENTRIES) - {"max", "mean"}:
+        monkeypatch.delitem(REGISTRY, name)
+    status, said = call("check-method", "--all", "max")
+    assert status == 0
+    assert [line.split(":")[0] for line in said.splitlines()] == ["max", "mean"]

@@ -1,0 +1,241 @@
+"""A new method: written, checked, tested, run and listed outside the clone; and broken plugins."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.method import REGISTRY
+from bench.registry import built_in_methods
+from tests.command import call, done, fvbench
+
+built_in_methods()
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was():
+    """Forget what plugins of a test registered."""
+    kept = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(kept)
+
+
+def new(folder: Path, name: str = "my_method") -> Path:
+    status, said = call("new-method", name, "--into", folder)
+    assert status == 0, said
+    return folder
+
+
+def test_what_is_written_and_what_comes_next(tmp_path: Path):
+    status, said = call("new-method", "my_method", "--into", tmp_path / "deep" / "er")
+    file = tmp_path / "deep" / "er" / "my_method.py"
+    assert status == 0
+    assert file.is_file()
+    assert file.with_name("test_my_method.py").is_file()
+    assert said.splitlines()[2:] == [
+        f"  fvbench check-method {file}",
+        f"  fvbench run --plugin {file} --methods my-method,protonet --out results/local/my-method",
+        "  fvbench tables results/local/my-method",
+    ]
+
+
+def test_a_new_method_keeps_the_rules(tmp_path: Path):
+    status, said = call("check-method", new(tmp_path) / "my_method.py")
+    assert (status, said.split(",")[0]) == (0, "my-method: ok")
+
+
+@pytest.mark.parametrize("name", ["my_method", "one", "a2_b3_c4", "with-hyphen"])
+def test_what_is_written_is_in_style(name: str, tmp_path: Path):
+    folder = new(tmp_path, name)
+    for arguments in (["format", "--check"], ["check"]):
+        command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--line-length", "100"]
+        done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+        if "No module named ruff" in done.stderr:
+            pytest.skip("ruff is not installed here")
+        assert done.returncode == 0, done.stdout
+
+
+def test_its_test_passes_and_fails_outside_the_clone(tmp_path: Path):
+    file = new(tmp_path) / "my_method.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    passing = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert passing.returncode == 0, passing.stdout
+    text = file.read_text()
+    file.write_text(text.replace("query.mean(dim=2)", "query[:, :, -1]"))
+    assert file.read_text() != text
+    failing = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert failing.returncode == 1
+    assert "it declares order_aware = False, but" in failing.stdout
+
+
+def test_a_new_method_runs_and_stands_in_the_table(tmp_path: Path):
+    folder, out = new(tmp_path / "mine"), tmp_path / "out"
+    table = done(
+        *("run", "--plugin", folder, "--methods", "my-method,protonet"),
+        *("--episodes", "20", "--out", out),
+    )
+    assert "my-method" in table
+    assert "protonet" in table
+    rows = pd.read_parquet(out / "my-method" / "rows.parquet")
+    assert rows["episode"].nunique() == 20
+
+
+def test_a_new_method_is_listed(tmp_path: Path):
+    listed = json.loads(done("list", "methods", "--plugin", new(tmp_path), "--json"))
+    mine = {method["name"]: method for method in listed}["my-method"]
+    assert (mine["revision"], mine["needs"], mine["order_aware"]) == (1, "frames", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("protonet", "there is a method called protonet already"),
+        ("otam_hard", "there is a method called otam-hard already"),
+        ("2fast", "lower-case words joined by underscores, such as my_method"),
+        ("My_Method", "lower-case words"),
+        ("my__method", "lower-case words"),
+        ("../evil", "lower-case words"),
+        ("class", "lower-case words"),
+        ("", "lower-case words"),
+        ("test_it", "looks like a test"),
+        ("random", "the name of a module that Python needs"),
+        ("torch", "the name of a module that Python needs"),
+    ],
+)
+def test_a_name_that_does_not_do(name: str, words: str, tmp_path: Path):
+    status, said = call("new-method", name, "--into", tmp_path)
+    assert status == 2
+    assert said.startswith("error: ")
+    assert words in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
+def test_nothing_is_overwritten(there: str, tmp_path: Path):
+    (tmp_path / there).write_text("mine")
+    status, said = call("new-method", "my_method", "--into", tmp_path)
+    assert status == 2
+    assert f"{there} is there already, and nothing is overwritten" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_is_none(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    status, said = call("new-method", "my_method", "--into", tmp_path / "file")
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith(f"error: cannot write to {tmp_path / 'file'}: ")
+
+
+# ---- Plugins that are not as they should be: one line each, and the others still work.
+
+COLLIDING = ('name = "my-method"', 'name = "protonet"')
+UNDECLARED = ('    differs = "nothing"', "    # differs = ")
+IMPORTING = ("from torch import Tensor", "import absent_module\nfrom torch import Tensor")
+MISSPELT = ("class MyMethod(Method):", "class MyMethod(Method)")
+LEAVING = ("@register", "raise SystemExit('bye')\n@register")
+WITH_VARIANT = ("    def encode", '    variants = {"mine": {"size": 1}}\n\n    def encode')
+BROKEN = [
+    pytest.param(
+        COLLIDING,
+        "two methods are called protonet: methods.protonet.ProtoNet and .*; rename one",
+        id="colliding",
+    ),
+    pytest.param(
+        UNDECLARED,
+        "method class MyMethod does not declare differs; every method declares",
+        id="undeclared",
+    ),
+    pytest.param(
+        IMPORTING,
+        "cannot be loaded: ModuleNotFoundError: No module named 'absent_module'",
+        id="importing",
+    ),
+    pytest.param(MISSPELT, "cannot be loaded: SyntaxError: expected ':'", id="misspelt"),
+    pytest.param(LEAVING, "cannot be loaded: SystemExit: bye", id="leaving"),
+    pytest.param(
+        WITH_VARIANT,
+        "variant mine sets size, which MyMethod.Settings does not have",
+        id="with_variant",
+    ),
+]
+
+
+def spoil(folder: Path, change: tuple[str, str], name: str = "my_method") -> Path:
+    """Change the text of a new method; return its file."""
+    file = new(folder, name) / f"{name}.py"
+    text = file.read_text()
+    assert change[0] in text
+    file.write_text(text.replace(*change, 1))
+    return file
+
+
+@pytest.mark.parametrize(("change", "words"), BROKEN)
+def test_a_broken_file_that_was_named_is_an_error(
+    change: tuple[str, str], words: str, tmp_path: Path
+):
+    file = spoil(tmp_path, change)
+    for command in (
+        ("list", "methods", "--plugin", file),
+        ("check-method", file),
+        ("run", "--plugin", file, "--out", tmp_path / "out"),
+    ):
+        status, said = call(*command)
+        assert status == 2
+        assert said.count("\n") == 1
+        assert said.startswith(f"error: plugin {file}")
+        assert re.search(words, said)
+    assert "my-method" not in REGISTRY
+
+
+@pytest.mark.parametrize(("change", "words"), BROKEN)
+def test_a_broken_file_in_a_folder_does_not_stop_the_others(
+    change: tuple[str, str], words: str, tmp_path: Path
+):
+    file = spoil(tmp_path, change)
+    new(tmp_path, "sound")
+    status, said = call("list", "methods", "--plugin", tmp_path)
+    assert status == 0
+    (line,) = (line for line in said.splitlines() if line.startswith("left out: "))
+    assert line.startswith(f"left out: plugin {file}")
+    assert re.search(words, line)
+    assert "sound" in REGISTRY
+    assert "my-method" not in REGISTRY
+
+
+def test_what_is_left_out_is_said_on_stderr(tmp_path: Path):
+    file = spoil(tmp_path, IMPORTING)
+    finished = fvbench("list", "methods", "--plugin", tmp_path, "--json")
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)
+    assert finished.stderr.startswith(f"left out: plugin {file}")
+
+
+def test_what_a_file_registered_before_it_failed_is_taken_back(tmp_path: Path):
+    file = new(tmp_path) / "my_method.py"
+    file.write_text(file.read_text() + "\nraise ValueError('too late')\n")
+    status, said = call("list", "methods", "--plugin", tmp_path, "--json")
+    assert status == 0
+    assert "left out: " in said
+    assert "my-method" not in REGISTRY
+
+
+def test_two_plugins_of_one_name(tmp_path: Path):
+    one, other = new(tmp_path / "one"), new(tmp_path / "other")
+    status, said = call("list", "methods", "--plugin", one, "--plugin", other / "my_method.py")
+    assert status == 2
+    assert "two methods are called my-method" in said
+
+
+def test_tests_beside_a_plugin_are_not_imported(tmp_path: Path):
+    for name in ("test_my_method.py", "conftest.py", "_private.py"):
+        (tmp_path / name).write_text("raise RuntimeError")
+    (tmp_path / "my_method.txt").write_text("not Python")
+    status, said = call("list", "methods", "--plugin", tmp_path)
+    assert status == 0
+    assert "left out" not in said

@@ -36,7 +36,7 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower right", frameon=False, title="bank")
+    figure.legend(loc="outside upper left", ncols=len(comparisons), frameon=False, title="bank")
     return figure
 
 

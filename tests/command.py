@@ -18,7 +18,7 @@ def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProce
         [sys.executable, "-m", "bench", *map(str, words)],
         capture_output=True,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         timeout=240,
         check=False,
     )

@@ -144,15 +144,16 @@ def _started(out: Path, cache: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
-def _kill_when(process: "subprocess.Popen[bytes]", happened: Callable[[], bool]) -> None:
-    """Send SIGKILL as soon as something has happened; it must happen before the run ends."""
+def _send_when(
+    happened: Callable[[], bool], process: subprocess.Popen, sent: signal.Signals
+) -> None:
+    """Send a signal as soon as something has happened; it must happen before the run ends."""
     deadline = time.monotonic() + 120
     while not happened():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(sent)
 
 
 @pytest.mark.parametrize("stage", ["render", "embed", "evaluate"])
@@ -164,7 +165,8 @@ def test_a_killed_run_goes_on_where_it_was(first: Path, tmp_path: Path, stage: s
         "evaluate": (out / "protonet" / "run.json").exists,
     }
     process = _started(out, cache)
-    _kill_when(process, signs[stage])
+    _send_when(signs[stage], process, signal.SIGKILL)
+    process.wait()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("*/run.json")}
     done(*SMALL, METHODS, "--out", out, "--cache", cache)
     assert same(predictions(first), predictions(out))
@@ -176,9 +178,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
     process = subprocess.Popen(
         [*words, "--cache", str(tmp_path / "cache")], stderr=subprocess.PIPE, text=True
     )
-    while not list((tmp_path / "cache").glob("datasets/*/*/*/*_g*")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    rendered = tmp_path / "cache" / "datasets"
+    _send_when(lambda: bool(list(rendered.glob("*/*/*/*_g*"))), process, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on from there" in said

@@ -201,9 +201,10 @@ def test_a_figure_is_the_same_file_every_time(tmp_path: Path, suffix: str):
 
 def test_a_figure_shows_every_method_of_every_bank():
     other = [made_run("otam", 0.5, bank="order"), made_run("protonet", 0.4, bank="order")]
-    (axes,) = accuracy_figure(compare([*RUNS, *other])).axes
+    figure = accuracy_figure(compare([*RUNS, *other]))
+    (axes,), (legend,) = figure.axes, figure.legends
     assert {label.get_text() for label in axes.get_yticklabels()} == {"otam", "protonet", "learned"}
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["small", "order"]
+    assert [text.get_text() for text in legend.get_texts()] == ["small", "order"]
 
 
 def test_a_figure_of_an_unknown_kind_is_refused(tmp_path: Path):

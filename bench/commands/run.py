@@ -68,7 +68,7 @@ def run(
     ] = 0,
     batch_size: Annotated[
         int, typer.Option(help="Episodes scored at once; changes speed, not results.", min=1)
-    ] = 256,
+    ] = 64,
     device: Device = "auto",
     plugin: Plugin = None,
     cache: Cache = None,

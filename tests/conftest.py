@@ -1,7 +1,7 @@
 """What all tests share: one cache folder, one thread, a small split and real video files."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -63,6 +63,7 @@ def make_video(
     times: Sequence[int] = (),
     audio_seconds: float = 0.0,
     title: str = "",
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a real video: a square wanders over a background that grows brighter by the frame.
 
@@ -75,11 +76,12 @@ def make_video(
         times: when each frame is shown, in milliseconds: an uneven rate instead of ``rate``.
         audio_seconds: length of a silent audio track; none if 0.
         title: goes into the container's metadata.
+        options: of the codec, as libav calls them.
     """
     with av.open(path, "w") as file:
         if title:
             file.metadata["title"] = title
-        video = file.add_stream(codec, rate=rate)
+        video = file.add_stream(codec, rate=rate, options=dict(options or {}))
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1

@@ -268,6 +268,7 @@ class TestHash:
         renamed = replace(small_split, videos=(*small_split.videos[:-1], last))
         assert renamed.videos.index(last) == len(small_split.videos) - 1
         assert episodes_sha256(renamed, episodes) != episodes_sha256(small_split, episodes)
+        assert (draw(recipe, renamed, 20).support != episodes.support).any(), "another stream"
 
     @pytest.mark.parametrize("part", ["support", "query", "labels"])
     def test_differs_when_one_index_does(self, small_split: Split, part: str):

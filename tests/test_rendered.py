@@ -369,6 +369,13 @@ class TestFilesAreWithoutLoss:
         assert (one == several).all()
 
 
+def test_failing_encoder_leaves_no_file(tmp_path: Path):
+    planes = raster.draw(staging("push-right_g01_c01"))
+    with pytest.raises(ValueError, match="array shape"):
+        encoding.encode(tmp_path / "video.mp4", planes[:, :-1], PHONE)
+    assert not list(tmp_path.iterdir())
+
+
 def nothing(done: int, total: int) -> None:
     """A progress report that nobody reads."""
 

@@ -33,9 +33,12 @@ class _Guarded(TyperGroup):
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(2) from error
+        except OSError as error:
+            print(f"error: {error}; choose another place or mend this one", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             print(  # noqa: T201
-                "\ninterrupted; all finished work is kept, the same command goes on from there",
+                "\ninterrupted; what is finished is kept, and the same command goes on from there",
                 file=sys.stderr,
             )
             raise typer.Exit(INTERRUPTED) from error

@@ -25,6 +25,13 @@ class LoadedBackbone:
     backbone: Backbone
     weights_sha256: str
 
+    @property
+    def source_sha256(self) -> str:
+        """Hash of the files of the backbone and of what prepares its input."""
+        paths = {Path(inspect.getfile(cls)) for cls in (type(self.backbone), Backbone)}
+        content = b"".join(path.read_bytes() for path in sorted(paths, key=lambda path: path.name))
+        return hashlib.sha256(content).hexdigest()
+
 
 @cache
 def backbones() -> dict[str, type[Backbone]]:
@@ -62,7 +69,7 @@ def load_backbone(name: str, device: torch.device) -> LoadedBackbone:
     if not path.is_file():
         raise UserError(
             f"the weights of backbone {name} are not at {path}; restore the file, or make it anew"
-            " with `fvbench train backbone`"
+            f" with `fvbench train backbone --out {WEIGHTS_FOLDER}`"
         )
     backbone = known[name]()
     try:

@@ -29,6 +29,8 @@ def load_weights(method: Method, path: Path) -> None:
     """
     weights = read_weights(path)
     own = method.state_dict()
+    if not method.learns:
+        raise UserError(f"--weights {path}: {method.name} has no weights to load; leave it out")
     if own.keys() <= weights.keys():
         _load_own(method, {name: weights[name] for name in own}, path)
     elif method.authors_names:

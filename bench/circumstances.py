@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +12,15 @@ import torch
 
 import bench
 from bench.device import describe_device
+from bench.installation import PACKAGES
 
-PACKAGES = ("torch", "numpy", "decord", "av", "pandas", "pyarrow", "safetensors", "scipy")
 ROOT = Path(__file__).parents[1]
 
 
 def circumstances(device: torch.device) -> dict[str, Any]:
     """Return what is kept beside a run's identity, as plain values."""
     return {
-        "command": " ".join(["fvbench", *sys.argv[1:]]),
+        "command": shlex.join(["fvbench", *sys.argv[1:]]),
         "device": describe_device(device),
         "machine": f"{platform.machine()} {platform.system()}",
         "threads": torch.get_num_threads(),

@@ -27,6 +27,10 @@ def choose_device(name: str) -> torch.device:
         raise UserError(
             f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs"
         )
+    if name.startswith("cuda"):
+        # float32 means float32: TF32 would round the factors of products to 10 bits.
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
 
 

@@ -1,16 +1,13 @@
-"""What is installed and present, and what to do about what is not."""
+"""What is present of all that a run may need, and what to do about what is not."""
 
-import importlib.metadata
 import os
-import platform
 import shutil
-from typing import NamedTuple
 
 import torch
 
 from bench.backbones import backbones, weights_path
-from bench.circumstances import PACKAGES
 from bench.device import describe_device
+from bench.installation import Finding
 from episodes.bank import open_bank
 from episodes.cache import cache_folder
 from episodes.datasets import datasets
@@ -20,21 +17,9 @@ SPACE_NEEDED = 1_000_000_000
 """Bytes: the rendered dataset takes about 450 MB in full, features of its videos as much again."""
 
 
-class Finding(NamedTuple):
-    """One thing looked at."""
-
-    subject: str
-    ok: bool
-    needed: bool
-    """Whether the default run needs it."""
-    words: str
-
-
 def diagnose() -> list[Finding]:
     """Look at everything that a run may need."""
     return [
-        Finding("python", True, True, platform.python_version()),
-        *(_package(name) for name in PACKAGES),
         Finding("cpu", True, True, describe_device(torch.device("cpu"))),
         _gpu(),
         _cache(),
@@ -44,14 +29,8 @@ def diagnose() -> list[Finding]:
             for name, one in sorted(datasets().items())
         ),
         _bank("default"),
+        _bank("default-order"),
     ]
-
-
-def _package(name: str) -> Finding:
-    try:
-        return Finding(name, True, True, importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, True, f"not installed; `python -m pip install {name}`")
 
 
 def _gpu() -> Finding:
@@ -83,7 +62,7 @@ def _weights(name: str) -> Finding:
     path = weights_path(name)
     if path.is_file():
         return Finding(f"backbone {name}", True, True, "weights shipped")
-    words = f"no weights at {path}; restore the file or `fvbench train backbone`"
+    words = f"no weights at {path}; restore it, or `fvbench train backbone --out {path.parent}`"
     return Finding(f"backbone {name}", False, True, words)
 
 

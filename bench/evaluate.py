@@ -90,7 +90,7 @@ def encode(method: Method, features: Tensor, device: torch.device) -> Representa
 
 
 def score(method: Method, videos: Representation, support: Tensor, query: Tensor) -> Tensor:
-    """Scores of a batch of episodes, (episodes, queries, way), checked for shape and finiteness.
+    """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
 
     Args:
         method: the method.
@@ -121,10 +121,11 @@ def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:
 def _best_two(scores: Tensor) -> Tensor:
     """(3, episodes, queries): best score, second best, and the way of the best.
 
-    Scores that are not finite come out as a margin that is not, and are refused by the caller
-    when all is done: asking here would make a GPU wait in every batch.
+    Scores that are not finite come out as NaN, and are refused by the caller when all is done:
+    asking here would make a GPU wait in every batch.
     """
-    values = scores.float()
+    finite = scores.isfinite().all(dim=-1, keepdim=True)
+    values = torch.where(finite, scores.float(), torch.nan)
     prediction = values.argmax(dim=-1)
     first = values.gather(-1, prediction[..., None])[..., 0]
     rest = values.scatter(-1, prediction[..., None], -torch.inf)

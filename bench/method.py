@@ -1,6 +1,7 @@
 """The contract of a method, and its registration."""
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -130,6 +131,8 @@ class Entry:
 REGISTRY: dict[str, Entry] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
+NAME = r"[a-z0-9][a-z0-9+-]*"
+"""What a method may be called: its name is also a folder's."""
 REQUIRED = ("name", "revision", "source", "differs", "needs", "order_aware")
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])
@@ -148,7 +151,9 @@ def register(cls: SomeMethod) -> SomeMethod:
             f" declares {', '.join(REQUIRED)} as class attributes"
         )
     known = {field.name for field in fields(cls.Settings)}
-    for name, changed in {cls.name: {}, **cls.variants}.items():
+    for name, changed in {cls.name: {}, **vars(cls).get("variants", {})}.items():
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"method name {name!r}: lower-case letters, digits, - and + only")
         unknown = set(changed) - known
         if unknown:
             raise UserError(
@@ -161,12 +166,16 @@ def register(cls: SomeMethod) -> SomeMethod:
 
 def _enter(entry: Entry) -> None:
     taken = REGISTRY.get(entry.name)
-    if taken is not None and taken.cls.__module__ != entry.cls.__module__:
+    if taken is not None and _place(taken.cls) != _place(entry.cls):
         raise UserError(
-            f"two methods are called {entry.name}: {taken.cls.__module__}.{taken.cls.__name__} and"
-            f" {entry.cls.__module__}.{entry.cls.__name__}; rename one of them"
+            f"two methods are called {entry.name}: {_place(taken.cls)} and {_place(entry.cls)};"
+            " rename one of them"
         )
     REGISTRY[entry.name] = entry
+
+
+def _place(cls: type[Method]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def find(name: str, among: Mapping[str, Entry]) -> Entry:

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import methods
-from bench.method import REGISTRY, Entry, find
+from bench.method import REGISTRY, Entry, Method, find
 from episodes.errors import UserError
 
 ENTRY_POINTS = "fvbench.methods"
@@ -40,7 +40,7 @@ def all_methods(plugins: Iterable[Path] = ()) -> Mapping[str, Entry]:
     """
     built_in_methods()
     for point in entry_points(group=ENTRY_POINTS):
-        _import_guarded(f"plugin {point.value}", point.load)
+        _import_or_leave_out(partial(_import_guarded, f"plugin {point.value}", point.load))
     for path in plugins:
         if path.is_dir():
             _import_folder(path)
@@ -92,8 +92,17 @@ def choose(names: str | None, among: Mapping[str, Entry]) -> list[Entry]:
 
 
 def source_sha256(entry: Entry) -> str:
-    """Hash of the file that defines a method: its rows are not reused once the file changed."""
-    return hashlib.sha256(Path(inspect.getfile(entry.cls)).read_bytes()).hexdigest()
+    """Hash of the code behind a method: its rows are not reused once that has changed.
+
+    Taken over the files of the class and of all it derives from, and the modules that the
+    built-in methods share.
+    """
+    own = {Path(inspect.getfile(cls)) for cls in entry.cls.__mro__ if issubclass(cls, Method)}
+    shared = set(Path(methods.__path__[0]).glob("_*.py"))
+    digest = hashlib.sha256()
+    for path in sorted(own | shared, key=lambda path: path.name):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _registered_by(path: Path) -> list[Entry]:
@@ -109,10 +118,15 @@ def _registered_by(path: Path) -> list[Entry]:
 def _import_folder(folder: Path) -> None:
     """Import the files of a folder; one that is broken does not stop the others."""
     for file in plugin_files(folder):
-        try:
-            _import_file(file)
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)  # noqa: T201
+        _import_or_leave_out(partial(_import_file, file))
+
+
+def _import_or_leave_out(load: Callable[[], object]) -> None:
+    """Import something that the user did not name; where it is broken, say so and go on."""
+    try:
+        load()
+    except UserError as error:
+        print(f"left out: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _import_file(path: Path) -> None:

@@ -22,8 +22,13 @@ from bench.registry import source_sha256
 from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
 from episodes.bank import Bank
 from episodes.datasets import VideoFile, dataset
+from episodes.draws import Integers
 from episodes.errors import UserError
 from episodes.sampler import Episodes
+
+ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
+"""Parts of a run's identity that its user chose: a run with others is never replaced. What the
+program decides (code, features) may change, and then the run is made anew in its place."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +72,40 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
     loaded = load_backbone(plan.backbone, plan.device)
     folders = [plan.folder(bank, entry) for bank in plan.banks for entry in plan.methods]
     for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
         check_may_write(folder)
     for bank in plan.banks:
-        todo = [entry for entry in plan.methods if not _is_done(plan, bank, entry, loaded)]
-        _run_bank(plan, bank, todo, loaded, reporter)
+        _run_bank(plan, bank, loaded, reporter)
     return folders
 
 
-def _is_done(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> bool:
-    """Whether the same run is there already, whole."""
-    folder = plan.folder(bank, entry)
-    try:
-        return read_run(folder).identity == _identity(plan, bank, entry, loaded)
-    except UserError:
+def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether the same run is there already, whole.
+
+    Raises:
+        UserError: a run of something else is there, which would be lost.
+    """
+    if not (folder / "run.json").exists():
         return False
+    found = read_run(folder).identity
+    for field in ASKED_FOR:
+        if found.get(field) != identity[field]:
+            raise UserError(
+                f"{folder} holds a run with {field} {found.get(field)}, not {identity[field]};"
+                " choose another --out, or delete that run"
+            )
+    return found == identity
 
 
-def _run_bank(
-    plan: Plan, bank: Bank, todo: Sequence[Entry], loaded: LoadedBackbone, reporter: Reporter
-) -> None:
+def _run_bank(plan: Plan, bank: Bank, loaded: LoadedBackbone, reporter: Reporter) -> None:
     """Evaluate methods on one bank, those that look at the same frames one after another."""
-    if not todo:
-        return
     files = _files(bank, reporter)
+    identities = {entry: _identity(plan, bank, entry, loaded, files) for entry in plan.methods}
+    todo = [
+        entry
+        for entry, identity in identities.items()
+        if not _may_reuse(plan.folder(bank, entry), identity)
+    ]
     for sampling in dict.fromkeys(entry.cls.sampling for entry in todo):
         store = open_store(loaded, sampling, plan.device)
         with reporter.stage(f"embed {sampling}") as progress:
@@ -101,7 +117,7 @@ def _run_bank(
                 answers = evaluate(
                     method, features, episodes, plan.device, plan.batch_size, progress
                 )
-            run = _run(plan, bank, entry, method, loaded, answers, store)
+            run = _run(plan, bank, identities[entry], entry, method, loaded, answers, store)
             write_run(plan.folder(bank, entry), run)
 
 
@@ -129,17 +145,38 @@ def _features(
     The videos stand in the order of their content hashes: the canonical order goes by class, and
     a method could read the class off it.
     """
-    used = bank.used_videos()
-    order = np.argsort([file.sha256 for file in files], kind="stable")
-    features = torch.from_numpy(store.read([files[index].sha256 for index in order]))
-    place = np.full(len(bank.split.videos), -1, dtype=np.int32)
+    hashes = [file.sha256 for file in files]
+    order, episodes = in_order_of_content(
+        hashes, bank.used_videos(), bank.episodes, len(bank.split.videos)
+    )
+    return torch.from_numpy(store.read([hashes[index] for index in order])), episodes
+
+
+def in_order_of_content(
+    hashes: Sequence[str], used: Integers, episodes: Episodes, videos: int
+) -> tuple[Integers, Episodes]:
+    """Order videos by the hashes of their content, and point episodes at their new places.
+
+    Args:
+        hashes: of each used video.
+        used: their indices in the split, as ``episodes`` have them.
+        episodes: over the split.
+        videos: how many the split has.
+
+    Returns:
+        the used videos' new order, as places in ``hashes``; the episodes as indices into it.
+    """
+    order = np.argsort(hashes, kind="stable")
+    place = np.full(videos, -1, dtype=np.int32)
     place[used[order]] = np.arange(len(used), dtype=np.int32)
-    episodes = bank.episodes
-    return features, Episodes(place[episodes.support], place[episodes.query], episodes.labels)
+    return order, Episodes(place[episodes.support], place[episodes.query], episodes.labels)
 
 
-def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> dict[str, Any]:
+def _identity(
+    plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone, files: Sequence[VideoFile]
+) -> dict[str, Any]:
     """Everything that decides the rows, in the form in which a file gives it back."""
+    videos = hashlib.sha256("\n".join(file.sha256 for file in files).encode())
     identity = {
         "bank": bank.recipe.name,
         "bank_sha256": bank.sha256,
@@ -154,6 +191,7 @@ def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> d
         "settings": asdict(entry.settings),
         "source_sha256": source_sha256(entry),
         "weights_sha256": plan.weights_sha256,
+        "videos_sha256": videos.hexdigest(),
         "features": feature_identity(loaded, entry.cls.sampling, plan.device),
         "seed": plan.seed,
         "dtype": "float32",
@@ -164,6 +202,7 @@ def _identity(plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone) -> d
 def _run(
     plan: Plan,
     bank: Bank,
+    identity: dict[str, Any],
     entry: Entry,
     method: Method,
     loaded: LoadedBackbone,
@@ -187,7 +226,7 @@ def _run(
         peak_memory_bytes=answers.peak_memory_bytes,
     )
     return Run(
-        identity=_identity(plan, bank, entry, loaded),
+        identity=identity,
         declared=declared,
         cost=cost,
         circumstances=circumstances(plan.device),

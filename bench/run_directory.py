@@ -4,6 +4,7 @@
 ``summary.json`` beside them too, is derived and may be deleted.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow
 from numpy.typing import NDArray
 
 from bench.evaluate import Answers
@@ -23,6 +23,8 @@ from episodes.sampler import Episodes
 
 SCHEMA = 1
 FILES = ("run.json", "rows.parquet")
+NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
+"""What tables read of a run's identity."""
 ROW_TYPES = {
     "episode": "int32",
     "query": "int16",
@@ -95,11 +97,11 @@ def write_run(folder: Path, run: Run) -> None:
         run.rows.to_parquet(unfinished, index=False)
     header = {
         "schema": SCHEMA,
+        "rows_sha256": _sha256(folder / "rows.parquet"),
         "identity": run.identity,
         "declared": run.declared,
         "cost": asdict(run.cost),
         "circumstances": run.circumstances,
-        "rows": len(run.rows),
     }
     write_text(folder / "run.json", dump(header))
 
@@ -140,17 +142,27 @@ def read_run(folder: Path) -> Run:
         run = Run(
             header["identity"],
             header["declared"],
-            Cost(**header["cost"]),
+            _cost(header["cost"]),
             header["circumstances"],
             rows,
         )
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
-        raise UserError(f"{folder} is damaged: {error!r}; delete it and run again") from error
-    if len(rows) != header["rows"]:
-        raise UserError(
-            f"{folder} has {len(rows)} of {header['rows']} rows; delete it and run again"
-        )
+        if header["rows_sha256"] != _sha256(folder / "rows.parquet"):
+            raise ValueError("rows.parquet is not the one that was written with run.json")
+        if missing := NEEDED - run.identity.keys():
+            raise ValueError(f"its identity lacks {', '.join(sorted(missing))}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder} is damaged: {error}; delete it and run again") from error
     return run
+
+
+def _cost(content: Mapping[str, Any]) -> Cost:
+    """Read a cost back: what was NaN has become null."""
+    values: dict[str, Any] = {key: math.nan if one is None else one for key, one in content.items()}
+    return Cost(**values)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -159,7 +171,7 @@ def find_runs(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    found = sorted(path.parent for path in folder.glob("**/run.json"))
+    found = sorted({path.parent for path in folder.resolve().glob("**/run.json")})
     if not found:
         raise UserError(f"{folder}: no run here; `fvbench run --out {folder}` makes some")
     return found

@@ -41,9 +41,12 @@ def render(comparisons: Sequence[Comparison], style: str) -> str:
         disable_numparse=True,
         colalign=["left"] + ["right"] * (len(headers) - 1),
     )
+    notes = caption(comparisons)
     if style == "latex":
         body = body.replace("±", r"$\pm$").replace("−", "$-$")
-    return f"{body}\n{caption(comparisons)}\n"
+        notes = "\n".join(f"% {line}" for line in notes.splitlines())
+    gap = "\n\n" if style == "markdown" else "\n"
+    return f"{body}{gap}{notes}\n"
 
 
 def _line(method: str, comparisons: Sequence[Comparison]) -> dict[str, str]:
@@ -83,10 +86,13 @@ def caption(comparisons: Sequence[Comparison]) -> str:
     notes = [
         f"± half the {LEVEL:.0%} interval over episodes: other draws of the same videos, not other"
         " videos, classes or trainings. Differences are paired, in points.",
-        f"{counts}. Device: {devices}. Memory: the process, or the GPU's, while scoring.",
+        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) of scoring:"
+        f" on {comparisons[0].bank}.",
     ]
     if any(row.trained is False for one in comparisons for row in one.rows):
-        notes.append("untrained: the method learns, and its weights are still random.")
+        notes.append(
+            "untrained: the method learns, and its weights are still as they start, mostly random."
+        )
     return "\n".join(notes)
 
 

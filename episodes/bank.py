@@ -7,7 +7,7 @@ import numpy as np
 
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.recipe import Recipe, read_recipe
+from episodes.recipe import UNKNOWN, Recipe, read_recipe
 from episodes.sampler import Episodes, draw
 from episodes.split import Split
 
@@ -63,6 +63,11 @@ def verified(recipe: Recipe, split: Split) -> Episodes:
     Raises:
         BankMismatchError: naming the input that changed.
     """
+    if UNKNOWN in (recipe.split_sha256, recipe.episodes_sha256):
+        raise UserError(
+            f"bank {recipe.name} states no hashes, so nothing can be verified; write them into the"
+            f" file: {_hashes(frozen(recipe, split))}"
+        )
     if recipe.split_sha256 != split.sha256:
         raise BankMismatchError(
             f"bank {recipe.name}: the list of {split.dataset}/{split.name} has sha256"
@@ -78,6 +83,10 @@ def verified(recipe: Recipe, split: Split) -> Episodes:
             " changed; restore the recipe"
         )
     return drawn
+
+
+def _hashes(recipe: Recipe) -> str:
+    return f'split_sha256 = "{recipe.split_sha256}", episodes_sha256 = "{recipe.episodes_sha256}"'
 
 
 def frozen(recipe: Recipe, split: Split) -> Recipe:

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from episodes.errors import UserError
 from episodes.sampling import frame_indices
 
-# decord asks a damaged stream for its last frames up to 10,240 times, which looks like a hang;
-# with 128 it gives up on some good ones.
-os.environ.setdefault("DECORD_EOF_RETRY_MAX", "2048")
+# At the end of a file decord asks its own thread for the last frames in a busy loop, and calls the
+# file damaged after this many turns: too few, and a good file fails where the machine is busy.
+os.environ.setdefault("DECORD_EOF_RETRY_MAX", "100000")
 
 Clip = NDArray[np.uint8]
 
+REVISION = "all frames in order"
+"""How decord is used; part of a feature's identity, to be changed when other frames come out."""
 TOLERANCE = 0.1
 """Part of its declared length that a video may lack: containers round, and count loosely."""
 NO_SUBSTITUTES = 1e-9
@@ -43,7 +45,7 @@ PYTHON_ERRORS = (RuntimeError, ValueError, LookupError, AssertionError, StopIter
 
 def decoder_identity() -> str:
     """Name and version of the decoder: another one may decode to other pixels."""
-    return f"decord {importlib.metadata.version('decord')}"
+    return f"decord {importlib.metadata.version('decord')}, {REVISION}"
 
 
 def decode(path: Path, frames: int, rule: str) -> Clip:
@@ -71,7 +73,7 @@ def decode(path: Path, frames: int, rule: str) -> Clip:
     try:
         reader = decord.VideoReader(str(path), num_threads=1, fault_tol=NO_SUBSTITUTES)
         _check_whole(path, promise, len(reader))
-        shown = _shown(np.asarray(reader.get_frame_timestamp(range(len(reader)))))
+        shown = _shown(reader.get_frame_timestamp(range(len(reader)))[:, 0])
         clip = _taken(reader, shown, frame_indices(rule, shown, frames).tolist())
     except (decord.DECORDError, decord.DECORDLimitReachedError, *PYTHON_ERRORS) as error:
         raise _undecodable(path, _readable(str(error))) from error
@@ -80,15 +82,14 @@ def decode(path: Path, frames: int, rule: str) -> Clip:
     return np.asarray(clip, dtype=np.uint8)
 
 
-def _shown(times: NDArray[np.float64]) -> int:
-    """How many frames are shown, by the (frames, 2) seconds at which each starts and ends.
+def _shown(starts: NDArray[np.float32]) -> int:
+    """How many frames are shown, by the second at which each starts.
 
     An edit list hides frames before zero, as ``ffmpeg -ss TIME -c copy`` leaves them. decord
     counts them and does not return them. Where it knows no times, it makes up huge ones.
     """
-    starts, ends = times.T
-    hidden = (starts > -1e6) & (starts < 0) & (ends < 1e-3)
-    return len(times) - int(hidden.sum())
+    hidden = (starts > -1e6) & (starts < 0)
+    return len(starts) - int(hidden.sum())
 
 
 def _taken(reader: Any, shown: int, indices: list[int]) -> Clip:
@@ -173,7 +174,7 @@ def _check_whole(path: Path, promise: _Promise, available: int) -> None:
 def _end(path: Path, streams: Sequence[int]) -> float:
     """When the last packet of these streams ends, in seconds; where reading fails is the end."""
     end = 0.0
-    with av.open(path, metadata_errors="ignore") as file, suppress(av.FFmpegError):
+    with av.open(path) as file, suppress(av.FFmpegError):
         for packet in file.demux([file.streams[index] for index in streams]):
             if packet.pts is not None:
                 before_zero = min(packet.stream.start_time or 0, 0)

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -53,6 +53,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that no bank can have."""
+        for declared in fields(self):
+            value, kind = getattr(self, declared.name), int if declared.type is int else str
+            if type(value) is not kind:
+                raise UserError(
+                    f"recipe {self.name}: {declared.name} is {value!r}; it is"
+                    f" {'a whole number' if kind is int else 'a text'}"
+                )
         for field in ("way", "shot", "queries", "episodes", "seed", "sampler"):
             value = getattr(self, field)
             if type(value) is not int:

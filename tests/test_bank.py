@@ -327,6 +327,14 @@ class TestRefusals:
         with pytest.raises(BankMismatchError):
             open_bank(self.edited(tmp_path, "seed = 0", "seed = 1"), episodes=3)
 
+    @pytest.mark.parametrize("field", ["split_sha256", "episodes_sha256"])
+    def test_recipe_without_hashes_is_told_them(self, tmp_path: Path, field: str):
+        recipe = read_recipe("default")
+        path = self.edited(tmp_path, f'{field} = "{getattr(recipe, field)}"\n', "")
+        message = rf"bank edited states no hashes.*{recipe.split_sha256}.*{recipe.episodes_sha256}"
+        with pytest.raises(UserError, match=message):
+            open_bank(path)
+
     def test_unknown_sampler(self, tmp_path: Path):
         path = self.edited(tmp_path, "sampler = 1", "sampler = 99")
         with pytest.raises(UserError, match=r"sampler 99.*sampler 1; install the version"):

@@ -76,6 +76,12 @@ def test_weights_of_another_method_are_refused(tmp_path: Path):
             load_weights(method, tmp_path / "x.pt")
 
 
+def test_a_method_without_weights_takes_none(tmp_path: Path):
+    torch.save({"x": torch.zeros(3)}, tmp_path / "x.pt")
+    with pytest.raises(UserError, match="has no weights to load"):
+        load_weights(built_in_methods()["protonet"].build(SHAPE, 0), tmp_path / "x.pt")
+
+
 def test_a_run_with_weights_is_no_longer_untrained(tmp_path: Path):
     method = built_in_methods()["mastaf"].build(FeatureShape(96, 8, 6, 6), 3)
     path = tmp_path / "mastaf.safetensors"

@@ -1,6 +1,7 @@
 """The other commands, and the help of all of them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,13 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     status, text = call("doctor")
     assert status == 1
     assert "MISS  backbone motion" in text
+
+
+def test_doctor_says_which_package_is_broken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    status, text = call("doctor")
+    assert status == 1
+    assert "MISS  safetensors: cannot be imported" in text
 
 
 def test_tables_refuses_a_folder_without_runs(tmp_path: Path):

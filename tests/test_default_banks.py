@@ -11,7 +11,7 @@ from episodes.bank import Bank, open_bank
 from episodes.rendered.grammar import classes
 from tests.command import call
 
-EPISODES = 3000
+EPISODES = 2000
 METHODS = "chance,single-frame,protonet-cosine,bi-mhm,diagonal,otam"
 ORDER_AWARE = ("diagonal", "otam")
 

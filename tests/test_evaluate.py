@@ -1,6 +1,6 @@
 """The loop: what it tells methods, what it does not, and what it refuses."""
 
-from dataclasses import replace
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.evaluate import evaluate
 from bench.method import FeatureShape, Method
 from bench.registry import built_in_methods
+from bench.run import in_order_of_content
 from bench.statistics import episode_interval
 from episodes.errors import UserError
 from episodes.sampler import Episodes
@@ -101,10 +102,10 @@ class RemembersEarlierEpisodes(Probe):
 
 
 def shuffled_as_by_content(features: Tensor, episodes: Episodes) -> tuple[Tensor, Episodes]:
-    """What `bench.run` does: the videos stand in an order that has nothing to do with classes."""
-    order = np.random.default_rng(0).permutation(len(features))
-    place = np.argsort(order).astype(np.int32)
-    moved = replace(episodes, support=place[episodes.support], query=place[episodes.query])
+    """Hand over videos as a run does: in the order of hashes of their content."""
+    hashes = [hashlib.sha256(str(index).encode()).hexdigest() for index in range(len(features))]
+    used = np.arange(len(features))
+    order, moved = in_order_of_content(hashes, used, episodes, len(features))
     return features[torch.from_numpy(order)], moved
 
 
@@ -160,6 +161,13 @@ def test_predictions_do_not_depend_on_the_batch_size(name: str, batch_size: int)
     np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
 
 
+class GivesMinusInfinity(Probe):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        scores[0, 0, scores[0, 0].argmin()] = -torch.inf
+        return scores
+
+
 class GivesNan(Probe):
     def score(self, state: Any, query: Any) -> Tensor:
         return super().score(state, query) / 0.0 * 0.0
@@ -172,7 +180,11 @@ class ForgetsWays(Probe):
 
 @pytest.mark.parametrize(
     ("broken", "words"),
-    [(GivesNan, "not finite in 20 of 20"), (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)")],
+    [
+        (GivesNan, "not finite in 20 of 20"),
+        (GivesMinusInfinity, "not finite in 5 of 20"),
+        (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)"),
+    ],
 )
 def test_broken_scores_are_refused(broken: type[Probe], words: str):
     with pytest.raises(UserError, match=words):

@@ -369,10 +369,18 @@ class TestFilesAreWithoutLoss:
         assert (one == several).all()
 
 
+class FailingHalfWay(np.ndarray):
+    """Frames of which only the first half can be had."""
+
+    def __iter__(self):
+        yield from np.asarray(self)[: len(self) // 2]
+        raise RuntimeError("half way")
+
+
 def test_failing_encoder_leaves_no_file(tmp_path: Path):
-    planes = raster.draw(staging("push-right_g01_c01"))
-    with pytest.raises(ValueError, match="array shape"):
-        encoding.encode(tmp_path / "video.mp4", planes[:, :-1], PHONE)
+    planes = raster.draw(staging("grow-then-shake_g20_c02")).view(FailingHalfWay)
+    with pytest.raises(RuntimeError, match="half way"):
+        encoding.encode(tmp_path / "video.mkv", planes, ARCHIVE)
     assert not list(tmp_path.iterdir())
 
 

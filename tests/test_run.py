@@ -13,7 +13,7 @@ import pytest
 
 from tests.command import call, done, predictions, same
 
-SMALL = ("run", "--episodes", "8", "--methods")
+SMALL = ("run", "--episodes", "16", "--methods")
 METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
 
 
@@ -31,7 +31,7 @@ def test_every_method_leaves_a_run_directory(first: Path):
     )
     for name in METHODS.split(","):
         rows = pd.read_parquet(first / name / "rows.parquet")
-        assert len(rows) == 40
+        assert len(rows) == 80
         header = json.loads((first / name / "run.json").read_text())
         assert header["identity"]["method"] == name
         assert {"machine", "packages", "command", "commit", "dirty"} <= set(header["circumstances"])
@@ -43,7 +43,7 @@ def test_summary_agrees_with_the_rows(first: Path):
     for row in summary["rows"]:
         rows = pd.read_parquet(first / row["method"] / "rows.parquet")
         assert row["accuracy"] == pytest.approx((rows["label"] == rows["prediction"]).mean())
-        assert (row["episodes"], row["queries"]) == (8, 40)
+        assert (row["episodes"], row["queries"]) == (16, 80)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,34 @@ def test_another_seed_is_another_run(first: Path, tmp_path: Path):
     assert (mine["protonet"] == before["protonet"]).all()
 
 
+def test_a_run_of_something_else_is_not_replaced(first: Path):
+    before = (first / "otam" / "rows.parquet").read_bytes()
+    status, said = call("run", "--methods", "otam", "--episodes", "3", "--out", first)
+    assert (status, "choose another --out" in said) == (2, True)
+    assert (first / "otam" / "rows.parquet").read_bytes() == before
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path):
+    (tmp_path / "otam").mkdir()
+    (tmp_path / "otam" / "thesis.txt").write_text("mine")
+    status, said = call(*SMALL, "otam", "--out", tmp_path)
+    assert (status, "thesis.txt, which no run wrote" in said) == (2, True)
+
+
+def test_an_out_that_is_a_file_is_refused_before_the_work(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    status, said = call(*SMALL, "otam", "--out", tmp_path / "file")
+    assert (status, said.startswith("error: ")) == (2, True)
+
+
+def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    call(*SMALL, "otam", "--out", tmp_path)
+    written = (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns
+    monkeypatch.setattr("bench.run.source_sha256", lambda entry: "changed")
+    assert call(*SMALL, "otam", "--out", tmp_path)[0] == 0
+    assert (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns > written
+
+
 def test_two_banks_give_one_table(tmp_path: Path):
     words = ("--bank", "default,default-order", "--out", tmp_path)
     text = call(*SMALL, "protonet,otam", *words)[1]
@@ -101,6 +129,8 @@ def test_two_banks_give_one_table(tmp_path: Path):
         (("--backbone", "moton"), "did you mean motion"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
         (("--episodes", "0"), "at least 1"),
+        (("--bank", "default,default"), "names a bank twice"),
+        (("--methods", "otam", "--reference", "protonet"), "no method is called 'protonet'"),
         (("--methods", "otam", "--plugin", "absent.py"), "no such file or folder"),
     ],
 )

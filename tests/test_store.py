@@ -50,6 +50,12 @@ def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path:
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == ["d"]
 
 
+def test_an_index_that_cannot_be_read_is_passed_over(store: FeatureStore, tmp_path: Path):
+    for index in store.folder.glob("*.shard.json"):
+        index.write_text(index.read_text()[:-5])
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
+
+
 def test_a_shard_cut_short_is_not_used(store: FeatureStore, tmp_path: Path):
     for data in store.folder.glob("*.npy"):
         data.write_bytes(data.read_bytes()[:-1])

@@ -146,6 +146,11 @@ def test_latex_escapes_and_keeps_its_signs():
     assert r"my\_method" in text
     assert r"$\pm$" in text
     assert r"\toprule" in text
+    assert all(line.startswith("%") for line in text.split(r"\end{tabular}")[1].strip().split("\n"))
+
+
+def test_a_blank_line_parts_the_markdown_table_from_its_caption():
+    assert "|\n\n±" in render(compare(RUNS), "markdown")
 
 
 def test_csv_holds_unrounded_fractions():
@@ -182,7 +187,7 @@ def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):
 def test_an_incomplete_run_is_refused(tmp_path: Path):
     write_run(tmp_path, RUNS[0])
     RUNS[0].rows.iloc[:-3].to_parquet(tmp_path / "rows.parquet", index=False)
-    with pytest.raises(UserError, match="997 of 1000 rows"):
+    with pytest.raises(UserError, match="not the one that was written"):
         read_run(tmp_path)
 
 

@@ -21,12 +21,17 @@ def register(app: typer.Typer) -> None:
 def doctor(cache: Cache = None, json: Json = False) -> None:
     """Examine the installation."""
     use_cache(cache)
-    from bench.diagnosis import diagnose
-    from bench.run_directory import dump
+    from json import dumps
 
-    findings = diagnose()
+    from bench.installation import look_at_packages
+
+    findings = look_at_packages()
+    if all(finding.ok for finding in findings):
+        from bench.diagnosis import diagnose
+
+        findings += diagnose()
     if json:
-        typer.echo(dump({"findings": [finding._asdict() for finding in findings]}), nl=False)
+        typer.echo(dumps({"findings": [finding._asdict() for finding in findings]}, indent=2))
     else:
         for finding in findings:
             mark = "ok  " if finding.ok else "MISS" if finding.needed else "--  "

@@ -31,7 +31,8 @@ def run(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Names, separated by commas; all methods if left out.", show_default=False
+            help="Names, separated by commas; all methods if left out, which takes half an hour.",
+            show_default=False,
         ),
     ] = None,
     bank: Annotated[
@@ -40,7 +41,8 @@ def run(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="How many of the bank's episodes, from the first; all if left out.",
+            help="How many episodes, from the first: as many as the bank states if left out; beyond"
+            " them the same stream goes on.",
             show_default=False,
         ),
     ] = None,
@@ -77,6 +79,7 @@ def run(
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
     from bench.device import choose_device
+    from bench.method import find
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.run import Plan, execute
@@ -88,8 +91,13 @@ def run(
     chosen = choose(methods, all_methods(plugin or []))
     if weights is not None and len(chosen) > 1:
         raise UserError(f"--weights belongs to one method, {len(chosen)} are to run; name one")
+    if reference is not None:
+        find(reference, {entry.name: entry for entry in chosen})
+    banks = [open_bank(name.strip(), episodes) for name in bank.split(",")]
+    if len({one.recipe.name for one in banks}) < len(banks):
+        raise UserError(f"--bank {bank!r} names a bank twice; each has one folder below --out")
     plan = Plan(
-        banks=[open_bank(name.strip(), episodes) for name in bank.split(",")],
+        banks=banks,
         methods=chosen,
         backbone=backbone,
         device=choose_device(device),

@@ -1,1 +1,1 @@
-"""Features: computed once for each unique video, kept on disk, mapped into memory."""
+"""Features: computed once for each unique video and kept on disk."""

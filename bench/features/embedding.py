@@ -34,6 +34,7 @@ def feature_identity(loaded: LoadedBackbone, sampling: str, device: torch.device
         "backbone": loaded.backbone.name,
         "revision": loaded.backbone.revision,
         "weights_sha256": loaded.weights_sha256,
+        "source_sha256": loaded.source_sha256,
         "input": asdict(loaded.backbone.input),
         "preprocessing": "short side by area, centre square; 1",
         "sampling": sampling,
@@ -94,6 +95,9 @@ def _embed(
 ) -> tuple[np.ndarray, float]:
     """Embed clips in batches of one size; return features and the seconds they took."""
     features = []
+    if device.type == "cuda":
+        # The first call chooses kernels and loads them: it says nothing about speed.
+        backbone(torch.stack([clips[0]] * BATCH).to(device))
     with Stopwatch(device) as watch:
         for first in range(0, len(clips), BATCH):
             batch = list(clips[first : first + BATCH])

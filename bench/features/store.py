@@ -97,9 +97,12 @@ class FeatureStore:
         return sum(len(shard.videos) for shard in self._shards) / seconds if seconds else np.nan
 
     def _add(self, index: Path) -> None:
-        """Make a shard's videos known, unless its data file is not the one that was written."""
-        content = json.loads(index.read_text(encoding="utf-8"))
+        """Make a shard's videos known, unless one of its files is not as it was written."""
         name = index.name.removesuffix(".shard.json")
+        try:
+            content = json.loads(index.read_text(encoding="utf-8"))
+        except ValueError:
+            return
         if _size(self.folder, name) != content["bytes"]:
             return
         for row, video in enumerate(content["videos"]):

@@ -92,6 +92,7 @@ def train_backbone(
     Raises:
         UserError: the loss is no longer finite.
     """
+    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     backbone = backbone_class()
     data = load_training_set(backbone, reporter)
@@ -99,7 +100,6 @@ def train_backbone(
     model = nn.Sequential(backbone, _MeanOfMap(), nn.Dropout(recipe.dropout), head).to(device)
     with reporter.stage(f"train backbone {backbone.name}") as progress:
         accuracy = _fit(model, data, recipe, device, progress)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{backbone.name}.safetensors"
     weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     with replacing(path) as unfinished:
@@ -139,7 +139,7 @@ def _fit(
             logits.float(), labels, label_smoothing=recipe.label_smoothing
         )
         if not torch.isfinite(loss):
-            raise UserError(f"the loss is {loss.item()} at step {step}; lower the learning rate")
+            raise UserError(f"the loss is {loss.item()} at step {step}; try another --seed")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,0 +1,36 @@
+"""What is installed: looked at before anything else is imported."""
+
+import importlib
+import importlib.metadata
+import platform
+from typing import NamedTuple
+
+PACKAGES = ("torch", "numpy", "decord", "av", "pandas", "pyarrow", "safetensors", "scipy")
+"""Packages whose version can matter to a figure."""
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    subject: str
+    ok: bool
+    needed: bool
+    """Whether the default run needs it."""
+    words: str
+
+
+def look_at_packages() -> list[Finding]:
+    """Look whether Python and the packages are there and can be imported."""
+    return [
+        Finding("python", True, True, platform.python_version()),
+        *(_package(name) for name in PACKAGES),
+    ]
+
+
+def _package(name: str) -> Finding:
+    try:
+        importlib.import_module(name)
+        return Finding(name, True, True, importlib.metadata.version(name))
+    except ImportError as error:
+        words = f"cannot be imported ({error}); `python -m pip install --force-reinstall {name}`"
+        return Finding(name, False, True, words)

@@ -18,14 +18,28 @@ class Encoded(NamedTuple):
     """(1, queries, ...)"""
 
 
+def as_maps(features: Tensor) -> Tensor:
+    """Stored features as (videos, C, T, H, W).
+
+    Two axes are one vector a video, (videos, C); three are one vector a frame, (videos, T, C); four
+    are the map of an image, (videos, C, H, W); five are left as they are.
+    """
+    if features.ndim == 3:
+        return features.transpose(1, 2)[..., None, None]
+    if features.ndim == 5:
+        return features
+    height, width = features.shape[2:] or (1, 1)
+    return features.reshape(*features.shape[:2], 1, height, width)
+
+
 def feature_shape(maps: Tensor) -> FeatureShape:
     """Shape of one video of (videos, C, T, H, W)."""
     return FeatureShape(*maps.shape[1:])
 
 
-def frames_as_maps(frames: Tensor) -> Tensor:
-    """(videos, T, C) -> (videos, C, T, 1, 1)."""
-    return frames.transpose(1, 2)[..., None, None]
+def stored_shape(golden: Golden) -> FeatureShape:
+    """Shape of one stored video."""
+    return feature_shape(as_maps(golden.tensor("query")))
 
 
 def encode_episode(method: Method, golden: Golden, support: Tensor, query: Tensor) -> Encoded:
@@ -35,3 +49,15 @@ def encode_episode(method: Method, golden: Golden, support: Tensor, query: Tenso
         gather(method.encode(support), rows),
         gather(method.encode(query), torch.arange(len(query))[None]),
     )
+
+
+def encode_stored(golden: Golden, method: Method) -> Encoded:
+    """Encode the stored videos with ``method``."""
+    support, query = (as_maps(golden.tensor(key)) for key in ("support", "query"))
+    return encode_episode(method, golden, support, query)
+
+
+def scores_of(golden: Golden, method: Method) -> Tensor:
+    """Scores of the stored queries, (queries, way)."""
+    support, query = encode_stored(golden, method)
+    return method.score(method.adapt(support), query)[0]

@@ -13,7 +13,7 @@ from bench.method import Method, Settings, register
 from bench.reference import Golden, reproduces
 from methods._adam import adam
 from methods._frames import frame_vectors
-from methods._reference_frames import encode_frames_of, frames_shape
+from methods._reference_episode import encode_stored, stored_shape
 
 SHARPNESS = 5.0
 """Factor of both scores before the softmax over the classes."""
@@ -204,9 +204,9 @@ def _of_authors(golden: Golden, output: str) -> Tensor:
         scale=golden.number("scale"),
         sigma=golden.number("sigma"),
     )
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     method = TransductiveATA(shape, settings) if "transductive" in form else ATA(shape, settings)
-    support, query = encode_frames_of(golden, method)
+    support, query = encode_stored(golden, method)
     state = method.adapt(support)
     if part == "scores":
         return method.score(state, query)[0]

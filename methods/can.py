@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from bench.method import register
 from bench.reference import Golden, adopt, reproduces
 from methods._position_attention import Positions, without_attention
-from methods._reference_images import encode_images_of, images_shape, scores_of
+from methods._reference_episode import encode_stored, scores_of, stored_shape
 from methods.mastaf import Mastaf, MastafSettings, loss_as_stored, sizes_of
 
 
@@ -98,7 +98,7 @@ def most_confident(scores: Tensor, count: int) -> Tensor:
 
 
 def _authors_method(golden: Golden, cls: type[Can]) -> Can:
-    weights, shape = golden.weights("can/weight/"), images_shape(golden)
+    weights, shape = golden.weights("can/weight/"), stored_shape(golden)
     settings = CanSettings(
         scale=golden.number("scale"),
         temperature=golden.number("temperature"),
@@ -121,7 +121,7 @@ def _reproduce_scores(golden: Golden, output: str) -> Tensor:
 @reproduces("can/local_scores", "can/global_logits")
 def _reproduce_positions(golden: Golden, output: str) -> Tensor:
     method = _authors_method(golden, Can)
-    support, query = encode_images_of(golden, method)
+    support, query = encode_stored(golden, method)
     branches = method.compare(method.prototypes(support), query)
     if output == "can/local_scores":
         values = method.local_scores(branches, query)
@@ -133,5 +133,5 @@ def _reproduce_positions(golden: Golden, output: str) -> Tensor:
 @reproduces("can/loss*")
 def _reproduce_loss(golden: Golden, output: str) -> Tensor:
     method = _authors_method(golden, Can)
-    episode = encode_images_of(golden, method)
+    episode = encode_stored(golden, method)
     return loss_as_stored(method, golden, episode, output.removeprefix("can/"))

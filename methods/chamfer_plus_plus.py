@@ -11,7 +11,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, frame_cosines, frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 from methods._tuples import project_tuples, tuple_index, tuple_width
 
 
@@ -98,7 +98,7 @@ class ChamferPlusPlus(Method):
 def _of_authors(golden: Golden, output: str) -> Tensor:
     """Code of temporal_matching."""
     weights = golden.weights("chamfer_plus_plus/weight/")
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     width, length = weights["fc.weight"].shape
     settings = ChamferPlusPlusSettings(
         cardinality=length // shape.channels,

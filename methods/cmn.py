@@ -12,7 +12,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 NEAR_ZERO = 1e-8
 """Size of the hubs before training, as in the authors' code."""
@@ -86,6 +86,6 @@ class Cmn(Method):
 @reproduces("cmn/scores")
 def _reproduce(golden: Golden, _output: str) -> Tensor:
     weights = golden.weights("cmn/weight/")
-    method = Cmn(frames_shape(golden), CmnSettings(hubs=len(weights["h"])))
+    method = Cmn(stored_shape(golden), CmnSettings(hubs=len(weights["h"])))
     adopt(method, weights)
     return scores_of(golden, method)

@@ -12,7 +12,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 AUTHORS_FRAMES = 8
 """The sum of a video's cosines is divided by it, whatever the number of frames."""
@@ -87,6 +87,6 @@ class CrossTransformer(Method):
 def _reproduce(golden: Golden, _output: str) -> Tensor:
     weights = golden.weights("cross_transformer/weight/")
     settings = CrossTransformerSettings(width=len(weights["key_head.weight"]))
-    method = CrossTransformer(frames_shape(golden), settings)
+    method = CrossTransformer(stored_shape(golden), settings)
     adopt(method, weights)
     return scores_of(golden, method)

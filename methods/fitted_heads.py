@@ -10,8 +10,7 @@ from torch.nn.functional import normalize, one_hot, relu
 from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, reproduces
 from methods._content_order import Pooled, content_order, pool, reorder
-from methods._reference_episode import encode_episode, feature_shape, frames_as_maps
-from methods._reference_images import images_as_maps
+from methods._reference_episode import as_maps, encode_episode, feature_shape
 
 LEAST_LENGTH = 1e-5
 """Added to a vector's length before it is brought to unit length, as in CloserLookFewShot."""
@@ -268,7 +267,7 @@ def _scores_as_stored(
 
 @reproduces("baseline_plus_plus/initial_scores", "baseline_plus_plus/scores", tolerance=1e-3)
 def _reproduce_cosine_head(golden: Golden, output: str) -> Tensor:
-    videos = {key: images_as_maps(golden.tensor(key)) for key in ("support", "query")}
+    videos = {key: as_maps(golden.tensor(key)) for key in ("support", "query")}
     settings = CosineSettings(scale=golden.number("baseline_plus_plus/scale"))
     method = BaselinePlusPlus(feature_shape(videos["query"]), settings)
     weights = golden.weights("baseline_plus_plus/weight/initial.L.weight_")
@@ -278,7 +277,7 @@ def _reproduce_cosine_head(golden: Golden, output: str) -> Tensor:
 
 @reproduces("baseline/initial_scores", "baseline/scores", tolerance=1e-3)
 def _reproduce_baseline(golden: Golden, output: str) -> Tensor:
-    videos = {key: frames_as_maps(golden.tensor(key)) for key in ("support", "query")}
+    videos = {key: as_maps(golden.tensor(key)) for key in ("support", "query")}
     weights = golden.weights("baseline/weight/initial.")
     start = (weights["weight"][None], weights["bias"][None, None])
     return _scores_as_stored(
@@ -288,7 +287,7 @@ def _reproduce_baseline(golden: Golden, output: str) -> Tensor:
 
 @reproduces("baseline_plus/initial_scores", "baseline_plus/scores", tolerance=1e-3)
 def _reproduce_baseline_plus(golden: Golden, output: str) -> Tensor:
-    videos = {key: frames_as_maps(golden.tensor(key)) for key in ("support", "query")}
+    videos = {key: as_maps(golden.tensor(key)) for key in ("support", "query")}
     method = BaselinePlus(feature_shape(videos["query"]))
     start = method.start(encode_episode(method, golden, **videos).support.vectors)
     return _scores_as_stored(golden, method, start, videos, output)

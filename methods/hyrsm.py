@@ -15,8 +15,7 @@ from methods._attention import SelfAttention, attend, heads_for
 from methods._frames import frame_vectors
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
-from methods._reference_episode import frames_as_maps
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import as_maps, scores_of, stored_shape
 
 POSITION_DROPOUT, INTRA_DROPOUT, INTER_DROPOUT, WEIGHT_DROPOUT = 0.1, 0.2, 0.05, 0.1
 """Authors' dropout: after the positions, in both attentions, on the second one's weights."""
@@ -263,7 +262,7 @@ def _authors_method(golden: Golden, output: str) -> HyRSM:
     weights = golden.weights(f"{family}/weight/")
     classes = len(weights["classification_layer.weight"])
     settings = HyRSMSettings(form=FORMS[family], classes=classes)
-    method = HyRSM(frames_shape(golden), settings)
+    method = HyRSM(stored_shape(golden), settings)
     adopt(method, weights)
     return method
 
@@ -277,5 +276,5 @@ def _reproduce_logits(golden: Golden, output: str) -> Tensor:
 def _reproduce_class_logits(golden: Golden, output: str) -> Tensor:
     method = _authors_method(golden, output)
     videos = torch.cat([golden.tensor("support"), golden.tensor("query")])
-    logits: Tensor = cast(nn.Linear, method.head)(method.encode(frames_as_maps(videos)).frames)
+    logits: Tensor = cast(nn.Linear, method.head)(method.encode(as_maps(videos)).frames)
     return logits.flatten(0, 1)

@@ -12,7 +12,7 @@ from episodes.errors import UserError
 from methods._alignment import hausdorff_distances
 from methods._frames import Frames, encode_frames, frame_cosines, shots_side_by_side
 from methods._precision import in_own_precision
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 TEMPORAL_MATCHING = (
     "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
@@ -219,7 +219,7 @@ def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
     name = output.removesuffix("/logits")
     kind, joint = name.removesuffix("_joint"), name.endswith("_joint")
     epsilon = golden.number("cosine_epsilon")
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     if kind == "linear":
         linear = Linear(shape, LinearSettings(epsilon=epsilon, temperature=1.0))
         return scores_of(golden, adopt(linear, golden.weights("linear/weight/")))
@@ -233,5 +233,5 @@ def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
 @reproduces("bimhm/logits")
 def _of_hyrsm(golden: Golden, output: str) -> Tensor:
     """Code of HyRSM, Bi-MHM on the raw frames."""
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     return scores_of(golden, BiMHM(shape))

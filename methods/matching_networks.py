@@ -12,7 +12,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._content_order import Pooled, content_order, pool, reorder, undo
 from methods._precision import in_own_precision
-from methods._reference_images import encode_images_of, images_shape
+from methods._reference_episode import encode_stored, stored_shape
 
 SHARPNESS = 100.0
 """Factor of the cosines before the softmax over support videos, as in CloserLookFewShot."""
@@ -172,7 +172,7 @@ def _authors_method(
     golden: Golden, code: Literal["closerlook", "easyfsl"]
 ) -> FullContextMatchingNetworks:
     settings = FullContextSettings(similarity=code, reading="given")
-    method = FullContextMatchingNetworks(images_shape(golden), settings)
+    method = FullContextMatchingNetworks(stored_shape(golden), settings)
     adopt(method, golden.weights("matching_networks/weight/"))
     return method
 
@@ -180,7 +180,7 @@ def _authors_method(
 @reproduces("matching_networks/scores", unless="matching_networks/support_embedding")
 def _reproduce_closerlook(golden: Golden, _output: str) -> Tensor:
     method = _authors_method(golden, "closerlook")
-    support, query = encode_images_of(golden, method)
+    support, query = encode_stored(golden, method)
     return method.score(method.adapt(support), query)[0]
 
 
@@ -192,7 +192,7 @@ def _reproduce_closerlook(golden: Golden, _output: str) -> Tensor:
 )
 def _reproduce_easyfsl(golden: Golden, output: str) -> Tensor:
     method = _authors_method(golden, "easyfsl")
-    query = encode_images_of(golden, method).query
+    query = encode_stored(golden, method).query
     # Here the support set is read in stored order, not class by class.
     in_context = method.read(golden.tensor("support")[None])
     by_class = in_context[:, golden.class_order].reshape(1, golden.way, golden.shot, -1)

@@ -12,7 +12,7 @@ from bench.method import Method, Settings, register
 from bench.reference import Golden, reproduces
 from methods._alignment import Padding, Relaxation, alignment_costs, path_scores
 from methods._frames import Frames, encode_frames, frame_cosines, frame_vectors
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 Directions = Literal["both", "mean of both", "one", "reversed"]
 
@@ -133,7 +133,7 @@ def _of_hyrsm(golden: Golden, output: str) -> Tensor:
     settings = OtamSettings(
         temperature=golden.number("otam/lambda"), epsilon=golden.number("otam/cosine_epsilon")
     )
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     return scores_of(golden, OTAM(shape, settings))
 
 
@@ -141,12 +141,12 @@ def _of_hyrsm(golden: Golden, output: str) -> Tensor:
 def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
     """Code of temporal_matching: the mean of both directions."""
     settings = OtamSettings(directions="mean of both", epsilon=golden.number("cosine_epsilon"))
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     return scores_of(golden, OTAM(shape, settings))
 
 
 @reproduces("otam/scores")
 def _of_fsl_video(golden: Golden, output: str) -> Tensor:
     """Code of FSL-Video."""
-    shape = frames_shape(golden)
+    shape = stored_shape(golden)
     return scores_of(golden, FslVideoOTAM(shape))

@@ -12,7 +12,7 @@ from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, regis
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, frame_cosines
 from methods._precision import in_own_precision
-from methods._reference_frames import encode_frames_of, frames_shape, scores_of
+from methods._reference_episode import encode_stored, scores_of, stored_shape
 
 LEAST_TOTAL = 0.1
 """Added to the sum of a prototype's scores over all queries, as in the code."""
@@ -107,7 +107,7 @@ def _one_frame(videos: Tensor) -> Frames:
 
 
 def _authors_method(golden: Golden) -> Pal:
-    method = Pal(frames_shape(golden), PalSettings(epsilon=golden.number("cosine_epsilon")))
+    method = Pal(stored_shape(golden), PalSettings(epsilon=golden.number("cosine_epsilon")))
     adopt(method, golden.weights("pal/weight/"))
     return method
 
@@ -122,5 +122,5 @@ def _reproduce_loss(golden: Golden, _output: str) -> Tensor:
     method = _authors_method(golden)
     classes = torch.arange(golden.way)[None]
     labels = golden.tensor("query_labels")[None]
-    terms = method.loss(LabelledEpisodes(*encode_frames_of(golden, method), labels, classes))
+    terms = method.loss(LabelledEpisodes(*encode_stored(golden, method), labels, classes))
     return terms["episode"] + terms["prototypes"]

@@ -10,8 +10,7 @@ from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, reproduces
-from methods import _reference_frames as frames
-from methods import _reference_images as images
+from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -119,16 +118,16 @@ class MetaBaseline(Method):
 
 @reproduces("proto/scores", "tsn_l2/logits")
 def _reproduce_squared(golden: Golden, _output: str) -> Tensor:
-    return frames.scores_of(golden, ProtoNet(frames.frames_shape(golden)))
+    return scores_of(golden, ProtoNet(stored_shape(golden)))
 
 
 @reproduces("prototypical/scores")
 def _reproduce_euclidean(golden: Golden, _output: str) -> Tensor:
     settings = ProtoNetSettings(comparison="euclidean")
-    return images.scores_of(golden, ProtoNet(images.images_shape(golden), settings))
+    return scores_of(golden, ProtoNet(stored_shape(golden), settings))
 
 
 @reproduces("simple_shot/scores")
 def _reproduce_cosine(golden: Golden, _output: str) -> Tensor:
     settings = ProtoNetSettings(comparison="cosine")
-    return images.scores_of(golden, ProtoNet(images.images_shape(golden), settings))
+    return scores_of(golden, ProtoNet(stored_shape(golden), settings))

@@ -19,7 +19,7 @@ from torch.nn.functional import (
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._precision import in_own_precision
-from methods._reference_images import images_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _reproduce(golden: Golden, form: Literal["easyfsl", "closerlook"], output: s
         width=len(weights[f"relation_module.{names['first']}.bias"]),
         hidden=len(weights[f"relation_module.{names['hidden']}.bias"]),
     )
-    method = RelationNet(images_shape(golden), settings)
+    method = RelationNet(stored_shape(golden), settings)
     adopt(method, weights)
     return scores_of(golden, method)
 

@@ -13,8 +13,7 @@ from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._positions import usual_table
 from methods._precision import in_own_precision
-from methods._reference_episode import Encoded
-from methods._reference_frames import encode_frames_of, frames_shape
+from methods._reference_episode import Encoded, encode_stored, stored_shape
 
 DROPOUT = 0.1
 """Authors' dropout: after the positions, on the attention's weights, on what is read."""
@@ -181,9 +180,9 @@ def _authors_episode(golden: Golden, **changed: Any) -> tuple[TEAM, Encoded]:
     settings = TEAMSettings(
         tokens=weights["DPM.AP"].shape[-2], position_scale=golden.number("pe_scale"), **changed
     )
-    method = TEAM(frames_shape(golden), settings)
+    method = TEAM(stored_shape(golden), settings)
     adopt(method, weights)
-    return method, encode_frames_of(golden, method)
+    return method, encode_stored(golden, method)
 
 
 @reproduces("team/logits_pos", "team/logits_neg")

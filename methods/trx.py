@@ -11,7 +11,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_frames import encode_frames_of, frames_shape
+from methods._reference_episode import encode_stored, stored_shape
 from methods._tuples import TupleAttention, tuple_scores
 
 Tuples = tuple[Tensor, ...]
@@ -116,9 +116,9 @@ def _of_authors(golden: Golden, output: str) -> Tensor:
         for head, size in enumerate(sizes)
         for name, weight in golden.weights(f"trx/cardinality{size}/weight/").items()
     }
-    method = TRX(frames_shape(golden), TrxSettings(cardinalities=sizes, width=width))
+    method = TRX(stored_shape(golden), TrxSettings(cardinalities=sizes, width=width))
     adopt(method, weights)
-    support, query = encode_frames_of(golden, method)
+    support, query = encode_stored(golden, method)
     if output == "trx/logits":
         return method.score(method.adapt(support), query)[0]
     scores = method.scores_by_cardinality(method.adapt(support), query)

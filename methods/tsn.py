@@ -8,7 +8,7 @@ from torch import Tensor
 from bench.method import Method, Settings, register
 from bench.reference import Golden, reproduces
 from methods._frames import Frames, frame_cosines
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ class Tsn(Method):
 @reproduces("tsn_cosine/logits")
 def _reproduce_cosine(golden: Golden, _output: str) -> Tensor:
     settings = TsnSettings(epsilon=golden.number("cosine_epsilon"))
-    return scores_of(golden, Tsn(frames_shape(golden), settings))
+    return scores_of(golden, Tsn(stored_shape(golden), settings))

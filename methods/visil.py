@@ -12,7 +12,7 @@ from bench.method import FeatureShape, Method, Settings, register
 from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, encode_frames, frame_cosines
 from methods._precision import in_own_precision
-from methods._reference_frames import frames_shape, scores_of
+from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def _halve(maps: Tensor) -> Tensor:
 def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
     """Code of temporal_matching, temperature 1."""
     settings = VisilSettings(temperature=1.0, epsilon=golden.number("cosine_epsilon"))
-    method = ViSiL(frames_shape(golden), settings)
+    method = ViSiL(stored_shape(golden), settings)
     return scores_of(golden, adopt(method, golden.weights("visil/weight/")))

@@ -1,6 +1,5 @@
 """Finding and loading backbones."""
 
-import difflib
 import hashlib
 import importlib
 import inspect
@@ -15,7 +14,7 @@ import torch
 import methods.backbones
 from bench.backbone import Backbone
 from bench.paths import WEIGHTS_FOLDER
-from episodes.errors import UserError
+from episodes.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ def load_backbone(name: str, device: torch.device) -> LoadedBackbone:
     """
     known = backbones()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
-        raise UserError(f"no backbone is called {name!r}; {hint}")
+        raise unknown("backbone", name, known)
     path = weights_path(name)
     if not path.is_file():
         raise UserError(

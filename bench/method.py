@@ -1,6 +1,5 @@
 """The contract of a method, and its registration."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -9,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from episodes.errors import UserError
+from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]
 """What `Method.encode` makes of videos: a tensor, or a (named) tuple of tensors, videos first."""
@@ -186,9 +185,7 @@ def find(name: str, among: Mapping[str, Entry]) -> Entry:
     """
     if name in among:
         return among[name]
-    near = difflib.get_close_matches(name, among, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`fvbench list methods` shows them all"
-    raise UserError(f"no method is called {name!r}; {hint}")
+    raise unknown("method", name, among)
 
 
 def apply(representation: Representation, change: Callable[[Tensor], Tensor]) -> Representation:

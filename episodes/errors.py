@@ -1,5 +1,8 @@
 """The one exception that a user's mistake raises, wherever it is found."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something the user can mend: the message gives the value, the rule and the way out.
@@ -7,3 +10,17 @@ class UserError(Exception):
     The command line prints the message alone and exits with status 2; a traceback is kept
     for defects of the program itself.
     """
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name that nothing has, with the nearest names.
+
+    >>> print(unknown("bank", "defalt", ["default", "other"]))
+    no bank is called 'defalt'; did you mean default?
+    >>> print(unknown("bank", "x", ["default", "other"]))
+    no bank is called 'x'; `fvbench list banks` shows them all
+    """
+    near = difflib.get_close_matches(name, list(known), n=3)
+    listed = f"`fvbench list {kind}s` shows them all"
+    hint = f"did you mean {' or '.join(near)}?" if near else listed
+    return UserError(f"no {kind} is called {name!r}; {hint}")

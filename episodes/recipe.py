@@ -1,12 +1,11 @@
 """Recipes: the small committed text files from which banks are rebuilt."""
 
-import difflib
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from episodes.errors import UserError
+from episodes.errors import UserError, unknown
 from episodes.split import SPLIT_NAMES, SplitName
 
 Protocol = Literal["standard", "one-class", "group-disjoint", "partners"]
@@ -105,9 +104,7 @@ def read_recipe(name_or_path: str) -> Recipe:
     if path.suffix != ".toml":
         path = FOLDER / f"{name_or_path}.toml"
     if not path.is_file():
-        near = difflib.get_close_matches(name_or_path, recipe_names(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`fvbench list banks` shows them"
-        raise UserError(f"no bank is called {name_or_path!r}; {hint}")
+        raise unknown("bank", name_or_path, recipe_names())
     return _parsed(path)
 
 

@@ -3,7 +3,6 @@
 A dataset module defines ``DATASET``, an object that answers `Dataset`.
 """
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from episodes.errors import UserError
+from episodes.errors import unknown
 from episodes.split import Split, SplitName, Video
 
 Progress = Callable[[int, int], None]
@@ -66,8 +65,6 @@ def dataset(name: str) -> Dataset:
         UserError: there is none; the message names the nearest.
     """
     known = datasets()
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
-    raise UserError(f"no dataset is called {name!r}; {hint}")
+    if name not in known:
+        raise unknown("dataset", name, known)
+    return known[name]

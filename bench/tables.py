@@ -86,8 +86,8 @@ def caption(comparisons: Sequence[Comparison]) -> str:
     notes = [
         f"± half the {LEVEL:.0%} interval over episodes: other draws of the same videos, not other"
         " videos, classes or trainings. Differences are paired, in points.",
-        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) of scoring:"
-        f" on {comparisons[0].bank}.",
+        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
+        f" scoring {comparisons[0].bank}.",
     ]
     if any(row.trained is False for one in comparisons for row in one.rows):
         notes.append(

@@ -56,3 +56,10 @@ def test_its_two_commands_are_what_ci_runs():
     script = (ROOT / ".ci" / "run").read_text()
     assert "python3 -m pip install tox && tox run -e tests" in README
     assert "python3 -m pip install tox && tox run -e tests" in script
+
+
+def test_its_table_shows_the_methods_of_the_command_above_it():
+    listed = re.search(r"^methods = (.*)$", (ROOT / "tox.ini").read_text(), flags=re.MULTILINE)
+    assert listed is not None
+    shown = re.findall(r"^\| ([a-z+-]+) ", README, flags=re.MULTILINE)
+    assert sorted(listed[1].split(",")) == sorted(set(shown) - {"method"})

@@ -100,11 +100,11 @@ def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
 def _run_bank(plan: Plan, bank: Bank, loaded: LoadedBackbone, reporter: Reporter) -> None:
     """Evaluate methods on one bank, those that look at the same frames one after another."""
     files = _files(bank, reporter)
-    identities = {entry: _identity(plan, bank, entry, loaded, files) for entry in plan.methods}
+    identities = {one.name: _identity(plan, bank, one, loaded, files) for one in plan.methods}
     todo = [
         entry
-        for entry, identity in identities.items()
-        if not _may_reuse(plan.folder(bank, entry), identity)
+        for entry in plan.methods
+        if not _may_reuse(plan.folder(bank, entry), identities[entry.name])
     ]
     for sampling in dict.fromkeys(entry.cls.sampling for entry in todo):
         store = open_store(loaded, sampling, plan.device)
@@ -117,7 +117,7 @@ def _run_bank(plan: Plan, bank: Bank, loaded: LoadedBackbone, reporter: Reporter
                 answers = evaluate(
                     method, features, episodes, plan.device, plan.batch_size, progress
                 )
-            run = _run(plan, bank, identities[entry], entry, method, loaded, answers, store)
+            run = _run(plan, bank, identities[entry.name], entry, method, loaded, answers, store)
             write_run(plan.folder(bank, entry), run)
 
 

@@ -1,0 +1,50 @@
+"""What only a GPU can show; skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
+from bench.evaluate import evaluate
+from bench.method import FeatureShape
+from bench.registry import built_in_methods
+from tests.synthetic import CPU, NOTHING, draw_episodes, separable_features
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
+]
+
+
+@pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "hyrsm"])
+def test_a_gpu_gives_the_answers_of_the_cpu(name: str):
+    features, episodes = separable_features(0.5), draw_episodes(200)
+    method = built_in_methods()[name].build(FeatureShape(*features.shape[1:]), seed=0)
+    on_cpu = evaluate(method, features, episodes, CPU, 64, NOTHING)
+    on_gpu = evaluate(method, features, episodes, choose_device("cuda"), 64, NOTHING)
+    assert (on_cpu.prediction == on_gpu.prediction).mean() > 0.995
+    np.testing.assert_allclose(on_cpu.margin, on_gpu.margin, atol=1e-2)
+
+
+def test_time_on_a_gpu_is_that_of_the_work_and_not_of_asking_for_it():
+    device = choose_device("cuda")
+    matrix = torch.rand(4096, 4096, device=device)
+    with Stopwatch(device) as few:
+        matrix @ matrix
+    with Stopwatch(device) as many:
+        for _ in range(50):
+            matrix @ matrix
+    assert many.seconds > 5 * few.seconds
+
+
+def test_peak_memory_is_the_gpus():
+    device = choose_device("cuda")
+    forget_peak_memory(device)
+    torch.zeros(2**26, device=device)
+    assert peak_memory(device) >= 2**28
+
+
+def test_float32_means_float32():
+    choose_device("cuda")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

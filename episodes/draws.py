@@ -98,14 +98,27 @@ def distinct(source: Words, bound: int | Integers, taken: Sequence[Integers] = (
     [0, 1, 2, 3]
     """
     drawn = np.empty(source.shape, dtype=np.int64)
-    chosen: list[Integers] = list(taken)
-    one = np.ones(source.shape[:-1], dtype=np.int64)
+    ascending: list[Integers] = []
+    for value in taken:
+        _insert(ascending, value)
     for draw in range(source.shape[-1]):
-        left = np.asarray(bound, dtype=np.int64) - len(chosen)
-        rank = integers(source[..., draw], left)
-        chosen.append(skip(rank, chosen, [one] * len(chosen)))
-        drawn[..., draw] = chosen[-1]
+        left = np.asarray(bound, dtype=np.int64) - len(ascending)
+        position = integers(source[..., draw], left)
+        for value in ascending:
+            position += position >= value
+        drawn[..., draw] = position
+        _insert(ascending, position)
     return drawn
+
+
+def _insert(ascending: list[Integers], value: Integers) -> None:
+    """Put a value into values that ascend place by place, keeping them so.
+
+    Sorting all of them anew for every draw would take most of the time.
+    """
+    for place, other in enumerate(ascending):
+        ascending[place], value = np.minimum(other, value), np.maximum(other, value)
+    ascending.append(value)
 
 
 class Draws:

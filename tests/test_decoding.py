@@ -147,8 +147,7 @@ def test_tag_copied_from_a_longer_file_is_not_believed(tmp_path: Path):
 def test_metadata_in_an_old_encoding_does_not_matter(tmp_path: Path):
     path = make_video(tmp_path / "latin.avi", codec="mpeg4", title="caf@")
     path.write_bytes(path.read_bytes().replace(b"caf@", b"caf\xe9"))
-    with pytest.raises(UnicodeDecodeError), av.open(path):
-        pass
+    # PyAV 18 cannot open such a file, PyAV 19 can.
     assert decode(path, 8, RULE).shape[0] == 8
 
 

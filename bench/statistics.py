@@ -71,10 +71,10 @@ def paired_difference(
     Raises:
         ValueError: the two have different lengths.
 
-    >>> paired_difference(np.array([0.6, 0.8, 1.0]), np.array([0.4, 0.6, 0.8])).mean
+    >>> difference = paired_difference(np.array([0.6, 0.8, 1.0]), np.array([0.4, 0.6, 0.8]))
+    >>> round(difference.mean, 6)
     0.2
     """
     if len(values) != len(reference):
         raise ValueError(f"{len(values)} and {len(reference)} episodes; pairs need as many of both")
-    difference = episode_interval(values - reference, level)
-    return Estimate(round(difference.mean, 15), difference.half_width)
+    return episode_interval(values - reference, level)

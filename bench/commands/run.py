@@ -31,7 +31,7 @@ def run(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Names, separated by commas; all methods if left out, which takes half an hour.",
+            help="Names, separated by commas; all methods if left out, some of which take minutes.",
             show_default=False,
         ),
     ] = None,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.reference import REPRODUCTIONS, Golden, Reproduce, Reproduction
-from bench.registry import built_in_methods
+from bench.registry import import_reproductions
 from episodes.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -77,7 +77,7 @@ def check(path: Path) -> list[ParityResult]:
     Raises:
         UserError: the file cannot be read, or holds no episode.
     """
-    built_in_methods()
+    import_reproductions()
     arrays = _load(path)
     golden = _episode(arrays, path)
     return [_check_output(golden, output, path) for output in outputs(arrays)]

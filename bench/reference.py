@@ -1,8 +1,9 @@
 """How a method shows that it computes what its authors' code computes.
 
-A reference file (``.npz``) holds inputs, weights and outputs of somebody's published code. Beside
-each method stand functions that reproduce those outputs with our code, marked with `reproduces`,
-and the mapping from the authors' parameter names to ours, `Method.authors_names`.
+A reference file (``.npz``) holds inputs, weights and outputs of somebody's published code. For
+each method, a file in `methods/parity/` holds functions that reproduce those outputs with our code,
+marked with `reproduces`; beside the method stands the mapping from the authors' parameter names to
+ours, `Method.authors_names`.
 """
 
 from collections.abc import Callable, Mapping
@@ -92,7 +93,7 @@ class Reproduction:
 
 
 REPRODUCTIONS: list[Reproduction] = []
-"""Filled by importing the method files."""
+"""Filled by importing the files of `methods/parity/`."""
 
 
 def reproduces(

@@ -1,5 +1,6 @@
 """Finding methods: in `methods/`, in installed plugins, in files that a user names."""
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -10,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 import methods
+import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
 from episodes.errors import UserError
 
@@ -22,10 +25,15 @@ ENTRY_POINTS = "fvbench.methods"
 @cache
 def built_in_methods() -> Mapping[str, Entry]:
     """Import every file in `methods/` and return what it registers, by name."""
-    for found in pkgutil.iter_modules(methods.__path__):
-        if not found.name.startswith("_") and not found.ispkg:
-            importlib.import_module(f"{methods.__name__}.{found.name}")
+    _import_package(methods)
     return dict(REGISTRY)
+
+
+@cache
+def import_reproductions() -> None:
+    """Import every file in `methods/parity/`, which fills `bench.reference.REPRODUCTIONS`."""
+    built_in_methods()
+    _import_package(methods.parity)
 
 
 def all_methods(plugins: Iterable[Path] = ()) -> Mapping[str, Entry]:
@@ -94,15 +102,42 @@ def choose(names: str | None, among: Mapping[str, Entry]) -> list[Entry]:
 def source_sha256(entry: Entry) -> str:
     """Hash of the code behind a method: its rows are not reused once that has changed.
 
-    Taken over the files of the class and of all it derives from, and the modules that the
-    built-in methods share.
+    Taken over the files of the class and of all it derives from, and whatever these import from
+    `methods/`, near and far.
     """
-    own = {Path(inspect.getfile(cls)) for cls in entry.cls.__mro__ if issubclass(cls, Method)}
-    shared = set(Path(methods.__path__[0]).glob("_*.py"))
+    waiting = {Path(inspect.getfile(cls)) for cls in entry.cls.__mro__ if issubclass(cls, Method)}
+    behind: set[Path] = set()
+    while waiting:
+        behind |= waiting
+        waiting = set().union(*map(_imported_from_methods, waiting)) - behind
     digest = hashlib.sha256()
-    for path in sorted(own | shared, key=lambda path: path.name):
+    for path in sorted(behind, key=lambda path: path.name):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _imported_from_methods(path: Path) -> set[Path]:
+    """Files of `methods/` that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    root = Path(methods.__path__[0]).parent
+    files = {
+        root.joinpath(*name.split(".")).with_suffix(".py")
+        for name in names
+        if name.split(".")[0] == methods.__name__
+    }
+    return {file for file in files if file.is_file()}
+
+
+def _import_package(package: ModuleType) -> None:
+    """Import the modules of a package, but for those that begin with _ and packages in it."""
+    for found in pkgutil.iter_modules(package.__path__):
+        if not found.name.startswith("_") and not found.ispkg:
+            importlib.import_module(f"{package.__name__}.{found.name}")
 
 
 def _registered_by(path: Path) -> list[Entry]:

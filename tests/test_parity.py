@@ -30,7 +30,7 @@ RESULTS = (
 @pytest.fixture
 def registered(monkeypatch):
     """Empty the list of reproductions for one test."""
-    parity.built_in_methods()
+    parity.import_reproductions()
     monkeypatch.setattr(reference, "REPRODUCTIONS", found := [])
     monkeypatch.setattr(parity, "REPRODUCTIONS", found)
     return found

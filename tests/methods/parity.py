@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.reference import REPRODUCTIONS, Golden
+from bench.registry import import_reproductions
 
 FOLDER = Path(__file__).parents[1] / "golden"
 INPUTS = ("*weight/*", "*/permutations", "*/scale", "*/transductive_fraction")
@@ -36,6 +37,7 @@ def outputs(family: str, *leave_out: str) -> list:
 
 def assert_reproduced(file: str, output: str) -> None:
     """Exactly one function reproduces the output, in its shape and within its tolerance."""
+    import_reproductions()
     golden = load(file)
     ways = [way for way in REPRODUCTIONS if way.fits(golden, output)]
     assert len(ways) == 1, [way.compute for way in ways]

@@ -10,10 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method import Method, Settings, register
-from bench.reference import Golden, reproduces
 from methods._adam import adam
 from methods._frames import frame_vectors
-from methods._reference_episode import encode_stored, stored_shape
 
 SHARPNESS = 5.0
 """Factor of both scores before the softmax over the classes."""
@@ -193,26 +191,3 @@ def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
 def entropy_of(shares: Tensor, dim: int) -> Tensor:
     """Entropy of shares along ``dim``, which falls away."""
     return -(shares * (shares + TINY).log()).sum(dim=dim)
-
-
-@reproduces("ata/iter*/*", "ata_transductive/iter*/*")
-def _of_authors(golden: Golden, output: str) -> Tensor:
-    """Code of the authors, after any number of refinements."""
-    form, steps, part = output.split("/")
-    settings = AtaSettings(
-        steps=int(steps.removeprefix("iter")),
-        scale=golden.number("scale"),
-        sigma=golden.number("sigma"),
-    )
-    shape = stored_shape(golden)
-    method = TransductiveATA(shape, settings) if "transductive" in form else ATA(shape, settings)
-    support, query = encode_stored(golden, method)
-    state = method.adapt(support)
-    if part == "scores":
-        return method.score(state, query)[0]
-    if isinstance(method, TransductiveATA):
-        state = method.refine(state, query)
-    if part in ("appearance", "temporal"):
-        scores = alignment_scores(state, query, settings.sigma)
-        return scores[0 if part == "appearance" else 1][0]
-    return {"prototypes": state.frames[0], "scale": state.scale}[part]

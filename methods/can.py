@@ -10,10 +10,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.method import register
-from bench.reference import Golden, adopt, reproduces
 from methods._position_attention import Positions, without_attention
-from methods._reference_episode import encode_stored, scores_of, stored_shape
-from methods.mastaf import Mastaf, MastafSettings, loss_as_stored, sizes_of
+from methods.mastaf import Mastaf, MastafSettings
 
 
 @dataclass(frozen=True)
@@ -95,43 +93,3 @@ def most_confident(scores: Tensor, count: int) -> Tensor:
     best, way = scores.max(dim=-1)
     chosen = torch.zeros_like(best).scatter(1, best.topk(count, dim=1).indices, 1.0)
     return chosen[..., None] * one_hot(way, scores.shape[-1])
-
-
-def _authors_method(golden: Golden, cls: type[Can]) -> Can:
-    weights, shape = golden.weights("can/weight/"), stored_shape(golden)
-    settings = CanSettings(
-        scale=golden.number("scale"),
-        temperature=golden.number("temperature"),
-        lamda=golden.number("nn_weight"),
-        global_weight=golden.number("global_weight"),
-        fraction=golden.number("can/transductive_fraction"),
-        **sizes_of(shape, weights, "clasifier"),
-    )
-    method = cls(shape, settings)
-    adopt(method, weights)
-    return method
-
-
-@reproduces("can/scores", "can/transductive_scores")
-def _reproduce_scores(golden: Golden, output: str) -> Tensor:
-    method = _authors_method(golden, Can if output == "can/scores" else TransductiveCan)
-    return scores_of(golden, method)
-
-
-@reproduces("can/local_scores", "can/global_logits")
-def _reproduce_positions(golden: Golden, output: str) -> Tensor:
-    method = _authors_method(golden, Can)
-    support, query = encode_stored(golden, method)
-    branches = method.compare(method.prototypes(support), query)
-    if output == "can/local_scores":
-        values = method.local_scores(branches, query)
-    else:
-        values = method.global_logits(branches, query, golden.tensor("query_labels")[None])
-    return values.reshape(*values.shape[1:3], *golden.tensor("query").shape[2:])
-
-
-@reproduces("can/loss*")
-def _reproduce_loss(golden: Golden, output: str) -> Tensor:
-    method = _authors_method(golden, Can)
-    episode = encode_stored(golden, method)
-    return loss_as_stored(method, golden, episode, output.removeprefix("can/"))

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, frame_cosines, frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 from methods._tuples import project_tuples, tuple_index, tuple_width
 
 
@@ -92,18 +90,3 @@ class ChamferPlusPlus(Method):
         nearest = torch.stack(of_query).amax(dim=0).mean(dim=-1)
         chamfer = (nearest + torch.stack(of_support).mean(dim=0)) / 2
         return self.settings.temperature * self.temperature * chamfer
-
-
-@reproduces("chamfer_plus_plus/logits")
-def _of_authors(golden: Golden, output: str) -> Tensor:
-    """Code of temporal_matching."""
-    weights = golden.weights("chamfer_plus_plus/weight/")
-    shape = stored_shape(golden)
-    width, length = weights["fc.weight"].shape
-    settings = ChamferPlusPlusSettings(
-        cardinality=length // shape.channels,
-        width=width,
-        temperature=float(weights["global_temperature"]),
-        epsilon=golden.number("cosine_epsilon"),
-    )
-    return scores_of(golden, adopt(ChamferPlusPlus(shape, settings), weights))

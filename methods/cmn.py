@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 
 NEAR_ZERO = 1e-8
 """Size of the hubs before training, as in the authors' code."""
@@ -81,11 +79,3 @@ class Cmn(Method):
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """(episodes, queries, C) -> minus squared distances (episodes, queries, way)."""
         return -(query[:, :, None] - prototypes[:, None]).square().sum(dim=-1)
-
-
-@reproduces("cmn/scores")
-def _reproduce(golden: Golden, _output: str) -> Tensor:
-    weights = golden.weights("cmn/weight/")
-    method = Cmn(stored_shape(golden), CmnSettings(hubs=len(weights["h"])))
-    adopt(method, weights)
-    return scores_of(golden, method)

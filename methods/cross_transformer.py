@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 
 AUTHORS_FRAMES = 8
 """The sum of a video's cosines is divided by it, whatever the number of frames."""
@@ -81,12 +79,3 @@ class CrossTransformer(Method):
         directions = normalize(query.values, dim=-1)[:, :, None]
         cosines = (normalize(prototypes, dim=-1) * directions).sum(dim=-1)
         return cosines.sum(dim=-1) / AUTHORS_FRAMES
-
-
-@reproduces("cross_transformer/logits")
-def _reproduce(golden: Golden, _output: str) -> Tensor:
-    weights = golden.weights("cross_transformer/weight/")
-    settings = CrossTransformerSettings(width=len(weights["key_head.weight"]))
-    method = CrossTransformer(stored_shape(golden), settings)
-    adopt(method, weights)
-    return scores_of(golden, method)

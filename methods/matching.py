@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from episodes.errors import UserError
 from methods._alignment import hausdorff_distances
 from methods._frames import Frames, encode_frames, frame_cosines, shots_side_by_side
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 
 TEMPORAL_MATCHING = (
     "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
@@ -200,38 +198,3 @@ class BiMHM(FrameMatching):
     def match(self, cosines: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
         return -hausdorff_distances(1 - cosines)
-
-
-SIDES: dict[str, Literal["both", "query", "support"]] = {
-    "chamfer": "both",
-    "chamfer_query": "query",
-    "chamfer_support": "support",
-}
-
-
-@reproduces("diag/logits", "mean/logits", "linear/logits", "max/logits", "max_joint/logits")
-@reproduces(
-    *("chamfer/logits", "chamfer_query/logits", "chamfer_support/logits"),
-    *("chamfer_joint/logits", "chamfer_query_joint/logits", "chamfer_support_joint/logits"),
-)
-def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
-    """Code of temporal_matching, every temperature 1."""
-    name = output.removesuffix("/logits")
-    kind, joint = name.removesuffix("_joint"), name.endswith("_joint")
-    epsilon = golden.number("cosine_epsilon")
-    shape = stored_shape(golden)
-    if kind == "linear":
-        linear = Linear(shape, LinearSettings(epsilon=epsilon, temperature=1.0))
-        return scores_of(golden, adopt(linear, golden.weights("linear/weight/")))
-    if kind in SIDES:
-        settings = ChamferSettings(joint=joint, epsilon=epsilon, sides=SIDES[kind])
-        return scores_of(golden, Chamfer(shape, settings))
-    cls = {"diag": Diagonal, "mean": Mean, "max": Max}[kind]
-    return scores_of(golden, cls(shape, cls.Settings(joint=joint, epsilon=epsilon)))
-
-
-@reproduces("bimhm/logits")
-def _of_hyrsm(golden: Golden, output: str) -> Tensor:
-    """Code of HyRSM, Bi-MHM on the raw frames."""
-    shape = stored_shape(golden)
-    return scores_of(golden, BiMHM(shape))

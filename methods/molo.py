@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._alignment import hausdorff_distances
 from methods._attention import SelfAttention, heads_for
 from methods._frames import Frames, frame_cosines, frame_vectors
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
-from methods._reference_episode import Encoded, encode_episode, feature_shape
 
 COSINE_EPSILON = 0.01
 """Added to the product of the norms in every cosine."""
@@ -238,74 +236,15 @@ class MoLo(Method):
     def _class_loss(self, head: nn.Module, episodes: LabelledEpisodes) -> Tensor:
         """Mean cross-entropy of all videos among the training classes."""
         support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
-        videos = torch.cat([_summary(support).flatten(0, 2), _summary(query).flatten(0, 1)])
+        videos = torch.cat([summary(support).flatten(0, 2), summary(query).flatten(0, 1)])
         of_support = episodes.classes.unsqueeze(2).expand(support.frames.shape[:3])
         of_query = episodes.classes.gather(1, episodes.labels)
         labels = torch.cat([of_support.flatten(), of_query.flatten()])
         return cross_entropy(head(videos), labels)
 
 
-def _summary(videos: Tokens) -> Tensor:
+def summary(videos: Tokens) -> Tensor:
     """What the classifier sees: the branches' mean tokens, added up: (..., C)."""
     frames = videos.frames.mean(dim=-2)
     has_motion = videos.motion.shape[-2] > 0
     return frames + videos.motion.mean(dim=-2) if has_motion else frames
-
-
-def _authors_method(golden: Golden) -> MoLo:
-    weights = golden.weights("molo/weight/")
-    settings = MoLoSettings(
-        motion_weight=golden.number("motion_weight"),
-        width=len(weights["temporal_atte_before.layers.0.1.net.0.bias"]),
-        position_a=golden.number("position_a"),
-        position_b=golden.number("position_b"),
-        classes=len(weights["classification_layer.bias"]),
-    )
-    method = MoLo(feature_shape(_maps(golden, "support")), settings)
-    adopt(method, weights)
-    return method
-
-
-def _maps(golden: Golden, key: str) -> Tensor:
-    """Stored (videos, T, C, H, W) -> (videos, C, T, H, W)."""
-    return golden.tensor(key).transpose(1, 2)
-
-
-def _authors_episode(golden: Golden) -> tuple[MoLo, Encoded]:
-    method = _authors_method(golden)
-    support, query = encode_episode(
-        method, golden, _maps(golden, "support"), _maps(golden, "query")
-    )
-    return method, Encoded(method.adapt(support), query)
-
-
-@reproduces("molo/logits")
-def _reproduce_logits(golden: Golden, _: str) -> Tensor:
-    method, (state, query) = _authors_episode(golden)
-    return method.score(state, query)[0]
-
-
-@reproduces(
-    "molo/logits_frame",
-    "molo/logits_s2q",
-    "molo/logits_q2s",
-    "molo/logits_s2q_motion",
-    "molo/logits_q2s_motion",
-)
-def _reproduce_branch(golden: Golden, output: str) -> Tensor:
-    method, episode = _authors_episode(golden)
-    branch = method.compare(*episode)[output.endswith("_motion")]
-    parts = {
-        "frame": branch.match,
-        "s2q": branch.support_to_query,
-        "q2s": branch.query_to_support,
-    }
-    return parts[output.split("_")[1]][0]
-
-
-@reproduces("molo/class_logits")
-def _reproduce_class_logits(golden: Golden, _: str) -> Tensor:
-    method = _authors_method(golden)
-    videos = method.encode(torch.cat([_maps(golden, "support"), _maps(golden, "query")]))
-    logits: Tensor = cast(nn.Linear, method.head)(_summary(videos))
-    return logits

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, frame_cosines
 from methods._precision import in_own_precision
-from methods._reference_episode import encode_stored, scores_of, stored_shape
 
 LEAST_TOTAL = 0.1
 """Added to the sum of a prototype's scores over all queries, as in the code."""
@@ -104,23 +102,3 @@ def _one_frame(videos: Tensor) -> Frames:
     """(..., C) -> videos of one frame (..., 1, C)."""
     vectors = videos.unsqueeze(-2)
     return Frames(vectors, torch.linalg.vector_norm(vectors, dim=-1))
-
-
-def _authors_method(golden: Golden) -> Pal:
-    method = Pal(stored_shape(golden), PalSettings(epsilon=golden.number("cosine_epsilon")))
-    adopt(method, golden.weights("pal/weight/"))
-    return method
-
-
-@reproduces("pal/logits")
-def _reproduce_logits(golden: Golden, _output: str) -> Tensor:
-    return scores_of(golden, _authors_method(golden))
-
-
-@reproduces("pal/loss")
-def _reproduce_loss(golden: Golden, _output: str) -> Tensor:
-    method = _authors_method(golden)
-    classes = torch.arange(golden.way)[None]
-    labels = golden.tensor("query_labels")[None]
-    terms = method.loss(LabelledEpisodes(*encode_stored(golden, method), labels, classes))
-    return terms["episode"] + terms["prototypes"]

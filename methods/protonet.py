@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, reproduces
-from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -114,20 +112,3 @@ class MetaBaseline(Method):
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """(episodes, queries, C) -> scaled cosines (episodes, queries, way)."""
         return self.temperature * cosines(query, prototypes)
-
-
-@reproduces("proto/scores", "tsn_l2/logits")
-def _reproduce_squared(golden: Golden, _output: str) -> Tensor:
-    return scores_of(golden, ProtoNet(stored_shape(golden)))
-
-
-@reproduces("prototypical/scores")
-def _reproduce_euclidean(golden: Golden, _output: str) -> Tensor:
-    settings = ProtoNetSettings(comparison="euclidean")
-    return scores_of(golden, ProtoNet(stored_shape(golden), settings))
-
-
-@reproduces("simple_shot/scores")
-def _reproduce_cosine(golden: Golden, _output: str) -> Tensor:
-    settings = ProtoNetSettings(comparison="cosine")
-    return scores_of(golden, ProtoNet(stored_shape(golden), settings))

@@ -17,9 +17,7 @@ from torch.nn.functional import (
 )
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -171,27 +169,3 @@ AUTHORS_MODULES: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Form -> our module -> its name there."""
-
-
-def _reproduce(golden: Golden, form: Literal["easyfsl", "closerlook"], output: str) -> Tensor:
-    weights, names = golden.weights("relation_network/weight/"), AUTHORS_MODULES[form]
-    settings = RelationSettings(
-        form=form,
-        output="logit" if "softmax" in output else "sigmoid",
-        width=len(weights[f"relation_module.{names['first']}.bias"]),
-        hidden=len(weights[f"relation_module.{names['hidden']}.bias"]),
-    )
-    method = RelationNet(stored_shape(golden), settings)
-    adopt(method, weights)
-    return scores_of(golden, method)
-
-
-@reproduces("relation_network/scores", unless="relation_network_softmax/scores")
-def _reproduce_easyfsl(golden: Golden, output: str) -> Tensor:
-    return _reproduce(golden, "easyfsl", output)
-
-
-@reproduces("relation_network/scores", given="relation_network_softmax/scores")
-@reproduces("relation_network_softmax/scores")
-def _reproduce_closerlook(golden: Golden, output: str) -> Tensor:
-    return _reproduce(golden, "closerlook", output)

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv3d, max_pool3d, normalize, relu
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._precision import in_own_precision
-from methods._reference_episode import Encoded, encode_episode, feature_shape
 
 LARGEST_OFFSET = 0.75
 """How far from the centre a mask may lie: 1 is the edge of the map."""
@@ -387,47 +385,3 @@ def _inside(size: int) -> Tensor:
     """Which of the 3 taps of a kernel lie inside: (size, 3)."""
     place = torch.arange(size).unsqueeze(1) + torch.tensor([-1, 0, 1])
     return (place >= 0) & (place < size)
-
-
-def _maps(golden: Golden, key: str) -> Tensor:
-    """Stored (videos, T, C, H, W) -> (videos, C, T, H, W)."""
-    return golden.tensor(key).transpose(1, 2)
-
-
-def _authors_method(golden: Golden) -> TA2N:
-    settings = TA2NSettings(reference="first")
-    method = TA2N(feature_shape(_maps(golden, "support")), settings)
-    adopt(method, golden.weights("ta2n/weight/"))
-    return method
-
-
-def _authors_episode(golden: Golden, method: TA2N) -> Encoded:
-    support, query = encode_episode(
-        method, golden, _maps(golden, "support"), _maps(golden, "query")
-    )
-    return Encoded(method.adapt(support), query)
-
-
-@reproduces("ta2n/logits")
-def _reproduce_logits(golden: Golden, _: str) -> Tensor:
-    method = _authors_method(golden)
-    return method.score(*_authors_episode(golden, method))[0]
-
-
-@reproduces("ta2n/logits_first_stage_only")
-def _reproduce_first_stage(golden: Golden, _: str) -> Tensor:
-    method = _authors_method(golden)
-    state, query = _authors_episode(golden, method)
-    return method.score(state._replace(prepared=None), query)[0]
-
-
-@reproduces("ta2n/theta_support", "ta2n/theta_query")
-def _reproduce_theta(golden: Golden, output: str) -> Tensor:
-    method = _authors_method(golden)
-    return method.retiming.theta(_maps(golden, output.removeprefix("ta2n/theta_")))
-
-
-@reproduces("ta2n/offsets")
-def _reproduce_offsets(golden: Golden, _: str) -> Tensor:
-    method = _authors_method(golden)
-    return method.align(*_authors_episode(golden, method)).offsets[0].transpose(0, 1)

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._positions import usual_table
 from methods._precision import in_own_precision
-from methods._reference_episode import Encoded, encode_stored, stored_shape
 
 DROPOUT = 0.1
 """Authors' dropout: after the positions, on the attention's weights, on what is read."""
@@ -172,38 +170,3 @@ def _largest_of_others(distances: Tensor) -> Tensor:
     """For each class the largest distance to any other class: (episodes, queries, way)."""
     itself = torch.eye(distances.shape[-1], dtype=torch.bool, device=distances.device)
     return distances.unsqueeze(-2).masked_fill(itself, -torch.inf).amax(dim=-1)
-
-
-def _authors_episode(golden: Golden, **changed: Any) -> tuple[TEAM, Encoded]:
-    """The method with the authors' weights, and the episode as it encodes it."""
-    weights = golden.weights("team/weight/")
-    settings = TEAMSettings(
-        tokens=weights["DPM.AP"].shape[-2], position_scale=golden.number("pe_scale"), **changed
-    )
-    method = TEAM(stored_shape(golden), settings)
-    adopt(method, weights)
-    return method, encode_stored(golden, method)
-
-
-@reproduces("team/logits_pos", "team/logits_neg")
-def _reproduce_distance(golden: Golden, output: str) -> Tensor:
-    method, (support, query) = _authors_episode(golden)
-    positive, negative = method.scores(method.adapt(support), query)
-    return positive[0] if output.endswith("pos") else negative[0]
-
-
-@reproduces("team/logits", "team_pos/logits", "team_neg/logits", "team_without_adaptation/logits")
-def _reproduce_logits(golden: Golden, output: str) -> Tensor:
-    variant = output.split("/", maxsplit=1)[0].replace("_", "-")
-    changed = TEAM.variants.get(variant, {})
-    method, (support, query) = _authors_episode(golden, **changed)
-    return method.score(method.adapt(support), query)[0]
-
-
-@reproduces("team/loss")
-def _reproduce_loss(golden: Golden, _: str) -> Tensor:
-    method, (support, query) = _authors_episode(golden)
-    labels = golden.tensor("query_labels")[None]
-    classes = torch.arange(golden.way)[None]
-    terms = method.loss(LabelledEpisodes(support, query, labels, classes))
-    return torch.stack(list(terms.values())).sum()

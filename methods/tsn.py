@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.method import Method, Settings, register
-from bench.reference import Golden, reproduces
 from methods._frames import Frames, frame_cosines
-from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,3 @@ class Tsn(Method):
     def score(self, support: Frames, query: Frames) -> Tensor:
         """(episodes, queries, 1, C) -> mean cosines (episodes, queries, way)."""
         return frame_cosines(query, support, self.settings.epsilon).mean(dim=(3, 4, 5))
-
-
-@reproduces("tsn_cosine/logits")
-def _reproduce_cosine(golden: Golden, _output: str) -> Tensor:
-    settings = TsnSettings(epsilon=golden.number("cosine_epsilon"))
-    return scores_of(golden, Tsn(stored_shape(golden), settings))

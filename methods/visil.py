@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import Frames, encode_frames, frame_cosines
 from methods._precision import in_own_precision
-from methods._reference_episode import scores_of, stored_shape
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,3 @@ def _halve(maps: Tensor) -> Tensor:
     """Keep the largest of two by two, as far as there are two."""
     height, width = maps.shape[-2:]
     return max_pool2d(maps, (min(height, 2), min(width, 2)))
-
-
-@reproduces("visil/logits")
-def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
-    """Code of temporal_matching, temperature 1."""
-    settings = VisilSettings(temperature=1.0, epsilon=golden.number("cosine_epsilon"))
-    method = ViSiL(stored_shape(golden), settings)
-    return scores_of(golden, adopt(method, golden.weights("visil/weight/")))

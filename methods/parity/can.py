@@ -1,0 +1,48 @@
+"""CAN: outputs of blue-blue272/fewshot-CAN."""
+
+from torch import Tensor
+
+from bench.reference import Golden, adopt, reproduces
+from methods.can import Can, CanSettings, TransductiveCan
+from methods.mastaf import loss_as_stored, sizes_of
+from methods.parity._episode import encode_stored, scores_of, stored_shape
+
+
+def _authors_method(golden: Golden, cls: type[Can]) -> Can:
+    weights, shape = golden.weights("can/weight/"), stored_shape(golden)
+    settings = CanSettings(
+        scale=golden.number("scale"),
+        temperature=golden.number("temperature"),
+        lamda=golden.number("nn_weight"),
+        global_weight=golden.number("global_weight"),
+        fraction=golden.number("can/transductive_fraction"),
+        **sizes_of(shape, weights, "clasifier"),
+    )
+    method = cls(shape, settings)
+    adopt(method, weights)
+    return method
+
+
+@reproduces("can/scores", "can/transductive_scores")
+def _reproduce_scores(golden: Golden, output: str) -> Tensor:
+    method = _authors_method(golden, Can if output == "can/scores" else TransductiveCan)
+    return scores_of(golden, method)
+
+
+@reproduces("can/local_scores", "can/global_logits")
+def _reproduce_positions(golden: Golden, output: str) -> Tensor:
+    method = _authors_method(golden, Can)
+    support, query = encode_stored(golden, method)
+    branches = method.compare(method.prototypes(support), query)
+    if output == "can/local_scores":
+        values = method.local_scores(branches, query)
+    else:
+        values = method.global_logits(branches, query, golden.tensor("query_labels")[None])
+    return values.reshape(*values.shape[1:3], *golden.tensor("query").shape[2:])
+
+
+@reproduces("can/loss*")
+def _reproduce_loss(golden: Golden, output: str) -> Tensor:
+    method = _authors_method(golden, Can)
+    episode = encode_stored(golden, method)
+    return loss_as_stored(method, golden, episode, output.removeprefix("can/"))

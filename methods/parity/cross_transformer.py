@@ -1,0 +1,16 @@
+"""CrossTransformer on frames: outputs of the code that it follows."""
+
+from torch import Tensor
+
+from bench.reference import Golden, adopt, reproduces
+from methods.cross_transformer import CrossTransformer, CrossTransformerSettings
+from methods.parity._episode import scores_of, stored_shape
+
+
+@reproduces("cross_transformer/logits")
+def _reproduce(golden: Golden, _output: str) -> Tensor:
+    weights = golden.weights("cross_transformer/weight/")
+    settings = CrossTransformerSettings(width=len(weights["key_head.weight"]))
+    method = CrossTransformer(stored_shape(golden), settings)
+    adopt(method, weights)
+    return scores_of(golden, method)

@@ -1,0 +1,15 @@
+"""ViSiL: outputs of jbertrand89/temporal_matching."""
+
+from torch import Tensor
+
+from bench.reference import Golden, adopt, reproduces
+from methods.parity._episode import scores_of, stored_shape
+from methods.visil import ViSiL, VisilSettings
+
+
+@reproduces("visil/logits")
+def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
+    """Code of temporal_matching, temperature 1."""
+    settings = VisilSettings(temperature=1.0, epsilon=golden.number("cosine_epsilon"))
+    method = ViSiL(stored_shape(golden), settings)
+    return scores_of(golden, adopt(method, golden.weights("visil/weight/")))

@@ -1,5 +1,6 @@
 """Loading trained weights of methods: this project's, and those that authors publish."""
 
+import copy
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +9,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from bench.backbones import LoadedBackbone
+from bench.cards import file_sha256
 from bench.method import Method
 from bench.reference import adopt
 from episodes.errors import UserError
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
 """Keys under which training scripts put the weights beside other things."""
+BACKBONE = "backbone."
+"""What stands before the names of a backbone's weights in a checkpoint that holds both."""
 WRAPPERS = ("module.",)
 """What wrapping a model for several GPUs puts before every name."""
 
@@ -41,6 +46,33 @@ def load_weights(method: Method, path: Path) -> None:
             f"{path} does not hold weights of {method.name}: {', '.join(missing[:3])} is missing"
             f" ({len(missing)} of {len(own)}); check that it belongs to this method"
         )
+
+
+def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> LoadedBackbone:
+    """Return a backbone as training left it.
+
+    Args:
+        start: the backbone that training began with.
+        path: weights that `fvbench train` wrote, the backbone's under ``backbone.``.
+        device: where to put it.
+
+    Raises:
+        UserError: the weights are not of this backbone.
+    """
+    weights = read_weights(path)
+    own = {
+        name.removeprefix(BACKBONE): tensor
+        for name, tensor in weights.items()
+        if name.startswith(BACKBONE)
+    }
+    backbone = copy.deepcopy(start.backbone).cpu()
+    try:
+        backbone.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(
+            f"--weights {path} hold no weights of backbone {backbone.name}: {error}"
+        ) from error
+    return LoadedBackbone(backbone.eval().to(device), file_sha256(path))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.backbones import LoadedBackbone, load_backbone
-from bench.checkpoints import load_weights
+from bench.backbones import LoadedBackbone
+from bench.candidates import Candidate
+from bench.checkpoints import load_weights, tuned_backbone
 from bench.circumstances import circumstances
 from bench.evaluate import Answers, evaluate
 from bench.features.embedding import embed_missing, feature_identity, open_store
 from bench.features.store import FeatureStore
-from bench.method import Entry, FeatureShape, Method
+from bench.method import FeatureShape, Method
 from bench.progress import Reporter
 from bench.registry import source_sha256
 from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
@@ -36,31 +37,27 @@ class Plan:
     """What a run does, all of it decided."""
 
     banks: Sequence[Bank]
-    methods: Sequence[Entry]
-    backbone: str
+    candidates: Sequence[Candidate]
+    backbone: LoadedBackbone
+    """What embeds the videos for every candidate that brings no backbone of its own."""
     device: torch.device
     batch_size: int
     seed: int
     out: Path
-    weights: Path | None = None
-    """Trained weights, for a plan with one method."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
         return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
 
-    @property
-    def weights_sha256(self) -> str | None:
-        """Hash of the file of weights, if there is one."""
-        if self.weights is None:
-            return None
-        if not self.weights.is_file():
-            raise UserError(f"--weights {self.weights}: there is no such file")
-        return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+    def folder(self, bank: Bank, candidate: Candidate) -> Path:
+        """Return the run directory of a candidate on a bank.
 
-    def folder(self, bank: Bank, entry: Entry) -> Path:
-        """Return the run directory of a method on a bank."""
-        return self.bank_folder(bank) / entry.name
+        Training seeds have folders of their own where there are several.
+        """
+        folder = self.bank_folder(bank)
+        if len({one.seed for one in self.candidates} - {None}) > 1 and candidate.seed is not None:
+            folder /= f"seed-{candidate.seed}"
+        return folder / candidate.entry.name
 
 
 def execute(plan: Plan, reporter: Reporter) -> list[Path]:
@@ -69,13 +66,12 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
     Finished work is reused at every stage: rendered videos, features, and runs of the same
     identity in the same place.
     """
-    loaded = load_backbone(plan.backbone, plan.device)
-    folders = [plan.folder(bank, entry) for bank in plan.banks for entry in plan.methods]
+    folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.candidates]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
         check_may_write(folder)
     for bank in plan.banks:
-        _run_bank(plan, bank, loaded, reporter)
+        _run_bank(plan, bank, reporter)
     return folders
 
 
@@ -97,35 +93,58 @@ def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
     return found == identity
 
 
-def _run_bank(plan: Plan, bank: Bank, loaded: LoadedBackbone, reporter: Reporter) -> None:
-    """Evaluate methods on one bank, those that look at the same frames one after another."""
+def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
+    """Evaluate candidates on one bank, those that look at the same features one after another."""
     files = _files(bank, reporter)
-    identities = {one.name: _identity(plan, bank, one, loaded, files) for one in plan.methods}
+    groups: dict[tuple[str, str | None], list[Candidate]] = {}
+    for candidate in plan.candidates:
+        own = candidate.checkpoint.sha256 if candidate.tuned and candidate.checkpoint else None
+        groups.setdefault((candidate.entry.cls.sampling, own), []).append(candidate)
+    for group in groups.values():
+        _run_group(plan, bank, files, group, reporter)
+
+
+def _run_group(
+    plan: Plan,
+    bank: Bank,
+    files: Sequence[VideoFile],
+    group: Sequence[Candidate],
+    reporter: Reporter,
+) -> None:
+    """Evaluate candidates that share a backbone and a rule for choosing frames."""
+    sampling, loaded = group[0].entry.cls.sampling, _backbone(plan, group[0])
+    identities = [_identity(plan, bank, one, loaded, files) for one in group]
     todo = [
-        entry
-        for entry in plan.methods
-        if not _may_reuse(plan.folder(bank, entry), identities[entry.name])
+        (candidate, identity)
+        for candidate, identity in zip(group, identities, strict=True)
+        if not _may_reuse(plan.folder(bank, candidate), identity)
     ]
-    for sampling in dict.fromkeys(entry.cls.sampling for entry in todo):
-        store = open_store(loaded, sampling, plan.device)
-        with reporter.stage(f"embed {sampling}") as progress:
-            embed_missing(store, loaded, sampling, files, plan.device, progress)
-        features, episodes = _features(store, files, bank)
-        for entry in (one for one in todo if one.cls.sampling == sampling):
-            method = _built(plan, entry, FeatureShape(*features.shape[1:]))
-            with reporter.stage(f"{entry.name} on {bank.recipe.name}") as progress:
-                answers = evaluate(
-                    method, features, episodes, plan.device, plan.batch_size, progress
-                )
-            run = _run(plan, bank, identities[entry.name], entry, method, loaded, answers, store)
-            write_run(plan.folder(bank, entry), run)
+    if not todo:
+        return
+    store = open_store(loaded, sampling, plan.device)
+    with reporter.stage(f"embed {sampling}") as progress:
+        embed_missing(store, loaded, sampling, files, plan.device, progress)
+    features, episodes = _features(store, files, bank)
+    for candidate, identity in todo:
+        method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
+        with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
+            answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
+        run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
+        write_run(plan.folder(bank, candidate), run)
 
 
-def _built(plan: Plan, entry: Entry, shape: FeatureShape) -> Method:
-    """Build a method, with the plan's weights where it has some."""
-    method = entry.build(shape, plan.seed)
-    if plan.weights is not None:
-        load_weights(method, plan.weights)
+def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
+    """The backbone of a candidate: its own where training has changed it."""
+    if candidate.tuned and candidate.checkpoint is not None:
+        return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
+    return plan.backbone
+
+
+def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
+    """Build a method, with its weights where it has some."""
+    method = candidate.entry.build(shape, plan.seed)
+    if candidate.checkpoint is not None and method.learns:
+        load_weights(method, candidate.checkpoint.path)
     return method
 
 
@@ -173,9 +192,14 @@ def in_order_of_content(
 
 
 def _identity(
-    plan: Plan, bank: Bank, entry: Entry, loaded: LoadedBackbone, files: Sequence[VideoFile]
+    plan: Plan,
+    bank: Bank,
+    candidate: Candidate,
+    loaded: LoadedBackbone,
+    files: Sequence[VideoFile],
 ) -> dict[str, Any]:
     """Everything that decides the rows, in the form in which a file gives it back."""
+    entry, checkpoint = candidate.entry, candidate.checkpoint
     videos = hashlib.sha256("\n".join(file.sha256 for file in files).encode())
     identity = {
         "bank": bank.recipe.name,
@@ -190,7 +214,8 @@ def _identity(
         "revision": entry.cls.revision,
         "settings": asdict(entry.settings),
         "source_sha256": source_sha256(entry),
-        "weights_sha256": plan.weights_sha256,
+        "weights_sha256": checkpoint.sha256 if checkpoint else None,
+        "training": candidate.training,
         "videos_sha256": videos.hexdigest(),
         "features": feature_identity(loaded, entry.cls.sampling, plan.device),
         "seed": plan.seed,
@@ -203,12 +228,13 @@ def _run(
     plan: Plan,
     bank: Bank,
     identity: dict[str, Any],
-    entry: Entry,
+    candidate: Candidate,
     method: Method,
     loaded: LoadedBackbone,
     answers: Answers,
     store: FeatureStore,
 ) -> Run:
+    entry = candidate.entry
     declared = {
         "source": entry.cls.source,
         "differs": entry.cls.differs,
@@ -217,7 +243,7 @@ def _run(
         "order_aware": entry.cls.order_aware,
         "pretraining": entry.cls.pretraining,
         "backbone_pretraining": loaded.backbone.pretraining,
-        "trained": plan.weights is not None if method.learns else None,
+        "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
     }
     cost = Cost(
         score_episodes_per_s=len(bank.episodes) / answers.score_seconds,

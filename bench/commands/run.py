@@ -51,10 +51,11 @@ def run(
     ),
     backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
     weights: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Trained weights for the one method named: .safetensors, or a checkpoint of its"
-            " authors (.pt, .pth).",
+            help="Trained weights: the folder that `fvbench train` wrote; for one method alone a"
+            " .safetensors file or a checkpoint of its authors (.pt, .pth); or none, for untrained"
+            " methods. If left out, the weights that come with the program where they fit.",
             show_default=False,
         ),
     ] = None,
@@ -78,6 +79,8 @@ def run(
 ) -> None:
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
+    from bench.backbones import load_backbone
+    from bench.candidates import candidates
     from bench.device import choose_device
     from bench.method import find
     from bench.progress import Reporter
@@ -89,22 +92,21 @@ def run(
     from episodes.errors import UserError
 
     chosen = choose(methods, all_methods(plugin or []))
-    if weights is not None and len(chosen) > 1:
-        raise UserError(f"--weights belongs to one method, {len(chosen)} are to run; name one")
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
     banks = [open_bank(name.strip(), episodes) for name in bank.split(",")]
     if len({one.recipe.name for one in banks}) < len(banks):
         raise UserError(f"--bank {bank!r} names a bank twice; each has one folder below --out")
+    where = choose_device(device)
+    loaded = load_backbone(backbone, where)
     plan = Plan(
         banks=banks,
-        methods=chosen,
-        backbone=backbone,
-        device=choose_device(device),
+        candidates=candidates(chosen, weights, loaded.weights_sha256),
+        backbone=loaded,
+        device=where,
         batch_size=batch_size,
         seed=seed,
         out=out,
-        weights=weights,
     )
     folders = execute(plan, Reporter())
     comparisons = compare([read_run(folder) for folder in folders], reference)

@@ -12,18 +12,23 @@ from bench.backbone import InputSpec, normalised
 from episodes.datasets import VideoFile
 from episodes.decoding import decode
 from episodes.errors import UserError
+from episodes.frames import read_frames
+from episodes.media import frames_of
 
 AHEAD = 32
 """Clips decoded before they are asked for: bounds memory whatever the dataset's size."""
 
 
 def load_clip(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
-    """Decode and normalise one video: float32 (3, frames, size, size).
+    """Read and normalise one video, a file or a folder of frames: float32 (3, frames, size, size).
 
     Raises:
         UserError: it cannot be decoded.
     """
-    frames = decode(file.path, spec.frames, sampling)
+    if file.path.is_dir():
+        frames = read_frames(frames_of(file.path), spec.frames, sampling)
+    else:
+        frames = decode(file.path, spec.frames, sampling)
     return normalised(torch.from_numpy(frames)[None], spec)[0]
 
 

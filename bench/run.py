@@ -22,7 +22,7 @@ from bench.progress import Reporter
 from bench.registry import source_sha256
 from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
 from episodes.bank import Bank
-from episodes.datasets import VideoFile, dataset
+from episodes.datasets import VideoFile
 from episodes.draws import Integers
 from episodes.errors import UserError
 from episodes.sampler import Episodes
@@ -151,7 +151,7 @@ def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
 def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
     """The files of the videos that the bank's episodes use."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
-    source = dataset(bank.recipe.dataset)
+    source = bank.source
     with reporter.stage(f"prepare {source.name} videos") as progress:
         return source.files(bank.recipe.split, videos, progress)
 

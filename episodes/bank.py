@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from episodes.datasets import dataset
+from episodes.datasets import Dataset, dataset
 from episodes.errors import UserError
 from episodes.recipe import UNKNOWN, Recipe, read_recipe
 from episodes.sampler import Episodes, draw
@@ -19,6 +19,8 @@ class Bank:
     recipe: Recipe
     split: Split
     episodes: Episodes
+    source: Dataset
+    """Where the videos are."""
 
     @property
     def sha256(self) -> str:
@@ -50,11 +52,12 @@ def open_bank(name_or_path: str, episodes: int | None = None) -> Bank:
     recipe = read_recipe(name_or_path)
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes is {episodes}; ask for at least 1")
-    split = dataset(recipe.dataset).split(recipe.split)
+    source = dataset(recipe.dataset)
+    split = source.split(recipe.split)
     drawn = verified(recipe, split)
     if episodes is not None and episodes != recipe.episodes:
         drawn = draw(recipe, split, episodes)
-    return Bank(recipe, split, drawn)
+    return Bank(recipe, split, drawn, source)
 
 
 def verified(recipe: Recipe, split: Split) -> Episodes:

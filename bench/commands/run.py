@@ -36,8 +36,20 @@ def run(
         ),
     ] = None,
     bank: Annotated[
-        str, typer.Option(help="Bank or banks, separated by commas: names or recipe files.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="Bank or banks, separated by commas: names or recipe files; default if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of your own videos, CLASS/VIDEO.mp4, instead of a bank: one is drawn"
+            " over all its classes.",
+            show_default=False,
+        ),
+    ] = None,
     episodes: Annotated[
         int | None,
         typer.Option(
@@ -80,6 +92,7 @@ def run(
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
     from bench.backbones import load_backbone
+    from bench.banks import chosen_banks
     from bench.candidates import candidates
     from bench.device import choose_device
     from bench.method import find
@@ -88,15 +101,11 @@ def run(
     from bench.run import Plan, execute
     from bench.run_directory import read_run
     from bench.summary import compare, write_summary
-    from episodes.bank import open_bank
-    from episodes.errors import UserError
 
     chosen = choose(methods, all_methods(plugin or []))
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
-    banks = [open_bank(name.strip(), episodes) for name in bank.split(",")]
-    if len({one.recipe.name for one in banks}) < len(banks):
-        raise UserError(f"--bank {bank!r} names a bank twice; each has one folder below --out")
+    banks = chosen_banks(bank, data, episodes)
     where = choose_device(device)
     loaded = load_backbone(backbone, where)
     plan = Plan(

@@ -1,6 +1,6 @@
 """The datasets: one file each, found by being here.
 
-A dataset module defines ``DATASET``, an object that answers `Dataset`.
+A module that defines ``DATASET``, an object that answers `Dataset`, adds one.
 """
 
 import importlib
@@ -55,7 +55,8 @@ def datasets() -> dict[str, Dataset]:
         importlib.import_module(f"{__name__}.{found.name}")
         for found in pkgutil.iter_modules(__path__)
     )
-    return {module.DATASET.name: module.DATASET for module in modules}
+    found = (module.DATASET for module in modules if hasattr(module, "DATASET"))
+    return {one.name: one for one in found}
 
 
 def dataset(name: str) -> Dataset:

@@ -1,0 +1,124 @@
+"""Anybody's own videos: a folder of classes, each a folder of videos."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from episodes.datasets import Progress, VideoFile
+from episodes.errors import UserError
+from episodes.media import content_sha256, is_frame, is_video_file
+from episodes.memory import remembered
+from episodes.split import Split, SplitName, Video
+
+FEWEST_CLASSES = 2
+
+
+class Folder:
+    """A tree ``root/class/video``, each video a file or a folder of frames.
+
+    A video's name is its file name with the suffix: nothing is known of recordings, so that each
+    video is a group of its own.
+
+    Args:
+        name: of the dataset.
+        root: the folder.
+        classes: which classes belong to which split; all of them to "test" if None.
+    """
+
+    def __init__(
+        self, name: str, root: Path, classes: Mapping[SplitName, Iterable[str]] | None = None
+    ) -> None:
+        """Name the dataset; nothing is read yet."""
+        self.name = name
+        self.root = root.resolve()
+        self.description = f"videos in {self.root}"
+        self._classes = classes
+
+    def split(self, name: SplitName) -> Split:
+        """Return the list of a split.
+
+        Raises:
+            UserError: the folder is missing, or is no folder of classes that hold videos.
+        """
+        return Split(self.name, name, tuple(self._members(name)))
+
+    def files(
+        self, split: SplitName, videos: Sequence[Video], progress: Progress
+    ) -> list[VideoFile]:
+        """Return where the videos are.
+
+        Raises:
+            UserError: two of them are the same: a query would find itself among the support.
+        """
+        paths = [self.root / video.label / video.name for video in videos]
+        hashes = remembered("sha256", self.root, paths, content_sha256, progress)
+        _refuse_copies(paths, hashes)
+        return [
+            VideoFile(video, path, sha256)
+            for video, path, sha256 in zip(videos, paths, hashes, strict=True)
+        ]
+
+    def state(self) -> str:
+        """Say how much is there."""
+        try:
+            videos = self._videos
+        except UserError as error:
+            return str(error)
+        return f"ready: {len({one.label for one in videos})} classes, {len(videos)} videos"
+
+    def _members(self, split: SplitName) -> Iterable[Video]:
+        if self._classes is None:
+            return self._videos if split == "test" else ()
+        wanted = frozenset(self._classes.get(split, ()))
+        return (video for video in self._videos if video.label in wanted)
+
+    @cached_property
+    def _videos(self) -> tuple[Video, ...]:
+        if not self.root.is_dir():
+            raise UserError(
+                f"{self.root}: there is no such folder; name one that holds a folder of videos for"
+                " each class"
+            )
+        folders = sorted(one for one in self.root.iterdir() if one.is_dir() and _shown(one))
+        videos = tuple(
+            Video(folder.name, path.name, path.name)
+            for folder in folders
+            for path in sorted(folder.iterdir())
+            if _shown(path) and _is_video(path)
+        )
+        if len({video.label for video in videos}) < FEWEST_CLASSES:
+            raise _no_classes(self.root, videos)
+        return videos
+
+
+def _shown(path: Path) -> bool:
+    return not path.name.startswith(".")
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():
+        return any(is_frame(image.name) for image in path.iterdir())
+    return is_video_file(path.name)
+
+
+def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:
+    found = f"videos of one class, {videos[0].label!r}" if videos else "no class with videos"
+    loose = sum(is_video_file(path.name) for path in root.iterdir())
+    beside = f", and {loose} videos that lie in no class" if loose else ""
+    return UserError(
+        f"{root} holds {found}{beside}; it needs a folder for each of at least"
+        f" {FEWEST_CLASSES} classes, with the class's videos in it: CLASS/VIDEO.mp4"
+    )
+
+
+def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+    """Refuse a file that is there twice: as query it would be found among the support."""
+    ordered = sorted(zip(hashes, paths, strict=True))
+    for _, group in groupby(ordered, key=lambda pair: pair[0]):
+        same = [str(path) for _, path in group]
+        if len(same) > 1:
+            raise UserError(
+                f"{' and '.join(same[:3])} have the same content; a video may be there once: take"
+                " the others away"
+            )

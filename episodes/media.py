@@ -1,0 +1,112 @@
+"""What counts as a video on disk: a file of one, or a folder that holds its frames as images."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from episodes.errors import UserError
+from episodes.frames import reader_identity
+
+VIDEO_SUFFIXES = (
+    *(".avi", ".mp4", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"),
+    *(".3gp", ".ts", ".mts", ".m2ts", ".ogv", ".vob"),
+)
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def is_video_file(name: str) -> bool:
+    """Whether a file's name is that of a video.
+
+    >>> is_video_file("v_Archery_g01_c01.avi"), is_video_file("Clip.MP4"), is_video_file("a.txt")
+    (True, True, False)
+    """
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - a million names
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return os.path.splitext(name)[1].lower() in FRAME_SUFFIXES  # noqa: PTH122
+
+
+def videos_below(root: Path) -> list[Path]:
+    """Return every video at any depth below a folder, sorted.
+
+    A folder that holds images is one video, and is not looked into further. What starts with a
+    dot is passed over: such files are leftovers of programs.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder; name the one that holds the videos")
+    return sorted(_walk(root, set()))
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    status = folder.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in seen:  # a link that leads back up
+        return
+    seen.add(place)
+    below: list[Path] = []
+    files: list[Path] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if is_video_file(entry.name):
+                files.append(Path(entry.path))
+            elif is_frame(entry.name):
+                yield folder
+                return
+            elif entry.is_dir():
+                below.append(Path(entry.path))
+    yield from files
+    for inner in below:
+        yield from _walk(inner, seen)
+
+
+def frames_of(folder: Path) -> list[Path]:
+    """Return the images in a folder in the order in which they are shown: by the numbers in them.
+
+    Raises:
+        UserError: there is none.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if is_frame(entry.name) and entry.name[0] != "."]
+    if not names:
+        raise UserError(f"{folder}: no images in this folder; extract the video's frames again")
+    return [folder / name for name in sorted(names, key=_by_number)]
+
+
+def _by_number(name: str) -> tuple[list[int], str]:
+    """``frame_10.jpg`` comes after ``frame_9.jpg``."""
+    return [int(digits) for digits in re.findall(r"\d+", name)], name
+
+
+def stamp(path: Path) -> list[int]:
+    """What shows that a video has changed without reading it: size and time of the last change."""
+    if not path.is_dir():
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns]
+    with os.scandir(path) as entries:
+        images = [entry.stat() for entry in entries if is_frame(entry.name)]
+    newest = max((image.st_mtime_ns for image in images), default=0)
+    return [len(images), sum(image.st_size for image in images), newest]
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of a video's content: a file's bytes, or those of its frames in order.
+
+    What reads frames is part of it: the feature store knows which decoder reads files, and
+    another reader of JPEG may give other pixels.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(f"frames read by {reader_identity()}\n".encode())
+    for frame in frames_of(path):
+        digest.update(hashlib.sha256(frame.read_bytes()).digest())
+    return digest.hexdigest()

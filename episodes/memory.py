@@ -1,0 +1,80 @@
+"""What was found out about files, remembered as long as they do not change."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from episodes.cache import cache_folder
+from episodes.datasets import Progress
+from episodes.media import stamp
+
+Work = Callable[[Path], Any]
+"""From a path to what JSON can hold."""
+
+
+def remembered(
+    what: str, root: Path, paths: Sequence[Path], work: Work, progress: Progress
+) -> list[Any]:
+    """Do some work for every path, in threads, and never twice for a file that has not changed.
+
+    Every answer is written down as soon as it is there: after an interruption the rest is done.
+
+    Args:
+        what: names the work and its version; another name starts afresh.
+        root: the folder that holds all the videos.
+        paths: videos that exist, below the root.
+        work: what to do; exceptions end everything.
+        progress: told of what had to be done.
+
+    Returns:
+        the answers, in the order of the paths.
+    """
+    notebook = _notebook(what, root)
+    known = dict(_read(notebook))
+    stamps = {path: stamp(path) for path in paths}
+    missing = [path for path in stamps if known.get(str(path), ([], None))[0] != stamps[path]]
+    for done, (path, answer) in enumerate(_all(missing, work), start=1):
+        _write(notebook, {"path": str(path), "stamp": stamps[path], "answer": answer})
+        known[str(path)] = (stamps[path], answer)
+        progress(done, len(missing))
+    return [known[str(path)][1] for path in paths]
+
+
+def _notebook(what: str, root: Path) -> Path:
+    """The file of answers, one for each piece of work and folder."""
+    key = hashlib.sha256(f"{what}\n{root.resolve()}".encode()).hexdigest()[:16]
+    return cache_folder() / "videos" / f"{key}.jsonl"
+
+
+def _read(notebook: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
+    """Yield what is written down; a line that a kill cut short is passed over."""
+    if not notebook.exists():
+        return
+    for line in notebook.read_text(encoding="utf-8").splitlines():
+        try:
+            note = json.loads(line)
+            yield note["path"], (note["stamp"], note["answer"])
+        except (ValueError, LookupError, TypeError):
+            continue
+
+
+def _write(notebook: Path, note: dict[str, Any]) -> None:
+    """Append one line; the line break in front heals a line that a kill cut short."""
+    notebook.parent.mkdir(parents=True, exist_ok=True)
+    with notebook.open("a", encoding="utf-8") as file:
+        file.write(f"\n{json.dumps(note)}")
+
+
+def _all(paths: Sequence[Path], work: Work) -> Iterator[tuple[Path, Any]]:
+    """Yield each path with its answer, as they come."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            futures: dict[Future[Any], Path] = {pool.submit(work, path): path for path in paths}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

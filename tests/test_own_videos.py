@@ -1,0 +1,149 @@
+"""``fvbench run --data FOLDER``: anybody's own videos, whatever their codecs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from episodes.datasets.folder import Folder
+from episodes.errors import UserError
+from episodes.own_videos import bank_over_folder
+from tests.command import call, done, predictions, same
+from tests.conftest import make_video
+from tests.synthetic import NOTHING
+
+CLASSES = ("ride bike", "été", "jump (high)", "sit&stand", "wave", "-turn", "kick", "push")
+CLIPS = {
+    "one.mp4": "libx264",
+    "two.webm": "libvpx-vp9",
+    "three.avi": "mpeg4",
+    "four.MKV": "ffv1",
+    "five.mov": "libx264",
+    "six.mpg": "mpeg2video",
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 classes x 6 clips of mixed codecs, no two clips alike, and things that are no videos."""
+    root = tmp_path_factory.mktemp("own") / "my videos"
+    for number, label in enumerate(CLASSES):
+        (root / label).mkdir(parents=True)
+        for place, (name, codec) in enumerate(CLIPS.items()):
+            size = (96 + 16 * number, 96 + 8 * place)
+            rate = 25 if codec == "mpeg2video" else 10
+            make_video(root / label / name, 8 + place, size, codec, rate)
+        (root / label / ".DS_Store").write_bytes(b"left over")
+        (root / label / "notes.txt").write_text("not a video")
+    return root
+
+
+def test_a_folder_is_evaluated_and_its_table_printed(own: Path, tmp_path: Path):
+    words = ("run", "--data", own, "--backbone", "motion", "--methods", "protonet,chance")
+    printed = done(*words, "--episodes", "40", "--out", tmp_path)
+    assert "my-videos-5w1s" in printed
+    header = json.loads((tmp_path / "protonet" / "run.json").read_text())
+    assert header["identity"]["dataset"] == "my-videos"
+    assert (header["identity"]["way"], header["identity"]["shot"]) == (5, 1)
+    assert len(predictions(tmp_path)["protonet"]) == 200
+
+
+def test_the_same_folder_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
+    moved = tmp_path / "my videos"
+    shutil.copytree(own, moved, symlinks=True)
+    words = ("--methods", "protonet,otam", "--episodes", "30", "--out")
+    call("run", "--data", own, *words, tmp_path / "one")
+    call("run", "--data", moved, *words, tmp_path / "two")
+    assert same(predictions(tmp_path / "one"), predictions(tmp_path / "two"))
+
+
+def test_every_class_and_video_is_in_the_bank(own: Path):
+    bank = bank_over_folder(own)
+    assert set(bank.split.classes) == set(CLASSES)
+    assert len(bank.split.videos) == len(bank.used_videos()) == 48
+    assert len(bank.episodes) == 10_000
+
+
+def test_fewer_classes_make_episodes_of_fewer_ways(own: Path, tmp_path: Path):
+    for label in CLASSES[:3]:
+        shutil.copytree(own / label, tmp_path / label)
+    assert bank_over_folder(tmp_path, 10).recipe.way == 3
+
+
+def test_frame_folders_are_videos(tmp_path: Path):
+    for shade, label in enumerate(("dark", "bright")):
+        for clip in range(3):
+            folder = tmp_path / "frames" / label / f"clip{clip}"
+            folder.mkdir(parents=True)
+            for number in range(1, 13):  # 2 comes before 10
+                picture = np.full((60, 80, 3), 20 + 180 * shade + number + clip, np.uint8)
+                Image.fromarray(picture).save(folder / f"img_{number}.jpg")
+    data = ("run", "--data", tmp_path / "frames", "--methods", "protonet", "--episodes", "20")
+    assert call(*data, "--out", tmp_path / "out")[0] == 0
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
+    assert rows[0]["accuracy"] == 1.0
+
+
+def test_a_changed_video_is_hashed_anew(own: Path, tmp_path: Path):
+    for label in CLASSES[:2]:
+        shutil.copytree(own / label, tmp_path / label)
+    before = hashes(tmp_path)
+    make_video(tmp_path / CLASSES[0] / "one.mp4", 31)
+    after = hashes(tmp_path)
+    assert [name for name in before if before[name] != after[name]] == ["one.mp4"]
+
+
+def hashes(root: Path) -> dict[str, str]:
+    folder = Folder("some", root)
+    videos = [video for video in folder.split("test").videos if video.label == CLASSES[0]]
+    return {file.video.name: file.sha256 for file in folder.files("test", videos, NOTHING)}
+
+
+class TestRefusals:
+    def test_a_missing_folder(self, tmp_path: Path):
+        with pytest.raises(UserError, match="no such folder"):
+            bank_over_folder(tmp_path / "nowhere")
+
+    def test_videos_in_no_class(self, tmp_path: Path):
+        make_video(tmp_path / "loose.mp4", 3)
+        with pytest.raises(UserError, match=r"1 videos that lie in no class.*CLASS/VIDEO"):
+            bank_over_folder(tmp_path)
+
+    def test_a_single_class(self, own: Path, tmp_path: Path):
+        shutil.copytree(own / "wave", tmp_path / "wave")
+        with pytest.raises(UserError, match="one class, 'wave'"):
+            bank_over_folder(tmp_path)
+
+    def test_a_class_with_one_video(self, own: Path, tmp_path: Path):
+        for label in CLASSES[:2]:
+            shutil.copytree(own / label, tmp_path / label)
+        (tmp_path / "lonely").mkdir()
+        shutil.copy(own / "wave" / "one.mp4", tmp_path / "lonely")
+        with pytest.raises(UserError, match="'lonely' has 1"):
+            bank_over_folder(tmp_path)
+
+    def test_a_video_that_is_there_twice(self, own: Path, tmp_path: Path):
+        for label in CLASSES[:2]:
+            shutil.copytree(own / label, tmp_path / label)
+        shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[0] / "again.mp4")
+        shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[1] / "again.mp4")
+        status, printed = call("run", "--data", tmp_path, "--methods", "protonet")
+        assert status == 2
+        assert printed.count("again.mp4") == 2
+
+    def test_a_damaged_video_is_named(self, own: Path, tmp_path: Path):
+        for label in CLASSES[:2]:
+            shutil.copytree(own / label, tmp_path / "data" / label)
+        (tmp_path / "data" / CLASSES[0] / "bad.mp4").write_bytes(b"no video" * 50)
+        words = ("--methods", "protonet", "--out", tmp_path / "out")
+        status, printed = call("run", "--data", tmp_path / "data", *words)
+        assert status == 2
+        assert "bad.mp4" in printed
+
+    def test_a_bank_beside_a_folder(self, own: Path):
+        status, printed = call("run", "--data", own, "--bank", "default")
+        assert status == 2
+        assert "give one of the two" in printed

@@ -74,7 +74,7 @@ def embed_missing(
         errors += [found for _, found in shard if isinstance(found, UserError)]
         good = [(file.sha256, clip) for file, clip in shard if isinstance(clip, Tensor)]
         if good:
-            features, seconds = _embed(loaded.backbone, [clip for _, clip in good], device)
+            features, seconds = embed(loaded.backbone, [clip for _, clip in good], device)
             store.write([sha for sha, _ in good], features, seconds)
         done += len(shard)
         progress(done, len(missing))
@@ -90,7 +90,7 @@ def _together(errors: Sequence[UserError]) -> UserError:
 
 
 @torch.no_grad()
-def _embed(
+def embed(
     backbone: Backbone, clips: Sequence[Tensor], device: torch.device
 ) -> tuple[np.ndarray, float]:
     """Embed clips in batches of one size; return features and the seconds they took."""

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from bench import __version__
 from bench.commands import (
     bank,
+    cases,
     check_method,
     doctor,
     figures,
@@ -17,6 +18,7 @@ from bench.commands import (
     parity,
     run,
     tables,
+    throughput,
     train,
 )
 from episodes.errors import UserError
@@ -57,6 +59,7 @@ for module in (
     run,
     tables,
     figures,
+    cases,
     listing,
     bank,
     train,
@@ -64,6 +67,7 @@ for module in (
     doctor,
     check_method,
     new_method,
+    throughput,
 ):
     module.register(app)
 

@@ -1,5 +1,6 @@
 """Devices: choosing one, timing on it, and the memory it took."""
 
+import math
 import re
 import resource
 import sys
@@ -52,7 +53,7 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         """Prepare to time on ``device``."""
-        self.seconds = 0.0
+        self._seconds: float | None = None
         self._device = device
         self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
         self._start = 0.0
@@ -73,9 +74,27 @@ class Stopwatch:
         if self._events is not None:
             self._events[1].record(torch.cuda.current_stream(self._device))
             self._events[1].synchronize()
-            self.seconds = self._events[0].elapsed_time(self._events[1]) / 1000
+            self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
         else:
-            self.seconds = time.perf_counter() - self._start
+            self._seconds = time.perf_counter() - self._start
+
+    @property
+    def seconds(self) -> float:
+        """Seconds between start and stop.
+
+        Raises:
+            RuntimeError: it has not stopped: the device may still be at work.
+        """
+        if self._seconds is None:
+            raise RuntimeError("a stopwatch that has not stopped has no time: nothing waited")
+        return self._seconds
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that are free; without bound on a CPU, where the system decides."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return math.inf
 
 
 def forget_peak_memory(device: torch.device) -> None:

@@ -4,7 +4,6 @@ A method sees features and nothing else: no label, no class, no name, no positio
 anything. The loop alone knows which query belongs where, and only after the scores are in.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.device import Stopwatch, forget_peak_memory, peak_memory
-from bench.method import Method, Representation, gather, join
+from bench import distributed
+from bench.device import Stopwatch, forget_peak_memory, free_memory, peak_memory
+from bench.method import Method, Representation, apply
 from episodes.datasets import Progress
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 
 ENCODE_CHUNK = 128
 """Videos encoded at once."""
+RESIDENT_SHARE = 0.5
+"""Share of a GPU's free memory that representations may take; larger ones stay with the host."""
+KEPT_ON_DEVICE = 64
+"""Batches whose answers wait on a GPU before they are fetched: fetching makes it wait."""
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,12 @@ def evaluate(
     device: torch.device,
     batch_size: int,
     progress: Progress,
+    dtype: torch.dtype = torch.float32,
 ) -> Answers:
     """Score every query of every episode.
+
+    In a job of several processes each encodes its share of the videos and scores its share of the
+    batches, and all return the same answers: those of one process, row for row.
 
     Args:
         method: in evaluation mode; it is moved to ``device``.
@@ -54,42 +63,111 @@ def evaluate(
         device: where to compute.
         batch_size: episodes scored at once; it changes speed and memory, not scores.
         progress: told how many episodes are done.
+        dtype: to compute in; features and weights are rounded to it.
 
     Raises:
         UserError: the method gives scores of a wrong shape, or scores that are not finite.
     """
     forget_peak_memory(device)
-    method = method.to(device)
+    method = method.to(device) if dtype is torch.float32 else method.to(device, dtype)
     with Stopwatch(device) as encode_watch:
-        videos = encode(method, features, device)
-    batches = list(_batches(episodes, batch_size, device))
-    score(method, videos, *batches[0])
-    answers: list[Tensor] = []
+        videos = encode(method, features, device, dtype)
+    score(method, videos, *_indices(episodes, slice(batch_size), device), device)
     with Stopwatch(device) as score_watch:
-        for support, query in batches:
-            answers.append(_best_two(score(method, videos, support, query)))
-            progress(min(len(answers) * batch_size, len(episodes)), len(episodes))
-        first, second, prediction = torch.cat(answers, dim=1).cpu().numpy()
+        first, second, prediction = answer(
+            method, videos, episodes, device, batch_size, progress
+        ).numpy()
     _check_finite(method, first - second)
     return Answers(
         prediction.astype(np.int16),
-        (first - second).astype(np.float32),
+        first - second,
         encode_watch.seconds,
         score_watch.seconds,
         peak_memory(device),
     )
 
 
-def encode(method: Method, features: Tensor, device: torch.device) -> Representation:
-    """Encode each video once: what belongs to a video is not done again for every episode."""
+def encode(
+    method: Method, features: Tensor, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Representation:
+    """Encode each video once: what belongs to a video is not done again for every episode.
+
+    What is returned lives on ``device`` if it fits there, else with the host.
+    """
     chunks = [
-        method.encode(features[first : first + ENCODE_CHUNK].to(device))
+        slice(first, min(first + ENCODE_CHUNK, len(features)))
         for first in range(0, len(features), ENCODE_CHUNK)
     ]
-    return join(chunks)
+    lengths = [chunk.stop - chunk.start for chunk in chunks]
+    mine = distributed.share(chunks)
+    # A process without a share encodes a video all the same, to know what representations are.
+    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device, dtype))
+    rows = sum(distributed.share(lengths))
+    home = _home(encoded, len(features), device)
+    kept = apply(encoded, lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]), device=home))
+    filled = 0
+    for chunk in mine:
+        if chunk is not mine[0]:
+            encoded = method.encode(features[chunk].to(device, dtype))
+        _copy(encoded, kept, filled)
+        filled += chunk.stop - chunk.start
+    return apply(kept, lambda tensor: distributed.together(tensor, lengths))
 
 
-def score(method: Method, videos: Representation, support: Tensor, query: Tensor) -> Tensor:
+def _copy(source: Representation, target: Representation, first: int) -> None:
+    """Write the rows of one representation into another."""
+    pairs = zip(_tensors(source), _tensors(target), strict=True)
+    for part, whole in pairs:
+        whole[first : first + len(part)] = part
+
+
+def _tensors(representation: Representation) -> tuple[Tensor, ...]:
+    return (representation,) if isinstance(representation, Tensor) else tuple(representation)
+
+
+def _home(encoded: Representation, videos: int, device: torch.device) -> torch.device:
+    """Where representations of all videos are kept, judged by those of the first."""
+    size = sum(tensor[:1].nbytes for tensor in _tensors(encoded)) * videos
+    return device if size <= RESIDENT_SHARE * free_memory(device) else CPU
+
+
+def answer(
+    method: Method,
+    videos: Representation,
+    episodes: Episodes,
+    device: torch.device,
+    batch_size: int,
+    progress: Progress,
+) -> Tensor:
+    """Best score, second best and the way of the best: float32 (3, episodes, queries), on the host.
+
+    Memory does not grow with the number of episodes, but for what is returned.
+    """
+    windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
+    lengths = [len(range(len(episodes))[window]) for window in windows]
+    mine = distributed.share(windows)
+    answers = torch.empty(sum(distributed.share(lengths)), 3, episodes.labels.shape[1])
+    waiting: list[Tensor] = []
+    done = 0
+    for number, window in enumerate(mine, start=1):
+        scores = score(method, videos, *_indices(episodes, window, device), device)
+        waiting.append(_best_two(scores))
+        if len(waiting) == KEPT_ON_DEVICE or number == len(mine):
+            fetched = torch.cat(waiting)
+            answers[done : done + len(fetched)] = fetched
+            done += len(fetched)
+            waiting.clear()
+        progress(min(number * distributed.size() * batch_size, len(episodes)), len(episodes))
+    return distributed.together(answers, lengths).transpose(0, 1)
+
+
+def score(
+    method: Method,
+    videos: Representation,
+    support: Tensor,
+    query: Tensor,
+    device: torch.device = CPU,
+) -> Tensor:
     """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
 
     Args:
@@ -97,9 +175,10 @@ def score(method: Method, videos: Representation, support: Tensor, query: Tensor
         videos: representation of every video.
         support: (episodes, way, shot) indices.
         query: (episodes, queries) indices.
+        device: where to compute.
     """
-    state = method.adapt(gather(videos, support))
-    scores = method.score(state, gather(videos, query))
+    state = method.adapt(pick(videos, support, device))
+    scores = method.score(state, pick(videos, query, device))
     expected = (*query.shape, support.shape[1])
     if scores.shape != expected:
         raise UserError(
@@ -107,6 +186,21 @@ def score(method: Method, videos: Representation, support: Tensor, query: Tensor
             f" way) is {expected}: mend its score()"
         )
     return scores
+
+
+def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
+    """Gather videos where they are kept, and bring them to where is computed."""
+    home = _tensors(videos)[0].device
+    # index_select copies whole rows; indexing with a tensor is slower by half.
+    flat = index.flatten().to(home, non_blocking=True)
+    return apply(
+        videos,
+        lambda tensor: (
+            tensor.index_select(0, flat)
+            .reshape(*index.shape, *tensor.shape[1:])
+            .to(device, non_blocking=True)
+        ),
+    )
 
 
 def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:
@@ -119,7 +213,7 @@ def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:
 
 
 def _best_two(scores: Tensor) -> Tensor:
-    """(3, episodes, queries): best score, second best, and the way of the best.
+    """(episodes, 3, queries): best score, second best, and the way of the best.
 
     Scores that are not finite come out as NaN, and are refused by the caller when all is done:
     asking here would make a GPU wait in every batch.
@@ -130,15 +224,13 @@ def _best_two(scores: Tensor) -> Tensor:
     first = values.gather(-1, prediction[..., None])[..., 0]
     rest = values.scatter(-1, prediction[..., None], -torch.inf)
     second = rest.amax(dim=-1) if values.shape[-1] > 1 else torch.zeros_like(first)
-    return torch.stack([first, second, prediction.to(first.dtype)])
+    return torch.stack([first, second, prediction.to(first.dtype)], dim=1)
 
 
-def _batches(
-    episodes: Episodes, batch_size: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    for first in range(0, len(episodes), batch_size):
-        window = slice(first, first + batch_size)
-        yield (
-            torch.from_numpy(episodes.support[window].astype(np.int64)).to(device),
-            torch.from_numpy(episodes.query[window].astype(np.int64)).to(device),
-        )
+def _indices(episodes: Episodes, window: slice, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Support and query of some episodes as int64, ready to be copied while the device computes."""
+    support = torch.from_numpy(episodes.support[window].astype(np.int64))
+    query = torch.from_numpy(episodes.query[window].astype(np.int64))
+    if device.type == "cuda":
+        return support.pin_memory(), query.pin_memory()
+    return support, query

@@ -1,0 +1,83 @@
+"""``fvbench throughput``."""
+
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Device, Json, Plugin
+
+HELP = """Measure how fast methods are on random features: no data set is needed.
+
+Stages: encode (what belongs to a video, clips/s), adapt (gather and adapt to the support set) and
+score (gather and score the queries), in episodes/s; total is what ten thousand episodes cost over
+all videos, encoding included. Each method runs in a process of its own, in random order; after a
+warm-up every stage is timed several times, the device synchronised. Rates are held against what
+this device reaches in a product of matrices and in a copy.
+
+\b
+exit status
+  0  done
+  2  nothing measured: bad input
+"""
+EPILOG = (
+    "Example: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100"
+    " --queries 5"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("throughput", help=HELP, epilog=EPILOG)(throughput)
+
+
+def throughput(
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Names, separated by commas; all if left out.", show_default=False),
+    ] = None,
+    features: Annotated[
+        str, typer.Option(help="Shape of a video's features: C,T,H,W.")
+    ] = "2048,8,1,1",
+    videos: Annotated[int, typer.Option(help="Unique videos.", min=1)] = 480,
+    queries: Annotated[int, typer.Option(help="Queries of an episode, in all.", min=1)] = 5,
+    way: Annotated[int, typer.Option(help="Classes of an episode.", min=1)] = 5,
+    shot: Annotated[int, typer.Option(help="Support videos of a class.", min=1)] = 1,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(help="Episodes scored at once.", min=1, max=2500)] = 64,
+    repeats: Annotated[int, typer.Option(help="Timings of each stage.", min=5)] = 5,
+    device: Device = "auto",
+    plugin: Plugin = None,
+    json: Json = False,
+) -> None:
+    """Measure methods and print what was found."""
+    from json import dumps
+
+    from bench.device import choose_device
+    from bench.progress import Reporter
+    from bench.registry import all_methods, choose
+    from bench.throughput.plan import Sizes, feature_shape, number_kind
+    from bench.throughput.processes import measured_apart
+    from bench.throughput.record import as_table
+    from bench.throughput.run import measured
+
+    chosen = choose(methods, all_methods(plugin or []))
+    sizes = Sizes(feature_shape(features), videos, way, shot, queries)
+    kind, place = number_kind(dtype), choose_device(device)
+    if len(chosen) == 1:
+        found = measured(chosen[0], sizes, kind, place, batch_size, repeats)
+    else:
+        options = {
+            "--features": features,
+            "--videos": videos,
+            "--queries": queries,
+            "--way": way,
+            "--shot": shot,
+            "--dtype": dtype,
+            "--batch-size": batch_size,
+            "--repeats": repeats,
+            "--device": device,
+        }
+        words = [str(word) for option in options.items() for word in option]
+        words += [word for path in plugin or [] for word in ("--plugin", str(path))]
+        found = measured_apart([entry.name for entry in chosen], words, Reporter())
+    typer.echo(dumps(found, indent=2) if json else as_table(found), nl=json)

@@ -1,0 +1,147 @@
+"""Several processes as one job, as `torchrun` starts them: shares of work, put together again.
+
+Work is cut into the same pieces whatever the number of processes, and piece i belongs to process
+i modulo their number. So what is computed at once, and with it every bit of the result, does not
+depend on how many there are. Alone, a process has all the pieces and nothing is sent.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as job
+from torch import Tensor
+
+from episodes.errors import UserError
+
+PATIENCE = timedelta(minutes=int(os.environ.get("FVBENCH_PATIENCE_MINUTES", "60")))
+"""How long a process waits for the others, which may have more to decode."""
+Piece = TypeVar("Piece")
+
+
+def started_by_torchrun() -> bool:
+    """Whether this process is one of several that torchrun started."""
+    return job.is_available() and job.is_torchelastic_launched()
+
+
+def rank() -> int:
+    """Which of the job's processes this is, from 0."""
+    return job.get_rank() if job.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes the job has."""
+    return job.get_world_size() if job.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that prints and writes what all have computed."""
+    return rank() == 0
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Be one of the job's processes for a while, if torchrun started this one.
+
+    Tensors of a CPU travel by gloo, those of a GPU by nccl.
+    """
+    if not started_by_torchrun():
+        yield
+        return
+    on_gpu = torch.cuda.is_available() and job.is_nccl_available()
+    job.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield
+        _together_with_all(job.barrier)
+    finally:
+        job.destroy_process_group()
+
+
+def share(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces of work that belong to this process.
+
+    >>> share(["a", "b", "c"])
+    ['a', 'b', 'c']
+    """
+    return list(pieces[rank() :: size()])
+
+
+def together(mine: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Put the rows of all processes' pieces together, in the order of the pieces.
+
+    Args:
+        mine: rows of this process's pieces, one behind another.
+        lengths: rows of every piece, of the other processes too.
+
+    Returns:
+        (sum of lengths, ...), the same in every process.
+
+    >>> together(torch.tensor([1, 2, 3]), [2, 1])
+    tensor([1, 2, 3])
+    """
+    if size() == 1:
+        return mine
+    rows = [sum(lengths[one :: size()]) for one in range(size())]
+    padded = mine.new_zeros(max(rows), *mine.shape[1:])
+    padded[: len(mine)] = mine
+    everyone = [torch.empty_like(padded) for _ in rows]
+    _together_with_all(lambda: job.all_gather(everyone, padded))
+    places = _places(lengths)
+    whole = mine.new_empty(sum(lengths), *mine.shape[1:])
+    for one, (gathered, count) in enumerate(zip(everyone, rows, strict=True)):
+        whole[places[one].to(whole.device)] = gathered[:count]
+    return whole
+
+
+def _places(lengths: Sequence[int]) -> list[Tensor]:
+    """For each process, where its rows stand in the whole."""
+    numbers = torch.arange(sum(lengths)).split(list(lengths))
+    nothing = torch.empty(0, dtype=torch.int64)
+    return [torch.cat([nothing, *numbers[one :: size()]]) for one in range(size())]
+
+
+def agreed(value: Piece) -> Piece:
+    """Return what the first process has for a value, so that all decide alike."""
+    if size() == 1:
+        return value
+    held = [value]
+    _together_with_all(lambda: job.broadcast_object_list(held, src=0, device=torch.device("cpu")))
+    return held[0]
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do the block before the others, who then find it done."""
+    if not is_first():
+        wait()
+    yield
+    if is_first():
+        wait()
+
+
+def wait() -> None:
+    """Wait until all processes have come this far."""
+    if size() > 1:
+        _together_with_all(job.barrier)
+
+
+def _together_with_all(exchange: Callable[[], object]) -> None:
+    """Exchange something with the other processes.
+
+    Raises:
+        UserError: one of them is gone.
+    """
+    if size() == 1:
+        return
+    try:
+        exchange()
+    except (RuntimeError, job.DistError) as error:
+        words = str(error).split("\n", maxsplit=1)[0]
+        raise UserError(
+            f"process {rank()} of {size()}: another process of this job has died or is stuck"
+            f" ({words}); look for its own message, mend that and give the same command again:"
+            " what is finished is kept"
+        ) from error

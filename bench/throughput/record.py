@@ -1,0 +1,130 @@
+"""Measurements as plain values, for files and for a table."""
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+from bench.device import describe_device
+from bench.method import Entry
+from bench.throughput.peaks import Peaks
+from bench.throughput.plan import Sizes
+from bench.throughput.stages import Bench, Measurement, Stage
+
+Record = dict[str, Any]
+
+
+def records(entry: Entry, bench: Bench, measurement: Measurement, peaks: Peaks) -> list[Record]:
+    """One record for each stage."""
+    shared = _shared(entry, bench, measurement, peaks)
+    return [_figures(stage, peaks) | shared for stage in measurement.stages]
+
+
+def _figures(stage: Stage, peaks: Peaks) -> Record:
+    timing = stage.timing
+    low, high = timing.quartiles
+    return {
+        "stage": stage.name,
+        f"{stage.unit}_per_s": 1 / timing.median,
+        "quartiles_per_s": [1 / high, 1 / low],
+        "repeats": timing.repeats,
+        f"{stage.unit}_in_a_repeat": timing.units,
+        "flop": stage.flop,
+        "of_product_peak": stage.flop / timing.median / peaks.flop_per_s,
+        "of_copy_peak": stage.bytes_moved / timing.median / peaks.copy_bytes_per_s,
+    }
+
+
+def _shared(entry: Entry, bench: Bench, measurement: Measurement, peaks: Peaks) -> Record:
+    """What is true of all stages of a method."""
+    return {
+        "method": entry.name,
+        "revision": entry.cls.revision,
+        "dtype": str(bench.dtype).removeprefix("torch."),
+        "device": bench.device.type,
+        "threads": torch.get_num_threads(),
+        **_shape(bench.sizes),
+        "batch_size": bench.batch_size,
+        "peak_memory_bytes": measurement.peak_memory_bytes,
+        "product_peak_flop_per_s": peaks.flop_per_s,
+        "copy_peak_bytes_per_s": peaks.copy_bytes_per_s,
+        **_machine(bench.device),
+    }
+
+
+def _shape(sizes: Sizes) -> Record:
+    return {
+        "features": list(sizes.features),
+        "videos": sizes.videos,
+        "way": sizes.way,
+        "shot": sizes.shot,
+        "queries": sizes.queries,
+    }
+
+
+def _machine(device: torch.device) -> Record:
+    return {
+        "device_name": describe_device(device),
+        "machine": f"{platform.machine()} {platform.system()}",
+        "driver": _driver() if device.type == "cuda" else None,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "torch": torch.__version__,
+    }
+
+
+def _driver() -> str | None:
+    """Version of the GPU's driver, as its own tool tells it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    words = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    return said.stdout.split("\n", maxsplit=1)[0].strip() or None
+
+
+def as_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table for people: a line for each method and stage."""
+    first = found[0]
+    body = tabulate(
+        [_line(record) for record in found],
+        headers=["method", "stage", "per second", "quartiles", "of product peak", "of copy peak"],
+        tablefmt="rounded_outline",
+        disable_numparse=True,
+        colalign=["left", "left", "right", "right", "right", "right"],
+    )
+    return f"{body}\n{_caption(first)}\n"
+
+
+def _line(record: Mapping[str, Any]) -> list[str]:
+    unit = "clips" if "clips_per_s" in record else "episodes"
+    low, high = record["quartiles_per_s"]
+    return [
+        record["method"],
+        record["stage"],
+        f"{_number(record[f'{unit}_per_s'])} {unit}",
+        f"{_number(low)} to {_number(high)}",
+        f"{100 * record['of_product_peak']:.0f} %",
+        f"{100 * record['of_copy_peak']:.0f} %",
+    ]
+
+
+def _number(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
+
+
+def _caption(record: Mapping[str, Any]) -> str:
+    channels, frames, height, width = record["features"]
+    return (
+        f"{record['way']}-way {record['shot']}-shot, {record['queries']} queries, features"
+        f" {channels} x {frames} x {height} x {width} of {record['videos']} videos,"
+        f" {record['dtype']}, {record['device_name']}, batches of {record['batch_size']};"
+        f" medians and quartiles of {record['repeats']} repeats.\n"
+        "total: 10,000 episodes and encoding all videos, per episode. Peaks measured here:"
+        f" {record['product_peak_flop_per_s'] / 1e9:,.0f} GFLOP/s in a product of matrices,"
+        f" {record['copy_peak_bytes_per_s'] / 1e9:.1f} GB/s in a copy. Operations are those done;"
+        " bytes are features and representations, each moved once."
+    )

@@ -1,0 +1,203 @@
+"""One method, stage by stage: encode a clip, adapt to a support set, score its queries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.device import forget_peak_memory, peak_memory
+from bench.evaluate import ENCODE_CHUNK, answer, encode, pick
+from bench.method import Entry, Representation, apply
+from bench.throughput.plan import TOTAL_EPISODES, Sizes
+from bench.throughput.timing import Timing, repeated
+from episodes.sampler import Episodes
+
+BATCHES = 4
+"""Different batches that a stage goes round, so that caches do not hold one for good."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage cost for one clip or one episode."""
+
+    name: str
+    unit: str
+    """clips or episodes"""
+    timing: Timing
+    flop: float
+    """Counted in products and convolutions, as torch counts them."""
+    bytes_moved: float
+    """Read and written at the least: each representation gathered once."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All stages of one method, and the most memory it took."""
+
+    stages: list[Stage]
+    peak_memory_bytes: int
+
+
+class Bench:
+    """A method built for random features, and everything its stages need.
+
+    Args:
+        entry: the method.
+        sizes: of features and episodes.
+        dtype: to compute in.
+        device: where to compute.
+        batch_size: episodes scored at once.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        sizes: Sizes,
+        dtype: torch.dtype,
+        device: torch.device,
+        batch_size: int,
+    ) -> None:
+        """Build the method and encode all videos."""
+        self.device, self.dtype, self.sizes = device, dtype, sizes
+        self.batch_size = batch_size
+        method = entry.build(sizes.features, seed=0).to(device)
+        self.method = method if dtype is torch.float32 else method.to(dtype)
+        self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
+        self.videos = self._encode_all()
+        self.episodes = sizes.episodes(TOTAL_EPISODES)
+
+    def _encode_all(self) -> Representation:
+        """Representations of all videos, whose features never exist all at once."""
+        parts = [self._encoded(first) for first in range(0, self.sizes.videos, ENCODE_CHUNK)]
+        joined = [torch.cat(tensors) for tensors in zip(*map(_tensors, parts), strict=True)]
+        places = iter(joined)
+        return apply(parts[0], lambda _: next(places))
+
+    def _encoded(self, first: int) -> Representation:
+        count = min(ENCODE_CHUNK, self.sizes.videos - first)
+        chunk = self.chunk if first == 0 else self.sizes.feature_maps(first, count)
+        return encode(self.method, chunk, self.device, self.dtype)
+
+    def encode(self, clips: int) -> None:
+        """Encode so many clips, a chunk at a time."""
+        for first in range(0, clips, len(self.chunk)):
+            encode(self.method, self.chunk[: clips - first], self.device, self.dtype)
+
+    def support(self, number: int) -> Any:
+        """Support videos of one of the batches."""
+        return self._gathered(self.episodes.support, number)
+
+    def query(self, number: int) -> Any:
+        """Query videos of one of the batches."""
+        return self._gathered(self.episodes.query, number)
+
+    def _gathered(self, indices: Any, number: int) -> Any:
+        first = number % BATCHES * self.batch_size
+        index = torch.from_numpy(indices[first : first + self.batch_size]).long()
+        return pick(self.videos, index, self.device)
+
+    def adapt(self, batches: int) -> None:
+        """Gather and adapt to the support sets of so many batches."""
+        for number in range(batches):
+            self.method.adapt(self.support(number))
+
+    def score(self, states: list[Any], batches: int) -> None:
+        """Gather and score the queries of so many batches."""
+        for number in range(batches):
+            self.method.score(states[number % BATCHES], self.query(number))
+
+    def answer(self, episodes: int) -> None:
+        """Score the first episodes as a run does."""
+        window = slice(episodes)
+        some = Episodes(
+            self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
+        )
+        answer(self.method, self.videos, some, self.device, self.batch_size, lambda *_: None)
+
+
+@torch.no_grad()
+def measure(bench: Bench, repeats: int) -> Measurement:
+    """Measure every stage, and what ten thousand episodes cost with all videos encoded."""
+    forget_peak_memory(bench.device)
+    encoding = _encode_stage(bench, repeats)
+    adapting = _adapt_stage(bench, repeats)
+    scoring = _score_stage(bench, repeats)
+    total = _total(bench, encoding, [adapting, scoring], repeats)
+    return Measurement([encoding, adapting, scoring, total], peak_memory(bench.device))
+
+
+def _encode_stage(bench: Bench, repeats: int) -> Stage:
+    chunk = len(bench.chunk)
+    timing = repeated(lambda times: bench.encode(times * chunk), 8, repeats, bench.device)
+    flop = _flop(lambda: bench.encode(1))
+    moved = bench.chunk[:1].nbytes + _bytes_of_video(bench.videos)
+    return Stage("encode", "clips", _each(timing, chunk), flop, moved)
+
+
+def _adapt_stage(bench: Bench, repeats: int) -> Stage:
+    timing = repeated(bench.adapt, _batches(bench), repeats, bench.device)
+    flop = _flop(lambda: bench.adapt(1)) / bench.batch_size
+    moved = 2 * bench.sizes.way * bench.sizes.shot * _bytes_of_video(bench.videos)
+    return Stage("adapt", "episodes", _each(timing, bench.batch_size), flop, moved)
+
+
+def _score_stage(bench: Bench, repeats: int) -> Stage:
+    states = [bench.method.adapt(bench.support(number)) for number in range(BATCHES)]
+    timing = repeated(
+        lambda batches: bench.score(states, batches), _batches(bench), repeats, bench.device
+    )
+    flop = _flop(lambda: bench.score(states, 1)) / bench.batch_size
+    moved = 2 * bench.sizes.queries * _bytes_of_video(bench.videos)
+    return Stage("score", "episodes", _each(timing, bench.batch_size), flop, moved)
+
+
+def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
+    """Encoding all videos and scoring 10,000 episodes, for each of them.
+
+    As many episodes are really scored as a repeat needs; what they take grows linearly.
+    """
+    timing = repeated(bench.answer, TOTAL_EPISODES, repeats, bench.device)
+    videos_each = bench.sizes.videos / TOTAL_EPISODES
+    encoded = encoding.timing
+    both = Timing(
+        timing.median + videos_each * encoded.median,
+        (
+            timing.quartiles[0] + videos_each * encoded.quartiles[0],
+            timing.quartiles[1] + videos_each * encoded.quartiles[1],
+        ),
+        repeats,
+        timing.units,
+    )
+    flop = videos_each * encoding.flop + sum(stage.flop for stage in per_episode)
+    moved = videos_each * encoding.bytes_moved + sum(stage.bytes_moved for stage in per_episode)
+    return Stage("total", "episodes", both, flop, moved)
+
+
+def _each(timing: Timing, units: int) -> Timing:
+    """Timing of one of several units that are done at once."""
+    low, high = timing.quartiles
+    return Timing(
+        timing.median / units, (low / units, high / units), timing.repeats, timing.units * units
+    )
+
+
+def _batches(bench: Bench) -> int:
+    """Batches in ten thousand episodes, rounded up."""
+    return -(-TOTAL_EPISODES // bench.batch_size)
+
+
+def _flop(work: Callable[[], None]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())
+
+
+def _bytes_of_video(videos: Representation) -> int:
+    return sum(tensor[:1].nbytes for tensor in _tensors(videos))
+
+
+def _tensors(representation: Representation) -> tuple[Tensor, ...]:
+    return (representation,) if isinstance(representation, Tensor) else tuple(representation)

@@ -1,0 +1,121 @@
+"""`fvbench throughput`: what it says of a method whose cost is known."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from bench.device import Stopwatch
+from bench.method import FeatureShape
+from bench.throughput.plan import Sizes
+from bench.throughput.timing import repeated
+from tests.command import call, fvbench
+from tests.synthetic import CPU
+
+SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
+SLOW = """
+import time
+from bench.method import Method, register
+
+@register
+class Slow(Method):
+    name, revision, source, differs = "slow", 1, "test", "nothing"
+    needs, order_aware = "vector", False
+
+    def encode(self, features):
+        time.sleep(0.02)
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support):
+        time.sleep(0.01)
+        return support.mean(dim=2)
+
+    def score(self, state, query):
+        time.sleep(0.04)
+        return query @ state.mT
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    monkeypatch.setattr("bench.throughput.timing.LEAST_SECONDS", 0.01)
+
+
+def measured(*words):
+    status, output = call("throughput", *SMALL, *words, "--json")
+    assert status == 0
+    return {(row["method"], row["stage"]): row for row in json.loads(output)}
+
+
+def test_stages_of_a_method_whose_cost_is_known(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    plugin = ("--plugin", str(tmp_path))
+    rows = measured("--methods", "slow", *plugin, "--batch-size", "10")
+    found = {stage: row for (_, stage), row in rows.items()}
+    assert list(found) == ["encode", "adapt", "score", "total"]
+    assert found["encode"]["clips_per_s"] == pytest.approx(20 / 0.02, rel=0.3)
+    assert found["adapt"]["episodes_per_s"] == pytest.approx(10 / 0.01, rel=0.3)
+    assert found["score"]["episodes_per_s"] == pytest.approx(10 / 0.04, rel=0.3)
+    seconds = 20 / found["encode"]["clips_per_s"] + 10_000 * 0.05 / 10
+    assert found["total"]["episodes_per_s"] == pytest.approx(10_000 / seconds, rel=0.3)
+    assert found["score"]["flop"] == 2 * 3 * 5 * 8  # queries x classes x channels
+    for row in found.values():
+        assert row["dtype"] == "float32"
+        assert (row["device"], row["threads"]) == ("cpu", torch.get_num_threads())
+        assert row["repeats"] == 5
+        low, high = row["quartiles_per_s"]
+        unit = "clips" if row["stage"] == "encode" else "episodes"
+        assert low <= row[f"{unit}_per_s"] <= high
+
+
+def test_bfloat16():
+    rows = measured("--methods", "protonet", "--dtype", "bfloat16")
+    assert {row["dtype"] for row in rows.values()} == {"bfloat16"}
+
+
+def test_several_methods_each_in_a_process_of_its_own():
+    finished = fvbench("throughput", *SMALL, "--methods", "single-frame,protonet")
+    assert finished.returncode == 0, finished.stderr
+    lines = [line.split("│")[1].strip() for line in finished.stdout.splitlines() if "│" in line]
+    assert lines[1:] == ["single-frame"] * 4 + ["protonet"] * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--features", "8,2,3"), "four positive whole numbers"),
+        (("--features", "8,0,3,3"), "four positive whole numbers"),
+        (("--videos", "7"), "takes 8"),
+        (("--dtype", "float64"), "float32, bfloat16"),
+        (("--methods", "protonett"), "did you mean protonet"),
+    ],
+)
+def test_bad_input(words, message):
+    status, output = call("throughput", "--methods", "protonet", *SMALL, *words)
+    assert status == 2
+    assert message in output
+
+
+def test_features_of_a_video_depend_on_its_number_alone():
+    sizes = Sizes(FeatureShape(3, 2, 1, 1), 20, 5, 1, 5)
+    assert torch.equal(sizes.feature_maps(0, 8)[5], sizes.feature_maps(5, 1)[0])
+
+
+def test_an_episode_has_no_video_twice():
+    episodes = Sizes(FeatureShape(3, 2, 1, 1), 20, 5, 2, 5).episodes(50)
+    videos = np.concatenate([episodes.support.reshape(50, -1), episodes.query], axis=1)
+    assert all(len(set(row)) == 15 for row in videos.tolist())
+
+
+def test_a_timing_is_of_one_unit():
+    timing = repeated(lambda units: time.sleep(0.01 * units), 3, 5, CPU)
+    assert timing.units == 3
+    assert timing.median == pytest.approx(0.01, rel=0.3)
+
+
+def test_no_speed_from_a_device_that_nobody_waited_for():
+    watch = Stopwatch(CPU)
+    with pytest.raises(RuntimeError, match="not stopped"), watch:
+        _ = watch.seconds

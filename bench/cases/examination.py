@@ -1,0 +1,227 @@
+"""One case, computed anew: what each model sees in its videos, as angles and attention."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.backbones import LoadedBackbone, load_backbone
+from bench.cases.outcomes import Outcomes, Query
+from bench.features.embedding import embed_missing, feature_identity, open_store
+from bench.method import Entry, FeatureShape, find
+from bench.progress import Reporter
+from bench.registry import built_in_methods
+from bench.run_directory import Run, plain
+from episodes.bank import Bank, open_bank
+from episodes.datasets import VideoFile, dataset
+from episodes.decoding import Clip, decode
+from episodes.errors import UserError
+from methods._position_attention import Positions
+from methods.mastaf import Mastaf, MastafSettings
+
+CPU = torch.device("cpu")
+UNDECIDED = 1e-3
+"""Margin below which rounding may turn a prediction: no fault where it does not come out again."""
+
+Degrees = NDArray[np.float64]
+
+
+class Attention(NamedTuple):
+    """MASTAF's factors of positions, each map (T, H, W); where there are several, classes first."""
+
+    query_self: NDArray[np.float32]
+    query_cross: NDArray[np.float32]
+    """(way, T, H, W): of the query, given each class."""
+    support_self: NDArray[np.float32]
+    """(way, T, H, W)"""
+    support_cross: NDArray[np.float32]
+    """(way, T, H, W): of each class, given the query."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A query and its episode, as all models see them. ``way`` follows the episode's order."""
+
+    bank: str
+    query: Query
+    shot: int
+    classes: Sequence[str]
+    label: int
+    """Which of the classes is the query's."""
+    angles: Mapping[str, Degrees]
+    """Model -> (way,) degrees between the query and each prototype, 0 to 180."""
+    trained: bool
+    query_clip: Clip
+    """uint8 (frames, height, width, 3): the frames that the backbone sees, not yet cropped."""
+    support_clips: Sequence[Clip]
+    """Of each class its first support video."""
+    attention: Attention
+
+    def right(self, model: str) -> bool:
+        """Whether a model finds the query nearest to its own class."""
+        return int(self.angles[model].argmin()) == self.label
+
+    @property
+    def rival(self) -> int:
+        """The wrong class that MASTAF finds nearest to the query."""
+        angles = self.angles["mastaf"].copy()
+        angles[self.label] = np.inf
+        return int(angles.argmin())
+
+
+class Examiner:
+    """Rebuilds the four models of a comparison and looks at single queries with them."""
+
+    def __init__(self, outcomes: Outcomes, reporter: Reporter) -> None:
+        """Open the bank, the backbone and the models of the runs.
+
+        Raises:
+            UserError: bank, features or weights are not here as the runs had them.
+        """
+        self._runs = outcomes.runs
+        self._reporter = reporter
+        fusion = self._runs["mastaf"]
+        self._bank = _bank_of(fusion)
+        self._loaded = load_backbone(fusion.identity["features"]["backbone"], CPU)
+        shape = FeatureShape(self._loaded.backbone.channels, *self._loaded.backbone.grid)
+        for run in self._runs.values():
+            _check_features(run, self._loaded)
+        self._models = {name: _rebuilt(run, shape) for name, run in self._runs.items()}
+
+    @torch.no_grad()
+    def examine(self, query: Query) -> Case:
+        """Compute all that is drawn of a query.
+
+        Raises:
+            UserError: a model's answer is not the one in its run, or a video is missing.
+        """
+        support = self._bank.episodes.support[query.episode]
+        files = self._files([*support.ravel().tolist(), self._bank.episodes.query[query].item()])
+        features = self._features(files)
+        looks = {
+            name: _look(model, features, support.shape) for name, model in self._models.items()
+        }
+        angles = {name: _angles(self._models[name], *look) for name, look in looks.items()}
+        for name, found in angles.items():
+            self._check_answer(name, query, found)
+        clips = [self._clip(file) for file in (*files[: -1 : support.shape[1]], files[-1])]
+        return Case(
+            bank=self._bank.recipe.name,
+            query=query,
+            shot=support.shape[1],
+            classes=[self._bank.split.videos[index].label for index in support[:, 0]],
+            label=int(self._bank.episodes.labels[query]),
+            angles=angles,
+            trained=bool(self._runs["mastaf"].declared["trained"]),
+            query_clip=clips[-1],
+            support_clips=clips[:-1],
+            attention=_attention(self._models["mastaf"], *looks["mastaf"]),
+        )
+
+    def _files(self, indices: Sequence[int]) -> list[VideoFile]:
+        """The files of some of the split's videos, in the order asked for."""
+        videos = [self._bank.split.videos[index] for index in indices]
+        source = dataset(self._bank.recipe.dataset)
+        with self._reporter.stage(f"prepare {source.name} videos") as progress:
+            return source.files(self._bank.recipe.split, videos, progress)
+
+    def _features(self, files: Sequence[VideoFile]) -> Tensor:
+        """(videos, C, T, H, W), embedded now where the store does not have them."""
+        store = open_store(self._loaded, Mastaf.sampling, CPU)
+        with self._reporter.stage(f"embed {Mastaf.sampling}") as progress:
+            embed_missing(store, self._loaded, Mastaf.sampling, files, CPU, progress)
+        return torch.from_numpy(store.read([file.sha256 for file in files]))
+
+    def _clip(self, file: VideoFile) -> Clip:
+        return decode(file.path, self._loaded.backbone.input.frames, Mastaf.sampling)
+
+    def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
+        rows = self._runs[name].rows
+        place = query.episode * self._runs[name].queries_per_episode + query.query
+        said, margin = int(rows["prediction"].iloc[place]), float(rows["margin"].iloc[place])
+        if int(angles.argmin()) != said and margin > UNDECIDED:
+            raise UserError(
+                f"episode {query.episode}, query {query.query}: {name} answered {said} in its run"
+                f" and answers {int(angles.argmin())} now; its code has changed since: run it again"
+            )
+
+
+def _bank_of(run: Run) -> Bank:
+    bank = open_bank(run.identity["bank"], run.identity["episodes"])
+    if bank.sha256 != run.identity["bank_sha256"]:
+        raise UserError(
+            f"bank {bank.recipe.name} has sha256 {bank.sha256}, the runs have"
+            f" {run.identity['bank_sha256']}: it has changed since; run again"
+        )
+    return bank
+
+
+def _check_features(run: Run, loaded: LoadedBackbone) -> None:
+    """Refuse features that differ from the run's in more than the kind of device."""
+    here, then = plain(feature_identity(loaded, Mastaf.sampling, CPU)), run.identity["features"]
+    differing = [key for key in here if key != "device" and here[key] != then.get(key)]
+    if differing:
+        raise UserError(
+            f"the features of {run.identity['method']} are made in another way now:"
+            f" {', '.join(differing)} differ from the run's; run it again"
+        )
+
+
+def _rebuilt(run: Run, shape: FeatureShape) -> Mastaf:
+    """Build a run's model again: its settings, its seed, its weights."""
+    identity = run.identity
+    if identity["weights_sha256"] is not None:
+        raise UserError(
+            f"the run of {identity['method']} has trained weights, and does not say where they are"
+        )
+    cls = find(identity["method"], built_in_methods()).cls
+    settings = MastafSettings(**identity["settings"])
+    model = Entry(identity["method"], cls, settings).build(shape, identity["seed"])
+    if not isinstance(model, Mastaf):
+        raise UserError(f"{identity['method']} is another method than MASTAF here: {cls.__name__}")
+    return model
+
+
+def _look(
+    model: Mastaf, features: Tensor, support_shape: tuple[int, ...]
+) -> tuple[Positions, Positions]:
+    """Encode videos, the query last: support (1, way, shot, ...) and query (1, 1, ...)."""
+    encoded = model.encode(features)
+    support = (one[:-1].reshape(1, *support_shape, *one.shape[1:]) for one in encoded)
+    return Positions(*support), Positions(*(one[None, -1:] for one in encoded))
+
+
+def _angles(model: Mastaf, support: Positions, query: Positions) -> Degrees:
+    """Degrees between the query and each prototype, (way,).
+
+    MASTAF's score is a weighted sum of the cosines of its branches: by the sum of the weights, it
+    is the cosine of the two representations put behind one another, each at length 1.
+    """
+    prototypes = model.prototypes(support)
+    weight = sum(branch.weight for branch in model.compare(prototypes, query))
+    cosines = model.score(prototypes, query)[0, 0].double() / (model.settings.scale * weight)
+    degrees: Degrees = cosines.clamp(-1, 1).arccos().rad2deg().numpy()
+    return degrees
+
+
+def _attention(model: Mastaf, support: Positions, query: Positions) -> Attention:
+    """Attention of both sides: comparing in exchanged roles gives that of the classes."""
+    prototypes = model.prototypes(support)
+    cross, own = model.compare(prototypes, query)
+    lone = model.prototypes(Positions(*(one[:, :, None] for one in query)))
+    of_class, own_of_class = model.compare(lone, prototypes)
+    return Attention(
+        _on_grid(model, own.attention[0, 0, 0]),
+        _on_grid(model, cross.attention[0, :, 0]),
+        _on_grid(model, own_of_class.attention[0, 0]),
+        _on_grid(model, of_class.attention[0, 0]),
+    )
+
+
+def _on_grid(model: Mastaf, factors: Tensor) -> NDArray[np.float32]:
+    """(..., L) -> (..., T, H, W)."""
+    return factors.reshape(*factors.shape[:-1], *model.grid).numpy()

@@ -1,0 +1,197 @@
+"""How often the branches of MASTAF are right together and apart, from rows alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.run_directory import Run
+from bench.summary import check_comparable
+from episodes.errors import UserError
+
+Kind = Literal[
+    "self-right-cross-wrong", "cross-right-self-wrong", "fusion-only-right", "fusion-wrong"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANINGS: Mapping[Kind, str] = {
+    "self-right-cross-wrong": "Only-Self right, Only-Cross wrong, MASTAF right",
+    "cross-right-self-wrong": "Only-Cross right, Only-Self wrong, MASTAF right",
+    "fusion-only-right": "Only-Self and Only-Cross wrong, MASTAF right",
+    "fusion-wrong": "MASTAF wrong, Only-Self or Only-Cross right",
+}
+MODELS: dict[str, str] = {
+    "mastaf-neighbor": "Neighbor",
+    "mastaf-self": "Only-Self",
+    "mastaf-cross": "Only-Cross",
+    "mastaf": "MASTAF",
+}
+"""Methods that a case shows -> what the paper calls them, from the plainest to the fusion."""
+
+Mask = NDArray[np.bool_]
+
+
+class Query(NamedTuple):
+    """One query: its episode, and its place among the episode's queries."""
+
+    episode: int
+    query: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many queries something is true of."""
+
+    what: str
+    queries: int
+    share: float
+    """Of all queries."""
+    interval: tuple[float, float]
+    """95%, over episodes: other draws of the same videos."""
+
+
+class Outcomes:
+    """Which of the four models are right, query by query.
+
+    Only-Self and Only-Cross are models of their own, as in the paper's ablation, not the two
+    branches inside one MASTAF.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        """Take the four runs out of a bank's runs.
+
+        Raises:
+            UserError: one of the four is missing or there twice, or they are not of one bank.
+        """
+        self.runs = _the_four(runs)
+        check_comparable(list(self.runs.values()))
+        self._right = {name: _right(run) for name, run in self.runs.items()}
+
+    @property
+    def size(self) -> Query:
+        """How many episodes there are, and queries in each."""
+        return Query(*self._right["mastaf"].shape)
+
+    def right(self, query: Query) -> dict[str, bool]:
+        """Whether each model is right about a query."""
+        return {name: bool(right[query]) for name, right in self._right.items()}
+
+    def mask(self, kind: Kind) -> Mask:
+        """(episodes, queries): where a kind of case is."""
+        own, cross, fusion = (
+            self._right[name] for name in ("mastaf-self", "mastaf-cross", "mastaf")
+        )
+        masks: dict[Kind, Mask] = {
+            "self-right-cross-wrong": own & ~cross & fusion,
+            "cross-right-self-wrong": cross & ~own & fusion,
+            "fusion-only-right": ~own & ~cross & fusion,
+            "fusion-wrong": (own | cross) & ~fusion,
+        }
+        return masks[kind]
+
+    def find(self, kind: Kind) -> list[Query]:
+        """Return all queries of a kind, the clearest first.
+
+        The clearest is the one whose least sure model is the surest; a model's margins are taken
+        as multiples of its mean margin, since a sum of two cosines is larger than one.
+        """
+        surest = np.min([self._relative_margin(name) for name in MODELS], axis=0)
+        found = np.argwhere(self.mask(kind))
+        order = np.argsort(-surest[tuple(found.T)], kind="stable")
+        return [Query(int(episode), int(query)) for episode, query in found[order]]
+
+    def disagreement(self, episode: int) -> Query:
+        """Return an episode's first query on which the models disagree, else its first one."""
+        right = np.stack([right[episode] for right in self._right.values()])
+        return Query(episode, int(np.argmax(right.any(axis=0) & ~right.all(axis=0))))
+
+    def kinds(self) -> list[Share]:
+        """Count every kind of case."""
+        return [_share(kind, self.mask(kind)) for kind in KINDS]
+
+    def combinations(self) -> list[Share]:
+        """Count every way in which Only-Self, Only-Cross and MASTAF can be right or wrong."""
+        names = ("mastaf-self", "mastaf-cross", "mastaf")
+        shares = []
+        for wanted in product((True, False), repeat=len(names)):
+            agree = [self._right[name] == one for name, one in zip(names, wanted, strict=True)]
+            words = (
+                f"{MODELS[name]} {'right' if one else 'wrong'}"
+                for name, one in zip(names, wanted, strict=True)
+            )
+            shares.append(_share(", ".join(words), np.logical_and.reduce(agree)))
+        return shares
+
+    def content(self) -> dict[str, Any]:
+        """Return all counts as plain values."""
+        identity = self.runs["mastaf"].identity
+        return {
+            "bank": identity["bank"],
+            "bank_sha256": identity["bank_sha256"],
+            "episodes": self.size.episode,
+            "queries": int(self._right["mastaf"].size),
+            "interval_over": "episodes",
+            "kinds": [asdict(share) for share in self.kinds()],
+            "combinations": [asdict(share) for share in self.combinations()],
+        }
+
+    def _relative_margin(self, name: str) -> NDArray[np.float64]:
+        margin = self.runs[name].rows["margin"].to_numpy(np.float64).reshape(self.size)
+        return np.asarray(margin / max(float(margin.mean()), np.finfo(np.float64).tiny))
+
+
+def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for name in MODELS:
+        own = [run for run in runs if run.identity["method"] == name]
+        if not own:
+            raise UserError(
+                f"no run of {name} among the runs; cases compare {', '.join(MODELS)}: make them"
+                f" with `fvbench run --methods {','.join(MODELS)}`"
+            )
+        if len(own) > 1:
+            raise UserError(
+                f"{len(own)} runs of {name}; cases look at one bank and one training: name the"
+                " folder that holds one run of each"
+            )
+        found[name] = own[0]
+    return found
+
+
+def _right(run: Run) -> Mask:
+    right = (run.rows["label"] == run.rows["prediction"]).to_numpy()
+    return np.asarray(right.reshape(-1, run.queries_per_episode))
+
+
+def _share(what: str, mask: Mask) -> Share:
+    return Share(what, int(mask.sum()), float(mask.mean()), share_interval(mask))
+
+
+def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the share of queries that something is true of, over episodes.
+
+    Wilson's score interval, with as many queries as they are worth: those of one episode share
+    their support videos. Unlike a mean plus or minus a half-width, it stays between 0 and 1, and
+    something never seen among few queries is not called impossible.
+
+    Args:
+        mask: bool (episodes, queries).
+        level: coverage asked for, in (0, 1).
+
+    Source: Wilson, JASA 1927; Kish, Survey Sampling, 1965, section 8.2 (effective sample size).
+
+    >>> low, high = share_interval(np.zeros((1000, 5), dtype=bool))
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.0000 to 0.0008'
+    """
+    share, count = float(mask.mean()), mask.size
+    alone = share * (1 - share) / mask.shape[1]
+    clustered = float(mask.mean(axis=1).var(ddof=1)) if len(mask) > 1 else alone
+    worth = count / max(1.0, clustered / alone if alone else 1.0)
+    ratio = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / worth
+    centre = (share + ratio / 2) / (1 + ratio)
+    half = (ratio * (share * (1 - share) + ratio / 4)) ** 0.5 / (1 + ratio)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,79 @@
+"""``fvbench cases``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Cache, Json, use_cache
+
+HELP = """Count and draw the queries on which MASTAF and its branches disagree.
+
+Takes runs of mastaf, mastaf-self, mastaf-cross and mastaf-neighbor on one bank, and looks among
+all queries for four kinds of case:
+
+\b
+  self-right-cross-wrong   Only-Self right, Only-Cross wrong, MASTAF right
+  cross-right-self-wrong   Only-Cross right, Only-Self wrong, MASTAF right
+  fusion-only-right        Only-Self and Only-Cross wrong, MASTAF right
+  fusion-wrong             MASTAF wrong, Only-Self or Only-Cross right
+
+Prints how often each occurs, and draws the clearest case of each: the angles between the query
+and the prototypes with the frames of all videos, and MASTAF's attention over them. Writes .png
+and .svg files and cases.json.
+
+\b
+exit status
+  0  done
+  1  there is no case of the kind asked for
+  2  nothing counted: runs missing, or not as they were when they were made
+"""
+EPILOG = (
+    "Example: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor --episodes 500"
+    " --out results/local/mastaf && fvbench cases results/local/mastaf --out results/local/cases"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("cases", help=HELP, epilog=EPILOG)(cases)
+
+
+def cases(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Where the runs are.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    episodes: Annotated[
+        str | None,
+        typer.Option(
+            help="Episodes to draw, separated by commas; 40:3 is the query 3 of episode 40.",
+            show_default=False,
+        ),
+    ] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Draw the three clearest of a kind.", show_default=False),
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+) -> None:
+    """Count the cases and draw some."""
+    use_cache(cache)
+    from bench.cases.examination import Examiner
+    from bench.cases.gallery import as_text, chosen, write_case, write_index
+    from bench.cases.outcomes import Outcomes
+    from bench.progress import Reporter
+    from bench.run_directory import dump, find_runs, read_run
+
+    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
+    outcomes = Outcomes([read_run(path) for path in paths])
+    queries = chosen(outcomes, episodes, find)
+    examiner = Examiner(outcomes, Reporter())
+    drawn = [examiner.examine(query) for query in queries]
+    files = [file for case in drawn for file in write_case(out, case)]
+    content = write_index(out, outcomes, drawn)
+    typer.echo(dump(content) if json else as_text(outcomes), nl=False)
+    for file in files:
+        typer.echo(f"wrote {out / file}", err=True)
+    if not drawn:
+        typer.echo(f"no query is a case of {find or 'any kind'}: nothing drawn", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,289 @@
+"""Cases: which queries they are, how often, and what is drawn of them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
+from scipy import stats
+
+from bench.backbones import load_backbone
+from bench.cases.drawing import RED, attention_figure, case_figure, describe
+from bench.cases.examination import Case, Examiner
+from bench.cases.gallery import chosen
+from bench.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
+from bench.clips import load_clip
+from bench.progress import Reporter
+from bench.run_directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
+from episodes.bank import open_bank
+from episodes.datasets import dataset
+from episodes.errors import UserError
+from tests.command import call
+from tests.synthetic import CPU, NOTHING
+
+EPISODES = 4
+HAND_MADE = {
+    "mastaf-neighbor": [[1, 1], [1, 0], [0, 0], [0, 0]],
+    "mastaf-self": [[1, 1], [0, 0], [0, 1], [1, 0]],
+    "mastaf-cross": [[1, 0], [1, 0], [0, 0], [1, 0]],
+    "mastaf": [[1, 1], [1, 1], [0, 1], [0, 0]],
+}
+"""Model -> whether it is right, four episodes of two queries."""
+MARGINS = np.array([[9, 1], [3, 5], [2, 4], [7, 6]], dtype=np.float32)
+
+
+def made_run(method: str, right: list[list[int]], **identity: object) -> Run:
+    """A run whose answers are right where it is said."""
+    hits = np.array(right)
+    episodes, queries = hits.shape
+    columns = {
+        "episode": np.repeat(np.arange(episodes), queries),
+        "query": np.tile(np.arange(queries), episodes),
+        "label": 1,
+        "prediction": hits.ravel(),
+        "margin": MARGINS[:episodes].ravel() * (2 if method == "mastaf" else 1),
+    }
+    named = {"bank": "small", "bank_sha256": "x", "dtype": "float32", "episodes": episodes}
+    rows = pd.DataFrame(columns).astype(ROW_TYPES)
+    return Run({"method": method, **named, **identity}, {}, Cost(1, 1, 1, 1), {}, rows)
+
+
+RUNS = [made_run(method, right) for method, right in HAND_MADE.items()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real runs of the four models."""
+    out = tmp_path_factory.mktemp("mastaf")
+    status, said = call("run", "--methods", ",".join(MODELS), "--episodes", EPISODES, "--out", out)
+    assert status == 0, said
+    return out
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder: Path) -> Outcomes:
+    return Outcomes([read_run(path) for path in find_runs(folder)])
+
+
+@pytest.fixture(scope="module")
+def examiner(outcomes: Outcomes) -> Examiner:
+    return Examiner(outcomes, Reporter())
+
+
+@pytest.fixture(scope="module")
+def case(examiner: Examiner) -> Case:
+    return examiner.examine(Query(1, 2))
+
+
+def test_every_kind_is_found_where_it_is():
+    outcomes = Outcomes(RUNS)
+    assert {kind: outcomes.find(kind) for kind in KINDS} == {
+        "self-right-cross-wrong": [(2, 1), (0, 1)],  # margins 4 and 1: the clearer first
+        "cross-right-self-wrong": [(1, 0)],
+        "fusion-only-right": [(1, 1)],
+        "fusion-wrong": [(3, 0)],
+    }
+
+
+def test_every_query_is_counted_once():
+    counts = [share.queries for share in Outcomes(RUNS).combinations()]
+    assert counts == [1, 1, 2, 0, 1, 0, 1, 2]
+    kinds = Outcomes(RUNS).kinds()
+    assert [share.queries for share in kinds] == [2, 1, 1, 1]
+    assert kinds[0].share == 2 / 8
+
+
+def test_a_contested_query_stands_for_its_episode():
+    assert Outcomes(RUNS).disagreement(0) == (0, 1)
+    agreed = [made_run(method, [[1, 1]]) for method in MODELS]
+    assert Outcomes(agreed).disagreement(0) == (0, 0)
+
+
+@pytest.mark.parametrize("seen", [0, 3, 40])
+def test_the_interval_of_a_share_is_wilsons_where_queries_are_independent(seen: int):
+    mask = (np.arange(40) < seen)[:, None]
+    expected = stats.binomtest(seen, 40).proportion_ci(0.95, method="wilson")
+    assert share_interval(mask) == pytest.approx((expected.low, expected.high), abs=5e-3)
+
+
+def test_queries_that_go_together_widen_the_interval():
+    together = np.repeat(np.arange(400) % 2 == 0, 5).reshape(400, 5)
+    low, high = share_interval(together)
+    alone_low, alone_high = share_interval(together.reshape(-1, 1))
+    assert (high - low) / (alone_high - alone_low) == pytest.approx(5**0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("missing", MODELS)
+def test_a_missing_model_is_named_with_the_command_that_makes_it(missing: str):
+    runs = [run for run in RUNS if run.identity["method"] != missing]
+    with pytest.raises(UserError, match=rf"no run of {missing} among .*`fvbench run --methods"):
+        Outcomes(runs)
+
+
+def test_runs_of_two_trainings_or_banks_are_refused():
+    with pytest.raises(UserError, match=r"2 runs of mastaf-self; .* one training"):
+        Outcomes([*RUNS, RUNS[1]])
+    with pytest.raises(UserError, match="cannot be compared: bank_sha256"):
+        Outcomes([*RUNS[:3], made_run("mastaf", HAND_MADE["mastaf"], bank_sha256="y")])
+
+
+def test_what_is_drawn_can_be_chosen():
+    outcomes = Outcomes(RUNS)
+    assert chosen(outcomes, "3:1, 0", None) == [(3, 1), (0, 1)]
+    assert chosen(outcomes, None, "fusion-wrong") == [(3, 0)]
+    assert chosen(outcomes, None, None) == [(2, 1), (1, 0), (1, 1), (3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("episodes", "kind", "words"),
+    [
+        ("x", None, "'x' is no episode"),
+        ("1:", None, "'1:' is no episode"),
+        ("-1", None, "'-1' is no episode"),
+        ("4", None, "episodes 0 to 3, with queries 0 to 1"),
+        ("0:2", None, "episodes 0 to 3, with queries 0 to 1"),
+        (None, "both-right", "'both-right' is none of self-right-cross-wrong"),
+        ("0", "fusion-wrong", "give one of them"),
+    ],
+)
+def test_what_is_not_there_is_refused(episodes: str | None, kind: str | None, words: str):
+    with pytest.raises(UserError, match=words):
+        chosen(Outcomes(RUNS), episodes, kind)
+
+
+def test_the_smallest_angle_is_the_answer_in_the_rows(outcomes: Outcomes, examiner: Examiner):
+    for place in range(EPISODES):
+        case = examiner.examine(Query(place, 0))
+        for name, angles in case.angles.items():
+            rows = outcomes.runs[name].rows.query(f"episode == {place} and query == 0")
+            assert angles.argmin() == rows["prediction"].item()
+            assert case.right(name) == outcomes.right(Query(place, 0))[name]
+
+
+def test_neighbors_angle_is_that_of_the_mean_features(case: Case):
+    bank, loaded = open_bank("default", EPISODES), load_backbone("motion", CPU)
+    support, query = bank.episodes.support[1, :, 0], bank.episodes.query[1, 2]
+    videos = [bank.split.videos[index] for index in (*support, query)]
+    files = dataset("rendered").files("test", videos, NOTHING)
+    clips = [load_clip(file, loaded.backbone.input, "segment-centres") for file in files]
+    with torch.no_grad():
+        pooled = loaded.backbone(torch.stack(clips)).mean(dim=(2, 3, 4))
+    cosines = torch.nn.functional.cosine_similarity(pooled[:-1], pooled[-1:])
+    expected = cosines.acos().rad2deg().numpy()
+    assert case.angles["mastaf-neighbor"] == pytest.approx(expected, abs=0.01)
+    assert case.classes[case.label] == videos[-1].label
+
+
+def test_attention_of_a_class_is_the_one_that_its_score_used(case: Case, examiner: Examiner):
+    """Exchanging query and class gives the factors that the prototype of the score was made of."""
+    model = examiner._models["mastaf"]
+    support = examiner._bank.episodes.support[1]
+    files = examiner._files([*support.ravel().tolist(), int(examiner._bank.episodes.query[1, 2])])
+    with torch.no_grad():
+        encoded = model.encode(examiner._features(files))
+        shown = type(encoded)(*(one[None, :-1, None] for one in encoded))
+        prototypes = model.prototypes(shown)
+        asked = type(encoded)(*(one[None, -1:] for one in encoded))
+        used = model.compare(prototypes, asked)[0].prototype[0, :, 0]
+    factors = torch.from_numpy(case.attention.support_cross).flatten(1)
+    again = torch.einsum("nlc,nl->nc", prototypes.maps[0], factors)
+    torch.testing.assert_close(again, used)
+
+
+def test_a_run_that_todays_code_does_not_give_is_refused(outcomes: Outcomes):
+    altered = dict(outcomes.runs)
+    rows = altered["mastaf"].rows.copy()
+    rows["prediction"] = (rows["prediction"] + 1) % 5
+    rows["margin"] = 1.0
+    altered["mastaf"] = replace(altered["mastaf"], rows=rows)
+    with pytest.raises(UserError, match=r"mastaf answered . in its run and answers . now"):
+        Examiner(Outcomes(list(altered.values())), Reporter()).examine(Query(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("bank_sha256", "x", "bank default has sha256 .*, the runs have x"),
+        ("features", {"backbone": "motion", "revision": 0}, "made in another way now: revision"),
+    ],
+)
+def test_runs_over_other_inputs_are_refused(
+    outcomes: Outcomes, field: str, value: object, words: str
+):
+    runs = [replace(run, identity={**run.identity, field: value}) for run in outcomes.runs.values()]
+    with pytest.raises(UserError, match=words):
+        Examiner(Outcomes(runs), Reporter())
+
+
+def test_the_true_class_alone_is_framed_in_red(case: Case):
+    rows = case_figure(case).subfigs[1].axes
+    framed = [
+        row
+        for row, axes in enumerate(rows)
+        for patch in axes.patches
+        if isinstance(patch, Rectangle) and to_hex(patch.get_edgecolor()) == RED.lower()
+    ]
+    assert framed == [case.label + 1]
+    assert len(rows) == 6
+
+
+def test_every_model_has_a_mark_for_every_class(case: Case):
+    figure = case_figure(case)
+    marks = [line for line in figure.subfigs[0].axes[0].lines if line.get_marker() != "*"]
+    found = sorted(float(np.rad2deg(line.get_xdata()[0])) for line in marks)
+    assert found == pytest.approx(sorted(np.concatenate(list(case.angles.values()))))
+
+
+def test_attention_lies_over_the_frames_of_query_class_and_rival(case: Case):
+    figure = attention_figure(case)
+    titles = [axes.texts[0].get_text() for axes in figure.subfigs[0].axes]
+    assert len(titles) == 7
+    assert f"given {case.label + 1} (true class)" in titles[1]
+    assert case.classes[case.rival] in titles[-1]
+    overlays = [image.get_array() for image in figure.subfigs[0].axes[0].images[8:]]
+    assert len(overlays) == 8
+    assert np.asarray(overlays[0]) == pytest.approx(case.attention.query_self[0])
+
+
+def test_the_description_says_that_weights_are_random(case: Case):
+    assert "untrained" in describe(case)
+    assert "untrained" not in describe(replace(case, trained=True))
+
+
+def test_the_command_writes_pictures_counts_and_what_it_drew(folder: Path, tmp_path: Path):
+    status, said = call("cases", folder, "--out", tmp_path, "--episodes", "1:2", "--json")
+    assert status == 0, said
+    stem = "episode-1-query-2"
+    for name in (stem, f"{stem}-attention"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}.svg").read_text().rstrip().endswith("</svg>")
+    content = json.loads((tmp_path / "cases.json").read_text())
+    assert content["queries"] == 5 * EPISODES
+    assert sum(share["queries"] for share in content["combinations"]) == 5 * EPISODES
+    assert content["drawn"][0]["query"] == 2
+    assert json.loads(said[: said.rindex("}") + 1]) == content
+
+
+def test_a_kind_that_does_not_occur_is_the_answer_no(folder: Path, tmp_path: Path):
+    status, said = call("cases", folder, "--out", tmp_path, "--find", "fusion-only-right")
+    assert status == 1
+    assert "no query is a case of fusion-only-right" in said
+    assert "Only-Self and Only-Cross wrong, MASTAF right" in said
+
+
+def test_altered_runs_leave_one_message(folder: Path, tmp_path: Path):
+    run = read_run(folder / "mastaf")
+    for name in MODELS:
+        write_run(tmp_path / "runs" / name, read_run(folder / name))
+    write_run(
+        tmp_path / "runs" / "mastaf",
+        replace(run, identity={**run.identity, "weights_sha256": "abc"}),
+    )
+    status, said = call("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
+    assert status == 2
+    assert "trained weights" in said

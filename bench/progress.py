@@ -26,6 +26,11 @@ class Reporter:
     def __init__(self) -> None:
         """Report on stderr, where figures never go."""
         self._console = Console(stderr=True)
+        self._note = ""
+
+    def note(self, text: str) -> None:
+        """Say something about the stage that goes on; it is shown with the next report."""
+        self._note = text
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:
@@ -33,12 +38,9 @@ class Reporter:
 
         A stage in which nothing is done says nothing.
         """
-        if self._console.is_terminal:
-            with self._bar(title) as report:
-                yield report
-        else:
-            with _lines(title) as report:
-                yield report
+        self._note = ""
+        with self._bar(title) if self._console.is_terminal else self._lines(title) as report:
+            yield report
 
     @contextmanager
     def _bar(self, title: str) -> Iterator[Report]:
@@ -51,19 +53,20 @@ class Reporter:
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(title, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            yield lambda done, total: progress.update(
+                task, completed=done, total=total, description=f"{title} {self._note}"
+            )
 
+    @contextmanager
+    def _lines(self, title: str) -> Iterator[Report]:
+        start = said = time.monotonic()
 
-@contextmanager
-def _lines(title: str) -> Iterator[Report]:
-    start = said = time.monotonic()
+        def report(done: int, total: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if done >= total or now - said > SECONDS_BETWEEN_LINES:
+                said = now
+                line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s {self._note}"
+                print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
-    def report(done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if done >= total or now - said > SECONDS_BETWEEN_LINES:
-            said = now
-            line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s"
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-    yield report
+        yield report

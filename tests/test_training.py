@@ -10,7 +10,8 @@ import torch
 from bench.backbones import backbones
 from bench.progress import Reporter
 from bench.training import backbone as training
-from bench.training.backbone import BackboneRecipe, TrainingSet, augmented, train_backbone
+from bench.training.augmentation import augmented
+from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
 from episodes.datasets import Progress, VideoFile, dataset
 from episodes.errors import UserError
 from episodes.split import SplitName, Video

@@ -1,23 +1,35 @@
 """``fvbench train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, use_cache
+from bench.commands.options import Cache, Device, Plugin, use_cache
 
-HELP = """Train weights on the training classes of the rendered dataset.
+if TYPE_CHECKING:
+    import torch
 
-`backbone` trains the backbone whose weights are shipped in results/weights/: about a quarter of
-an hour on two cores. Writes OUT/motion.safetensors and its card OUT/motion.json.
+HELP = """Train methods on episodes of the training classes.
+
+The best checkpoint is chosen on the validation bank, which also decides dataset, way and shot; test
+classes are never touched. Backbone and method are trained together, or the method alone with
+--freeze-backbone. Writes OUT/METHOD/seed-S/ with weights.safetensors, card.json and train.csv;
+`fvbench run --weights OUT` evaluates them. An interrupted training goes on, to the same weights,
+when the same command is given again.
+
+Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
+shipped, which is trained by plain classification (a quarter of an hour on two cores).
 
 \b
 exit status
   0  done
-  2  nothing written: bad input, or the loss is no longer finite
+  2  not trained: bad input, missing data, a loss that is not finite, too little memory
 """
-EPILOG = "Example: fvbench train backbone --steps 50 --out results/local/weights"
+EPILOG = (
+    "Example: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained\n\n"
+    "fvbench run --methods mastaf --weights results/local/trained --out results/local/after"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,25 +38,119 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    what: Annotated[str, typer.Argument(help="What to train: backbone.")],
+    methods: Annotated[list[str], typer.Argument(help="What to train.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
-        "results/local/weights"
+        "results/local/trained"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.", min=0)] = 0,
-    steps: Annotated[int, typer.Option(help="Optimiser steps, 32 clips each.", min=2)] = 2400,
+    seeds: Annotated[
+        str, typer.Option(help="Training seeds, separated by commas: weights, episodes, changes.")
+    ] = "0",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="default, default-live (live batch norm in the backbone), paper (what a method's"
+            " authors state), or a file of your own."
+        ),
+    ] = "default",
+    validation: Annotated[
+        str,
+        typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
+    ] = "rendered-5w1s-val",
+    backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    freeze_backbone: Annotated[
+        bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
+    ] = False,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Training episodes, instead of the recipe's; rounded up to whole steps.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
+    global_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of a classifier of the training classes beside the episodes' loss, for"
+            " methods without one of their own; instead of the recipe's.",
+            show_default=False,
+            min=0,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Optimiser steps of 32 clips each, for `backbone` alone; 2400 if left out.",
+            show_default=False,
+            min=2,
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", help="Write the curve for TensorBoard too, beside train.csv."
+        ),
+    ] = False,
     device: Device = "auto",
+    plugin: Plugin = None,
     cache: Cache = None,
 ) -> None:
     """Train weights."""
     use_cache(cache)
-    from bench.backbones import backbones
+    from bench.backbones import load_backbone
     from bench.device import choose_device
     from bench.progress import Reporter
-    from bench.training.backbone import BackboneRecipe, train_backbone
+    from bench.registry import all_methods, choose
+    from bench.training.curve import check_tensorboard, write_tensorboard
+    from bench.training.meta import train as train_one
+    from bench.training.plan import Training
+    from bench.training.recipe import read_training_recipe
+    from episodes.bank import open_bank
     from episodes.errors import UserError
 
-    if what != "backbone":
-        raise UserError(f"cannot train {what!r}; what can be trained is: backbone")
-    recipe = BackboneRecipe(seed=seed, steps=steps)
-    path = train_backbone(backbones()["motion"], recipe, choose_device(device), out, Reporter())
+    where, numbers = choose_device(device), whole_numbers(seeds)
+    if methods == ["backbone"]:
+        _train_backbone(numbers[0], steps, where, out)
+        return
+    if steps is not None:
+        raise UserError(f"--steps {steps} is for `fvbench train backbone`; methods have --episodes")
+    if tensorboard:
+        check_tensorboard()
+    entries = choose(",".join(methods), all_methods(plugin or []))
+    loaded, reporter = load_backbone(backbone, where), Reporter()
+    for entry in entries:
+        chosen = read_training_recipe(recipe, entry, episodes, global_weight)
+        bank = open_bank(validation, chosen.validation_episodes)
+        for seed in numbers:
+            training = Training(entry, seed, chosen, bank, loaded, not freeze_backbone, where, out)
+            folder = train_one(training, reporter)
+            if tensorboard:
+                write_tensorboard(folder)
+            typer.echo(f"wrote {folder}")
+
+
+def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: Path) -> None:
+    from bench.backbones import backbones
+    from bench.progress import Reporter
+    from bench.training.backbone import BackboneRecipe, train_backbone
+
+    recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
+    path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read numbers separated by commas.
+
+    >>> whole_numbers("0,2")
+    [0, 2]
+    """
+    from episodes.errors import UserError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"--seeds {text!r}: whole numbers, separated by commas") from error
+    if min(numbers) < 0:
+        raise UserError(f"--seeds {text!r}: a seed is not negative")
+    return list(dict.fromkeys(numbers))

@@ -20,6 +20,7 @@ from bench.clips import load_clips
 from bench.device import describe_device
 from bench.progress import Reporter
 from bench.run_directory import dump
+from bench.training.augmentation import augmented
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -158,29 +159,6 @@ def _batches(videos: int, recipe: BackboneRecipe) -> Iterator[Tensor]:
             waiting = torch.cat([waiting, torch.randperm(videos)])
         yield waiting[: recipe.batch_size]
         waiting = waiting[recipe.batch_size :]
-
-
-def augmented(clips: Tensor, shift: int) -> Tensor:
-    """Change looks and place, and nothing that a class is made of.
-
-    Each clip is moved by up to ``shift`` pixels, its colours are permuted, its contrast is scaled
-    by 0.7 to 1.3, and every other one is inverted. Nothing is mirrored: that would be another
-    class.
-
-    Args:
-        clips: float (videos, 3, frames, size, size), normalised around zero.
-        shift: in pixels.
-    """
-    videos, _, _, size, _ = clips.shape
-    padded = nn.functional.pad(clips.flatten(0, 1), [shift] * 4, mode="replicate")
-    padded = padded.reshape(videos, *clips.shape[1:3], *padded.shape[-2:])
-    contrast = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
-    changed = []
-    for clip, factor in zip(padded, contrast.tolist(), strict=True):
-        top, left = torch.randint(2 * shift + 1, (2,)).tolist()
-        colours = torch.randperm(3)
-        changed.append(clip[colours, :, top : top + size, left : left + size] * factor)
-    return torch.stack(changed)
 
 
 def _card(

@@ -1,0 +1,115 @@
+"""What a learner is fed: stored features where the backbone is frozen, clips where it is tuned."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.features.embedding import embed_missing, open_store
+from bench.progress import Reporter
+from bench.training.augmentation import augmented
+from bench.training.clips import TrainingClips
+from bench.training.plan import Training
+from bench.training.stream import Stream
+from episodes.datasets import VideoFile, dataset
+from episodes.split import Split
+
+
+class Inputs(Protocol):
+    """Inputs of a learner for videos of the training split."""
+
+    def prepare(self, videos: Tensor) -> None:
+        """Begin to fetch what will be needed soon."""
+        ...
+
+    def take(self, videos: Tensor) -> Tensor:
+        """Indices in the split -> inputs on the training's device, (videos, ...)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of threads."""
+        ...
+
+
+def training_inputs(training: Training, stream: Stream, reporter: Reporter) -> Inputs:
+    """Make the inputs that a training needs, and no video that it does not use."""
+    kind = Clips if training.tuned else Features
+    return kind(training, stream, reporter)
+
+
+class Features:
+    """Features of the frozen backbone, from the store."""
+
+    def __init__(self, training: Training, stream: Stream, reporter: Reporter) -> None:
+        """Embed what is missing and read all of it."""
+        used = stream.used_videos()
+        files = video_files(stream.split, used, reporter)
+        self._row = _rows(used, len(stream.split.videos))
+        self._features = stored_features(training, files, reporter)
+        self._device = training.device
+
+    def prepare(self, videos: Tensor) -> None:
+        """Nothing to do: all is in memory."""
+
+    def take(self, videos: Tensor) -> Tensor:
+        """Return float32 (videos, C, T, H, W)."""
+        return self._features[self._row[videos]].to(self._device)
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+class Clips:
+    """Decoded clips, augmented anew each time they are taken."""
+
+    def __init__(self, training: Training, stream: Stream, reporter: Reporter) -> None:
+        """Find the videos; they are decoded when they are needed."""
+        used = stream.used_videos()
+        files = video_files(stream.split, used, reporter)
+        sampling = training.entry.cls.sampling
+        spec = training.backbone.backbone.input
+        self._row = _rows(used, len(stream.split.videos))
+        self._clips = TrainingClips(files, spec, sampling, torch.float16)
+        self._device = training.device
+        self._recipe = training.recipe
+        source = dataset(stream.split.dataset)
+        self._flip = training.recipe.flip and not getattr(source, "directional", True)
+
+    def prepare(self, videos: Tensor) -> None:
+        """Begin to decode."""
+        self._clips.prepare(self._row[videos].tolist())
+
+    def take(self, videos: Tensor) -> Tensor:
+        """Return float32 (videos, 3, frames, size, size), augmented."""
+        clips = self._clips.take(self._row[videos].tolist()).to(self._device).float()
+        return augmented(clips, self._recipe.shift, self._recipe.recolour, self._flip)
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._clips.close()
+
+
+def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> list[VideoFile]:
+    """Return where the used videos of a split are, making them first where that is possible."""
+    source = dataset(split.dataset)
+    with reporter.stage(f"prepare {source.name} {split.name} videos") as progress:
+        return source.files(split.name, [split.videos[index] for index in used], progress)
+
+
+def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
+    """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
+    sampling = training.entry.cls.sampling
+    store = open_store(training.backbone, sampling, training.device)
+    with reporter.stage(f"embed {sampling}") as progress:
+        embed_missing(store, training.backbone, sampling, files, training.device, progress)
+    return torch.from_numpy(store.read([file.sha256 for file in files]))
+
+
+def _rows(used: NDArray[np.int64], videos: int) -> Tensor:
+    """(videos in the split,) place among the used ones; -1 where a video is not used."""
+    rows = torch.full((videos,), -1, dtype=torch.int64)
+    rows[torch.from_numpy(used)] = torch.arange(len(used))
+    return rows

@@ -1,0 +1,106 @@
+"""What is trained: a method, the backbone under it where that is tuned, and a global head."""
+
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from bench.backbone import Backbone
+from bench.method import Entry, FeatureShape, LabelledEpisodes, Method, apply
+from bench.training.recipe import TrainingRecipe
+from bench.training.stream import EpisodeBatch
+
+
+class Learner(nn.Module):
+    """Loss terms of episodes; every parameter that training changes is below it.
+
+    Args:
+        method: built for the training classes, see `for_training`.
+        backbone: the backbone, if it is tuned; None if features come ready.
+        classes: training classes.
+        recipe: weights of the losses, precision, batch norm.
+    """
+
+    def __init__(
+        self, method: Method, backbone: Backbone | None, classes: int, recipe: TrainingRecipe
+    ) -> None:
+        """Put the parts together; the global head is made where the recipe gives it weight."""
+        super().__init__()
+        self.method = method
+        self.backbone = backbone
+        self.recipe = recipe
+        needed = recipe.global_weight > 0 and not has_own_head(method)
+        self.head = nn.Linear(method.shape.channels, classes) if needed else None
+
+    def train(self, mode: bool = True) -> "Learner":
+        """Switch to training; a frozen batch norm in the backbone stays in evaluation."""
+        super().train(mode)
+        if self.backbone is not None and self.recipe.batch_norm == "frozen":
+            for module in self.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, inputs: Tensor, batch: EpisodeBatch) -> dict[str, Tensor]:
+        """Loss terms by name, each times its weight.
+
+        Args:
+            inputs: clips (videos, 3, frames, size, size), or features (videos, C, T, H, W) if
+                there is no backbone; in the order of ``batch.videos``.
+            batch: on the same device.
+        """
+        maps = self._maps(inputs)
+        terms: dict[str, Tensor] = {}
+        if self.recipe.episode_weight > 0:
+            own = self.method.loss(self._labelled(maps, batch))
+            terms = {name: self.recipe.episode_weight * term for name, term in own.items()}
+        if self.head is not None:
+            logits = self.head(maps.mean(dim=(2, 3, 4)))
+            entropy = nn.functional.cross_entropy(logits, batch.video_classes)
+            terms["global"] = self.recipe.global_weight * entropy
+        return terms
+
+    def _maps(self, inputs: Tensor) -> Tensor:
+        if self.backbone is None:
+            return inputs
+        reduced = self.recipe.precision == "bfloat16"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=reduced):
+            maps: Tensor = self.backbone(inputs)
+        return maps.float()
+
+    def _labelled(self, maps: Tensor, batch: EpisodeBatch) -> LabelledEpisodes:
+        videos = self.method.encode(maps)
+        count = batch.support.numel()
+        support = apply(
+            videos, lambda one: one[:count].reshape(*batch.support.shape, *one.shape[1:])
+        )
+        query = apply(videos, lambda one: one[count:].reshape(*batch.query.shape, *one.shape[1:]))
+        return LabelledEpisodes(support, query, batch.labels, batch.classes)
+
+
+def for_training(entry: Entry, classes: int) -> Entry:
+    """Return the method with a head over the training classes, where its settings have one."""
+    if any(field.name == "classes" for field in fields(entry.settings)):
+        return replace(entry, settings=replace(entry.settings, classes=classes))  # type: ignore[call-arg]
+    return entry
+
+
+def has_own_head(method: Method) -> bool:
+    """Whether the method classifies the training classes itself."""
+    return bool(getattr(method.settings, "classes", 0))
+
+
+def weights_for_use(learner: Learner, entry: Entry, shape: FeatureShape) -> dict[str, Tensor]:
+    """Return what evaluation needs: the method's weights without training's heads, the backbone's.
+
+    Args:
+        learner: trained.
+        entry: the method as it is evaluated.
+        shape: of its features.
+    """
+    used = entry.build(shape, 0).state_dict().keys()
+    weights = {name: one for name, one in learner.method.state_dict().items() if name in used}
+    if learner.backbone is not None:
+        state = learner.backbone.state_dict()
+        weights |= {f"backbone.{name}": one for name, one in state.items()}
+    return {name: one.detach().cpu().contiguous() for name, one in weights.items()}

@@ -1,0 +1,215 @@
+"""Meta-training: episodes of training classes in, weights with their card out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.progress import Reporter
+from bench.training.inputs import Inputs, training_inputs
+from bench.training.learner import Learner, for_training, weights_for_use
+from bench.training.outcome import finish, finished
+from bench.training.plan import Training
+from bench.training.recipe import TrainingRecipe
+from bench.training.state import State, load_state, save_state, save_tensors
+from bench.training.stream import EpisodeBatch, Stream, training_stream
+from bench.training.validation import Validator
+from episodes.datasets import Progress
+from episodes.errors import UserError
+
+
+def train(training: Training, reporter: Reporter) -> Path:
+    """Train, or go on where an interrupted training stopped, to the same weights.
+
+    Returns:
+        the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.
+
+    Raises:
+        UserError: nothing to train, a dataset that cannot fill an episode, a loss that is not
+            finite, too little memory, or another training in that folder. The last good
+            checkpoint is kept.
+    """
+    identity = training.identity()
+    if finished(training.folder, identity):
+        return training.folder
+    stream = training_stream(training.validation, training.recipe, training.seed)
+    training.folder.mkdir(parents=True, exist_ok=True)
+    with _own_random_state(training):
+        learner, optimiser = build(training, len(stream.split.classes))
+        state = load_state(training.folder, identity, learner, optimiser)
+        inputs = training_inputs(training, stream, reporter)
+        validator = Validator(training, training.entry, reporter)
+        loop = _Loop(training, stream, learner, optimiser, inputs, validator, state)
+        try:
+            with reporter.stage(f"train {training.title}") as progress:
+                loop.run(identity, progress, reporter)
+        finally:
+            inputs.close()
+    return finish(training, identity, state)
+
+
+def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimizer]:
+    """Build what is trained, and its optimiser.
+
+    Raises:
+        UserError: nothing in it learns.
+    """
+    training.seeded("weights")
+    entry = for_training(training.entry, classes)
+    method = entry.cls(training.shape, entry.settings)
+    backbone = training.copied_backbone() if training.tuned else None
+    learner = Learner(method, backbone, classes, training.recipe).to(training.device).train()
+    if backbone is None and not method.learns:
+        raise UserError(
+            f"{entry.name} has no weights of its own; leave --freeze-backbone out to train the"
+            " backbone under it"
+        )
+    return learner, _optimiser(learner, training.recipe)
+
+
+def _optimiser(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser, the backbone's parameters in a group of their own."""
+    own = [one for name, one in learner.named_parameters() if not name.startswith("backbone.")]
+    groups = [{"params": own, "peak": recipe.learning_rate}]
+    if learner.backbone is not None:
+        under = list(learner.backbone.parameters())
+        groups.append({"params": under, "peak": recipe.backbone_learning_rate})
+    groups = [group for group in groups if group["params"]]
+    decay = recipe.weight_decay
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay
+        )
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, lr=0.0, weight_decay=decay)
+
+
+@contextmanager
+def _own_random_state(training: Training) -> Iterator[None]:
+    """Leave the caller's random numbers as they were."""
+    devices = [training.device] if training.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+@dataclass
+class _Loop:
+    """Optimiser steps, with a look at the validation bank now and then."""
+
+    training: Training
+    stream: Stream
+    learner: Learner
+    optimiser: torch.optim.Optimizer
+    inputs: Inputs
+    validator: Validator
+    state: State
+
+    def run(self, identity: dict[str, object], progress: Progress, reporter: Reporter) -> None:
+        """Take the steps that are left; validate and save where the recipe says so."""
+        recipe, state, folder = self.training.recipe, self.state, self.training.folder
+        if not state.curve:
+            accuracy = self.validator.accuracy(self.learner)
+            state.curve.append({"step": 0, "validation_accuracy": accuracy})
+        start, first, shown = time.monotonic(), state.step, ""
+        while state.step < recipe.steps:
+            terms = self._step(state.step)
+            state.step += 1
+            row: dict[str, float | None] = {"step": state.step, **terms}
+            state.curve.append(row)
+            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                accuracy = row["validation_accuracy"] = self._validate()
+                save_state(folder, identity, state, self.learner, self.optimiser)
+                shown = f", validation {accuracy:.1%}"
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+            taken = (state.step - first) * recipe.episodes_per_step
+            speed = taken / (time.monotonic() - start)
+            reporter.note(f"({losses}{shown}, {speed:.0f} episodes/s)")
+            progress(state.step * recipe.episodes_per_step, recipe.episodes)
+
+    def _validate(self) -> float:
+        """Measure; keep the weights if they are the best so far."""
+        accuracy = self.validator.accuracy(self.learner)
+        best = self.state.best
+        if accuracy > best.accuracy:
+            best.step, best.accuracy = self.state.step, accuracy
+            best.file = f"best-{self.state.step:06d}.safetensors"
+            weights = weights_for_use(self.learner, self.training.entry, self.training.shape)
+            save_tensors(self.training.folder / best.file, weights)
+        return accuracy
+
+    def _step(self, step: int) -> dict[str, float]:
+        """Take one optimiser step; return the loss terms, means over its episodes."""
+        recipe = self.training.recipe
+        self.training.seeded("step", step)
+        factor = recipe.learning_rate_at(step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = factor * group["peak"]
+        self.optimiser.zero_grad()
+        first = step * recipe.episodes_per_step
+        passes = recipe.episodes_per_step // recipe.episodes_at_once
+        sums: dict[str, float] = {}
+        for number in range(passes):
+            batch = self.stream.window(
+                first + number * recipe.episodes_at_once, recipe.episodes_at_once
+            )
+            for name, value in self._backward(batch, passes, step).items():
+                sums[name] = sums.get(name, 0.0) + value / passes
+        self._prepare(first + recipe.episodes_per_step)
+        if recipe.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
+        self.optimiser.step()
+        return sums
+
+    def _backward(self, batch: EpisodeBatch, passes: int, step: int) -> dict[str, float]:
+        """Add the gradient of some episodes."""
+        device = self.training.device
+        try:
+            terms = self.learner(self.inputs.take(batch.videos), batch.to(device))
+            loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
+            self._check(terms, loss, step)
+            (loss / passes).backward()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(self._too_large()) from error
+        except RuntimeError as error:
+            if "allocate" in str(error):
+                raise UserError(self._too_large()) from error
+            raise
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    def _prepare(self, first: int) -> None:
+        """Begin to fetch the next step's videos while this one is computed."""
+        following = self.stream.window(first, self.training.recipe.episodes_per_step)
+        self.inputs.prepare(following.videos)
+
+    def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
+        name = self.training.entry.name
+        if not loss.requires_grad:
+            raise UserError(
+                f"the loss of {name} does not depend on any weight under recipe"
+                f" {self.training.recipe.name}: there is nothing to train"
+            )
+        for term, value in terms.items():
+            if not torch.isfinite(value):
+                raise UserError(
+                    f"training {self.training.title}: the loss term {term} is {value.item()} at"
+                    f" step {step + 1}; {self._kept()}: lower learning_rate in the recipe, or"
+                    " limit clip_norm"
+                )
+
+    def _too_large(self) -> str:
+        recipe = self.training.recipe
+        return (
+            f"training {self.training.title} needs more memory than there is for"
+            f" {recipe.episodes_at_once} episodes at once; {self._kept()}: lower episodes_at_once"
+            " in a recipe of your own"
+        )
+
+    def _kept(self) -> str:
+        best = self.state.best
+        if best.step < 0:
+            return "no checkpoint was reached yet"
+        return f"the checkpoint of step {best.step} is kept in {self.training.folder / best.file}"

@@ -1,0 +1,91 @@
+"""What a finished training leaves behind: weights, their card, and the curve."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.cards import CARD, WEIGHTS, file_sha256
+from bench.circumstances import circumstances
+from bench.run_directory import dump
+from bench.training.plan import Training
+from bench.training.state import State, check_same, clear_state
+from episodes.atomic import replacing, write_text
+from episodes.datasets import dataset
+from episodes.errors import UserError
+
+CURVE = "train.csv"
+
+
+def finished(folder: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether the same training is there already, whole.
+
+    Raises:
+        UserError: the weights of another training are there, which would be lost.
+    """
+    card = folder / CARD
+    if not card.exists():
+        return False
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+        check_same(folder, content["identity"], identity)
+    except (ValueError, LookupError) as error:
+        raise UserError(f"{card} is no card of a training; delete {folder}") from error
+    return (folder / WEIGHTS).exists()
+
+
+def finish(training: Training, identity: Mapping[str, Any], state: State) -> Path:
+    """Keep the best weights, write card and curve, and remove the rest.
+
+    A kill in between loses nothing: the state goes last, and the same command ends the work.
+    """
+    folder = training.folder
+    with replacing(folder / WEIGHTS) as unfinished:
+        unfinished.write_bytes((folder / state.best.file).read_bytes())
+    write_curve(folder / CURVE, state)
+    write_text(folder / CARD, dump(_card(training, identity, state)))
+    clear_state(folder)
+    return folder
+
+
+def write_curve(path: Path, state: State) -> None:
+    """Write the curve: a row for each step, loss terms and validation accuracy as columns."""
+    curve = pd.DataFrame(state.curve)
+    last = "validation_accuracy"
+    ordered = curve[[*curve.columns.drop(last), last]]
+    with replacing(path) as unfinished:
+        ordered.to_csv(unfinished, index=False, float_format="%.6g")
+
+
+def _card(training: Training, identity: Mapping[str, Any], state: State) -> dict[str, Any]:
+    """What a stranger needs to know of the weights, and to make them anew."""
+    split = dataset(training.validation.recipe.dataset).split("train")
+    path = training.folder / WEIGHTS
+    return {
+        "method": training.entry.name,
+        "settings": identity["settings"],
+        "training": training.summary,
+        "backbone": identity["backbone"],
+        "sha256": file_sha256(path),
+        "bytes": path.stat().st_size,
+        "chosen": {
+            "step": state.best.step,
+            "of": training.recipe.steps,
+            "validation_accuracy": state.best.accuracy,
+            "at_the_start": state.curve[0]["validation_accuracy"],
+            "bank": training.validation.recipe.name,
+            "episodes": len(training.validation.episodes),
+        },
+        "trained_on": {
+            "dataset": split.dataset,
+            "split": "train",
+            "split_sha256": split.sha256,
+            "classes": len(split.classes),
+            "videos": len(split.videos),
+        },
+        "licence": "Apache-2.0",
+        "identity": identity,
+        "made_by": circumstances(training.device),
+    }

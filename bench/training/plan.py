@@ -1,0 +1,101 @@
+"""What one training is: everything that decides the weights that come out of it."""
+
+import copy
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.backbone import Backbone
+from bench.backbones import LoadedBackbone
+from bench.method import Entry, FeatureShape
+from bench.registry import source_sha256
+from bench.run_directory import plain
+from bench.training.recipe import TrainingRecipe
+from episodes.bank import Bank
+
+
+@dataclass(frozen=True)
+class Training:
+    """One method, trained once from one seed."""
+
+    entry: Entry
+    seed: int
+    recipe: TrainingRecipe
+    validation: Bank
+    backbone: LoadedBackbone
+    """What training begins with."""
+    tuned: bool
+    """Whether the backbone is trained too."""
+    device: torch.device
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this training lies."""
+        return self.out / self.entry.name / f"seed-{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """The training in words."""
+        return f"{self.entry.name}, seed {self.seed}"
+
+    @property
+    def shape(self) -> FeatureShape:
+        """Shape of the features that the method is trained on."""
+        return FeatureShape(self.backbone.backbone.channels, *self.backbone.backbone.grid)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a run says of the training behind it."""
+        return {
+            "recipe": self.recipe.name,
+            "seed": self.seed,
+            "backbone": "tuned" if self.tuned else "frozen",
+            "episodes": self.recipe.episodes,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the weights; a training goes on only where all of it agrees."""
+        split = self.validation.split
+        identity = {
+            "method": self.entry.name,
+            "revision": self.entry.cls.revision,
+            "settings": asdict(self.entry.settings),
+            "source_sha256": source_sha256(self.entry),
+            "training": self.summary,
+            "recipe": asdict(self.recipe),
+            "backbone": {
+                "name": self.backbone.backbone.name,
+                "weights_sha256": self.backbone.weights_sha256,
+                "source_sha256": self.backbone.source_sha256,
+            },
+            "dataset": split.dataset,
+            "way": self.validation.recipe.way,
+            "shot": self.validation.recipe.shot,
+            "validation": {
+                "bank": self.validation.recipe.name,
+                "bank_sha256": self.validation.sha256,
+                "episodes": len(self.validation.episodes),
+            },
+            "device": self.device.type,
+        }
+        return plain(identity)
+
+    def copied_backbone(self) -> Backbone:
+        """Return a copy of the backbone, to be changed."""
+        return copy.deepcopy(self.backbone.backbone)
+
+    def draws(self, *words: object) -> int:
+        """Return a seed for torch that belongs to this training and to the words."""
+        text = "\n".join(map(str, ("fewshot-video-bench training", self.seed, *words)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
+
+    def seeded(self, *words: object) -> None:
+        """Seed torch's global generators: draws depend on the step, not on what went before.
+
+        So a training that goes on after a kill draws what it would have drawn.
+        """
+        torch.manual_seed(self.draws(*words))

@@ -1,0 +1,192 @@
+"""Recipes of meta-training: data, checked when they are read.
+
+A file holds a table ``[default]`` and tables ``[method.NAME]`` with what differs for a method (and
+its variants) or for one variant. A file without ``[default]`` is for those methods alone; one with
+``base = "NAME"`` states what differs from another.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bench.method import Entry
+from episodes.errors import UserError, unknown
+from episodes.recipe import PROTOCOLS, Protocol
+
+FOLDER = Path(__file__).parent / "recipes"
+Optimiser = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+BatchNorm = Literal["live", "frozen"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How a method is trained, the same for a whole column of a table unless it says otherwise.
+
+    Way and shot are not here: they are those of the validation bank.
+    """
+
+    name: str
+    optimiser: Optimiser
+    learning_rate: float
+    """Of everything but the backbone; the highest that the schedule reaches."""
+    backbone_learning_rate: float
+    steps: int
+    episodes_per_step: int
+    episodes_at_once: int
+    """Episodes in one forward pass, whose clips share the statistics of a live batch norm; the
+    gradients of a step's passes add up."""
+    queries: int
+    """Of each class that is queried."""
+    protocol: Protocol
+    validate_every: int
+    """Steps."""
+    validation_episodes: int
+    schedule: Schedule = "constant"
+    warm_up_steps: int = 0
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Largest norm of the gradient; 0 for no limit."""
+    episode_weight: float = 1.0
+    """Factor of the method's own loss terms."""
+    global_weight: float = 0.0
+    """Factor of a linear classifier among all training classes on the mean feature of every
+    video, for methods that have no such head of their own."""
+    batch_norm: BatchNorm = "live"
+    """Statistics in the backbone while it is tuned: of the batch, or those it came with."""
+    precision: Precision = "float32"
+    """Of the backbone while it is tuned; methods always train in float32."""
+    shift: int = 0
+    """Pixels by which a clip is moved at most, while the backbone is tuned."""
+    recolour: bool = False
+    """Permute colours, scale contrast, invert."""
+    flip: bool = False
+    """Mirror every other clip, on datasets in which left and right are the same class."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training can use."""
+        for field in fields(self):
+            self._check_type(field.name, field.type)
+        for name in ("steps", "episodes_per_step", "episodes_at_once", "queries"):
+            self._check(name, getattr(self, name) >= 1, "it is at least 1")
+        for name in ("validate_every", "validation_episodes"):
+            self._check(name, getattr(self, name) >= 1, "it is at least 1")
+        self._check("learning_rate", self.learning_rate > 0, "it is above 0")
+        for name in ("backbone_learning_rate", "momentum", "weight_decay", "clip_norm"):
+            self._check(name, getattr(self, name) >= 0, "it is not negative")
+        self._check("protocol", self.protocol in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}")
+        self._check(
+            "episodes_per_step",
+            self.episodes_per_step % self.episodes_at_once == 0,
+            f"it is a multiple of episodes_at_once, which is {self.episodes_at_once}",
+        )
+
+    def _check_type(self, name: str, declared: Any) -> None:
+        value = getattr(self, name)
+        choices = get_args(declared)
+        if choices:
+            self._check(name, value in choices, f"one of {', '.join(choices)}")
+        elif declared is float:
+            good = isinstance(value, int | float) and not isinstance(value, bool)
+            self._check(name, good, "it is a number")
+        else:
+            self._check(name, type(value) is declared, f"it is a {declared.__name__}")
+
+    def _check(self, name: str, good: bool, rule: str) -> None:
+        if not good:
+            raise UserError(
+                f"training recipe {self.name}: {name} is {getattr(self, name)!r}; {rule}"
+            )
+
+    @property
+    def episodes(self) -> int:
+        """Training episodes in all."""
+        return self.steps * self.episodes_per_step
+
+    def learning_rate_at(self, step: int) -> float:
+        """Factor of both learning rates at a step, counted from 0: warm-up, then the schedule."""
+        if step < self.warm_up_steps:
+            return (step + 1) / (self.warm_up_steps + 1)
+        if self.schedule == "constant":
+            return 1.0
+        left = max(1, self.steps - self.warm_up_steps)
+        return 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the program."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read_training_recipe(
+    name_or_path: str,
+    entry: Entry,
+    episodes: int | None = None,
+    global_weight: float | None = None,
+) -> TrainingRecipe:
+    """Read the recipe for a method.
+
+    Args:
+        name_or_path: "default", "paper" (what the method's authors state), or the path of a file.
+        entry: the method that will be trained.
+        episodes: training episodes, rounded up to whole steps; None for the recipe's.
+        global_weight: instead of the recipe's, if not None.
+
+    Raises:
+        UserError: no such recipe, a field that is unknown or out of range, or a recipe that says
+            nothing about this method.
+    """
+    name = Path(name_or_path).stem
+    values = _values(name_or_path, entry)
+    if global_weight is not None:
+        values["global_weight"] = global_weight
+    declared = {field.name: field for field in fields(TrainingRecipe)}
+    if strange := sorted(values.keys() - declared.keys() - {"name"}):
+        raise UserError(
+            f"training recipe {name}: there is no {', '.join(strange)}; a recipe has"
+            f" {', '.join(declared)}"
+        )
+    needed = {key for key, field in declared.items() if field.default is MISSING} - {"name"}
+    if missing := sorted(needed - values.keys()):
+        raise UserError(f"training recipe {name}: {', '.join(missing)} is missing for {entry.name}")
+    recipe = TrainingRecipe(name=name, **values)
+    if episodes is None:
+        return recipe
+    return replace(recipe, steps=-(-episodes // recipe.episodes_per_step))
+
+
+def _values(name_or_path: str, entry: Entry) -> dict[str, Any]:
+    """Put together what a file, and the one it is based on, say about one method."""
+    content = _content(name_or_path)
+    for_methods = content.get("method", {})
+    values: dict[str, Any] = {}
+    if "base" in content:
+        values |= _values(content["base"], entry)
+    values |= content.get("default", {})
+    for which in (entry.cls.name, entry.name):
+        values |= for_methods.get(which, {})
+    if not values:
+        raise UserError(
+            f"training recipe {name_or_path} says nothing about {entry.name}, only about"
+            f" {', '.join(sorted(for_methods))}; use --recipe default, or write a file of your own"
+        )
+    return values
+
+
+def _content(name_or_path: str) -> Mapping[str, Any]:
+    """Read a recipe's file as it stands."""
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = FOLDER / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise unknown("training recipe", name_or_path, recipe_names())
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a training recipe: {error}") from error

@@ -1,0 +1,146 @@
+"""The state of an unfinished training on disk: whole or not there, never pickled.
+
+``state-STEP.safetensors`` holds every tensor; ``state.json`` names it, is written last and replaced
+as a whole. A kill at any moment leaves the state before or the state after.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, nn, optim
+
+from bench.cards import file_sha256
+from bench.run_directory import dump
+from episodes.atomic import replacing, write_text
+from episodes.errors import UserError
+
+STATE = "state.json"
+
+
+@dataclass
+class Best:
+    """The checkpoint with the highest validation accuracy so far, the first of equals."""
+
+    step: int = -1
+    accuracy: float = -1.0
+    file: str = ""
+
+
+@dataclass
+class State:
+    """How far a training is."""
+
+    step: int = 0
+    """Optimiser steps taken."""
+    best: Best = field(default_factory=Best)
+    curve: list[dict[str, float | None]] = field(default_factory=list)
+    """A row for each step, and one for the start."""
+
+
+def save_state(
+    folder: Path,
+    identity: Mapping[str, Any],
+    state: State,
+    learner: nn.Module,
+    optimiser: optim.Optimizer,
+) -> None:
+    """Write the state, then drop the one before it."""
+    path = folder / f"state-{state.step:06d}.safetensors"
+    save_tensors(path, _tensors(learner, optimiser))
+    content = {
+        "identity": identity,
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "step": state.step,
+        "best": vars(state.best),
+        "curve": state.curve,
+    }
+    write_text(folder / STATE, dump(content))
+    _drop_others(folder, {path.name, state.best.file})
+
+
+def load_state(
+    folder: Path, identity: Mapping[str, Any], learner: nn.Module, optimiser: optim.Optimizer
+) -> State:
+    """Put learner and optimiser where a training stopped; a fresh state if there was none.
+
+    Raises:
+        UserError: the folder holds another training, or its state is damaged.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return State()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        check_same(folder, content["identity"], identity)
+        file = folder / content["file"]
+        if file_sha256(file) != content["sha256"]:
+            raise ValueError(f"{file.name} is not the one that was written with it")
+        _restore(safetensors.torch.load_file(file), learner, optimiser)
+        return State(content["step"], Best(**content["best"]), content["curve"])
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: the state of an unfinished training is damaged: {error}; delete {folder} and"
+            " train again"
+        ) from error
+
+
+def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with another training, and say what differs.
+
+    Raises:
+        UserError: naming the first field that differs.
+    """
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise UserError(
+                f"{folder} holds a training with {name} {found.get(name)}, not {value}; choose"
+                " another --out, or delete that folder"
+            )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a file that is there as a whole or not at all."""
+    with replacing(path) as unfinished:
+        safetensors.torch.save_file(dict(tensors), unfinished)
+
+
+def clear_state(folder: Path) -> None:
+    """Remove what only an unfinished training needs."""
+    (folder / STATE).unlink(missing_ok=True)
+    _drop_others(folder, set())
+
+
+def _drop_others(folder: Path, kept: set[str]) -> None:
+    for pattern in ("state-*.safetensors", "best-*.safetensors"):
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink()
+
+
+def _tensors(learner: nn.Module, optimiser: optim.Optimizer) -> dict[str, Tensor]:
+    """Everything that changes, by name."""
+    tensors = {f"learner.{name}": one for name, one in learner.state_dict().items()}
+    for index, values in optimiser.state_dict()["state"].items():
+        for name, value in values.items():
+            if value is not None:
+                tensors[f"optimiser.{index}.{name}"] = value
+    return {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+
+
+def _restore(tensors: Mapping[str, Tensor], learner: nn.Module, optimiser: optim.Optimizer) -> None:
+    prefix = "learner."
+    learner.load_state_dict(
+        {name[len(prefix) :]: one for name, one in tensors.items() if name.startswith(prefix)}
+    )
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, one in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = one
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

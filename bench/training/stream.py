@@ -1,0 +1,123 @@
+"""The stream of training episodes, and the guard that keeps them to the training classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.training.recipe import TrainingRecipe
+from episodes.bank import Bank
+from episodes.datasets import dataset
+from episodes.errors import UserError
+from episodes.recipe import Recipe
+from episodes.sampler import VERSION, Episodes, draw
+from episodes.split import Split
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Seeded episodes over the training split; a longer training goes on where a shorter ends."""
+
+    split: Split
+    episodes: Episodes
+    """Indices into ``split.videos``."""
+    classes: NDArray[np.int64]
+    """(episodes, way) training class of each way, as index into ``split.classes``."""
+
+    def used_videos(self) -> NDArray[np.int64]:
+        """Indices of the videos that occur, ascending."""
+        parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
+        return np.unique(np.concatenate(parts)).astype(np.int64)
+
+    def window(self, first: int, count: int) -> "EpisodeBatch":
+        """Return some episodes in a row, as tensors."""
+        window = slice(first, first + count)
+        return EpisodeBatch(
+            torch.from_numpy(self.episodes.support[window].astype(np.int64)),
+            torch.from_numpy(self.episodes.query[window].astype(np.int64)),
+            torch.from_numpy(self.episodes.labels[window].astype(np.int64)),
+            torch.from_numpy(self.classes[window]),
+        )
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes as indices of videos; all int64."""
+
+    support: Tensor
+    """(episodes, way, shot)"""
+    query: Tensor
+    """(episodes, queries)"""
+    labels: Tensor
+    """(episodes, queries)"""
+    classes: Tensor
+    """(episodes, way)"""
+
+    def to(self, device: torch.device) -> "EpisodeBatch":
+        """Return the same episodes on another device."""
+        parts = (self.support, self.query, self.labels, self.classes)
+        return EpisodeBatch(*(part.to(device) for part in parts))
+
+    @property
+    def videos(self) -> Tensor:
+        """All videos, those of the supports first: (episodes * (way * shot + queries),)."""
+        return torch.cat([self.support.flatten(), self.query.flatten()])
+
+    @property
+    def video_classes(self) -> Tensor:
+        """Training class of each of `videos`."""
+        of_support = self.classes[..., None].expand(self.support.shape)
+        return torch.cat([of_support.flatten(), self.classes.gather(1, self.labels).flatten()])
+
+
+def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stream:
+    """Draw the training episodes that belong to a validation bank, of its way and shot.
+
+    Raises:
+        UserError: the bank is not over validation classes, training classes occur among those
+            held out, or the training split cannot fill an episode.
+    """
+    split = guarded_split(validation)
+    drawn_by = Recipe(
+        name=f"training on {split.dataset}",
+        dataset=split.dataset,
+        split="train",
+        protocol=recipe.protocol,
+        way=validation.recipe.way,
+        shot=validation.recipe.shot,
+        queries=recipe.queries,
+        episodes=recipe.episodes,
+        seed=seed,
+        sampler=VERSION,
+    )
+    episodes = draw(drawn_by, split, recipe.episodes)
+    place = {label: index for index, label in enumerate(split.classes)}
+    of_video = np.array([place[video.label] for video in split.videos], dtype=np.int64)
+    return Stream(split, episodes, of_video[episodes.support[:, :, 0]])
+
+
+def guarded_split(validation: Bank) -> Split:
+    """Return the training split of a validation bank's dataset, if nothing can leak.
+
+    Raises:
+        UserError: the bank is over test or training classes, or splits share a class.
+    """
+    if validation.recipe.split != "val":
+        raise UserError(
+            f"--validation {validation.recipe.name} is over the {validation.recipe.split} classes;"
+            " checkpoints are chosen on validation classes, never on those that are reported:"
+            " name a bank over val (`fvbench list banks`)"
+        )
+    source = dataset(validation.recipe.dataset)
+    split = source.split("train")
+    for held_out in (source.split("val"), source.split("test")):
+        shared = sorted(set(split.classes) & set(held_out.classes))
+        if shared:
+            raise UserError(
+                f"dataset {source.name}: classes {', '.join(shared[:3])} stand in train and in"
+                f" {held_out.name}; few-shot learning is tested on classes that training never saw:"
+                " mend the lists"
+            )
+    return split

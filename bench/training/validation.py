@@ -1,0 +1,66 @@
+"""Accuracy on the validation bank, by the loop and the features that every run uses."""
+
+import torch
+
+from bench.evaluate import evaluate
+from bench.features.embedding import embed
+from bench.method import Entry
+from bench.progress import Reporter
+from bench.run import in_order_of_content
+from bench.training.clips import TrainingClips
+from bench.training.inputs import stored_features, video_files
+from bench.training.learner import Learner
+from bench.training.plan import Training
+
+BATCH = 64
+
+
+class Validator:
+    """Measures a learner on the validation bank again and again.
+
+    Clips, or the frozen backbone's features, are fetched once.
+    """
+
+    def __init__(self, training: Training, entry: Entry, reporter: Reporter) -> None:
+        """Find the bank's videos, and embed them if the backbone stays as it is.
+
+        Args:
+            training: whose validation bank.
+            entry: the method as it is evaluated, without the heads of training.
+            reporter: told how far that is.
+        """
+        self._training, self._entry = training, entry
+        bank = training.validation
+        used = bank.used_videos()
+        files = video_files(bank.split, used, reporter)
+        hashes = [file.sha256 for file in files]
+        order, self._episodes = in_order_of_content(
+            hashes, used, bank.episodes, len(bank.split.videos)
+        )
+        files = [files[index] for index in order]
+        spec, sampling = training.backbone.backbone.input, entry.cls.sampling
+        if training.tuned:
+            self._clips = TrainingClips(files, spec, sampling, torch.float32)
+        else:
+            self._features = stored_features(training, files, reporter)
+
+    def accuracy(self, learner: Learner) -> float:
+        """Fraction of right answers over all queries of the bank."""
+        method = self._entry.build(self._training.shape, self._training.seed)
+        state = learner.method.state_dict()
+        method.load_state_dict({name: state[name] for name in method.state_dict()})
+        features = self._embedded(learner) if self._training.tuned else self._features
+        answers = evaluate(
+            method, features, self._episodes, self._training.device, BATCH, lambda done, total: None
+        )
+        return float((answers.prediction == self._episodes.labels).mean())
+
+    def _embedded(self, learner: Learner) -> torch.Tensor:
+        """Features of all videos by the backbone as it is now, as a run would make them."""
+        if learner.backbone is None:
+            raise ValueError("the backbone is frozen; its features are stored")
+        clips = [self._clips.take([row])[0] for row in range(len(self._clips))]
+        learner.backbone.eval()
+        features, _ = embed(learner.backbone, clips, self._training.device)
+        learner.train()
+        return torch.from_numpy(features)

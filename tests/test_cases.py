@@ -1,5 +1,6 @@
 """Cases: which queries they are, how often, and what is drawn of them."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
+from safetensors.torch import save_file
 from scipy import stats
 
 from bench.backbones import load_backbone
@@ -17,6 +19,7 @@ from bench.cases.drawing import RED, attention_figure, case_figure, describe
 from bench.cases.examination import Case, Examiner
 from bench.cases.gallery import chosen
 from bench.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
+from bench.cases.rebuilding import rebuilt
 from bench.clips import load_clip
 from bench.progress import Reporter
 from bench.run_directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
@@ -128,7 +131,7 @@ def test_a_missing_model_is_named_with_the_command_that_makes_it(missing: str):
 def test_runs_of_two_trainings_or_banks_are_refused():
     with pytest.raises(UserError, match=r"2 runs of mastaf-self; .* one training"):
         Outcomes([*RUNS, RUNS[1]])
-    with pytest.raises(UserError, match="cannot be compared: bank_sha256"):
+    with pytest.raises(UserError, match="are on 2 different banks"):
         Outcomes([*RUNS[:3], made_run("mastaf", HAND_MADE["mastaf"], bank_sha256="y")])
 
 
@@ -181,11 +184,11 @@ def test_neighbors_angle_is_that_of_the_mean_features(case: Case):
 
 def test_attention_of_a_class_is_the_one_that_its_score_used(case: Case, examiner: Examiner):
     """Exchanging query and class gives the factors that the prototype of the score was made of."""
-    model = examiner._models["mastaf"]
+    model = examiner._models["mastaf"].method
     support = examiner._bank.episodes.support[1]
     files = examiner._files([*support.ravel().tolist(), int(examiner._bank.episodes.query[1, 2])])
     with torch.no_grad():
-        encoded = model.encode(examiner._features(files))
+        encoded = model.encode(examiner._features(examiner._models["mastaf"].backbone, files))
         shown = type(encoded)(*(one[None, :-1, None] for one in encoded))
         prototypes = model.prototypes(shown)
         asked = type(encoded)(*(one[None, -1:] for one in encoded))
@@ -203,6 +206,19 @@ def test_a_run_that_todays_code_does_not_give_is_refused(outcomes: Outcomes):
     altered["mastaf"] = replace(altered["mastaf"], rows=rows)
     with pytest.raises(UserError, match=r"mastaf answered . in its run and answers . now"):
         Examiner(Outcomes(list(altered.values())), Reporter()).examine(Query(0, 0))
+
+
+def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tmp_path: Path):
+    run, path = outcomes.runs["mastaf"], tmp_path / "weights.safetensors"
+    trained = {name: tensor + 1 for name, tensor in rebuilt(run).method.state_dict().items()}
+    save_file(trained, path)
+    identity = {**run.identity, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    circumstances = {**run.circumstances, "weights": str(path)}
+    found = rebuilt(replace(run, identity=identity, circumstances=circumstances)).method
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in found.state_dict().items())
+    path.write_bytes(b"other weights")
+    with pytest.raises(UserError, match=r"trained weights of mastaf .* are neither at"):
+        rebuilt(replace(run, identity=identity, circumstances=circumstances))
 
 
 @pytest.mark.parametrize(

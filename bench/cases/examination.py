@@ -9,21 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.backbones import LoadedBackbone, load_backbone
+from bench.backbones import LoadedBackbone
 from bench.cases.outcomes import Outcomes, Query
-from bench.features.embedding import embed_missing, feature_identity, open_store
-from bench.method import Entry, FeatureShape, find
+from bench.cases.rebuilding import CPU, Model, rebuilt
+from bench.features.embedding import embed_missing, open_store
 from bench.progress import Reporter
-from bench.registry import built_in_methods
-from bench.run_directory import Run, plain
 from episodes.bank import Bank, open_bank
-from episodes.datasets import VideoFile, dataset
+from episodes.datasets import VideoFile
 from episodes.decoding import Clip, decode
+from episodes.draws import Integers
 from episodes.errors import UserError
 from methods._position_attention import Positions
-from methods.mastaf import Mastaf, MastafSettings
+from methods.mastaf import Mastaf
 
-CPU = torch.device("cpu")
 UNDECIDED = 1e-3
 """Margin below which rounding may turn a prediction: no fault where it does not come out again."""
 
@@ -76,21 +74,26 @@ class Case:
 class Examiner:
     """Rebuilds the four models of a comparison and looks at single queries with them."""
 
-    def __init__(self, outcomes: Outcomes, reporter: Reporter) -> None:
-        """Open the bank, the backbone and the models of the runs.
+    def __init__(self, outcomes: Outcomes, reporter: Reporter, bank: Bank | None = None) -> None:
+        """Open the bank, and build the models of the runs again.
+
+        Args:
+            outcomes: of the runs.
+            reporter: told of videos that are made or embedded.
+            bank: of the runs, where it cannot be opened by its name.
 
         Raises:
             UserError: bank, features or weights are not here as the runs had them.
         """
         self._runs = outcomes.runs
         self._reporter = reporter
-        fusion = self._runs["mastaf"]
-        self._bank = _bank_of(fusion)
-        self._loaded = load_backbone(fusion.identity["features"]["backbone"], CPU)
-        shape = FeatureShape(self._loaded.backbone.channels, *self._loaded.backbone.grid)
-        for run in self._runs.values():
-            _check_features(run, self._loaded)
-        self._models = {name: _rebuilt(run, shape) for name, run in self._runs.items()}
+        self._bank = bank or open_bank(outcomes.identity["bank"], outcomes.identity["episodes"])
+        if self._bank.sha256 != outcomes.identity["bank_sha256"]:
+            raise UserError(
+                f"bank {self._bank.recipe.name} has sha256 {self._bank.sha256}, the runs have"
+                f" {outcomes.identity['bank_sha256']}: it has changed since; run again"
+            )
+        self._models = {name: rebuilt(run) for name, run in self._runs.items()}
 
     @torch.no_grad()
     def examine(self, query: Query) -> Case:
@@ -101,11 +104,8 @@ class Examiner:
         """
         support = self._bank.episodes.support[query.episode]
         files = self._files([*support.ravel().tolist(), self._bank.episodes.query[query].item()])
-        features = self._features(files)
-        looks = {
-            name: _look(model, features, support.shape) for name, model in self._models.items()
-        }
-        angles = {name: _angles(self._models[name], *look) for name, look in looks.items()}
+        looks = {name: self._look(model, files, support) for name, model in self._models.items()}
+        angles = {name: _angles(self._models[name].method, *look) for name, look in looks.items()}
         for name, found in angles.items():
             self._check_answer(name, query, found)
         clips = [self._clip(file) for file in (*files[: -1 : support.shape[1]], files[-1])]
@@ -119,25 +119,33 @@ class Examiner:
             trained=bool(self._runs["mastaf"].declared["trained"]),
             query_clip=clips[-1],
             support_clips=clips[:-1],
-            attention=_attention(self._models["mastaf"], *looks["mastaf"]),
+            attention=_attention(self._models["mastaf"].method, *looks["mastaf"]),
         )
 
     def _files(self, indices: Sequence[int]) -> list[VideoFile]:
         """The files of some of the split's videos, in the order asked for."""
         videos = [self._bank.split.videos[index] for index in indices]
-        source = dataset(self._bank.recipe.dataset)
-        with self._reporter.stage(f"prepare {source.name} videos") as progress:
-            return source.files(self._bank.recipe.split, videos, progress)
+        with self._reporter.stage(f"prepare {self._bank.source.name} videos") as progress:
+            return self._bank.source.files(self._bank.recipe.split, videos, progress)
 
-    def _features(self, files: Sequence[VideoFile]) -> Tensor:
+    def _look(
+        self, model: Model, files: Sequence[VideoFile], support: Integers
+    ) -> tuple[Positions, Positions]:
+        """Encode videos, the query last: support (1, way, shot, ...) and query (1, 1, ...)."""
+        encoded = model.method.encode(self._features(model.backbone, files))
+        shown = (one[:-1].reshape(1, *support.shape, *one.shape[1:]) for one in encoded)
+        return Positions(*shown), Positions(*(one[None, -1:] for one in encoded))
+
+    def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
         """(videos, C, T, H, W), embedded now where the store does not have them."""
-        store = open_store(self._loaded, Mastaf.sampling, CPU)
+        store = open_store(backbone, Mastaf.sampling, CPU)
         with self._reporter.stage(f"embed {Mastaf.sampling}") as progress:
-            embed_missing(store, self._loaded, Mastaf.sampling, files, CPU, progress)
+            embed_missing(store, backbone, Mastaf.sampling, files, CPU, progress)
         return torch.from_numpy(store.read([file.sha256 for file in files]))
 
     def _clip(self, file: VideoFile) -> Clip:
-        return decode(file.path, self._loaded.backbone.input.frames, Mastaf.sampling)
+        frames = self._models["mastaf"].backbone.backbone.input.frames
+        return decode(file.path, frames, Mastaf.sampling)
 
     def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
         rows = self._runs[name].rows
@@ -148,51 +156,6 @@ class Examiner:
                 f"episode {query.episode}, query {query.query}: {name} answered {said} in its run"
                 f" and answers {int(angles.argmin())} now; its code has changed since: run it again"
             )
-
-
-def _bank_of(run: Run) -> Bank:
-    bank = open_bank(run.identity["bank"], run.identity["episodes"])
-    if bank.sha256 != run.identity["bank_sha256"]:
-        raise UserError(
-            f"bank {bank.recipe.name} has sha256 {bank.sha256}, the runs have"
-            f" {run.identity['bank_sha256']}: it has changed since; run again"
-        )
-    return bank
-
-
-def _check_features(run: Run, loaded: LoadedBackbone) -> None:
-    """Refuse features that differ from the run's in more than the kind of device."""
-    here, then = plain(feature_identity(loaded, Mastaf.sampling, CPU)), run.identity["features"]
-    differing = [key for key in here if key != "device" and here[key] != then.get(key)]
-    if differing:
-        raise UserError(
-            f"the features of {run.identity['method']} are made in another way now:"
-            f" {', '.join(differing)} differ from the run's; run it again"
-        )
-
-
-def _rebuilt(run: Run, shape: FeatureShape) -> Mastaf:
-    """Build a run's model again: its settings, its seed, its weights."""
-    identity = run.identity
-    if identity["weights_sha256"] is not None:
-        raise UserError(
-            f"the run of {identity['method']} has trained weights, and does not say where they are"
-        )
-    cls = find(identity["method"], built_in_methods()).cls
-    settings = MastafSettings(**identity["settings"])
-    model = Entry(identity["method"], cls, settings).build(shape, identity["seed"])
-    if not isinstance(model, Mastaf):
-        raise UserError(f"{identity['method']} is another method than MASTAF here: {cls.__name__}")
-    return model
-
-
-def _look(
-    model: Mastaf, features: Tensor, support_shape: tuple[int, ...]
-) -> tuple[Positions, Positions]:
-    """Encode videos, the query last: support (1, way, shot, ...) and query (1, 1, ...)."""
-    encoded = model.encode(features)
-    support = (one[:-1].reshape(1, *support_shape, *one.shape[1:]) for one in encoded)
-    return Positions(*support), Positions(*(one[None, -1:] for one in encoded))
 
 
 def _angles(model: Mastaf, support: Positions, query: Positions) -> Degrees:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.run_directory import Run
-from bench.summary import check_comparable
 from episodes.errors import UserError
 
 Kind = Literal[
@@ -67,13 +66,17 @@ class Outcomes:
             UserError: one of the four is missing or there twice, or they are not of one bank.
         """
         self.runs = _the_four(runs)
-        check_comparable(list(self.runs.values()))
         self._right = {name: _right(run) for name, run in self.runs.items()}
 
     @property
     def size(self) -> Query:
         """How many episodes there are, and queries in each."""
         return Query(*self._right["mastaf"].shape)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Identity of the run of MASTAF: what it says of the bank is true of all four."""
+        return self.runs["mastaf"].identity
 
     def right(self, query: Query) -> dict[str, bool]:
         """Whether each model is right about a query."""
@@ -127,10 +130,9 @@ class Outcomes:
 
     def content(self) -> dict[str, Any]:
         """Return all counts as plain values."""
-        identity = self.runs["mastaf"].identity
         return {
-            "bank": identity["bank"],
-            "bank_sha256": identity["bank_sha256"],
+            "bank": self.identity["bank"],
+            "bank_sha256": self.identity["bank_sha256"],
             "episodes": self.size.episode,
             "queries": int(self._right["mastaf"].size),
             "interval_over": "episodes",
@@ -158,6 +160,12 @@ def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
                 " folder that holds one run of each"
             )
         found[name] = own[0]
+    banks = {run.identity["bank_sha256"] for run in found.values()}
+    if len(banks) > 1:
+        raise UserError(
+            f"the runs of {', '.join(MODELS)} are on {len(banks)} different banks; cases look at"
+            " the same queries with all of them: name the folder of one bank"
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from bench.commands import (
     bank,
     cases,
     check_method,
+    compare,
     doctor,
     figures,
     listing,
@@ -58,6 +59,7 @@ app = typer.Typer(
 for module in (
     run,
     tables,
+    compare,
     figures,
     cases,
     listing,

@@ -8,7 +8,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.summary import LEVEL, Comparison
+from bench.statistics import LEVEL
+from bench.summary import Comparison
 from episodes.atomic import replacing
 from episodes.errors import UserError
 
@@ -56,14 +57,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def _methods(comparisons: Sequence[Comparison]) -> list[str]:
     """All methods, in the first comparison's order."""
-    return list(dict.fromkeys(row.method for one in comparisons for row in one.rows))
+    return list(dict.fromkeys(row.title for one in comparisons for row in one.rows))
 
 
 def _marks(
     axes: "Axes", one: Comparison, methods: Sequence[str], offset: float, number: int
 ) -> None:
-    rows = [row for row in one.rows if row.method in methods]
-    heights = [methods.index(row.method) + offset for row in rows]
+    rows = [row for row in one.rows if row.title in methods]
+    heights = [methods.index(row.title) + offset for row in rows]
     half = [100 * (row.interval[1] - row.interval[0]) / 2 for row in rows]
     axes.errorbar(
         [100 * row.accuracy for row in rows],

@@ -1,55 +1,114 @@
 """The figures of runs, derived from their rows: what tables show and ``summary.json`` holds."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bench.contenders import Contender, contenders, titles
 from bench.run_directory import Run, dump
-from bench.statistics import Estimate, episode_interval, paired_difference
+from bench.statistics import (
+    KINDS,
+    LEVEL,
+    Design,
+    Estimate,
+    Kind,
+    Variation,
+    design_of,
+    holm,
+    letters,
+    measure,
+    pseudo_values,
+    sign_flip_p_value,
+)
 from episodes.atomic import write_text
+from episodes.bank import Bank, open_bank
 from episodes.errors import UserError
 
-LEVEL = 0.95
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method's figures on one bank. Accuracies and differences are fractions."""
+    """A contender's figures on one bank. Accuracies and differences are fractions."""
 
     bank: str
     method: str
     revision: int
     trained: bool | None
     """None where there is nothing to train."""
+    training: Mapping[str, Any] | None
+    """Recipe, backbone and episodes of its training."""
+    seeds: tuple[int, ...]
+    """Of its trainings: accuracy is the mean over them."""
+    trained_words: str
+    """Both in words, as tables have it."""
+    title: str
+    """The method's name, with its training or backbone where the method has several rows."""
+    backbone: str | None
     sees: str
     episodes: int
     queries: int
     """Query videos scored, over all episodes."""
     accuracy: float
-    interval: tuple[float, float]
-    """95%, over episodes."""
+    interval: Interval
+    """95%, over episodes: the convention of the field."""
+    intervals: Mapping[Kind, Interval]
+    """95%, by what varies in it; only what these runs can tell."""
     difference: float | None
     """To the reference, paired over episodes; None for the reference itself."""
-    difference_interval: tuple[float, float] | None
+    difference_interval: Interval | None
+    """95%, over episodes."""
+    difference_intervals: Mapping[Kind, Interval] | None
+    p_value: float | None
+    """Of no difference to the reference, by turning signs of what varies in ``tested_over``."""
+    p_value_holm: float | None
+    """Corrected for the number of methods that are compared with the reference."""
+    probability_better: float | None
+    """That it beats the reference where all that ``tested_over`` names is drawn anew."""
+    group: str
+    """Contenders that share a letter cannot be told apart."""
     episodes_per_s: float
     embed_clips_per_s: float
     peak_memory_bytes: int
     device: str
 
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What makes it the same row on another bank."""
+        return self.method, self.trained_words, self.backbone
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """All methods on one bank, best accuracy first, and the method they are compared with."""
+    """All contenders on one bank, best accuracy first, and the one they are compared with."""
 
     bank: str
     bank_sha256: str
     reference: str
+    """Title of the row that the others are compared with."""
     rows: Sequence[Row]
+    tested_over: Kind
+    """What varies in p-values, probabilities and groups."""
+    units: str
+    """How many classes and recordings the intervals rest on, or why they cannot be told."""
+    contenders: Sequence[Contender] = field(repr=False, compare=False)
+    """In the order of ``rows``."""
+    variation: Variation = field(repr=False, compare=False)
+    """Of the contenders' accuracies, in the order of ``rows``."""
+    opened: Bank | None = field(repr=False, compare=False)
+    """The bank, where it could be rebuilt."""
 
-    def of(self, method: str) -> Row | None:
-        """Return a method's row."""
-        return next((row for row in self.rows if row.method == method), None)
+    def of(self, title: str) -> Row | None:
+        """Return the row with this title."""
+        return next((row for row in self.rows if row.title == title), None)
+
+    def difference(self, one: int, other: int, kind: Kind) -> Estimate | None:
+        """Paired difference of two rows' accuracies, first minus second; None if it is unknown."""
+        return self.variation.estimate(kind, one, other)
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values, as ``summary.json`` holds it."""
@@ -59,91 +118,195 @@ class Comparison:
             "interval_over": "episodes",
             "level": LEVEL,
             "reference": self.reference,
+            "tested_over": self.tested_over,
+            "units": self.units,
             "rows": [asdict(row) for row in self.rows],
         }
 
 
-def compare(runs: Sequence[Run], reference: str | None = None) -> list[Comparison]:
+def compare(
+    runs: Sequence[Run], reference: str | None = None, banks: Sequence[Bank] = ()
+) -> list[Comparison]:
     """Compare runs, those on each bank among themselves.
 
     Args:
-        runs: on one or several banks; each method once on a bank.
-        reference: method the others are compared with; protonet or the first by name if None.
+        runs: on one or several banks; each method once on a bank, or once for each training seed.
+        reference: method the others are compared with, its untrained form if there are several;
+            protonet or the first by name if None.
+        banks: banks that cannot be rebuilt by their names.
 
     Raises:
         UserError: runs of one bank differ in episodes or dtype, a method occurs twice, or the
             reference is not among them.
     """
-    banks: dict[str, list[Run]] = {}
+    by_bank: dict[str, list[Run]] = {}
     for run in runs:
-        banks.setdefault(run.identity["bank"], []).append(run)
-    return [_compare_one(found, reference) for found in banks.values()]
+        by_bank.setdefault(run.identity["bank"], []).append(run)
+    return [compare_on_one_bank(found, reference, banks) for found in by_bank.values()]
 
 
-def _compare_one(runs: Sequence[Run], reference: str | None) -> Comparison:
-    check_comparable(runs)
-    name = _choose_reference(runs, reference)
-    base = next(run for run in runs if run.identity["method"] == name)
-    rows = [_row(run, None if run is base else base) for run in runs]
-    rows.sort(key=lambda row: (-row.accuracy, row.method))
-    return Comparison(base.identity["bank"], base.identity["bank_sha256"], name, rows)
-
-
-def _choose_reference(runs: Sequence[Run], wanted: str | None) -> str:
-    names = sorted(run.identity["method"] for run in runs)
-    if wanted is not None and wanted not in names:
-        raise UserError(
-            f"--reference {wanted!r} is not among the runs; there are: {', '.join(names)}"
-        )
-    return wanted or ("protonet" if "protonet" in names else names[0])
-
-
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuse to compare runs of different episodes or dtypes, and say which field differs.
-
-    Raises:
-        UserError: naming the field, both values and both methods; or a method that occurs twice.
-    """
-    first = runs[0]
-    names = [run.identity["method"] for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(
-            f"two runs of {', '.join(twice)} on bank {first.identity['bank']}; a table has one row"
-            " for each method: name the folders of one run each"
-        )
-    for run in runs[1:]:
-        for field in ("bank_sha256", "dtype"):
-            one, other = first.identity[field], run.identity[field]
-            if one != other:
-                raise UserError(
-                    f"{first.identity['method']} and {run.identity['method']} cannot be compared:"
-                    f" {field} is {one} and {other}; run both on one bank with as many episodes"
-                )
-
-
-def _row(run: Run, base: Run | None) -> Row:
-    accuracy = episode_interval(run.episode_accuracy(), LEVEL)
-    difference: Estimate | None = None
-    if base is not None:
-        difference = paired_difference(run.episode_accuracy(), base.episode_accuracy(), LEVEL)
-    return Row(
-        bank=run.identity["bank"],
-        method=run.identity["method"],
-        revision=run.identity["revision"],
-        trained=run.declared["trained"],
-        sees=run.declared["sees"],
-        episodes=run.identity["episodes"],
-        queries=len(run.rows),
-        accuracy=accuracy.mean,
-        interval=accuracy.interval,
-        difference=None if difference is None else difference.mean,
-        difference_interval=None if difference is None else difference.interval,
-        episodes_per_s=run.cost.score_episodes_per_s,
-        embed_clips_per_s=run.cost.embed_clips_per_s,
-        peak_memory_bytes=run.cost.peak_memory_bytes,
-        device=run.circumstances["device"],
+def compare_on_one_bank(
+    runs: Sequence[Run], reference: str | None = None, banks: Sequence[Bank] = ()
+) -> Comparison:
+    """Compare runs on one bank; arguments and errors as for `compare`."""
+    found = contenders(runs)
+    values = np.stack([one.episode_accuracy() for one in found], axis=1)
+    order = np.argsort(-values.mean(axis=0), kind="stable")
+    found, values = [found[index] for index in order], values[:, order]
+    names = titles(found)
+    chosen = _choose_reference(found, names, reference)
+    bank, problem = rebuilt(found[0].first, banks)
+    design = None if bank is None else design_of(bank.split, bank.episodes)
+    variation = measure(values, design, [one.trainings for one in found])
+    tested_over: Kind = "videos and classes"
+    if tested_over not in variation.covariances:
+        tested_over = "episodes"
+    figures = _Figures(found, names, values, variation, design, chosen, tested_over)
+    return Comparison(
+        bank=runs[0].identity["bank"],
+        bank_sha256=runs[0].identity["bank_sha256"],
+        reference=names[chosen],
+        rows=figures.rows(),
+        tested_over=tested_over,
+        units=problem if design is None else _describe(design, bank),
+        contenders=found,
+        variation=variation,
+        opened=bank,
     )
+
+
+def _choose_reference(found: Sequence[Contender], names: Sequence[str], wanted: str | None) -> int:
+    """Which row is the reference: of several of a method the one that was not trained."""
+    methods = sorted({one.method for one in found})
+    if wanted is not None and wanted not in {*methods, *names}:
+        raise UserError(
+            f"--reference {wanted!r} is not among the runs; there are: {', '.join(sorted(names))}"
+        )
+    name = wanted or ("protonet" if "protonet" in methods else methods[0])
+    fitting = [i for i, one in enumerate(found) if name in {one.method, names[i]}]
+    return min(
+        fitting,
+        key=lambda i: (names[i] != name, bool(found[i].first.declared["trained"]), names[i]),
+    )
+
+
+def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
+    """Rebuild the bank of a run, or say why its episodes cannot be known.
+
+    Args:
+        run: whose identity names the bank.
+        banks: where to look first.
+    """
+    name, sha256 = run.identity["bank"], run.identity["bank_sha256"]
+    try:
+        bank = next((one for one in banks if one.sha256 == sha256), None)
+        bank = bank or open_bank(name, run.identity["episodes"])
+    except UserError as error:
+        return None, f"videos and classes unknown: {error}"
+    if bank.sha256 != sha256:
+        return None, f"videos and classes unknown: bank {name} has other episodes here"
+    return bank, ""
+
+
+def _describe(design: Design, bank: Bank | None) -> str:
+    if bank is None:
+        return ""
+    return (
+        f"{len(design.classes)} {design.classes.kind}, {len(design.videos)} {design.videos.kind}"
+        f" ({len(bank.split.classes)} classes, {len(bank.split.videos)} videos)"
+    )
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What rows are made of."""
+
+    found: Sequence[Contender]
+    titles: Sequence[str]
+    values: np.ndarray
+    """(episodes, contenders) accuracies."""
+    variation: Variation
+    design: Design | None
+    reference: int
+    tested_over: Kind
+
+    def rows(self) -> list[Row]:
+        others = [index for index in range(len(self.found)) if index != self.reference]
+        p_values = [self._p_value(index) for index in others]
+        corrected = dict(zip(others, zip(p_values, holm(p_values), strict=True), strict=True))
+        groups = self._groups()
+        return [
+            self._row(index, corrected.get(index, (None, None)), groups[index])
+            for index in range(len(self.found))
+        ]
+
+    def _p_value(self, index: int) -> float:
+        difference = self.values[:, index] - self.values[:, self.reference]
+        if self.design is None or self.tested_over == "episodes":
+            return sign_flip_p_value(difference)
+        return sign_flip_p_value(pseudo_values(difference, self.design.classes))
+
+    def _groups(self) -> list[str]:
+        """Letters after Holm's correction over all pairs, from the p-values of Student's t.
+
+        Turning signs cannot give p-values as small as the correction asks for: a dozen units have
+        4,096 patterns.
+        """
+        pairs = [(a, b) for a in range(len(self.found)) for b in range(a)]
+        estimates = [self.variation.estimate(self.tested_over, a, b) for a, b in pairs]
+        p_values = holm([math.nan if one is None else one.p_value for one in estimates])
+        different = np.zeros((len(self.found), len(self.found)), dtype=bool)
+        for (a, b), p_value in zip(pairs, p_values, strict=True):
+            different[a, b] = different[b, a] = p_value < 1 - LEVEL
+        return letters(different)
+
+    def _row(self, index: int, p_values: tuple[float | None, float | None], group: str) -> Row:
+        one = self.found[index]
+        first = one.first
+        accuracies = self._estimates(index, None)
+        differences = None if index == self.reference else self._estimates(index, self.reference)
+        tested = None if differences is None else differences[self.tested_over]
+        ends = None if differences is None else {k: e.interval() for k, e in differences.items()}
+        return Row(
+            bank=first.identity["bank"],
+            method=one.method,
+            revision=first.identity["revision"],
+            trained=first.declared["trained"],
+            training=one.training,
+            seeds=one.seeds,
+            trained_words=one.trained,
+            title=self.titles[index],
+            backbone=one.backbone,
+            sees=first.declared["sees"],
+            episodes=first.identity["episodes"],
+            queries=len(first.rows),
+            accuracy=accuracies["episodes"].mean,
+            interval=accuracies["episodes"].interval(),
+            intervals=_of_fraction(accuracies),
+            difference=None if tested is None else tested.mean,
+            difference_interval=None if ends is None else ends["episodes"],
+            difference_intervals=ends,
+            p_value=p_values[0],
+            p_value_holm=p_values[1],
+            probability_better=None if tested is None else tested.probability_positive,
+            group=group,
+            episodes_per_s=first.cost.score_episodes_per_s,
+            embed_clips_per_s=first.cost.embed_clips_per_s,
+            peak_memory_bytes=first.cost.peak_memory_bytes,
+            device=first.circumstances["device"],
+        )
+
+    def _estimates(self, index: int, minus: int | None) -> dict[Kind, Estimate]:
+        found = {kind: self.variation.estimate(kind, index, minus) for kind in KINDS}
+        return {kind: one for kind, one in found.items() if one is not None}
+
+
+def _of_fraction(estimates: Mapping[Kind, Estimate]) -> dict[Kind, Interval]:
+    """Intervals of accuracies: symmetric over episodes, as the convention has it."""
+    return {
+        kind: one.interval() if kind == "episodes" else one.interval_of_fraction()
+        for kind, one in estimates.items()
+    }
 
 
 def write_summary(folder: Path, comparison: Comparison) -> None:

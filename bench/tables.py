@@ -2,23 +2,31 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from bench.summary import LEVEL, Comparison, Row
+from bench.statistics import LEVEL, Kind
+from bench.summary import Comparison, Interval, Row
 from episodes.errors import UserError
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
-STYLES = {"terminal": "rounded_outline", "markdown": "pipe", "latex": "latex_booktabs"}
+STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 NOTHING = ""
+FURTHER: dict[Kind, str] = {
+    "videos and classes": "new\nclasses",
+    "videos, classes and trainings": "new\ntraining",
+}
+"""Intervals that have a column beside the one over episodes, and its title."""
+TRANSDUCTIVE = "*"
+"""Marks methods that see all queries of an episode at once."""
 
 
 def render(comparisons: Sequence[Comparison], style: str) -> str:
-    """Render one table with a row for each method and columns for each bank.
+    """Render one table with a row for each contender and columns for each bank.
 
     Args:
         comparisons: one for each bank, at least one; the first one's order of methods is kept.
@@ -31,9 +39,21 @@ def render(comparisons: Sequence[Comparison], style: str) -> str:
         raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
     if style == "csv":
         return _csv(comparisons)
-    methods = dict.fromkeys(row.method for one in comparisons for row in one.rows)
-    lines = [_line(method, comparisons) for method in methods]
-    headers = [title if style == "terminal" else title.replace("\n", " ") for title in lines[0]]
+    lines = [_line(row, comparisons) for row in _distinct(comparisons)]
+    return table(lines, caption(comparisons), style)
+
+
+def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
+    """Set lines of cells under their titles, and notes below.
+
+    Args:
+        lines: title of the column -> cell; a title may have several lines, on a terminal.
+        notes: what the figures are.
+        style: a name in `FORMATS`, other than csv.
+    """
+    headers = list(lines[0])
+    if style != "terminal":
+        headers = [title.replace("-\n", "-").replace("\n", " ") for title in headers]
     body = tabulate(
         [list(line.values()) for line in lines],
         headers=headers,
@@ -41,7 +61,6 @@ def render(comparisons: Sequence[Comparison], style: str) -> str:
         disable_numparse=True,
         colalign=["left"] + ["right"] * (len(headers) - 1),
     )
-    notes = caption(comparisons)
     if style == "latex":
         body = body.replace("±", r"$\pm$").replace("−", "$-$")
         notes = "\n".join(f"% {line}" for line in notes.splitlines())
@@ -49,58 +68,107 @@ def render(comparisons: Sequence[Comparison], style: str) -> str:
     return f"{body}{gap}{notes}\n"
 
 
-def _line(method: str, comparisons: Sequence[Comparison]) -> dict[str, str]:
+def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
+    """One row for each contender, from the first bank that has it."""
+    rows = {row.key: row for one in reversed(comparisons) for row in one.rows}
+    return [rows[key] for key in dict.fromkeys(row.key for one in comparisons for row in one.rows)]
+
+
+def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     """One row of the table: column title -> cell."""
-    line = {"method": method}
+    line = {"method": row.method + (TRANSDUCTIVE if row.sees == "all queries" else "")}
+    several = len({one.backbone for found in comparisons for one in found.rows}) > 1
+    if any(one.trained_words != "–" for found in comparisons for one in found.rows):
+        line["trained"] = row.trained_words
+    if several:
+        line["backbone"] = row.backbone or NOTHING
     for one in comparisons:
-        row = one.of(method)
-        line[f"{one.bank}\naccuracy %"] = NOTHING if row is None else _accuracy(row)
-        line[f"{one.bank}\nvs {one.reference}"] = NOTHING if row is None else _difference(row)
-    row = next(found for one in comparisons if (found := one.of(method)))
-    return line | {
-        "scoring\nepisodes/s": f"{row.episodes_per_s:,.0f}",
-        "embedding\nclips/s": f"{row.embed_clips_per_s:,.0f}",
-        "peak\nMB": f"{row.peak_memory_bytes / 1e6:,.0f}",
-        "sees": row.sees,
-        "trained": {None: "–", True: "yes", False: "untrained"}[row.trained],
-    }
+        found = next((other for other in one.rows if other.key == row.key), None)
+        line |= bank_cells(one, found)
+    speed = {"scoring\nepisodes/s": f"{row.episodes_per_s:,.0f}"}
+    if len(comparisons) == 1:
+        speed |= {"peak\nMB": f"{row.peak_memory_bytes / 1e6:,.0f}"}
+    return line | speed
 
 
-def _accuracy(row: Row) -> str:
+def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
+    """Cells of a row on one bank: accuracy, its intervals, and the difference to the reference."""
+    bank = one.bank.replace("-", "-\n")  # so that its columns stay narrow
+    cells = {f"{bank}\naccuracy %": NOTHING if row is None else accuracy_cell(row)}
+    for kind, title in FURTHER.items():
+        if any(kind in other.intervals for other in one.rows):
+            cells[f"{bank}\n{title}"] = NOTHING if row is None else ends(row.intervals.get(kind))
+    return cells | {f"{bank}\nvs {one.reference}": NOTHING if row is None else difference_cell(row)}
+
+
+def accuracy_cell(row: Row) -> str:
+    """Accuracy in per cent and half its interval over episodes."""
     half = (row.interval[1] - row.interval[0]) / 2
     return f"{100 * row.accuracy:.1f} ± {100 * half:.1f}"
 
 
-def _difference(row: Row) -> str:
+def ends(interval: Interval | None) -> str:
+    """The ends of an interval in per cent; nothing where it is unknown."""
+    return NOTHING if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
+
+
+def difference_cell(row: Row) -> str:
+    """Difference to the reference in points and half its interval over episodes."""
     if row.difference is None or row.difference_interval is None:
         return "reference"
     half = (row.difference_interval[1] - row.difference_interval[0]) / 2
-    sign = "−" if row.difference < 0 else "+"
-    return f"{sign}{100 * abs(row.difference):.1f} ± {100 * half:.1f}"
+    return f"{signed(row.difference)} ± {100 * half:.1f}"
+
+
+def signed(fraction: float) -> str:
+    """A difference in points with its sign."""
+    return f"{'−' if fraction < 0 else '+'}{100 * abs(fraction):.1f}"
 
 
 def caption(comparisons: Sequence[Comparison]) -> str:
     """Say what the figures are, and what their intervals leave out."""
+    rows = [row for one in comparisons for row in one.rows]
     counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
-    devices = " / ".join(dict.fromkeys(row.device for one in comparisons for row in one.rows))
+    devices = " / ".join(dict.fromkeys(row.device for row in rows))
     notes = [
         f"± half the {LEVEL:.0%} interval over episodes: other draws of the same videos, not other"
-        " videos, classes or trainings. Differences are paired, in points.",
-        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
-        f" scoring {comparisons[0].bank}.",
+        " videos, classes or trainings. Differences are paired, in points."
     ]
-    if any(row.trained is False for one in comparisons for row in one.rows):
+    if any("videos and classes" in row.intervals for row in rows):
+        notes.append(f"new classes: the {LEVEL:.0%} interval over videos and classes, in per cent.")
+    if any("videos, classes and trainings" in row.intervals for row in rows):
+        notes.append(f"new training: the {LEVEL:.0%} interval over videos, classes and trainings.")
+    notes += [f"{one.bank}: {one.units}." for one in comparisons]
+    notes += [
+        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
+        f" scoring {comparisons[0].bank}."
+    ]
+    if any(row.sees == "all queries" for row in rows):
+        notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
+    return "\n".join([*notes, *_about_training(rows)])
+
+
+def _about_training(rows: Sequence[Row]) -> list[str]:
+    """What the column about training means, where it says anything."""
+    notes = []
+    if any(row.trained is False for row in rows):
         notes.append(
             "untrained: the method learns, and its weights are still as they start, mostly random."
         )
-    return "\n".join(notes)
+    if any(row.training is not None for row in rows):
+        notes.append(
+            "frozen, tuned: the method was trained; so was, if tuned, the backbone. Accuracy and"
+            " interval are of the mean over training seeds."
+        )
+    return notes
 
 
 def _csv(comparisons: Sequence[Comparison]) -> str:
-    """One line for each method and bank, fractions unrounded."""
+    """One line for each contender and bank, fractions unrounded."""
     text = io.StringIO()
     records = [_flat(row) for one in comparisons for row in one.rows]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    titles = dict.fromkeys(title for record in records for title in record)
+    writer = csv.DictWriter(text, fieldnames=list(titles), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
@@ -111,8 +179,18 @@ def _flat(row: Row) -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in asdict(row).items():
         if key.endswith("interval"):
-            low, high = value or (None, None)
-            flat |= {f"{key}_low": low, f"{key}_high": high}
+            flat |= _two(key, value)
+        elif key.endswith("intervals"):
+            for kind in row.intervals:
+                if kind != "episodes":
+                    flat |= _two(f"{key[:-1]} over {kind}", (value or {}).get(kind))
+        elif key == "training":
+            flat[key] = None if value is None else value["recipe"]
         else:
-            flat[key] = value
+            flat[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
     return flat
+
+
+def _two(key: str, interval: Interval | None) -> dict[str, object]:
+    low, high = interval or (None, None)
+    return {f"{key}_low": low, f"{key}_high": high}

@@ -12,7 +12,7 @@ from bench.evaluate import evaluate
 from bench.method import FeatureShape, Method
 from bench.registry import built_in_methods
 from bench.run import in_order_of_content
-from bench.statistics import episode_interval
+from bench.statistics import over_episodes
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
@@ -49,7 +49,7 @@ def accuracy(method: Method, features: Tensor, episodes: Episodes, batch_size: i
 def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
     answers = evaluate(method, features, episodes, CPU, 128, NOTHING)
     hits = (answers.prediction == episodes.labels).mean(axis=1)
-    low, high = episode_interval(hits, level=0.9999).interval
+    low, high = over_episodes(hits).interval(0.9999)
     rounding = 1e-9  # an interval of width 0, where every episode has one right answer
     return low - rounding <= 1 / episodes.support.shape[1] <= high + rounding
 

@@ -20,7 +20,7 @@ from bench.run_directory import (
     read_run,
     write_run,
 )
-from bench.statistics import episode_interval, paired_difference
+from bench.statistics import over_episodes
 from bench.summary import compare, write_summary
 from bench.tables import render
 from episodes.errors import UserError
@@ -79,10 +79,10 @@ def test_figures_come_from_the_rows():
     hits = (RUNS[1].rows["label"] == RUNS[1].rows["prediction"]).mean()
     assert row.accuracy == pytest.approx(hits)
     assert row.queries == 1000
-    assert row.interval == pytest.approx(episode_interval(RUNS[1].episode_accuracy()).interval)
-    expected = paired_difference(RUNS[1].episode_accuracy(), base)
+    assert row.interval == pytest.approx(over_episodes(RUNS[1].episode_accuracy()).interval())
+    expected = over_episodes(RUNS[1].episode_accuracy() - base)
     assert row.difference == pytest.approx(expected.mean)
-    assert row.difference_interval == pytest.approx(expected.interval)
+    assert row.difference_interval == pytest.approx(expected.interval())
 
 
 def test_methods_are_sorted_by_accuracy_and_the_reference_has_no_difference():

@@ -118,7 +118,7 @@ def run(
         out=out,
     )
     folders = execute(plan, Reporter())
-    comparisons = compare([read_run(folder) for folder in folders], reference)
+    comparisons = compare([read_run(folder) for folder in folders], reference, plan.banks)
     for comparison, one in zip(comparisons, plan.banks, strict=True):
         write_summary(plan.bank_folder(one), comparison)
     typer.echo(shown(comparisons, "terminal", json), nl=False)

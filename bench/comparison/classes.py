@@ -1,0 +1,104 @@
+"""Accuracy by class, the hardest classes, and which class is taken for which."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.contenders import Contender
+from episodes.bank import Bank
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """How well the queries of one class were recognised."""
+
+    name: str
+    queries: int
+    """Of each contender."""
+    accuracy: Sequence[float]
+    """Of each contender, a fraction; NaN where the class was never queried."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Queries of one class that were taken for another one."""
+
+    true: str
+    predicted: str
+    share: float
+    """Of the queries of ``true`` in whose episode ``predicted`` was offered, over contenders."""
+    queries: int
+    """How many such queries there were, of one contender."""
+
+
+def per_class(contenders: Sequence[Contender], bank: Bank) -> list[ClassAccuracy]:
+    """Accuracy of each contender on each class, the hardest class first.
+
+    Args:
+        contenders: all on ``bank``.
+        bank: whose episodes say which class each query belongs to.
+    """
+    names = bank.split.classes
+    true = _classes(bank, bank.episodes.labels)
+    queries = np.bincount(true.ravel(), minlength=len(names))
+    hits = np.array([_hits(one, true, len(names)) for one in contenders])
+    with np.errstate(invalid="ignore"):
+        accuracy = hits / queries
+    found = [
+        ClassAccuracy(name, int(queries[index]), [float(one) for one in accuracy[:, index]])
+        for index, name in enumerate(names)
+    ]
+    return sorted(found, key=lambda one: (float(np.mean(one.accuracy)), one.name))
+
+
+def _hits(one: Contender, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """(classes,) queries answered right, a mean over training seeds."""
+    hits = [np.bincount(true.ravel()[_right(run.rows)], minlength=classes) for run in one.runs]
+    return np.asarray(np.mean(hits, axis=0))
+
+
+def confusions(contenders: Sequence[Contender], bank: Bank, most: int = 10) -> list[Confusion]:
+    """Which classes are taken for which, the most confused pair first.
+
+    A pair of classes is counted where an episode offers both, so that classes that often meet are
+    not counted as confused for that.
+    """
+    names = bank.split.classes
+    offered = _classes(bank, np.broadcast_to(np.arange(bank.recipe.way), _support_shape(bank)))
+    true = _classes(bank, bank.episodes.labels)
+    pairs = true[:, :, None] * len(names) + offered[:, None, :]
+    met = np.bincount(pairs.ravel(), minlength=len(names) ** 2)
+    taken = np.zeros(len(names) ** 2)
+    runs = [run for one in contenders for run in one.runs]
+    for run in runs:
+        prediction = run.rows["prediction"].to_numpy().reshape(true.shape)
+        chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
+        taken += np.bincount(chosen.ravel(), minlength=len(names) ** 2) / len(runs)
+    share = np.divide(taken, met, out=np.zeros_like(taken), where=met > 0)
+    share[:: len(names) + 1] = 0  # taken for itself: right
+    order = np.argsort(-share, kind="stable")[:most]
+    return [
+        Confusion(
+            names[one // len(names)], names[one % len(names)], float(share[one]), int(met[one])
+        )
+        for one in order
+        if share[one] > 0
+    ]
+
+
+def _right(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.asarray(rows["label"].to_numpy() == rows["prediction"].to_numpy())
+
+
+def _support_shape(bank: Bank) -> tuple[int, int]:
+    return len(bank.episodes), bank.recipe.way
+
+
+def _classes(bank: Bank, ways: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(episodes, n) ways of an episode -> the classes that they are, as indices."""
+    first = bank.episodes.support[:, :, 0]
+    classes = np.searchsorted(bank.split.class_starts, first, "right") - 1
+    return np.asarray(np.take_along_axis(classes, ways.astype(np.int64), axis=1))

@@ -1,0 +1,129 @@
+"""Answers made elsewhere: a table of predictions against a bank, in another language even.
+
+A CSV or Parquet file with the columns ``episode``, ``query`` and ``prediction``, one row for each
+query of the bank, in any order. ``prediction`` is 0..way-1: the place of the chosen class in the
+order in which `fvbench bank show` lists the episode's support. A column ``margin`` is read if it
+is there; all others are left alone. The file's name without suffix is the method's.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyarrow import ArrowInvalid
+
+from bench.evaluate import Answers
+from bench.run_directory import Cost, Run, make_rows
+from episodes.bank import Bank
+from episodes.errors import UserError
+
+SUFFIXES = (".csv", ".parquet")
+COLUMNS = ("episode", "query", "prediction")
+UNKNOWN = math.nan
+
+
+def is_rows_file(path: Path) -> bool:
+    """Whether a path is a file of rows by its name, rather than a folder of runs."""
+    return path.suffix in SUFFIXES and not path.is_dir()
+
+
+def read_rows_file(path: Path, bank: Bank) -> Run:
+    """Read predictions made elsewhere as a run on ``bank``.
+
+    Raises:
+        UserError: it cannot be read, lacks a column, or does not answer every query of the bank
+            exactly once with a class that is there.
+    """
+    table = _read(path)
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise UserError(
+            f"{path} has no column {', '.join(missing)}; rows made elsewhere have"
+            f" {', '.join(COLUMNS)}"
+        )
+    episode, query, prediction = (_whole(table, name, path) for name in COLUMNS)
+    shape = bank.episodes.labels.shape
+    place = _places(path, bank, episode, query)
+    _check_range(path, bank, prediction)
+    answers = np.zeros(shape[0] * shape[1], dtype=np.int16)
+    answers[place] = prediction
+    margin = np.full(len(answers), np.nan, dtype=np.float32)
+    if "margin" in table:
+        margin[place] = pd.to_numeric(table["margin"], errors="coerce").to_numpy(np.float32)
+    return _run(path, bank, Answers(answers.reshape(shape), margin.reshape(shape), 0.0, 0.0, 0))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError, ArrowInvalid) as error:
+        raise UserError(
+            f"{path} cannot be read: {error}; it is a {path.suffix} of {', '.join(COLUMNS)}"
+        ) from error
+
+
+def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
+    """A column as whole numbers."""
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)))
+    if len(bad):
+        raise UserError(
+            f"{path}, row {bad[0] + 1}: {name} is {table[name].iloc[bad[0]]!r}; it is a whole"
+            " number"
+        )
+    return values.astype(np.int64)
+
+
+def _places(
+    path: Path, bank: Bank, episode: NDArray[np.int64], query: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where in the bank each row belongs: every query once."""
+    episodes, queries = bank.episodes.labels.shape
+    outside = np.flatnonzero(
+        (episode < 0) | (episode >= episodes) | (query < 0) | (query >= queries)
+    )
+    if len(outside):
+        row = outside[0]
+        raise UserError(
+            f"{path}, row {row + 1}: episode {episode[row]}, query {query[row]}; bank"
+            f" {bank.recipe.name} has episodes 0..{episodes - 1} with queries 0..{queries - 1}:"
+            " both count from 0; for fewer episodes give --episodes"
+        )
+    place = episode * queries + query
+    times = np.bincount(place, minlength=episodes * queries)
+    if (times != 1).any():
+        wrong = int(np.flatnonzero(times != 1)[0])
+        raise UserError(
+            f"{path} answers episode {wrong // queries}, query {wrong % queries}"
+            f" {times[wrong]} times, and {(times != 1).sum():,} of {len(times):,} queries not"
+            " exactly once; each needs one row"
+        )
+    return np.asarray(place)
+
+
+def _check_range(path: Path, bank: Bank, prediction: NDArray[np.int64]) -> None:
+    way = bank.recipe.way
+    outside = np.flatnonzero((prediction < 0) | (prediction >= way))
+    if len(outside):
+        raise UserError(
+            f"{path}, row {outside[0] + 1}: prediction is {prediction[outside[0]]}; it is"
+            f" 0..{way - 1}, the place of the class in its episode"
+        )
+
+
+def _run(path: Path, bank: Bank, answers: Answers) -> Run:
+    return Run(
+        identity={
+            "bank": bank.recipe.name,
+            "bank_sha256": bank.sha256,
+            "episodes": len(bank.episodes),
+            "method": path.stem,
+            "revision": 0,
+            "dtype": "float32",
+        },
+        declared={"sees": "unknown", "trained": None},
+        cost=Cost(UNKNOWN, UNKNOWN, UNKNOWN, 0),
+        circumstances={"device": "elsewhere"},
+        rows=make_rows(bank.episodes, answers),
+    )

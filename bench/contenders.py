@@ -1,0 +1,156 @@
+"""What is compared: a method with its training, over all training seeds that were run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.run_directory import Run
+from bench.statistics import Trainings
+from episodes.errors import UserError
+
+SAME = ("revision", "settings")
+"""What runs of one contender agree in, whatever the seed."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """The runs of one method on one bank that differ in the seed of their training alone."""
+
+    runs: Sequence[Run]
+    """By seed; a single one where nothing was trained."""
+
+    @property
+    def first(self) -> Run:
+        """The run whose declarations and costs stand for all."""
+        return self.runs[0]
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return str(self.first.identity["method"])
+
+    @property
+    def training(self) -> Mapping[str, Any] | None:
+        """How it was trained, without the seed; None if it was not, or nobody knows."""
+        return _training(self.first)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of the trainings."""
+        return tuple(seed for run in self.runs if (seed := _seed(run)) is not None)
+
+    @property
+    def trained(self) -> str:
+        """Whether and how it was trained, in a word or two: a column of tables."""
+        whether = self.first.declared["trained"]
+        if whether is None:
+            return "–"
+        if not whether:
+            return "untrained"
+        if self.training is None:
+            return "yes"
+        seeds = f", {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
+        return f"{self.training['backbone']}{seeds}"
+
+    @property
+    def backbone(self) -> str | None:
+        """Name of the backbone; None where a run does not say."""
+        return _backbone(self.first)
+
+    def episode_accuracy(self) -> NDArray[np.float64]:
+        """(episodes,) fraction of right answers, over all seeds."""
+        return np.asarray(np.mean([run.episode_accuracy() for run in self.runs], axis=0))
+
+    @property
+    def trainings(self) -> Trainings | None:
+        """Accuracy after each training; None where nothing was trained."""
+        if not self.seeds:
+            return None
+        return Trainings([float(run.episode_accuracy().mean()) for run in self.runs])
+
+
+def contenders(runs: Sequence[Run]) -> list[Contender]:
+    """Put runs on one bank together by method, training and backbone; seeds become one contender.
+
+    Raises:
+        UserError: runs are of other episodes or dtypes, or two are of the same seed; the message
+            says which field differs.
+    """
+    _check_comparable(runs)
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        training = _training(run)
+        recipe = None if training is None else sorted(training.items())
+        key = repr((run.identity["method"], recipe, run.declared["trained"], _backbone(run)))
+        found.setdefault(key, []).append(run)
+    return [_contender(found[key]) for key in sorted(found)]
+
+
+def titles(found: Sequence[Contender]) -> list[str]:
+    """Name contenders: by method, and by training or backbone where the method has several."""
+    names = [one.method for one in found]
+    for more in ([one.trained for one in found], [one.backbone for one in found]):
+        again = {name for name in names if names.count(name) > 1}
+        names = [
+            f"{name} ({word})" if name in again else name
+            for name, word in zip(names, more, strict=True)
+        ]
+    return names
+
+
+def _contender(runs: list[Run]) -> Contender:
+    first = runs[0].identity
+    name = first["method"]
+    seeds = [_seed(run) for run in runs]
+    if len(set(seeds)) < len(seeds):
+        which = "" if seeds[0] is None else f" with training seed {_twice(seeds)}"
+        raise UserError(
+            f"two runs of {name}{which} on bank {first['bank']}; a table has one row for each"
+            " method: name the folders of one run each"
+        )
+    for run in runs[1:]:
+        for field in SAME:
+            if run.identity.get(field) != first.get(field):
+                raise UserError(
+                    f"training seeds of {name} differ in {field}: {first.get(field)} and"
+                    f" {run.identity.get(field)}; run all seeds anew"
+                )
+    return Contender(sorted(runs, key=lambda run: _seed(run) or 0))
+
+
+def _twice(seeds: Sequence[int | None]) -> int | None:
+    return next(seed for seed in seeds if seeds.count(seed) > 1)
+
+
+def _check_comparable(runs: Sequence[Run]) -> None:
+    first = runs[0].identity
+    for run in runs[1:]:
+        for field in ("bank", "bank_sha256", "dtype"):
+            one, other = first[field], run.identity[field]
+            if one != other:
+                raise UserError(
+                    f"{first['method']} and {run.identity['method']} cannot be compared: {field} is"
+                    f" {one} and {other} ({first['episodes']:,} and"
+                    f" {run.identity['episodes']:,} episodes); run both on one bank with as many"
+                    " episodes"
+                )
+
+
+def _training(run: Run) -> Mapping[str, Any] | None:
+    training = run.identity.get("training")
+    if training is None:
+        return None
+    return {key: value for key, value in training.items() if key != "seed"}
+
+
+def _seed(run: Run) -> int | None:
+    training = run.identity.get("training")
+    return None if training is None else int(training["seed"])
+
+
+def _backbone(run: Run) -> str | None:
+    features = run.identity.get("features")
+    return None if features is None else str(features["backbone"])

@@ -1,0 +1,114 @@
+"""A mean with its standard error: intervals, p-value and probability that follow from it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVEL = 0.95
+"""Coverage of intervals unless another is asked for."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, its standard error in the same unit, and the degrees of freedom of that error."""
+
+    mean: float
+    error: float
+    """NaN where nothing can be said, as after a single episode."""
+    degrees: float
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Half of the interval of Student's t.
+
+        Raises:
+            ValueError: a level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}; it lies between 0 and 1")
+        if self.error == 0 or math.isnan(self.error):
+            return self.error
+        return float(stats.t.ppf(0.5 + level / 2, self.degrees)) * self.error
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Lower and upper end, as far below the mean as above it."""
+        half = self.half_width(level)
+        return self.mean - half, self.mean + half
+
+    def interval_of_fraction(self, level: float = LEVEL) -> tuple[float, float]:
+        """Lower and upper end of a mean that lies in [0, 1], taken on the scale of the logit.
+
+        Accuracies near 1 vary more to the left than to the right, and no interval should leave
+        [0, 1]. In the simulation of docs/statistics.md this covers more evenly than `interval`.
+
+        >>> low, high = Estimate(0.9, 0.05, 11).interval_of_fraction()
+        >>> f"{low:.3f} {high:.3f}"
+        '0.726 0.968'
+        """
+        half = self.half_width(level)
+        if not 0 < self.mean < 1 or not half:
+            return self.interval(level)
+        middle = math.log(self.mean / (1 - self.mean))
+        reach = half / (self.mean * (1 - self.mean))
+        return _logistic(middle - reach), _logistic(middle + reach)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of a mean of zero: below 1 - level where `interval` leaves zero out."""
+        if math.isnan(self.error):
+            return math.nan
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.degrees))
+
+    @property
+    def probability_positive(self) -> float:
+        """Probability that what the mean estimates is above zero, without knowledge beforehand.
+
+        The posterior of a flat prior, which is also one minus the one-sided p-value. One half for
+        two methods that never differ.
+        """
+        if math.isnan(self.error):
+            return math.nan
+        if self.error == 0:
+            return 0.5 + 0.5 * float(np.sign(self.mean))
+        return float(stats.t.cdf(self.mean / self.error, self.degrees))
+
+
+def _logistic(value: float) -> float:
+    return float(0.5 * (1 + math.tanh(value / 2)))
+
+
+def over_episodes(values: NDArray[np.float64]) -> Estimate:
+    """Mean over episodes, with the error that other draws of episodes would give it.
+
+    What varies in it is the draw of episodes from the same videos: it says how well this many
+    episodes pin down the mean over all episodes of this split, not how the method would do on
+    other videos, other classes or after another training.
+
+    Args:
+        values: float64 (episodes,), for instance the accuracy of each, or its difference between
+            two methods: pairing takes out what made an episode easy or hard for both.
+
+    Returns:
+        the estimate; its error is NaN for a single episode.
+
+    Raises:
+        ValueError: no values.
+
+    Source: Student's t on the sample deviation (ddof 1). The 1.96 with ddof 0 that is common in
+        few-shot code gives 0.139 below; from 300 episodes the two agree within 1%.
+
+    >>> estimate = over_episodes(np.array([0.6, 0.8, 1.0, 0.8]))
+    >>> f"{estimate.mean:.3f} +/- {estimate.half_width():.3f}"
+    '0.800 +/- 0.260'
+    """
+    count = len(values)
+    if not count:
+        raise ValueError("no episodes; an estimate needs at least one")
+    if count == 1:
+        return Estimate(float(values[0]), math.nan, 0)
+    deviation = float(np.std(values, ddof=1))
+    return Estimate(float(np.mean(values)), deviation / count**0.5, count - 1)

@@ -1,0 +1,79 @@
+"""What was drawn at random besides the episodes: recordings and classes, and who is in which."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from episodes.sampler import Episodes
+from episodes.split import Split
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of one kind, and which of them each episode shows."""
+
+    members: NDArray[np.int32]
+    """(episodes, videos of an episode) unit of each video, -1 where the unit stood there before."""
+    strata: NDArray[np.int64]
+    """(units,) within which stratum a unit would be replaced by another; all 0 if anywhere."""
+    kind: str
+    """What a unit is, in the plural: "classes", "partner pairs", "videos", "recordings"."""
+
+    def __len__(self) -> int:
+        """How many units there are."""
+        return len(self.strata)
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a bank's episodes were put together."""
+
+    classes: Units
+    """Classes, or pairs of partner classes where the split has them: partners come together."""
+    videos: Units
+    """Videos, or recordings where several videos were cut from one; strata are the classes."""
+
+
+def design_of(split: Split, episodes: Episodes) -> Design:
+    """Find the classes and recordings that every episode shows.
+
+    Partner classes are one unit, since they are as hard as they are alike, and a data set with
+    other classes would have other pairs. So are the videos of one recording.
+    """
+    shown = np.concatenate([episodes.support.reshape(len(episodes), -1), episodes.query], axis=1)
+    class_of_video = np.searchsorted(split.class_starts, np.arange(len(split.videos)), "right") - 1
+    pair_of_class, paired = _pairs(split)
+    recordings = _numbered(split.group_bounds[0])
+    class_of_recording = np.zeros(recordings.max() + 1, dtype=np.int64)
+    class_of_recording[recordings] = class_of_video
+    return Design(
+        classes=Units(
+            _members(pair_of_class[class_of_video], shown),
+            np.zeros(pair_of_class.max() + 1, dtype=np.int64),
+            "partner pairs" if paired else "classes",
+        ),
+        videos=Units(
+            _members(recordings, shown),
+            class_of_recording,
+            "recordings" if len(class_of_recording) < len(split.videos) else "videos",
+        ),
+    )
+
+
+def _pairs(split: Split) -> tuple[NDArray[np.int64], bool]:
+    """(classes,) number of each class's pair, and whether there are pairs at all."""
+    own = np.arange(len(split.classes))
+    partner = np.where(split.partner_indices < 0, own, split.partner_indices)
+    return _numbered(np.minimum(own, partner)), bool((partner != own).any())
+
+
+def _numbered(names: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Replace names by 0, 1, 2, ... in their order."""
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def _members(unit_of_video: NDArray[np.int64], shown: NDArray[np.int32]) -> NDArray[np.int32]:
+    members = np.sort(unit_of_video[shown].astype(np.int32), axis=1)
+    members[:, 1:][members[:, 1:] == members[:, :-1]] = -1
+    return members

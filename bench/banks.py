@@ -3,19 +3,23 @@
 from pathlib import Path
 
 from episodes.bank import Bank, open_bank
+from episodes.coverage import without_missing
 from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder
 
 DEFAULT = "default"
 
 
-def chosen_banks(names: str | None, data: Path | None, episodes: int | None) -> list[Bank]:
+def chosen_banks(
+    names: str | None, data: Path | None, episodes: int | None, allow_missing: bool = False
+) -> list[Bank]:
     """Open the banks that are named, or draw one over a folder of videos.
 
     Args:
         names: names or recipe files, separated by commas; the default bank if None.
         data: a folder of ``class/video`` files instead.
         episodes: how many episodes, from the first.
+        allow_missing: leave out the episodes whose videos are not all there.
 
     Raises:
         UserError: both are given, a bank is named twice, or one cannot be opened.
@@ -30,4 +34,4 @@ def chosen_banks(names: str | None, data: Path | None, episodes: int | None) -> 
     banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; each has one folder below --out")
-    return banks
+    return [without_missing(bank) for bank in banks] if allow_missing else banks

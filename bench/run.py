@@ -202,7 +202,7 @@ def _identity(
     entry, checkpoint = candidate.entry, candidate.checkpoint
     videos = hashlib.sha256("\n".join(file.sha256 for file in files).encode())
     identity = {
-        "bank": bank.recipe.name,
+        "bank": bank.title,
         "bank_sha256": bank.sha256,
         "episodes": len(bank.episodes),
         "dataset": bank.recipe.dataset,

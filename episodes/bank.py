@@ -21,6 +21,20 @@ class Bank:
     episodes: Episodes
     source: Dataset
     """Where the videos are."""
+    left_out: int = 0
+    """Episodes left out because a video of theirs is missing here, see `episodes.coverage`."""
+
+    @property
+    def title(self) -> str:
+        """The bank's name, and beside it how much of it is there where that is not all.
+
+        >>> open_bank("default").title
+        'default'
+        """
+        if not self.left_out:
+            return self.recipe.name
+        asked = len(self.episodes) + self.left_out
+        return f"{self.recipe.name} ({len(self.episodes):,} of {asked:,} episodes)"
 
     @property
     def sha256(self) -> str:

@@ -3,8 +3,8 @@
 import importlib.metadata
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ REASONS = (
     ("broken metadata", "its header states no length: remux it, `ffmpeg -i IN -c copy OUT`"),
 )
 """What decord's messages mean."""
+TOO_NARROW = "decord 0.6.0 pads frames this narrow: re-encode it 96 or wider"
 PYTHON_ERRORS = (RuntimeError, ValueError, LookupError, AssertionError, StopIteration)
 """What decord's Python side raises."""
 
@@ -65,21 +66,49 @@ def decode(path: Path, frames: int, rule: str) -> Clip:
     Raises:
         UserError: the file is missing, empty, cut short or cannot be decoded; the message names it.
     """
+    with _explained(path):
+        reader, shown = _opened(path)
+        clip = _taken(reader, shown, frame_indices(rule, shown, frames).tolist())
+    if clip.shape[-1] != 3:
+        raise _undecodable(path, TOO_NARROW)
+    return np.asarray(clip, dtype=np.uint8)
+
+
+def probe(path: Path) -> int:
+    """Decode a video's first frame and return how many there are.
+
+    Raises:
+        UserError: as `decode` does, as far as that can be seen without decoding every frame.
+    """
+    with _explained(path):
+        reader, shown = _opened(path)
+        first = reader.next().asnumpy()
+    if first.shape[-1] != 3:
+        raise _undecodable(path, TOO_NARROW)
+    return shown
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn decord's errors into ones that name the file and say what to do."""
+    import decord
+
+    try:
+        yield
+    except (decord.DECORDError, decord.DECORDLimitReachedError, *PYTHON_ERRORS) as error:
+        raise _undecodable(path, _readable(str(error))) from error
+
+
+def _opened(path: Path) -> tuple[Any, int]:
+    """Open a file that is whole; return its reader and how many frames are shown."""
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
     _check_present(path)
     promise = _promise(path)
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1, fault_tol=NO_SUBSTITUTES)
-        _check_whole(path, promise, len(reader))
-        shown = _shown(reader.get_frame_timestamp(range(len(reader)))[:, 0])
-        clip = _taken(reader, shown, frame_indices(rule, shown, frames).tolist())
-    except (decord.DECORDError, decord.DECORDLimitReachedError, *PYTHON_ERRORS) as error:
-        raise _undecodable(path, _readable(str(error))) from error
-    if clip.shape[-1] != 3:
-        raise _undecodable(path, "decord 0.6.0 pads frames this narrow: re-encode it 96 or wider")
-    return np.asarray(clip, dtype=np.uint8)
+    reader = decord.VideoReader(str(path), num_threads=1, fault_tol=NO_SUBSTITUTES)
+    _check_whole(path, promise, len(reader))
+    return reader, _shown(reader.get_frame_timestamp(range(len(reader)))[:, 0])
 
 
 def _shown(starts: NDArray[np.float32]) -> int:

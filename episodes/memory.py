@@ -44,6 +44,16 @@ def remembered(
     return [known[str(path)][1] for path in paths]
 
 
+def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
+    """Return what is remembered of those of the paths that have not changed; do no work."""
+    known = dict(_read(_notebook(what, root)))
+    return {
+        path: known[str(path)][1]
+        for path in paths
+        if str(path) in known and known[str(path)][0] == stamp(path)
+    }
+
+
 def _notebook(what: str, root: Path) -> Path:
     """The file of answers, one for each piece of work and folder."""
     key = hashlib.sha256(f"{what}\n{root.resolve()}".encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from episodes.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
-SPLIT_NAMES: tuple[str, ...] = get_args(SplitName)
+SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
 @dataclass(frozen=True, order=True)

@@ -58,6 +58,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Leave out every episode that touches a missing video, instead of refusing the"
+            " bank; the table says how many are left.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(
         "results/local/run"
     ),
@@ -105,7 +113,7 @@ def run(
     chosen = choose(methods, all_methods(plugin or []))
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
-    banks = chosen_banks(bank, data, episodes)
+    banks = chosen_banks(bank, data, episodes, allow_missing)
     where = choose_device(device)
     loaded = load_backbone(backbone, where)
     plan = Plan(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from episodes.errors import unknown
+from episodes.registration import registered_names
 from episodes.split import Split, SplitName, Video
 
 Progress = Callable[[int, int], None]
@@ -48,9 +49,20 @@ class Dataset(Protocol):
         ...
 
 
-@cache
 def datasets() -> dict[str, Dataset]:
-    """Return every dataset by its name."""
+    """Return every dataset by its name: those that the program knows, and this user's own."""
+    own = (name for name in registered_names() if name not in _known())
+    return _known() | {name: _own(name) for name in own}
+
+
+def _own(name: str) -> Dataset:
+    folder = importlib.import_module(f"{__name__}.folder")
+    own: Dataset = folder.registered(name)
+    return own
+
+
+@cache
+def _known() -> dict[str, Dataset]:
     modules = (
         importlib.import_module(f"{__name__}.{found.name}")
         for found in pkgutil.iter_modules(__path__)

@@ -1,14 +1,16 @@
 """Anybody's own videos: a folder of classes, each a folder of videos."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from episodes.datasets import Progress, VideoFile
 from episodes.errors import UserError
+from episodes.locating import Index
 from episodes.media import content_sha256, is_frame, is_video_file
 from episodes.memory import remembered
+from episodes.registration import Members, registration
 from episodes.split import Split, SplitName, Video
 
 FEWEST_CLASSES = 2
@@ -23,17 +25,17 @@ class Folder:
     Args:
         name: of the dataset.
         root: the folder.
-        classes: which classes belong to which split; all of them to "test" if None.
+        lists: the videos of each split; if None, all that are there are "test".
     """
 
     def __init__(
-        self, name: str, root: Path, classes: Mapping[SplitName, Iterable[str]] | None = None
+        self, name: str, root: Path, lists: Mapping[SplitName, Members] | None = None
     ) -> None:
         """Name the dataset; nothing is read yet."""
         self.name = name
         self.root = root.resolve()
         self.description = f"videos in {self.root}"
-        self._classes = classes
+        self._lists = lists
 
     def split(self, name: SplitName) -> Split:
         """Return the list of a split.
@@ -41,7 +43,10 @@ class Folder:
         Raises:
             UserError: the folder is missing, or is no folder of classes that hold videos.
         """
-        return Split(self.name, name, tuple(self._members(name)))
+        if self._lists is None:
+            return Split(self.name, name, self.videos if name == "test" else ())
+        members = self._lists.get(name, ())
+        return Split(self.name, name, tuple(Video(label, one, one) for label, one in members))
 
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
@@ -49,9 +54,11 @@ class Folder:
         """Return where the videos are.
 
         Raises:
-            UserError: two of them are the same: a query would find itself among the support.
+            UserError: some are gone, or two are the same: a query would find itself among the
+                support.
         """
         paths = [self.root / video.label / video.name for video in videos]
+        _refuse_missing(self.name, paths)
         hashes = remembered("sha256", self.root, paths, content_sha256, progress)
         _refuse_copies(paths, hashes)
         return [
@@ -59,22 +66,22 @@ class Folder:
             for video, path, sha256 in zip(videos, paths, hashes, strict=True)
         ]
 
+    def places(self, index: Index, video: Video) -> list[Path]:
+        """Return where a video lies; empty if it is not there. The index is not needed."""
+        path = self.root / video.label / video.name
+        return [path] if path.exists() else []
+
     def state(self) -> str:
         """Say how much is there."""
         try:
-            videos = self._videos
+            videos = self.videos
         except UserError as error:
             return str(error)
         return f"ready: {len({one.label for one in videos})} classes, {len(videos)} videos"
 
-    def _members(self, split: SplitName) -> Iterable[Video]:
-        if self._classes is None:
-            return self._videos if split == "test" else ()
-        wanted = frozenset(self._classes.get(split, ()))
-        return (video for video in self._videos if video.label in wanted)
-
     @cached_property
-    def _videos(self) -> tuple[Video, ...]:
+    def videos(self) -> tuple[Video, ...]:
+        """All videos that are there."""
         if not self.root.is_dir():
             raise UserError(
                 f"{self.root}: there is no such folder; name one that holds a folder of videos for"
@@ -112,6 +119,15 @@ def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:
     )
 
 
+def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UserError(
+            f"{missing[0]} and {len(missing) - 1} others of {name} are no longer there; restore"
+            " them, or register what is there now: `fvbench data add` again"
+        )
+
+
 def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
     """Refuse a file that is there twice: as query it would be found among the support."""
     ordered = sorted(zip(hashes, paths, strict=True))
@@ -122,3 +138,15 @@ def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
                 f"{' and '.join(same[:3])} have the same content; a video may be there once: take"
                 " the others away"
             )
+
+
+def registered(name: str) -> Folder:
+    """Return a user's own dataset as it was registered.
+
+    Raises:
+        UserError: it was not.
+    """
+    mine = registration(name)
+    if mine is None:
+        raise UserError(f"dataset {name} is not registered; `fvbench data add {name} --root PATH`")
+    return Folder(name, mine.root, mine.lists)

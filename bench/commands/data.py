@@ -1,0 +1,93 @@
+"""``fvbench data add`` and ``fvbench data verify``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Cache, Json, use_cache
+
+Name = Annotated[str, typer.Argument(help="A dataset's name, see `fvbench list datasets`.")]
+
+ADD = """Make a dataset on this machine known.
+
+NAME is ucf101, hmdb51, ssv2-all, ssv2-part or kinetics-100, or any name for a folder of your own
+videos, CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or
+flat, as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists where the folder is
+complete. Lists are taken in any published format, and recognised by their content.
+
+\b
+exit status
+  0  done
+  2  nothing registered: no such folder, or lists that are not the published ones
+"""
+VERIFY = """Check a dataset: every listed video, and what is missing for which bank.
+
+Decodes the first frame of every video, counts frames, and finds copies, empty files and files whose
+name does not say what they are. Goes on where it was interrupted.
+
+\b
+exit status
+  0  every listed video is there and can be decoded
+  1  some are not; a table says which, and what that does to the banks
+  2  cannot tell: the dataset is not registered, or its lists are not known
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    data = typer.Typer(help="Make datasets known, and check them.", no_args_is_help=True)
+    data.command("add", help=ADD, epilog="Example: fvbench data add ucf101 --root ~/UCF-101")(add)
+    data.command("verify", help=VERIFY, epilog="Example: fvbench data verify rendered --fast")(
+        verify
+    )
+    app.add_typer(data, name="data")
+
+
+def add(
+    name: Name,
+    root: Annotated[Path, typer.Option(help="The folder that holds the videos.")],
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder with the lists of training, validation and test videos.",
+            show_default=False,
+        ),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Take lists whose content is not the published one.")
+    ] = False,
+) -> None:
+    """Register a dataset."""
+    from episodes.adding import add_dataset
+
+    added = add_dataset(name, root, lists, trust)
+    typer.echo("\n".join(added.lines()))
+
+
+def verify(
+    name: Name,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Look for the files alone, and open none.")
+    ] = False,
+    cache: Cache = None,
+    json: Json = False,
+) -> None:
+    """Check a dataset."""
+    use_cache(cache)
+    from bench.data_view import as_text
+    from bench.progress import Reporter
+    from bench.run_directory import dump
+    from episodes.datasets import dataset
+    from episodes.datasets.folder import Folder
+    from episodes.datasets.published import Published
+    from episodes.verification import verify as verified
+
+    source = dataset(name)
+    if not isinstance(source, Published | Folder):
+        typer.echo(f"{name}: {source.state()}; checked by hash whenever they are used")
+        return
+    found = verified(source, fast, Reporter().stage)
+    typer.echo(dump(found.content()) if json else as_text(found), nl=False)
+    if not found.usable:
+        raise typer.Exit(1)

@@ -1,0 +1,18 @@
+"""Kinetics-100, the split of CMN: 64 training, 12 validation and 24 test classes of 100 videos."""
+
+from episodes.datasets import groups
+from episodes.datasets.published import Published
+from episodes.locating import of_kinetics
+
+DATASET = Published(
+    name="kinetics-100",
+    description="Kinetics, split of CMN: 64 train, 12 val, 24 test classes of 100 videos",
+    how_to_get=(
+        "Fetch the videos of Kinetics-400, training and validation both, for example with"
+        " https://github.com/cvdfoundation/kinetics-dataset: CLASS/ID_000010_000020.mp4. Some are"
+        " gone for good. The few-shot lists are in the repositories of CMN and TRX, see"
+        " docs/data.md."
+    ),
+    group=groups.none,
+    names=of_kinetics,
+)

@@ -1,0 +1,162 @@
+"""A published dataset as a user has it on disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from episodes.datasets import Progress, VideoFile
+from episodes.errors import UserError
+from episodes.facts import Facts, facts, folded
+from episodes.inspection import inspection_identity
+from episodes.lists import read_lists
+from episodes.locating import Index, Names, as_listed
+from episodes.media import content_sha256
+from episodes.membership import derived, recognised
+from episodes.memory import recalled, remembered
+from episodes.registration import Members, Registration, registration
+from episodes.split import Split, SplitName, Video
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Published:
+    """A dataset whose splits are published as lists of videos.
+
+    Its videos lie where the user says, in any of the layouts that `episodes.locating` knows.
+    """
+
+    name: str
+    description: str
+    how_to_get: str
+    """Where the videos come from, and what the folder looks like."""
+    group: Callable[[str, str], str]
+    """(class, video name) -> recording, see `episodes.datasets.groups`."""
+    names: Names = as_listed
+    derivable: bool = False
+    """Whether a complete folder says which videos belong to a split."""
+
+    @property
+    def facts(self) -> Facts:
+        """Class names, counts and hashes of the published splits."""
+        return facts(self.name)
+
+    def split(self, name: SplitName) -> Split:
+        """Return the list of a split.
+
+        Raises:
+            UserError: the dataset is not registered, or its membership is not known.
+        """
+        mine = self.registration()
+        members = mine.lists.get(name) or self.members_from_folder(name, Index(mine.root))
+        return self.as_split(name, members)
+
+    def as_split(self, name: SplitName, members: Members) -> Split:
+        """Return members as a split, with the recordings that their names tell of."""
+        videos = (Video(label, self.group(label, video), video) for label, video in members)
+        return Split(self.name, name, tuple(videos))
+
+    def registration(self) -> Registration:
+        """Return where this user has the dataset.
+
+        Raises:
+            UserError: nowhere.
+        """
+        mine = registration(self.name)
+        if mine is None:
+            raise UserError(
+                f"dataset {self.name} is not here yet. {self.how_to_get} Then: {self.command}"
+            )
+        return mine
+
+    @property
+    def root(self) -> Path:
+        """The folder below which this user has the videos."""
+        return self.registration().root
+
+    @property
+    def command(self) -> str:
+        """The command that makes the dataset known."""
+        lists = "" if self.derivable else " --lists FOLDER"
+        return f"`fvbench data add {self.name} --root PATH{lists}`"
+
+    def members_from_folder(self, split: SplitName, index: Index) -> Members:
+        """Derive a split's membership from a complete folder.
+
+        Raises:
+            UserError: the folder is not complete, or no folder can tell.
+        """
+        if not self.derivable:
+            raise UserError(
+                f"the list of {self.name}/{split} is not known, and the videos do not tell it; see"
+                f" docs/data.md for where to find it, then {self.command}"
+            )
+        return derived(self.facts, split, index.members(), index.root)
+
+    def registered_at(self, root: Path, lists: Path | None, trust: bool) -> Registration:
+        """Examine a folder, and lists if there are some; nothing is written.
+
+        Raises:
+            UserError: no such folder, or lists of other content.
+        """
+        index = Index(root.resolve())
+        members = recognised(self.facts, read_lists(lists), trust) if lists else {}
+        if self.derivable:
+            for split in self.facts.splits.keys() - members.keys():
+                try:
+                    members[split] = self.members_from_folder(split, index)
+                except UserError:
+                    continue  # not complete yet: `data verify` says what is missing
+        return Registration(self.name, index.root, True, members)
+
+    def files(
+        self, split: SplitName, videos: Sequence[Video], progress: Progress
+    ) -> list[VideoFile]:
+        """Return where the videos are.
+
+        Raises:
+            UserError: some are not there.
+        """
+        index = Index(self.root)
+        places = [self.places(index, video) for video in videos]
+        missing = [video for video, found in zip(videos, places, strict=True) if not found]
+        if missing:
+            raise self._missing(split, missing, len(videos))
+        paths = [found[0] for found in places]
+        hashes = remembered("sha256", index.root, paths, content_sha256, progress)
+        return [
+            VideoFile(video, path, sha256)
+            for video, path, sha256 in zip(videos, paths, hashes, strict=True)
+        ]
+
+    def places(self, index: Index, video: Video) -> list[Path]:
+        """Return where a video lies, best place first; empty if it is not there."""
+        found = self.facts.by_name.get(folded(video.label))
+        return index.find(video, self.names, (found[1].alias,) if found else ())
+
+    def unusable(self, index: Index, videos: Sequence[Video]) -> list[Video]:
+        """Return those of the videos that are not there, or that `data verify` found damaged."""
+        places = {video: found[0] for video in videos if (found := self.places(index, video))}
+        looks = recalled(inspection_identity(), index.root, list(places.values()))
+        damaged = {path for path, look in looks.items() if look["error"]}
+        return [video for video in videos if places.get(video) in damaged | {None}]
+
+    def state(self) -> str:
+        """Say whether the dataset is registered, and what to do if not."""
+        try:
+            mine = self.registration()
+        except UserError as error:
+            return str(error)
+        if not mine.root.is_dir():
+            return f"registered at {mine.root}, which is not there; {self.command}"
+        known = ", ".join(split for split in self.facts.splits if split in mine.lists)
+        return f"ready: at {mine.root}; lists known: {known or 'none'}; `fvbench data verify`"
+
+    def _missing(self, split: SplitName, missing: Sequence[Video], wanted: int) -> UserError:
+        named = ", ".join(f"{video.label}/{video.name}" for video in missing[:SHOWN])
+        more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+        return UserError(
+            f"{self.name}/{split}: {len(missing):,} of the {wanted:,} videos that the episodes use"
+            f" are not there: {named}{more}; get them, see `fvbench data verify {self.name}`, or"
+            " evaluate the episodes without them: --allow-missing"
+        )

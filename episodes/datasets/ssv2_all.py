@@ -1,0 +1,21 @@
+"""Something-Something V2 with the split of OTAM, called SSv2-all or SSv2-Full."""
+
+from episodes.datasets import groups
+from episodes.datasets.published import Published
+
+HOW_TO_GET = (
+    "Fetch Something-Something V2 (20 GB) from"
+    " https://www.qualcomm.com/developer/software/something-something-v-2-dataset and unpack it:"
+    " 20bn-something-something-v2/ID.webm. The few-shot lists are in the repositories of MASTAF and"
+    " TRX, see docs/data.md."
+)
+
+DATASET = Published(
+    name="ssv2-all",
+    description=(
+        "Something-Something V2, split of OTAM (SSv2-all, SSv2-Full): 64 train, 12 val, 24 test"
+        " classes, 71,796 videos"
+    ),
+    how_to_get=HOW_TO_GET,
+    group=groups.none,
+)

@@ -1,0 +1,15 @@
+"""UCF101 with the split of ARN: 70 training, 10 validation and 21 test classes."""
+
+from episodes.datasets import groups
+from episodes.datasets.published import Published
+
+DATASET = Published(
+    name="ucf101",
+    description="UCF101, split of ARN: 70 train, 10 val, 21 test classes, 13,320 videos",
+    how_to_get=(
+        "Fetch UCF101.rar (6.5 GB) from https://www.crcv.ucf.edu/data/UCF101.php and unpack it:"
+        " UCF-101/CLASS/v_CLASS_g01_c01.avi."
+    ),
+    group=groups.of_ucf101,
+    derivable=True,
+)

@@ -1,0 +1,121 @@
+"""Reading split lists in every line format that published code uses."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from episodes.errors import UserError
+from episodes.media import is_video_file
+from episodes.split import SPLIT_NAMES, SplitName
+
+SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
+FORMATS = (
+    (re.compile(r"(?P<label>[^/]+)/(?:.*/)?(?P<video>[^/]+?)(?:(?<=\.avi) \d+)?"), "CLASS/VIDEO"),
+    (re.compile(r"(?P<video>\S+) \d+ (?P<label>\d+)"), "VIDEO FRAMES CLASS"),
+)
+"""Lines as MASTAF, TRX, OTAM and CMN write them (``class/video``), UCF101 itself (``class/video.avi
+1``), HyRSM (``class//path/video.avi``) and Xian's few-shot video classification (``video frames
+class``)."""
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """What one file lists: under the name that it gives a class, the names of its videos."""
+
+    path: Path
+    classes: Mapping[str, frozenset[str]]
+
+    @property
+    def split(self) -> SplitName | None:
+        """The split that the file's name speaks of."""
+        found = [name for name in SPLIT_NAMES if name in self.path.name.lower()]
+        return found[0] if len(found) == 1 else None
+
+
+def read_lists(folder: Path) -> list[ClassList]:
+    """Read every list in a folder, or the one file that is named.
+
+    Raises:
+        UserError: there is none, or a line is in no known format.
+    """
+    if not folder.exists():
+        raise UserError(f"--lists {folder}: there is no such folder")
+    paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    lists = [read_list(path) for path in paths if path.suffix.lower() in SUFFIXES and _shown(path)]
+    if not lists:
+        raise UserError(
+            f"--lists {folder} holds no lists; name the folder with the lists of training,"
+            " validation and test videos (train.txt, val.txt, test.txt or similar)"
+        )
+    return lists
+
+
+def _shown(path: Path) -> bool:
+    """``classInd.txt`` and the like say what classes are called, not what videos there are."""
+    about_classes = "class" in path.stem.lower() and path.suffix != ".json"
+    return not (path.name.startswith(".") or about_classes)
+
+
+def read_list(path: Path) -> ClassList:
+    """Read one list.
+
+    Raises:
+        UserError: a line is in no known format, or a video is listed twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a list of videos: {error}") from error
+    pairs = _from_json(path, text) if path.suffix == ".json" else _from_lines(path, text)
+    classes: defaultdict[str, set[str]] = defaultdict(set)
+    for label, video in pairs:
+        if video in classes[label]:
+            raise UserError(f"{path} lists {label}/{video} twice; remove one of the lines")
+        classes[label].add(video)
+    return ClassList(path, {label: frozenset(videos) for label, videos in classes.items()})
+
+
+def _from_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield _pair(line.strip(), f"{path}, line {number}")
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
+    """Class and video of a line.
+
+    >>> _pair("test18/195025", ""), _pair("195025 38 18", "")
+    (('test18', '195025'), ('18', '195025'))
+    >>> _pair("Archery/v_Archery_g01_c01.avi 3", "")
+    ('Archery', 'v_Archery_g01_c01')
+    >>> _pair("train0//videos/brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "")
+    ('train0', 'April_09_brush_hair_u_nm_np1_ba_goo_0')
+    """
+    for pattern, _ in FORMATS:
+        if match := pattern.fullmatch(line):
+            return match["label"], without_suffix(match["video"])
+    known = " or ".join(words for _, words in FORMATS)
+    raise UserError(f"{where}: {line[:100]!r} is in no known format; a line is {known}")
+
+
+def without_suffix(name: str) -> str:
+    """A video's name without the suffix of its file; a dot in the name itself stays.
+
+    >>> without_suffix("clip.v2.avi"), without_suffix("clip.v2")
+    ('clip.v2', 'clip.v2')
+    """
+    return name[: name.rindex(".")] if is_video_file(name) else name
+
+
+def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
+    """A mapping from video to class index, as TA2N has it."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
+    return ((str(label), video) for video, label in content.items())

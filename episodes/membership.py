@@ -1,0 +1,168 @@
+"""Which videos belong to a published split: recognised by content, whatever lists call a class."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from episodes.errors import UserError
+from episodes.facts import Facts, all_facts, folded, names_sha256
+from episodes.lists import ClassList
+from episodes.registration import Members
+from episodes.split import SplitName
+
+SHOWN = 3
+
+
+@dataclass
+class _Sorted:
+    """The classes of some lists, sorted into those that are known and others."""
+
+    known: dict[SplitName, dict[str, frozenset[str]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    others: list[ClassList] = field(default_factory=list)
+
+
+def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[SplitName, Members]:
+    """Find the published splits in lists of any origin.
+
+    A class is recognised by the hash of its videos' names. So it does not matter whether a list
+    names classes, numbers them, or is cut into other files.
+
+    Args:
+        facts: of the dataset.
+        lists: as read.
+        trust: take lists with other content too, each for the split that its name speaks of.
+
+    Raises:
+        UserError: a list has other content than the published one, and is not trusted.
+    """
+    found = _sorted(facts, lists)
+    splits = {
+        name: _members(classes)
+        for name, classes in found.known.items()
+        if classes.keys() == facts.splits[name].classes.keys()
+    }
+    strange = [one for one in found.others if one.split not in splits]
+    if trust:
+        return splits | _trusted(facts, strange)
+    if strange:
+        raise _unknown_content(facts, strange)
+    if not splits:
+        raise UserError(
+            f"none of the lists is a whole split of {facts.dataset}:"
+            f" {', '.join(str(one.path) for one in lists[:SHOWN])}; give all files of a split"
+        )
+    return splits
+
+
+def _sorted(facts: Facts, lists: Sequence[ClassList]) -> _Sorted:
+    """Recognise classes file by file; those of the rest with their videos from all files."""
+    found = _Sorted()
+    rest = [one for one in lists if not _take(found, facts, one.classes)]
+    together: defaultdict[str, set[str]] = defaultdict(set)
+    for one in rest:
+        for label, videos in one.classes.items():
+            together[label] |= videos
+    if not _take(found, facts, {label: frozenset(names) for label, names in together.items()}):
+        found.others = rest
+    return found
+
+
+def _take(found: _Sorted, facts: Facts, classes: Mapping[str, frozenset[str]]) -> bool:
+    """Note the classes if all of them are known; say whether they were."""
+    hashed = [(names_sha256(videos), videos) for videos in classes.values()]
+    if not all(sha256 in facts.by_hash for sha256, _ in hashed):
+        return False
+    for sha256, videos in hashed:
+        split, one = facts.by_hash[sha256]
+        found.known[split][one.label] = videos
+    return True
+
+
+def _members(classes: Mapping[str, Iterable[str]]) -> Members:
+    return tuple(sorted((label, video) for label, videos in classes.items() for video in videos))
+
+
+def _trusted(facts: Facts, lists: Sequence[ClassList]) -> dict[SplitName, Members]:
+    """Take lists as they are; a class keeps its published name where the list uses one."""
+    splits: dict[SplitName, Members] = {}
+    for one in lists:
+        if one.split is None:
+            raise UserError(
+                f"{one.path} does not say which split it lists; name it train.txt, val.txt or"
+                " test.txt"
+            )
+        if one.split in splits:
+            raise UserError(
+                f"{one.path} is a second list of the split {one.split}; leave one in the folder"
+            )
+        splits[one.split] = _members(
+            {_label(facts, label): videos for label, videos in one.classes.items()}
+        )
+    return splits
+
+
+def _label(facts: Facts, name: str) -> str:
+    found = facts.by_name.get(folded(name))
+    return found[1].label if found else name
+
+
+def _unknown_content(facts: Facts, lists: Sequence[ClassList]) -> UserError:
+    one = lists[0]
+    for other in all_facts():
+        hits = sum(names_sha256(videos) in other.by_hash for videos in one.classes.values())
+        if other.dataset != facts.dataset and hits == len(one.classes):
+            return UserError(f"{one.path} lists {other.dataset}, not {facts.dataset}")
+    videos = sum(map(len, one.classes.values()))
+    return UserError(
+        f"{one.path} ({len(one.classes)} classes, {videos:,} videos) is no published split of"
+        f" {facts.dataset}:{_differences(facts, one)} no committed bank fits it. Get the published"
+        " list (see docs/data.md), or take this one as it is with --trust and make a recipe of"
+        " your own"
+    )
+
+
+def _differences(facts: Facts, one: ClassList) -> str:
+    """Say for a few classes that have a published name how their videos differ in number."""
+    found = [
+        f" {facts.by_name[folded(label)][1].label!r} has {len(videos):,} videos there,"
+        f" {facts.by_name[folded(label)][1].videos:,} in the published list;"
+        for label, videos in one.classes.items()
+        if folded(label) in facts.by_name and names_sha256(videos) not in facts.by_hash
+    ]
+    more = f" and {len(found) - SHOWN} more classes differ;" if len(found) > SHOWN else ""
+    return "".join(found[:SHOWN]) + more
+
+
+def derived(
+    facts: Facts, split: SplitName, members: Mapping[str, Iterable[str]], root: Path
+) -> Members:
+    """Take a split's membership from a folder of classes that is complete.
+
+    Args:
+        facts: of the dataset.
+        split: which.
+        members: by `folded` class name, the names of the videos found.
+        root: where, for the message.
+
+    Raises:
+        UserError: a class is not complete, or has videos that the published list does not.
+    """
+    classes = facts.splits[split].classes
+    found = {label: frozenset(members.get(folded(label), ())) for label in classes}
+    wrong = [
+        label for label, videos in found.items() if names_sha256(videos) != classes[label].sha256
+    ]
+    if wrong:
+        named = ", ".join(
+            f"{label} ({len(found[label])} of {classes[label].videos})" for label in wrong[:SHOWN]
+        )
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise UserError(
+            f"{facts.dataset}/{split}: the videos below {root} are not those of the published"
+            f" list in {len(wrong)} of {len(classes)} classes: {named}{more}. Complete the folder,"
+            f" or name the lists: `fvbench data add {facts.dataset} --root {root} --lists FOLDER`"
+        )
+    return _members(found)

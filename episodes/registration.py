@@ -1,0 +1,80 @@
+"""Where a user's datasets lie: what ``fvbench data add`` writes down."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from episodes.atomic import write_text
+from episodes.errors import UserError
+from episodes.split import SplitName
+
+ENVIRONMENT_VARIABLE = "FVBENCH_CONFIG"
+Members = tuple[tuple[str, str], ...]
+"""(class, video) of every video of a split."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One dataset of this user."""
+
+    name: str
+    root: Path
+    published: bool
+    """Whether it is one that the program knows, or a folder of the user's own."""
+    lists: Mapping[SplitName, Members]
+    """Membership of the splits that are known; the others follow from the folder."""
+
+
+def config_folder() -> Path:
+    """Return where registrations are kept: ``$FVBENCH_CONFIG``, or the platform's place."""
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_config_path("fewshot-video-bench")
+
+
+def write_registration(registration: Registration) -> Path:
+    """Keep a registration, in place of an earlier one of the same name; return its file."""
+    content = {
+        "root": str(registration.root),
+        "published": registration.published,
+        "lists": {split: list(members) for split, members in registration.lists.items()},
+    }
+    path = _path(registration.name)
+    write_text(path, json.dumps(content, indent=0) + "\n")
+    return path
+
+
+def registration(name: str) -> Registration | None:
+    """Return a dataset's registration; None if it has none.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    path = _path(name)
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
+        return Registration(name, Path(content["root"]), content["published"], lists)
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); register the dataset again with `fvbench data add`"
+        ) from error
+
+
+def registered_names() -> list[str]:
+    """Return the names of all registered datasets."""
+    return sorted(path.stem for path in _path("x").parent.glob("*.json"))
+
+
+def _members(pairs: Iterable[tuple[str, str]]) -> Members:
+    return tuple((label, video) for label, video in pairs)
+
+
+def _path(name: str) -> Path:
+    return config_folder() / "datasets" / f"{name}.json"

@@ -1,0 +1,212 @@
+"""Checking a dataset on disk against its lists, and what gaps do to its banks."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from episodes.bank import open_bank
+from episodes.coverage import untouched
+from episodes.datasets import Progress
+from episodes.datasets.folder import Folder
+from episodes.datasets.published import Published
+from episodes.errors import UserError
+from episodes.inspection import inspect, inspection_identity
+from episodes.locating import Index
+from episodes.media import content_sha256
+from episodes.memory import remembered
+from episodes.recipe import read_recipe, recipe_names
+from episodes.split import SPLIT_NAMES, SplitName, Video
+
+SHORT = 16
+"""Frames of a clip: a video with fewer gives some of them twice."""
+FATAL = ("missing", "empty", "damaged")
+KINDS = (*FATAL, "short", "copy", "several", "odd")
+"""What may be wrong with a video; the first three make it unusable. ``copy``: the same content as
+another; ``several``: more than one file has its name; ``odd``: see `episodes.inspection`."""
+
+
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""Announces a stage of the work, and gives what is to be told of its progress."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something about one video."""
+
+    split: SplitName
+    label: str
+    name: str
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class BankState:
+    """What is left of a bank."""
+
+    bank: str
+    episodes: int
+    whole: int
+    """Episodes that touch no unusable video."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found."""
+
+    dataset: str
+    root: str
+    listed: dict[SplitName, int]
+    """Videos in each split whose list is known."""
+    unknown: dict[SplitName, str]
+    """Why the other splits' lists are not."""
+    troubles: list[Trouble]
+    banks: list[BankState]
+    decoded: bool
+    """Whether videos were opened, or only looked for."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether every listed video can be used."""
+        return not any(trouble.kind in FATAL for trouble in self.troubles)
+
+    def count(self, split: SplitName, kind: str) -> int:
+        """How many videos of a split have a kind of trouble."""
+        return sum((one.split, one.kind) == (split, kind) for one in self.troubles)
+
+    def content(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"usable": self.usable}
+
+
+@dataclass(frozen=True)
+class _Place:
+    split: SplitName
+    video: Video
+    paths: Sequence[Path]
+    """Where it lies, best place first."""
+
+
+def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification:
+    """Check every listed video.
+
+    Args:
+        source: the dataset.
+        fast: look for files alone, and open none.
+        stage: reports progress.
+
+    Raises:
+        UserError: the dataset is not registered, or none of its lists is known.
+    """
+    index = Index(source.root)
+    places, unknown = _places(source, index)
+    troubles = [trouble for place in places for trouble in _at_a_glance(place)]
+    if not fast:
+        gone = _unusable(troubles)
+        there = [one for one in places if (one.video.label, one.video.name) not in gone]
+        troubles += _looked_into(source.root, there, stage)
+    return Verification(
+        source.name,
+        str(source.root),
+        dict(Counter(place.split for place in places)),
+        unknown,
+        sorted(troubles, key=lambda one: (KINDS.index(one.kind), one.split, one.label, one.name)),
+        list(_banks(source.name, _unusable(troubles))),
+        not fast,
+    )
+
+
+def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
+    """Class and name of the videos that cannot be used: a class is in one split only."""
+    return {(one.label, one.name) for one in troubles if one.kind in FATAL}
+
+
+def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dict[SplitName, str]]:
+    places: list[_Place] = []
+    unknown: dict[SplitName, str] = {}
+    for split in SPLIT_NAMES:
+        try:
+            videos = source.split(split).videos
+        except UserError as error:
+            unknown[split] = str(error)
+            continue
+        places += [_Place(split, video, source.places(index, video)) for video in videos]
+    if not places:
+        raise UserError("\n".join(unknown.values()))
+    return places, unknown
+
+
+def _at_a_glance(place: _Place) -> Iterator[Trouble]:
+    """What can be seen without opening a file."""
+    if not place.paths:
+        yield _trouble(place, "missing", "not found")
+        return
+    first, *others = place.paths
+    if first.is_file() and first.stat().st_size == 0:
+        yield _trouble(place, "empty", f"{first} has 0 bytes")
+    if others:
+        yield _trouble(place, "several", f"{first} is used, {others[0]} is not")
+
+
+def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Trouble]:
+    """What shows when files are opened."""
+    paths = list(dict.fromkeys(place.paths[0] for place in places))
+    with stage("open videos") as progress:
+        looks = remembered(inspection_identity(), root, paths, inspect, progress)
+    with stage("hash videos") as progress:
+        hashes = remembered("sha256", root, paths, content_sha256, progress)
+    of_path = dict(zip(paths, looks, strict=True))
+    return [
+        *_copies(places, dict(zip(paths, hashes, strict=True))),
+        *(one for place in places for one in _seen(place, of_path[place.paths[0]])),
+    ]
+
+
+def _seen(place: _Place, look: Mapping[str, Any]) -> Iterator[Trouble]:
+    """What a look at a video tells of it."""
+    if look["error"]:
+        yield _trouble(place, "damaged", look["error"])
+    elif look["frames"] < SHORT:
+        yield _trouble(place, "short", f"{look['frames']} frames")
+    if look["remark"]:
+        yield _trouble(place, "odd", look["remark"])
+
+
+def _copies(places: Sequence[_Place], hashes: dict[Path, str]) -> Iterator[Trouble]:
+    """Videos with the same content: each but the first, with the name of the first."""
+    first: dict[str, _Place] = {}
+    for place in places:
+        other = first.setdefault(hashes[place.paths[0]], place)
+        if other is not place:
+            yield _trouble(
+                place, "copy", f"same as {other.video.label}/{other.video.name} ({other.split})"
+            )
+
+
+def _trouble(place: _Place, kind: str, words: str) -> Trouble:
+    return Trouble(place.split, place.video.label, place.video.name, kind, words)
+
+
+def _banks(dataset: str, gone: set[tuple[str, str]]) -> Iterator[BankState]:
+    """What is left of each committed bank of the dataset whose list is known."""
+    for name in recipe_names():
+        if read_recipe(name).dataset != dataset:
+            continue
+        try:
+            bank = open_bank(name)
+        except UserError:
+            continue  # `bank verify` says why
+        missing = {one for one in bank.split.videos if (one.label, one.name) in gone}
+        yield BankState(name, len(bank.episodes), int(untouched(bank, missing).sum()))
+
+
+def by_class(troubles: Sequence[Trouble]) -> dict[tuple[SplitName, str], int]:
+    """How many unusable videos each class has, by split and class, most first."""
+    counts: defaultdict[tuple[SplitName, str], int] = defaultdict(int)
+    for one in troubles:
+        if one.kind in FATAL:
+            counts[one.split, one.label] += 1
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

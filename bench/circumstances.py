@@ -1,6 +1,8 @@
 """What a run happened on: machine, versions, commit, command."""
 
+import hashlib
 import importlib.metadata
+import os
 import platform
 import shlex
 import subprocess
@@ -23,12 +25,28 @@ def circumstances(device: torch.device) -> dict[str, Any]:
         "command": shlex.join(["fvbench", *sys.argv[1:]]),
         "device": describe_device(device),
         "machine": f"{platform.machine()} {platform.system()}",
+        "computer": _computer(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "fewshot-video-bench": bench.__version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         **_commit(),
     }
+
+
+def _computer() -> str:
+    """Tell this computer from others without giving its name away: speeds compare on one alone."""
+    known = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
+def _processor() -> str:
+    """The processor's model, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _commit() -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""Baselines: runs that others are held against, and the record of who accepted them.
+
+A baseline is a folder of run directories. Once `accept` has written it, ``accepted.json`` beside
+them says who took in what and when, with the hash of every run; a baseline that was changed in
+another way is refused.
+"""
+
+import getpass
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.gate.verdict import Verdict, name_of
+from bench.run_directory import FILES, Run, dump, find_runs, read_run, write_run
+from episodes.atomic import write_text
+from episodes.errors import UserError
+
+RECORD = "accepted.json"
+
+
+def read_baseline(folder: Path) -> list[Run]:
+    """Read the runs of a baseline.
+
+    Raises:
+        UserError: there is none, one is damaged, or they are not those that were accepted.
+    """
+    runs = [read_run(path) for path in find_runs(folder)]
+    record = _record(folder)
+    if record is not None and (changed := _changed(folder, record["runs"])):
+        raise UserError(
+            f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline moves by"
+            " `fvbench gate --accept` only; restore it, or accept a run anew"
+        )
+    return runs
+
+
+def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
+    """Make runs the baseline: write them, and who took in what and when.
+
+    Runs that the baseline has and that are not replaced stay.
+
+    Args:
+        folder: of the baseline; made if need be.
+        runs: what becomes the baseline.
+        verdicts: of these runs against the old baseline, for the record.
+
+    Returns:
+        the record's path.
+
+    Raises:
+        UserError: the old record is damaged.
+    """
+    record = _record(folder) or {"runs": {}, "history": []}
+    for run in runs:
+        write_run(_place(folder, run), run)
+    record["runs"] = {_name(folder, path): _hash(path) for path in find_runs(folder)}
+    record["history"].append(
+        {
+            "by": _who(),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": runs[0].circumstances.get("commit"),
+            "uncommitted changes": runs[0].circumstances.get("dirty"),
+            "changes": [_change(one) for one in verdicts],
+        }
+    )
+    write_text(folder / RECORD, dump(record))
+    return folder / RECORD
+
+
+def _place(folder: Path, run: Run) -> Path:
+    """Where a run goes: the place of the run of the same name and bank, or one of its own."""
+    if folder.is_dir():
+        for path in sorted({path.parent for path in folder.glob("**/run.json")}):
+            found = read_run(path)
+            if (name_of(found), found.identity["bank"]) == (name_of(run), run.identity["bank"]):
+                return path
+    name = name_of(run).replace(" (", "-").replace(", ", "-").replace(" ", "-").rstrip(")")
+    return folder / str(run.identity["bank"]) / name
+
+
+def _change(verdict: Verdict) -> str:
+    """What a run changes in the baseline, in words, as a reviewer reads it."""
+    old = _standing(verdict.revision_before, verdict.accuracy_before)
+    new = _standing(verdict.revision, verdict.accuracy)
+    return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"
+
+
+def _standing(revision: int | None, accuracy: float) -> str:
+    return "none" if revision is None else f"r{revision} {100 * accuracy:.2f}%"
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        dict(record["runs"]), list(record["history"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error}; restore it") from error
+    return record
+
+
+def _changed(folder: Path, vouched: dict[str, str]) -> list[str]:
+    """Names of run directories that are not as they were accepted."""
+    found = {_name(folder, path): _hash(path) for path in find_runs(folder)}
+    return sorted(
+        name for name in found.keys() | vouched.keys() if found.get(name) != vouched.get(name)
+    )
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder.resolve()).as_posix()
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update((path / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _who() -> str:
+    """Name and address of git's user, else the name of the account."""
+    try:
+        found = [_git("config", f"user.{field}") for field in ("name", "email")]
+    except (OSError, subprocess.SubprocessError):
+        return getpass.getuser() if "USER" in os.environ else "unknown"
+    return f"{found[0]} <{found[1]}>"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words],  # noqa: S607 - whichever git the user has
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    return done.stdout.strip()

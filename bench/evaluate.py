@@ -24,6 +24,9 @@ RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that representations may take; larger ones stay with the host."""
 KEPT_ON_DEVICE = 64
 """Batches whose answers wait on a GPU before they are fetched: fetching makes it wait."""
+CACHED = 12 << 20
+"""Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
+allocator gives again without asking the system for it. More is slower by half."""
 CPU = torch.device("cpu")
 
 
@@ -72,6 +75,7 @@ def evaluate(
     method = method.to(device) if dtype is torch.float32 else method.to(device, dtype)
     with Stopwatch(device) as encode_watch:
         videos = encode(method, features, device, dtype)
+    batch_size = cached(batch_size, videos, episodes, device)
     score(method, videos, *_indices(episodes, slice(batch_size), device), device)
     with Stopwatch(device) as score_watch:
         first, second, prediction = answer(
@@ -129,6 +133,17 @@ def _home(encoded: Representation, videos: int, device: torch.device) -> torch.d
     """Where representations of all videos are kept, judged by those of the first."""
     size = sum(tensor[:1].nbytes for tensor in _tensors(encoded)) * videos
     return device if size <= RESIDENT_SHARE * free_memory(device) else CPU
+
+
+def cached(
+    batch_size: int, videos: Representation, episodes: Episodes, device: torch.device
+) -> int:
+    """Episodes scored at once: fewer than asked for where a CPU's caches hold fewer."""
+    if device.type != "cpu":
+        return batch_size
+    in_episode = episodes.support[0].size + episodes.query[0].size
+    size = sum(tensor[:1].nbytes for tensor in _tensors(videos)) * in_episode
+    return max(1, min(batch_size, CACHED // max(1, size)))
 
 
 def answer(

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, cross_entropy, relu
+from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
-from methods._positions import usual_table
+from methods._enrichment import FrameEnrichment, PatchEnrichment
 from methods._precision import in_own_precision
-from methods._reference_episode import encode_episode, feature_shape
-from methods._tuples import POSITION_SCALE, TupleAttention, project_tuples, tuple_scores
+from methods._tuple_attention import TupleAttention, TupleParts, wide
+from methods._tuples import project_tuples
 
-PATCHES = 4
-"""Rows and columns of patches that a frame is pooled to."""
+LEAST_SQUARE = 1e-12
+"""Squared distance of equal tuples, so that the gradient of its root is finite."""
 
 
 @dataclass(frozen=True)
@@ -35,67 +33,20 @@ class Enriched(NamedTuple):
     """Tuples of frames after both enrichments, and after the first one only."""
 
     keys: Tensor
-    """(..., tuples, width)"""
     values: Tensor
-    """(..., tuples, width)"""
+    scale: Tensor
+    offset: Tensor
+    energy: Tensor
+    """These five are `TupleParts` after both enrichments."""
     patch_tuples: Tensor
     """(..., tuples, C / 2): tuples of patch-enriched frames under a fixed random projection."""
+    patch_energy: Tensor
+    """(..., tuples): their squared lengths, in four bytes at least."""
 
-
-def _two_layers(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-
-
-def _with_positions(tokens: Tensor) -> Tensor:
-    """(..., tokens, C) -> the same with a tenth of the positional table added."""
-    return tokens + POSITION_SCALE * usual_table(tokens.shape[-2], tokens.shape[-1], like=tokens)
-
-
-class PatchEnrichment(nn.Module):
-    """Let the patches of a frame attend to each other, then a small network at each patch."""
-
-    def __init__(self, channels: int) -> None:
-        """Build it; the gate of the attention starts closed."""
-        super().__init__()
-        half = max(1, channels // 2)
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
-        self.gate = nn.Parameter(torch.zeros(1))
-        self.network = nn.Sequential(
-            *(nn.Linear(channels, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU()),
-            nn.Linear(half, channels),
-        )
-        self.dropout = nn.Dropout(0.1)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> frame vectors, (videos, T, C)."""
-        frames = maps.transpose(1, 2)
-        pooled = adaptive_max_pool2d(frames.flatten(0, 1), PATCHES).flatten(2).transpose(1, 2)
-        patches = self.dropout(_with_positions(pooled))
-        # The authors do not divide by the root of the channels.
-        shares = (self.query(patches) @ self.key(patches).mT).softmax(dim=-1)
-        patches = patches + self.gate * (shares @ self.value(patches))
-        enriched: Tensor = (patches + self.network(patches)).mean(dim=1)
-        return enriched.reshape(*frames.shape[:3])
-
-
-class FrameEnrichment(nn.Module):
-    """Mix the frames of a video channel by channel, then the channels frame by frame."""
-
-    def __init__(self, frames: int, channels: int) -> None:
-        """Build both networks."""
-        super().__init__()
-        self.mix_frames = _two_layers(frames)
-        self.mix_channels = _two_layers(channels)
-        self.dropout = nn.Dropout(0.1)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """(videos, T, C) -> (videos, T, C)."""
-        frames = self.dropout(_with_positions(frames))
-        frames = frames + self.mix_frames(frames.mT).mT
-        enriched: Tensor = frames + self.mix_channels(frames)
-        return enriched
+    @property
+    def parts(self) -> TupleParts:
+        """Tuples after both enrichments."""
+        return TupleParts(*self[:5])
 
 
 def _authors_names() -> dict[str, str]:
@@ -168,8 +119,8 @@ class STRM(Method):
         frames = self.patches(in_own_precision(self, features))
         fixed = self.fixed_weight, self.fixed_bias
         patch_tuples = relu(project_tuples(self.dropout(frames), self.tuples.index, *fixed))
-        keys, values = self.tuples(self.frames(frames))
-        return Enriched(keys, values, patch_tuples)
+        energy = wide(patch_tuples).square().sum(dim=-1)
+        return Enriched(*self.tuples(self.frames(frames)), patch_tuples, energy)
 
     def adapt(self, support: Enriched) -> Enriched:
         """Keep the tuples of the support videos, each (episodes, way, shot, tuples, ...)."""
@@ -182,8 +133,8 @@ class STRM(Method):
 
     def both_scores(self, state: Enriched, query: Enriched) -> tuple[Tensor, Tensor]:
         """Scores of both enrichments and of the first alone, each (episodes, queries, way)."""
-        main = tuple_scores((state.keys, state.values), (query.keys, query.values))
-        return main, nearest_tuple_scores(state.patch_tuples, query.patch_tuples)
+        main = self.tuples.scores(state.parts, query.parts)
+        return main, nearest_tuple_scores(state, query)
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of both scores, that of the auxiliary one weighted."""
@@ -197,37 +148,16 @@ class STRM(Method):
         }
 
 
-def nearest_tuple_scores(support: Tensor, query: Tensor) -> Tensor:
+def nearest_tuple_scores(support: Enriched, query: Enriched) -> Tensor:
     """Minus the mean distance of query tuples to the nearest of any support video of a class.
 
     (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
     """
-    # The distances are not made for two bytes.
-    wide = torch.promote_types(query.dtype, torch.float32)
-    tuples = query.flatten(1, 2).to(wide)
-    scores = []
-    # One class at a time keeps the distances of all pairs of tuples small.
-    for of_class in support.flatten(2, 3).unbind(dim=1):
-        # The default above 25 rows would let distances depend on how many queries there are.
-        distances = torch.cdist(
-            tuples, of_class.to(wide), compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        scores.append(-distances.amin(dim=-1).reshape(query.shape[:3]).mean(dim=-1))
-    return torch.stack(scores, dim=-1).to(query.dtype)
-
-
-@reproduces("strm/logits", "strm/logits_frame", "strm/logits_patch")
-def _of_authors(golden: Golden, output: str) -> Tensor:
-    """Code of the authors."""
-    weights = golden.weights("strm/weight/")
-    support, query = (golden.tensor(key).transpose(1, 2) for key in ("support", "query"))
-    shape = feature_shape(query)
-    width, length = weights["transformers.0.k_linear.weight"].shape
-    settings = StrmSettings(cardinality=length // shape.channels, width=width)
-    method = STRM(shape, settings)
-    adopt(method, weights)
-    encoded = encode_episode(method, golden, support, query)
-    state = method.adapt(encoded.support)
-    main, auxiliary = method.both_scores(state, encoded.query)
-    scores = {"strm/logits_frame": main, "strm/logits_patch": auxiliary}
-    return scores.get(output, method.score(state, encoded.query))[0]
+    way = support.patch_tuples.shape[1]
+    products = query.patch_tuples.flatten(1, 2) @ support.patch_tuples.flatten(1, 3).mT
+    # |q - s|^2 = |q|^2 + (|s|^2 - 2 q.s), of which only the bracket depends on s.
+    rest = support.patch_energy.flatten(1).unsqueeze(1) - 2 * products
+    nearest = rest.unflatten(2, (way, -1)).amin(dim=-1)
+    squares = query.patch_energy.flatten(1).unsqueeze(2) + nearest
+    distances = squares.clamp(min=LEAST_SQUARE).sqrt()
+    return -distances.unflatten(1, query.patch_energy.shape[1:]).mean(dim=2)

@@ -1,21 +1,19 @@
 """Temporal-relational cross-transformers (TRX)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._reference_episode import encode_stored, stored_shape
-from methods._tuples import TupleAttention, tuple_scores
+from methods._tuple_attention import TupleAttention, TupleParts
 
 Tuples = tuple[Tensor, ...]
-"""Keys and values for each cardinality in turn, each (..., tuples, width)."""
+"""The fields of `TupleParts` for each cardinality in turn."""
 
 
 @dataclass(frozen=True)
@@ -83,43 +81,28 @@ class TRX(Method):
         self.authors_names = _authors_names(len(self.heads))  # type: ignore[misc]
 
     def encode(self, features: Tensor) -> Tuples:
-        """(videos, C, T, H, W) -> keys and values of its tuples."""
+        """(videos, C, T, H, W) -> its tuples, in parts."""
         frames = frame_vectors(in_own_precision(self, features))
         return tuple(tensor for head in self.heads for tensor in head(frames))
 
     def adapt(self, support: Tuples) -> Tuples:
-        """Keep the tuples of the support videos, each (episodes, way, shot, tuples, width)."""
+        """Keep the tuples of the support videos, each (episodes, way, shot, ...)."""
         return support
 
     def score(self, state: Tuples, query: Tuples) -> Tensor:
-        """Tuples (episodes, queries, tuples, width) -> (episodes, queries, way)."""
+        """Tuples (episodes, queries, ...) -> (episodes, queries, way)."""
         return torch.stack(self.scores_by_cardinality(state, query)).mean(dim=0)
 
     def scores_by_cardinality(self, state: Tuples, query: Tuples) -> list[Tensor]:
         """Scores of each cardinality alone, each (episodes, queries, way)."""
-        pairs = zip(_by_cardinality(state), _by_cardinality(query), strict=True)
-        return [tuple_scores(of_support, of_query) for of_support, of_query in pairs]
+        pairs = zip(self.heads, _by_cardinality(state), _by_cardinality(query), strict=True)
+        return [
+            cast(TupleAttention, head).scores(of_support, of_query)
+            for head, of_support, of_query in pairs
+        ]
 
 
-def _by_cardinality(tuples: Tuples) -> Iterable[tuple[Tensor, Tensor]]:
-    """Keys and values of each cardinality."""
-    return zip(tuples[::2], tuples[1::2], strict=True)
-
-
-@reproduces("trx/logits", "trx/cardinality*/logits")
-def _of_authors(golden: Golden, output: str) -> Tensor:
-    """Code of the authors: one cardinality, or the mean of all."""
-    sizes = tuple(size for size in range(1, 9) if f"trx/cardinality{size}/logits" in golden)
-    width = len(golden.tensor(f"trx/cardinality{sizes[0]}/weight/k_linear.bias"))
-    weights = {
-        f"transformers.{head}.{name}": weight
-        for head, size in enumerate(sizes)
-        for name, weight in golden.weights(f"trx/cardinality{size}/weight/").items()
-    }
-    method = TRX(stored_shape(golden), TrxSettings(cardinalities=sizes, width=width))
-    adopt(method, weights)
-    support, query = encode_stored(golden, method)
-    if output == "trx/logits":
-        return method.score(method.adapt(support), query)[0]
-    scores = method.scores_by_cardinality(method.adapt(support), query)
-    return dict(zip(sizes, scores, strict=True))[int(output.removesuffix("/logits")[-1])][0]
+def _by_cardinality(tuples: Tuples) -> list[TupleParts]:
+    """Tuples of each cardinality."""
+    fields = len(TupleParts._fields)
+    return [TupleParts(*tuples[i : i + fields]) for i in range(0, len(tuples), fields)]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.device import forget_peak_memory, peak_memory
-from bench.evaluate import ENCODE_CHUNK, answer, encode, pick
+from bench.evaluate import ENCODE_CHUNK, answer, cached, encode, pick
 from bench.method import Entry, Representation, apply
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
@@ -62,12 +62,12 @@ class Bench:
     ) -> None:
         """Build the method and encode all videos."""
         self.device, self.dtype, self.sizes = device, dtype, sizes
-        self.batch_size = batch_size
         method = entry.build(sizes.features, seed=0).to(device)
         self.method = method if dtype is torch.float32 else method.to(dtype)
         self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
         self.videos = self._encode_all()
         self.episodes = sizes.episodes(TOTAL_EPISODES)
+        self.batch_size = cached(batch_size, self.videos, self.episodes, device)
 
     def _encode_all(self) -> Representation:
         """Representations of all videos, whose features never exist all at once."""
@@ -109,9 +109,9 @@ class Bench:
         for number in range(batches):
             self.method.score(states[number % BATCHES], self.query(number))
 
-    def answer(self, episodes: int) -> None:
-        """Score the first episodes as a run does."""
-        window = slice(episodes)
+    def answer(self, batches: int) -> None:
+        """Score the first batches of episodes as a run does."""
+        window = slice(batches * self.batch_size)
         some = Episodes(
             self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
         )
@@ -159,7 +159,9 @@ def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int
 
     As many episodes are really scored as a repeat needs; what they take grows linearly.
     """
-    timing = repeated(bench.answer, TOTAL_EPISODES, repeats, bench.device)
+    whole_batches = TOTAL_EPISODES // bench.batch_size
+    timing = repeated(bench.answer, whole_batches, repeats, bench.device)
+    timing = _each(timing, bench.batch_size)
     videos_each = bench.sizes.videos / TOTAL_EPISODES
     encoded = encoding.timing
     both = Timing(

@@ -1,0 +1,70 @@
+"""STRM's two enrichments: patches of a frame related to each other, then frames of a video."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_max_pool2d
+
+from methods._positions import usual_table
+from methods._tuples import POSITION_SCALE
+
+PATCHES = 4
+"""Rows and columns of patches that a frame is pooled to."""
+
+
+def _two_layers(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+
+def _with_positions(tokens: Tensor) -> Tensor:
+    """(..., tokens, C) -> the same with a tenth of the positional table added."""
+    return tokens + POSITION_SCALE * usual_table(tokens.shape[-2], tokens.shape[-1], like=tokens)
+
+
+class PatchEnrichment(nn.Module):
+    """Let the patches of a frame attend to each other, then a small network at each patch."""
+
+    def __init__(self, channels: int) -> None:
+        """Build it; the gate of the attention starts closed."""
+        super().__init__()
+        half = max(1, channels // 2)
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
+        self.gate = nn.Parameter(torch.zeros(1))
+        self.network = nn.Sequential(
+            *(nn.Linear(channels, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU()),
+            nn.Linear(half, channels),
+        )
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors, (videos, T, C)."""
+        frames = maps.transpose(1, 2)
+        pooled = adaptive_max_pool2d(frames.flatten(0, 1), PATCHES).flatten(2).transpose(1, 2)
+        patches = self.dropout(_with_positions(pooled))
+        # The authors do not divide by the root of the channels.
+        shares = (self.query(patches) @ self.key(patches).mT).softmax(dim=-1)
+        patches = patches + self.gate * (shares @ self.value(patches))
+        # The mean over patches goes before the last linear map, which then sees one a frame.
+        *hidden, last = self.network
+        inner = nn.Sequential(*hidden)(patches).mean(dim=1)
+        enriched: Tensor = patches.mean(dim=1) + last(inner)
+        return enriched.reshape(*frames.shape[:3])
+
+
+class FrameEnrichment(nn.Module):
+    """Mix the frames of a video channel by channel, then the channels frame by frame."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        """Build both networks."""
+        super().__init__()
+        self.mix_frames = _two_layers(frames)
+        self.mix_channels = _two_layers(channels)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(videos, T, C) -> (videos, T, C)."""
+        frames = self.dropout(_with_positions(frames))
+        frames = frames + self.mix_frames(frames.mT).mT
+        enriched: Tensor = frames + self.mix_channels(frames)
+        return enriched

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from episodes import registration
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.split import Split, Video
 
@@ -19,11 +20,15 @@ MILLISECONDS = Fraction(1, 1000)
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep rendered videos and features of a test run in one folder, whatever its workers."""
+    """Keep rendered videos and features of a test run in one folder, whatever its workers.
+
+    Datasets that the user registered are not seen.
+    """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fvbench-cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT_VARIABLE, str(folder))
+        patch.setenv(registration.ENVIRONMENT_VARIABLE, str(folder / "config"))
         yield folder
 
 

@@ -1,0 +1,444 @@
+"""Published datasets as users have them on disk: registered, verified, evaluated."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from episodes.adding import add_dataset
+from episodes.bank import Bank, frozen
+from episodes.coverage import without_missing
+from episodes.datasets import dataset
+from episodes.errors import UserError
+from episodes.facts import all_facts
+from episodes.recipe import Recipe, read_recipe, recipe_names
+from episodes.sampler import VERSION, draw
+from episodes.split import Split, SplitName, Video
+from tests.layouts import (
+    LISTS,
+    SUFFIX,
+    Tree,
+    alias,
+    as_split,
+    known_lists,
+    own_registrations,
+    pairs,
+    published,
+    write_json,
+    write_lists,
+)
+from tests.synthetic import NOTHING
+
+NAMES = sorted(LISTS)
+REAL_FACTS = {one.dataset: one for one in all_facts()}
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path: Path) -> Iterator[None]:
+    """Every test has registrations of its own, and knows the small lists."""
+    with own_registrations(tmp_path / "config"), known_lists():
+        yield
+
+
+def found(name: str, split: SplitName) -> list[Path]:
+    """Where the program finds the videos of a split."""
+    source = dataset(name)
+    files = source.files(split, source.split(split).videos, NOTHING)
+    return [file.path for file in files]
+
+
+class TestCommittedBanks:
+    """The recipes, drawn from what is shipped: counts and hashes, no list."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            one
+            for one in recipe_names()
+            if read_recipe(one).dataset != "rendered" and "group" not in one
+        ],
+    )
+    def test_episodes_follow_from_the_hash_of_the_list_and_the_size_of_its_classes(self, name: str):
+        recipe = read_recipe(name)
+        known = REAL_FACTS[recipe.dataset].splits[recipe.split]
+        videos = tuple(
+            Video(label, f"{number:05}", f"{number:05}")
+            for label, one in known.classes.items()
+            for number in range(one.videos)
+        )
+        stand_in = Split(recipe.dataset, recipe.split, videos)
+        stand_in.__dict__["sha256"] = known.sha256
+        assert recipe.split_sha256 == known.sha256
+        assert frozen(recipe, stand_in) == recipe
+
+    def test_every_dataset_has_its_banks(self):
+        names = set(recipe_names())
+        for name in NAMES:
+            protocols = ("", "-one-class") + (
+                ("-group-disjoint",) if name in {"ucf101", "hmdb51"} else ()
+            )
+            wanted = {
+                f"{name}-5w{shot}s-{split}{protocol}"
+                for shot in (1, 5)
+                for split in ("val", "test")
+                for protocol in protocols
+            }
+            assert wanted <= names
+
+    @pytest.mark.parametrize(
+        ("name", "counts"),
+        [
+            ("ucf101", (9154, 1421, 2745)),
+            ("hmdb51", (4280, 1194, 1292)),
+            ("ssv2-part", (6400, 1200, 2400)),
+            ("ssv2-all", (67013, 1926, 2857)),
+            ("kinetics-100", (6400, 1200, 2400)),
+        ],
+    )
+    def test_as_many_videos_are_known_as_are_published(self, name: str, counts: tuple[int, ...]):
+        real = REAL_FACTS[name]
+        assert tuple(split.videos for split in real.splits.values()) == counts
+        for split in real.splits.values():
+            assert sum(one.videos for one in split.classes.values()) == split.videos
+
+    def test_no_class_is_in_two_splits(self):
+        for real in REAL_FACTS.values():
+            labels = [label for split in real.splits.values() for label in split.classes]
+            assert len(labels) == len(set(labels))
+
+
+class TestMembership:
+    @pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
+    def test_a_complete_folder_tells_the_lists(self, name: str, tmp_path: Path):
+        add_dataset(name, Tree(tmp_path / "data").fill(name).root, None, trust=False)
+        for split in LISTS[name]:
+            assert dataset(name).split(split).sha256 == as_split(name, split).sha256
+
+    @pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
+    def test_an_incomplete_folder_does_not(self, name: str, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill(name)
+        label, video = pairs(name, "test")[0]
+        (tree.root / label / f"{video}.avi").unlink()
+        added = add_dataset(name, tree.root, None, trust=False)
+        count = len(LISTS[name]["test"][label])
+        assert f"{label} ({count - 1} of {count})" in added.unknown["test"]
+        with pytest.raises(UserError, match="--lists FOLDER"):
+            dataset(name).split("test")
+        assert dataset(name).split("val").sha256 == as_split(name, "val").sha256
+
+    def test_a_video_too_many_is_seen(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("ucf101")
+        tree.add("Punch/v_Punch_g09_c01", ".avi")
+        added = add_dataset("ucf101", tree.root, None, trust=False)
+        assert "Punch (9 of 8)" in added.unknown["test"]
+
+    def test_a_folder_completed_later_tells_them_then(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("ucf101")
+        moved = shutil.move(tree.root / "Punch", tmp_path / "Punch")
+        add_dataset("ucf101", tree.root, None, trust=False)
+        shutil.move(moved, tree.root / "Punch")
+        assert dataset("ucf101").split("test").sha256 == as_split("ucf101", "test").sha256
+
+    @pytest.mark.parametrize("name", ["ssv2-all", "ssv2-part", "kinetics-100"])
+    def test_other_datasets_need_lists(self, name: str, tmp_path: Path):
+        with pytest.raises(UserError, match="needs its lists"):
+            add_dataset(name, Tree(tmp_path / "data").fill(name).root, None, trust=False)
+
+    def test_groups_are_recordings(self):
+        groups = {video.name: video.group for video in as_split("ucf101", "val").videos}
+        assert groups["v_HandStandPushups_g03_c02"] == "g03"
+        films = {video.name: video.group for video in as_split("hmdb51", "test").videos}
+        assert films["Best_Of_-_it's_a_hit_kick_kick_f_cm_np1_le_med_1"] == (
+            "Best_Of_-_it's_a_hit_kick"
+        )
+
+
+class TestLists:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> Path:
+        tree = Tree(tmp_path / "data")
+        for name in NAMES:
+            tree.add(pairs(name, "test")[0][1], SUFFIX[name])
+        return tree.root
+
+    @pytest.mark.parametrize(
+        ("name", "line"),
+        [
+            ("ucf101", "{label}/{video}"),
+            ("ucf101", "{label}/{video}.avi 17"),
+            ("hmdb51", "{label}/{video}"),
+            ("hmdb51", "{split}{index}//videos/{label}/{video}.avi"),
+            ("ssv2-part", "{label}/{video}"),
+            ("ssv2-part", "{split}{index}/{video}"),
+            ("ssv2-part", "{video} 38 {index}"),
+            ("ssv2-all", "{alias}/{video}"),
+            ("ssv2-all", "{video} 0 {index}"),
+            ("kinetics-100", "{label}/{video}"),
+            ("kinetics-100", "{split}{index}//{split}_256/{label}/{video}.mp4"),
+        ],
+    )
+    def test_every_format_gives_the_same_split(
+        self, name: str, line: str, data: Path, tmp_path: Path
+    ):
+        add_dataset(name, data, write_lists(tmp_path / "lists", name, line), trust=False)
+        for split in LISTS[name]:
+            assert dataset(name).split(split).sha256 == as_split(name, split).sha256
+
+    def test_a_mapping_from_video_to_class_over_all_splits(self, data: Path, tmp_path: Path):
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        index = {
+            label: number
+            for number, label in enumerate(
+                label for split in LISTS["ssv2-part"].values() for label in split
+            )
+        }
+        content = {
+            video: index[label]
+            for split in LISTS["ssv2-part"]
+            for label, video in pairs("ssv2-part", split)
+        }
+        write_json(lists / "classInd_cmn.json", content)
+        add_dataset("ssv2-part", data, lists, trust=False)
+        assert dataset("ssv2-part").split("test").sha256 == as_split("ssv2-part", "test").sha256
+
+    def test_what_a_file_is_called_does_not_matter(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-part")
+        (lists / "vallist03.txt").rename(lists / "trainlist05.txt")
+        add_dataset("ssv2-part", data, lists, trust=False)
+        assert dataset("ssv2-part").split("val").sha256 == as_split("ssv2-part", "val").sha256
+
+    def test_the_lists_of_ucf101_itself_with_classes_spread_over_files(
+        self, data: Path, tmp_path: Path
+    ):
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        lines = [
+            f"{label}/{video}.avi 1"
+            for split in LISTS["ucf101"]
+            for label, video in pairs("ucf101", split)
+        ]
+        (lists / "trainlist01.txt").write_text("\r\n".join(lines[::2]))
+        (lists / "testlist01.txt").write_text("\r\n".join(lines[1::2]))
+        (lists / "classInd.txt").write_text("1 ApplyEyeMakeup\n")
+        add_dataset("ucf101", data, lists, trust=False)
+        assert dataset("ucf101").split("test").sha256 == as_split("ucf101", "test").sha256
+
+    def test_lists_with_other_content_are_refused(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
+        with (lists / "trainlist03.txt").open("a") as file:
+            file.write("train0/220847\n")
+        with pytest.raises(UserError, match=r"has 6 videos there, 5 in the published list"):
+            add_dataset("ssv2-all", data, lists, trust=False)
+        assert "ssv2-all is not here" in published("ssv2-all").state()
+
+    def test_unless_they_are_trusted(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
+        with (lists / "trainlist03.txt").open("a") as file:
+            file.write("train0/220847\n")
+        add_dataset("ssv2-all", data, lists, trust=True)
+        train = dataset("ssv2-all").split("train")
+        assert len(train.videos) == 11
+        assert "Bending something until it breaks" in train.classes
+        assert train.sha256 != as_split("ssv2-all", "train").sha256
+        assert dataset("ssv2-all").split("test").sha256 == as_split("ssv2-all", "test").sha256
+
+    def test_lists_of_another_dataset_are_named(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
+        with pytest.raises(UserError, match="lists ssv2-all, not ssv2-part"):
+            add_dataset("ssv2-part", data, lists, trust=False)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("Archery", r"line 1: 'Archery' is in no known format"),
+            ("A/one\nA/one", "lists A/one twice"),
+        ],
+    )
+    def test_lines_that_say_nothing(self, text: str, message: str, data: Path, tmp_path: Path):
+        (tmp_path / "train.txt").write_text(text)
+        with pytest.raises(UserError, match=message):
+            add_dataset("ucf101", data, tmp_path / "train.txt", trust=False)
+
+    def test_a_folder_without_lists(self, data: Path, tmp_path: Path):
+        with pytest.raises(UserError, match="holds no lists"):
+            add_dataset("ucf101", data, data, trust=False)
+
+
+class TestLayouts:
+    """Where videos lie: the layouts that users and published code have."""
+
+    @pytest.mark.parametrize(
+        ("name", "place"),
+        [
+            ("ucf101", "UCF-101/{label}/{video}"),
+            ("ucf101", "videos/{video}"),
+            ("hmdb51", "hmdb51_org/{label}/{video}"),
+            ("hmdb51", "{label}/{label}/{video}"),
+            ("ssv2-part", "20bn-something-something-v2/{video}"),
+            ("ssv2-all", "{video}"),
+            ("kinetics-100", "{label}/{video}"),
+            ("kinetics-100", "{split}_256/{label}/{video}"),
+        ],
+    )
+    def test_videos_are_found(self, name: str, place: str, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill(name, place)
+        add_dataset(name, tree.root, write_lists(tmp_path / "lists", name), trust=False)
+        places = found(name, "test")
+        assert [path.stem for path in places] == [one.name for one in as_split(name, "test").videos]
+
+    @pytest.mark.parametrize(
+        ("rename", "folder"),
+        [
+            (lambda video: video, "hurling_(sport)"),
+            (lambda video: video[:11], "hurling sport"),
+            (lambda video: f"{video[:11]}_{int(video[12:18])}_{int(video[19:])}", "Hurling"),
+        ],
+        ids=["underscores", "bare ids", "numbers not filled up"],
+    )
+    def test_kinetics_is_found_under_its_other_names(self, rename, folder: str, tmp_path: Path):
+        tree = Tree(tmp_path / "data")
+        for label, video in pairs("kinetics-100", "test"):
+            tree.add(f"val/{folder if 'sport' in label else label}/{rename(video)}", ".mp4")
+        lists = write_lists(tmp_path / "lists", "kinetics-100")
+        add_dataset("kinetics-100", tree.root, lists, trust=False)
+        assert len(found("kinetics-100", "test")) == 25
+
+    def test_another_window_of_the_same_video_is_another_video(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data")
+        for label, video in pairs("kinetics-100", "test"):
+            tree.add(f"{label}/{video[:11]}_000333_000343", ".mp4")
+        lists = write_lists(tmp_path / "lists", "kinetics-100")
+        with pytest.raises(UserError, match="none of the videos"):
+            add_dataset("kinetics-100", tree.root, lists, trust=False)
+
+    @pytest.mark.parametrize("label", ["{label}", "{alias}"])
+    @pytest.mark.parametrize("frame", ["{:08}.jpg", "image_{:05}.jpg", "img_{}.jpg"])
+    def test_folders_of_frames(self, label: str, frame: str, tmp_path: Path):
+        tree = Tree(tmp_path / "data")
+        for name, video in pairs("ssv2-all", "test"):
+            place = label.format(label=name, alias=alias("test", name))
+            frames = [frame.format(n) for n in range(1, 12)]
+            tree.add_frames(f"SSV2-OTAM/video_frame/{place}/{video}", frames)
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
+        add_dataset("ssv2-all", tree.root, lists, trust=False)
+        assert all(path.is_dir() for path in found("ssv2-all", "test"))
+
+    def test_a_file_is_preferred_to_frames_and_the_right_class_to_another(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("ucf101")
+        label, video = pairs("ucf101", "test")[0]
+        tree.add_frames(f"A frames/{label}/{video}", ["1.jpg"])
+        tree.add(f"Archery/{video}", ".avi")
+        lists = write_lists(tmp_path / "lists", "ucf101")
+        add_dataset("ucf101", tree.root, lists, trust=False)
+        assert found("ucf101", "test")[0] == tree.root / label / f"{video}.avi"
+
+    def test_links_that_lead_round_do_not_trap(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        (tree.root / "again").symlink_to(tree.root)
+        add_dataset("hmdb51", tree.root, None, trust=False)
+        assert len(found("hmdb51", "test")) == 60
+
+
+class TestMissing:
+    @pytest.fixture
+    def bank(self, tmp_path: Path) -> Bank:
+        """A bank over Kinetics of which two test videos are gone."""
+        tree = Tree(tmp_path / "data").fill("kinetics-100")
+        lists = write_lists(tmp_path / "lists", "kinetics-100")
+        add_dataset("kinetics-100", tree.root, lists, trust=False)
+        source = dataset("kinetics-100")
+        split = source.split("test")
+        recipe = Recipe("k", "kinetics-100", "test", "standard", 3, 1, 1, 500, 0, VERSION)
+        for video in (split.videos[0], split.videos[7]):
+            (tree.root / video.label / f"{video.name}.mp4").unlink()
+        return Bank(frozen(recipe, split), split, draw(recipe, split, 500), source)
+
+    def test_are_refused(self, bank: Bank):
+        with pytest.raises(UserError, match=r"2 of the 25 videos.*--allow-missing"):
+            bank.source.files("test", bank.split.videos, NOTHING)
+
+    def test_or_whole_episodes_are_left_out(self, bank: Bank):
+        left = without_missing(bank)
+        assert not {0, 7} & set(left.used_videos())
+        both = [*bank.episodes.support.reshape(500, -1).T, *bank.episodes.query.T]
+        touched = sum((part == 0) | (part == 7) for part in both) > 0
+        assert left.left_out == touched.sum()
+        assert len(left.episodes) == 500 - left.left_out
+        assert (left.episodes.support == bank.episodes.support[~touched]).all()
+
+    def test_what_is_left_is_never_taken_for_the_whole(self, bank: Bank):
+        left = without_missing(bank)
+        assert left.sha256 != bank.sha256
+        assert left.title == f"k ({len(left.episodes)} of 500 episodes)"
+        assert bank.title == "k"
+
+    def test_nothing_left_is_an_error(self, bank: Bank, tmp_path: Path):
+        shutil.rmtree(tmp_path / "data" / "blasting sand")
+        shutil.rmtree(tmp_path / "data" / "unboxing")
+        shutil.rmtree(tmp_path / "data" / "side kick")
+        with pytest.raises(UserError, match="every episode"):
+            without_missing(bank)
+
+
+class TestOwnSplits:
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        tree = Tree(tmp_path / "mine")
+        for label in range(20):
+            for video in range(3):
+                tree.add(f"class {label}/clip.{video}", ".mp4")
+        return tree.root
+
+    def test_classes_are_shared_out(self, root: Path):
+        add_dataset("mine", root, None, trust=False)
+        splits = [dataset("mine").split(split) for split in ("train", "val", "test")]
+        assert [len(split.classes) for split in splits] == [13, 2, 5]
+        assert len({label for split in splits for label in split.classes}) == 20
+
+    def test_a_class_s_split_depends_on_its_name_alone(self, root: Path, tmp_path: Path):
+        add_dataset("mine", root, None, trust=False)
+        before = dataset("mine").split("test").sha256
+        add_dataset("mine", root.rename(tmp_path / "elsewhere"), None, trust=False)
+        assert dataset("mine").split("test").sha256 == before
+
+    def test_or_lists_say_it(self, root: Path, tmp_path: Path):
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        (lists / "train.txt").write_text("class 3/clip.0\nclass 4/clip.1.mp4\n")
+        (lists / "test.txt").write_text("class 5/clip.0\nclass 6/clip.1\n")
+        add_dataset("mine", root, lists, trust=False)
+        names = [video.name for video in dataset("mine").split("train").videos]
+        assert names == ["clip.0.mp4", "clip.1.mp4"]
+
+    def test_a_class_in_two_splits_is_refused(self, root: Path, tmp_path: Path):
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        (lists / "train.txt").write_text("class 3/clip.0\n")
+        (lists / "test.txt").write_text("class 3/clip.1\nclass 6/clip.1\n")
+        with pytest.raises(UserError, match="'class 3' is in two splits"):
+            add_dataset("mine", root, lists, trust=False)
+
+    def test_a_listed_video_that_is_not_there(self, root: Path, tmp_path: Path):
+        (tmp_path / "test.txt").write_text("class 3/clip.9\n")
+        with pytest.raises(UserError, match=r"class 3/clip\.9"):
+            add_dataset("mine", root, tmp_path / "test.txt", trust=False)
+
+    @pytest.mark.parametrize("name", ["rendered", "a/b", "../x", ""])
+    def test_names_that_cannot_be(self, name: str, root: Path):
+        with pytest.raises(UserError, match="cannot be called"):
+            add_dataset(name, root, None, trust=False)
+
+    def test_a_slip_is_no_new_dataset(self, root: Path):
+        with pytest.raises(UserError, match="nearly 'ucf101'"):
+            add_dataset("ucf-101", root, None, trust=False)
+
+
+def test_a_damaged_registration_is_said(tmp_path: Path):
+    add_dataset("hmdb51", Tree(tmp_path / "data").fill("hmdb51").root, None, trust=False)
+    path = tmp_path / "config" / "datasets" / "hmdb51.json"
+    path.write_text(json.dumps({"root": 3}))
+    with pytest.raises(UserError, match="damaged"):
+        dataset("hmdb51").split("test")

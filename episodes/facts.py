@@ -8,7 +8,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -95,6 +95,7 @@ def names_sha256(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
+@lru_cache(4096)
 def folded(name: str) -> str:
     """A class name without what copies of a dataset spell in different ways.
 

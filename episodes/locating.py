@@ -4,6 +4,7 @@ Copies differ in folders (by class, by split, flat), in how they spell classes, 
 whether frames are extracted. A video's own name is the same in nearly all of them.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from episodes.facts import folded
 from episodes.lists import without_suffix
-from episodes.media import videos_below
+from episodes.media import is_video_file, videos_below
 from episodes.split import Video
 
 Names = Callable[[str], Iterable[str]]
@@ -28,7 +29,7 @@ class Index:
     def __init__(self, root: Path) -> None:
         """Walk the folder."""
         self.root = root
-        self._by_name: defaultdict[str, list[Path]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[str]] = defaultdict(list)
         for path in videos_below(root):
             self._by_name[name_of(path).casefold()].append(path)
 
@@ -43,11 +44,13 @@ class Index:
         A file is preferred to a folder of frames, the right spelling and the folder of the right
         class to others.
         """
-        wanted = {folded(label) for label in (video.label, *folders) if label}
         for name in names(video.name):
-            places = self._by_name.get(name.casefold(), ())
+            places = self._by_name.get(name.casefold(), [])
+            if len(places) > 1:
+                wanted = {folded(label) for label in (video.label, *folders) if label}
+                places = sorted(places, key=lambda path: _rank(path, name, wanted))
             if places:
-                return sorted(places, key=lambda path: _rank(path, name, wanted))
+                return [Path(path) for path in places]
         return []
 
     def members(self) -> dict[str, set[str]]:
@@ -55,22 +58,27 @@ class Index:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for places in self._by_name.values():
             for path in places:
-                found[folded(path.parent.name)].add(name_of(path))
+                found[folded(_folder_of(path))].add(name_of(path))
         return found
 
 
-def _rank(path: Path, name: str, folders: set[str]) -> tuple[bool, bool, bool, str]:
+def _rank(path: str, name: str, folders: set[str]) -> tuple[bool, bool, bool, str]:
     return (
         name_of(path) != name,
-        folded(path.parent.name) not in folders,
-        path.suffix == "",
-        str(path),
+        folded(_folder_of(path)) not in folders,
+        not is_video_file(path),
+        path,
     )
 
 
-def name_of(path: Path) -> str:
-    """A video's name: without the suffix of its file."""
-    return without_suffix(path.name)
+def _folder_of(path: str) -> str:
+    """The name of the folder that a video lies in."""
+    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - a million of them
+
+
+def name_of(path: str) -> str:
+    """A video's name: without folders and the suffix of its file."""
+    return without_suffix(os.path.basename(path))  # noqa: PTH119
 
 
 def as_listed(name: str) -> Iterable[str]:

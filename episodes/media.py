@@ -30,8 +30,8 @@ def is_frame(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in FRAME_SUFFIXES  # noqa: PTH122
 
 
-def videos_below(root: Path) -> list[Path]:
-    """Return every video at any depth below a folder, sorted.
+def videos_below(root: Path) -> list[str]:
+    """Return the path of every video at any depth below a folder, sorted.
 
     A folder that holds images is one video, and is not looked into further. What starts with a
     dot is passed over: such files are leftovers of programs.
@@ -41,28 +41,29 @@ def videos_below(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; name the one that holds the videos")
-    return sorted(_walk(root, set()))
+    return sorted(_walk(str(root), set()))
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
+def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Paths stay text here: there may be a million."""
+    status = os.stat(folder)  # noqa: PTH116
     place = (status.st_dev, status.st_ino)
     if place in seen:  # a link that leads back up
         return
     seen.add(place)
-    below: list[Path] = []
-    files: list[Path] = []
+    below: list[str] = []
+    files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if is_video_file(entry.name):
-                files.append(Path(entry.path))
+                files.append(entry.path)
             elif is_frame(entry.name):
                 yield folder
                 return
             elif entry.is_dir():
-                below.append(Path(entry.path))
+                below.append(entry.path)
     yield from files
     for inner in below:
         yield from _walk(inner, seen)

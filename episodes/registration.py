@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,16 @@ def registration(name: str) -> Registration | None:
     path = _path(name)
     if not path.is_file():
         return None
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> Registration:
+    """Read a file once as long as it does not change: that of ssv2-all has 4 MB."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
-        return Registration(name, Path(content["root"]), content["published"], lists)
+        return Registration(path.stem, Path(content["root"]), content["published"], lists)
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({error}); register the dataset again with `fvbench data add`"

@@ -5,7 +5,15 @@ import torch
 from torch.nn.functional import conv3d, cosine_similarity, grid_sample, max_pool3d, relu
 
 from bench.method import FeatureShape
-from methods.ta2n import TA2N, TA2NSettings, _convolve_constant, _masks
+from methods._offset_masks import offset_masks
+from methods._pair_convolution import (
+    add_constants,
+    constant_parts,
+    halve,
+    largest_response,
+    mix_constants,
+)
+from methods.ta2n import TA2N, TA2NSettings, Video
 from tests.methods.cases import random_episode
 from tests.methods.learning import untrained
 from tests.methods.parity import assert_reproduced, outputs
@@ -74,12 +82,12 @@ def slow_mask(offset, height, width):
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (0.7, -0.2), (-0.75, 0.75), (0.31, 0.05)])
 @pytest.mark.parametrize("size", [(7, 7), (3, 6), (2, 2)])
 def test_masks_against_loops(offset, size):
-    found = _masks(torch.tensor([offset]), torch.zeros(1, *size))
+    found = offset_masks(torch.tensor([offset]), *size)
     torch.testing.assert_close(found[0], slow_mask(offset, *size))
 
 
 def test_masks_of_a_single_position():
-    found = _masks(torch.tensor([[0.7, -0.7]]), torch.zeros(1, 1, 1))
+    found = offset_masks(torch.tensor([[0.7, -0.7]]), 1, 1)
     assert found.tolist() == [[[1.0]]]
 
 
@@ -87,11 +95,34 @@ def test_masks_of_a_single_position():
 def test_constant_frames_convolved(size):
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(4, 3, 3, 3, 3, generator=generator)
-    frames = torch.randn(2, 1, 2, 5, 3, generator=generator)
-    found = _convolve_constant(weight, frames, size)
-    maps = frames.mT[..., None, None].expand(2, 1, 2, 3, 5, *size)
-    expected = conv3d(maps.flatten(0, 2), weight, padding=1)
+    frames = torch.randn(2, 1, 5, 3, generator=generator)
+    shares = torch.randn(2, 1, 2, 5, 5, generator=generator)
+    found = torch.zeros(2, 1, 2, 5, *size, 4)
+    add_constants(found, mix_constants(shares, constant_parts(weight, frames, *size), 4))
+    mixed = shares @ frames.unsqueeze(2)
+    maps = mixed.mT[..., None, None].expand(2, 1, 2, 3, 5, *size)
+    expected = conv3d(maps.flatten(0, 2), weight, padding=1).movedim(1, -1)
     torch.testing.assert_close(found.flatten(0, 2), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 3), (6, 5)])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_largest_response_against_a_convolution_of_all_positions(frames, size):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(frames, 4, *size, 3, generator=generator)
+    weight, bias = torch.randn(2, 3, 3, 3, 3, generator=generator), torch.randn(2)
+    convolved = conv3d(maps.permute(1, 4, 0, 2, 3), weight, bias, padding=1)
+    pooled = max_pool3d(convolved, (1, min(2, size[0]), min(2, size[1])))
+    expected = pooled.amax(dim=(3, 4)).permute(2, 0, 1)
+    torch.testing.assert_close(largest_response(maps, weight, bias), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 6)])
+def test_halving_against_max_pooling(size):
+    maps = torch.randn(2, 3, *size, 4)
+    channels_first = maps.movedim(-1, 1)
+    expected = max_pool3d(channels_first, (1, min(2, size[0]), min(2, size[1])))
+    assert torch.equal(halve(maps), expected.movedim(1, -1))
 
 
 def attend(asking, asked):
@@ -163,7 +194,8 @@ def test_scores_against_loops(settings, shot):
     support, query = random_episode(method, shot=shot)
     scores = method.score(method.adapt(support), query)
     for e, q, n in [(0, 0, 0), (0, 2, 1), (1, 1, 2)]:
-        prototype, asked = slow_prototype(method, support[e, n]), query[e, q]
+        shots = support.maps[e, n].movedim(-1, 1)
+        prototype, asked = slow_prototype(method, shots), query.maps[e, q].movedim(-1, 0)
         if shot > 1:
             asked = everywhere(method.shots.value, asked)
         if method.settings.second_stage:
@@ -178,7 +210,8 @@ def test_only_the_authors_reference_depends_on_the_order_of_shots():
     for reference, depends in (("mean", False), ("first", True)):
         method = build(reference=reference)
         support, query = random_episode(method, shot=3)
-        scores = [method.score(method.adapt(s), query) for s in (support, support.flip(2))]
+        flipped = Video(*(part.flip(2) for part in support))
+        scores = [method.score(method.adapt(s), query) for s in (support, flipped)]
         assert (torch.dist(*scores) > 1e-4) == depends
 
 

@@ -1,0 +1,102 @@
+"""What is trained: which parts, with which losses, and what of it is kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.backbones import load_backbone
+from bench.method import FeatureShape
+from bench.registry import built_in_methods
+from bench.training.learner import Learner, for_training, weights_for_use
+from bench.training.recipe import TrainingRecipe, read_training_recipe
+from bench.training.stream import EpisodeBatch
+
+METHODS = built_in_methods()
+SHAPE = FeatureShape(96, 8, 6, 6)
+CLASSES = 7
+
+
+def made_batch() -> EpisodeBatch:
+    support = torch.arange(6).reshape(2, 3, 1)
+    query = torch.arange(6, 12).reshape(2, 3)
+    labels = torch.tensor([[0, 1, 2], [2, 1, 0]])
+    return EpisodeBatch(support, query, labels, torch.tensor([[0, 3, 6], [5, 1, 2]]))
+
+
+def recipe(**changed: object) -> TrainingRecipe:
+    return replace(read_training_recipe("default", METHODS["otam"]), **changed)
+
+
+def learner_of(name: str, tuned: bool, **changed: object) -> Learner:
+    torch.manual_seed(0)
+    entry = for_training(METHODS[name], CLASSES)
+    backbone = load_backbone("motion", torch.device("cpu")).backbone if tuned else None
+    method = entry.cls(SHAPE, entry.settings)
+    return Learner(method, backbone, CLASSES, recipe(**changed)).train()
+
+
+def maps() -> torch.Tensor:
+    return torch.randn(12, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def test_mastaf_has_its_two_losses():
+    terms = learner_of("mastaf", tuned=False)(maps(), made_batch())
+    assert set(terms) == {"nearest", "global"}
+
+
+def test_no_global_means_no_global_head_whatever_the_recipe_says():
+    terms = learner_of("mastaf-no-global", tuned=False, global_weight=1.0)(maps(), made_batch())
+    assert set(terms) == {"nearest"}
+
+
+def test_any_method_can_carry_a_global_head():
+    plain = learner_of("otam", tuned=False)(maps(), made_batch())
+    carried = learner_of("otam", tuned=False, global_weight=0.5)(maps(), made_batch())
+    assert set(plain) == {"episode"}
+    assert set(carried) == {"episode", "global"}
+    assert carried["episode"] == plain["episode"]
+
+
+def test_the_global_head_classifies_training_classes():
+    one = learner_of("otam", tuned=False, global_weight=0.5)
+    logits = one.head(maps().mean(dim=(2, 3, 4)))
+    classes = [0, 3, 6, 5, 1, 2, 0, 3, 6, 2, 1, 5]
+    expected = 0.5 * torch.nn.functional.cross_entropy(logits, torch.tensor(classes))
+    torch.testing.assert_close(one(maps(), made_batch())["global"], expected)
+
+
+def test_episodes_can_count_for_nothing():
+    terms = learner_of("baseline", tuned=False, episode_weight=0.0, global_weight=1.0)(
+        maps(), made_batch()
+    )
+    assert set(terms) == {"global"}
+
+
+def statistics(learner: Learner) -> dict[str, torch.Tensor]:
+    return {
+        name: one.clone()
+        for name, one in learner.state_dict().items()
+        if name.startswith("backbone.") and "running" in name
+    }
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("live", True)])
+def test_the_batch_norm_of_the_backbone_obeys_the_recipe(policy: str, moves: bool):
+    one = learner_of("otam", tuned=True, batch_norm=policy)
+    before = statistics(one)
+    loss = sum(one(torch.randn(12, 3, 16, 48, 48), made_batch()).values())
+    after = statistics(one)
+    assert all(torch.equal(before[name], after[name]) for name in before) is not moves
+    loss.backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in one.backbone.parameters()
+    )
+
+
+def test_what_is_kept_is_what_evaluation_needs():
+    frozen = weights_for_use(learner_of("mastaf", tuned=False), METHODS["mastaf"], SHAPE)
+    assert set(frozen) == set(METHODS["mastaf"].build(SHAPE, 0).state_dict())
+    tuned = weights_for_use(learner_of("otam", True, global_weight=1.0), METHODS["otam"], SHAPE)
+    assert {name.split(".")[0] for name in tuned} == {"backbone"}

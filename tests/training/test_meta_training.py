@@ -1,0 +1,254 @@
+"""Meta-training end to end: resumed after a kill, chosen on validation, used by a run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from bench.backbones import load_backbone
+from bench.cards import CARD, WEIGHTS, file_sha256
+from bench.progress import Reporter
+from bench.registry import built_in_methods
+from bench.training import meta
+from bench.training.meta import train
+from bench.training.plan import Training
+from bench.training.recipe import read_training_recipe
+from bench.training.state import STATE
+from episodes.bank import open_bank
+from episodes.errors import UserError
+from tests.command import call
+
+CPU = torch.device("cpu")
+METHODS = built_in_methods()
+
+
+def training(
+    out: Path, recipe: Path, method: str = "mastaf", seed: int = 0, tuned: bool = False
+) -> Training:
+    chosen = read_training_recipe(str(recipe), METHODS[method])
+    bank = open_bank("rendered-5w1s-val", chosen.validation_episodes)
+    loaded = load_backbone("motion", CPU)
+    return Training(METHODS[method], seed, chosen, bank, loaded, tuned, CPU, out)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, small_recipe: Path) -> Path:
+    """A training that nothing interrupted."""
+    return train(training(tmp_path_factory.mktemp("trained"), small_recipe), Reporter())
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in (WEIGHTS, "train.csv")}
+
+
+def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):
+    assert {path.name for path in trained.iterdir()} == {WEIGHTS, CARD, "train.csv"}
+    card = json.loads((trained / CARD).read_text())
+    assert card["sha256"] == file_sha256(trained / WEIGHTS)
+    assert card["training"] == {
+        "recipe": "small",
+        "seed": 0,
+        "backbone": "frozen",
+        "episodes": 8,
+    }
+    assert card["trained_on"]["split"] == "train"
+    assert {"command", "packages", "commit"} <= set(card["made_by"])
+    curve = pd.read_csv(trained / "train.csv")
+    assert curve["step"].tolist() == [0, 1, 2, 3, 4]
+    assert curve["validation_accuracy"].notna().tolist() == [True, False, True, False, True]
+    best = curve.loc[1:, "validation_accuracy"].max()
+    assert card["chosen"]["validation_accuracy"] == pytest.approx(best, abs=1e-5)
+
+
+def test_training_moves_the_weights_and_a_seed_decides_them(
+    trained: Path, tmp_path: Path, small_recipe: Path
+):
+    again = train(training(tmp_path / "again", small_recipe), Reporter())
+    other = train(training(tmp_path / "other", small_recipe, seed=1), Reporter())
+    assert results(again) == results(trained)
+    assert results(other)[WEIGHTS] != results(trained)[WEIGHTS]
+
+
+class KilledError(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize("write", range(6))
+def test_a_kill_at_any_write_is_made_good(
+    trained: Path,
+    tmp_path: Path,
+    small_recipe: Path,
+    write: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # Every write of a training takes its name by `Path.replace`: die before the n-th of them.
+    taken = Path.replace
+    left = [write]
+
+    def dying(self: Path, target: Path) -> Path:
+        if target.is_relative_to(tmp_path):
+            if left[0] == 0:
+                raise KilledError
+            left[0] -= 1
+        return taken(self, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    with pytest.raises(KilledError):
+        train(training(tmp_path, small_recipe), Reporter())
+    monkeypatch.undo()
+    folder = train(training(tmp_path, small_recipe), Reporter())
+    assert results(folder) == results(trained)
+    assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, "train.csv"}
+
+
+def test_a_killed_process_goes_on_to_the_same_weights(
+    trained: Path, tmp_path: Path, small_recipe: Path
+):
+    command = [sys.executable, "-m", "bench", "train", "mastaf", "--freeze-backbone"]
+    command += ["--recipe", str(small_recipe), "--out", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    state = tmp_path / "mastaf" / "seed-0" / STATE
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (state.parent / CARD).exists(), "it was done before it was killed"
+    folder = train(training(tmp_path, small_recipe), Reporter())
+    assert results(folder) == results(trained)
+
+
+def test_dropout_and_optimiser_go_on_where_they_stopped(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # STRM drops out, Adam remembers: a state that lacked either would end elsewhere.
+    whole = train(training(tmp_path / "whole", small_recipe, "strm"), Reporter())
+    taken = meta.save_state
+
+    def save_then_die(*words: object) -> None:
+        taken(*words)
+        raise KilledError
+
+    monkeypatch.setattr(meta, "save_state", save_then_die)
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            train(training(tmp_path / "part", small_recipe, "strm"), Reporter())
+    monkeypatch.undo()
+    resumed = train(training(tmp_path / "part", small_recipe, "strm"), Reporter())
+    assert results(resumed) == results(whole)
+
+
+def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = train(training(tmp_path / "whole", small_recipe, "otam", tuned=True), Reporter())
+    taken = meta.save_state
+
+    def save_then_die(*words: object) -> None:
+        taken(*words)
+        raise KilledError
+
+    monkeypatch.setattr(meta, "save_state", save_then_die)
+    with pytest.raises(KilledError):
+        train(training(tmp_path / "part", small_recipe, "otam", tuned=True), Reporter())
+    monkeypatch.undo()
+    resumed = train(training(tmp_path / "part", small_recipe, "otam", tuned=True), Reporter())
+    assert results(resumed) == results(whole)
+    out = tmp_path / "run"
+    code, printed = call(
+        *("run", "--methods", "otam", "--weights", tmp_path / "whole", "--out", out),
+        *("--bank", "rendered-5w1s-val", "--episodes", 6),
+    )
+    assert code == 0, printed
+    rows = pd.read_parquet(out / "otam" / "rows.parquet")
+    card = json.loads((whole / CARD).read_text())
+    accuracy = (rows["label"] == rows["prediction"]).mean()
+    assert accuracy == pytest.approx(card["chosen"]["validation_accuracy"])
+    identity = json.loads((out / "otam" / "run.json").read_text())["identity"]
+    assert identity["training"]["backbone"] == "tuned"
+    assert identity["features"]["weights_sha256"] == card["sha256"]
+
+
+def test_seeds_of_a_folder_are_runs_of_their_own(tmp_path: Path, small_recipe: Path):
+    code, printed = call(
+        *("train", "mastaf", "--seeds", "0,1", "--recipe", small_recipe, "--freeze-backbone"),
+        *("--out", tmp_path / "trained"),
+    )
+    assert code == 0, printed
+    code, printed = call(
+        *("run", "--methods", "mastaf,otam", "--weights", tmp_path / "trained"),
+        *("--episodes", 4, "--out", tmp_path / "run"),
+    )
+    assert code == 0, printed
+    found = {
+        str(path.parent.relative_to(tmp_path / "run")) for path in tmp_path.glob("run/**/run.json")
+    }
+    assert found == {"seed-0/mastaf", "seed-1/mastaf", "otam"}
+
+
+def test_a_finished_training_is_reused_and_another_is_not_lost(
+    trained: Path, small_recipe: Path, tmp_path: Path
+):
+    out = trained.parents[1]
+    before = (trained / WEIGHTS).stat().st_mtime_ns
+    assert train(training(out, small_recipe), Reporter()) == trained
+    assert (trained / WEIGHTS).stat().st_mtime_ns == before
+    other = tmp_path / "small.toml"
+    other.write_text(small_recipe.read_text().replace("steps = 4", "steps = 6"))
+    with pytest.raises(UserError, match="holds a training with training"):
+        train(training(out, other), Reporter())
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    forward = meta.Learner.forward
+    steps = iter(range(100))
+
+    def failing(self: meta.Learner, *words: object) -> dict[str, torch.Tensor]:
+        terms = forward(self, *words)
+        return {**terms, "nearest": terms["nearest"] * float("nan")} if next(steps) > 5 else terms
+
+    monkeypatch.setattr(meta.Learner, "forward", failing)
+    with pytest.raises(
+        UserError, match=r"loss term nearest is nan at step 4; .* of step 2 is kept"
+    ):
+        train(training(tmp_path, small_recipe), Reporter())
+    assert (tmp_path / "mastaf" / "seed-0" / "best-000002.safetensors").exists()
+
+
+def test_too_little_memory_is_one_message(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def greedy(self: meta.Learner, *words: object) -> dict[str, torch.Tensor]:
+        return {"nearest": torch.empty(1 << 60)}
+
+    monkeypatch.setattr(meta.Learner, "forward", greedy)
+    with pytest.raises(UserError, match="needs more memory than there is for 1 episodes at once"):
+        train(training(tmp_path, small_recipe), Reporter())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("otam", "--freeze-backbone"), "otam has no weights of its own"),
+        (("chance",), "there is nothing to train"),
+        (("otam", "--seeds", "0,x"), "whole numbers, separated by commas"),
+        (("otam", "--steps", "5"), "--steps 5 is for `fvbench train backbone`"),
+        (("otan",), "otam"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    words: tuple[str, ...], message: str, tmp_path: Path, small_recipe: Path
+):
+    code, printed = call("train", *words, "--recipe", small_recipe, "--out", tmp_path)
+    assert code == 2
+    assert message in printed

@@ -1,0 +1,89 @@
+"""Recipes of training: read, checked, and refused with a reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.registry import built_in_methods
+from bench.training.recipe import TrainingRecipe, read_training_recipe, recipe_names
+from episodes.errors import UserError
+
+METHODS = built_in_methods()
+
+
+@pytest.mark.parametrize("name", ["default", "default-live"])
+def test_the_default_recipes_hold_for_every_method(name: str):
+    for entry in METHODS.values():
+        assert read_training_recipe(name, entry).episodes == 4000
+
+
+def test_a_recipe_states_what_differs_from_another():
+    frozen, live = (read_training_recipe(n, METHODS["otam"]) for n in ("default", "default-live"))
+    assert live == replace(frozen, name="default-live", batch_norm="live")
+
+
+def test_the_authors_recipe_is_that_of_the_method_and_its_variants():
+    mastaf = read_training_recipe("paper", METHODS["mastaf"])
+    assert (mastaf.optimiser, mastaf.episodes, mastaf.protocol) == ("sgd", 128_000, "one-class")
+    assert read_training_recipe("paper", METHODS["mastaf-nores"]) == mastaf
+    assert read_training_recipe("paper", METHODS["trx"]).queries == 5
+
+
+def test_a_method_whose_authors_state_nothing_is_refused():
+    with pytest.raises(UserError, match=r"says nothing about chance, only about can, mastaf"):
+        read_training_recipe("paper", METHODS["chance"])
+
+
+def test_episodes_are_rounded_up_to_whole_steps():
+    assert read_training_recipe("default", METHODS["otam"], episodes=17).episodes == 24
+
+
+def test_a_classifier_baseline_learns_no_episodes():
+    recipe = read_training_recipe("default", METHODS["baseline"])
+    assert (recipe.episode_weight, recipe.global_weight) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('optimiser = "lamb"', "optimiser is 'lamb'; one of adam, adamw, sgd"),
+        ("steps = 0", "steps is 0; it is at least 1"),
+        ("steps = 2.5", "steps is 2.5; it is a int"),
+        ("learning_rate = 0.0", "learning_rate is 0.0; it is above 0"),
+        ("clip_norm = -1.0", "clip_norm is -1.0; it is not negative"),
+        ("flip = 1", "flip is 1; it is a bool"),
+        ('protocol = "all"', "protocol is 'all'; one of standard"),
+        ("episodes_at_once = 3", "episodes_per_step is 8; it is a multiple of episodes_at_once"),
+        ("stepz = 3", "there is no stepz; a recipe has"),
+        ("steps =", "is not a training recipe"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_rule(tmp_path: Path, line: str, message: str):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'base = "default"\n[default]\n{line}\n')
+    with pytest.raises(UserError) as caught:
+        read_training_recipe(str(path), METHODS["mastaf"])
+    assert message in str(caught.value)
+
+
+def test_a_recipe_without_a_base_names_what_it_lacks(tmp_path: Path):
+    (tmp_path / "mine.toml").write_text("[default]\nsteps = 3\n")
+    with pytest.raises(UserError, match=r"backbone_learning_rate, .*optimiser.* is missing"):
+        read_training_recipe(str(tmp_path / "mine.toml"), METHODS["mastaf"])
+
+
+def test_an_unknown_recipe_lists_those_there_are():
+    assert recipe_names() == ["default", "default-live", "paper"]
+    with pytest.raises(UserError, match="default"):
+        read_training_recipe("defualt", METHODS["mastaf"])
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    recipe = replace(read_training_recipe("default", METHODS["mastaf"]), warm_up_steps=4, steps=104)
+    factors = [recipe.learning_rate_at(step) for step in range(104)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[54] == pytest.approx(0.5)
+    assert 0 < factors[-1] < 0.001
+    constant: TrainingRecipe = replace(recipe, schedule="constant")
+    assert constant.learning_rate_at(103) == 1.0

@@ -64,9 +64,11 @@ class Row:
     """95%, over episodes."""
     difference_intervals: Mapping[Kind, Interval] | None
     p_value: float | None
-    """Of no difference to the reference, by turning signs of what varies in ``tested_over``."""
+    """Of no difference to the reference: Student's t over what varies in ``tested_over``."""
+    p_value_sign_flip: float | None
+    """The same by permutation: turning the signs of what each class, or episode, contributes."""
     p_value_holm: float | None
-    """Corrected for the number of methods that are compared with the reference."""
+    """``p_value``, corrected for the number of methods that are compared with the reference."""
     probability_better: float | None
     """That it beats the reference where all that ``tested_over`` names is drawn anew."""
     group: str
@@ -232,35 +234,39 @@ class _Figures:
 
     def rows(self) -> list[Row]:
         others = [index for index in range(len(self.found)) if index != self.reference]
-        p_values = [self._p_value(index) for index in others]
-        corrected = dict(zip(others, zip(p_values, holm(p_values), strict=True), strict=True))
+        p_values = self._p_values([(index, self.reference) for index in others])
+        corrected = dict(zip(others, holm(p_values), strict=True))
         groups = self._groups()
         return [
-            self._row(index, corrected.get(index, (None, None)), groups[index])
+            self._row(index, corrected.get(index), groups[index])
             for index in range(len(self.found))
         ]
 
-    def _p_value(self, index: int) -> float:
+    def _p_values(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
+        """P-values of Student's t, of pairs of contenders."""
+        estimates = [self.variation.estimate(self.tested_over, a, b) for a, b in pairs]
+        return [math.nan if one is None else one.p_value for one in estimates]
+
+    def _sign_flip_p_value(self, index: int) -> float:
         difference = self.values[:, index] - self.values[:, self.reference]
         if self.design is None or self.tested_over == "episodes":
             return sign_flip_p_value(difference)
         return sign_flip_p_value(pseudo_values(difference, self.design.classes))
 
     def _groups(self) -> list[str]:
-        """Letters after Holm's correction over all pairs, from the p-values of Student's t.
+        """Letters after Holm's correction over all pairs.
 
-        Turning signs cannot give p-values as small as the correction asks for: a dozen units have
-        4,096 patterns.
+        From Student's t: turning signs cannot give p-values as small as the correction asks for,
+        since a dozen units have 4,096 patterns.
         """
         pairs = [(a, b) for a in range(len(self.found)) for b in range(a)]
-        estimates = [self.variation.estimate(self.tested_over, a, b) for a, b in pairs]
-        p_values = holm([math.nan if one is None else one.p_value for one in estimates])
+        p_values = holm(self._p_values(pairs))
         different = np.zeros((len(self.found), len(self.found)), dtype=bool)
         for (a, b), p_value in zip(pairs, p_values, strict=True):
             different[a, b] = different[b, a] = p_value < 1 - LEVEL
         return letters(different)
 
-    def _row(self, index: int, p_values: tuple[float | None, float | None], group: str) -> Row:
+    def _row(self, index: int, corrected: float | None, group: str) -> Row:
         one = self.found[index]
         first = one.first
         accuracies = self._estimates(index, None)
@@ -286,8 +292,9 @@ class _Figures:
             difference=None if tested is None else tested.mean,
             difference_interval=None if ends is None else ends["episodes"],
             difference_intervals=ends,
-            p_value=p_values[0],
-            p_value_holm=p_values[1],
+            p_value=None if tested is None else tested.p_value,
+            p_value_sign_flip=None if tested is None else self._sign_flip_p_value(index),
+            p_value_holm=corrected,
             probability_better=None if tested is None else tested.probability_positive,
             group=group,
             episodes_per_s=first.cost.score_episodes_per_s,

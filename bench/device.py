@@ -1,5 +1,7 @@
 """Devices: choosing one, timing on it, and the memory it took."""
 
+import contextlib
+import ctypes
 import math
 import re
 import resource
@@ -10,6 +12,9 @@ from pathlib import Path
 import torch
 
 from episodes.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, as malloc.h numbers them."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -88,6 +93,18 @@ class Stopwatch:
         if self._seconds is None:
             raise RuntimeError("a stopwatch that has not stopped has no time: nothing waited")
         return self._seconds
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a batch frees for the next one, instead of giving it to the system.
+
+    Fetching each page anew took a third to a half of the time that batches of some megabytes take.
+    Elsewhere than on glibc nothing changes. Blocks beyond 32 MiB still come and go.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def free_memory(device: torch.device) -> float:

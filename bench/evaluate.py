@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench import distributed
-from bench.device import Stopwatch, forget_peak_memory, free_memory, peak_memory
+from bench.device import Stopwatch, forget_peak_memory, free_memory, keep_freed_memory, peak_memory
 from bench.method import Method, Representation, apply
 from episodes.datasets import Progress
 from episodes.errors import UserError
@@ -24,7 +24,7 @@ RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that representations may take; larger ones stay with the host."""
 KEPT_ON_DEVICE = 64
 """Batches whose answers wait on a GPU before they are fetched: fetching makes it wait."""
-CACHED = 12 << 20
+CACHED = 24 << 20
 """Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
 allocator gives again without asking the system for it. More is slower by half."""
 CPU = torch.device("cpu")
@@ -72,6 +72,7 @@ def evaluate(
         UserError: the method gives scores of a wrong shape, or scores that are not finite.
     """
     forget_peak_memory(device)
+    keep_freed_memory()
     method = method.to(device) if dtype is torch.float32 else method.to(device, dtype)
     with Stopwatch(device) as encode_watch:
         videos = encode(method, features, device, dtype)
@@ -92,11 +93,12 @@ def evaluate(
 
 
 def encode(
-    method: Method, features: Tensor, device: torch.device, dtype: torch.dtype = torch.float32
+    method: Method, features: Tensor, device: torch.device, dtype: torch.dtype | None = None
 ) -> Representation:
     """Encode each video once: what belongs to a video is not done again for every episode.
 
-    What is returned lives on ``device`` if it fits there, else with the host.
+    What is returned lives on ``device`` if it fits there, else with the host. Without ``dtype``
+    features stay of the kind they are.
     """
     chunks = [
         slice(first, min(first + ENCODE_CHUNK, len(features)))
@@ -105,14 +107,14 @@ def encode(
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     mine = distributed.share(chunks)
     # A process without a share encodes a video all the same, to know what representations are.
-    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device, dtype))
+    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device=device, dtype=dtype))
     rows = sum(distributed.share(lengths))
     home = _home(encoded, len(features), device)
     kept = apply(encoded, lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]), device=home))
     filled = 0
     for chunk in mine:
         if chunk is not mine[0]:
-            encoded = method.encode(features[chunk].to(device, dtype))
+            encoded = method.encode(features[chunk].to(device=device, dtype=dtype))
         _copy(encoded, kept, filled)
         filled += chunk.stop - chunk.start
     return apply(kept, lambda tensor: distributed.together(tensor, lengths))

@@ -88,9 +88,10 @@ def pooled_relations(own: Positions, other: Positions) -> Tensor:
 
     The mean of the relation matrix p_i . q_j over i is (mean_i p_i) . q_j: no matrix is formed.
     """
-    mean = torch.einsum("ealc,eal->eac", own.maps, to_unit_length(own.lengths))
-    products = torch.einsum("eac,eblc->eabl", mean / own.maps.shape[2], other.maps)
-    return products * to_unit_length(other.lengths)[:, None]
+    weights = to_unit_length(own.lengths) / own.maps.shape[2]
+    mean = (weights.unsqueeze(2) @ own.maps).squeeze(2)
+    products = mean @ other.maps.flatten(1, 2).mT
+    return products.unflatten(2, other.lengths.shape[1:]) * to_unit_length(other.lengths)[:, None]
 
 
 def weighted_relations(own: Positions, other: Positions, kernel: Tensor) -> Tensor:
@@ -102,9 +103,17 @@ def weighted_relations(own: Positions, other: Positions, kernel: Tensor) -> Tens
     As above, mean_j w_j (p_i . q_j) is p_i . (mean_j w_j q_j).
     """
     weights = kernel * to_unit_length(other.lengths)[:, None] / other.maps.shape[2]
-    context = torch.einsum("eabl,eblc->eabc", weights, other.maps)
-    products = torch.einsum("ealc,eabc->eabl", own.maps, context)
+    context = weighted_sums(other.maps, weights)
+    products = context @ own.maps.mT
     return products * to_unit_length(own.lengths)[:, :, None]
+
+
+def weighted_sums(maps: Tensor, weights: Tensor) -> Tensor:
+    """Sum the positions of each map once for each of the weights that others give them.
+
+    maps (episodes, B, L, C), weights (episodes, A, B, L) -> (episodes, A, B, C)
+    """
+    return (weights.transpose(1, 2) @ maps).transpose(1, 2)
 
 
 def pooled_cosines(query: Positions, attention: Tensor, prototypes: Tensor) -> Tensor:
@@ -118,8 +127,9 @@ def pooled_cosines(query: Positions, attention: Tensor, prototypes: Tensor) -> T
     Returns:
         (episodes, way, queries)
     """
-    pooled = torch.einsum("eqlc,enql->enqc", query.maps, attention)
-    return (functional.normalize(pooled, dim=-1) * functional.normalize(prototypes, dim=-1)).sum(-1)
+    return functional.cosine_similarity(
+        weighted_sums(query.maps, attention), prototypes, dim=-1, eps=EPSILON
+    )
 
 
 def position_cosines(query: Positions, attention: Tensor, prototypes: Tensor) -> Tensor:
@@ -129,7 +139,7 @@ def position_cosines(query: Positions, attention: Tensor, prototypes: Tensor) ->
     it, but where it makes a vector shorter than the shortest that is brought to unit length.
     """
     directions = functional.normalize(prototypes, dim=-1).expand(-1, -1, query.maps.shape[1], -1)
-    products = torch.einsum("eqlc,enqc->enql", query.maps, directions)
+    products = (directions.transpose(1, 2) @ query.maps.mT).transpose(1, 2)
     lengths = attention * query.lengths[:, None]
     return products * attention * to_unit_length(lengths)
 

@@ -226,14 +226,14 @@ class Mastaf(Method):
         """Let every class and every query attend to each other."""
         of_class = self._attention(prototypes, query)
         of_query = self._attention(query, prototypes).transpose(1, 2)
-        return Branch(1.0, of_query, torch.einsum("enlc,enql->enqc", prototypes.maps, of_class))
+        return Branch(1.0, of_query, (of_class @ prototypes.maps))
 
     def _self_branch(self, prototypes: Positions, query: Positions, weight: float) -> Branch:
         """Compare maps that attended to themselves, or to nothing."""
         if self.settings.batch_norm == "reference":
             query = self._attend_to_itself(query)
-        pooled = torch.einsum("enlc,enl->enc", prototypes.maps, prototypes.attention)
-        return Branch(weight, query.attention[:, None], pooled[:, :, None])
+        pooled = prototypes.attention.unsqueeze(2) @ prototypes.maps
+        return Branch(weight, query.attention[:, None], pooled)
 
     def local_scores(self, branches: list[Branch], query: Positions) -> Tensor:
         """Scores of the single positions of a query, (episodes, queries, way, L)."""

@@ -2,6 +2,7 @@
 
 import torch
 
+from bench.device import keep_freed_memory
 from bench.method import Entry
 from bench.throughput.peaks import measured_peaks
 from bench.throughput.plan import Sizes
@@ -19,6 +20,7 @@ def measured(
     repeats: int,
 ) -> list[Record]:
     """Measure a method in this process; one record for each stage."""
+    keep_freed_memory()
     peaks = measured_peaks(device, dtype)
     bench = Bench(entry, sizes, dtype, device, batch_size)
     return records(entry, bench, measure(bench, repeats), peaks)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from bench.evaluate import Answers
-from bench.figures import accuracy_figure, save_figure
+from bench.charts.accuracy import accuracy_figure
+from bench.charts.saving import save_figure
 from bench.run_directory import (
     ROW_TYPES,
     Cost,

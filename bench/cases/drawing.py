@@ -29,7 +29,7 @@ WIDTH, ANGLES_HEIGHT, STRIP_HEIGHT = 9.0, 4.5, 0.93
 """In inches."""
 INNERMOST = 3
 """Radius of the first ring, in steps between rings: near the middle all angles look alike."""
-MARK = 0.45
+MARK = 0.25
 """Size of a mark, in the same unit."""
 
 
@@ -130,10 +130,10 @@ def _draw_ring(axes: "Axes", case: Case, model: str, ring: int) -> None:
             np.deg2rad(angles[way]),
             radius,
             marker=SYMBOLS[model],
-            markersize=12,
+            markersize=9.5,
             markerfacecolor=colour if nearest else "white",
             markeredgecolor=RED if true else colour,
-            markeredgewidth=2.2 if true else 1.4,
+            markeredgewidth=2.0 if true else 1.2,
             clip_on=False,
             zorder=3,
         )
@@ -142,7 +142,7 @@ def _draw_ring(axes: "Axes", case: Case, model: str, ring: int) -> None:
             (np.deg2rad(angles[way]), radius),
             ha="center",
             va="center_baseline",
-            fontsize=7.5,
+            fontsize=6.5,
             color="white" if nearest else INK,
             zorder=4,
         )
@@ -152,7 +152,7 @@ def side_by_side(angles: Degrees, ring: float) -> list[float]:
     """Radii for marks on a ring such that none covers another: each outside of those it would hit.
 
     >>> side_by_side(np.array([10.0, 80.0, 10.5]), ring=3)
-    [3.0, 3.0, 3.45]
+    [3.0, 3.0, 3.25]
     """
     radii = [float(ring)] * len(angles)
     for place, way in enumerate(order := np.argsort(angles)):

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.cases.drawing import attention_figure, case_figure, describe
 from bench.cases.examination import Case
 from bench.cases.outcomes import KINDS, MEANINGS, Kind, Outcomes, Query, Share
-from bench.figures import save_figure
+from bench.charts.saving import save_figure
 from bench.run_directory import dump
 from episodes.atomic import write_text
 from episodes.errors import UserError

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-HELP = """Draw the accuracy of every method with its interval, one mark for each bank.
+HELP = """Draw finished runs as a chart in a file of its own.
+
+\b
+  banks         accuracy of every method on all banks, with its interval over episodes
+  accuracy      accuracy on one bank, with both kinds of interval
+  differences   paired differences to the reference
+  speed         accuracy against scoring speed
+  classes       accuracy by class
+  confusions    which classes the best method takes for which
+
+The report holds all of them.
 
 \b
 exit status
@@ -21,14 +31,32 @@ def register(app: typer.Typer) -> None:
 
 
 def figures(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Where the runs are.")],
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Where the runs are; or files of rows."),
+    ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
+    chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Method the others are compared with; protonet, or the first by name.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of your own videos that the runs were made on.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Draw the comparison of finished runs."""
-    from bench.figures import accuracy_figure, save_figure
-    from bench.run_directory import find_runs, read_run
+    from bench.charts.catalogue import draw
+    from bench.charts.saving import save_figure
+    from bench.comparison.gathering import gather
     from bench.summary import compare
 
-    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
-    save_figure(accuracy_figure(compare([read_run(path) for path in paths])), out)
+    runs, banks = gather(places, None, data, None)
+    save_figure(draw(chart, compare(runs, reference, banks)), out)
     typer.echo(f"wrote {out}")

@@ -49,7 +49,7 @@ def text(comparison: Comparison) -> str:
 def rank_table(comparison: Comparison) -> str:
     """All contenders, best first, with their paired differences and the groups they form."""
     over = comparison.tested_over
-    lines = [_rank_line(row, comparison) for row in comparison.rows]
+    lines = [rank_line(row, comparison) for row in comparison.rows]
     first = comparison.rows[0]
     notes = [
         f"bank {comparison.bank} {comparison.bank_sha256[:12]}, {first.episodes:,} episodes,"
@@ -65,7 +65,8 @@ def rank_table(comparison: Comparison) -> str:
     return table(lines, "\n".join(notes), "terminal")
 
 
-def _rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
+def rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
+    """One row of the rank table: column title -> cell."""
     over, against = comparison.tested_over, f"vs {comparison.reference}"
     line = {"method": row.title, "trained": row.trained_words, "accuracy %": accuracy_cell(row)}
     if over != "episodes":
@@ -74,8 +75,8 @@ def _rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
     if over != "episodes":
         line[f"{against}\nnew classes"] = _points((row.difference_intervals or {}).get(over))
     return line | {
-        "p": _probability(row.p_value_holm),
-        "better": _probability(row.probability_better),
+        "p": probability(row.p_value_holm),
+        "better": probability(row.probability_better),
         "group": _shortened(row.group),
     }
 
@@ -87,7 +88,8 @@ def _points(interval: Interval | None) -> str:
     return " to ".join(f"{100 * end:+.1f}" for end in interval).replace("-", "−")
 
 
-def _probability(value: float | None) -> str:
+def probability(value: float | None) -> str:
+    """A probability with three decimals, or that it is below or above all that have them."""
     if value is None:
         return NOTHING
     if value < 0.001:
@@ -136,7 +138,7 @@ def _disagreement_table(comparison: Comparison) -> str:
             f"only it, not {comparison.reference}": f"{one.only_first:,}",
             f"only {comparison.reference}": f"{one.only_second:,}",
             "both wrong": f"{one.both_wrong:,}",
-            "McNemar p": _probability(one.p_value),
+            "McNemar p": probability(one.p_value),
         }
         for title, one in _against_reference(comparison)
     ]

@@ -1,22 +1,17 @@
-"""Figures of comparisons."""
+"""Accuracy on several banks, side by side."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bench.statistics import LEVEL
 from bench.summary import Comparison
-from episodes.atomic import replacing
-from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Told apart by colour-blind people too (Okabe and Ito, 2008)."""
 MARKERS = ("o", "s", "D", "^", "v")
@@ -39,20 +34,6 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper left", ncols=len(comparisons), frameon=False, title="bank")
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's suffix, the same bytes every time.
-
-    Raises:
-        UserError: a suffix other than .png, .svg and .pdf.
-    """
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"--out {path}: a figure ends in {', '.join(SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.hashsalt": "fvbench"}), replacing(path) as unfinished:
-        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-        figure.savefig(unfinished, dpi=150, metadata=metadata)
 
 
 def _methods(comparisons: Sequence[Comparison]) -> list[str]:

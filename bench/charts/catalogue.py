@@ -1,0 +1,66 @@
+"""The charts by name, each of comparisons."""
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.figure import Figure
+
+from bench.charts.accuracy import accuracy_figure
+from bench.charts.classes import class_chart, confusion_chart
+from bench.charts.forest import accuracy_forest, difference_forest
+from bench.charts.speed import speed_chart
+from bench.comparison.classes import confusions, per_class
+from bench.summary import Comparison
+from episodes.bank import Bank
+from episodes.errors import UserError
+
+PAIRS = 12
+"""Confused pairs that are shown."""
+
+
+def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
+    """Draw the chart of a name.
+
+    Args:
+        name: a name in `CHARTS`; "banks" takes any number of banks, the others one.
+        comparisons: one for each bank.
+
+    Raises:
+        UserError: no such chart, more banks than it takes, or a bank that cannot be rebuilt.
+    """
+    if name == "banks":
+        return accuracy_figure(comparisons)
+    if name not in CHARTS:
+        raise UserError(f"--chart {name!r} is none of {', '.join(['banks', *CHARTS])}")
+    if len(comparisons) > 1:
+        banks = ", ".join(one.bank for one in comparisons)
+        raise UserError(
+            f"--chart {name} shows one bank, the runs are on {banks}; name the folder of one, or"
+            " take --chart banks"
+        )
+    return CHARTS[name](comparisons[0])
+
+
+def _classes(comparison: Comparison) -> Figure:
+    found = per_class(comparison.contenders, _bank(comparison))
+    return class_chart(found, [row.title for row in comparison.rows])
+
+
+def _confusions(comparison: Comparison) -> Figure:
+    """Of the best method alone."""
+    return confusion_chart(confusions(comparison.contenders[:1], _bank(comparison), PAIRS))
+
+
+def _bank(comparison: Comparison) -> Bank:
+    if comparison.opened is None:
+        raise UserError(f"classes of bank {comparison.bank} are not known here: {comparison.units}")
+    return comparison.opened
+
+
+CHARTS: dict[str, Callable[[Comparison], Figure]] = {
+    "accuracy": accuracy_forest,
+    "differences": difference_forest,
+    "speed": speed_chart,
+    "classes": _classes,
+    "confusions": _confusions,
+}
+"""Charts of one bank; the report holds the same."""

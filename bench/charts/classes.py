@@ -1,0 +1,46 @@
+"""Accuracy by class, and which classes are taken for which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.charts.style import ACCENT, INK, ROW, TEXT, WIDE, name_lines, sheet, shortened, tidy
+from bench.comparison.classes import ClassAccuracy, Confusion
+
+
+def class_chart(
+    classes: Sequence[ClassAccuracy], contenders: Sequence[str], width: float = WIDE
+) -> Figure:
+    """Draw the accuracy of every contender on every class as a heat map, the hardest on top."""
+    figure, axes = sheet(max(width, 1.6 + 0.36 * len(contenders)), 1.6 + ROW * len(classes))
+    values = 100 * np.array([one.accuracy for one in classes])
+    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=130, edgecolors="white", linewidth=0.5)
+    for line, column in np.argwhere(np.isfinite(values)):
+        axes.text(
+            column + 0.5,
+            line + 0.5,
+            f"{values[line, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=TEXT - 2,
+            color=INK,
+        )
+    axes.set_xticks(np.arange(len(contenders)) + 0.5, contenders, rotation=90)
+    axes.set_yticks(np.arange(len(classes)) + 0.5, [shortened(one.name, width) for one in classes])
+    axes.invert_yaxis()
+    axes.xaxis.tick_top()
+    tidy(axes)
+    axes.grid(visible=False)
+    return figure
+
+
+def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
+    """Draw how often a class is taken for another one, the worst pair on top."""
+    figure, axes = sheet(width, 0.7 + ROW * len(pairs))
+    names = [f"{one.true} → {one.predicted}" for one in pairs]
+    name_lines(axes, names)
+    axes.barh(range(len(pairs)), [100 * one.share for one in pairs], height=0.6, color=ACCENT)
+    axes.set_xlabel("taken for the other, per cent of the queries that were offered it")
+    tidy(axes)
+    return figure

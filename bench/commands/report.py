@@ -1,0 +1,59 @@
+"""``fvbench report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Cache, use_cache
+
+HELP = """Write everything about finished runs into one HTML file.
+
+Holds the comparison with its intervals as tables and charts, accuracy against speed, classes and
+confusions, cases where MASTAF and its branches were run, the identity of every run, and the
+commands that make it again. The file needs no network and no other file.
+
+\b
+exit status
+  0  done
+  2  nothing written: no run there, or runs that cannot be compared
+"""
+EPILOG = "Example: fvbench report results/local/run --out results/local/report.html"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report", help=HELP, epilog=EPILOG)(report)
+
+
+def report(
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Where the runs are; or files of rows."),
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, .html.")],
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Method the others are compared with; protonet, or the first by name.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of your own videos that the runs were made on.", show_default=False
+        ),
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Write the report of finished runs."""
+    use_cache(cache)
+    from bench.comparison.gathering import gather
+    from bench.progress import Reporter
+    from bench.report.page import write_report
+    from bench.summary import compare
+
+    runs, banks = gather(places, None, data, None)
+    write_report(out, compare(runs, reference, banks), Reporter())
+    typer.echo(f"wrote {out}")

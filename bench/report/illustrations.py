@@ -1,0 +1,106 @@
+"""Cases in the report: their counts, and the clearest of each kind as pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.cases.drawing import attention_figure, case_figure, describe
+from bench.cases.examination import Case, Examiner
+from bench.cases.outcomes import KINDS, MEANINGS, MODELS, Outcomes, Share
+from bench.progress import Reporter
+from bench.report.figures import Figure, picture
+from bench.report.grid import Cell, Grid, grid_of
+from bench.run_directory import Run
+from bench.summary import Comparison
+from episodes.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case with both of its pictures."""
+
+    title: str
+    angles: Figure
+    attention: Figure
+
+
+@dataclass(frozen=True)
+class Cases:
+    """How often each kind of case occurs, and some of them."""
+
+    counts: Grid
+    combinations: Grid
+    shown: Sequence[Shown]
+    problem: str = ""
+    """Why there are no pictures, if there are none."""
+
+
+def cases(comparison: Comparison, anchor: str, reporter: Reporter) -> Cases | None:
+    """Count and draw cases where a comparison has all four models; else None."""
+    runs = _the_four(comparison)
+    if runs is None:
+        return None
+    outcomes = Outcomes(runs)
+    counts = [
+        {"kind": Cell(kind), "meaning": Cell(MEANINGS[kind])} | _figures(share)
+        for kind, share in zip(KINDS, outcomes.kinds(), strict=True)
+    ]
+    combinations = [
+        {"who is right": Cell(share.what)} | _figures(share) for share in outcomes.combinations()
+    ]
+    shown, problem = _shown(outcomes, comparison, reporter)
+    notes = [
+        "Intervals over episodes. Only-Self and Only-Cross are models of their own, not the"
+        " branches inside MASTAF."
+    ]
+    return Cases(
+        grid_of(f"{anchor}-cases", "How often each kind of case occurs", counts, notes),
+        grid_of(f"{anchor}-outcomes", "All outcomes", combinations),
+        shown,
+        problem,
+    )
+
+
+def _the_four(comparison: Comparison) -> list[Run] | None:
+    """The runs of the four models after the same training, the trained ones if there are both."""
+    groups: dict[str, dict[str, Run]] = {}
+    for one in comparison.contenders:
+        if one.method in MODELS:
+            whether = "trained" if one.first.declared["trained"] else "untrained"
+            groups.setdefault(whether, {})[one.method] = one.first
+    plain = {name: run for group in groups.values() for name, run in group.items()}
+    for whether in ("trained", "untrained"):
+        found = plain | groups.get(whether, {})
+        if whether in groups and found.keys() == MODELS.keys():
+            return list(found.values())
+    return None
+
+
+def _shown(
+    outcomes: Outcomes, comparison: Comparison, reporter: Reporter
+) -> tuple[list[Shown], str]:
+    """The clearest case of each kind, or why it cannot be drawn."""
+    found = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
+    if not found:
+        return [], ""
+    try:
+        examiner = Examiner(outcomes, reporter, comparison.opened)
+        return [_draw(kind, examiner.examine(query)) for kind, query in found.items()], ""
+    except UserError as error:
+        return [], str(error)
+
+
+def _draw(kind: str, case: Case) -> Shown:
+    return Shown(
+        f"{kind}: the clearest, episode {case.query.episode}, query {case.query.query}",
+        picture(describe(case), case_figure(case)),
+        picture("MASTAF's attention over the same frames.", attention_figure(case)),
+    )
+
+
+def _figures(share: Share) -> dict[str, Cell]:
+    low, high = share.interval
+    return {
+        "queries": Cell(f"{share.queries:,}"),
+        "% of all": Cell(f"{100 * share.share:.2f}"),
+        "95% interval": Cell(f"{100 * low:.2f} to {100 * high:.2f}"),
+    }

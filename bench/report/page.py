@@ -1,0 +1,81 @@
+"""The page: everything put into one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import bench
+from bench.progress import Reporter
+from bench.report.provenance import provenance
+from bench.report.sections import BankSection, bank_section
+from bench.summary import Comparison
+from episodes.atomic import write_text
+
+TEMPLATES = PackageLoader("bench.report")
+
+
+def write_report(path: Path, comparisons: Sequence[Comparison], reporter: Reporter) -> None:
+    """Write the report of comparisons, one for each bank, to a file."""
+    write_text(path, render(comparisons, reporter))
+
+
+def render(comparisons: Sequence[Comparison], reporter: Reporter) -> str:
+    """Return the report as HTML, the same for the same runs.
+
+    Args:
+        comparisons: one for each bank, at least one.
+        reporter: told of videos that are made or embedded for the pictures of cases.
+    """
+    environment = Environment(
+        loader=TEMPLATES,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    banks: list[BankSection] = [
+        bank_section(one, number, reporter) for number, one in enumerate(comparisons, start=1)
+    ]
+    return environment.get_template("report.html").render(
+        title=_title(comparisons),
+        lead=_lead(comparisons),
+        banks=banks,
+        provenance=provenance(comparisons),
+        version=bench.__version__,
+        style=_own("style.css"),
+        script=_own("script.js"),
+    )
+
+
+def _title(comparisons: Sequence[Comparison]) -> str:
+    methods = len({row.method for one in comparisons for row in one.rows})
+    names = _listed([one.bank for one in comparisons])
+    return (
+        f"{methods} method{'s' if methods > 1 else ''} on the"
+        f" bank{'s' if len(comparisons) > 1 else ''} {names}"
+    )
+
+
+def _lead(comparisons: Sequence[Comparison]) -> str:
+    """What was done, in a sentence."""
+    counts = _listed([f"{one.rows[0].episodes:,} ({one.bank})" for one in comparisons])
+    return (
+        f"Few-shot video classification on the same fixed, seeded episodes for every method:"
+        f" {counts}. Every interval says what varies in it."
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words with commas and an "and".
+
+    >>> _listed(["one", "two", "three"])
+    'one, two and three'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _own(name: str) -> Markup:
+    """A file of this package, put into the page as it is."""
+    return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704

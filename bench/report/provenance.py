@@ -1,0 +1,165 @@
+"""Where the figures come from: the identity of every run, and how to make them again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.contenders import Contender
+from bench.report.grid import Cell, Grid, grid_of
+from bench.summary import Comparison
+
+SHORT = 12
+"""Digits of a hash that tables show; the full one stands in the details."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is true of all runs."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What identifies the runs."""
+
+    shared: Sequence[Fact]
+    """What all runs have in common."""
+    runs: Grid
+    methods: Grid
+    """What each method says of itself."""
+    details: Sequence[tuple[str, str]]
+    """Title of a run -> everything known of it, as JSON."""
+    commands: str
+    """What makes the figures again."""
+    doubt: str
+    """Why that may not succeed, if it may not."""
+
+
+def provenance(comparisons: Sequence[Comparison]) -> Provenance:
+    """Gather what is known of the runs behind comparisons."""
+    contenders = [one for comparison in comparisons for one in comparison.contenders]
+    facts = [_facts(one) for one in contenders]
+    shared = {
+        name: value
+        for name, value in facts[0].items()
+        if all(other.get(name) == value for other in facts)
+    }
+    names = list(dict.fromkeys(name for one in facts for name in one if name not in shared))
+    lines = [{name: Cell(one.get(name, "")) for name in names} for one in facts]
+    commands, doubt = _commands(comparisons, contenders)
+    return Provenance(
+        shared=[Fact(name, value) for name, value in shared.items() if value],
+        runs=grid_of("runs", "What differs between the runs", lines),
+        methods=grid_of("methods", "What the methods say of themselves", _methods(contenders)),
+        details=[(_title(one), _everything(one)) for one in contenders],
+        commands=commands,
+        doubt=doubt,
+    )
+
+
+def _facts(one: Contender) -> dict[str, str]:
+    """What identifies a contender, in words; hashes shortened."""
+    identity, declared = one.first.identity, one.first.declared
+    around, features = one.first.circumstances, identity.get("features") or {}
+    packages = around.get("packages") or {}
+    return {
+        "bank": _text(identity["bank"]),
+        "method": one.method,
+        "bank sha256": _hash(identity["bank_sha256"]),
+        "episodes": f"{identity['episodes']:,}",
+        "protocol": _text(identity.get("protocol")),
+        "way, shot": f"{_text(identity.get('way'))}, {_text(identity.get('shot'))}",
+        "revision": _text(identity["revision"]),
+        "trained": one.trained,
+        "training": _settings(one.training or {}),
+        "weights sha256": _hash(identity.get("weights_sha256")),
+        "seed": _text(identity.get("seed")),
+        "code sha256": _hash(identity.get("source_sha256")),
+        "videos sha256": _hash(identity.get("videos_sha256")),
+        "backbone": _text(features.get("backbone")),
+        "backbone weights sha256": _hash(features.get("weights_sha256")),
+        "pretraining of the backbone": _text(declared.get("backbone_pretraining")),
+        "frames": _text(features.get("sampling")),
+        "decoder": _text(features.get("decoder")),
+        "dtype": _text(identity["dtype"]),
+        "device": _text(around.get("device")),
+        "machine": _text(around.get("machine")),
+        "fewshot-video-bench": _text(around.get("fewshot-video-bench")),
+        "commit": _hash(around.get("commit")) + (" and changes" if around.get("dirty") else ""),
+        "Python": _text(around.get("python")),
+        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+    }
+
+
+def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
+    """One line for each source, with the methods that follow it."""
+    followers: dict[tuple[str, str], set[str]] = {}
+    for one in contenders:
+        declared = one.first.declared
+        said = _text(declared.get("source")), _text(declared.get("differs"))
+        followers.setdefault(said, set()).add(one.method)
+    return [
+        {
+            "methods": Cell(", ".join(sorted(names))),
+            "source": Cell(source),
+            "how they differ from it": Cell(differs),
+        }
+        for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))
+    ]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _hash(value: Any) -> str:
+    return _text(value)[:SHORT]
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _title(one: Contender) -> str:
+    return f"{one.first.identity['bank']}: {one.method}, {one.trained}"
+
+
+def _everything(one: Contender) -> str:
+    runs = [
+        {
+            "identity": run.identity,
+            "declared": run.declared,
+            "circumstances": run.circumstances,
+        }
+        for run in one.runs
+    ]
+    return json.dumps(runs[0] if len(runs) == 1 else runs, indent=1, ensure_ascii=False)
+
+
+def _commands(
+    comparisons: Sequence[Comparison], contenders: Sequence[Contender]
+) -> tuple[str, str]:
+    """Commands that make the runs again, and why they may give something else."""
+    around = [run.circumstances for one in contenders for run in one.runs]
+    commits = dict.fromkeys(one["commit"] for one in around if one.get("commit"))
+    made_by = dict.fromkeys(one["command"] for one in around if one.get("command"))
+    lines = [f"git checkout {commit}" for commit in list(commits)[:1]]
+    lines += ["python3 -m pip install -e ."]
+    lines += [f"fvbench bank verify {one.bank}" for one in comparisons if one.opened is not None]
+    return "\n".join([*lines, *made_by]), _doubt(len(commits), around)
+
+
+def _doubt(commits: int, around: Sequence[Mapping[str, Any]]) -> str:
+    if any(one.get("dirty") for one in around):
+        return (
+            "Some runs were made with uncommitted changes: their code has no commit, and is known"
+            " by its hash alone."
+        )
+    if commits > 1:
+        return f"The runs were made at {commits} commits; the first is named."
+    if not commits:
+        return "The runs were not made in a clone: their commit is not known."
+    return ""

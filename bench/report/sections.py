@@ -1,0 +1,213 @@
+"""What the report says of one bank: figures first, then where they come from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bench.charts.catalogue import PAIRS
+from bench.charts.forest import accuracy_forest, difference_forest
+from bench.charts.speed import better_than_guessing, front, speed_chart
+from bench.charts.style import HALF
+from bench.comparison.classes import confusions, per_class
+from bench.comparison.show import rank_line
+from bench.progress import Reporter
+from bench.report.figures import Figure, chart
+from bench.report.grid import Cell, Grid, grid_of
+from bench.report.illustrations import Cases, cases
+from bench.statistics import LEVEL
+from bench.summary import Comparison, Row
+from bench.tables import caption, ends, render, signed
+
+
+@dataclass(frozen=True)
+class BankSection:
+    """Everything about one bank."""
+
+    name: str
+    anchor: str
+    headline: Sequence[str]
+    ranking: Grid
+    accuracy: Figure
+    differences: Figure | None
+    speed: Figure
+    costs: Grid
+    classes: Grid | None
+    confusions: Grid | None
+    why_no_classes: str = ""
+    published: Grid | None = None
+    curves: Sequence[Figure] = ()
+    cases: Cases | None = None
+
+
+def bank_section(comparison: Comparison, number: int, reporter: Reporter) -> BankSection:
+    """Draw and tabulate one comparison; ``number`` keeps names apart on the page."""
+    anchor = f"bank-{number}"
+    tips = [f"{row.title}: {100 * row.accuracy:.1f}%" for row in comparison.rows]
+    several = len(comparison.rows) > 1
+    known = comparison.opened is not None
+    return BankSection(
+        name=comparison.bank,
+        anchor=anchor,
+        headline=headline(comparison),
+        ranking=ranking(comparison, anchor),
+        accuracy=chart(
+            f"{anchor}-accuracy",
+            f"Accuracy on {comparison.bank}: thick bars say how sure these episodes make it, thin"
+            " ones what other videos and classes might give.",
+            partial(accuracy_forest, comparison),
+            tips,
+            HALF,
+        ),
+        differences=_differences(comparison, anchor) if several else None,
+        speed=_speed(comparison, anchor),
+        costs=costs(comparison, anchor),
+        classes=_classes(comparison, anchor) if known else None,
+        confusions=_confusions(comparison, anchor) if known else None,
+        why_no_classes="" if known else comparison.units,
+        cases=cases(comparison, anchor, reporter),
+    )
+
+
+def headline(comparison: Comparison) -> list[str]:
+    """Say in a few sentences what came out."""
+    best = comparison.rows[0]
+    said = [f"{best.title} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
+    if best.difference is not None and best.p_value_holm is not None:
+        said.append(
+            f"That is {signed(best.difference)} points to {comparison.reference}, on the same"
+            f" queries; p = {best.p_value_holm:.3f} over {comparison.tested_over}, after Holm."
+        )
+    alike = [row.title for row in comparison.rows[1:] if _letters(row) & _letters(best)]
+    if alike:
+        said.append(
+            f"{len(alike)} of {len(comparison.rows) - 1} others cannot be told apart from it over"
+            f" {comparison.tested_over}: {', '.join(alike)}."
+        )
+    return said
+
+
+def _between(row: Row) -> str:
+    """The interval over videos and classes, where it is known."""
+    found = row.intervals.get("videos and classes")
+    return "" if found is None else f"; other videos and classes might give {ends(found)}%"
+
+
+def _letters(row: Row) -> set[str]:
+    return set(row.group.split(",") if "," in row.group else row.group)
+
+
+def ranking(comparison: Comparison, anchor: str) -> Grid:
+    """All rows with everything that is known of them."""
+    transductive = any(row.sees == "all queries" for row in comparison.rows)
+    lines = [
+        {title: Cell(text) for title, text in rank_line(row, comparison).items()}
+        | {"scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}")}
+        | ({"sees": Cell(row.sees)} if transductive else {})
+        for row in comparison.rows
+    ]
+    over = comparison.tested_over
+    notes = [
+        *caption([comparison]).splitlines(),
+        f"p: of no difference to {comparison.reference} over {over}, after Holm for"
+        f" {len(lines) - 1} comparisons; better: probability of beating it over {over}. Methods"
+        f" that share a letter of a group cannot be told apart (Holm over all pairs,"
+        f" {1 - LEVEL:.0%}).",
+    ]
+    return grid_of(
+        f"{anchor}-ranking",
+        f"All methods on {comparison.bank}",
+        lines,
+        notes,
+        csv_copy=render([comparison], "csv"),
+    )
+
+
+def costs(comparison: Comparison, anchor: str) -> Grid:
+    """What each row took, stage by stage, as its run measured it."""
+    lines = [
+        {
+            "method": Cell(row.title),
+            "embedding\nclips/s": Cell(f"{row.embed_clips_per_s:,.0f}"),
+            "encoding\nclips/s": Cell(f"{one.first.cost.encode_clips_per_s:,.0f}"),
+            "scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}"),
+            "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
+            "device": Cell(row.device),
+        }
+        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+    ]
+    notes = [
+        "As the runs measured it, among other work; `fvbench throughput` measures alone and again."
+        " Embedding is the backbone, decoding not counted; encoding is the method's part of a"
+        " video; memory is the process's, or the GPU's."
+    ]
+    return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
+
+
+def _differences(comparison: Comparison, anchor: str) -> Figure:
+    tips = [
+        f"{row.title}: {'reference' if row.difference is None else signed(row.difference)}"
+        for row in comparison.rows
+    ]
+    return chart(
+        f"{anchor}-differences",
+        f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
+        f" what may be no difference over {comparison.tested_over} (after Holm).",
+        partial(difference_forest, comparison),
+        tips,
+        HALF,
+    )
+
+
+def _speed(comparison: Comparison, anchor: str) -> Figure:
+    rows = better_than_guessing(comparison)
+    names = ", ".join(row.title for row in front(rows))
+    left_out = len(comparison.rows) - len(rows)
+    note = f" {left_out} that hardly beat guessing are left out." if left_out else ""
+    tips = [
+        f"{row.title}: {100 * row.accuracy:.1f}%, {row.episodes_per_s:,.0f} episodes/s"
+        for row in comparison.rows
+    ]
+    return chart(
+        f"{anchor}-speed",
+        f"Accuracy against speed of scoring, {comparison.rows[0].device}. No method beats these in"
+        f" both: {names}.{note}",
+        partial(speed_chart, comparison),
+        tips,
+    )
+
+
+def _classes(comparison: Comparison, anchor: str) -> Grid | None:
+    if comparison.opened is None:
+        return None
+    titles = [row.title for row in comparison.rows]
+    lines = [
+        {"class": Cell(one.name), "queries": Cell(f"{one.queries:,}")}
+        | {
+            title: Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
+            for title, value in zip(titles, one.accuracy, strict=True)
+        }
+        for one in per_class(comparison.contenders, comparison.opened)
+    ]
+    notes = [f"Per cent of the queries of a class, on {comparison.bank}; the hardest class first."]
+    return grid_of(f"{anchor}-classes", "Accuracy by class", lines, notes, look="heat")
+
+
+def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
+    if comparison.opened is None:
+        return None
+    best = comparison.rows[0].title
+    found = confusions(comparison.contenders[:1], comparison.opened, PAIRS)
+    lines = [
+        {
+            "class": Cell(one.true),
+            "taken for": Cell(one.predicted),
+            "% of queries": Cell(f"{100 * one.share:.1f}", one.share),
+            "queries": Cell(f"{one.queries:,}"),
+        }
+        for one in found
+    ]
+    notes = [f"By {best}, of the queries in whose episode both classes are."]
+    if not lines:
+        return None
+    return grid_of(f"{anchor}-confusions", "What is taken for what", lines, notes, look="bars")

@@ -1,0 +1,248 @@
+"""The report: what it holds, that it is one file, and that nothing in it can break out."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bench.cases.outcomes import MODELS
+from bench.charts.saving import THEMED
+from bench.progress import Reporter
+from bench.report.grid import Cell, grid_of
+from bench.report.page import render
+from bench.report.sections import headline
+from bench.run_directory import Run, find_runs, read_run
+from bench.summary import compare
+from tests.command import call
+from tests.test_tables import RUNS, made_run
+
+NASTY = "<script>alert(1)</script>\"'&lt;${x}"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a page is made of: elements with their attributes, and the text of each kind."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real runs on a bank that can be rebuilt."""
+    out = tmp_path_factory.mktemp("runs")
+    names = ",".join(["protonet", "otam", "chance", *MODELS])
+    status, said = call("run", "--methods", names, "--episodes", "4", "--out", out)
+    assert status == 0, said
+    return out
+
+
+@pytest.fixture(scope="module")
+def real(folder: Path) -> str:
+    out = folder / "report.html"
+    status, said = call("report", folder, "--out", out)
+    assert status == 0, said
+    return out.read_text(encoding="utf-8")
+
+
+def made(*runs: Run) -> str:
+    return render(compare(list(runs) or RUNS), Reporter())
+
+
+def test_it_needs_no_other_file_and_no_network(real: str):
+    page = Page(real)
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("#", "data:image/")), target
+    assert not list(page.all("link"))
+    assert not re.search(r"@import|url\((?!#)", real)
+    policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_its_elements_are_nested_and_its_ids_unique(real: str):
+    page = Page(real)
+    assert page.open == []
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    known = {f"#{one}" for one in ids}
+    links = {attributes["href"] for attributes in page.all("a")}
+    used = {attributes["xlink:href"] for attributes in page.all("use")}
+    clips = set(re.findall(r"url\((#[^)]*)\)", real))
+    assert links | used | clips <= known
+
+
+def test_all_that_the_issue_lists_is_there(real: str):
+    for words in (
+        "All methods on default",
+        "Accuracy and paired differences",
+        "Accuracy against speed",
+        "Accuracy by class",
+        "What is taken for what",
+        "How often each kind of case occurs",
+        "What the methods say of themselves",
+        "Make it again",
+        "fvbench bank verify default",
+        "over videos and classes",
+    ):
+        assert words in real, words
+
+
+def test_every_run_is_identified(real: str, folder: Path):
+    for path in find_runs(folder):
+        run = read_run(path)
+        assert run.identity["bank_sha256"] in real
+        assert run.identity["source_sha256"] in real
+        assert run.identity["features"]["weights_sha256"] in real
+        assert run.circumstances["packages"]["torch"] in real
+
+
+def test_the_table_shows_the_figures_of_the_comparison(real: str, folder: Path):
+    (comparison,) = compare([read_run(path) for path in find_runs(folder)])
+    for row in comparison.rows:
+        assert f'<th scope="row">{row.title}</th>' in real
+        assert f"{100 * row.accuracy:.1f} ±" in real
+
+
+def test_everything_that_is_seen_is_said(real: str):
+    page = Page(real)
+    for attributes in page.all("svg"):
+        assert attributes["role"] == "img"
+        assert attributes["aria-label"]
+    assert all(attributes["alt"] for attributes in page.all("img"))
+    assert all(
+        attributes["aria-label"]
+        for attributes in page.all("div")
+        if "role" in attributes and attributes["role"] == "region"
+    )
+    assert next(page.all("html"))["lang"] == "en"
+    heights = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert heights[0] == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(heights))
+
+
+def test_charts_take_their_colours_from_the_page(real: str):
+    charts = re.findall(r'<svg class="chart".*?</svg>', real, flags=re.DOTALL)
+    assert len(charts) == 6
+    for chart in charts:
+        assert "var(--ink)" in chart or "var(--muted)" in chart
+        assert not any(colour in chart.lower() for colour in THEMED)
+        assert "DejaVu" not in chart
+
+
+def test_names_and_paths_cannot_break_out():
+    declared = {"sees": "one query", "trained": None, "source": NASTY, "differs": NASTY}
+    around = {"device": NASTY, "command": f"fvbench run --out {NASTY}", "commit": NASTY}
+    runs = [
+        replace(
+            made_run("protonet", 0.5, bank=NASTY, protocol=NASTY, settings={NASTY: NASTY}),
+            declared=declared,
+            circumstances=around,
+        ),
+        replace(made_run(NASTY, 0.7, bank=NASTY), declared=declared, circumstances=around),
+    ]
+    html = made(*runs)
+    page = Page(html)
+    assert len(list(page.all("script"))) == 1
+    assert "alert(1)</script>" not in html.replace("&lt;/script&gt;", "")
+    assert page.open == []
+
+
+def test_the_same_runs_give_the_same_page():
+    assert made() == made()
+
+
+def test_runs_on_an_unknown_bank_lose_classes_and_nothing_else():
+    html = made()
+    assert "Accuracy by class" not in html
+    assert "videos and classes unknown: no bank is called" in html
+    assert "All methods on small" in html
+
+
+def test_several_banks_have_a_section_each():
+    html = made(*RUNS, made_run("otam", 0.5, bank="order"), made_run("protonet", 0.4, bank="order"))
+    assert html.count("All methods on ") == 6  # caption, region and group of two tables
+    assert "3 methods on the banks small and order" in html
+
+
+def test_one_method_alone_has_a_report():
+    html = made(RUNS[0])
+    assert "1 method on the bank small" in html
+    assert "Difference to" not in html
+
+
+def test_the_headline_names_those_that_cannot_be_told_apart():
+    (comparison,) = compare([*RUNS, made_run("otam-twin", 0.8, seed=1)])
+    said = " ".join(headline(comparison))
+    assert said.startswith("otam is first with")
+    assert "1 of 3 others cannot be told apart from it over episodes: otam-twin." in said
+
+
+def test_a_cell_is_sorted_by_its_number_and_copied_as_it_stands():
+    lines = [
+        {"name": Cell("a"), "value": Cell("−2.1 ± 0.4")},
+        {"name": Cell("b_c"), "value": Cell("1,234")},
+    ]
+    grid = grid_of("x", "X", lines)
+    assert [line[1].number for line in grid.lines] == [-2.1, 1234.0]
+    assert grid.is_numeric(1)
+    assert not grid.is_numeric(0)
+    assert "| b_c" in grid.copies["Markdown"]
+    assert r"b\_c" in grid.copies["LaTeX"]
+    assert grid.copies["CSV"].splitlines() == ["name,value", "a,−2.1 ± 0.4", 'b_c,"1,234"']
+
+
+def test_the_copy_as_csv_is_the_table_that_the_command_prints(real: str, folder: Path):
+    _, said = call("tables", folder, "--format", "csv")
+    copies = dict(re.findall(r'<textarea id="([^"]*)"[^>]*>(.*?)</textarea>', real, re.DOTALL))
+    assert unescape(copies["bank-1-ranking-CSV"]) == said
+
+
+def test_uncommitted_changes_are_said():
+    run = replace(RUNS[0], circumstances={"device": "CPU", "commit": "abc", "dirty": True})
+    assert "made with uncommitted changes" in made(run)
+
+
+def test_pictures_that_cannot_be_made_are_explained(folder: Path):
+    runs = {run.identity["method"]: run for run in map(read_run, find_runs(folder))}
+    fusion = runs["mastaf"]
+    wrong = (fusion.rows["label"] + 1) % 5  # so that there are cases
+    runs["mastaf"] = replace(
+        fusion,
+        rows=fusion.rows.assign(prediction=wrong.astype("int16")),
+        identity={**fusion.identity, "weights_sha256": "abc"},
+    )
+    html = made(*runs.values())
+    assert "No pictures: the trained weights of mastaf" in html
+    assert "How often each kind of case occurs" in html
+
+
+def test_details_are_the_identity_as_json(real: str):
+    (first, *_) = re.findall(r'<pre tabindex="0">(\{.*?\})</pre>', real, re.DOTALL)
+    content = json.loads(unescape(first))
+    assert content["identity"]["bank"] == "default"

@@ -14,9 +14,9 @@ from bench.backbones import LoadedBackbone
 from bench.candidates import Candidate
 from bench.checkpoints import load_weights, tuned_backbone
 from bench.circumstances import circumstances
-from bench.evaluate import Answers, evaluate
 from bench.features.embedding import embed_missing, feature_identity, open_store
 from bench.features.store import FeatureStore
+from bench.loop import Answers, evaluate
 from bench.method import FeatureShape, Method
 from bench.progress import Reporter
 from bench.registry import source_sha256

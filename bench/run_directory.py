@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.evaluate import Answers
+from bench.loop import Answers
 from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
 from episodes.sampler import Episodes

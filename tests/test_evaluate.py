@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.evaluate import evaluate
+from bench.loop import evaluate
 from bench.method import FeatureShape, Method
 from bench.registry import built_in_methods
 from bench.run import in_order_of_content

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
-from bench.evaluate import evaluate
+from bench.loop import evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from tests.synthetic import CPU, NOTHING, draw_episodes, separable_features

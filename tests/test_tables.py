@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.evaluate import Answers
 from bench.charts.accuracy import accuracy_figure
 from bench.charts.saving import save_figure
+from bench.loop import Answers
 from bench.run_directory import (
     ROW_TYPES,
     Cost,

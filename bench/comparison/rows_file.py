@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowInvalid
 
-from bench.evaluate import Answers
+from bench.loop import Answers
 from bench.run_directory import Cost, Run, make_rows
 from episodes.bank import Bank
 from episodes.errors import UserError

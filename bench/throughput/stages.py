@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.device import forget_peak_memory, peak_memory
-from bench.evaluate import ENCODE_CHUNK, answer, cached, encode, pick
+from bench.loop import ENCODE_CHUNK, answer, cached, encode, pick
 from bench.method import Entry, Representation, apply
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated

@@ -2,8 +2,8 @@
 
 import torch
 
-from bench.evaluate import evaluate
 from bench.features.embedding import embed
+from bench.loop import evaluate
 from bench.method import Entry
 from bench.progress import Reporter
 from bench.run import in_order_of_content

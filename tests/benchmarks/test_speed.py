@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.evaluate import evaluate
+from bench.loop import evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from episodes.bank import open_bank

@@ -1,0 +1,217 @@
+"""Use from Python and notebooks: banks, methods, rows as a table, charts, the report.
+
+>>> from bench import evaluate, load_bank, load_method
+>>> bank = load_bank("default", episodes=4)
+>>> results = evaluate([load_method("protonet"), load_method("otam")], bank)
+>>> results.rows[["method", "episode", "query", "label", "prediction"]].head(2)
+     method  episode  query  label  prediction
+0  protonet        0      0      1           1
+1  protonet        0      1      3           3
+>>> chart = results.figure("accuracy")
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.backbones import load_backbone
+from bench.candidates import candidates
+from bench.charts.catalogue import draw
+from bench.charts.saving import save_figure
+from bench.device import choose_device
+from bench.method import Entry, find
+from bench.progress import Reporter
+from bench.registry import all_methods
+from bench.report.page import write_report
+from bench.run import Plan, execute
+from bench.run_directory import Run, read_run
+from bench.summary import Comparison, compare_on_one_bank
+from episodes.bank import Bank, open_bank
+from episodes.own_videos import bank_over_folder
+
+
+@dataclass(frozen=True)
+class ChosenMethod:
+    """A method with its settings, and the weights that it is to have."""
+
+    entry: Entry
+    weights: str | None = None
+    """As `fvbench run --weights` takes them; None for those that come with the program."""
+
+    @property
+    def name(self) -> str:
+        """The name that people type."""
+        return self.entry.name
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart that a notebook shows by itself."""
+
+    figure: Figure
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file; the suffix (.png, .svg, .pdf) says in which format."""
+        save_figure(self.figure, Path(path))
+
+    def _repr_svg_(self) -> str:
+        with StringIO() as file:
+            self.figure.savefig(file, format="svg")
+            return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Results:
+    """What methods answered on a bank."""
+
+    runs: Sequence[Run]
+    bank: Bank = field(repr=False)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row for each query: method, seed of its training, episode, query, label, ...
+
+        ``label`` and ``prediction`` are places among the classes of the episode, 0..way-1;
+        ``margin`` is the best score minus the second best; ``right`` whether both agree.
+        """
+        tables = [
+            run.rows.assign(
+                method=run.identity["method"],
+                training_seed=(run.identity.get("training") or {}).get("seed"),
+                right=run.rows["label"] == run.rows["prediction"],
+            )
+            for run in self.runs
+        ]
+        first = ["method", "training_seed"]
+        table = pd.concat(tables, ignore_index=True)
+        return table[[*first, *table.columns.drop(first)]]
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Accuracies with their intervals, and paired differences."""
+        return compare_on_one_bank(self.runs, None, [self.bank])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The comparison, a row for each method, best first; accuracies are fractions."""
+        lines = [
+            {
+                "method": row.title,
+                "accuracy": row.accuracy,
+                **_ends("accuracy", row.intervals),
+                "difference": row.difference,
+                **_ends("difference", row.difference_intervals or {}),
+                "p_value_holm": row.p_value_holm,
+                "episodes_per_s": row.episodes_per_s,
+            }
+            for row in self.comparison.rows
+        ]
+        return pd.DataFrame(lines)
+
+    def figure(self, chart: str = "accuracy") -> Chart:
+        """Draw a chart: accuracy, differences, speed, classes or confusions.
+
+        Raises:
+            UserError: no such chart.
+        """
+        return Chart(draw(chart, [self.comparison]))
+
+    def report(self, path: str | Path) -> None:
+        """Write the report, as `fvbench report` does."""
+        write_report(Path(path), [self.comparison], Reporter())
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html(index=False, float_format="{:.3f}".format))
+
+
+def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
+    """Open a bank, and verify that it is the one its recipe states.
+
+    Args:
+        name_or_path: a bank's name, the path of a recipe, or a folder of ``class/video`` files.
+        episodes: how many episodes, from the first; as many as the bank states if None.
+
+    Raises:
+        UserError: no such bank, or one whose episodes are not those its recipe states.
+
+    >>> load_bank("default").recipe.episodes
+    10000
+    """
+    if Path(name_or_path).is_dir():
+        return bank_over_folder(Path(name_or_path), episodes)
+    return open_bank(str(name_or_path), episodes)
+
+
+def load_method(
+    name: str, weights: str | Path | None = None, plugin: str | Path | None = None
+) -> ChosenMethod:
+    """Find a method by its name.
+
+    Args:
+        name: as `fvbench list methods` has it, or of a class that was just registered.
+        weights: a file or folder with trained weights, "none" for random ones; those that come
+            with the program if None.
+        plugin: a file or folder with further methods.
+
+    Raises:
+        UserError: there is none; the message names the nearest.
+
+    >>> load_method("otam").entry.settings.temperature
+    0.1
+    """
+    known = all_methods([Path(plugin)] if plugin is not None else [])
+    return ChosenMethod(find(name, known), None if weights is None else str(weights))
+
+
+def evaluate(
+    methods: ChosenMethod | Sequence[ChosenMethod],
+    bank: Bank,
+    *,
+    backbone: str = "motion",
+    device: str = "auto",
+    batch_size: int = 64,
+    seed: int = 0,
+    out: str | Path | None = None,
+) -> Results:
+    """Score every query of a bank with some methods, as `fvbench run` does.
+
+    Args:
+        methods: what `load_method` gave, one or several.
+        bank: what `load_bank` gave.
+        backbone: what makes the features.
+        device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
+        batch_size: episodes scored at once; it changes speed, not results.
+        seed: of the methods' random weights and guesses.
+        out: folder in which run directories are kept; nowhere if None.
+
+    Raises:
+        UserError: videos are missing, or a method does not keep its contract.
+    """
+    chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
+    where = choose_device(device)
+    loaded = load_backbone(backbone, where)
+    found = [
+        candidate
+        for one in chosen
+        for candidate in candidates([one.entry], one.weights, loaded.weights_sha256)
+    ]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(out) if out is not None else Path(temporary)
+        plan = Plan([bank], found, loaded, where, batch_size, seed, folder)
+        runs = [read_run(path) for path in execute(plan, Reporter())]
+    return Results(runs, bank)
+
+
+def _ends(what: str, intervals: Mapping[Any, tuple[float, float]]) -> dict[str, float]:
+    """Ends of intervals as columns, by what varies in them."""
+    ends: dict[str, float] = {}
+    for kind, (low, high) in intervals.items():
+        ends |= {f"{what}_low over {kind}": low, f"{what}_high over {kind}": high}
+    return ends

@@ -1,0 +1,93 @@
+"""Use from Python: what the command line gives, as objects."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import bench
+from bench import evaluate, load_bank, load_method
+from episodes.errors import UserError
+from tests.command import call, predictions
+
+EPISODES = 4
+
+
+@pytest.fixture(scope="module")
+def results() -> "bench.Results":
+    methods = [load_method("otam"), load_method("protonet")]
+    return evaluate(methods, load_bank("default", EPISODES), device="cpu")
+
+
+def test_importing_the_package_loads_nothing_and_is_quick():
+    code = (
+        "import sys, time; start = time.perf_counter(); import bench;"
+        "took = time.perf_counter() - start;"
+        "print(took < 0.5, sorted({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True []"
+
+
+def test_the_function_is_found_whatever_was_imported_before():
+    code = "import bench.api, bench.loop; from bench import evaluate; print(evaluate.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "bench.api"
+
+
+def test_rows_are_those_of_the_command(results: "bench.Results", tmp_path: Path):
+    status, said = call(
+        "run", "--methods", "otam,protonet", "--episodes", EPISODES, "--out", tmp_path
+    )
+    assert status == 0, said
+    for method, expected in predictions(tmp_path).items():
+        mine = results.rows.query(f"method == '{method}'")
+        assert np.array_equal(mine["prediction"].to_numpy(), expected)
+        assert mine["right"].tolist() == (mine["label"] == mine["prediction"]).tolist()
+
+
+def test_the_table_is_the_comparison(results: "bench.Results"):
+    assert results.table["method"].tolist() == [row.title for row in results.comparison.rows]
+    best = results.comparison.rows[0]
+    assert results.table["accuracy"][0] == best.accuracy
+    assert (
+        results.table["accuracy_low over videos and classes"][0]
+        == (best.intervals["videos and classes"][0])
+    )
+
+
+def test_a_notebook_shows_table_and_chart(results: "bench.Results"):
+    assert "<table" in results._repr_html_()
+    chart = results.figure()
+    assert isinstance(chart.figure, Figure)
+    assert "<svg" in chart._repr_svg_()
+
+
+def test_charts_and_reports_are_written(results: "bench.Results", tmp_path: Path):
+    results.figure("speed").save(tmp_path / "speed.png")
+    results.report(tmp_path / "report.html")
+    assert (tmp_path / "speed.png").stat().st_size > 0
+    assert "2 methods on the bank default" in (tmp_path / "report.html").read_text()
+
+
+def test_runs_are_kept_where_it_is_asked_for(tmp_path: Path):
+    evaluate(load_method("chance"), load_bank("default", 2), out=tmp_path)
+    assert (tmp_path / "chance" / "run.json").is_file()
+
+
+def test_a_method_of_a_file_is_found(tmp_path: Path):
+    status, said = call("new-method", "mine", "--into", tmp_path)
+    assert status == 0, said
+    assert load_method("mine", plugin=tmp_path / "mine.py").name == "mine"
+
+
+def test_what_does_not_exist_is_refused():
+    with pytest.raises(UserError, match="did you mean otam"):
+        load_method("otm")
+    with pytest.raises(UserError, match="no bank is called"):
+        load_bank("absent")
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        _ = bench.absent

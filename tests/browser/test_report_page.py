@@ -1,0 +1,160 @@
+"""The report in a real browser: themes, widths, keys, sorting, copying, and silence."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.progress import Reporter
+from bench.report.page import write_report
+from bench.summary import compare
+from tests.test_tables import RUNS, made_run
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        importlib.util.find_spec("playwright") is None,
+        reason="needs the package playwright: pip install fewshot-video-bench[browser]",
+    ),
+    pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium"),
+]
+NASTY = "<img src=x onerror=alert(1)>"
+CONTRAST = """
+(selector) => {
+  const element = document.querySelector(selector);
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map((one) => one / 255)
+      .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ink = light(getComputedStyle(element).color);
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    runs = [*RUNS, made_run(NASTY, 0.7, seed=5)]
+    write_report(path, compare(runs), Reporter())
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the page complained of, or asked for."""
+    return []
+
+
+@pytest.fixture
+def page(
+    browser: Any, report: str, said: list[str], request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """The report, opened in a window as the test's marks ask for."""
+    wanted = request.node.get_closest_marker("window")
+    options = {"viewport": {"width": 1280, "height": 900}} | (wanted.kwargs if wanted else {})
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda one: said.append(one.url) if one.url != report else None)
+    page.goto(report)
+    yield page
+    context.close()
+
+
+def first_column(page: Any) -> list[str]:
+    return list(page.locator("#bank-1-ranking tbody th").all_text_contents())
+
+
+def test_it_asks_for_nothing_and_complains_of_nothing(page: Any, said: list[str]):
+    page.wait_for_timeout(200)
+    assert said == []
+    assert NASTY in first_column(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read_in_both_themes(browser: Any, report: str, scheme: str):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(report)
+    for selector in ("h1", ".lead", ".notes", "tbody td", "figcaption", "nav a", "thead th"):
+        assert page.evaluate(CONTRAST, selector) > 4.5, selector
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 28)"
+    assert dark == (scheme == "dark")
+    context.close()
+
+
+@pytest.mark.window(viewport={"width": 390, "height": 844})
+def test_a_telephone_shows_it_without_scrolling_sideways(page: Any):
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".narrow svg").first.is_visible()
+    assert not page.locator(".wide svg").first.is_visible()
+
+
+def test_a_wide_window_shows_wide_charts(page: Any):
+    assert page.locator(".wide svg").first.is_visible()
+    assert not page.locator(".narrow svg").first.is_visible()
+
+
+def test_columns_are_sorted_by_their_numbers(page: Any):
+    header = page.locator("#bank-1-ranking thead th", has_text="accuracy")
+    best_first = first_column(page)
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    assert first_column(page) == best_first
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert first_column(page) == best_first[::-1]
+
+
+def test_keys_alone_reach_and_sort_the_table(page: Any):
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.locator("#bank-1-ranking .sort").first.focus()
+    page.keyboard.press("Enter")
+    assert first_column(page) == sorted(first_column(page))
+
+
+@pytest.mark.window(permissions=["clipboard-read", "clipboard-write"])
+def test_a_table_is_copied_as_markdown(page: Any):
+    page.get_by_role("button", name="Markdown").first.click()
+    page.wait_for_selector("#said.shown")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("| method")
+    assert "| otam" in copied
+
+
+def test_the_theme_can_be_chosen(page: Any):
+    background = "getComputedStyle(document.body).backgroundColor"
+    seen = []
+    for _ in range(3):
+        page.locator("#theme").click()
+        seen.append(page.evaluate(background))
+    assert seen == ["rgb(255, 255, 255)", "rgb(18, 22, 28)", "rgb(255, 255, 255)"]
+
+
+def test_paper_gets_no_buttons(page: Any, tmp_path: Path):
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert not page.locator("#theme").is_visible()
+    assert page.pdf(path=str(tmp_path / "report.pdf")).startswith(b"%PDF")

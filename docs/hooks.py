@@ -1,0 +1,249 @@
+"""Pages that are generated: one for each method, the commands, and the modules of Python."""
+
+import ast
+import inspect
+import pkgutil
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from typer.testing import CliRunner
+
+import bench
+import episodes
+from bench.__main__ import app
+from bench.method import Entry, Method
+from bench.parity import ParityResult, check
+from bench.reference import REPRODUCTIONS
+from bench.registry import built_in_methods
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+RUNS = ROOT / "results" / "runs"
+WIDE = {"COLUMNS": "96"}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of the methods into the navigation."""
+    pages: list[Any] = [{"Overview": "methods/index.md"}]
+    pages += [{name: f"methods/{name}.md"} for name in sorted(families())]
+    config.nav = [{"Methods": pages} if one == "methods/index.md" else one for one in config.nav]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is generated."""
+    pages = {"methods/index.md": methods_page(), "reference/commands.md": commands_page()}
+    pages["reference/python.md"] = python_page()
+    pages |= {f"methods/{name}.md": method_page(name) for name in families()}
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+@cache
+def families() -> Mapping[str, list[Entry]]:
+    """Class's name -> the method and its variants."""
+    found: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in built_in_methods().values():
+        found[entry.cls.name].append(entry)
+    return dict(found)
+
+
+def methods_page() -> str:
+    """All methods with what they need, linked to their pages."""
+    lines = [
+        f"| [{entry.name}]({name}.md) | {entry.cls.needs} | {entry.cls.sees} |"
+        f" {'yes' if entry.cls.order_aware else 'no'} | {_cell(entry.cls.source)} |"
+        for name, entries in sorted(families().items())
+        for entry in entries
+    ]
+    return "\n".join(
+        [
+            "# Methods\n",
+            "Every page here is generated from what the method declares in its file."
+            " `fvbench list methods` prints the same on a terminal.\n",
+            "| method | needs | sees | knows the order of frames | source |",
+            "|---|---|---|---|---|",
+            *lines,
+        ]
+    )
+
+
+def method_page(name: str) -> str:
+    """What a method computes, where it is from, how it differs, and how that was checked."""
+    entries = families()[name]
+    cls = entries[0].cls
+    parts = [
+        f"# {name}\n",
+        inspect.cleandoc(cls.__doc__ or ""),
+        "## Source\n",
+        f"{cls.source}\n\nDiffers from it: {cls.differs}.",
+        "## What it looks at\n",
+        _declarations(cls),
+        "## Settings\n",
+        _settings(cls),
+        _variants(entries),
+        "## Parity with its authors' code\n",
+        _parity(cls),
+        _results([entry.name for entry in entries]),
+        "## Try it\n",
+        f"```sh\nfvbench run --methods {name},protonet --episodes 500 --out results/local/try\n"
+        f"fvbench check-method {name}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _declarations(cls: type[Method]) -> str:
+    rows = {
+        "needs": cls.needs,
+        "sees": cls.sees,
+        "knows the order of frames": "yes" if cls.order_aware else "no",
+        "frames": cls.sampling,
+        "pretraining of its own": cls.pretraining,
+        "revision": cls.revision,
+        "file": f"`methods/{Path(inspect.getfile(cls)).name}`",
+    }
+    return "\n".join(f"{key}\n:   {value}\n" for key, value in rows.items())
+
+
+def _settings(cls: type[Method]) -> str:
+    said = _attribute_docs(cls.Settings)
+    rows = [
+        f"| `{one.name}` | `{one.default!r}` | {_cell(said.get(one.name, ''))} |"
+        for one in fields(cls.Settings)
+    ]
+    return "\n".join(["| setting | default | |", "|---|---|---|", *rows]) if rows else "None."
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """What stands in quotes below each field of a dataclass, of those it derives from too."""
+    docs: dict[str, str] = {}
+    for one in reversed(cls.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body  # type: ignore[attr-defined]
+        for field, text in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                docs[ast.unparse(field.target)] = inspect.cleandoc(ast.literal_eval(text.value))
+    return docs
+
+
+def _variants(entries: list[Entry]) -> str:
+    changed = entries[0].cls.variants
+    if not changed:
+        return ""
+    rows = [
+        f"| `{name}` | {', '.join(f'`{key}={value!r}`' for key, value in settings.items())} |"
+        for name, settings in changed.items()
+    ]
+    return "\n".join(["## Variants\n", "| name | settings that differ |", "|---|---|", *rows])
+
+
+@cache
+def parity() -> Mapping[str, list[ParityResult]]:
+    """Name of the file that reproduces them -> outputs of authors' code, each with its check."""
+    found: defaultdict[str, list[ParityResult]] = defaultdict(list)
+    for path in sorted(GOLDEN.glob("*.npz")):
+        with np.load(path) as arrays:
+            for result in check(path):
+                found[_reproducing(arrays, result.output)].append(result)
+    return dict(found)
+
+
+def _reproducing(arrays: Any, output: str) -> str:
+    """Name of the module that knows an output."""
+    for way in REPRODUCTIONS:
+        if way.fits(arrays, output) and way.compute is not None:
+            return way.compute.__module__.rpartition(".")[2]
+    return ""
+
+
+def _parity(cls: type[Method]) -> str:
+    results = parity().get(cls.__module__.rpartition(".")[2], [])
+    if not results:
+        return "There is no reference output of authors' code for it."
+    rows = [
+        f"| {Path(one.file).name} | {one.output} | {one.difference:.1e} | {one.tolerance:.0e} |"
+        f" {one.status} |"
+        for one in results
+        if one.difference is not None
+    ]
+    head = (
+        "Largest absolute difference to the outputs of the authors' code, methods of the same file:"
+    )
+    table = ["| reference file | output | difference | allowed | |", "|---|---|---|---|---|", *rows]
+    return "\n".join(
+        [head, "", *table, "", "`fvbench parity tests/golden/*.npz` checks all again."]
+    )
+
+
+def _results(names: list[str]) -> str:
+    """Accuracies of committed runs, where there are some."""
+    if not RUNS.is_dir():
+        return ""
+    from bench.run_directory import find_runs, read_run
+    from bench.summary import compare
+    from bench.tables import accuracy_cell, ends
+
+    rows = [
+        f"| {row.bank} | {row.title} | {row.trained_words} | {accuracy_cell(row)} |"
+        f" {ends(row.intervals.get('videos and classes'))} |"
+        for one in compare([read_run(path) for path in find_runs(RUNS)])
+        for row in one.rows
+        if row.method in names
+    ]
+    head = [
+        "## Results\n",
+        "| bank | method | trained | accuracy % | new classes |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows]) if rows else ""
+
+
+def commands_page() -> str:
+    """The help text of every command."""
+    parts = ["# Commands\n", "As `--help` prints them.\n"]
+    for path in _commands(typer.main.get_command(app), ()):
+        said = CliRunner().invoke(app, [*path, "--help"], prog_name="fvbench", env=WIDE).output
+        parts.append(f"## fvbench {' '.join(path)}\n\n```text\n{said.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    children: Mapping[str, Any] = getattr(command, "commands", {})
+    if not children:
+        yield path
+    for name, child in sorted(children.items()):
+        yield from _commands(child, (*path, name))
+
+
+def python_page() -> str:
+    """Every public module, from its docstrings."""
+    modules = ["bench.api", *_modules(bench), *_modules(episodes)]
+    lines = [f"::: {name}\n" for name in dict.fromkeys(modules)]
+    return "\n".join(
+        [
+            "# Python\n",
+            "From the docstrings; [use from Python](../tutorial/python.md) shows how to begin.\n",
+            *lines,
+        ]
+    )
+
+
+def _modules(package: Any) -> Iterator[str]:
+    hidden = ("commands", "conformance", "__main__")
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not any(part.startswith("_") or part in hidden for part in found.name.split(".")):
+            yield found.name
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

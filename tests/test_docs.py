@@ -1,0 +1,126 @@
+"""What the documentation says is so: its commands run, its Python runs, its files are there."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from bench import __version__
+from bench.__main__ import app
+from tests.command import call
+from tests.conftest import make_video
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+EPISODES = "4"
+REAL = ("ucf101", "hmdb51", "ssv2", "kinetics", "cuda", "PATH", "FOLDER", "FILE", "NAME")
+"""What a command needs that a test machine has not: it is only parsed."""
+LONG = ("train", "throughput", "check-method --all")
+"""What takes minutes: only parsed here."""
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """Code of one kind on a page, without the indentation of the list it stands in."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> Iterator[str]:
+    for block in blocks(page, "(?:sh|console|bash)"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("fvbench "):
+                yield line.partition(" #")[0]
+
+
+WITH_COMMANDS = [page for page in PAGES if list(commands(page))]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT / "docs"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a reader is: in a clone, with a folder of videos."""
+    for number in range(10):
+        kind = ("open-door", "close-door", "wave", "jump", "sit")[number % 5]
+        path = tmp_path / "videos" / kind / f"clip-{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_video(path, frames=16 + number)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    (tmp_path / "methods").symlink_to(ROOT / "methods")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
+def test_every_command_of_a_page_runs(page: Path, folder: Path):
+    for line in commands(page):
+        words = shlex.split(line)[1:]
+        if any(one in line for one in REAL) or line.removeprefix("fvbench ").startswith(LONG):
+            parse(words)
+            continue
+        status, said = call(*with_few_episodes(words))
+        assert status == 0, f"{line}\n{said}"
+
+
+def with_few_episodes(words: list[str]) -> list[str]:
+    """The same run on as many episodes as a test has time for."""
+    if words[0] != "run":
+        return words
+    if "--episodes" in words:
+        place = words.index("--episodes")
+        words = words[:place] + words[place + 2 :]
+    return [*words, "--episodes", EPISODES]
+
+
+def parse(words: list[str]) -> None:
+    """Refuse words that the command line does not know, without running anything."""
+    command = typer.main.get_command(app)
+    context = None
+    while hasattr(command, "commands"):
+        context = command.context_class(command, info_name="fvbench", parent=context)
+        assert words[0] in command.commands, words
+        command, words = command.commands[words[0]], words[1:]
+    command.make_context("fvbench", list(words), parent=context)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
+def test_python_that_is_shown_runs(page: Path, folder: Path):
+    for block in blocks(page, "python"):
+        few = re.sub(r"episodes=\d+", f"episodes={EPISODES}", block)
+        exec(compile(few, str(page), "exec"), {})  # noqa: S102 - our own documentation
+
+
+def test_a_command_that_does_not_exist_is_noticed():
+    with pytest.raises(AssertionError):
+        parse(["absent"])
+    with pytest.raises(Exception, match="No such option"):
+        parse(["run", "--absent", "1"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_pictures_and_pages_that_are_linked_are_there(page: Path):
+    generated = {"methods", "reference"}
+    for link in re.findall(r"\]\((?!https?://)([^)#\s]+)", page.read_text()):
+        target = (page.parent / link).resolve()
+        if target.parent.name not in generated:
+            assert target.exists(), link
+
+
+def test_the_citation_names_this_version_and_licence():
+    citation = dict(re.findall(r"^(\w[\w-]*): (.+)$", (ROOT / "CITATION.cff").read_text(), re.M))
+    assert citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0"
+
+
+def test_what_contributors_are_told_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        assert (ROOT / link).exists(), link
+    environments = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.M)
+    named = re.search(r"environments of `tox.ini`: (.*)$", text, re.M)
+    assert named is not None
+    assert set(re.findall(r"`(\w+)`", named[1])) <= set(environments)

@@ -1,0 +1,136 @@
+"""Ways to an interval that were tried, the chosen ones among them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.statistics.estimate import Estimate, over_episodes
+from bench.statistics.jackknife import jackknife, unit_sums
+from bench.statistics.simulation.worlds import Place
+from bench.statistics.units import Design, Units
+from bench.statistics.variation import Kind, Trainings, measure
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What an interval may be made of."""
+
+    values: NDArray[np.float64]
+    """(episodes,) accuracies, or differences of two methods'."""
+    by_query: NDArray[np.float64]
+    """(episodes, queries) of which ``values`` are the means."""
+    place: Place
+    design: Design
+    generator: np.random.Generator
+    is_fraction: bool
+    """Whether it is an accuracy, rather than a difference."""
+    trainings: Trainings | None = None
+
+
+Candidate = Callable[[Sample], Interval]
+RESAMPLES = 100
+
+
+def of_episodes(sample: Sample) -> Interval:
+    """The convention: episodes as independent draws."""
+    return over_episodes(sample.values).interval()
+
+
+def over(kind: Kind) -> Candidate:
+    """Return what the harness prints for a kind of variation."""
+
+    def interval(sample: Sample) -> Interval:
+        estimate = measure(sample.values[:, None], sample.design, [sample.trainings]).estimate(
+            kind, 0
+        )
+        if estimate is None:
+            raise ValueError(f"the simulated bank cannot tell what varies with {kind}")
+        return estimate.interval_of_fraction() if sample.is_fraction else estimate.interval()
+
+    return interval
+
+
+def symmetric(sample: Sample) -> Interval:
+    """The chosen one, not on the scale of the logit."""
+    return over("videos and classes")(replace(sample, is_fraction=False))
+
+
+def with_noise(sample: Sample) -> Interval:
+    """The delete-one jackknife from which the noise of leaving out episodes is not taken off."""
+    values, units = sample.values, sample.design.classes
+    counts, sums = unit_sums(values[:, None], units)
+    without = (values.sum() - sums[:, 0]) / (len(values) - counts)
+    number = len(units)
+    variance = (number - 1) / number * float(np.square(without - without.mean()).sum())
+    return Estimate(float(values.mean()), variance**0.5, number - 1).interval()
+
+
+def single_classes(sample: Sample) -> Interval:
+    """The jackknife that leaves out one class at a time, though classes come in pairs."""
+    shown = np.sort(sample.place.classes, axis=1).astype(np.int32)
+    units = Units(shown, np.zeros(len(sample.place.pair_of_class), dtype=np.int64), "classes")
+    covariance, degrees = jackknife(sample.values[:, None], units)
+    variance = max(0.0, float(covariance[0, 0]))
+    return Estimate(float(sample.values.mean()), variance**0.5, degrees).interval()
+
+
+def class_means(sample: Sample) -> Interval:
+    """Student's t on the means of queries by their class."""
+    labels = sample.place.episodes.labels.astype(np.int64)
+    true = np.take_along_axis(sample.place.classes, labels, axis=1).ravel()
+    number = len(sample.place.pair_of_class)
+    sums = np.bincount(true, weights=sample.by_query.ravel(), minlength=number)
+    return over_episodes(sums / np.bincount(true, minlength=number)).interval()
+
+
+def bootstrap(sample: Sample) -> Interval:
+    """Classes and recordings drawn with replacement; an episode counts as often as all of its."""
+    means = []
+    for _ in range(RESAMPLES):
+        weight = np.ones(len(sample.values))
+        for units in (sample.design.classes, sample.design.videos):
+            times = np.append(_times(sample.generator, units), 1.0)
+            weight *= times[units.members].prod(axis=1)
+        if weight.sum():
+            means.append(float(np.average(sample.values, weights=weight)))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _times(generator: np.random.Generator, units: Units) -> NDArray[np.float64]:
+    """How often each unit is drawn, with replacement within its stratum."""
+    times = np.zeros(len(units))
+    for stratum in np.unique(units.strata):
+        inside = np.flatnonzero(units.strata == stratum)
+        drawn = generator.integers(0, len(inside), len(inside))
+        times[inside] = np.bincount(drawn, minlength=len(inside))
+    return times
+
+
+def disjoint_episodes(sample: Sample) -> Interval:
+    """The convention over episodes that share no video: Lafargue et al., arXiv 2409.02850."""
+    seen: set[int] = set()
+    chosen = []
+    members = sample.design.videos.members
+    for index in range(len(members)):
+        found = {int(one) for one in members[index] if one >= 0}
+        if not seen & found:
+            seen |= found
+            chosen.append(index)
+    return over_episodes(sample.values[chosen]).interval()
+
+
+CANDIDATES: Mapping[str, Candidate] = {
+    "episodes, the convention": of_episodes,
+    "episodes that share no video": disjoint_episodes,
+    "t over class means": class_means,
+    "bootstrap of classes and videos": bootstrap,
+    "jackknife over single classes": single_classes,
+    "jackknife, noise not taken off": with_noise,
+    "jackknife, symmetric": symmetric,
+    "chosen": over("videos and classes"),
+}

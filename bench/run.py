@@ -255,6 +255,14 @@ def _run(
         identity=identity,
         declared=declared,
         cost=cost,
-        circumstances=circumstances(plan.device),
+        circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
         rows=make_rows(bank.episodes, answers),
     )
+
+
+def _place(candidate: Candidate) -> str | None:
+    """Where the weights lay, from the current folder where they are below it."""
+    if candidate.checkpoint is None:
+        return None
+    path, here = candidate.checkpoint.path.resolve(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,5 +1,6 @@
 """The report: what it holds, that it is one file, and that nothing in it can break out."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def real(folder: Path) -> str:
 
 
 def made(*runs: Run) -> str:
-    return render(compare(list(runs) or RUNS), Reporter())
+    return render(compare(list(runs) or RUNS))
 
 
 def test_it_needs_no_other_file_and_no_network(real: str):
@@ -237,12 +238,49 @@ def test_pictures_that_cannot_be_made_are_explained(folder: Path):
         rows=fusion.rows.assign(prediction=wrong.astype("int16")),
         identity={**fusion.identity, "weights_sha256": "abc"},
     )
-    html = made(*runs.values())
+    html = render(compare(list(runs.values())), Reporter())
     assert "No pictures: the trained weights of mastaf" in html
     assert "How often each kind of case occurs" in html
+
+
+def test_training_is_drawn_where_its_curve_is(tmp_path: Path):
+    weights = tmp_path / "seed-0" / "weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    steps = "\n".join(f"{step},{2 / step},{0.5 if step % 5 == 0 else ''}" for step in range(1, 41))
+    (weights.parent / "train.csv").write_text(f"step,episode,validation_accuracy\n{steps}\n")
+    identity = {"weights_sha256": hashlib.sha256(b"weights").hexdigest()}
+    run = made_run("learned", 0.5, **identity)
+    trained = replace(run, circumstances={"device": "CPU", "weights": str(weights)})
+    assert "How training went" in made(RUNS[0], trained)
+    weights.unlink()
+    assert "How training went" not in made(RUNS[0], trained)
+
+
+def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "published.csv"
+    file.write_text(
+        "method,venue,year,backbone,pretraining,dataset,split,way,shot,accuracy,source\n"
+        "Theirs,CVPR,2020,ResNet-50,ImageNet,UCF101,ARN,5,1,77.7,table 1\n"
+        "Other shot,CVPR,2020,ResNet-50,ImageNet,UCF101,ARN,5,5,88.8,table 1\n"
+    )
+    monkeypatch.setattr("bench.report.published.FILE", file)
+    html = made(made_run("protonet", 0.6, dataset="ucf101", way=5, shot=1))
+    assert "Published, UCF101, 5-way 1-shot" in html
+    assert "Theirs" in html
+    assert "these runs" in html
+    assert "Other shot" not in html
+    assert "Published" not in made(made_run("protonet", 0.6, dataset="rendered", way=5, shot=1))
 
 
 def test_details_are_the_identity_as_json(real: str):
     (first, *_) = re.findall(r'<pre tabindex="0">(\{.*?\})</pre>', real, re.DOTALL)
     content = json.loads(unescape(first))
     assert content["identity"]["bank"] == "default"
+
+
+def test_a_run_leaves_its_report(folder: Path):
+    status, said = call("run", "--methods", "otam", "--episodes", "4", "--out", folder, "--report")
+    assert status == 0, said
+    assert "1 method on the bank default" in (folder / "report.html").read_text(encoding="utf-8")
+    assert str(folder / "report.html") in said

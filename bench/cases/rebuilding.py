@@ -34,7 +34,7 @@ def rebuilt(run: Run) -> Model:
         UserError: its weights are not to be found, or its features are made in another way now.
     """
     identity = run.identity
-    weights = _weights_of(run)
+    weights = weights_of(run)
     backbone = load_backbone(identity["features"]["backbone"], CPU)
     if weights is not None and (identity.get("training") or {}).get("backbone") == "tuned":
         backbone = tuned_backbone(backbone, weights, CPU)
@@ -62,8 +62,14 @@ def _method(run: Run, shape: FeatureShape) -> Mastaf:
     return method
 
 
-def _weights_of(run: Run) -> Path | None:
-    """The file that holds the weights of a run: where it was, or among those shipped."""
+def weights_of(run: Run) -> Path | None:
+    """Return the file that holds the weights of a run: where it was, or among those shipped.
+
+    None if the run had none.
+
+    Raises:
+        UserError: it is in neither place.
+    """
     wanted = run.identity["weights_sha256"]
     if wanted is None:
         return None

@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 
 from bench.charts.accuracy import accuracy_figure
 from bench.charts.classes import class_chart, confusion_chart
+from bench.charts.curves import training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
+from bench.charts.history import curves_of
 from bench.charts.speed import speed_chart
 from bench.comparison.classes import confusions, per_class
 from bench.summary import Comparison
@@ -56,11 +58,21 @@ def _bank(comparison: Comparison) -> Bank:
     return comparison.opened
 
 
+def _training(comparison: Comparison) -> Figure:
+    found = curves_of(comparison)
+    if not found:
+        raise UserError(
+            "no run was trained, or the weights and train.csv are not where they were any more"
+        )
+    return training_chart(found)
+
+
 CHARTS: dict[str, Callable[[Comparison], Figure]] = {
     "accuracy": accuracy_forest,
     "differences": difference_forest,
     "speed": speed_chart,
     "classes": _classes,
     "confusions": _confusions,
+    "training": _training,
 }
 """Charts of one bank; the report holds the same."""

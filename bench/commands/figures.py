@@ -14,6 +14,7 @@ HELP = """Draw finished runs as a chart in a file of its own.
   speed         accuracy against scoring speed
   classes       accuracy by class
   confusions    which classes the best method takes for which
+  training      validation accuracy and loss of what was trained
 
 The report holds all of them.
 

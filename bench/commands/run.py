@@ -95,6 +95,9 @@ def run(
     device: Device = "auto",
     plugin: Plugin = None,
     cache: Cache = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write OUT/report.html too.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Evaluate methods on banks and print the table."""
@@ -130,3 +133,8 @@ def run(
     for comparison, one in zip(comparisons, plan.banks, strict=True):
         write_summary(plan.bank_folder(one), comparison)
     typer.echo(shown(comparisons, "terminal", json), nl=False)
+    if report:
+        from bench.report.page import write_report
+
+        write_report(out / "report.html", comparisons)
+        typer.echo(f"report: {out / 'report.html'}", err=True)

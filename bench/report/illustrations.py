@@ -34,7 +34,7 @@ class Cases:
     """Why there are no pictures, if there are none."""
 
 
-def cases(comparison: Comparison, anchor: str, reporter: Reporter) -> Cases | None:
+def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cases | None:
     """Count and draw cases where a comparison has all four models; else None."""
     runs = _the_four(comparison)
     if runs is None:
@@ -76,9 +76,11 @@ def _the_four(comparison: Comparison) -> list[Run] | None:
 
 
 def _shown(
-    outcomes: Outcomes, comparison: Comparison, reporter: Reporter
+    outcomes: Outcomes, comparison: Comparison, reporter: Reporter | None
 ) -> tuple[list[Shown], str]:
-    """The clearest case of each kind, or why it cannot be drawn."""
+    """The clearest case of each kind, or why it is not drawn."""
+    if reporter is None:
+        return [], "`fvbench report` draws them."
     found = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
     if not found:
         return [], ""

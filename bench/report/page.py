@@ -16,17 +16,20 @@ from episodes.atomic import write_text
 TEMPLATES = PackageLoader("bench.report")
 
 
-def write_report(path: Path, comparisons: Sequence[Comparison], reporter: Reporter) -> None:
-    """Write the report of comparisons, one for each bank, to a file."""
+def write_report(
+    path: Path, comparisons: Sequence[Comparison], reporter: Reporter | None = None
+) -> None:
+    """Write the report of comparisons to a file; arguments as for `render`."""
     write_text(path, render(comparisons, reporter))
 
 
-def render(comparisons: Sequence[Comparison], reporter: Reporter) -> str:
+def render(comparisons: Sequence[Comparison], reporter: Reporter | None = None) -> str:
     """Return the report as HTML, the same for the same runs.
 
     Args:
         comparisons: one for each bank, at least one.
-        reporter: told of videos that are made or embedded for the pictures of cases.
+        reporter: told of videos that are made or embedded for the pictures of cases, which take
+            seconds; None leaves the pictures out.
     """
     environment = Environment(
         loader=TEMPLATES,

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.charts.catalogue import PAIRS
+from bench.charts.curves import training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
+from bench.charts.history import curves_of
 from bench.charts.speed import better_than_guessing, front, speed_chart
 from bench.charts.style import HALF
 from bench.comparison.classes import confusions, per_class
@@ -15,6 +17,7 @@ from bench.progress import Reporter
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
+from bench.report.published import published
 from bench.statistics import LEVEL
 from bench.summary import Comparison, Row
 from bench.tables import caption, ends, render, signed
@@ -36,11 +39,11 @@ class BankSection:
     confusions: Grid | None
     why_no_classes: str = ""
     published: Grid | None = None
-    curves: Sequence[Figure] = ()
+    training: Figure | None = None
     cases: Cases | None = None
 
 
-def bank_section(comparison: Comparison, number: int, reporter: Reporter) -> BankSection:
+def bank_section(comparison: Comparison, number: int, reporter: Reporter | None) -> BankSection:
     """Draw and tabulate one comparison; ``number`` keeps names apart on the page."""
     anchor = f"bank-{number}"
     tips = [f"{row.title}: {100 * row.accuracy:.1f}%" for row in comparison.rows]
@@ -65,6 +68,8 @@ def bank_section(comparison: Comparison, number: int, reporter: Reporter) -> Ban
         classes=_classes(comparison, anchor) if known else None,
         confusions=_confusions(comparison, anchor) if known else None,
         why_no_classes="" if known else comparison.units,
+        published=published(comparison, anchor),
+        training=_training(comparison, anchor),
         cases=cases(comparison, anchor, reporter),
     )
 
@@ -174,6 +179,18 @@ def _speed(comparison: Comparison, anchor: str) -> Figure:
         f" both: {names}.{note}",
         partial(speed_chart, comparison),
         tips,
+    )
+
+
+def _training(comparison: Comparison, anchor: str) -> Figure | None:
+    found = curves_of(comparison)
+    if not found:
+        return None
+    return chart(
+        f"{anchor}-training",
+        "How training went, a line for each seed: accuracy on the validation bank, and the sum of"
+        " the losses, smoothed. The best checkpoint on validation is the one that was run.",
+        partial(training_chart, found),
     )
 
 

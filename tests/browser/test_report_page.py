@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bench.progress import Reporter
 from bench.report.page import write_report
 from bench.summary import compare
 from tests.test_tables import RUNS, made_run
@@ -44,7 +43,7 @@ CONTRAST = """
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
     runs = [*RUNS, made_run(NASTY, 0.7, seed=5)]
-    write_report(path, compare(runs), Reporter())
+    write_report(path, compare(runs))
     return path.as_uri()
 
 

@@ -1,0 +1,70 @@
+"""Published figures beside ours, where a data set has some."""
+
+import csv
+
+from bench.paths import RESULTS_FOLDER
+from bench.report.grid import Cell, Grid, grid_of
+from bench.summary import Comparison
+
+FILE = RESULTS_FOLDER / "published.csv"
+NAMES = {
+    "ucf101": "UCF101",
+    "hmdb51": "HMDB51",
+    "kinetics-100": "Kinetics-100",
+    "ssv2-all": "SSv2-Full",
+    "ssv2-part": "SSv2-Small",
+}
+"""Data set -> its name in the file of published figures."""
+HERE = "here"
+"""Stands for a paper where a figure is ours."""
+
+
+def published(comparison: Comparison, anchor: str) -> Grid | None:
+    """Tabulate published figures of the same data set, way and shot, ours among them."""
+    identity = comparison.contenders[0].first.identity
+    theirs = _theirs(identity.get("dataset"), identity.get("way"), identity.get("shot"))
+    if not theirs:
+        return None
+    lines = sorted([*theirs, *_ours(comparison)], key=lambda line: -float(line["accuracy %"].text))
+    notes = [
+        "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
+        " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
+    ]
+    caption = (
+        f"Published, {NAMES[identity['dataset']]}, {identity['way']}-way {identity['shot']}-shot"
+    )
+    return grid_of(f"{anchor}-published", caption, lines, notes)
+
+
+def _theirs(dataset: str | None, way: int | None, shot: int | None) -> list[dict[str, Cell]]:
+    if dataset not in NAMES or not FILE.is_file():
+        return []
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return [
+            {
+                "method": Cell(row["method"]),
+                "where": Cell(f"{row['venue']} {row['year']}".strip()),
+                "accuracy %": Cell(f"{float(row['accuracy']):.1f}"),
+                "backbone": Cell(row["backbone"]),
+                "pretraining": Cell(row["pretraining"]),
+                "split": Cell(row["split"]),
+                "source": Cell(row["source"]),
+            }
+            for row in csv.DictReader(file)
+            if (row["dataset"], row["way"], row["shot"]) == (NAMES[dataset], str(way), str(shot))
+        ]
+
+
+def _ours(comparison: Comparison) -> list[dict[str, Cell]]:
+    return [
+        {
+            "method": Cell(row.title),
+            "where": Cell(HERE),
+            "accuracy %": Cell(f"{100 * row.accuracy:.1f}"),
+            "backbone": Cell(row.backbone or ""),
+            "pretraining": Cell(str(one.first.declared.get("backbone_pretraining", ""))),
+            "split": Cell(comparison.bank),
+            "source": Cell("these runs"),
+        }
+        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+    ]

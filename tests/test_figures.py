@@ -1,0 +1,105 @@
+"""Charts as files: one for each name, of the runs that were asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.charts.catalogue import CHARTS, draw
+from bench.charts.forest import accuracy_forest, difference_forest
+from bench.charts.saving import inline_svg
+from bench.charts.speed import better_than_guessing, front
+from bench.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
+from bench.run_directory import find_runs, read_run
+from bench.summary import compare
+from episodes.errors import UserError
+from tests.command import call
+from tests.test_tables import RUNS, made_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    status, said = call("run", "--methods", "protonet,otam", "--episodes", "4", "--out", out)
+    assert status == 0, said
+    return out
+
+
+@pytest.mark.parametrize("name", ["banks", *(name for name in CHARTS if name != "training")])
+def test_every_chart_is_written(name: str, folder: Path, tmp_path: Path):
+    for suffix in ("png", "svg"):
+        out = tmp_path / f"{name}.{suffix}"
+        status, said = call("figures", folder, "--chart", name, "--out", out)
+        assert status == 0, said
+        assert out.stat().st_size > 0
+
+
+def test_a_name_that_no_chart_has_is_refused(folder: Path, tmp_path: Path):
+    status, said = call("figures", folder, "--chart", "pie", "--out", tmp_path / "x.svg")
+    assert status == 2
+    assert "'pie' is none of banks, accuracy" in said
+
+
+def test_charts_of_one_bank_refuse_several():
+    two = [*RUNS, made_run("protonet", 0.4, bank="order")]
+    with pytest.raises(UserError, match="shows one bank, the runs are on small, order"):
+        draw("speed", compare(two))
+
+
+def test_what_needs_the_classes_says_so():
+    with pytest.raises(UserError, match="classes of bank small are not known here"):
+        draw("classes", compare(RUNS))
+    with pytest.raises(UserError, match="no run was trained"):
+        draw("training", compare(RUNS))
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_forest_marks_accuracies_and_both_intervals(width: float, folder: Path):
+    (comparison,) = compare([read_run(path) for path in find_runs(folder)])
+    (axes,) = accuracy_forest(comparison, width).axes
+    marks = [line for line in axes.lines if line.get_marker() == "|"]
+    expected = [100 * row.accuracy for row in comparison.rows]
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx(expected)
+    first = comparison.rows[0]
+    bars = [line.get_xdata() for line in axes.lines if line not in marks][:2]
+    for bar, kind in zip(bars, ("videos and classes", "episodes"), strict=True):
+        assert np.asarray(bar) == pytest.approx(100 * np.array(first.intervals[kind]))
+
+
+def test_differences_are_coloured_by_what_is_known():
+    twin = made_run("twin", 0.6, seed=0)
+    (comparison,) = compare([*RUNS, twin])
+    (axes,) = difference_forest(comparison).axes
+    marks = {line.get_gid(): line.get_color() for line in axes.lines if line.get_gid()}
+    colours = {row.title: marks.get(f"tip-{place}") for place, row in enumerate(comparison.rows)}
+    assert colours["otam"] == ACCENT
+    assert colours["twin"] == MUTED
+    assert colours["learned"] == SECOND
+    assert colours["protonet"] is None
+
+
+def test_a_difference_far_off_stands_at_the_edge_with_its_figure():
+    near = [made_run(f"near-{seed}", 0.6, seed=10 + seed) for seed in range(5)]
+    (comparison,) = compare([made_run("protonet", 0.62), *near, made_run("far", 0.05, seed=3)])
+    (axes,) = difference_forest(comparison).axes
+    far = comparison.of("far")
+    assert far is not None
+    assert f"−{100 * abs(far.difference or 0):.1f}" in [text.get_text() for text in axes.texts]
+    assert axes.get_xlim()[0] > 100 * (far.difference or 0)
+
+
+def test_the_front_is_what_nothing_beats_in_both():
+    (comparison,) = compare(RUNS)
+    assert [row.title for row in front(comparison.rows)] == ["otam"]  # all equally fast
+    (comparison,) = compare([made_run("protonet", 0.6, way=5), made_run("chance", 0.2, way=5)])
+    assert [row.title for row in better_than_guessing(comparison)] == ["protonet"]
+
+
+def test_an_inline_chart_escapes_names_and_keeps_its_ids_apart():
+    (comparison,) = compare([made_run("<b>", 0.6), made_run("a&b", 0.5)])
+    svg = inline_svg(accuracy_forest(comparison), "one", '<"&', ["<tip>"])
+    assert "<b>" not in svg
+    assert "<tip>" not in svg
+    assert 'aria-label="&lt;&quot;&amp;"' in svg
+    assert 'id="one-' in svg
+    assert 'id="figure_1"' not in svg

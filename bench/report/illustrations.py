@@ -80,7 +80,7 @@ def _shown(
 ) -> tuple[list[Shown], str]:
     """The clearest case of each kind, or why it is not drawn."""
     if reporter is None:
-        return [], "`fvbench report` draws them."
+        return [], "fvbench report draws them."
     found = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
     if not found:
         return [], ""

@@ -12,7 +12,7 @@ from bench.charts.history import curves_of
 from bench.charts.speed import better_than_guessing, front, speed_chart
 from bench.charts.style import HALF
 from bench.comparison.classes import confusions, per_class
-from bench.comparison.show import rank_line
+from bench.comparison.show import probability, rank_line
 from bench.progress import Reporter
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
@@ -78,10 +78,12 @@ def headline(comparison: Comparison) -> list[str]:
     """Say in a few sentences what came out."""
     best = comparison.rows[0]
     said = [f"{best.title} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
-    if best.difference is not None and best.p_value_holm is not None:
+    if best.difference is not None:
+        p_value = probability(best.p_value_holm)
         said.append(
             f"That is {signed(best.difference)} points to {comparison.reference}, on the same"
-            f" queries; p = {best.p_value_holm:.3f} over {comparison.tested_over}, after Holm."
+            f" queries; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
+            f" {comparison.tested_over}, after Holm."
         )
     alike = [row.title for row in comparison.rows[1:] if _letters(row) & _letters(best)]
     if alike:
@@ -142,7 +144,7 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
         for row, one in zip(comparison.rows, comparison.contenders, strict=True)
     ]
     notes = [
-        "As the runs measured it, among other work; `fvbench throughput` measures alone and again."
+        "As the runs measured it, among other work; fvbench throughput measures alone and again."
         " Embedding is the backbone, decoding not counted; encoding is the method's part of a"
         " video; memory is the process's, or the GPU's."
     ]

@@ -32,7 +32,7 @@ from tests.synthetic import CPU, NOTHING
 EPISODES = 4
 HAND_MADE = {
     "mastaf-neighbor": [[1, 1], [1, 0], [0, 0], [0, 0]],
-    "mastaf-self": [[1, 1], [0, 0], [0, 1], [1, 0]],
+    "mastaf-self": [[1, 1], [0, 0], [0, 1], [1, 1]],
     "mastaf-cross": [[1, 0], [1, 0], [0, 0], [1, 0]],
     "mastaf": [[1, 1], [1, 1], [0, 1], [0, 0]],
 }
@@ -89,15 +89,15 @@ def test_every_kind_is_found_where_it_is():
         "self-right-cross-wrong": [(2, 1), (0, 1)],  # margins 4 and 1: the clearer first
         "cross-right-self-wrong": [(1, 0)],
         "fusion-only-right": [(1, 1)],
-        "fusion-wrong": [(3, 0)],
+        "fusion-wrong": [(3, 0), (3, 1)],
     }
 
 
 def test_every_query_is_counted_once():
     counts = [share.queries for share in Outcomes(RUNS).combinations()]
-    assert counts == [1, 1, 2, 0, 1, 0, 1, 2]
+    assert counts == [1, 1, 2, 1, 1, 0, 1, 1]
     kinds = Outcomes(RUNS).kinds()
-    assert [share.queries for share in kinds] == [2, 1, 1, 1]
+    assert [share.queries for share in kinds] == [2, 1, 1, 2]
     assert kinds[0].share == 2 / 8
 
 
@@ -138,7 +138,7 @@ def test_runs_of_two_trainings_or_banks_are_refused():
 def test_what_is_drawn_can_be_chosen():
     outcomes = Outcomes(RUNS)
     assert chosen(outcomes, "3:1, 0", None) == [(3, 1), (0, 1)]
-    assert chosen(outcomes, None, "fusion-wrong") == [(3, 0)]
+    assert chosen(outcomes, None, "fusion-wrong") == [(3, 0), (3, 1)]
     assert chosen(outcomes, None, None) == [(2, 1), (1, 0), (1, 1), (3, 0)]
 
 

@@ -1,5 +1,6 @@
 """Charts as files: one for each name, of the runs that were asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,11 @@ def test_a_difference_far_off_stands_at_the_edge_with_its_figure():
 def test_the_front_is_what_nothing_beats_in_both():
     (comparison,) = compare(RUNS)
     assert [row.title for row in front(comparison.rows)] == ["otam"]  # all equally fast
+    (otam, *_) = comparison.rows
+    slower = replace(otam, title="as good and slower", episodes_per_s=1.0)
+    faster = replace(otam, title="worse and faster", accuracy=0.1, episodes_per_s=1e6)
+    found = [row.title for row in front([slower, otam, faster])]
+    assert found == ["worse and faster", "otam"]
     (comparison,) = compare([made_run("protonet", 0.6, way=5), made_run("chance", 0.2, way=5)])
     assert [row.title for row in better_than_guessing(comparison)] == ["protonet"]
 

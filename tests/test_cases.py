@@ -27,6 +27,7 @@ from episodes.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call
+from tests.conftest import make_video
 from tests.synthetic import CPU, NOTHING
 
 EPISODES = 4
@@ -283,6 +284,23 @@ def test_the_command_writes_pictures_counts_and_what_it_drew(folder: Path, tmp_p
     assert sum(share["queries"] for share in content["combinations"]) == 5 * EPISODES
     assert content["drawn"][0]["query"] == 2
     assert json.loads(said[: said.rindex("}") + 1]) == content
+
+
+def test_cases_of_somebodys_own_videos(tmp_path: Path):
+    for number in range(10):
+        kind = ("open", "close", "wave", "jump", "sit")[number % 5]
+        path = tmp_path / "videos" / kind / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_video(path, frames=16 + number)
+    data, out = ("--data", tmp_path / "videos"), tmp_path / "runs"
+    status, said = call("run", *data, "--methods", ",".join(MODELS), "--episodes", 3, "--out", out)
+    assert status == 0, said
+    status, said = call("cases", out, *data, "--episodes", 2, "--out", tmp_path / "cases")
+    assert status == 0, said
+    assert len(list((tmp_path / "cases").glob("*.png"))) == 2
+    status, said = call("report", out, *data, "--out", tmp_path / "report.html")
+    assert status == 0, said
+    assert "Accuracy by class" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_kind_that_does_not_occur_is_the_answer_no(folder: Path, tmp_path: Path):

@@ -89,6 +89,13 @@ def test_a_difference_far_off_stands_at_the_edge_with_its_figure():
     assert axes.get_xlim()[0] > 100 * (far.difference or 0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_methods_that_answer_alike_have_a_chart():
+    (comparison,) = compare([made_run("protonet", 0.6), made_run("twin", 0.6)])
+    low, high = difference_forest(comparison).axes[0].get_xlim()
+    assert low < 0 < high
+
+
 def test_the_front_is_what_nothing_beats_in_both():
     (comparison,) = compare(RUNS)
     assert [row.title for row in front(comparison.rows)] == ["otam"]  # all equally fast

@@ -81,15 +81,18 @@ def attention_figure(case: Case) -> Figure:
 
 def describe(case: Case) -> str:
     """Say in words what both pictures of a case show."""
-    own = "" if case.shot == 1 else f" (the first of its {case.shot} support videos)"
+    several = (
+        f" Of a class the first of its {case.shot} support videos is shown, under the attention of"
+        " their mean."
+    )
     weights = "" if case.trained else " The models are untrained: random weights."
     return (
         f"Bank {case.bank}, episode {case.query.episode}, query {case.query.query}, of class"
         f" {case.classes[case.label]}. Marks stand at the angle between the query's representation"
         " and the prototype of a class: 0 degrees is the same direction, 90 unrelated. MASTAF's"
         " angle is that of its two branches' representations put behind one another. Frames:"
-        f" {FRAMES} of the {len(case.query_clip)} that the models see{own}; the true class is"
-        f" framed in red.{_grid_note(case)}{weights}"
+        f" {FRAMES} of the {len(case.query_clip)} that the models see; the true class is framed"
+        f" in red.{several if case.shot > 1 else ''}{_grid_note(case)}{weights}"
     )
 
 

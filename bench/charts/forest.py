@@ -33,6 +33,8 @@ THICKNESS: dict[Kind, float] = {
 }
 """Intervals that are drawn, the widest first, and how thick."""
 FAR_OFF = 4.0
+A_POINT = 0.01
+"""Where methods answer alike, an axis still has some width."""
 BESIDE: dict[str, Any] = {
     "textcoords": "offset points",
     "va": "center_baseline",
@@ -88,7 +90,7 @@ def _edge(rows: Sequence[Row]) -> float:
         if row.difference_intervals is not None
         for ends in row.difference_intervals.values()
     ]
-    return FAR_OFF * float(np.median(ends)) if ends else 1.0
+    return max(FAR_OFF * float(np.median(ends)) if ends else 0.0, A_POINT)
 
 
 def _draw_far_off(axes: "Axes", height: int, value: float, edge: float) -> None:

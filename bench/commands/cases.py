@@ -53,6 +53,12 @@ def cases(
         str | None,
         typer.Option(metavar="KIND", help="Draw the three clearest of a kind.", show_default=False),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of your own videos that the runs were made on.", show_default=False
+        ),
+    ] = None,
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -61,13 +67,14 @@ def cases(
     from bench.cases.examination import Examiner
     from bench.cases.gallery import as_text, chosen, write_case, write_index
     from bench.cases.outcomes import Outcomes
+    from bench.comparison.gathering import gather
     from bench.progress import Reporter
-    from bench.run_directory import dump, find_runs, read_run
+    from bench.run_directory import dump
 
-    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
-    outcomes = Outcomes([read_run(path) for path in paths])
+    runs, banks = gather(folders, None, data, None)
+    outcomes = Outcomes(runs)
     queries = chosen(outcomes, episodes, find)
-    examiner = Examiner(outcomes, Reporter())
+    examiner = Examiner(outcomes, Reporter(), banks[0] if banks else None)
     drawn = [examiner.examine(query) for query in queries]
     files = [file for case in drawn for file in write_case(out, case)]
     content = write_index(out, outcomes, drawn)

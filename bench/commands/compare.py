@@ -56,7 +56,8 @@ def compare(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="How many episodes of --bank or --data; as many as it states if left out.",
+            help="How many episodes of --bank or --data: as many as the runs have, or else as it"
+            " states, if left out.",
             show_default=False,
         ),
     ] = None,

@@ -20,7 +20,7 @@ def gather(
         places: run directories, folders that hold some, files of rows.
         bank: of the files of rows; that of the runs beside them if None.
         data: a folder of videos over which the bank was drawn instead.
-        episodes: how many episodes of that bank.
+        episodes: how many episodes of that bank; as many as the runs have if None.
 
     Returns:
         the runs, and the bank if one was named.
@@ -32,6 +32,8 @@ def gather(
     folders = [place for place in places if not is_rows_file(place)]
     paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
     runs = [read_run(path) for path in paths]
+    if episodes is None and runs:
+        episodes = runs[0].identity["episodes"]
     banks = chosen_banks(bank, data, episodes) if bank or data else []
     if len(banks) > 1:
         raise UserError(f"--bank {bank!r}: a comparison is on one bank; name one")

@@ -1,5 +1,6 @@
 """What the documentation says is so: its commands run, its Python runs, its files are there."""
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import typer
 
 from bench import __version__
 from bench.__main__ import app
+from bench.registry import all_methods
 from tests.command import call
 from tests.conftest import make_video
 
@@ -124,3 +126,19 @@ def test_what_contributors_are_told_is_there():
     named = re.search(r"environments of `tox.ini`: (.*)$", text, re.M)
     assert named is not None
     assert set(re.findall(r"`(\w+)`", named[1])) <= set(environments)
+
+
+def test_every_method_has_a_page_that_says_where_it_is_from():
+    pytest.importorskip("mkdocs", reason="needs the extra docs: pip install .[docs]")
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    pages = {entry.name: hooks.method_page(entry.cls.name) for entry in all_methods().values()}
+    for entry in all_methods().values():
+        assert entry.cls.source in pages[entry.name]
+        assert entry.name in pages[entry.name]
+    assert "`temperature`" in pages["otam"]
+    assert re.search(r"otam/logits \| \d\.\de-0\d", pages["otam"])
+    assert "| `mastaf-self` | `branches='self'` |" in pages["mastaf"]

@@ -152,8 +152,12 @@ def test_the_theme_can_be_chosen(page: Any):
     assert seen == ["rgb(255, 255, 255)", "rgb(18, 22, 28)", "rgb(255, 255, 255)"]
 
 
-def test_paper_gets_no_buttons(page: Any, tmp_path: Path):
-    page.emulate_media(media="print")
+@pytest.mark.parametrize("chosen", ["", "dark"])
+def test_paper_is_white_and_has_no_buttons(page: Any, chosen: str, tmp_path: Path):
+    page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", chosen)
+    page.emulate_media(media="print", color_scheme="dark")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert not page.locator("#theme").is_visible()
     assert page.pdf(path=str(tmp_path / "report.pdf")).startswith(b"%PDF")

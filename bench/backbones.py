@@ -14,6 +14,7 @@ import torch
 import methods.backbones
 from bench.backbone import Backbone
 from bench.paths import WEIGHTS_FOLDER
+from bench.pretrained import Pretrained
 from episodes.errors import UserError, unknown
 
 
@@ -27,7 +28,8 @@ class LoadedBackbone:
     @property
     def source_sha256(self) -> str:
         """Hash of the files of the backbone and of what prepares its input."""
-        paths = {Path(inspect.getfile(cls)) for cls in (type(self.backbone), Backbone)}
+        classes = (cls for cls in type(self.backbone).__mro__ if issubclass(cls, Backbone))
+        paths = {Path(inspect.getfile(cls)) for cls in classes}
         content = b"".join(path.read_bytes() for path in sorted(paths, key=lambda path: path.name))
         return hashlib.sha256(content).hexdigest()
 
@@ -44,7 +46,7 @@ def backbones() -> dict[str, type[Backbone]]:
         cls.name: cls
         for module in modules
         for cls in vars(module).values()
-        if inspect.isclass(cls) and issubclass(cls, Backbone) and cls.__module__ == module.__name__
+        if inspect.isclass(cls) and issubclass(cls, Backbone) and "name" in vars(cls)
     }
 
 
@@ -53,25 +55,45 @@ def weights_path(name: str) -> Path:
     return WEIGHTS_FOLDER / f"{name}.safetensors"
 
 
-def load_backbone(name: str, device: torch.device) -> LoadedBackbone:
-    """Load a backbone with its shipped weights.
+def where_weights_come_from(name: str) -> str:
+    """Say it of a backbone in words."""
+    cls = backbones()[name]
+    if issubclass(cls, Pretrained):
+        return cls.weights
+    return "shipped" if weights_path(name).is_file() else "missing"
+
+
+def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
+    """Load a backbone with its weights.
+
+    Args:
+        words: its name, or ``NAME=WHERE`` with the place of weights: a file, or for a backbone of
+            ``transformers`` a folder or a model of the hub.
+        device: where to put it.
 
     Raises:
         UserError: no such backbone, or its weights are missing or do not fit.
     """
+    name, _, where = words.partition("=")
     known = backbones()
     if name not in known:
         raise unknown("backbone", name, known)
-    path = weights_path(name)
+    cls = known[name]
+    backbone, sha256 = cls.load(where) if issubclass(cls, Pretrained) else _shipped(cls, where)
+    return LoadedBackbone(backbone.eval().to(device), sha256)
+
+
+def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
+    """Load a backbone with the weights that come with the program, or with others of its kind."""
+    path = Path(where) if where else weights_path(cls.name)
     if not path.is_file():
         raise UserError(
-            f"the weights of backbone {name} are not at {path}; restore the file, or make it anew"
-            f" with `fvbench train backbone --out {WEIGHTS_FOLDER}`"
+            f"the weights of backbone {cls.name} are not at {path}; restore the file, or make it"
+            f" anew with `fvbench train backbone --out {WEIGHTS_FOLDER}`"
         )
-    backbone = known[name]()
+    backbone = cls()
     try:
         backbone.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} does not hold weights of backbone {name}: {error}") from error
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LoadedBackbone(backbone.eval().to(device), sha256)
+        raise UserError(f"{path} does not hold weights of backbone {cls.name}: {error}") from error
+    return backbone, hashlib.sha256(path.read_bytes()).hexdigest()

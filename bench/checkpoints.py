@@ -1,11 +1,9 @@
 """Loading trained weights of methods: this project's, and those that authors publish."""
 
 import copy
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -13,14 +11,11 @@ from bench.backbones import LoadedBackbone
 from bench.cards import file_sha256
 from bench.method import Method
 from bench.reference import adopt
+from bench.weights_file import read_weights
 from episodes.errors import UserError
 
-CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
-"""Keys under which training scripts put the weights beside other things."""
 BACKBONE = "backbone."
 """What stands before the names of a backbone's weights in a checkpoint that holds both."""
-WRAPPERS = ("module.",)
-"""What wrapping a model for several GPUs puts before every name."""
 
 
 def load_weights(method: Method, path: Path) -> None:
@@ -73,47 +68,6 @@ def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> L
             f"--weights {path} hold no weights of backbone {backbone.name}: {error}"
         ) from error
     return LoadedBackbone(backbone.eval().to(device), file_sha256(path))
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a flat mapping of names to tensors, without ever running code from the file.
-
-    Raises:
-        UserError: the file is missing, holds something else, or needs pickle.
-    """
-    if not path.is_file():
-        raise UserError(f"--weights {path}: there is no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"--weights {path} holds more than tensors, and reading it could run code of whoever"
-            " made it. In the environment that made it, save the weights alone:"
-            " `torch.save(model.state_dict(), 'weights.pt')`"
-        ) from error
-    except (RuntimeError, OSError, EOFError, safetensors.SafetensorError) as error:
-        raise UserError(f"--weights {path} cannot be read: {error}") from error
-    return _unwrapped(content, path)
-
-
-def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
-    """Find the tensors in what a training script saved."""
-    if isinstance(content, Mapping):
-        for key in CONTAINERS:
-            if isinstance(content.get(key), Mapping):
-                return _unwrapped(content[key], path)
-        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-        if tensors:
-            return {_bare(name): value for name, value in tensors.items()}
-    raise UserError(f"--weights {path} holds no tensors by name; save `model.state_dict()`")
-
-
-def _bare(name: str) -> str:
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper)
-    return name
 
 
 def _load_own(method: Method, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -8,7 +8,8 @@ from os import cpu_count
 import torch
 from torch import Tensor
 
-from bench.backbone import InputSpec, normalised
+from bench.backbone import InputSpec
+from bench.pretrained import prepared
 from episodes.datasets import VideoFile
 from episodes.decoding import decode
 from episodes.errors import UserError
@@ -29,7 +30,7 @@ def load_clip(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
         frames = read_frames(frames_of(file.path), spec.frames, sampling)
     else:
         frames = decode(file.path, spec.frames, sampling)
-    return normalised(torch.from_numpy(frames)[None], spec)[0]
+    return prepared(torch.from_numpy(frames)[None], spec)[0]
 
 
 def load_clips(

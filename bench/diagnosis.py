@@ -5,9 +5,11 @@ import shutil
 
 import torch
 
+from bench.backbone import Backbone
 from bench.backbones import backbones, weights_path
 from bench.device import describe_device
 from bench.installation import Finding
+from bench.pretrained import Pretrained
 from episodes.bank import open_bank
 from episodes.cache import cache_folder
 from episodes.datasets import datasets
@@ -23,7 +25,7 @@ def diagnose() -> list[Finding]:
         Finding("cpu", True, True, describe_device(torch.device("cpu"))),
         _gpu(),
         _cache(),
-        *(_weights(name) for name in sorted(backbones())),
+        *(_weights(name, cls) for name, cls in sorted(backbones().items())),
         *(
             Finding(f"dataset {name}", one.state().startswith("ready"), False, one.state())
             for name, one in sorted(datasets().items())
@@ -58,7 +60,9 @@ def _cache() -> Finding:
     return Finding("cache", True, True, words)
 
 
-def _weights(name: str) -> Finding:
+def _weights(name: str, cls: type[Backbone]) -> Finding:
+    if issubclass(cls, Pretrained):
+        return Finding(f"backbone {name}", cls.present(), False, cls.weights)
     path = weights_path(name)
     if path.is_file():
         return Finding(f"backbone {name}", True, True, "weights shipped")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path for folder in ("episodes", "methods", "bench") for path in (ROOT / folder).rglob("*.py")
 )
-ALLOWED_OF_BENCH = {"bench.method", "bench.backbone", "bench.reference"}
+ALLOWED_OF_BENCH = {"bench.method", "bench.backbone", "bench.pretrained", "bench.reference"}
 """The contracts: all that a method or a backbone may know of the harness."""
 
 

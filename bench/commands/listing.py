@@ -11,6 +11,9 @@ HELP = """List what there is: methods, banks, datasets or backbones; all of them
 EPILOG = "Example: fvbench list methods --json"
 
 Records = list[dict[str, Any]]
+LONG = {"source", "description", "pretraining", "state", "weights"}
+"""Fields of many words; they are wrapped."""
+WIDE = 40
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +62,7 @@ def _as_text(title: str, records: Records) -> str:
 
     columns = [key for key in records[0] if key not in {"differs", "settings", "sha256", "input"}]
     cells = [[record[key] for key in columns] for record in records]
-    widths = [48 if key in {"source", "description", "pretraining"} else None for key in columns]
+    widths = [WIDE if key in LONG else None for key in columns]
     table = tabulate(cells, headers=columns, tablefmt="simple", maxcolwidths=widths)
     return f"{title}\n\n{table}\n"
 
@@ -115,14 +118,14 @@ def _datasets() -> Records:
 def _backbones() -> Records:
     from dataclasses import asdict
 
-    from bench.backbones import backbones, weights_path
+    from bench.backbones import backbones, where_weights_come_from
 
     return [
         {
             "name": name,
             "revision": cls.revision,
             "maps": " x ".join(map(str, (cls.channels, *cls.grid))),
-            "weights": "shipped" if weights_path(name).is_file() else "missing",
+            "weights": where_weights_come_from(name),
             "pretraining": cls.pretraining,
             "source": cls.source,
             "input": asdict(cls.input),

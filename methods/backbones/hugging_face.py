@@ -1,0 +1,236 @@
+"""Backbones of the package ``transformers``: ResNet-50, ViViT, VideoMAE, TimeSformer.
+
+Weights are named as there: a model of the hub, or a folder that `save_pretrained` wrote.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from bench.backbone import InputSpec
+from bench.pretrained import CroppedInput, Pretrained, content_sha256
+from episodes.errors import UserError
+from methods.backbones._framewise import framewise
+
+LABELS = {
+    174: "something-something-v2",
+    400: "kinetics-400",
+    600: "kinetics-600",
+    700: "kinetics-700",
+    1000: "imagenet-1k",
+}
+"""Data sets by the number of labels that a published classifier tells apart."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class HuggingFace(Pretrained):
+    """A network of ``transformers``, its outputs put on a grid in time, height and width.
+
+    Args:
+        network: an evaluated model.
+        processor: its image processor's settings, where they are known.
+    """
+
+    revision = 1
+    architecture: ClassVar[str]
+    """Name of the model's class in ``transformers``."""
+    usual: ClassVar[str]
+    """The model of the hub that is taken if none is named."""
+
+    def __init__(self, network: Any, processor: Mapping[str, Any] | None = None) -> None:
+        """Keep the network, and state what its configuration decides."""
+        super().__init__()
+        self.network = network
+        self.declare(**self.shape_of(network.config))
+        self.declare(input=_input(self.input, processor or {}))
+
+    @classmethod
+    def load(cls, where: str) -> tuple[Self, str]:
+        """Build the backbone with the weights of a model of the hub, or of a folder."""
+        place = where or cls.usual
+        network, processor = _from_pretrained(cls.architecture, place)
+        backbone = cls(network, processor)
+        labels = network.config.num_labels
+        known = LABELS.get(labels)
+        backbone.declare(
+            pretraining=f"{place}: {f'{labels} labels of {known}' if known else 'unknown data'}",
+            seen=(known,) if known else None,
+        )
+        return backbone, content_sha256(network.state_dict())
+
+    def shape_of(self, config: Any) -> dict[str, Any]:
+        """Return channels, grid and input that a configuration stands for."""
+        raise NotImplementedError
+
+
+class ResNet50(HuggingFace):
+    """ResNet-50 on every frame by itself, as TRX, HyRSM and most other work has it.
+
+    Source: He, Zhang, Ren, Sun, CVPR 2016, arXiv:1512.03385.
+    """
+
+    name = "resnet50"
+    source = "He, Zhang, Ren, Sun, CVPR 2016"
+    pretraining = "ImageNet-1k, with labels"
+    weights = "microsoft/resnet-50 of the hub, or --backbone resnet50=MODEL_OR_FOLDER"
+    architecture = "ResNetModel"
+    usual = "microsoft/resnet-50"
+    input = CroppedInput(8, 224, *IMAGENET, resized=256)
+    channels = 2048
+    grid = (8, 7, 7)
+
+    def shape_of(self, config: Any) -> dict[str, Any]:
+        """Every stage but the first halves the map, after the two halvings of the stem."""
+        side = self.input.size // 2 ** (len(config.depths) + 1)
+        return {"channels": config.hidden_sizes[-1], "grid": (self.input.frames, side, side)}
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(videos, 3, 8, 224, 224) -> (videos, 2048, 8, 7, 7)."""
+        return framewise(lambda images: self.network(images).last_hidden_state, clips)
+
+
+class _Transformer(HuggingFace):
+    """A video transformer: a token for each block of a clip, in the order time, height, width."""
+
+    extra_tokens: ClassVar[int] = 0
+    """Tokens before them that stand for no place."""
+
+    def shape_of(self, config: Any) -> dict[str, Any]:
+        """The grid of tokens."""
+        time, patch = self.token_size(config)
+        side = config.image_size // patch
+        spec = self.input
+        size = InputSpec(config.num_frames, config.image_size, spec.mean, spec.std)
+        grid = (config.num_frames // time, side, side)
+        return {"channels": config.hidden_size, "grid": grid, "input": size}
+
+    def token_size(self, config: Any) -> tuple[int, int]:
+        """Frames, and pixels along a side, that one token stands for."""
+        return config.tubelet_size, config.patch_size
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(videos, 3, frames, size, size) -> (videos, channels, *grid)."""
+        tokens = self.network(pixel_values=clips.transpose(1, 2)).last_hidden_state
+        return self.on_grid(tokens[:, self.extra_tokens :]).contiguous()
+
+    def on_grid(self, tokens: Tensor) -> Tensor:
+        """(videos, tokens, channels) -> (videos, channels, *grid)."""
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
+
+
+class ViViT(_Transformer):
+    """A transformer over blocks of two frames.
+
+    Source: Arnab, Dehghani, Heigold, Sun, Lucic, Schmid, ICCV 2021, arXiv:2103.15691.
+    """
+
+    name = "vivit"
+    source = "Arnab et al., ICCV 2021"
+    pretraining = "Kinetics-400, with labels"
+    weights = "google/vivit-b-16x2-kinetics400 of the hub, or --backbone vivit=MODEL_OR_FOLDER"
+    architecture = "VivitModel"
+    usual = "google/vivit-b-16x2-kinetics400"
+    input = CroppedInput(32, 224, *HALF, resized=256)
+    channels = 768
+    grid = (16, 14, 14)
+    extra_tokens = 1
+
+    def token_size(self, config: Any) -> tuple[int, int]:
+        """ViViT states both in one list."""
+        return config.tubelet_size[0], config.tubelet_size[1]
+
+
+class VideoMAE(_Transformer):
+    """A transformer that learned by filling in hidden blocks of videos.
+
+    Source: Tong, Song, Wang, Wang, NeurIPS 2022, arXiv:2203.12602.
+    """
+
+    name = "videomae"
+    source = "Tong, Song, Wang, Wang, NeurIPS 2022"
+    pretraining = "Kinetics-400, with labels"
+    weights = (
+        "MCG-NJU/videomae-base-finetuned-kinetics of the hub, or"
+        " --backbone videomae=MODEL_OR_FOLDER"
+    )
+    architecture = "VideoMAEModel"
+    usual = "MCG-NJU/videomae-base-finetuned-kinetics"
+    input = InputSpec(16, 224, *IMAGENET)
+    channels = 768
+    grid = (8, 14, 14)
+
+
+class TimeSformer(_Transformer):
+    """A transformer that attends in time and in space by turns.
+
+    Source: Bertasius, Wang, Torresani, ICML 2021, arXiv:2102.05095.
+    """
+
+    name = "timesformer"
+    source = "Bertasius, Wang, Torresani, ICML 2021"
+    pretraining = "Kinetics-400, with labels"
+    weights = (
+        "facebook/timesformer-base-finetuned-k400 of the hub, or"
+        " --backbone timesformer=MODEL_OR_FOLDER"
+    )
+    architecture = "TimesformerModel"
+    usual = "facebook/timesformer-base-finetuned-k400"
+    input = InputSpec(8, 224, (0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+    channels = 768
+    grid = (8, 14, 14)
+    extra_tokens = 1
+
+    def token_size(self, config: Any) -> tuple[int, int]:
+        """Every frame has tokens of its own."""
+        return 1, config.patch_size
+
+    def on_grid(self, tokens: Tensor) -> Tensor:
+        """Tokens of one place at all times stand side by side here."""
+        frames, height, width = self.grid
+        maps = tokens.transpose(1, 2).reshape(len(tokens), -1, height, width, frames)
+        return maps.permute(0, 1, 4, 2, 3)
+
+
+def _from_pretrained(architecture: str, place: str) -> tuple[Any, Mapping[str, Any]]:
+    """Load a network and its image processor's settings.
+
+    Raises:
+        UserError: the package or the model is not there.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise UserError(
+            f"the package transformers cannot be imported ({error}); `pip install"
+            " 'fewshot-video-bench[transformers]'`"
+        ) from error
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    try:
+        network = getattr(transformers, architecture).from_pretrained(place)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"no {architecture} could be loaded from {place!r}: {str(error).splitlines()[0]}; name"
+            " a model of the hub, or a folder with its config.json and model.safetensors"
+        ) from error
+    try:
+        return network, ImageProcessingMixin.get_image_processor_dict(place)[0]
+    except (OSError, ValueError):
+        return network, {}
+
+
+def _input(spec: InputSpec, processor: Mapping[str, Any]) -> InputSpec:
+    """The input as a model's image processor prepares it."""
+    mean = tuple(processor.get("image_mean", spec.mean))
+    std = tuple(processor.get("image_std", spec.std))
+    short = (processor.get("size") or {}).get("shortest_edge")
+    if processor.get("crop_pct") and short:
+        short = round(short / processor["crop_pct"])
+    if short and short != spec.size:
+        return CroppedInput(spec.frames, spec.size, mean, std, resized=max(short, spec.size))
+    resized = spec.resized if isinstance(spec, CroppedInput) and not short else None
+    if resized:
+        return CroppedInput(spec.frames, spec.size, mean, std, resized=resized)
+    return InputSpec(spec.frames, spec.size, mean, std)

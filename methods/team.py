@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, relu
+from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods._frames import frame_vectors
 from methods._positions import usual_table
 from methods._precision import in_own_precision
+from methods._token_patterns import Patterns, largest_of_others, token_distances, unit
 
 DROPOUT = 0.1
 """Authors' dropout: after the positions, on the attention's weights, on what is read."""
 NOMINAL_HEADS = 8
 """The attention has one head, but is scaled for the width of one of eight."""
-COSINE_FLOOR = 1e-8
-"""Shortest length that a token is divided by."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,6 @@ class TEAMSettings(Settings):
     """Which of the two distances are added up for the score."""
     adapted: bool = True
     """Whether a class's tokens are moved away from those of the other classes."""
-
-
-class Patterns(NamedTuple):
-    """Pattern tokens of videos, each of unit length."""
-
-    positive: Tensor
-    """(episodes, videos, M, C): what the videos have of the patterns."""
-    negative: Tensor
-    """(episodes, videos, M, C): what they lack."""
 
 
 @register
@@ -109,10 +99,10 @@ class TEAM(Method):
     def scores(self, state: Patterns, query: Tensor) -> tuple[Tensor, Tensor]:
         """Minus the positive and minus the negative distance, (episodes, queries, way) each."""
         asked = self._patterns(self._read(query))
-        lacking = _distances(state.positive, asked.negative)
-        missed = _distances(state.negative, asked.positive)
-        negative = (_largest_of_others(lacking) + _largest_of_others(missed)) / 2
-        return -_distances(state.positive, asked.positive), -negative
+        lacking = token_distances(state.positive, asked.negative)
+        missed = token_distances(state.negative, asked.positive)
+        negative = (largest_of_others(lacking) + largest_of_others(missed)) / 2
+        return -token_distances(state.positive, asked.positive), -negative
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the positive and of the negative distances."""
@@ -139,7 +129,7 @@ class TEAM(Method):
 
     def _patterns(self, read: Tensor) -> Patterns:
         positive, negative = self._refine(self.tokens + read), self._refine(self.tokens - read)
-        return Patterns(_unit(positive), _unit(negative))
+        return Patterns(unit(positive), unit(negative))
 
     def _move_apart(self, read: Tensor, plain: Patterns) -> Patterns:
         """Move each class's tokens away from those of every other class, and add up.
@@ -154,19 +144,4 @@ class TEAM(Method):
             alike = [(unit * unit.roll(step, dims=1)).sum(-1, keepdim=True) for unit in plain]
             positive = positive + self._refine(self.tokens + read - alike[0] * away)
             negative = negative + self._refine(self.tokens - read + alike[1] * away)
-        return Patterns(_unit(positive), _unit(negative))
-
-
-def _unit(tokens: Tensor) -> Tensor:
-    return normalize(tokens, dim=-1, eps=COSINE_FLOOR)
-
-
-def _distances(support: Tensor, query: Tensor) -> Tensor:
-    """Sum over the tokens of 1 - cosine: (episodes, queries, way)."""
-    return support.shape[2] - query.flatten(2) @ support.flatten(2).mT
-
-
-def _largest_of_others(distances: Tensor) -> Tensor:
-    """For each class the largest distance to any other class: (episodes, queries, way)."""
-    itself = torch.eye(distances.shape[-1], dtype=torch.bool, device=distances.device)
-    return distances.unsqueeze(-2).masked_fill(itself, -torch.inf).amax(dim=-1)
+        return Patterns(unit(positive), unit(negative))

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from bench.reference import Golden, reproduces
-from methods.ata import ATA, AtaSettings, TransductiveATA, alignment_scores
+from methods._prototype_alignment import alignment_scores
+from methods.ata import ATA, AtaSettings, TransductiveATA
 from methods.parity._episode import encode_stored, stored_shape
 
 

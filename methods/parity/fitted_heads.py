@@ -6,13 +6,12 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.reference import Golden, reproduces
+from methods._fitted_head import FittedHead, Head
 from methods.fitted_heads import (
     Baseline,
     BaselinePlus,
     BaselinePlusPlus,
     CosineSettings,
-    FittedHead,
-    Head,
 )
 from methods.parity._episode import as_maps, encode_episode, feature_shape
 

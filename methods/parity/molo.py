@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.reference import Golden, adopt, reproduces
-from methods.molo import MoLo, MoLoSettings, summary
+from methods._video_token_layers import MoLoSettings
+from methods.molo import MoLo, summary
 from methods.parity._episode import Encoded, encode_episode, feature_shape
 
 

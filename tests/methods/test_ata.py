@@ -6,7 +6,8 @@ import torch
 
 from bench.method import FeatureShape
 from methods._adam import adam
-from methods.ata import ATA, AtaSettings, Prototypes, TransductiveATA, support_loss
+from methods._prototype_alignment import Prototypes, support_loss
+from methods.ata import ATA, AtaSettings, TransductiveATA
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced
 

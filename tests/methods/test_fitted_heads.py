@@ -5,7 +5,8 @@ from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from bench.method import FeatureShape
 from methods._content_order import Pooled, content_order, pool
-from methods.fitted_heads import Baseline, BaselinePlus, BaselinePlusPlus, epoch_orders
+from methods._fitted_head import epoch_orders
+from methods.fitted_heads import Baseline, BaselinePlus, BaselinePlusPlus
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(8, 1, 1, 1)

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from bench.cases.drawing import attention_figure, case_figure, describe
 from bench.cases.examination import Case
-from bench.cases.outcomes import KINDS, MEANINGS, Kind, Outcomes, Query, Share
+from bench.cases.outcomes import KINDS, Kind, Outcomes, Query, Share
 from bench.charts.saving import save_figure
 from bench.run_directory import dump
 from episodes.atomic import write_text
@@ -94,19 +94,17 @@ def write_index(folder: Path, outcomes: Outcomes, cases: Sequence[Case]) -> dict
 
 def as_text(outcomes: Outcomes) -> str:
     """Return both tables of counts for a terminal."""
-    kinds = [
-        (kind, MEANINGS[kind], *_figures(share))
-        for kind, share in zip(KINDS, outcomes.kinds(), strict=True)
-    ]
+    kinds = [(kind, *_figures(share)) for kind, share in zip(KINDS, outcomes.kinds(), strict=True)]
     combinations = [(share.what, *_figures(share)) for share in outcomes.combinations()]
-    columns = ("queries", "% of all", "95% interval")
+    columns = ("queries", "% of all", "95% over\nepisodes", "over videos\nand classes")
     notes = (
-        "Intervals over episodes: other draws of the same videos. Only-Self and Only-Cross are\n"
-        "models of their own, not the branches inside MASTAF."
+        "Over episodes: other draws of the same videos. Only-Self and Only-Cross are models of\n"
+        "their own, not the branches inside MASTAF."
     )
     return "\n".join(
         [
-            _table(kinds, ("kind", "meaning", *columns)),
+            _table(kinds, ("kind", *columns)),
+            "",
             _table(combinations, ("all outcomes", *columns)),
             f"{notes}\n",
         ]
@@ -114,12 +112,19 @@ def as_text(outcomes: Outcomes) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    aligned = ["left"] * (len(headers) - 3) + ["right"] * 3
-    return tabulate(
-        rows, headers, tablefmt="rounded_outline", disable_numparse=True, colalign=aligned
+    aligned = ["left"] * (len(headers) - 4) + ["right"] * 4
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=aligned)
+
+
+def _figures(share: Share) -> tuple[str, str, str, str]:
+    return (
+        f"{share.queries:,}",
+        f"{100 * share.share:.2f}",
+        per_cent(share.interval),
+        per_cent(share.new_classes),
     )
 
 
-def _figures(share: Share) -> tuple[str, str, str]:
-    low, high = share.interval
-    return f"{share.queries:,}", f"{100 * share.share:.2f}", f"{100 * low:.2f} to {100 * high:.2f}"
+def per_cent(interval: tuple[float, float] | None) -> str:
+    """The ends of an interval in per cent, or a dash where it is unknown."""
+    return "–" if interval is None else " to ".join(f"{100 * end:.2f}" for end in interval)

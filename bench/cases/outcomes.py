@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.run_directory import Run
+from bench.statistics import design_of, measure
+from bench.summary import rebuilt
+from episodes.bank import Bank
 from episodes.errors import UserError
 
 Kind = Literal[
@@ -50,6 +53,8 @@ class Share:
     """Of all queries."""
     interval: tuple[float, float]
     """95%, over episodes: other draws of the same videos."""
+    new_classes: tuple[float, float] | None
+    """95%, over videos and classes; None where the bank is not known, or nothing was seen."""
 
 
 class Outcomes:
@@ -59,14 +64,20 @@ class Outcomes:
     branches inside one MASTAF.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], banks: Sequence[Bank] = ()) -> None:
         """Take the four runs out of a bank's runs.
+
+        Args:
+            runs: among them one of each of the four.
+            banks: where to look for their bank first.
 
         Raises:
             UserError: one of the four is missing or there twice, or they are not of one bank.
         """
         self.runs = _the_four(runs)
         self._right = {name: _right(run) for name, run in self.runs.items()}
+        bank, _ = rebuilt(self.runs["mastaf"], banks)
+        self._design = None if bank is None else design_of(bank.split, bank.episodes)
 
     @property
     def size(self) -> Query:
@@ -113,7 +124,7 @@ class Outcomes:
 
     def kinds(self) -> list[Share]:
         """Count every kind of case."""
-        return [_share(kind, self.mask(kind)) for kind in KINDS]
+        return [self._share(kind, self.mask(kind)) for kind in KINDS]
 
     def combinations(self) -> list[Share]:
         """Count every way in which Only-Self, Only-Cross and MASTAF can be right or wrong."""
@@ -125,7 +136,7 @@ class Outcomes:
                 f"{MODELS[name]} {'right' if one else 'wrong'}"
                 for name, one in zip(names, wanted, strict=True)
             )
-            shares.append(_share(", ".join(words), np.logical_and.reduce(agree)))
+            shares.append(self._share(", ".join(words), np.logical_and.reduce(agree)))
         return shares
 
     def content(self) -> dict[str, Any]:
@@ -139,6 +150,19 @@ class Outcomes:
             "kinds": [asdict(share) for share in self.kinds()],
             "combinations": [asdict(share) for share in self.combinations()],
         }
+
+    def _share(self, what: str, mask: Mask) -> Share:
+        values = mask.mean(axis=1, dtype=np.float64)[:, None]
+        estimate = measure(values, self._design).estimate("videos and classes", 0, None)
+        if estimate is not None and not 0 < estimate.mean < 1:
+            estimate = None
+        return Share(
+            what,
+            int(mask.sum()),
+            float(mask.mean()),
+            share_interval(mask),
+            None if estimate is None else estimate.interval_of_fraction(),
+        )
 
     def _relative_margin(self, name: str) -> NDArray[np.float64]:
         margin = self.runs[name].rows["margin"].to_numpy(np.float64).reshape(self.size)
@@ -172,10 +196,6 @@ def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
 def _right(run: Run) -> Mask:
     right = (run.rows["label"] == run.rows["prediction"]).to_numpy()
     return np.asarray(right.reshape(-1, run.queries_per_episode))
-
-
-def _share(what: str, mask: Mask) -> Share:
-    return Share(what, int(mask.sum()), float(mask.mean()), share_interval(mask))
 
 
 def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:

@@ -72,7 +72,7 @@ def cases(
     from bench.run_directory import dump
 
     runs, banks = gather(folders, None, data, None)
-    outcomes = Outcomes(runs)
+    outcomes = Outcomes(runs, banks)
     queries = chosen(outcomes, episodes, find)
     examiner = Examiner(outcomes, Reporter(), banks[0] if banks else None)
     drawn = [examiner.examine(query) for query in queries]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.cases.drawing import attention_figure, case_figure, describe
 from bench.cases.examination import Case, Examiner
+from bench.cases.gallery import per_cent
 from bench.cases.outcomes import KINDS, MEANINGS, MODELS, Outcomes, Share
 from bench.progress import Reporter
 from bench.report.figures import Figure, picture
@@ -39,7 +40,7 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
     runs = _the_four(comparison)
     if runs is None:
         return None
-    outcomes = Outcomes(runs)
+    outcomes = Outcomes(runs, [] if comparison.opened is None else [comparison.opened])
     counts = [
         {"kind": Cell(kind), "meaning": Cell(MEANINGS[kind])} | _figures(share)
         for kind, share in zip(KINDS, outcomes.kinds(), strict=True)
@@ -48,10 +49,7 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
         {"who is right": Cell(share.what)} | _figures(share) for share in outcomes.combinations()
     ]
     shown, problem = _shown(outcomes, comparison, reporter)
-    notes = [
-        "Intervals over episodes. Only-Self and Only-Cross are models of their own, not the"
-        " branches inside MASTAF."
-    ]
+    notes = ["Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."]
     return Cases(
         grid_of(f"{anchor}-cases", "How often each kind of case occurs", counts, notes),
         grid_of(f"{anchor}-outcomes", "All outcomes", combinations),
@@ -100,9 +98,9 @@ def _draw(kind: str, case: Case) -> Shown:
 
 
 def _figures(share: Share) -> dict[str, Cell]:
-    low, high = share.interval
     return {
         "queries": Cell(f"{share.queries:,}"),
         "% of all": Cell(f"{100 * share.share:.2f}"),
-        "95% interval": Cell(f"{100 * low:.2f} to {100 * high:.2f}"),
+        "95% over episodes": Cell(per_cent(share.interval)),
+        "over videos and classes": Cell(per_cent(share.new_classes)),
     }

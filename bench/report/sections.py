@@ -77,7 +77,8 @@ def bank_section(comparison: Comparison, number: int, reporter: Reporter | None)
 def headline(comparison: Comparison) -> list[str]:
     """Say in a few sentences what came out."""
     best = comparison.rows[0]
-    said = [f"{best.title} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
+    whole = " (it sees all queries of an episode at once)" if best.sees == "all queries" else ""
+    said = [f"{best.title}{whole} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
     if best.difference is not None:
         p_value = probability(best.p_value_holm)
         said.append(

@@ -7,7 +7,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 
-SCHEMA = 1
+SCHEMA = 2
+"""Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
 FILES = ("run.json", "rows.parquet")
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 """What tables read of a run's identity."""
@@ -132,12 +133,7 @@ def read_run(folder: Path) -> Run:
         )
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-        schema = header["schema"]
-        if schema != SCHEMA:
-            raise UserError(
-                f"{path} has schema {schema}, this program reads {SCHEMA}; use the version of"
-                f" fewshot-video-bench that wrote it, or run again"
-            )
+        header = _upgraded(header, path)
         rows = pd.read_parquet(folder / "rows.parquet").astype(ROW_TYPES)
         run = Run(
             header["identity"],
@@ -153,6 +149,31 @@ def read_run(folder: Path) -> Run:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{folder} is damaged: {error}; delete it and run again") from error
     return run
+
+
+def _upgraded(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Bring an older header to the present schema, step by step.
+
+    Raises:
+        UserError: a schema that no function upgrades, such as a newer one.
+    """
+    schema = header["schema"]
+    if schema not in (SCHEMA, *UPGRADES):
+        raise UserError(
+            f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"
+            " version of fewshot-video-bench that wrote it, or run again"
+        )
+    for step in range(schema, SCHEMA):
+        header = UPGRADES[step](header)
+    return header
+
+
+def _from_1_to_2(header: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 says how a method was trained; with schema 1 none was, or nobody noted how."""
+    return header | {"schema": 2, "identity": {"training": None} | header["identity"]}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1_to_2}
 
 
 def _cost(content: Mapping[str, Any]) -> Cost:

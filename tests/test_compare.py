@@ -1,0 +1,206 @@
+"""``fvbench compare``: on runs of an older schema that are committed, and on rows made elsewhere."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.comparison.classes import confusions, per_class
+from bench.comparison.disagreement import disagreement
+from bench.contenders import contenders
+from bench.run_directory import Run, find_runs, read_run, write_run
+from bench.summary import compare_on_one_bank
+from episodes.bank import open_bank
+from episodes.errors import UserError
+from tests.command import call
+
+OLD = Path(__file__).parent / "runs" / "schema-1"
+"""ProtoNet and OTAM on 300 episodes of the default bank, written by the first schema."""
+RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
+
+
+def trained(run: Run, seed: int, flipped: int = 0, backbone: str = "frozen") -> Run:
+    """The run as if its method had been trained, with some answers changed."""
+    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 100}
+    rows = run.rows.copy()
+    rows.loc[: flipped - 1, "prediction"] = (rows.loc[: flipped - 1, "label"] + 1) % 5
+    return replace(
+        run,
+        identity={**run.identity, "training": training},
+        declared={**run.declared, "trained": True},
+        rows=rows,
+    )
+
+
+def test_an_older_schema_is_upgraded():
+    assert json.loads((OLD / "otam" / "run.json").read_text())["schema"] == 1
+    assert RUNS["otam"].identity["training"] is None
+
+
+def test_compare_shows_differences_groups_and_hard_classes():
+    status, text = call("compare", OLD)
+    assert status == 0
+    for words in ("vs protonet", "new classes", "12 partner pairs", "McNemar", "taken for"):
+        assert words in " ".join(text.split())
+    assert max(len(line) for line in text.splitlines() if "±" in line and "otam" in line) <= 120
+
+
+def test_json_names_every_interval():
+    content = json.loads(call("compare", OLD, "--json")[1])
+    first = content["rows"][0]
+    assert first["method"] == "otam"
+    assert set(first["intervals"]) == {"episodes", "videos", "videos and classes"}
+    assert first["interval"] == first["intervals"]["episodes"]
+    assert first["difference_interval"] == first["difference_intervals"]["episodes"]
+    assert len(content["classes"]) == 24
+    assert content["disagreements"][0]["only_first"] > 0
+
+
+def test_another_reference():
+    content = json.loads(call("compare", OLD, "--reference", "otam", "--json")[1])
+    assert content["reference"] == "otam"
+    assert content["rows"][0]["difference"] is None
+    assert content["rows"][1]["difference"] < 0
+
+
+@pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype"])
+def test_what_does_not_belong_together_is_refused(tmp_path: Path, field: str):
+    other = replace(RUNS["otam"], identity={**RUNS["otam"].identity, field: "another"})
+    write_run(tmp_path / "otam", other)
+    write_run(tmp_path / "protonet", RUNS["protonet"])
+    status, text = call("compare", tmp_path)
+    assert status == 2
+    assert f"{field} is" in text
+
+
+def test_accuracy_by_class_is_that_of_its_queries():
+    bank = open_bank("default", 300)
+    (one,) = contenders([RUNS["otam"]])
+    found = per_class([one], bank)
+    assert sum(each.queries for each in found) == 1500
+    hits = sum(each.queries * each.accuracy[0] for each in found)
+    assert hits == pytest.approx((RUNS["otam"].rows.eval("label == prediction")).sum())
+    name = found[0].name
+    queries = bank.episodes.query.ravel()
+    mine = np.array([bank.split.videos[video].label == name for video in queries])
+    right = RUNS["otam"].rows.eval("label == prediction").to_numpy()
+    assert found[0].accuracy[0] == pytest.approx(right[mine].mean())
+
+
+def test_the_most_confused_pair_is_the_one_that_was_made_so():
+    bank = open_bank("default", 300)
+    rows = RUNS["otam"].rows.copy()
+    rows["prediction"] = rows["label"]
+    labels = np.array(
+        [
+            [bank.split.videos[video].label for video in one]
+            for one in bank.episodes.support[:, :, 0]
+        ]
+    )
+    met = np.flatnonzero((labels == "grow").any(1) & (labels == "appear").any(1))
+    for episode in met:
+        true, wrong = (np.flatnonzero(labels[episode] == name)[0] for name in ("grow", "appear"))
+        rows.loc[(rows["episode"] == episode) & (rows["label"] == true), "prediction"] = wrong
+    (one,) = contenders([replace(RUNS["otam"], rows=rows.astype(RUNS["otam"].rows.dtypes))])
+    (pair,) = confusions([one], bank)
+    assert (pair.true, pair.predicted, pair.share) == ("grow", "appear", 1.0)
+    assert pair.queries == len(met)
+
+
+def test_who_is_right_where_the_other_is_wrong():
+    one, other = contenders(list(RUNS.values()))
+    found = disagreement(one, other)
+    right = [run.rows.eval("label == prediction").to_numpy() for run in (one.first, other.first)]
+    assert found.only_first == (right[0] & ~right[1]).sum()
+    total = found.both_right + found.only_first + found.only_second + found.both_wrong
+    assert total == 1500
+
+
+def test_training_seeds_are_one_row_with_an_interval_of_their_own():
+    runs = [trained(RUNS["otam"], seed, flipped=60 * seed) for seed in range(3)]
+    comparison = compare_on_one_bank([*runs, RUNS["protonet"]])
+    row = comparison.of("otam")
+    assert row is not None
+    assert (row.trained_words, row.seeds) == ("frozen, 3 seeds", (0, 1, 2))
+    assert row.accuracy == pytest.approx(np.mean([run.episode_accuracy().mean() for run in runs]))
+    widest, classes = (
+        np.diff(row.intervals[kind])[0]
+        for kind in ("videos, classes and trainings", "videos and classes")
+    )
+    assert widest > classes
+
+
+def test_forms_of_a_method_are_rows_told_apart():
+    runs = [RUNS["otam"], trained(RUNS["otam"], 0), trained(RUNS["otam"], 0, backbone="tuned")]
+    comparison = compare_on_one_bank(runs)
+    assert {row.title for row in comparison.rows} == {"otam (–)", "otam (frozen)", "otam (tuned)"}
+    assert comparison.reference == "otam (–)"
+
+
+def test_one_seed_twice_is_refused():
+    with pytest.raises(UserError, match="two runs of otam with training seed 1"):
+        compare_on_one_bank([trained(RUNS["otam"], 1)] * 2)
+
+
+def test_seeds_of_other_revisions_are_refused():
+    other = trained(RUNS["otam"], 1)
+    other = replace(other, identity={**other.identity, "revision": 7})
+    with pytest.raises(UserError, match="differ in revision: 1 and 7"):
+        compare_on_one_bank([trained(RUNS["otam"], 0), other])
+
+
+def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes():
+    runs = [
+        replace(run, identity={**run.identity, "bank_sha256": "other"}) for run in RUNS.values()
+    ]
+    comparison = compare_on_one_bank(runs)
+    assert set(comparison.rows[0].intervals) == {"episodes"}
+    assert "has other episodes here" in comparison.units
+
+
+def rows_file(path: Path, run: Run) -> Path:
+    rows = run.rows[["episode", "query", "prediction"]].sample(frac=1, random_state=0)
+    if path.suffix == ".csv":
+        rows.to_csv(path, index=False)
+    else:
+        rows.to_parquet(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_made_elsewhere_are_compared_as_runs_are(tmp_path: Path, suffix: str):
+    path = rows_file(tmp_path / f"mine{suffix}", RUNS["otam"])
+    content = json.loads(call("compare", OLD, path, "--json")[1])
+    found = {row["method"]: row["accuracy"] for row in content["rows"]}
+    assert found["mine"] == found["otam"]
+    words = ("--bank", "default", "--episodes", "300", "--json")
+    alone = json.loads(call("compare", path, *words)[1])
+    assert alone["rows"][0]["intervals"].keys() == content["rows"][0]["intervals"].keys()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda rows: rows.drop(columns="query"), "has no column query"),
+        (lambda rows: rows.iloc[1:], "not exactly once"),
+        (lambda rows: pd.concat([rows, rows.iloc[:1]]), "not exactly once"),
+        (lambda rows: rows.assign(prediction=5), "0..4"),
+        (lambda rows: rows.assign(prediction=0.5), "whole number"),
+        (lambda rows: rows.assign(episode=rows["episode"] + 1), "count from 0"),
+        (lambda rows: rows.assign(prediction="grow"), "whole number"),
+    ],
+)
+def test_rows_that_do_not_answer_the_bank_are_refused(tmp_path: Path, spoil, words: str):
+    spoil(RUNS["otam"].rows).to_csv(tmp_path / "mine.csv", index=False)
+    status, text = call("compare", OLD, tmp_path / "mine.csv")
+    assert status == 2
+    assert words in text
+
+
+def test_rows_without_a_bank_are_refused(tmp_path: Path):
+    status, text = call("compare", rows_file(tmp_path / "mine.csv", RUNS["otam"]))
+    assert status == 2
+    assert "--bank NAME" in text

@@ -24,6 +24,8 @@ class Card:
     uses the weights says of them."""
     backbone: Mapping[str, Any]
     """``name`` and ``weights_sha256`` of the backbone that training began with."""
+    trained_on: Mapping[str, Any]
+    """``dataset`` and ``split`` whose videos training has seen."""
     sha256: str
     """Of the weights' file."""
 
@@ -47,6 +49,7 @@ def read_card(weights: Path) -> Card | None:
         card = Card(**{name: content[name] for name in Card.__dataclass_fields__})
         for key in ("recipe", "seed", "backbone", "episodes"):
             _ = card.training[key]
+        _ = card.trained_on["dataset"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
             f"{path} is not a card of weights: {error!r}; restore it, or train again"

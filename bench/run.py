@@ -18,6 +18,7 @@ from bench.features.embedding import embed_missing, feature_identity, open_store
 from bench.features.store import FeatureStore
 from bench.loop import Answers, evaluate
 from bench.method import FeatureShape, Method
+from bench.pretrained import Pretrained
 from bench.progress import Reporter
 from bench.registry import source_sha256
 from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
@@ -25,6 +26,7 @@ from episodes.bank import Bank
 from episodes.datasets import VideoFile
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.leakage import check_apart, contamination
 from episodes.sampler import Episodes
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
@@ -66,6 +68,7 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
     Finished work is reused at every stage: rendered videos, features, and runs of the same
     identity in the same place.
     """
+    _check_apart(plan)
     folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.candidates]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +76,14 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
     for bank in plan.banks:
         _run_bank(plan, bank, reporter)
     return folders
+
+
+def _check_apart(plan: Plan) -> None:
+    """Refuse weights that were trained on videos of a bank."""
+    checkpoints = (one.checkpoint for one in plan.candidates if one.checkpoint)
+    for card in (one.card for one in checkpoints if one.card):
+        for bank in plan.banks:
+            check_apart(card.trained_on["dataset"], bank.recipe.dataset)
 
 
 def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
@@ -138,6 +149,13 @@ def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
     if candidate.tuned and candidate.checkpoint is not None:
         return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
     return plan.backbone
+
+
+def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
+    """Say what a backbone has seen of a bank's classes; empty where nothing is known."""
+    if not isinstance(loaded.backbone, Pretrained):
+        return ""
+    return contamination(loaded.backbone.seen, bank.recipe.dataset)
 
 
 def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
@@ -243,6 +261,7 @@ def _run(
         "order_aware": entry.cls.order_aware,
         "pretraining": entry.cls.pretraining,
         "backbone_pretraining": loaded.backbone.pretraining,
+        "contamination": contamination_of(loaded, bank),
         "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
     }
     cost = Cost(

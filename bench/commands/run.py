@@ -69,7 +69,12 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(
         "results/local/run"
     ),
-    backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
+        ),
+    ] = "motion",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -109,7 +114,7 @@ def run(
     from bench.method import find
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
-    from bench.run import Plan, execute
+    from bench.run import Plan, contamination_of, execute
     from bench.run_directory import read_run
     from bench.summary import compare, write_summary
 
@@ -128,6 +133,8 @@ def run(
         seed=seed,
         out=out,
     )
+    for words in filter(None, (contamination_of(loaded, one) for one in banks)):
+        typer.echo(f"note: {words}", err=True)
     folders = execute(plan, Reporter())
     comparisons = compare([read_run(folder) for folder in folders], reference, plan.banks)
     for comparison, one in zip(comparisons, plan.banks, strict=True):

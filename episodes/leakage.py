@@ -1,0 +1,61 @@
+"""What weights may have seen of a test: refused where it is certain, said where it is declared."""
+
+from collections.abc import Iterable
+
+from episodes.errors import UserError
+
+OVERLAPPING = {
+    frozenset({"ssv2-part", "ssv2-all"}): (
+        "568 of the 2,400 test videos of ssv2-part are training videos of ssv2-all, and 9 training"
+        " classes of ssv2-part are test classes of ssv2-all"
+    )
+}
+"""Datasets that share videos: pairs, and how far they do."""
+LABELLED = {
+    "kinetics-100": {
+        "kinetics-400": "its labels include all 100 classes",
+        "kinetics-600": "many of its labels are classes of this one",
+        "kinetics-700": "its labels include all 24 test and all 12 validation classes",
+    },
+    "ssv2-all": {"something-something-v2": "its labels are the classes"},
+    "ssv2-part": {"something-something-v2": "its labels are the classes"},
+}
+"""By dataset: what pretraining has seen its test classes with labels, and how far."""
+
+
+def check_apart(trained_on: str, tested_on: str) -> None:
+    """Refuse to test on a dataset whose test videos may have been trained on.
+
+    Raises:
+        UserError: the two datasets share videos.
+
+    >>> check_apart("ssv2-all", "ssv2-all")
+    """
+    if overlap := OVERLAPPING.get(frozenset({trained_on, tested_on})):
+        raise UserError(
+            f"weights trained on {trained_on} cannot be tested on {tested_on}: {overlap}; train on"
+            f" {tested_on}, or test on {trained_on}"
+        )
+
+
+def contamination(seen: Iterable[str] | None, tested_on: str) -> str:
+    """Say which of a backbone's training sets had the classes of a dataset among their labels.
+
+    Args:
+        seen: training sets of the backbone; None if they are not known.
+        tested_on: the dataset.
+
+    Returns:
+        a sentence; empty where nothing is known to be shared.
+
+    >>> contamination(["imagenet-1k"], "kinetics-100")
+    ''
+    >>> contamination(["kinetics-700"], "kinetics-100")[:44]
+    'kinetics-100 is not new to this backbone: ki'
+    """
+    known = LABELLED.get(tested_on, {})
+    if seen is None:
+        unknown = f"what this backbone has seen is not known: perhaps the classes of {tested_on}"
+        return unknown if known else ""
+    shared = [f"{name}, {known[name]}" for name in seen if name in known]
+    return f"{tested_on} is not new to this backbone: {'; '.join(shared)}" if shared else ""

@@ -1,0 +1,241 @@
+"""``fvbench data``, and runs on datasets of which something is missing."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from bench.candidates import Candidate, Checkpoint
+from bench.cards import Card
+from bench.progress import Reporter
+from bench.registry import built_in_methods
+from bench.run import Plan, execute
+from bench.run_directory import read_run
+from episodes import bank, recipe
+from episodes.datasets import dataset
+from episodes.errors import UserError
+from episodes.leakage import check_apart, contamination
+from episodes.recipe import Recipe
+from episodes.sampler import VERSION
+from tests.command import call, predictions
+from tests.conftest import make_video
+from tests.layouts import Tree, known_lists, own_registrations, pairs, write_lists
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path: Path) -> Iterator[None]:
+    """Every test has registrations and banks of its own, and knows the small lists."""
+    with own_registrations(tmp_path / "config"), known_lists(), pytest.MonkeyPatch.context() as it:
+        it.setattr(recipe, "FOLDER", tmp_path / "recipes")
+        (tmp_path / "recipes").mkdir()
+        yield
+
+
+@pytest.fixture
+def ucf(tmp_path: Path) -> Tree:
+    """A complete UCF101, registered, and a bank over it."""
+    tree = Tree(tmp_path / "data" / "UCF-101").fill("ucf101")
+    assert call("data", "add", "ucf101", "--root", tree.root)[0] == 0
+    plain = Recipe("ucf101-small", "ucf101", "test", "standard", 5, 1, 1, 60, 0, VERSION)
+    frozen = bank.frozen(plain, dataset("ucf101").split("test"))
+    (tmp_path / "recipes" / "ucf101-small.toml").write_text(frozen.text())
+    return tree
+
+
+def verified(*words: str) -> tuple[int, dict]:
+    status, printed = call("data", "verify", *words, "--json")
+    return status, json.loads(printed[printed.index("{") :])
+
+
+def kinds(content: dict) -> dict[str, str]:
+    return {one["name"]: one["kind"] for one in content["troubles"] if one["kind"] != "copy"}
+
+
+class TestAdd:
+    def test_says_what_it_found(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        status, printed = call("data", "add", "hmdb51", "--root", tree.root)
+        assert status == 0
+        assert "test: 60 of 60 videos found" in printed
+
+    def test_a_folder_without_its_videos_is_refused(self, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
+        (tmp_path / "empty").mkdir()
+        words = ("--root", tmp_path / "empty", "--lists", lists)
+        status, printed = call("data", "add", "ssv2-all", *words)
+        assert (status, "none of the videos" in printed) == (2, True)
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path):
+        status, printed = call("data", "add", "ucf101", "--root", tmp_path / "nowhere")
+        assert (status, "no such folder" in printed) == (2, True)
+
+    def test_a_bank_of_a_dataset_that_is_not_here_cannot_be_told(self, ucf: Tree, tmp_path: Path):
+        assert call("bank", "verify", "ucf101-small")[0] == 0
+        shutil.rmtree(tmp_path / "config")
+        status, printed = call("bank", "verify", "ucf101-small")
+        assert (status, "fvbench data add ucf101" in printed) == (2, True)
+
+
+class TestVerify:
+    def test_all_is_well(self, ucf: Tree):
+        status, content = verified("ucf101")
+        assert (status, content["usable"]) == (0, True)
+        assert content["listed"] == {"train": 24, "val": 16, "test": 48}
+        assert content["banks"] == [{"bank": "ucf101-small", "episodes": 60, "whole": 60}]
+
+    @pytest.mark.parametrize("fast", [True, False])
+    def test_what_is_missing_and_what_that_does_to_the_bank(self, ucf: Tree, fast: bool):
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").unlink()
+        status, content = verified("ucf101", *(["--fast"] if fast else []))
+        assert status == 1
+        assert kinds(content) == {"v_Punch_g01_c01": "missing"}
+        assert 0 < content["banks"][0]["whole"] < 60
+
+    def test_every_kind_of_trouble_is_told_apart(self, ucf: Tree):
+        def replaced(name: str) -> Path:
+            path = ucf.root / "Punch" / f"v_Punch_{name}.avi"
+            path.unlink()
+            return path
+
+        replaced("g01_c01").touch()
+        replaced("g01_c02").write_bytes(b"<html>404</html>" * 20)
+        make_video(replaced("g02_c01"), frames=5, codec="mpeg4")
+        other = make_video(ucf.root.parent / "other.mp4", frames=17)
+        shutil.copy(other, replaced("g02_c02"))
+        ucf.add("Archery/v_Punch_g03_c01", ".mp4")
+        status, content = verified("ucf101")
+        assert status == 1
+        assert kinds(content) == {
+            "v_Punch_g01_c01": "empty",
+            "v_Punch_g01_c02": "damaged",
+            "v_Punch_g02_c01": "short",
+            "v_Punch_g02_c02": "odd",
+            "v_Punch_g03_c01": "several",
+        }
+        said = {one["name"]: one["words"] for one in content["troubles"]}
+        assert "content is mov" in said["v_Punch_g02_c02"]
+        assert said["v_Punch_g02_c01"] == "5 frames"
+
+    def test_copies_are_named(self, ucf: Tree):
+        copies = [one for one in verified("ucf101")[1]["troubles"] if one["kind"] == "copy"]
+        assert len(copies) == 87  # all hard links but one
+
+    def test_only_what_changed_is_opened_again(self, ucf: Tree, monkeypatch: pytest.MonkeyPatch):
+        verified("ucf101")
+        opened: list[Path] = []
+        inspect = __import__("episodes.verification", fromlist=["inspect"]).inspect
+        monkeypatch.setattr(
+            "episodes.verification.inspect", lambda path: opened.append(path) or inspect(path)
+        )
+        verified("ucf101")
+        assert not opened
+        changed = ucf.root / "YoYo" / "v_YoYo_g01_c01.avi"
+        changed.unlink()
+        make_video(changed, frames=18, codec="mpeg4")
+        verified("ucf101")
+        assert opened == [changed]
+
+    def test_frames_with_a_gap_and_a_damaged_frame(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        for label, video in pairs("hmdb51", "test")[:2]:
+            (tree.root / label / f"{video}.avi").unlink()
+            tree.add_frames(f"{label}/{video}", [f"{n:05}.jpg" for n in (1, 2, 4)])
+        second = pairs("hmdb51", "test")[1]
+        first = tree.root / second[0] / second[1] / "00001.jpg"
+        first.unlink()
+        first.write_bytes(b"no image")
+        call("data", "add", "hmdb51", "--root", tree.root)
+        troubles = verified("hmdb51")[1]["troubles"]
+        said = {(one["name"], one["kind"]): one["words"] for one in troubles}
+        assert "number 2" in said[pairs("hmdb51", "test")[0][1], "odd"]
+        assert "cannot be read as an image" in said[second[1], "damaged"]
+
+    def test_the_table_for_people(self, ucf: Tree):
+        shutil.rmtree(ucf.root / "Punch")
+        status, printed = call("data", "verify", "ucf101", "--fast")
+        assert status == 1
+        assert "8 of 88 listed videos cannot be used" in printed
+        assert "--allow-missing" in printed
+
+    def test_rendered_videos_need_no_check(self):
+        assert call("data", "verify", "rendered", "--fast")[0] == 0
+
+    def test_an_unknown_dataset(self):
+        assert call("data", "verify", "cats")[0] == 2
+
+
+class TestRun:
+    WORDS = ("run", "--bank", "ucf101-small", "--methods", "protonet")
+
+    def test_a_missing_video_refuses_the_bank(self, ucf: Tree, tmp_path: Path):
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").unlink()
+        status, printed = call(*self.WORDS, "--out", tmp_path / "out")
+        assert (status, "--allow-missing" in printed) == (2, True)
+
+    def test_or_drops_episodes_and_says_so_wherever_the_bank_is_named(
+        self, ucf: Tree, tmp_path: Path
+    ):
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").unlink()
+        status, printed = call(*self.WORDS, "--allow-missing", "--out", tmp_path / "out")
+        assert status == 0
+        rows = len(predictions(tmp_path / "out")["protonet"]) // 5
+        identity = read_run(tmp_path / "out" / "protonet").identity
+        assert identity["bank"] == f"ucf101-small ({rows} of 60 episodes)"
+        assert identity["episodes"] == rows < 60
+        assert "of 60 episodes)" in printed
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["bank"] == identity["bank"]
+
+    def test_nothing_missing_is_the_whole_bank(self, ucf: Tree, tmp_path: Path):
+        assert call(*self.WORDS, "--allow-missing", "--out", tmp_path / "out")[0] == 0
+        assert read_run(tmp_path / "out" / "protonet").identity["bank"] == "ucf101-small"
+
+    def test_a_video_found_damaged_counts_as_missing(self, ucf: Tree, tmp_path: Path):
+        bad = ucf.root / "Punch" / "v_Punch_g01_c01.avi"
+        bad.unlink()
+        bad.write_bytes(b"<html>404</html>" * 20)
+        words = (*self.WORDS, "--allow-missing", "--out", tmp_path / "out")
+        assert call(*words)[0] == 2
+        verified("ucf101")
+        assert call(*words)[0] == 0
+
+    def test_frames_and_files_side_by_side(self, ucf: Tree, tmp_path: Path):
+        clip = ucf.root / "Punch" / "v_Punch_g01_c01.avi"
+        clip.unlink()
+        clip.with_suffix("").mkdir()
+        for number in range(20):
+            shade = Image.new("RGB", (96, 96), (10 * number, 20, 90))
+            shade.save(clip.with_suffix("") / f"img_{number:05}.jpg")
+        assert call(*self.WORDS, "--out", tmp_path / "out")[0] == 0
+
+
+class TestLeakage:
+    def test_the_two_splits_of_something_something_never_share_a_model(self):
+        with pytest.raises(UserError, match="568 of the 2,400"):
+            check_apart("ssv2-all", "ssv2-part")
+        with pytest.raises(UserError):
+            check_apart("ssv2-part", "ssv2-all")
+        check_apart("ssv2-part", "ssv2-part")
+        check_apart("kinetics-100", "ssv2-part")
+
+    def test_a_run_with_weights_of_the_other_split_is_refused(self, tmp_path: Path):
+        entry = built_in_methods()["mastaf"]
+        training = {"recipe": "x", "seed": 0, "backbone": "frozen", "episodes": 1}
+        card = Card("mastaf", {}, training, {}, {"dataset": "ssv2-all"}, "0" * 64)
+        candidate = Candidate(entry, Checkpoint(tmp_path / "weights.safetensors", "0" * 64, card))
+        other = SimpleNamespace(recipe=SimpleNamespace(dataset="ssv2-part", name="x"))
+        plan = Plan([other], [candidate], None, torch.device("cpu"), 1, 0, tmp_path / "out")
+        with pytest.raises(UserError, match="weights trained on ssv2-all"):
+            execute(plan, Reporter())
+        assert not (tmp_path / "out").exists()
+
+    def test_labels_that_pretraining_had_are_declared(self):
+        assert "all 24 test" in contamination(("imagenet-1k", "kinetics-700"), "kinetics-100")
+        assert "not known" in contamination(None, "ssv2-all")
+        assert contamination(("kinetics-700",), "ssv2-all") == ""
+        assert contamination(None, "rendered") == ""

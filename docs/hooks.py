@@ -55,7 +55,8 @@ def families() -> Mapping[str, list[Entry]]:
     """Class's name -> the method and its variants."""
     found: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in built_in_methods().values():
-        found[entry.cls.name].append(entry)
+        if entry.cls.__module__.startswith("methods."):  # no plugin of this process
+            found[entry.cls.name].append(entry)
     return dict(found)
 
 

@@ -1,4 +1,4 @@
-"""``fvbench compare``: on runs of an older schema that are committed, and on rows made elsewhere."""
+"""``fvbench compare``: on committed runs of an older schema, and on rows made elsewhere."""
 
 import json
 from dataclasses import replace

@@ -9,18 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from bench.reference import Golden, adopt, reproduces
 from methods._alignment import hausdorff_distances
-from methods._attention import SelfAttention, attend, heads_for
+from methods._attention import SelfAttention, heads_for
 from methods._frames import frame_vectors
+from methods._inter_relation import InterRelation, Tokens
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
-from methods._reference_episode import as_maps, scores_of, stored_shape
+from methods._shifted import Shifted, incoherence, lengths
 
-POSITION_DROPOUT, INTRA_DROPOUT, INTER_DROPOUT, WEIGHT_DROPOUT = 0.1, 0.2, 0.05, 0.1
-"""Authors' dropout: after the positions, in both attentions, on the second one's weights."""
-FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
-"""HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""
+POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
+"""Authors' dropout: after the positions, and in the attention among frames."""
 
 
 @dataclass(frozen=True)
@@ -49,62 +47,16 @@ class Videos(NamedTuple):
     """(..., T, C)"""
     mapped: Tensor
     """(..., T, C): the frames' part of the 1 x 1 convolution over [frame, relation token]."""
+    token: Tensor
+    query: Tensor
+    key: Tensor
+    reads: Tensor
+    """These four are `Tokens` of the mean of the frames."""
 
-
-class Shifted(NamedTuple):
-    """Enriched frames a + g as a part of the video, a, and one of the episode, g: never added up.
-
-    The sum would hold (episodes, queries, support videos, T, C) numbers; inner products of sums
-    are sums of inner products.
-    """
-
-    frames: Tensor
-    """a: (episodes, videos, T, C)"""
-    shift: Tensor
-    """g: (episodes, queries, videos, C)"""
-
-    def products(self, query: Tensor) -> Tensor:
-        """With query frames (episodes, queries, Tq, C): (episodes, queries, videos, Tq, Ts)."""
-        own = torch.einsum("envc,eqtc->eqntv", self.frames, query)
-        return own + torch.einsum("eqnc,eqtc->eqnt", self.shift, query).unsqueeze(-1)
-
-    def squared_norms(self) -> Tensor:
-        """(episodes, queries, videos, T)."""
-        own = self.frames.square().sum(dim=-1).unsqueeze(1)
-        mixed = torch.einsum("entc,eqnc->eqnt", self.frames, self.shift)
-        return own + 2 * mixed + self.shift.square().sum(dim=-1, keepdim=True)
-
-    def gram(self) -> Tensor:
-        """Inner products of a video's frames: (episodes, queries, videos, T, T)."""
-        own = (self.frames @ self.frames.mT).unsqueeze(1)
-        mixed = torch.einsum("entc,eqnc->eqnt", self.frames, self.shift)
-        shift = self.shift.square().sum(dim=-1)[..., None, None]
-        return own + mixed.unsqueeze(-1) + mixed.unsqueeze(-2) + shift
-
-
-class InterRelation(nn.Module):
-    """Multi-head attention among videos, with residual and the normalisation last, then ReLU."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        """Build it with the authors' initial weights."""
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.value = nn.Linear(channels, channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-        self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(INTER_DROPOUT)
-        for projection in (self.query, self.key, self.value):
-            nn.init.normal_(projection.weight, std=(2 / (channels + channels // heads)) ** 0.5)
-        nn.init.xavier_normal_(self.out.weight)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(..., videos, C) -> (..., videos, C), one token a video."""
-        dropout = WEIGHT_DROPOUT if self.training else 0.0
-        projected = (self.query(tokens), self.key(tokens), self.value(tokens))
-        read = self.dropout(self.out(attend(*projected, self.heads, dropout)))
-        return relu(self.norm(tokens + read))
+    @property
+    def tokens(self) -> Tokens:
+        """What the videos of an episode tell each other."""
+        return Tokens(*self[2:])
 
 
 @register
@@ -166,7 +118,8 @@ class HyRSM(Method):
         frames = frame_vectors(in_own_precision(self, features))
         placed = hyrsm_positions(frames, options.position_a, options.position_b)
         related = relu(self.intra(self.place_dropout(placed)))
-        return Videos(related, linear(related, self._frame_weight))
+        mapped = linear(related, self._frame_weight)
+        return Videos(related, mapped, *self.inter.project(related.mean(dim=1)))
 
     def adapt(self, support: Videos) -> Videos:
         """(episodes, way, shot, T, C) -> (episodes, way, 1 or shot, T, C)."""
@@ -188,8 +141,8 @@ class HyRSM(Method):
             terms["frames"] = self.settings.class_weight * _frame_loss(self.head, episodes)
         if self.settings.coherence_weight:
             own = query.unsqueeze(2) @ query.unsqueeze(2).mT
-            incoherence = _incoherence(support.gram()) + _incoherence(own)
-            terms["coherence"] = self.settings.coherence_weight * incoherence
+            both = incoherence(support.gram()) + incoherence(own)
+            terms["coherence"] = self.settings.coherence_weight * both
         return terms
 
     @property
@@ -202,18 +155,16 @@ class HyRSM(Method):
 
         Each query is related with the supports by itself, so they are enriched anew for it.
         """
-        supports = state.frames.mean(dim=-2).flatten(1, 2)
-        queries = query.frames.mean(dim=-2)
-        shared = supports.unsqueeze(1).expand(-1, queries.shape[1], -1, -1)
-        tokens = self.inter(torch.cat([shared, queries.unsqueeze(2)], dim=2))
+        supports = Tokens(*(part.flatten(1, 2) for part in state.tokens))
+        tokens = self.inter(supports, query.tokens)
         shifts = linear(tokens, self.merge.weight[:, self.shape.channels :], self.merge.bias)
         enriched = query.mapped + shifts[:, :, -1:]
         return Shifted(state.mapped.flatten(1, 2), shifts[:, :, :-1]), enriched
 
     def _match(self, support: Shifted, query: Tensor, way: int) -> Tensor:
         """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""
-        query_norms = _roots(query.square().sum(dim=-1))[:, :, None, :, None]
-        support_norms = _roots(support.squared_norms()).unsqueeze(-2)
+        query_norms = lengths(query.square().sum(dim=-1))[:, :, None, :, None]
+        support_norms = lengths(support.squared_norms()).unsqueeze(-2)
         cosines = support.products(query) / (query_norms * support_norms)
         distances = hausdorff_distances(1 - cosines)
         return -distances.reshape(*distances.shape[:2], way, -1).mean(dim=-1)
@@ -227,54 +178,3 @@ def _frame_loss(head: nn.Module, episodes: LabelledEpisodes) -> Tensor:
     of_query = episodes.classes.gather(1, episodes.labels)[..., None].expand(query.shape[:3])
     labels = torch.cat([of_support.flatten(), of_query.flatten()])
     return cross_entropy(head(frames), labels)
-
-
-def _roots(squares: Tensor) -> Tensor:
-    """Lengths from squared ones, never zero: a zero vector has cosine 0 with all others."""
-    return squares.clamp(min=1e-24).sqrt()
-
-
-def _incoherence(gram: Tensor) -> Tensor:
-    """How much neighbouring frames differ and distant ones agree: (..., T, T) -> ().
-
-    ``gram`` holds inner products. With cosine distances d: d_ij / ((i - j)^2 + 1) for neighbours
-    (|i - j| <= 1), else 10 relu(1 - exp(-(|i - j| - 1)^2 / 51) - d_ij).
-    """
-    norms = _roots(gram.diagonal(dim1=-2, dim2=-1))
-    distances = 1 - gram / (norms.unsqueeze(-1) * norms.unsqueeze(-2))
-    time = torch.arange(gram.shape[-1], device=gram.device, dtype=gram.dtype)
-    apart = (time[:, None] - time).abs()
-    near = distances / (apart.square() + 1)
-    wanted = 1 - torch.exp(-(apart - 1).square() / FAR_WIDTH)
-    far = FAR_WEIGHT * relu(wanted - distances)
-    return torch.where(apart <= 1, near, far).mean()
-
-
-FORMS: Mapping[str, Literal["prototypes", "supports"]] = {
-    "hyrsm_1shot": "supports",
-    "hyrsm_5shot": "prototypes",
-}
-"""The authors' two classes, and the form that each computes."""
-
-
-def _authors_method(golden: Golden, output: str) -> HyRSM:
-    family = output.split("/", maxsplit=1)[0]
-    weights = golden.weights(f"{family}/weight/")
-    classes = len(weights["classification_layer.weight"])
-    settings = HyRSMSettings(form=FORMS[family], classes=classes)
-    method = HyRSM(stored_shape(golden), settings)
-    adopt(method, weights)
-    return method
-
-
-@reproduces("hyrsm_1shot/logits", "hyrsm_5shot/logits")
-def _reproduce_logits(golden: Golden, output: str) -> Tensor:
-    return scores_of(golden, _authors_method(golden, output))
-
-
-@reproduces("hyrsm_1shot/class_logits", "hyrsm_5shot/class_logits")
-def _reproduce_class_logits(golden: Golden, output: str) -> Tensor:
-    method = _authors_method(golden, output)
-    videos = torch.cat([golden.tensor("support"), golden.tensor("query")])
-    logits: Tensor = cast(nn.Linear, method.head)(method.encode(as_maps(videos)).frames)
-    return logits.flatten(0, 1)

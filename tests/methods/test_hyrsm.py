@@ -4,7 +4,8 @@ from torch.nn.functional import cosine_similarity, cross_entropy, relu
 
 from bench.method import FeatureShape
 from methods._attention import SelfAttention, attend, heads_for
-from methods.hyrsm import HyRSM, HyRSMSettings, _incoherence
+from methods._shifted import incoherence
+from methods.hyrsm import HyRSM, HyRSMSettings
 from tests.methods.cases import random_episode, selected
 from tests.methods.learning import labelled_episodes, untrained
 from tests.methods.parity import assert_reproduced
@@ -25,7 +26,9 @@ def build(**settings):
 def enriched_one_by_one(method, videos, asked):
     """Enrich a list of videos (T, C) and one query, by the words of the paper."""
     tokens = torch.stack([video.mean(dim=0) for video in (*videos, asked)])
-    read = method.inter(tokens)
+    inter = method.inter
+    projected = (projection(tokens) for projection in (inter.query, inter.key, inter.value))
+    read = relu(inter.norm(tokens + inter.out(attend(*projected, inter.heads))))
     return [
         torch.stack([method.merge(torch.cat([frame, token])) for frame in video])
         for video, token in zip((*videos, asked), read, strict=True)
@@ -130,9 +133,9 @@ def test_coherence_against_loops():
 def test_coherence_of_two_hand_made_videos():
     # Three equal frames: the pair 2 apart should differ by 1 - exp(-1 / 51), the rest is perfect.
     same = torch.ones(3, 3)
-    assert _incoherence(same).item() == pytest.approx(2 * 10 * 0.0194166 / 9, abs=1e-5)
+    assert incoherence(same).item() == pytest.approx(2 * 10 * 0.0194166 / 9, abs=1e-5)
     # Two orthogonal frames: distance 1 between neighbours, divided by 1 + 1.
-    assert _incoherence(torch.eye(2)).item() == pytest.approx(2 * 0.5 / 4)
+    assert incoherence(torch.eye(2)).item() == pytest.approx(2 * 0.5 / 4)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])

@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import (
-    adaptive_max_pool2d,
-    conv2d,
-    cross_entropy,
-    max_pool2d,
-    mse_loss,
-    one_hot,
-    relu,
-)
+from torch.nn.functional import conv2d, cross_entropy, mse_loss, one_hot, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from methods._map_pooling import pool_by_two, pool_to
 from methods._precision import in_own_precision
 
 
@@ -119,12 +112,10 @@ class RelationNet(Method):
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Squared error to 1 for the right class and 0 for the others, or cross-entropy."""
-        support: Any = episodes.support
-        query: Any = episodes.query
+        support, query = cast(Sides, episodes.support), cast(Sides, episodes.query)
         scores = self.score(self.adapt(support), query)
         if self.settings.output == "logit":
-            entropy = cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())
-            return {"episode": entropy}
+            return {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
         wanted = one_hot(episodes.labels, scores.shape[-1]).to(scores.dtype)
         return {"relation": mse_loss(scores, wanted)}
 
@@ -136,9 +127,7 @@ class RelationNet(Method):
 
     def _pool(self, maps: Tensor, size: int) -> Tensor:
         """Pool to ``size``, or by 2; a side of 1 stays as it is."""
-        if self.settings.form == "easyfsl":
-            return adaptive_max_pool2d(maps, size)
-        return max_pool2d(maps, [min(2, side) for side in maps.shape[-2:]])
+        return pool_to(maps, size) if self.settings.form == "easyfsl" else pool_by_two(maps)
 
     def _positions_left(self) -> int:
         """Positions of a map that is left for the linear layers."""

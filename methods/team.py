@@ -141,7 +141,7 @@ class TEAM(Method):
         positive, negative = torch.zeros_like(read), torch.zeros_like(read)
         for step in range(1, way):
             away = read.roll(step, dims=1) - read
-            alike = [(unit * unit.roll(step, dims=1)).sum(-1, keepdim=True) for unit in plain]
+            alike = [(own * own.roll(step, dims=1)).sum(-1, keepdim=True) for own in plain]
             positive = positive + self._refine(self.tokens + read - alike[0] * away)
             negative = negative + self._refine(self.tokens - read + alike[1] * away)
         return Patterns(unit(positive), unit(negative))

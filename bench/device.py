@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import math
+import os
 import re
 import resource
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from bench.distributed import started_by_torchrun
 from episodes.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -33,7 +35,10 @@ def choose_device(name: str) -> torch.device:
         raise UserError(
             f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs"
         )
+    if name == "cuda" and started_by_torchrun():
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     if name.startswith("cuda"):
+        torch.cuda.set_device(name)
         # float32 means float32: TF32 would round the factors of products to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False

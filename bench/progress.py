@@ -1,5 +1,6 @@
 """Progress on stderr: a bar on a terminal, a plain line now and then elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -36,8 +37,12 @@ class Reporter:
     def stage(self, title: str) -> Iterator[Report]:
         """Yield a function to be called with (done, total) as a stage goes on.
 
-        A stage in which nothing is done says nothing.
+        A stage in which nothing is done says nothing; neither does any process but the first of
+        a job.
         """
+        if os.environ.get("RANK", "0") != "0":
+            yield lambda done, total: None
+            return
         self._note = ""
         with self._bar(title) if self._console.is_terminal else self._lines(title) as report:
             yield report

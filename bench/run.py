@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench import distributed
 from bench.backbones import LoadedBackbone
 from bench.candidates import Candidate
 from bench.checkpoints import load_weights, tuned_backbone
@@ -128,20 +129,26 @@ def _run_group(
     todo = [
         (candidate, identity)
         for candidate, identity in zip(group, identities, strict=True)
-        if not _may_reuse(plan.folder(bank, candidate), identity)
+        if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
     ]
     if not todo:
         return
     store = open_store(loaded, sampling, plan.device)
     with reporter.stage(f"embed {sampling}") as progress:
-        embed_missing(store, loaded, sampling, files, plan.device, progress)
+        mine = distributed.share(files)
+        embed_missing(store, loaded, sampling, mine, plan.device, progress)
+    distributed.wait()
+    if distributed.size() > 1:
+        store = open_store(loaded, sampling, plan.device)  # with what the others have embedded
     features, episodes = _features(store, files, bank)
     for candidate, identity in todo:
         method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
         with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
             answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
-        run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
-        write_run(plan.folder(bank, candidate), run)
+        if distributed.is_first():
+            run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
+            write_run(plan.folder(bank, candidate), run)
+        distributed.wait()
 
 
 def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
@@ -170,7 +177,8 @@ def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
     """The files of the videos that the bank's episodes use."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     source = bank.source
-    with reporter.stage(f"prepare {source.name} videos") as progress:
+    title = f"prepare {source.name} videos"
+    with distributed.first_alone(), reporter.stage(title) as progress:
         return source.files(bank.recipe.split, videos, progress)
 
 

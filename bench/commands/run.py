@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
+    context: typer.Context,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +108,7 @@ def run(
 ) -> None:
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
+    from bench import distributed
     from bench.backbones import load_backbone
     from bench.banks import chosen_banks
     from bench.candidates import candidates
@@ -118,6 +120,7 @@ def run(
     from bench.run_directory import read_run
     from bench.summary import compare, write_summary
 
+    context.with_resource(distributed.joined())
     chosen = choose(methods, all_methods(plugin or []))
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
@@ -133,9 +136,12 @@ def run(
         seed=seed,
         out=out,
     )
-    for words in filter(None, (contamination_of(loaded, one) for one in banks)):
+    notes = (contamination_of(loaded, one) for one in banks)
+    for words in filter(None, notes if distributed.is_first() else ()):
         typer.echo(f"note: {words}", err=True)
     folders = execute(plan, Reporter())
+    if not distributed.is_first():
+        return
     comparisons = compare([read_run(folder) for folder in folders], reference, plan.banks)
     for comparison, one in zip(comparisons, plan.banks, strict=True):
         write_summary(plan.bank_folder(one), comparison)

@@ -1,0 +1,82 @@
+"""Several processes as one job: the same rows as one process, and what happens when one dies."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import done, predictions
+
+# 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
+SIZES = ("--bank", "default", "--episodes", "13", "--batch-size", "4", "--device", "cpu")
+DIES = """
+import os
+from bench.method import Method, register
+
+@register
+class Dies(Method):
+    name, revision, source, differs = "dies", 1, "test", "nothing"
+    needs, order_aware = "vector", False
+
+    def encode(self, features):
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support):
+        return support.mean(dim=2)
+
+    def score(self, state, query):
+        if os.environ.get("DIE") == os.environ.get("RANK"):
+            os._exit(3)
+        return query @ state.mT
+"""
+
+
+def torchrun(processes, *words, **environment):
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", str(processes), "-m", "bench", "run", *SIZES, *map(str, words)),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    done("run", *SIZES, "--methods", "protonet,otam", "--out", folder, "--no-report")
+    return folder
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_writes_the_same_rows(processes, alone, tmp_path):
+    words = ("--methods", "protonet,otam", "--out", tmp_path, "--no-report")
+    finished = torchrun(processes, *words)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("protonet") == 2  # in the table and its caption: printed once
+    assert len(predictions(tmp_path)) == 2
+    for rows in alone.glob("*/rows.parquet"):
+        assert (tmp_path / rows.parent.name / "rows.parquet").read_bytes() == rows.read_bytes()
+
+
+def test_a_process_that_dies_stops_the_job_and_costs_only_what_was_not_finished(tmp_path):
+    plugin = tmp_path / "dies.py"
+    plugin.write_text(DIES)
+    out = tmp_path / "out"
+    words = ("--methods", "protonet,dies", "--plugin", plugin, "--out", out, "--no-report")
+    stopped = torchrun(2, *words, DIE="1")
+    assert stopped.returncode != 0
+    assert "rank      : 1" in stopped.stderr or "has died" in stopped.stderr, stopped.stderr
+    assert "exitcode: 3" in stopped.stderr.replace("  : ", ": "), stopped.stderr
+    assert set(predictions(out)) == {"protonet"}
+    before = (out / "protonet" / "run.json").stat().st_mtime_ns
+    again = torchrun(2, *words)
+    assert again.returncode == 0, again.stderr
+    assert set(predictions(out)) == {"protonet", "dies"}
+    assert (out / "protonet" / "run.json").stat().st_mtime_ns == before

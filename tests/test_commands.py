@@ -120,8 +120,8 @@ def test_tables_refuses_a_folder_without_runs(tmp_path: Path):
 
 
 def test_train_refuses_what_it_cannot_train():
-    status, text = call("train", "default")
-    assert (status, "what can be trained is: backbone" in text) == (2, True)
+    status, text = call("train", "backbon")
+    assert (status, "no method is called 'backbon'" in text) == (2, True)
 
 
 GOLDEN = Path(__file__).parent / "golden"

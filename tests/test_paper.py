@@ -1,0 +1,130 @@
+"""The paper's tables: our runs, published figures beside them, and what is not here."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
+from bench.run_directory import Run, find_runs, read_run, write_run
+from tests.command import call
+
+OLD = Path(__file__).parent / "runs" / "schema-1"
+(BASE,) = [read_run(path) for path in find_runs(OLD) if path.name == "protonet"]
+"""ProtoNet on 300 episodes of the default bank: its rows stand for a variant's here."""
+
+
+def made(method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned") -> Run:
+    """A run of a variant in which the first answers are wrong."""
+    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 8}
+    rows = BASE.rows.copy()
+    rows.loc[: wrong - 1, "prediction"] = (rows.loc[: wrong - 1, "label"] + 1) % 5
+    learns = None if method == "mastaf-neighbor" and seed is None else seed is not None
+    return replace(
+        BASE,
+        identity={
+            **BASE.identity,
+            "method": method,
+            "training": None if seed is None else training,
+        },
+        declared={**BASE.declared, "trained": learns},
+        rows=rows,
+    )
+
+
+RUNS = [
+    made("mastaf"),
+    made("otam", 20),
+    *(made("mastaf", 10 + seed, seed) for seed in (0, 1, 2)),
+    *(made("mastaf-nores", 90 + seed, seed) for seed in (0, 1, 2)),
+    made("mastaf", 30, 0, "frozen"),
+    made("mastaf-neighbor"),
+]
+
+
+def line(lines: list[Line], dataset: str, method: str, backbone: str | None) -> Line:
+    title = list(TABLES)[-1]
+    (found,) = [
+        one
+        for one in lines
+        if (one.table, one.dataset, one.method, one.backbone) == (title, dataset, method, backbone)
+    ]
+    return found
+
+
+def test_variants_are_set_beside_the_mastaf_that_was_trained_alike():
+    lines = paper_lines(RUNS)
+    nores = line(lines, "rendered", "MASTAF-NoRes", "tuned")
+    mastaf = line(lines, "rendered", "MASTAF", "tuned")
+    assert nores.seeds == mastaf.seeds == 3
+    assert nores.difference == pytest.approx(nores.accuracy - mastaf.accuracy)
+    assert nores.difference < 0
+    assert mastaf.difference is None
+    low, high = nores.interval_of_all
+    assert low < nores.interval[0] < nores.accuracy < nores.interval[1] < high
+
+
+def test_what_has_no_weights_stands_with_the_frozen_backbone():
+    lines = paper_lines(RUNS)
+    neighbor = line(lines, "rendered", "MASTAF-Neighbor", "frozen")
+    assert (neighbor.seeds, neighbor.row is None) == (0, False)
+    assert line(lines, "rendered", "MASTAF-Neighbor", "tuned").row is None
+
+
+def test_untrained_and_other_runs_are_not_the_papers():
+    assert all(one.row is None for one in paper_lines(RUNS[:2]))
+
+
+@pytest.mark.parametrize(
+    ("method", "ucf101", "ssv2", "apart"),
+    [
+        ("MASTAF-No-Global", 0.894, 0.495, -0.012),
+        ("MASTAF-NoML-Mean", 0.899, 0.493, -0.007),
+        ("MASTAF-NoRes", 0.889, 0.492, -0.017),
+    ],
+)
+def test_published_figures_are_those_of_the_appendix(
+    method: str, ucf101: float, ssv2: float, apart: float
+):
+    lines = paper_lines([])
+    assert line(lines, "UCF101", method, None).published == pytest.approx(ucf101)
+    assert line(lines, "SSv2-all", method, None).published == pytest.approx(ssv2)
+    assert line(lines, "UCF101", method, None).published_difference == pytest.approx(apart)
+    assert line(lines, "UCF101", "MASTAF", None).published == pytest.approx(0.906)
+
+
+def test_each_table_of_the_appendix_has_its_variant_and_mastaf():
+    lines = paper_lines(RUNS)
+    for title, methods in TABLES.items():
+        found = {one.method for one in lines if one.table == title}
+        assert found == {IN_THE_PAPER[method] for method in methods}
+
+
+@pytest.mark.parametrize("style", ["terminal", "markdown", "latex"])
+def test_what_is_not_present_says_so_and_how_to_fill_it(style: str):
+    text = render_paper(paper_lines(RUNS), style)
+    assert text.count("data not present") > 10
+    for name in ("ucf101", "ssv2-all"):
+        assert f"fvbench data add {name} --root PATH" in text
+        assert f"--validation {name}-5w1s-val" in text
+
+
+def test_the_command_reads_folders(tmp_path: Path):
+    for number, run in enumerate(RUNS[2:8]):
+        write_run(tmp_path / str(number) / run.identity["method"], run)
+    status, text = call("tables", "paper", tmp_path)
+    assert status == 0
+    assert "MASTAF-NoRes" in text
+    assert "89.4" in text
+    lines = json.loads(call("tables", "paper", tmp_path, "--json")[1])["lines"]
+    assert {"dataset", "method", "accuracy", "interval", "published"} <= set(lines[0])
+    records = list(csv.DictReader(io.StringIO(call("tables", "paper", "--format", "csv")[1])))
+    assert {"accuracy", "interval_low", "published_difference"} <= set(records[0])
+
+
+def test_an_unknown_format_is_refused():
+    status, text = call("tables", "paper", "--format", "word")
+    assert (status, "none of terminal, markdown, latex, csv" in text) == (2, True)

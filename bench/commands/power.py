@@ -1,0 +1,121 @@
+"""``fvbench power``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.options import Json
+
+if TYPE_CHECKING:
+    from bench.statistics.power import Need
+    from bench.summary import Comparison
+
+HELP = """Tell how many episodes, videos or classes it takes to see a difference.
+
+From the variance of finished runs: each method against the reference, paired. Three questions have
+three answers: on these videos, more episodes; on other videos of these classes, more videos; on
+other classes, more classes. A difference is seen if its 95% interval leaves zero out; four times
+in five it does.
+
+\b
+exit status
+  0  done
+  2  nothing to go by: no runs, a single method, or runs that cannot be compared
+"""
+EPILOG = "Example: fvbench power results/local/run --difference 0.01"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("power", help=HELP, epilog=EPILOG)(power)
+
+
+def power(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Where the runs are.")],
+    difference: Annotated[
+        float, typer.Option(help="Difference to be seen, a fraction: 0.01 is a point.")
+    ] = 0.01,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Method the others are compared with; protonet, or the first by name.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell how much it takes to see a difference."""
+    from dataclasses import asdict
+
+    from bench.comparison.gathering import gather
+    from bench.run_directory import dump
+    from bench.summary import compare_on_one_bank
+    from episodes.errors import UserError
+
+    if not 0 < difference < 1:
+        raise UserError(f"--difference is {difference}; it is a fraction between 0 and 1")
+    runs, banks = gather(folders, None, None, None)
+    comparison = compare_on_one_bank(runs, reference, banks)
+    if len(comparison.rows) < 2:
+        raise UserError(
+            f"only {comparison.rows[0].title} is here; a paired difference takes two methods: run"
+            " another one on the same bank"
+        )
+    needs = {title: found for title, found in _needs(comparison, difference).items() if found}
+    if json:
+        plain = {
+            title: {kind: asdict(one) for kind, one in found.items()}
+            for title, found in needs.items()
+        }
+        content = {"bank": comparison.bank, "reference": comparison.reference}
+        typer.echo(dump(content | {"difference": difference, "methods": plain}), nl=False)
+    else:
+        typer.echo(_text(comparison, needs, difference), nl=False)
+
+
+def _needs(comparison: "Comparison", wanted: float) -> "dict[str, dict[str, Need]]":
+    """For each method but the reference, what each kind of variation asks for."""
+    from bench.statistics import design_of
+    from bench.statistics.power import need
+
+    titles = [row.title for row in comparison.rows]
+    reference = titles.index(comparison.reference)
+    units = {"episodes": comparison.rows[0].episodes}
+    if comparison.opened is not None:
+        design = design_of(comparison.opened.split, comparison.opened.episodes)
+        units |= {"videos": len(design.videos), "videos and classes": len(design.classes)}
+    found: dict[str, dict[str, Need]] = {}
+    for index, title in enumerate(titles):
+        if index != reference:
+            estimates = {
+                kind: comparison.variation.estimate(kind, index, reference)  # type: ignore[arg-type]
+                for kind in units
+            }
+            found[title] = {
+                kind: need(one, units[kind], wanted)
+                for kind, one in estimates.items()
+                if one is not None and one.error == one.error
+            }
+    return found
+
+
+def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted: float) -> str:
+    from bench.statistics.power import MOST
+    from bench.tables import table
+
+    lines = []
+    for title, found in needs.items():
+        line = {f"vs {comparison.reference}": title}
+        for kind, one in found.items():
+            line[f"{kind}:\nseen now"] = f"{100 * one.smallest:.2f}"
+            needed = f"{one.needed:,}" if one.needed < MOST else f"> {MOST:,}"
+            line[f"{kind}:\nhave → need"] = f"{one.units:,} → {needed}"
+        lines.append(line)
+    note = (
+        f"seen now: smallest difference in points that shows. need: how many episodes, videos"
+        f" or classes show {100 * wanted:g} points.\n{comparison.bank}: {comparison.units}. Videos"
+        " count as recordings, classes as partner pairs, where there are such; classes with as many"
+        " videos each as now."
+    )
+    return table(lines, note, "terminal")

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method import Method, Settings, register
-from bench.reference import Golden, reproduces
 from methods._alignment import Padding, Relaxation, alignment_costs, path_scores
 from methods._frames import Frames, encode_frames, frame_cosines, frame_vectors
-from methods._reference_episode import scores_of, stored_shape
 
+LARGEST_DISTANCE = 2.0
+"""Of two vectors, one minus their cosine."""
 Directions = Literal["both", "mean of both", "one", "reversed"]
 
 
@@ -86,7 +86,9 @@ class OTAM(Method):
         if setting.directions == "reversed":
             runs.append(distances.flip(-2, -1))
         costs = alignment_costs(
-            torch.stack(runs), setting.temperature, setting.padding, setting.relaxation
+            torch.stack(runs),
+            *(setting.temperature, setting.padding, setting.relaxation),
+            largest=LARGEST_DISTANCE,
         )
         return costs.sum(dim=0) if setting.directions == "both" else costs.mean(dim=0)
 
@@ -125,28 +127,3 @@ class FslVideoOTAM(Method):
         )
         scores = path_scores(cosines) + path_scores(cosines.mT)
         return scores.mean(dim=-1).to(query.dtype)
-
-
-@reproduces("otam/logits", given="otam/lambda")
-def _of_hyrsm(golden: Golden, output: str) -> Tensor:
-    """Code of HyRSM: the sum of both directions."""
-    settings = OtamSettings(
-        temperature=golden.number("otam/lambda"), epsilon=golden.number("otam/cosine_epsilon")
-    )
-    shape = stored_shape(golden)
-    return scores_of(golden, OTAM(shape, settings))
-
-
-@reproduces("otam/logits", given="cosine_epsilon")
-def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
-    """Code of temporal_matching: the mean of both directions."""
-    settings = OtamSettings(directions="mean of both", epsilon=golden.number("cosine_epsilon"))
-    shape = stored_shape(golden)
-    return scores_of(golden, OTAM(shape, settings))
-
-
-@reproduces("otam/scores")
-def _of_fsl_video(golden: Golden, output: str) -> Tensor:
-    """Code of FSL-Video."""
-    shape = stored_shape(golden)
-    return scores_of(golden, FslVideoOTAM(shape))

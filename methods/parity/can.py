@@ -4,8 +4,8 @@ from torch import Tensor
 
 from bench.reference import Golden, adopt, reproduces
 from methods.can import Can, CanSettings, TransductiveCan
-from methods.mastaf import loss_as_stored, sizes_of
 from methods.parity._episode import encode_stored, scores_of, stored_shape
+from methods.parity.mastaf import loss_as_stored, sizes_of
 
 
 def _authors_method(golden: Golden, cls: type[Can]) -> Can:

@@ -26,7 +26,9 @@ exit status
   1  at least one method is worse or slower
   2  not compared: other bank, dtype or episodes, a missing method, an empty or damaged run
 """
-EPILOG = "Example: fvbench gate results/baselines results/local/run --drop 0.01 --junit gate.xml"
+EPILOG = (
+    "Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml"
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -76,7 +76,7 @@ class Clips:
         self._device = training.device
         self._recipe = training.recipe
         source = dataset(stream.split.dataset)
-        self._flip = training.recipe.flip and not getattr(source, "directional", True)
+        self._flip = training.recipe.flip and not source.directional
 
     def prepare(self, videos: Tensor) -> None:
         """Begin to decode."""

@@ -33,6 +33,8 @@ class Dataset(Protocol):
 
     name: str
     description: str
+    directional: bool
+    """Whether a mirrored video may be of another class: then training mirrors none."""
 
     def split(self, name: SplitName) -> Split:
         """Return a split's list, without touching any video."""

@@ -34,6 +34,7 @@ class Folder:
         """Name the dataset; nothing is read yet."""
         self.name = name
         self.root = root.resolve()
+        self.directional = True
         self.description = f"videos in {self.root}"
         self._lists = lists
 

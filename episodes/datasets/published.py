@@ -35,6 +35,8 @@ class Published:
     names: Names = as_listed
     derivable: bool = False
     """Whether a complete folder says which videos belong to a split."""
+    directional: bool = False
+    """Whether a mirrored video may be of another class."""
 
     @property
     def facts(self) -> Facts:

@@ -37,6 +37,7 @@ class Rendered:
     """100 classes of motion in partner pairs, drawn by `episodes.rendered`."""
 
     name = "rendered"
+    directional = True
     description = "shapes in motion, rendered here: 64 train, 12 val, 24 test classes"
 
     @cache  # noqa: B019 - there is one instance for the life of the process

@@ -18,4 +18,5 @@ DATASET = Published(
     ),
     how_to_get=HOW_TO_GET,
     group=groups.none,
+    directional=True,
 )

@@ -27,7 +27,8 @@ class Shifted(NamedTuple):
         videos, frames = self.frames.shape[1:3]
         own = query.flatten(1, 2) @ self.frames.flatten(1, 2).mT
         own = own.unflatten(2, (videos, frames)).unflatten(1, query.shape[1:3]).transpose(2, 3)
-        return own + (self.shift @ query.mT).unsqueeze(-1)
+        products: Tensor = own + (self.shift @ query.mT).unsqueeze(-1)
+        return products
 
     def squared_norms(self) -> Tensor:
         """(episodes, queries, videos, T)."""

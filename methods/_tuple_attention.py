@@ -158,7 +158,8 @@ def _shares(support: TupleParts, query: TupleParts, member: Tensor) -> Tensor:
     offset, scale = (each.flatten(1)[:, None, None] for each in (support.offset, support.scale))
     logits = torch.addcmul(offset, rows, scale)
     shares = logits.reshape(*rows.shape[:3], support.scale.shape[1], -1).softmax(dim=-1)
-    return shares.unflatten(-1, support.scale.shape[2:])
+    apart: Tensor = shares.unflatten(-1, support.scale.shape[2:])
+    return apart
 
 
 def _summed_products(support: TupleParts, query: TupleParts, weights: Tensor) -> Tensor:

@@ -120,7 +120,8 @@ class STRM(Method):
         fixed = self.fixed_weight, self.fixed_bias
         patch_tuples = relu(project_tuples(self.dropout(frames), self.tuples.index, *fixed))
         energy = wide(patch_tuples).square().sum(dim=-1)
-        return Enriched(*self.tuples(self.frames(frames)), patch_tuples, energy)
+        parts: TupleParts = self.tuples(self.frames(frames))
+        return Enriched(*parts, patch_tuples, energy)
 
     def adapt(self, support: Enriched) -> Enriched:
         """Keep the tuples of the support videos, each (episodes, way, shot, tuples, ...)."""
@@ -160,4 +161,5 @@ def nearest_tuple_scores(support: Enriched, query: Enriched) -> Tensor:
     nearest = rest.unflatten(2, (way, -1)).amin(dim=-1)
     squares = query.patch_energy.flatten(1).unsqueeze(2) + nearest
     distances = squares.clamp(min=LEAST_SQUARE).sqrt()
-    return -distances.unflatten(1, query.patch_energy.shape[1:]).mean(dim=2)
+    scores: Tensor = -distances.unflatten(1, query.patch_energy.shape[1:]).mean(dim=2)
+    return scores

@@ -16,6 +16,17 @@ from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.split import Split, Video
 
 MILLISECONDS = Fraction(1, 1000)
+SMALL_RECIPE = """
+base = "default"
+
+[default]
+steps = 4
+episodes_per_step = 2
+episodes_at_once = 1
+warm_up_steps = 1
+validate_every = 2
+validation_episodes = 6
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +47,14 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def one_thread() -> None:
     """Keep torch to one thread: tests run side by side already."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe file of four steps, validated after every second."""
+    path = tmp_path_factory.mktemp("recipes") / "small.toml"
+    path.write_text(SMALL_RECIPE)
+    return path
 
 
 @pytest.fixture(scope="session")

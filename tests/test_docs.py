@@ -18,7 +18,18 @@ from tests.conftest import make_video
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 EPISODES = "4"
-REAL = ("ucf101", "hmdb51", "ssv2", "kinetics", "cuda", "PATH", "FOLDER", "FILE", "NAME")
+REAL = (
+    "--weights",
+    "ucf101",
+    "hmdb51",
+    "ssv2",
+    "kinetics",
+    "cuda",
+    "PATH",
+    "FOLDER",
+    "FILE",
+    "NAME",
+)
 """What a command needs that a test machine has not: it is only parsed."""
 LONG = ("train", "throughput", "check-method --all")
 """What takes minutes: only parsed here."""

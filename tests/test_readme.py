@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.registry import built_in_methods
 from tests.command import call
 
 ROOT = Path(__file__).parents[1]
@@ -28,13 +29,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_it_shows_runs(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_command_it_shows_runs(
+    line: str, folder: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(folder)
     words = shlex.split(line)[1:]
     if words[0] == "tables":
         call("run", "--methods", "protonet,otam", "--episodes", "4", "--out", words[1])
     if words[0] == "run":
         words = [*_without_episodes(words), "--episodes", "4"]
+    if words[0] == "train":
+        words = [*_without_episodes(words), "--recipe", str(small_recipe)]
     status, said = call(*words)
     assert status == 0, said
 
@@ -58,8 +63,8 @@ def test_its_two_commands_are_what_ci_runs():
     assert "python3 -m pip install tox && tox run -e tests" in script
 
 
-def test_its_table_shows_the_methods_of_the_command_above_it():
+def test_its_table_is_part_of_what_the_command_above_it_prints():
     listed = re.search(r"^methods = (.*)$", (ROOT / "tox.ini").read_text(), flags=re.MULTILINE)
-    assert listed is not None
-    shown = re.findall(r"^\| ([a-z+-]+) ", README, flags=re.MULTILINE)
-    assert sorted(listed[1].split(",")) == sorted(set(shown) - {"method"})
+    shown = set(re.findall(r"^\| ([a-z+-]+) ", README, flags=re.MULTILINE)) - {"method"}
+    assert len(shown) > 10
+    assert shown <= (set(listed[1].split(",")) if listed else set(built_in_methods()))

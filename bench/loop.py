@@ -144,7 +144,7 @@ def cached(
     if device.type != "cpu":
         return batch_size
     in_episode = episodes.support[0].size + episodes.query[0].size
-    size = sum(tensor[:1].nbytes for tensor in _tensors(videos)) * in_episode
+    size: int = sum(tensor[:1].nbytes for tensor in _tensors(videos)) * in_episode
     return max(1, min(batch_size, CACHED // max(1, size)))
 
 

@@ -85,7 +85,8 @@ class InterRelation(nn.Module):
 
     def _heads_apart(self, rows: Tensor) -> Tensor:
         """(rows, C) -> (rows, heads, C / heads)."""
-        return rows.unflatten(-1, (self.heads, -1))
+        apart: Tensor = rows.unflatten(-1, (self.heads, -1))
+        return apart
 
     def _per_head(self, tokens: Tensor) -> Tensor:
         """(episodes, tokens, C) -> (episodes, heads, tokens, C / heads)."""

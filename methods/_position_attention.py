@@ -1,10 +1,10 @@
-"""Maps as sets of positions, and attention of one set to another (CAN, MASTAF)."""
+"""Maps as sets of positions, and the relations of one set to another (CAN, MASTAF)."""
 
 import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from bench.method import FeatureShape
@@ -22,28 +22,6 @@ class Positions(NamedTuple):
     """(..., L): Euclidean length of each position's vector."""
     attention: Tensor
     """(..., L): attention of the map to itself, ones where there is none."""
-
-
-class MetaLearner(nn.Module):
-    """Makes a kernel over positions from the relations, pooled to one number a position."""
-
-    def __init__(self, positions: int, hidden: int) -> None:
-        """Two linear maps, initialised as the authors do: N(0, sqrt(2 / outputs))."""
-        super().__init__()
-        self.squeeze = nn.Linear(positions, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.expand = nn.Linear(hidden, positions)
-        for layer in (self.squeeze, self.expand):
-            nn.init.normal_(layer.weight, std=math.sqrt(2 / layer.out_features))
-
-    def forward(self, pooled: Tensor, normalise: bool = True) -> Tensor:
-        """(..., L) -> (..., L)."""
-        hidden = self.squeeze(pooled.reshape(-1, pooled.shape[-1]))
-        # A single map has no batch statistics to be trained with.
-        if normalise and not (self.training and len(hidden) == 1):
-            hidden = self.norm(hidden)
-        kernel: Tensor = self.expand(functional.relu(hidden))
-        return kernel.reshape(pooled.shape)
 
 
 def pooled_grid(shape: FeatureShape, positions: int) -> tuple[int, int, int]:
@@ -91,7 +69,8 @@ def pooled_relations(own: Positions, other: Positions) -> Tensor:
     weights = to_unit_length(own.lengths) / own.maps.shape[2]
     mean = (weights.unsqueeze(2) @ own.maps).squeeze(2)
     products = mean @ other.maps.flatten(1, 2).mT
-    return products.unflatten(2, other.lengths.shape[1:]) * to_unit_length(other.lengths)[:, None]
+    apart: Tensor = products.unflatten(2, other.lengths.shape[1:])
+    return apart * to_unit_length(other.lengths)[:, None]
 
 
 def weighted_relations(own: Positions, other: Positions, kernel: Tensor) -> Tensor:
@@ -114,40 +93,3 @@ def weighted_sums(maps: Tensor, weights: Tensor) -> Tensor:
     maps (episodes, B, L, C), weights (episodes, A, B, L) -> (episodes, A, B, C)
     """
     return (weights.transpose(1, 2) @ maps).transpose(1, 2)
-
-
-def pooled_cosines(query: Positions, attention: Tensor, prototypes: Tensor) -> Tensor:
-    """Cosines of pooled attended queries with pooled prototypes.
-
-    Args:
-        query: maps (episodes, queries, L, C).
-        attention: (episodes, way or 1, queries, L).
-        prototypes: (episodes, way, queries or 1, C).
-
-    Returns:
-        (episodes, way, queries)
-    """
-    return functional.cosine_similarity(
-        weighted_sums(query.maps, attention), prototypes, dim=-1, eps=EPSILON
-    )
-
-
-def position_cosines(query: Positions, attention: Tensor, prototypes: Tensor) -> Tensor:
-    """Cosines of every single attended query position with pooled prototypes.
-
-    Arguments as for `pooled_cosines`; returns (episodes, way, queries, L). Attention cancels in
-    it, but where it makes a vector shorter than the shortest that is brought to unit length.
-    """
-    directions = functional.normalize(prototypes, dim=-1).expand(-1, -1, query.maps.shape[1], -1)
-    products = (directions.transpose(1, 2) @ query.maps.mT).transpose(1, 2)
-    lengths = attention * query.lengths[:, None]
-    return products * attention * to_unit_length(lengths)
-
-
-def position_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy at every position, averaged over positions and queries.
-
-    (episodes, queries, classes, L), (episodes, queries) -> ()
-    """
-    targets = labels.flatten()[:, None].expand(-1, logits.shape[-1])
-    return functional.cross_entropy(logits.flatten(0, 1), targets)

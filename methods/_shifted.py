@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
+from methods._alignment import hausdorff_distances
+
 FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
 """HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""
 
@@ -41,6 +43,16 @@ class Shifted(NamedTuple):
         mixed = self._mixed()
         shift = self.shift.square().sum(dim=-1)[..., None, None]
         return own + mixed.unsqueeze(-1) + mixed.unsqueeze(-2) + shift
+
+    def set_distances(self, query: Tensor) -> Tensor:
+        """Hausdorff distances to query frames (episodes, queries, Tq, C), over cosine distances.
+
+        Returns (episodes, queries, videos).
+        """
+        query_norms = lengths(query.square().sum(dim=-1))[:, :, None, :, None]
+        support_norms = lengths(self.squared_norms()).unsqueeze(-2)
+        cosines = self.products(query) / (query_norms * support_norms)
+        return hausdorff_distances(1 - cosines)
 
     def _mixed(self) -> Tensor:
         """Products of a video's own frames and its shifts: (episodes, queries, videos, T)."""

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.method import register
+from methods._map_attention import MastafSettings
 from methods._position_attention import Positions, without_attention
-from methods.mastaf import Mastaf, MastafSettings
+from methods.mastaf import Mastaf
 
 
 @dataclass(frozen=True)

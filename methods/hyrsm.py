@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._alignment import hausdorff_distances
 from methods._attention import SelfAttention, heads_for
 from methods._frames import frame_vectors
 from methods._inter_relation import InterRelation, Tokens
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
-from methods._shifted import Shifted, incoherence, lengths
+from methods._related_videos import Videos, frame_loss
+from methods._shifted import Shifted, incoherence
 
 POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
 """Authors' dropout: after the positions, and in the attention among frames."""
@@ -38,25 +37,6 @@ class HyRSMSettings(Settings):
     class_weight: float = 0.15
     coherence_weight: float = 0.0
     """Weight of HyRSM++'s temporal coherence term."""
-
-
-class Videos(NamedTuple):
-    """Videos after their own frames were related."""
-
-    frames: Tensor
-    """(..., T, C)"""
-    mapped: Tensor
-    """(..., T, C): the frames' part of the 1 x 1 convolution over [frame, relation token]."""
-    token: Tensor
-    query: Tensor
-    key: Tensor
-    reads: Tensor
-    """These four are `Tokens` of the mean of the frames."""
-
-    @property
-    def tokens(self) -> Tokens:
-        """What the videos of an episode tell each other."""
-        return Tokens(*self[2:])
 
 
 @register
@@ -138,7 +118,7 @@ class HyRSM(Method):
         scores = self._match(support, query, episodes.classes.shape[1])
         terms = {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
         if self.head is not None:
-            terms["frames"] = self.settings.class_weight * _frame_loss(self.head, episodes)
+            terms["frames"] = self.settings.class_weight * frame_loss(self.head, episodes)
         if self.settings.coherence_weight:
             own = query.unsqueeze(2) @ query.unsqueeze(2).mT
             both = incoherence(support.gram()) + incoherence(own)
@@ -163,18 +143,5 @@ class HyRSM(Method):
 
     def _match(self, support: Shifted, query: Tensor, way: int) -> Tensor:
         """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""
-        query_norms = lengths(query.square().sum(dim=-1))[:, :, None, :, None]
-        support_norms = lengths(support.squared_norms()).unsqueeze(-2)
-        cosines = support.products(query) / (query_norms * support_norms)
-        distances = hausdorff_distances(1 - cosines)
+        distances = support.set_distances(query)
         return -distances.reshape(*distances.shape[:2], way, -1).mean(dim=-1)
-
-
-def _frame_loss(head: nn.Module, episodes: LabelledEpisodes) -> Tensor:
-    """Mean cross-entropy of every frame of every video among the training classes."""
-    support, query = episodes.support[0], episodes.query[0]
-    frames = torch.cat([support.flatten(0, 3), query.flatten(0, 2)])
-    of_support = episodes.classes[..., None, None].expand(support.shape[:4])
-    of_query = episodes.classes.gather(1, episodes.labels)[..., None].expand(query.shape[:3])
-    labels = torch.cat([of_support.flatten(), of_query.flatten()])
-    return cross_entropy(head(frames), labels)

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from methods._enriched_tuples import Enriched, nearest_tuple_scores
 from methods._enrichment import FrameEnrichment, PatchEnrichment
 from methods._precision import in_own_precision
 from methods._tuple_attention import TupleAttention, TupleParts, wide
 from methods._tuples import project_tuples
-
-LEAST_SQUARE = 1e-12
-"""Squared distance of equal tuples, so that the gradient of its root is finite."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +25,6 @@ class StrmSettings(Settings):
     """Numbers that a tuple is mapped to; 1152, or all it has if fewer, unless given."""
     auxiliary: float = 0.1
     """Weight of the similarity of patch-enriched frames, in the scores and in the loss."""
-
-
-class Enriched(NamedTuple):
-    """Tuples of frames after both enrichments, and after the first one only."""
-
-    keys: Tensor
-    values: Tensor
-    scale: Tensor
-    offset: Tensor
-    energy: Tensor
-    """These five are `TupleParts` after both enrichments."""
-    patch_tuples: Tensor
-    """(..., tuples, C / 2): tuples of patch-enriched frames under a fixed random projection."""
-    patch_energy: Tensor
-    """(..., tuples): their squared lengths, in four bytes at least."""
-
-    @property
-    def parts(self) -> TupleParts:
-        """Tuples after both enrichments."""
-        return TupleParts(*self[:5])
 
 
 def _authors_names() -> dict[str, str]:
@@ -147,19 +125,3 @@ class STRM(Method):
             "frames": cross_entropy(main.flatten(0, 1), labels),
             "patches": self.settings.auxiliary * cross_entropy(auxiliary.flatten(0, 1), labels),
         }
-
-
-def nearest_tuple_scores(support: Enriched, query: Enriched) -> Tensor:
-    """Minus the mean distance of query tuples to the nearest of any support video of a class.
-
-    (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
-    """
-    way = support.patch_tuples.shape[1]
-    products = query.patch_tuples.flatten(1, 2) @ support.patch_tuples.flatten(1, 3).mT
-    # |q - s|^2 = |q|^2 + (|s|^2 - 2 q.s), of which only the bracket depends on s.
-    rest = support.patch_energy.flatten(1).unsqueeze(1) - 2 * products
-    nearest = rest.unflatten(2, (way, -1)).amin(dim=-1)
-    squares = query.patch_energy.flatten(1).unsqueeze(2) + nearest
-    distances = squares.clamp(min=LEAST_SQUARE).sqrt()
-    scores: Tensor = -distances.unflatten(1, query.patch_energy.shape[1:]).mean(dim=2)
-    return scores

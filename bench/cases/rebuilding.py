@@ -14,7 +14,8 @@ from bench.method import Entry, FeatureShape, find
 from bench.registry import built_in_methods
 from bench.run_directory import Run, plain
 from episodes.errors import UserError
-from methods.mastaf import Mastaf, MastafSettings
+from methods._map_attention import MastafSettings
+from methods.mastaf import Mastaf
 
 CPU = torch.device("cpu")
 

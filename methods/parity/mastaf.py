@@ -7,7 +7,8 @@ from torch import Tensor
 
 from bench.method import FeatureShape
 from bench.reference import Golden, adopt, reproduces
-from methods.mastaf import Mastaf, MastafSettings
+from methods._map_attention import MastafSettings
+from methods.mastaf import Mastaf
 from methods.parity._episode import Encoded, encode_episode, feature_shape
 
 AUTHORS_ABLATIONS: Mapping[str, Mapping[str, Any]] = {

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
+from methods._map_attention import MastafSettings
 from methods.can import Can, CanSettings, TransductiveCan, most_confident
-from methods.mastaf import Mastaf, MastafSettings
+from methods.mastaf import Mastaf
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 1, 2, 3)

@@ -3,8 +3,9 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, apply
+from methods._map_attention import MastafSettings
 from methods._position_attention import pooled_grid, without_attention
-from methods.mastaf import Mastaf, MastafSettings
+from methods.mastaf import Mastaf
 from tests.methods.parity import assert_reproduced, outputs
 
 CLIP = FeatureShape(12, 1, 3, 3)

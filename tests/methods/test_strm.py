@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
+from methods._enriched_tuples import Enriched, nearest_tuple_scores
 from methods._enrichment import PatchEnrichment
-from methods.strm import STRM, Enriched, StrmSettings, nearest_tuple_scores
+from methods.strm import STRM, StrmSettings
 from tests.methods.cases import selected
 from tests.methods.parity import assert_reproduced
 

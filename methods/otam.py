@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method import Method, Settings, register
-from methods._alignment import Padding, Relaxation, alignment_costs, path_scores
+from methods._alignment import Padding, Relaxation, alignment_costs
 from methods._frames import Frames, encode_frames, frame_cosines, frame_vectors
+from methods._traced_path import path_scores
 
 LARGEST_DISTANCE = 2.0
 """Of two vectors, one minus their cosine."""

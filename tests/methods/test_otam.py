@@ -6,7 +6,8 @@ import torch
 
 import methods.otam
 from bench.method import REGISTRY, FeatureShape
-from methods._alignment import alignment_costs, hausdorff_distances, path_scores
+from methods._alignment import alignment_costs, hausdorff_distances
+from methods._traced_path import path_scores
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from methods._tuple_attention import TupleParts
+from methods._tuple_parts import TupleParts
 
 LEAST_SQUARE = 1e-12
 """Squared distance of equal tuples, so that the gradient of its root is finite."""

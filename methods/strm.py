@@ -11,7 +11,8 @@ from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, regis
 from methods._enriched_tuples import Enriched, nearest_tuple_scores
 from methods._enrichment import FrameEnrichment, PatchEnrichment
 from methods._precision import in_own_precision
-from methods._tuple_attention import TupleAttention, TupleParts, wide
+from methods._tuple_attention import TupleAttention, wide
+from methods._tuple_parts import TupleParts
 from methods._tuples import project_tuples
 
 

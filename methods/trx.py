@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from bench.method import FeatureShape, Method, Settings, register
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
-from methods._tuple_attention import TupleAttention, TupleParts
+from methods._tuple_attention import TupleAttention
+from methods._tuple_parts import TupleParts
 
 Tuples = tuple[Tensor, ...]
 """The fields of `TupleParts` for each cardinality in turn."""

@@ -1,0 +1,19 @@
+"""How fast video files become clips, one after another: `tox run -e speed`."""
+
+from bench.clips import load_clip
+from bench.method import Method
+from episodes.bank import open_bank
+from methods.backbones.motion import MotionNet
+from tests.benchmarks.test_speed import Benchmark
+from tests.synthetic import NOTHING
+
+
+def test_decode_32_rendered_videos(benchmark: Benchmark):
+    bank = open_bank("default")
+    videos = [bank.split.videos[index] for index in range(0, 960, 30)]
+    files = bank.source.files("test", videos, NOTHING)
+    benchmark.pedantic(
+        lambda: [load_clip(file, MotionNet.input, Method.sampling) for file in files],
+        rounds=7,
+        warmup_rounds=1,
+    )

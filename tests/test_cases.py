@@ -64,7 +64,17 @@ RUNS = [made_run(method, right) for method, right in HAND_MADE.items()]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real runs of the four models."""
     out = tmp_path_factory.mktemp("mastaf")
-    status, said = call("run", "--methods", ",".join(MODELS), "--episodes", EPISODES, "--out", out)
+    status, said = call(
+        "run",
+        "--methods",
+        ",".join(MODELS),
+        "--weights",
+        "none",
+        "--episodes",
+        EPISODES,
+        "--out",
+        out,
+    )
     assert status == 0, said
     return out
 

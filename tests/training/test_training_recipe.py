@@ -12,7 +12,7 @@ from episodes.errors import UserError
 METHODS = built_in_methods()
 
 
-@pytest.mark.parametrize("name", ["default", "default-live"])
+@pytest.mark.parametrize("name", ["default", "default-bfloat16", "default-live"])
 def test_the_default_recipes_hold_for_every_method(name: str):
     for entry in METHODS.values():
         assert read_training_recipe(name, entry).episodes == 4000
@@ -74,7 +74,7 @@ def test_a_recipe_without_a_base_names_what_it_lacks(tmp_path: Path):
 
 
 def test_an_unknown_recipe_lists_those_there_are():
-    assert recipe_names() == ["default", "default-live", "paper"]
+    assert recipe_names() == ["default", "default-bfloat16", "default-live", "paper"]
     with pytest.raises(UserError, match="default"):
         read_training_recipe("defualt", METHODS["mastaf"])
 

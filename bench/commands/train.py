@@ -48,8 +48,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="default, default-live (live batch norm in the backbone), default-bfloat16, paper (what"
-            " a method's authors state), or a file of your own."
+            help="default, default-live (live batch norm in the backbone), default-bfloat16, paper"
+            " (what a method's authors state), or a file of your own."
         ),
     ] = "default",
     validation: Annotated[

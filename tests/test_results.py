@@ -1,0 +1,55 @@
+"""What is committed under results/: tables that follow from rows, weights with their cards."""
+
+import csv
+import json
+
+import pytest
+
+from bench.cards import WEIGHTS, read_card
+from bench.paper import PUBLISHED, RUNS
+from bench.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
+from bench.run_directory import find_runs
+from tests.results_page import BLOCK, PAGE, regenerated
+
+
+def test_the_tables_follow_from_the_rows_byte_for_byte():
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(BLOCK.findall(text)) >= 2
+    assert regenerated(text) == text
+
+
+def test_weights_have_cards_and_are_small():
+    files = sorted(WEIGHTS_FOLDER.glob("**/*.safetensors"))
+    assert sum(path.stat().st_size for path in files) < 20_000_000
+    for path in (path for path in files if path.name == WEIGHTS):
+        card = read_card(path)
+        assert card is not None, path
+        content = json.loads((path.parent / "card.json").read_text())
+        assert content["trained_on"]["split"] == "train"
+        assert content["made_by"]["command"].startswith("fvbench train")
+        assert content["made_by"]["dirty"] is False
+
+
+def test_every_committed_run_names_the_weights_it_used():
+    known = {path.parent for path in WEIGHTS_FOLDER.glob(f"**/{WEIGHTS}")}
+    hashes = {json.loads((folder / "card.json").read_text())["sha256"] for folder in known}
+    used = set()
+    for folder in find_runs(RUNS):
+        identity = json.loads((folder / "run.json").read_text())["identity"]
+        assert (identity["weights_sha256"] is None) == (identity["training"] is None)
+        used.add(identity["weights_sha256"])
+    assert hashes <= used, "weights are shipped that no committed run used"
+
+
+@pytest.mark.parametrize("column", ["method", "dataset", "accuracy", "source"])
+def test_published_figures_keep_their_sources(column: str):
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 300
+    assert all(row[column] for row in rows)
+    assert all(0 < float(row["accuracy"]) <= 100 for row in rows)
+
+
+def test_nothing_else_lies_in_results():
+    found = {path.name for path in RESULTS_FOLDER.iterdir()} - {"local", "__pycache__"}
+    assert found <= {"README.md", "published.csv", "runs", "weights", "baselines", "throughput"}

@@ -1,4 +1,4 @@
-"""TensorBoard is an extra: asked for and missing it is refused before any work; else it is written."""
+"""TensorBoard is an extra: missing it is refused before any work; else the curve is written."""
 
 import importlib.util
 from pathlib import Path

@@ -62,8 +62,8 @@ def candidates(
         backbone_sha256: hash of the weights of the backbone that makes the features.
 
     Raises:
-        UserError: there is no such file or folder, it lacks weights of a method that has some to
-            be trained, or weights belong to other features.
+        UserError: there is no such file or folder, it holds weights of none of the methods, or
+            weights belong to other features.
     """
     if weights == UNTRAINED:
         return [Candidate(entry) for entry in entries]
@@ -71,7 +71,13 @@ def candidates(
         return [_with_shipped(entry, backbone_sha256) for entry in entries]
     path = Path(weights)
     if path.is_dir():
-        return [one for entry in entries for one in _from_folder(entry, path, backbone_sha256)]
+        found = [one for entry in entries for one in _from_folder(entry, path, backbone_sha256)]
+        if all(one.checkpoint is None for one in found):
+            raise UserError(
+                f"--weights {path} holds no weights of {', '.join(one.name for one in entries[:5])}:"
+                f" no METHOD/seed-S/{WEIGHTS} that `fvbench train --out {path}` would write"
+            )
+        return found
     if len(entries) > 1:
         raise UserError(
             f"--weights {path} is a file for one method, {len(entries)} are to run; name one"

@@ -91,3 +91,8 @@ def test_a_run_with_weights_is_no_longer_untrained(tmp_path: Path):
     assert (status, "untrained" in text) == (0, False)
     status, text = call(*words, "--methods", "mastaf,otam")
     assert (status, "name one" in text) == (2, True)
+
+
+def test_a_folder_without_weights_of_any_method_is_refused(tmp_path: Path):
+    status, text = call("run", "--methods", "mastaf,otam", "--weights", tmp_path, "--out", tmp_path)
+    assert (status, "holds no weights of mastaf, otam" in text) == (2, True)

@@ -73,9 +73,10 @@ def candidates(
     if path.is_dir():
         found = [one for entry in entries for one in _from_folder(entry, path, backbone_sha256)]
         if all(one.checkpoint is None for one in found):
+            names = ", ".join(one.name for one in entries[:5])
             raise UserError(
-                f"--weights {path} holds no weights of {', '.join(one.name for one in entries[:5])}:"
-                f" no METHOD/seed-S/{WEIGHTS} that `fvbench train --out {path}` would write"
+                f"--weights {path} holds no weights of {names}: no METHOD/seed-S/{WEIGHTS} as"
+                f" `fvbench train --out {path}` writes it"
             )
         return found
     if len(entries) > 1:

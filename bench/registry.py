@@ -32,7 +32,6 @@ def built_in_methods() -> Mapping[str, Entry]:
 @cache
 def import_reproductions() -> None:
     """Import every file in `methods/parity/`, which fills `bench.reference.REPRODUCTIONS`."""
-    built_in_methods()
     _import_package(methods.parity)
 
 

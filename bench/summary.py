@@ -50,6 +50,8 @@ class Row:
     """The method's name, with its training or backbone where the method has several rows."""
     backbone: str | None
     sees: str
+    order_aware: bool | None
+    """Whether the order of a query's features in time can change its score; None if unsaid."""
     episodes: int
     queries: int
     """Query videos scored, over all episodes."""
@@ -284,6 +286,7 @@ class _Figures:
             title=self.titles[index],
             backbone=one.backbone,
             sees=first.declared["sees"],
+            order_aware=first.declared.get("order_aware"),
             episodes=first.identity["episodes"],
             queries=len(first.rows),
             accuracy=accuracies["episodes"].mean,

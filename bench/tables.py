@@ -23,6 +23,8 @@ FURTHER: dict[Kind, str] = {
 """Intervals that have a column beside the one over episodes, and its title."""
 TRANSDUCTIVE = "*"
 """Marks methods that see all queries of an episode at once."""
+ORDER_AWARE = "→"
+"""Marks methods to which the order of a query's features in time can make a difference."""
 
 
 def render(comparisons: Sequence[Comparison], style: str) -> str:
@@ -63,6 +65,7 @@ def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
     )
     if style == "latex":
         body = body.replace("±", r"$\pm$").replace("−", "$-$")
+        body = body.replace(ORDER_AWARE, r"$\rightarrow$")
         notes = "\n".join(f"% {line}" for line in notes.splitlines())
     gap = "\n\n" if style == "markdown" else "\n"
     return f"{body}{gap}{notes}\n"
@@ -76,7 +79,7 @@ def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
 
 def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     """One row of the table: column title -> cell."""
-    line = {"method": row.method + (TRANSDUCTIVE if row.sees == "all queries" else "")}
+    line = {"method": _marked(row)}
     several = len({one.backbone for found in comparisons for one in found.rows}) > 1
     if any(one.trained_words != "–" for found in comparisons for one in found.rows):
         line["trained"] = row.trained_words
@@ -89,6 +92,12 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     if len(comparisons) == 1:
         speed |= {"peak\nMB": f"{row.peak_memory_bytes / 1e6:,.0f}"}
     return line | speed
+
+
+def _marked(row: Row) -> str:
+    """The method's name, with what a reader must know of it as marks."""
+    transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
+    return row.method + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
 
 
 def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
@@ -145,6 +154,10 @@ def caption(comparisons: Sequence[Comparison]) -> str:
     ]
     if any(row.sees == "all queries" for row in rows):
         notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
+    if any(row.order_aware for row in rows):
+        notes.append(
+            f"{ORDER_AWARE} order-aware: another order of a query's frames can change its score."
+        )
     return "\n".join([*notes, *_about_training(rows)])
 
 

@@ -115,7 +115,7 @@ def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.Monke
 def test_two_banks_give_one_table(tmp_path: Path):
     words = ("--bank", "default,default-order", "--out", tmp_path)
     text = call(*SMALL, "protonet,otam", *words)[1]
-    assert sum(line.startswith("otam  ") for line in text.splitlines()) == 1
+    assert sum(line.startswith("otam →") for line in text.splitlines()) == 1
     assert (tmp_path / "default-order" / "otam" / "run.json").is_file()
     assert (tmp_path / "default" / "summary.json").is_file()
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +217,14 @@ def test_a_figure_shows_every_method_of_every_bank():
 def test_a_figure_of_an_unknown_kind_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"ends in \.png"):
         save_figure(accuracy_figure(compare(RUNS)), tmp_path / "x.gif")
+
+
+def test_order_awareness_is_marked_and_explained():
+    aware = made_run("otam", 0.8, seed=1)
+    aware = replace(aware, declared={**aware.declared, "order_aware": True})
+    text = render(compare([RUNS[0], aware]), "markdown")
+    assert "| otam → " in text
+    assert "| protonet " in text
+    assert "→ order-aware" in text
+    assert "→" not in render(compare(RUNS), "markdown")
+    assert r"otam $\rightarrow$" in render(compare([RUNS[0], aware]), "latex")

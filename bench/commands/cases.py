@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, use_cache
+from bench.commands.options import Cache, Json, OwnVideos, use_cache
 
 HELP = """Count and draw the queries on which MASTAF and its branches disagree.
 
@@ -53,12 +53,7 @@ def cases(
         str | None,
         typer.Option(metavar="KIND", help="Draw the three clearest of a kind.", show_default=False),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of your own videos that the runs were made on.", show_default=False
-        ),
-    ] = None,
+    data: OwnVideos = None,
     cache: Cache = None,
     json: Json = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Json
+from bench.commands.options import Json, OwnVideos, Reference
 
 HELP = """Compare methods on one bank: paired differences, groups, hard classes.
 
@@ -35,13 +35,7 @@ def compare(
         list[Path],
         typer.Argument(metavar="DIR...", help="Where the runs are; or files of rows."),
     ],
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
+    reference: Reference = None,
     bank: Annotated[
         str | None,
         typer.Option(
@@ -49,10 +43,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of your own videos that the runs were made on."),
-    ] = None,
+    data: OwnVideos = None,
     episodes: Annotated[
         int | None,
         typer.Option(

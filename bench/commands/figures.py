@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.commands.options import OwnVideos, Reference
+
 HELP = """Draw finished runs as a chart in a file of its own.
 
 \b
@@ -38,19 +40,8 @@ def figures(
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
     chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of your own videos that the runs were made on.", show_default=False
-        ),
-    ] = None,
+    reference: Reference = None,
+    data: OwnVideos = None,
 ) -> None:
     """Draw the comparison of finished runs."""
     from bench.charts.catalogue import draw

@@ -23,6 +23,18 @@ Plugin = Annotated[
     typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),
 ]
 
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        help="Method the others are compared with; protonet, or the first by name.",
+        show_default=False,
+    ),
+]
+OwnVideos = Annotated[
+    Path | None,
+    typer.Option(help="Folder of your own videos that the runs were made on.", show_default=False),
+]
+
 
 def use_cache(folder: Path | None) -> None:
     """Make a command, and the processes it starts, use another cache folder."""

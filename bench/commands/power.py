@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json
+from bench.commands.options import Json, Reference
 
 if TYPE_CHECKING:
     from bench.statistics.power import Need
@@ -36,13 +36,7 @@ def power(
     difference: Annotated[
         float, typer.Option(help="Difference to be seen, a fraction: 0.01 is a point.")
     ] = 0.01,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
+    reference: Reference = None,
     json: Json = False,
 ) -> None:
     """Tell how much it takes to see a difference."""

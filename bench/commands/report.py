@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, use_cache
+from bench.commands.options import Cache, OwnVideos, Reference, use_cache
 
 HELP = """Write everything about finished runs into one HTML file.
 
@@ -32,19 +32,8 @@ def report(
         typer.Argument(metavar="RUN...", help="Where the runs are; or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write, .html.")],
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of your own videos that the runs were made on.", show_default=False
-        ),
-    ] = None,
+    reference: Reference = None,
+    data: OwnVideos = None,
     cache: Cache = None,
 ) -> None:
     """Write the report of finished runs."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Json, Plugin, use_cache
+from bench.commands.options import Cache, Device, Json, Plugin, Reference, use_cache
 from bench.commands.tables import shown
 
 HELP = """Evaluate methods on a bank of episodes and print the comparison.
@@ -85,13 +85,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
+    reference: Reference = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the methods' random weights and guesses.", min=0)
     ] = 0,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json
+from bench.commands.options import Json, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,7 @@ def tables(
     style: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
     ] = "terminal",
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Method the others are compared with; protonet, or the first by name.",
-            show_default=False,
-        ),
-    ] = None,
+    reference: Reference = None,
     json: Json = False,
 ) -> None:
     """Print the comparison of finished runs."""

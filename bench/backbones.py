@@ -13,6 +13,7 @@ import torch
 
 import methods.backbones
 from bench.backbone import Backbone
+from bench.cards import file_sha256
 from bench.paths import WEIGHTS_FOLDER
 from bench.pretrained import Pretrained
 from episodes.errors import UserError, unknown
@@ -24,6 +25,17 @@ class LoadedBackbone:
 
     backbone: Backbone
     weights_sha256: str
+
+    @property
+    def title(self) -> str:
+        """Its name and the first digits of its weights' hash."""
+        return f"{self.backbone.name} {self.weights_sha256[:8]}"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether these are the weights that come with the program."""
+        path = weights_path(self.backbone.name)
+        return path.is_file() and file_sha256(path) == self.weights_sha256
 
     @property
     def source_sha256(self) -> str:
@@ -96,4 +108,4 @@ def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
         backbone.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} does not hold weights of backbone {cls.name}: {error}") from error
-    return backbone, hashlib.sha256(path.read_bytes()).hexdigest()
+    return backbone, file_sha256(path)

@@ -60,6 +60,18 @@ class Contender:
         """Name of the backbone; None where a run does not say."""
         return _backbone(self.first)
 
+    @property
+    def traits(self) -> Sequence[str]:
+        """What may tell it from another contender of the same method, the plainest first."""
+        training = self.training or {}
+        return (
+            self.trained,
+            str(self.backbone),
+            str(training.get("recipe", "")),
+            str(training.get("start", "")),
+            f"{training.get('episodes', '')} episodes",
+        )
+
     def episode_accuracy(self) -> NDArray[np.float64]:
         """(episodes,) fraction of right answers, over all seeds."""
         return np.asarray(np.mean([run.episode_accuracy() for run in self.runs], axis=0))
@@ -90,13 +102,13 @@ def contenders(runs: Sequence[Run]) -> list[Contender]:
 
 
 def titles(found: Sequence[Contender]) -> list[str]:
-    """Name contenders: by method, and by training or backbone where the method has several."""
+    """Name contenders: by method, and by what tells its rows apart where the method has several."""
     names = [one.method for one in found]
-    for more in ([one.trained for one in found], [one.backbone for one in found]):
-        again = {name for name in names if names.count(name) > 1}
+    for words in zip(*(one.traits for one in found), strict=True):
+        pairs = list(zip(names, words, strict=True))
         names = [
-            f"{name} ({word})" if name in again else name
-            for name, word in zip(names, more, strict=True)
+            f"{name} ({word})" if word and len({w for n, w in pairs if n == name}) > 1 else name
+            for name, word in pairs
         ]
     return names
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.disagreement import disagreement
-from bench.contenders import contenders
+from bench.contenders import contenders, titles
 from bench.run_directory import Run, find_runs, read_run, write_run
 from bench.summary import compare_on_one_bank
 from episodes.bank import open_bank
@@ -204,3 +204,26 @@ def test_rows_without_a_bank_are_refused(tmp_path: Path):
     status, text = call("compare", rows_file(tmp_path / "mine.csv", RUNS["otam"]))
     assert status == 2
     assert "--bank NAME" in text
+
+
+def test_rows_of_one_method_are_named_by_what_tells_them_apart():
+    def started(start: str | None, recipe: str = "default", backbone: str = "tuned") -> Run:
+        run = trained(RUNS["otam"], 0, backbone=backbone)
+        training = {**run.identity["training"], "recipe": recipe}
+        training |= {"start": start} if start else {}
+        return replace(run, identity={**run.identity, "training": training})
+
+    runs = [
+        started(None),
+        started("motion 0a"),
+        started(None, "live"),
+        started(None, "live", "frozen"),
+    ]
+    found = contenders([*runs, RUNS["protonet"]])
+    assert sorted(titles(found)) == [
+        "otam (frozen)",
+        "otam (tuned) (default)",
+        "otam (tuned) (default) (motion 0a)",
+        "otam (tuned) (live)",
+        "protonet",
+    ]

@@ -1,5 +1,6 @@
 """``fvbench train``."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,8 +49,9 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="default, default-live (live batch norm in the backbone), default-bfloat16, paper"
-            " (what a method's authors state), or a file of your own."
+            help="default, default-live (live batch norm in the backbone), default-bfloat16,"
+            " default-equal-scale (logits of equal range in MASTAF's family), paper (what a"
+            " method's authors state), or a file of your own."
         ),
     ] = "default",
     validation: Annotated[
@@ -101,10 +103,11 @@ def train(
     from bench.device import choose_device
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
+    from bench.training.clips import ClipLibrary
     from bench.training.curve import check_tensorboard, write_tensorboard
     from bench.training.meta import train as train_one
     from bench.training.plan import Training
-    from bench.training.recipe import read_training_recipe
+    from bench.training.recipe import read_training_recipe, with_settings
     from episodes.bank import open_bank
     from episodes.errors import UserError
 
@@ -117,13 +120,18 @@ def train(
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []))
-    loaded, reporter = load_backbone(backbone, where), Reporter()
+    loaded, tuned = load_backbone(backbone, where), not freeze_backbone
+    trainings = []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)
         bank = open_bank(validation, chosen.validation_episodes)
-        for seed in numbers:
-            training = Training(entry, seed, chosen, bank, loaded, not freeze_backbone, where, out)
-            folder = train_one(training, reporter)
+        method = with_settings(recipe, entry)
+        trainings += [
+            Training(method, seed, chosen, bank, loaded, tuned, where, out) for seed in numbers
+        ]
+    with closing(ClipLibrary(where)) as library:
+        for training in trainings:
+            folder = train_one(training, library, Reporter())
             if tensorboard:
                 write_tensorboard(folder)
             typer.echo(f"wrote {folder}")

@@ -16,20 +16,20 @@ def augmented(clips: Tensor, shift: int, recolour: bool = True, flip: bool = Fal
     videos, _, _, size, _ = clips.shape
     padded = nn.functional.pad(clips.flatten(0, 1), [shift] * 4, mode="replicate")
     padded = padded.reshape(videos, *clips.shape[1:3], *padded.shape[-2:])
-    factors = _contrasts(videos) if recolour else [1.0] * videos
+    factors = _contrasts(videos) if recolour else None
     mirrored = torch.randint(2, (videos,)).tolist() if flip else [0] * videos
-    changed = []
-    for clip, factor, mirror in zip(padded, factors, mirrored, strict=True):
+    colours: list[Tensor] = []
+    for clip, mirror in zip(padded, mirrored, strict=True):
         top, left = torch.randint(2 * shift + 1, (2,)).tolist()
-        moved = clip[..., top : top + size, left : left + size]
-        if recolour:
-            moved = moved[torch.randperm(3)] * factor
-        changed.append(moved.flip(-1) if mirror else moved)
-    return torch.stack(changed)
+        # Colours one by one are views: no index has to reach a GPU, and nothing is copied twice.
+        moved = [colour[:, top : top + size, left : left + size] for colour in clip]
+        order = torch.randperm(3).tolist() if recolour else range(3)
+        colours += [moved[place].flip(-1) if mirror else moved[place] for place in order]
+    changed = torch.stack(colours).reshape(clips.shape)
+    return changed if factors is None else changed * factors.to(clips.device)
 
 
-def _contrasts(videos: int) -> list[float]:
-    """Factors of 0.7 to 1.3, every other one negative by chance."""
+def _contrasts(videos: int) -> Tensor:
+    """Factors of 0.7 to 1.3, every other one negative by chance: (videos, 1, 1, 1, 1)."""
     contrast = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
-    factors: list[float] = contrast.tolist()
-    return factors
+    return contrast.reshape(videos, 1, 1, 1, 1)

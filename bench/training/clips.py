@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from os import cpu_count
 
 import torch
@@ -15,31 +16,74 @@ MEMORY = 4 << 30
 """Bytes of decoded clips that are kept; what does not fit is decoded again."""
 
 
-class TrainingClips:
-    """Normalised clips of a list of videos: (rows, 3, frames, size, size).
+@dataclass(frozen=True)
+class Look:
+    """What becomes of a video: which frames, at which size, as which numbers."""
+
+    spec: InputSpec
+    sampling: str
+    """See `episodes.sampling`."""
+    dtype: torch.dtype
+    """float16 is enough for training, evaluation has float32."""
+
+
+class ClipLibrary:
+    """Normalised clips on the device where they are needed, shared by trainings that follow.
 
     Args:
-        files: the videos; a row is a place in this list.
-        spec: what the backbone wants to see.
-        sampling: which frames, see `episodes.sampling`.
-        dtype: in which clips are kept; float16 is enough for training, evaluation has float32.
+        device: where clips are kept.
         memory: bytes of clips that are kept.
     """
 
-    def __init__(
-        self,
-        files: Sequence[VideoFile],
-        spec: InputSpec,
-        sampling: str,
-        dtype: torch.dtype,
-        memory: int = MEMORY,
-    ) -> None:
-        """Open the list; nothing is decoded yet."""
-        self._files, self._spec, self._sampling, self._dtype = files, spec, sampling, dtype
-        self._room = memory // (dtype.itemsize * 3 * spec.frames * spec.size**2)
-        self._held: dict[int, Tensor] = {}
-        self._waiting: dict[int, Future[Tensor]] = {}
+    def __init__(self, device: torch.device, memory: int = MEMORY) -> None:
+        """Open an empty library; nothing is decoded yet."""
+        self._device, self._room = device, memory
+        self._held: dict[tuple[str, Look], Tensor] = {}
+        self._waiting: dict[tuple[str, Look], Future[Tensor]] = {}
         self._pool = ThreadPoolExecutor(cpu_count() or 1)
+
+    def prepare(self, file: VideoFile, look: Look) -> None:
+        """Begin to decode a video that will be needed soon."""
+        key = file.sha256, look
+        if key not in self._held and key not in self._waiting:
+            self._waiting[key] = self._pool.submit(self._load, file, look)
+
+    def take(self, file: VideoFile, look: Look) -> Tensor:
+        """Return a clip (3, frames, size, size), waiting for it if it has to be decoded.
+
+        Raises:
+            UserError: the video cannot be decoded.
+        """
+        key = file.sha256, look
+        if key in self._held:
+            return self._held[key]
+        self.prepare(file, look)
+        clip = self._waiting.pop(key).result()
+        if clip.nbytes <= self._room:
+            self._held[key] = clip
+            self._room -= clip.nbytes
+        return clip
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _load(self, file: VideoFile, look: Look) -> Tensor:
+        return load_clip(file, look.spec, look.sampling).to(self._device, look.dtype)
+
+
+class TrainingClips:
+    """A list of videos under one look: clips (rows, 3, frames, size, size).
+
+    Args:
+        files: the videos; a row is a place in this list.
+        look: what is wanted of them.
+        library: where they are kept.
+    """
+
+    def __init__(self, files: Sequence[VideoFile], look: Look, library: ClipLibrary) -> None:
+        """Name the videos; nothing is decoded yet."""
+        self._files, self._look, self._library = files, look, library
 
     def __len__(self) -> int:
         """How many videos there are."""
@@ -48,8 +92,7 @@ class TrainingClips:
     def prepare(self, rows: Sequence[int]) -> None:
         """Begin to decode videos that will be needed soon."""
         for row in rows:
-            if row not in self._held and row not in self._waiting:
-                self._waiting[row] = self._pool.submit(self._load, row)
+            self._library.prepare(self._files[row], self._look)
 
     def take(self, rows: Sequence[int]) -> Tensor:
         """Return clips in the order of ``rows``; a row may occur several times.
@@ -58,20 +101,4 @@ class TrainingClips:
             UserError: a video cannot be decoded.
         """
         self.prepare(rows)
-        taken = {row: self._one(row) for row in dict.fromkeys(rows)}
-        return torch.stack([taken[row] for row in rows])
-
-    def close(self) -> None:
-        """Stop decoding."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def _load(self, row: int) -> Tensor:
-        return load_clip(self._files[row], self._spec, self._sampling).to(self._dtype)
-
-    def _one(self, row: int) -> Tensor:
-        if row in self._held:
-            return self._held[row]
-        clip = self._waiting.pop(row).result()
-        if len(self._held) < self._room:
-            self._held[row] = clip
-        return clip
+        return torch.stack([self._library.take(self._files[row], self._look) for row in rows])

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.features.embedding import embed_missing, open_store
 from bench.progress import Reporter
 from bench.training.augmentation import augmented
-from bench.training.clips import TrainingClips
+from bench.training.clips import ClipLibrary, Look, TrainingClips
 from bench.training.plan import Training
 from bench.training.stream import Stream
 from episodes.datasets import VideoFile, dataset
@@ -29,15 +29,14 @@ class Inputs(Protocol):
         """Indices in the split -> inputs on the training's device, (videos, ...)."""
         ...
 
-    def close(self) -> None:
-        """Let go of threads."""
-        ...
 
-
-def training_inputs(training: Training, stream: Stream, reporter: Reporter) -> Inputs:
+def training_inputs(
+    training: Training, stream: Stream, library: ClipLibrary, reporter: Reporter
+) -> Inputs:
     """Make the inputs that a training needs, and no video that it does not use."""
-    kind = Clips if training.tuned else Features
-    return kind(training, stream, reporter)
+    if training.tuned:
+        return Clips(training, stream, library, reporter)
+    return Features(training, stream, reporter)
 
 
 class Features:
@@ -58,22 +57,19 @@ class Features:
         """Return float32 (videos, C, T, H, W)."""
         return self._features[self._row[videos]].to(self._device)
 
-    def close(self) -> None:
-        """Nothing to let go."""
-
 
 class Clips:
     """Decoded clips, augmented anew each time they are taken."""
 
-    def __init__(self, training: Training, stream: Stream, reporter: Reporter) -> None:
+    def __init__(
+        self, training: Training, stream: Stream, library: ClipLibrary, reporter: Reporter
+    ) -> None:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
         files = video_files(stream.split, used, reporter)
-        sampling = training.entry.cls.sampling
-        spec = training.backbone.backbone.input
+        spec, sampling = training.backbone.backbone.input, training.entry.cls.sampling
         self._row = _rows(used, len(stream.split.videos))
-        self._clips = TrainingClips(files, spec, sampling, torch.float16)
-        self._device = training.device
+        self._clips = TrainingClips(files, Look(spec, sampling, torch.float16), library)
         self._recipe = training.recipe
         source = dataset(stream.split.dataset)
         self._flip = training.recipe.flip and not source.directional
@@ -84,12 +80,8 @@ class Clips:
 
     def take(self, videos: Tensor) -> Tensor:
         """Return float32 (videos, 3, frames, size, size), augmented."""
-        clips = self._clips.take(self._row[videos].tolist()).to(self._device).float()
+        clips = self._clips.take(self._row[videos].tolist()).float()
         return augmented(clips, self._recipe.shift, self._recipe.recolour, self._flip)
-
-    def close(self) -> None:
-        """Stop decoding."""
-        self._clips.close()
 
 
 def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> list[VideoFile]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.progress import Reporter
+from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
 from bench.training.learner import Learner, for_training, weights_for_use
 from bench.training.outcome import finish, finished
@@ -22,8 +23,13 @@ from episodes.datasets import Progress
 from episodes.errors import UserError
 
 
-def train(training: Training, reporter: Reporter) -> Path:
+def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     """Train, or go on where an interrupted training stopped, to the same weights.
+
+    Args:
+        training: what to train.
+        library: where decoded clips are kept, for the trainings that follow too.
+        reporter: told how far that is.
 
     Returns:
         the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.
@@ -41,14 +47,11 @@ def train(training: Training, reporter: Reporter) -> Path:
     with _own_random_state(training):
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
-        inputs = training_inputs(training, stream, reporter)
-        validator = Validator(training, training.entry, reporter)
+        inputs = training_inputs(training, stream, library, reporter)
+        validator = Validator(training, training.entry, library, reporter)
         loop = _Loop(training, stream, learner, optimiser, inputs, validator, state)
-        try:
-            with reporter.stage(f"train {training.title}") as progress:
-                loop.run(identity, progress, reporter)
-        finally:
-            inputs.close()
+        with reporter.stage(f"train {training.title}") as progress:
+            loop.run(identity, progress, reporter)
     return finish(training, identity, state)
 
 

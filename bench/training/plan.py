@@ -49,13 +49,18 @@ class Training:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What a run says of the training behind it."""
+        """What a run says of the training behind it.
+
+        ``start`` names the backbone's weights that it began with, where they are not the shipped
+        ones, so that trainings from different backbones are never taken for seeds of one.
+        """
+        began_with = {} if self.backbone.shipped else {"start": self.backbone.title}
         return {
             "recipe": self.recipe.name,
             "seed": self.seed,
             "backbone": "tuned" if self.tuned else "frozen",
             "episodes": self.recipe.episodes,
-        }
+        } | began_with
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the weights; a training goes on only where all of it agrees."""

@@ -2,12 +2,13 @@
 
 A file holds a table ``[default]`` and tables ``[method.NAME]`` with what differs for a method (and
 its variants) or for one variant. A file without ``[default]`` is for those methods alone; one with
-``base = "NAME"`` states what differs from another.
+``base = "NAME"`` states what differs from another. ``[method.NAME.settings]`` changes settings of
+the method itself, which its card records.
 """
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -161,22 +162,61 @@ def read_training_recipe(
     return replace(recipe, steps=-(-episodes // recipe.episodes_per_step))
 
 
+def with_settings(name_or_path: str, entry: Entry) -> Entry:
+    """Return the method with the settings that a recipe gives it, most often its own.
+
+    Args:
+        name_or_path: of the recipe, as in `read_training_recipe`.
+        entry: the method as it is registered.
+
+    Raises:
+        UserError: the method has no such setting, or the value is of another kind.
+    """
+    settings: dict[str, Any] = {}
+    for found in _tables(name_or_path, entry):
+        settings |= found.get("settings", {})
+    for key, value in settings.items():
+        _check_setting(Path(name_or_path).stem, entry, key, value)
+    return replace(entry, settings=replace(entry.settings, **settings))
+
+
+def _check_setting(recipe: str, entry: Entry, key: str, value: Any) -> None:
+    own = {field.name: getattr(entry.settings, field.name) for field in fields(entry.settings)}
+    if key not in own:
+        raise UserError(
+            f"training recipe {recipe}: {entry.name} has no setting {key}; it has"
+            f" {', '.join(own) or 'none'}"
+        )
+    kind = type(own[key])
+    if type(value) is not kind:
+        raise UserError(
+            f"training recipe {recipe}: setting {key} of {entry.name} is {value!r}; it is a"
+            f" {kind.__name__}, as {own[key]!r}"
+        )
+
+
 def _values(name_or_path: str, entry: Entry) -> dict[str, Any]:
-    """Put together what a file, and the one it is based on, say about one method."""
-    content = _content(name_or_path)
-    for_methods = content.get("method", {})
+    """Put together what a file, and the one it is based on, say about one method's training."""
     values: dict[str, Any] = {}
-    if "base" in content:
-        values |= _values(content["base"], entry)
-    values |= content.get("default", {})
-    for which in (entry.cls.name, entry.name):
-        values |= for_methods.get(which, {})
+    for found in _tables(name_or_path, entry):
+        values |= {key: value for key, value in found.items() if key != "settings"}
     if not values:
         raise UserError(
             f"training recipe {name_or_path} says nothing about {entry.name}, only about"
-            f" {', '.join(sorted(for_methods))}; use --recipe default, or write a file of your own"
+            f" {', '.join(sorted(_content(name_or_path).get('method', {})))}; use --recipe default,"
+            " or write a file of your own"
         )
     return values
+
+
+def _tables(name_or_path: str, entry: Entry) -> Iterator[Mapping[str, Any]]:
+    """Yield the tables that speak of a method, from the widest to the most particular."""
+    content = _content(name_or_path)
+    if "base" in content:
+        yield from _tables(content["base"], entry)
+    yield content.get("default", {})
+    for which in dict.fromkeys((entry.cls.name, entry.name)):
+        yield content.get("method", {}).get(which, {})
 
 
 def _content(name_or_path: str) -> Mapping[str, Any]:

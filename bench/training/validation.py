@@ -7,7 +7,7 @@ from bench.loop import evaluate
 from bench.method import Entry
 from bench.progress import Reporter
 from bench.run import in_order_of_content
-from bench.training.clips import TrainingClips
+from bench.training.clips import ClipLibrary, Look, TrainingClips
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
 from bench.training.plan import Training
@@ -21,12 +21,15 @@ class Validator:
     Clips, or the frozen backbone's features, are fetched once.
     """
 
-    def __init__(self, training: Training, entry: Entry, reporter: Reporter) -> None:
+    def __init__(
+        self, training: Training, entry: Entry, library: ClipLibrary, reporter: Reporter
+    ) -> None:
         """Find the bank's videos, and embed them if the backbone stays as it is.
 
         Args:
             training: whose validation bank.
             entry: the method as it is evaluated, without the heads of training.
+            library: where decoded clips are kept.
             reporter: told how far that is.
         """
         self._training, self._entry = training, entry
@@ -40,7 +43,7 @@ class Validator:
         files = [files[index] for index in order]
         spec, sampling = training.backbone.backbone.input, entry.cls.sampling
         if training.tuned:
-            self._clips = TrainingClips(files, spec, sampling, torch.float32)
+            self._clips = TrainingClips(files, Look(spec, sampling, torch.float32), library)
         else:
             self._features = stored_features(training, files, reporter)
 

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.backbone import InputSpec
 from bench.progress import Reporter
+from bench.training import clips
 from bench.training.augmentation import augmented
+from bench.training.clips import ClipLibrary, Look, TrainingClips
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
-from episodes.datasets import dataset, datasets
+from episodes.datasets import VideoFile, dataset, datasets
+from episodes.split import Video
 from tests.training.test_meta_training import training
 
 
@@ -37,6 +41,26 @@ def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
     planned = training(tmp_path, recipe, "otam", tuned=True)
     stream = training_stream(planned.validation, planned.recipe, 0)
     monkeypatch.setattr(type(dataset("rendered")), "directional", directional)
-    inputs = Clips(planned, stream, Reporter())
-    inputs.close()
+    inputs = Clips(planned, stream, ClipLibrary(torch.device("cpu")), Reporter())
     assert inputs._flip is not directional
+
+
+@pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 7)])
+def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
+    room: int, decoded: int, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[Path] = []
+
+    def load(file: VideoFile, spec: InputSpec, sampling: str) -> torch.Tensor:
+        calls.append(file.path)
+        return torch.full((3, 2, 4, 4), float(file.path.name))
+
+    monkeypatch.setattr(clips, "load_clip", load)
+    files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(4)]
+    look = Look(InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), "segment-centres", torch.float32)
+    library = ClipLibrary(torch.device("cpu"), memory=room * 96 * 4)
+    for rows in ([0, 1, 1, 3], [3, 2, 1, 0]):
+        taken = TrainingClips(files, look, library).take(rows)
+        assert taken[:, 0, 0, 0, 0].tolist() == rows
+    library.close()
+    assert len(calls) == decoded

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from bench.cards import CARD, WEIGHTS, file_sha256
 from bench.progress import Reporter
 from bench.registry import built_in_methods
 from bench.training import meta
+from bench.training.clips import ClipLibrary
 from bench.training.meta import train
 from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
@@ -38,14 +40,27 @@ def training(
     return Training(METHODS[method], seed, chosen, bank, loaded, tuned, CPU, out)
 
 
+def train_one(planned: Training) -> Path:
+    return train(planned, ClipLibrary(CPU), Reporter())
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, small_recipe: Path) -> Path:
     """A training that nothing interrupted."""
-    return train(training(tmp_path_factory.mktemp("trained"), small_recipe), Reporter())
+    return train_one(training(tmp_path_factory.mktemp("trained"), small_recipe))
 
 
 def results(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in (WEIGHTS, "train.csv")}
+
+
+def test_a_training_says_so_where_it_began_with_other_weights_than_the_shipped(
+    tmp_path: Path, small_recipe: Path
+):
+    planned = training(tmp_path, small_recipe)
+    assert "start" not in planned.summary
+    other = replace(planned.backbone, weights_sha256="0123456789abcdef")
+    assert replace(planned, backbone=other).summary["start"] == "motion 01234567"
 
 
 def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):
@@ -70,8 +85,8 @@ def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):
 def test_training_moves_the_weights_and_a_seed_decides_them(
     trained: Path, tmp_path: Path, small_recipe: Path
 ):
-    again = train(training(tmp_path / "again", small_recipe), Reporter())
-    other = train(training(tmp_path / "other", small_recipe, seed=1), Reporter())
+    again = train_one(training(tmp_path / "again", small_recipe))
+    other = train_one(training(tmp_path / "other", small_recipe, seed=1))
     assert results(again) == results(trained)
     assert results(other)[WEIGHTS] != results(trained)[WEIGHTS]
 
@@ -101,9 +116,9 @@ def test_a_kill_at_any_write_is_made_good(
 
     monkeypatch.setattr(Path, "replace", dying)
     with pytest.raises(KilledError):
-        train(training(tmp_path, small_recipe), Reporter())
+        train_one(training(tmp_path, small_recipe))
     monkeypatch.undo()
-    folder = train(training(tmp_path, small_recipe), Reporter())
+    folder = train_one(training(tmp_path, small_recipe))
     assert results(folder) == results(trained)
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, "train.csv"}
 
@@ -122,7 +137,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (state.parent / CARD).exists(), "it was done before it was killed"
-    folder = train(training(tmp_path, small_recipe), Reporter())
+    folder = train_one(training(tmp_path, small_recipe))
     assert results(folder) == results(trained)
 
 
@@ -130,7 +145,7 @@ def test_dropout_and_optimiser_go_on_where_they_stopped(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # STRM drops out, Adam remembers: a state that lacked either would end elsewhere.
-    whole = train(training(tmp_path / "whole", small_recipe, "strm"), Reporter())
+    whole = train_one(training(tmp_path / "whole", small_recipe, "strm"))
     taken = meta.save_state
 
     def save_then_die(*words: object) -> None:
@@ -140,16 +155,16 @@ def test_dropout_and_optimiser_go_on_where_they_stopped(
     monkeypatch.setattr(meta, "save_state", save_then_die)
     for _ in range(2):
         with pytest.raises(KilledError):
-            train(training(tmp_path / "part", small_recipe, "strm"), Reporter())
+            train_one(training(tmp_path / "part", small_recipe, "strm"))
     monkeypatch.undo()
-    resumed = train(training(tmp_path / "part", small_recipe, "strm"), Reporter())
+    resumed = train_one(training(tmp_path / "part", small_recipe, "strm"))
     assert results(resumed) == results(whole)
 
 
 def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    whole = train(training(tmp_path / "whole", small_recipe, "otam", tuned=True), Reporter())
+    whole = train_one(training(tmp_path / "whole", small_recipe, "otam", tuned=True))
     taken = meta.save_state
 
     def save_then_die(*words: object) -> None:
@@ -158,9 +173,9 @@ def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
 
     monkeypatch.setattr(meta, "save_state", save_then_die)
     with pytest.raises(KilledError):
-        train(training(tmp_path / "part", small_recipe, "otam", tuned=True), Reporter())
+        train_one(training(tmp_path / "part", small_recipe, "otam", tuned=True))
     monkeypatch.undo()
-    resumed = train(training(tmp_path / "part", small_recipe, "otam", tuned=True), Reporter())
+    resumed = train_one(training(tmp_path / "part", small_recipe, "otam", tuned=True))
     assert results(resumed) == results(whole)
     out = tmp_path / "run"
     code, printed = call(
@@ -199,12 +214,12 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
 ):
     out = trained.parents[1]
     before = (trained / WEIGHTS).stat().st_mtime_ns
-    assert train(training(out, small_recipe), Reporter()) == trained
+    assert train_one(training(out, small_recipe)) == trained
     assert (trained / WEIGHTS).stat().st_mtime_ns == before
     other = tmp_path / "small.toml"
     other.write_text(small_recipe.read_text().replace("steps = 4", "steps = 6"))
     with pytest.raises(UserError, match="holds a training with training"):
-        train(training(out, other), Reporter())
+        train_one(training(out, other))
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
@@ -221,7 +236,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     with pytest.raises(
         UserError, match=r"loss term nearest is nan at step 4; .* of step 2 is kept"
     ):
-        train(training(tmp_path, small_recipe), Reporter())
+        train_one(training(tmp_path, small_recipe))
     assert (tmp_path / "mastaf" / "seed-0" / "best-000002.safetensors").exists()
 
 
@@ -233,7 +248,7 @@ def test_too_little_memory_is_one_message(
 
     monkeypatch.setattr(meta.Learner, "forward", greedy)
     with pytest.raises(UserError, match="needs more memory than there is for 1 episodes at once"):
-        train(training(tmp_path, small_recipe), Reporter())
+        train_one(training(tmp_path, small_recipe))
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 
 from bench.registry import built_in_methods
-from bench.training.recipe import TrainingRecipe, read_training_recipe, recipe_names
+from bench.training.recipe import (
+    TrainingRecipe,
+    read_training_recipe,
+    recipe_names,
+    with_settings,
+)
 from episodes.errors import UserError
 
 METHODS = built_in_methods()
 
 
-@pytest.mark.parametrize("name", ["default", "default-bfloat16", "default-live"])
+@pytest.mark.parametrize(
+    "name", ["default", "default-bfloat16", "default-equal-scale", "default-live"]
+)
 def test_the_default_recipes_hold_for_every_method(name: str):
     for entry in METHODS.values():
         assert read_training_recipe(name, entry).episodes == 4000
@@ -74,7 +81,8 @@ def test_a_recipe_without_a_base_names_what_it_lacks(tmp_path: Path):
 
 
 def test_an_unknown_recipe_lists_those_there_are():
-    assert recipe_names() == ["default", "default-bfloat16", "default-live", "paper"]
+    expected = ["default", "default-bfloat16", "default-equal-scale", "default-live", "paper"]
+    assert recipe_names() == expected
     with pytest.raises(UserError, match="default"):
         read_training_recipe("defualt", METHODS["mastaf"])
 
@@ -87,3 +95,34 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert 0 < factors[-1] < 0.001
     constant: TrainingRecipe = replace(recipe, schedule="constant")
     assert constant.learning_rate_at(103) == 1.0
+
+
+def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path):
+    lone, full = METHODS["mastaf-self"], METHODS["mastaf"]
+    changed = with_settings("default-equal-scale", lone)
+    assert changed == replace(lone, settings=replace(lone.settings, scale=14.0))
+    assert with_settings("default-equal-scale", full) == full
+    assert with_settings("default", lone) == lone
+    of_both = read_training_recipe("default-equal-scale", lone)
+    assert of_both == replace(read_training_recipe("default", lone), name="default-equal-scale")
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "default"\n[method.mastaf.settings]\nhidden = 4\n')
+    narrow = with_settings(str(path), METHODS["mastaf-nores"]).settings
+    assert (narrow.hidden, narrow.residual) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("scael = 14.0", "mastaf has no setting scael; it has positions, alpha, scale"),
+        ("scale = 14", "setting scale of mastaf is 14; it is a float, as 7.0"),
+        ('residual = "no"', "setting residual of mastaf is 'no'; it is a bool, as True"),
+    ],
+)
+def test_a_setting_that_the_method_does_not_have_is_refused(
+    line: str, message: str, tmp_path: Path
+):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'base = "default"\n[method.mastaf.settings]\n{line}\n')
+    with pytest.raises(UserError, match=message):
+        with_settings(str(path), METHODS["mastaf"])

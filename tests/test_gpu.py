@@ -1,14 +1,19 @@
 """What only a GPU can show; skipped where there is none."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from bench.backbones import load_backbone
 from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
 from bench.loop import evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from tests.synthetic import CPU, NOTHING, draw_episodes, separable_features
+from tests.training.test_meta_training import results, train_one, training
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,3 +53,21 @@ def test_float32_means_float32():
     choose_device("cuda")
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(("name", "tuned"), [("mastaf", True), ("trx", True), ("strm", False)])
+def test_a_training_on_a_gpu_gives_the_same_weights_again(
+    name: str, tuned: bool, tmp_path: Path, small_recipe: Path
+):
+    device = choose_device("cuda")
+    backbone = load_backbone("motion", device)
+    planned = [
+        replace(
+            training(tmp_path / str(number), small_recipe, name, tuned=tuned),
+            device=device,
+            backbone=backbone,
+        )
+        for number in range(2)
+    ]
+    one, again = (results(train_one(plan)) for plan in planned)
+    assert one == again

@@ -84,7 +84,7 @@ def train(
         typer.Option(
             help="Optimiser steps of 32 clips each, for `backbone` alone; 2400 if left out.",
             show_default=False,
-            min=2,
+            min=3,
         ),
     ] = None,
     tensorboard: Annotated[

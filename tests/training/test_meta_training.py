@@ -41,7 +41,7 @@ def training(
 
 
 def train_one(planned: Training) -> Path:
-    return train(planned, ClipLibrary(CPU), Reporter())
+    return train(planned, ClipLibrary(planned.device), Reporter())
 
 
 @pytest.fixture(scope="module")

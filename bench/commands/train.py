@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     methods: Annotated[list[str], typer.Argument(help="What to train.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
         "results/local/trained"
@@ -97,6 +98,7 @@ def train(
 ) -> None:
     """Train weights."""
     use_cache(cache)
+    from bench import distributed
     from bench.backbones import load_backbone
     from bench.device import choose_device
     from bench.progress import Reporter
@@ -108,6 +110,7 @@ def train(
     from episodes.bank import open_bank
     from episodes.errors import UserError
 
+    context.with_resource(distributed.joined())
     where, numbers = choose_device(device), whole_numbers(seeds)
     if methods == ["backbone"]:
         _train_backbone(numbers[0], steps, where, out)
@@ -124,16 +127,25 @@ def train(
         for seed in numbers:
             training = Training(entry, seed, chosen, bank, loaded, not freeze_backbone, where, out)
             folder = train_one(training, reporter)
+            if not distributed.is_first():
+                continue
             if tensorboard:
                 write_tensorboard(folder)
             typer.echo(f"wrote {folder}")
 
 
 def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: Path) -> None:
+    from bench import distributed
     from bench.backbones import backbones
     from bench.progress import Reporter
     from bench.training.backbone import BackboneRecipe, train_backbone
+    from episodes.errors import UserError
 
+    if distributed.size() > 1:
+        raise UserError(
+            f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
+            " torchrun"
+        )
     recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
     path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")

@@ -1,5 +1,6 @@
 """The command line: ``fvbench`` and ``python -m bench``."""
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -29,6 +30,8 @@ from bench.commands import (
 from episodes.errors import UserError
 
 INTERRUPTED = 130
+JOBS = ("run", "train")
+"""Commands that several processes can do together, as torchrun starts them."""
 
 
 class _Guarded(TyperGroup):
@@ -90,11 +93,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def fvbench(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Compare few-shot video methods on fixed, seeded episodes."""
+    processes = os.environ.get("WORLD_SIZE", "1") if "TORCHELASTIC_RUN_ID" in os.environ else "1"
+    if processes != "1" and context.invoked_subcommand not in JOBS:
+        raise UserError(
+            f"{processes} processes: `fvbench {context.invoked_subcommand}` is for one, and each"
+            f" would do all of it; start it without torchrun, which is for {' and '.join(JOBS)}"
+        )
 
 
 def main() -> None:

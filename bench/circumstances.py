@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import bench
+from bench import distributed
 from bench.device import describe_device
 from bench.installation import PACKAGES
 
@@ -26,6 +27,7 @@ def circumstances(device: torch.device) -> dict[str, Any]:
         "device": describe_device(device),
         "machine": f"{platform.machine()} {platform.system()}",
         "computer": _computer(),
+        "processes": distributed.size(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "fewshot-video-bench": bench.__version__,

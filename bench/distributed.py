@@ -95,6 +95,28 @@ def together(mine: Tensor, lengths: Sequence[int]) -> Tensor:
     return whole
 
 
+def completed(mine: Tensor, rows: int) -> Tensor:
+    """Put rows together as `together` does, each process's own with their gradient.
+
+    For a loss that every process computes of all rows, with gradients averaged behind it as
+    `DistributedDataParallel` does. No other process passes on the gradient of the own rows, so it
+    is multiplied by their number first.
+
+    Args:
+        mine: the rows that belong to this process, which need a gradient; or all rows.
+        rows: how many there are in all.
+
+    Returns:
+        (rows, ...)
+    """
+    if len(mine) == rows:
+        return mine
+    whole = together(mine.detach(), [1] * rows)
+    mine.register_hook(lambda gradient: gradient * size())
+    whole[rank() :: size()] = mine
+    return whole
+
+
 def _places(lengths: Sequence[int]) -> list[Tensor]:
     """For each process, where its rows stand in the whole."""
     numbers = torch.arange(sum(lengths)).split(list(lengths))
@@ -138,9 +160,28 @@ def _together_with_all(exchange: Callable[[], object]) -> None:
     try:
         exchange()
     except (RuntimeError, job.DistError) as error:
-        words = str(error).split("\n", maxsplit=1)[0]
-        raise UserError(
-            f"process {rank()} of {size()}: another process of this job has died or is stuck"
-            f" ({words}); look for its own message, mend that and give the same command again:"
-            " what is finished is kept"
-        ) from error
+        raise _another_died(error) from error
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Do something that exchanges tensors in its midst, as a backward pass may.
+
+    Raises:
+        UserError: another process is gone.
+    """
+    try:
+        yield
+    except (RuntimeError, job.DistError) as error:
+        if isinstance(error, job.DistError) or "gloo" in str(error):
+            raise _another_died(error) from error
+        raise
+
+
+def _another_died(error: Exception) -> UserError:
+    words = str(error).split("\n", maxsplit=1)[0]
+    return UserError(
+        f"process {rank()} of {size()}: another process of this job has died or is stuck"
+        f" ({words}); look for its own message, mend that and give the same command again:"
+        " what is finished is kept"
+    )

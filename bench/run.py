@@ -15,7 +15,7 @@ from bench.backbones import LoadedBackbone
 from bench.candidates import Candidate
 from bench.checkpoints import load_weights, tuned_backbone
 from bench.circumstances import circumstances
-from bench.features.embedding import embed_missing, feature_identity, open_store
+from bench.features.embedding import embedded_together, feature_identity
 from bench.features.store import FeatureStore
 from bench.loop import Answers, evaluate
 from bench.method import FeatureShape, Method
@@ -133,13 +133,8 @@ def _run_group(
     ]
     if not todo:
         return
-    store = open_store(loaded, sampling, plan.device)
     with reporter.stage(f"embed {sampling}") as progress:
-        mine = distributed.share(files)
-        embed_missing(store, loaded, sampling, mine, plan.device, progress)
-    distributed.wait()
-    if distributed.size() > 1:
-        store = open_store(loaded, sampling, plan.device)  # with what the others have embedded
+        store = embedded_together(loaded, sampling, files, plan.device, progress)
     features, episodes = _features(store, files, bank)
     for candidate, identity in todo:
         method = _built(plan, candidate, FeatureShape(*features.shape[1:]))

@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     methods: Annotated[list[str], typer.Argument(help="What to train.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
         "results/local/trained"
@@ -99,6 +100,7 @@ def train(
 ) -> None:
     """Train weights."""
     use_cache(cache)
+    from bench import distributed
     from bench.backbones import load_backbone
     from bench.device import choose_device
     from bench.progress import Reporter
@@ -111,6 +113,7 @@ def train(
     from episodes.bank import open_bank
     from episodes.errors import UserError
 
+    context.with_resource(distributed.joined())
     where, numbers = choose_device(device), whole_numbers(seeds)
     if methods == ["backbone"]:
         _train_backbone(numbers[0], steps, where, out)
@@ -132,16 +135,25 @@ def train(
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
             folder = train_one(training, library, Reporter())
+            if not distributed.is_first():
+                continue
             if tensorboard:
                 write_tensorboard(folder)
             typer.echo(f"wrote {folder}")
 
 
 def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: Path) -> None:
+    from bench import distributed
     from bench.backbones import backbones
     from bench.progress import Reporter
     from bench.training.backbone import BackboneRecipe, train_backbone
+    from episodes.errors import UserError
 
+    if distributed.size() > 1:
+        raise UserError(
+            f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
+            " torchrun"
+        )
     recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
     path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")

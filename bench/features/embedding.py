@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench import distributed
 from bench.backbone import Backbone
 from bench.backbones import LoadedBackbone
 from bench.clips import load_clips
@@ -49,6 +50,25 @@ def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> F
     shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
     identity = feature_identity(loaded, sampling, device)
     return FeatureStore(cache_folder() / "features", identity, shape)
+
+
+def embedded_together(
+    loaded: LoadedBackbone,
+    sampling: str,
+    files: Sequence[VideoFile],
+    device: torch.device,
+    progress: Progress,
+) -> FeatureStore:
+    """Open the store once it holds all of the videos; each process of a job embeds its share.
+
+    Raises:
+        UserError: videos that cannot be decoded.
+    """
+    store = open_store(loaded, sampling, device)
+    embed_missing(store, loaded, sampling, distributed.share(files), device, progress)
+    distributed.wait()
+    # Opened anew where others have embedded too.
+    return open_store(loaded, sampling, device) if distributed.size() > 1 else store
 
 
 def embed_missing(

@@ -20,7 +20,7 @@ from bench.clips import load_clips
 from bench.device import describe_device
 from bench.progress import Reporter
 from bench.run_directory import dump
-from bench.training.augmentation import augmented
+from bench.training.augmentation import augmented, drawn_changes
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -132,7 +132,8 @@ def _fit(
     )
     hits: list[float] = []
     for step, rows in enumerate(_batches(len(data.labels), recipe), start=1):
-        clips = augmented(data.clips[rows].to(device).float(), recipe.shift)
+        changes = drawn_changes(len(rows), recipe.shift)
+        clips = augmented(data.clips[rows].to(device).float(), changes, recipe.shift)
         labels = data.labels[rows].to(device)
         with torch.autocast(device.type, torch.bfloat16):
             logits = model(clips)

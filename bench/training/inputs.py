@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.features.embedding import embed_missing, open_store
+from bench import distributed
+from bench.features.embedding import embedded_together
 from bench.progress import Reporter
-from bench.training.augmentation import augmented
+from bench.training.augmentation import augmented, drawn_changes
 from bench.training.clips import ClipLibrary, Look, TrainingClips
 from bench.training.plan import Training
 from bench.training.stream import Stream
@@ -25,8 +26,13 @@ class Inputs(Protocol):
         """Begin to fetch what will be needed soon."""
         ...
 
-    def take(self, videos: Tensor) -> Tensor:
-        """Indices in the split -> inputs on the training's device, (videos, ...)."""
+    def take(self, videos: Tensor, mine: slice) -> Tensor:
+        """Return inputs on the training's device, (videos that are mine, ...).
+
+        Args:
+            videos: indices in the split, all of a pass: random draws are made for each of them.
+            mine: those of them that this process takes.
+        """
         ...
 
 
@@ -53,9 +59,9 @@ class Features:
     def prepare(self, videos: Tensor) -> None:
         """Nothing to do: all is in memory."""
 
-    def take(self, videos: Tensor) -> Tensor:
-        """Return float32 (videos, C, T, H, W)."""
-        return self._features[self._row[videos]].to(self._device)
+    def take(self, videos: Tensor, mine: slice) -> Tensor:
+        """Return float32 (videos that are mine, C, T, H, W)."""
+        return self._features[self._row[videos[mine]]].to(self._device)
 
 
 class Clips:
@@ -78,25 +84,27 @@ class Clips:
         """Begin to decode."""
         self._clips.prepare(self._row[videos].tolist())
 
-    def take(self, videos: Tensor) -> Tensor:
-        """Return float32 (videos, 3, frames, size, size), augmented."""
-        clips = self._clips.take(self._row[videos].tolist()).float()
-        return augmented(clips, self._recipe.shift, self._recipe.recolour, self._flip)
+    def take(self, videos: Tensor, mine: slice) -> Tensor:
+        """Return float32 (videos that are mine, 3, frames, size, size), augmented."""
+        shift = self._recipe.shift
+        changes = drawn_changes(len(videos), shift, self._recipe.recolour, self._flip)
+        clips = self._clips.take(self._row[videos[mine]].tolist()).float()
+        return augmented(clips, changes[mine], shift)
 
 
 def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> list[VideoFile]:
     """Return where the used videos of a split are, making them first where that is possible."""
     source = dataset(split.dataset)
-    with reporter.stage(f"prepare {source.name} {split.name} videos") as progress:
+    title = f"prepare {source.name} {split.name} videos"
+    with distributed.first_alone(), reporter.stage(title) as progress:
         return source.files(split.name, [split.videos[index] for index in used], progress)
 
 
 def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
     """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
     sampling = training.entry.cls.sampling
-    store = open_store(training.backbone, sampling, training.device)
     with reporter.stage(f"embed {sampling}") as progress:
-        embed_missing(store, training.backbone, sampling, files, training.device, progress)
+        store = embedded_together(training.backbone, sampling, files, training.device, progress)
     return torch.from_numpy(store.read([file.sha256 for file in files]))
 
 

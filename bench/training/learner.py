@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor, nn
 
+from bench import distributed
 from bench.backbone import Backbone
 from bench.method import Entry, FeatureShape, LabelledEpisodes, Method, apply
 from bench.training.recipe import TrainingRecipe
@@ -46,10 +47,11 @@ class Learner(nn.Module):
 
         Args:
             inputs: clips (videos, 3, frames, size, size), or features (videos, C, T, H, W) if
-                there is no backbone; in the order of ``batch.videos``.
+                there is no backbone; in the order of ``batch.videos``. Where the processes of a
+                job share the videos, those of this process.
             batch: on the same device.
         """
-        maps = self._maps(inputs)
+        maps = distributed.completed(self._maps(inputs), len(batch.videos))
         terms: dict[str, Tensor] = {}
         if self.recipe.episode_weight > 0:
             own = self.method.loss(self._labelled(maps, batch))

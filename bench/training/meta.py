@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench import distributed
 from bench.progress import Reporter
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
@@ -16,6 +17,7 @@ from bench.training.learner import Learner, for_training, weights_for_use
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
 from bench.training.recipe import TrainingRecipe
+from bench.training.sharing import Sharing
 from bench.training.state import State, load_state, save_state, save_tensors
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
@@ -25,6 +27,8 @@ from episodes.errors import UserError
 
 def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     """Train, or go on where an interrupted training stopped, to the same weights.
+
+    All processes of a job take part, and the first of them writes.
 
     Args:
         training: what to train.
@@ -40,19 +44,25 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
             checkpoint is kept.
     """
     identity = training.identity()
-    if finished(training.folder, identity):
+    if distributed.agreed(finished(training.folder, identity)):
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
     training.folder.mkdir(parents=True, exist_ok=True)
     with _own_random_state(training):
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
+        sharing = Sharing(
+            learner, training, len(stream.window(0, training.recipe.episodes_at_once).videos)
+        )
         inputs = training_inputs(training, stream, library, reporter)
         validator = Validator(training, training.entry, library, reporter)
-        loop = _Loop(training, stream, learner, optimiser, inputs, validator, state)
+        loop = _Loop(training, stream, learner, optimiser, sharing, inputs, validator, state)
         with reporter.stage(f"train {training.title}") as progress:
             loop.run(identity, progress, reporter)
-    return finish(training, identity, state)
+    if distributed.is_first():
+        finish(training, identity, state)
+    distributed.wait()
+    return training.folder
 
 
 def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimizer]:
@@ -107,6 +117,7 @@ class _Loop:
     stream: Stream
     learner: Learner
     optimiser: torch.optim.Optimizer
+    sharing: Sharing
     inputs: Inputs
     validator: Validator
     state: State
@@ -125,7 +136,8 @@ class _Loop:
             state.curve.append(row)
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
                 accuracy = row["validation_accuracy"] = self._validate()
-                save_state(folder, identity, state, self.learner, self.optimiser)
+                if distributed.is_first():
+                    save_state(folder, identity, state, self.learner, self.optimiser)
                 shown = f", validation {accuracy:.1%}"
             losses = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
             taken = (state.step - first) * recipe.episodes_per_step
@@ -141,40 +153,39 @@ class _Loop:
             best.step, best.accuracy = self.state.step, accuracy
             best.file = f"best-{self.state.step:06d}.safetensors"
             weights = weights_for_use(self.learner, self.training.entry, self.training.shape)
-            save_tensors(self.training.folder / best.file, weights)
+            if distributed.is_first():
+                save_tensors(self.training.folder / best.file, weights)
         return accuracy
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one optimiser step; return the loss terms, means over its episodes."""
         recipe = self.training.recipe
-        self.training.seeded("step", step)
         factor = recipe.learning_rate_at(step)
         for group in self.optimiser.param_groups:
             group["lr"] = factor * group["peak"]
         self.optimiser.zero_grad()
-        first = step * recipe.episodes_per_step
-        passes = recipe.episodes_per_step // recipe.episodes_at_once
-        sums: dict[str, float] = {}
-        for number in range(passes):
-            batch = self.stream.window(
-                first + number * recipe.episodes_at_once, recipe.episodes_at_once
-            )
-            for name, value in self._backward(batch, passes, step).items():
-                sums[name] = sums.get(name, 0.0) + value / passes
-        self._prepare(first + recipe.episodes_per_step)
+        terms = []
+        for number in self.sharing.passes:
+            with self.sharing.taking(number):
+                terms.append(self._backward(step, number))
+        means = self.sharing.settled(terms)
+        self._prepare(step + 1)
         if recipe.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
         self.optimiser.step()
-        return sums
+        return means
 
-    def _backward(self, batch: EpisodeBatch, passes: int, step: int) -> dict[str, float]:
-        """Add the gradient of some episodes."""
-        device = self.training.device
+    def _backward(self, step: int, number: int) -> dict[str, float]:
+        """Add the gradient of one pass of a step."""
+        self.training.seeded("step", step, *([number] if number else []))
+        batch, sharing = self._batch(step, number), self.sharing
         try:
-            terms = self.learner(self.inputs.take(batch.videos), batch.to(device))
-            loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
-            self._check(terms, loss, step)
-            (loss / passes).backward()
+            inputs = self.inputs.take(batch.videos, sharing.videos)
+            with distributed.connected():
+                terms = sharing.model(inputs, batch.to(self.training.device))
+                loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
+                self._check(terms, loss, step)
+                (loss / sharing.divisor).backward()
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(self._too_large()) from error
         except RuntimeError as error:
@@ -183,10 +194,16 @@ class _Loop:
             raise
         return {name: float(term.detach()) for name, term in terms.items()}
 
-    def _prepare(self, first: int) -> None:
+    def _batch(self, step: int, number: int) -> EpisodeBatch:
+        """Return the episodes of one pass of a step."""
+        recipe = self.training.recipe
+        first = step * recipe.episodes_per_step + number * recipe.episodes_at_once
+        return self.stream.window(first, recipe.episodes_at_once)
+
+    def _prepare(self, step: int) -> None:
         """Begin to fetch the next step's videos while this one is computed."""
-        following = self.stream.window(first, self.training.recipe.episodes_per_step)
-        self.inputs.prepare(following.videos)
+        for number in self.sharing.passes:
+            self.inputs.prepare(self._batch(step, number).videos[self.sharing.videos])
 
     def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
         name = self.training.entry.name

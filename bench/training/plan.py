@@ -99,8 +99,9 @@ class Training:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
 
     def seeded(self, *words: object) -> None:
-        """Seed torch's global generators: draws depend on the step, not on what went before.
+        """Seed torch's global generators: draws depend on step and pass, not on what went before.
 
-        So a training that goes on after a kill draws what it would have drawn.
+        So a training that goes on after a kill draws what it would have drawn, and so does one of
+        several processes. The first pass of a step has the seed of the step alone.
         """
         torch.manual_seed(self.draws(*words))

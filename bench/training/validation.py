@@ -2,6 +2,7 @@
 
 import torch
 
+from bench import distributed
 from bench.features.embedding import embed
 from bench.loop import evaluate
 from bench.method import Entry
@@ -62,8 +63,9 @@ class Validator:
         """Features of all videos by the backbone as it is now, as a run would make them."""
         if learner.backbone is None:
             raise ValueError("the backbone is frozen; its features are stored")
-        clips = [self._clips.take([row])[0] for row in range(len(self._clips))]
+        videos = range(len(self._clips))
+        clips = [self._clips.take([row])[0] for row in distributed.share(videos)]
         learner.backbone.eval()
         features, _ = embed(learner.backbone, clips, self._training.device)
         learner.train()
-        return torch.from_numpy(features)
+        return distributed.together(torch.from_numpy(features), [1] * len(videos))

@@ -10,7 +10,7 @@ import torch
 from bench.backbones import backbones
 from bench.progress import Reporter
 from bench.training import backbone as training
-from bench.training.augmentation import augmented
+from bench.training.augmentation import augmented, drawn_changes
 from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
 from episodes.datasets import Progress, VideoFile, dataset
 from episodes.errors import UserError
@@ -89,7 +89,7 @@ def test_only_training_videos_are_asked_for(monkeypatch: pytest.MonkeyPatch):
 def test_augmentation_mirrors_nothing():
     # A ramp to the right stays a ramp to the right, or is inverted as a whole.
     ramp = torch.linspace(-1, 1, 48).expand(6, 3, 16, 48, 48).contiguous()
-    changed = augmented(ramp, shift=3)
+    changed = augmented(ramp, drawn_changes(len(ramp), shift=3), shift=3)
     assert changed.shape == ramp.shape
     slope = changed[..., 40] - changed[..., 8]
     brightness = changed[..., 24:].mean(dim=(1, 2, 3, 4)) - changed[..., :24].mean(dim=(1, 2, 3, 4))

@@ -8,7 +8,7 @@ import torch
 from bench.backbone import InputSpec
 from bench.progress import Reporter
 from bench.training import clips
-from bench.training.augmentation import augmented
+from bench.training.augmentation import augmented, drawn_changes
 from bench.training.clips import ClipLibrary, Look, TrainingClips
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
@@ -20,10 +20,10 @@ from tests.training.test_meta_training import training
 def test_flipping_mirrors_every_other_clip():
     torch.manual_seed(0)
     ramp = torch.linspace(-1, 1, 48).expand(64, 3, 2, 48, 48).contiguous()
-    changed = augmented(ramp, shift=0, recolour=False, flip=True)
+    changed = augmented(ramp, drawn_changes(64, 0, recolour=False, flip=True), shift=0)
     mirrored = (changed[..., 40] < changed[..., 8]).flatten(1).all(dim=1)
     assert 16 < mirrored.sum() < 48
-    assert torch.equal(augmented(ramp, shift=0, recolour=False), ramp)
+    assert torch.equal(augmented(ramp, drawn_changes(64, 0, recolour=False), shift=0), ramp)
 
 
 def test_left_and_right_are_told_apart_where_classes_are_directions():

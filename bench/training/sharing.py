@@ -1,0 +1,107 @@
+"""How the processes of a job share the passes of an optimiser step, to the result of one process.
+
+Passes are shared where there is at least one for each process: whole ones, so that a live batch
+norm sees the same clips. Where there are fewer, each process runs the backbone over a share of a
+pass's videos and gets the others' maps; the method, which may look at all of a pass (batch norm,
+dropout), works on all of them in every process.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bench import distributed
+from bench.backbone import Backbone
+from bench.training.learner import Learner
+from bench.training.plan import Training
+from bench.training.running import RunningStatistics
+from episodes.errors import UserError
+
+
+class Sharing:
+    """This process's share of every step; all of it where there is one process.
+
+    Args:
+        learner: whose gradients are averaged over processes.
+        training: with the recipe that says what a step is.
+        videos: in a pass.
+
+    Raises:
+        UserError: more processes than can share a step.
+    """
+
+    def __init__(self, learner: Learner, training: Training, videos: int) -> None:
+        """Divide the work, and let gradients be averaged."""
+        recipe = training.recipe
+        self._count = recipe.episodes_per_step // recipe.episodes_at_once
+        whole_passes = distributed.size() <= self._count
+        numbers = range(self._count)
+        self.passes: list[int] = distributed.share(numbers) if whole_passes else list(numbers)
+        """Numbers of the passes of a step that this process takes."""
+        self.divisor: float = self._count / (distributed.size() if whole_passes else 1)
+        """Of a pass's loss, so that the mean of the processes' gradients is the step's."""
+        self.videos = slice(None)
+        """Those videos of a pass that this process takes."""
+        if not whole_passes and learner.backbone is not None:
+            _check_divisible(learner.backbone, training, self._count, videos)
+            self.videos = slice(distributed.rank(), None, distributed.size())
+        split = whole_passes and distributed.size() > 1
+        self._statistics = RunningStatistics(learner if split else nn.Identity())
+        # Some methods and backbones have parameters that no loss reaches.
+        self.model: nn.Module = (
+            DistributedDataParallel(learner, find_unused_parameters=True)
+            if distributed.started_by_torchrun()
+            else learner
+        )
+
+    @contextmanager
+    def taking(self, number: int) -> Iterator[None]:
+        """Take a pass; behind the last one of a step gradients are averaged over processes."""
+        last = number == self.passes[-1]
+        job = self.model if isinstance(self.model, DistributedDataParallel) else None
+        with job.no_sync() if job and not last else nullcontext(), self._statistics.of_pass():
+            yield
+
+    def settled(self, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """End a step: return its loss terms, means over the passes of all processes.
+
+        Args:
+            terms: of the passes that this process has taken.
+        """
+        self._statistics.settle(self._count)
+        values = torch.tensor([list(one.values()) for one in terms], dtype=torch.float64)
+        if len(self.passes) < self._count:
+            values = distributed.together(values, [1] * self._count)
+        return dict(zip(terms[0], (values / self._count).sum(dim=0).tolist(), strict=True))
+
+
+def _check_divisible(backbone: Backbone, training: Training, passes: int, videos: int) -> None:
+    """Refuse to divide a pass whose videos are not independent of each other in the backbone.
+
+    Raises:
+        UserError: batch norm is live or clips drop out there, or there are too few videos.
+    """
+    coupled = any(_couples(module) for module in backbone.modules())
+    if not coupled and distributed.size() <= videos:
+        return
+    why = (
+        "clips of a pass depend on each other in the backbone (live batch norm or dropout)"
+        if coupled
+        else f"a pass has {videos} videos"
+    )
+    raise UserError(
+        f"training {training.title}: {distributed.size()} processes cannot share a step of recipe"
+        f" {training.recipe.name}, which has {passes} passes, and {why}; start at most"
+        f" {passes if coupled else videos} processes, or lower episodes_at_once in a recipe of"
+        " your own: a step has episodes_per_step / episodes_at_once passes"
+    )
+
+
+def _couples(module: nn.Module) -> bool:
+    """Whether a module makes a clip's map depend on the other clips, or on how many there are."""
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.training and module.p > 0
+    return module.training and isinstance(module, nn.modules.batchnorm._BatchNorm)

@@ -88,9 +88,7 @@ MAKERS: list[Any] = [
         pytest.param(make, id=make.__name__, marks=needs_transformers)
         for make in (resnet50, vivit, videomae, timesformer)
     ),
-    *(
-        pytest.param(backbones()[name], id=name, marks=needs_torchvision) for name in TORCHVISION
-    ),
+    *(pytest.param(backbones()[name], id=name, marks=needs_torchvision) for name in TORCHVISION),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Plugin, use_cache
+from bench.commands.options import Cache, Device, Plugin, Resize, Sampling, use_cache
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +57,8 @@ def train(
         typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
     ] = "rendered-5w1s-val",
     backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    sampling: Sampling = None,
+    resize: Resize = None,
     freeze_backbone: Annotated[
         bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
     ] = False,
@@ -99,6 +101,7 @@ def train(
     use_cache(cache)
     from bench.backbones import load_backbone
     from bench.device import choose_device
+    from bench.preprocessing import shown
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.training.curve import check_tensorboard, write_tensorboard
@@ -117,7 +120,7 @@ def train(
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []))
-    loaded, reporter = load_backbone(backbone, where), Reporter()
+    loaded, reporter = shown(load_backbone(backbone, where), sampling, resize), Reporter()
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)
         bank = open_bank(validation, chosen.validation_episodes)

@@ -11,21 +11,22 @@ from torch import Tensor
 from bench.features.embedding import embed_missing, open_store
 from bench.progress import Reporter
 from bench.training.augmentation import augmented
-from bench.training.clips import TrainingClips
-from bench.training.plan import Training
+from bench.training.clips import MEMORY, TrainingClips, Wanted
+from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import VideoFile, dataset
+from episodes.sampling import Jittered, Sampling, one_clip
 from episodes.split import Split
 
 
 class Inputs(Protocol):
     """Inputs of a learner for videos of the training split."""
 
-    def prepare(self, videos: Tensor) -> None:
-        """Begin to fetch what will be needed soon."""
+    def prepare(self, videos: Tensor, step: int) -> None:
+        """Begin to fetch what a step will need."""
         ...
 
-    def take(self, videos: Tensor) -> Tensor:
+    def take(self, videos: Tensor, step: int) -> Tensor:
         """Indices in the split -> inputs on the training's device, (videos, ...)."""
         ...
 
@@ -51,11 +52,11 @@ class Features:
         self._features = stored_features(training, files, reporter)
         self._device = training.device
 
-    def prepare(self, videos: Tensor) -> None:
+    def prepare(self, videos: Tensor, step: int) -> None:
         """Nothing to do: all is in memory."""
 
-    def take(self, videos: Tensor) -> Tensor:
-        """Return float32 (videos, C, T, H, W)."""
+    def take(self, videos: Tensor, step: int) -> Tensor:
+        """Return float32 (videos, C, T, H, W), the same at every step."""
         return self._features[self._row[videos]].to(self._device)
 
     def close(self) -> None:
@@ -69,23 +70,37 @@ class Clips:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
         files = video_files(stream.split, used, reporter)
-        sampling = training.entry.cls.sampling
         spec = training.backbone.backbone.input
         self._row = _rows(used, len(stream.split.videos))
-        self._clips = TrainingClips(files, spec, sampling, torch.float16)
-        self._device = training.device
-        self._recipe = training.recipe
+        # A jittered clip hardly ever comes again: none is kept.
+        memory = 0 if training.recipe.jitter else MEMORY
+        self._clips = TrainingClips(files, spec, torch.float16, memory)
+        self._training = training
         source = dataset(stream.split.dataset)
         self._flip = training.recipe.flip and not source.directional
 
-    def prepare(self, videos: Tensor) -> None:
+    def prepare(self, videos: Tensor, step: int) -> None:
         """Begin to decode."""
-        self._clips.prepare(self._row[videos].tolist())
+        self._clips.prepare(self._wanted(videos, step))
 
-    def take(self, videos: Tensor) -> Tensor:
+    def take(self, videos: Tensor, step: int) -> Tensor:
         """Return float32 (videos, 3, frames, size, size), augmented."""
-        clips = self._clips.take(self._row[videos].tolist()).to(self._device).float()
-        return augmented(clips, self._recipe.shift, self._recipe.recolour, self._flip)
+        recipe = self._training.recipe
+        clips = self._clips.take(self._wanted(videos, step)).to(self._training.device).float()
+        return augmented(clips, recipe.shift, recipe.recolour, self._flip)
+
+    def _wanted(self, videos: Tensor, step: int) -> list[Wanted]:
+        rows: list[int] = self._row[videos].tolist()
+        frames = [self._frames(video, step) for video in videos.tolist()]
+        return list(zip(rows, frames, strict=True))
+
+    def _frames(self, video: int, step: int) -> Sampling:
+        """Which frames of a video a step sees."""
+        rule, most = one_clip(self._training.sampling), self._training.recipe.jitter
+        if not most:
+            return rule
+        begin, end = (self._training.draws(word, step, video) / DRAWS for word in ("begin", "end"))
+        return Jittered(rule, most, begin, end)
 
     def close(self) -> None:
         """Stop decoding."""
@@ -101,7 +116,7 @@ def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> li
 
 def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
     """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
-    sampling = training.entry.cls.sampling
+    sampling = training.sampling
     store = open_store(training.backbone, sampling, training.device)
     with reporter.stage(f"embed {sampling}") as progress:
         embed_missing(store, training.backbone, sampling, files, training.device, progress)

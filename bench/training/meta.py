@@ -158,7 +158,7 @@ class _Loop:
             )
             for name, value in self._backward(batch, passes, step).items():
                 sums[name] = sums.get(name, 0.0) + value / passes
-        self._prepare(first + recipe.episodes_per_step)
+        self._prepare(step + 1)
         if recipe.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
         self.optimiser.step()
@@ -168,7 +168,7 @@ class _Loop:
         """Add the gradient of some episodes."""
         device = self.training.device
         try:
-            terms = self.learner(self.inputs.take(batch.videos), batch.to(device))
+            terms = self.learner(self.inputs.take(batch.videos, step), batch.to(device))
             loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
             self._check(terms, loss, step)
             (loss / passes).backward()
@@ -180,10 +180,11 @@ class _Loop:
             raise
         return {name: float(term.detach()) for name, term in terms.items()}
 
-    def _prepare(self, first: int) -> None:
+    def _prepare(self, step: int) -> None:
         """Begin to fetch the next step's videos while this one is computed."""
-        following = self.stream.window(first, self.training.recipe.episodes_per_step)
-        self.inputs.prepare(following.videos)
+        episodes = self.training.recipe.episodes_per_step
+        following = self.stream.window(step * episodes, episodes)
+        self.inputs.prepare(following.videos, step)
 
     def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
         name = self.training.entry.name

@@ -38,9 +38,8 @@ class Validator:
             hashes, used, bank.episodes, len(bank.split.videos)
         )
         files = [files[index] for index in order]
-        spec, sampling = training.backbone.backbone.input, entry.cls.sampling
         if training.tuned:
-            self._clips = TrainingClips(files, spec, sampling, torch.float32)
+            self._clips = TrainingClips(files, training.backbone.backbone.input, torch.float32)
         else:
             self._features = stored_features(training, files, reporter)
 
@@ -59,7 +58,8 @@ class Validator:
         """Features of all videos by the backbone as it is now, as a run would make them."""
         if learner.backbone is None:
             raise ValueError("the backbone is frozen; its features are stored")
-        clips = [self._clips.take([row])[0] for row in range(len(self._clips))]
+        sampling = self._training.sampling
+        clips = [self._clips.take([(row, sampling)])[0] for row in range(len(self._clips))]
         learner.backbone.eval()
         features, _ = embed(learner.backbone, clips, self._training.device)
         learner.train()

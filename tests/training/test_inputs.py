@@ -1,15 +1,19 @@
 """Augmentation obeys the recipe and the data set: nothing is mirrored where left is not right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.backbone import InputSpec
+from bench.preprocessing import shown
 from bench.progress import Reporter
 from bench.training.augmentation import augmented
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import dataset, datasets
+from episodes.sampling import Jittered, Sampling
 from tests.training.test_meta_training import training
 
 
@@ -40,3 +44,50 @@ def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
     inputs = Clips(planned, stream, Reporter())
     inputs.close()
     assert inputs._flip is not directional
+
+
+class TestFrames:
+    @pytest.fixture
+    def sampled(self, monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
+        """Which frames were asked for; nothing is decoded."""
+        asked: list[Sampling] = []
+
+        def load(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+            asked.append(sampling)
+            return torch.zeros(3, spec.frames, spec.size, spec.size)
+
+        monkeypatch.setattr("bench.training.clips.load_clip", load)
+        return asked
+
+    def inputs(self, tmp_path: Path, small_recipe: Path, jitter: int, sampling: str) -> Clips:
+        recipe = tmp_path / "jitter.toml"
+        recipe.write_text(f"{small_recipe.read_text()}\njitter = {jitter}\n")
+        planned = training(tmp_path, recipe, "otam", tuned=True)
+        planned = replace(planned, backbone=shown(planned.backbone, sampling, None))
+        return Clips(planned, training_stream(planned.validation, planned.recipe, 0), Reporter())
+
+    def test_jitter_is_drawn_anew_at_every_step_and_belongs_to_it(
+        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
+    ):
+        inputs = self.inputs(tmp_path, small_recipe, 5, "2 x linspace")
+        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
+        for step in (1, 2, 1):
+            inputs.take(videos, step)
+        inputs.close()
+        assert {type(one) for one in sampled} == {Jittered}
+        assert {(one.rule, one.most) for one in sampled} == {("linspace", 5)}
+        first, second, again = (set(sampled[at : at + 3]) for at in (0, 3, 6))
+        assert first == again
+        assert not first & second
+        assert len(first | second) == 6
+        assert not inputs._clips._held
+
+    def test_without_jitter_a_video_is_decoded_once(
+        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
+    ):
+        inputs = self.inputs(tmp_path, small_recipe, 0, "2 x linspace")
+        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
+        for step in (1, 2):
+            inputs.take(videos, step)
+        inputs.close()
+        assert sampled == ["linspace"] * 3

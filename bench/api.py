@@ -27,6 +27,7 @@ from bench.charts.catalogue import draw
 from bench.charts.saving import save_figure
 from bench.device import choose_device
 from bench.method import Entry, find
+from bench.preprocessing import shown
 from bench.progress import Reporter
 from bench.registry import all_methods
 from bench.report.page import write_report
@@ -175,6 +176,8 @@ def evaluate(
     bank: Bank,
     *,
     backbone: str = "motion",
+    sampling: str | None = None,
+    resize: str | None = None,
     device: str = "auto",
     batch_size: int = 64,
     seed: int = 0,
@@ -186,6 +189,10 @@ def evaluate(
         methods: what `load_method` gave, one or several.
         bank: what `load_bank` gave.
         backbone: what makes the features.
+        sampling: frames of a clip, such as "linspace" or "3 x linspace"; None for what methods ask
+            for.
+        resize: size of pictures before the centre is cut out, "256" or "256x256"; None for what
+            the backbone states.
         device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
         batch_size: episodes scored at once; it changes speed, not results.
         seed: of the methods' random weights and guesses.
@@ -196,7 +203,7 @@ def evaluate(
     """
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
-    loaded = load_backbone(backbone, where)
+    loaded = shown(load_backbone(backbone, where), sampling, resize)
     found = [
         candidate
         for one in chosen

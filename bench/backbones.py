@@ -14,6 +14,7 @@ import torch
 import methods.backbones
 from bench.backbone import Backbone
 from bench.cards import file_sha256
+from bench.method import Method
 from bench.paths import WEIGHTS_FOLDER
 from bench.pretrained import Pretrained
 from episodes.errors import UserError, unknown
@@ -25,6 +26,13 @@ class LoadedBackbone:
 
     backbone: Backbone
     weights_sha256: str
+    sampling: str | None = None
+    """Which frames it is shown, see `episodes.sampling`; None for what each method asks for."""
+
+    def sampling_for(self, method: type[Method]) -> str:
+        """Which frames a method is shown; one that wants other frames than most gets those."""
+        wanted = method.sampling
+        return wanted if self.sampling is None or wanted != Method.sampling else self.sampling
 
     @property
     def title(self) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -67,7 +68,8 @@ def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> L
         raise UserError(
             f"--weights {path} hold no weights of backbone {backbone.name}: {error}"
         ) from error
-    return LoadedBackbone(backbone.eval().to(device), file_sha256(path))
+    tuned = backbone.eval().to(device)
+    return replace(start, backbone=tuned, weights_sha256=file_sha256(path))
 
 
 def _load_own(method: Method, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -11,25 +11,34 @@ from torch import Tensor
 from bench.backbone import InputSpec
 from bench.pretrained import prepared
 from episodes.datasets import VideoFile
-from episodes.decoding import decode
+from episodes.decoding import Clip, decode
 from episodes.errors import UserError
 from episodes.frames import read_frames
 from episodes.media import frames_of
+from episodes.sampling import Sampling
 
 AHEAD = 32
 """Clips decoded before they are asked for: bounds memory whatever the dataset's size."""
 
 
-def load_clip(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
-    """Read and normalise one video, a file or a folder of frames: float32 (3, frames, size, size).
+def read_clip(file: VideoFile, frames: int, sampling: Sampling) -> Clip:
+    """Read one video, a file or a folder of frames: uint8 (clips * frames, height, width, 3).
 
     Raises:
         UserError: it cannot be decoded.
     """
     if file.path.is_dir():
-        frames = read_frames(frames_of(file.path), spec.frames, sampling)
-    else:
-        frames = decode(file.path, spec.frames, sampling)
+        return read_frames(frames_of(file.path), frames, sampling)
+    return decode(file.path, frames, sampling)
+
+
+def load_clip(file: VideoFile, spec: InputSpec, sampling: Sampling) -> Tensor:
+    """Read and normalise one video: float32 (3, clips * frames, size, size).
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
+    frames = read_clip(file, spec.frames, sampling)
     return prepared(torch.from_numpy(frames)[None], spec)[0]
 
 

@@ -1,7 +1,7 @@
 """One run: banks and methods in, run directories out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from episodes.leakage import check_apart, contamination
 from episodes.sampler import Episodes
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
-"""Parts of a run's identity that its user chose: a run with others is never replaced. What the
-program decides (code, features) may change, and then the run is made anew in its place."""
+"""Parts of a run's identity that its user chose, beside what the features show: a run with others
+is never replaced. What the program decides (code, decoder, videos) may change, and then the run is
+made anew in its place."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,24 @@ def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
     if not (folder / "run.json").exists():
         return False
     found = read_run(folder).identity
-    for field in ASKED_FOR:
-        if found.get(field) != identity[field]:
+    then, now = (_asked_for(one) for one in (found, identity))
+    for field, value in now.items():
+        if then[field] != value:
             raise UserError(
-                f"{folder} holds a run with {field} {found.get(field)}, not {identity[field]};"
+                f"{folder} holds a run with {field} {then[field]}, not {value};"
                 " choose another --out, or delete that run"
             )
     return found == identity
+
+
+def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run its user chose."""
+    features = identity.get("features") or {}
+    return {field: identity.get(field) for field in ASKED_FOR} | {
+        "backbone": features.get("backbone"),
+        "sampling": features.get("sampling"),
+        "resize": features.get("input", {}).get("resized"),
+    }
 
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
@@ -111,7 +123,8 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
     groups: dict[tuple[str, str | None], list[Candidate]] = {}
     for candidate in plan.candidates:
         own = candidate.checkpoint.sha256 if candidate.tuned and candidate.checkpoint else None
-        groups.setdefault((candidate.entry.cls.sampling, own), []).append(candidate)
+        sampling = plan.backbone.sampling_for(candidate.entry.cls)
+        groups.setdefault((sampling, own), []).append(candidate)
     for group in groups.values():
         _run_group(plan, bank, files, group, reporter)
 
@@ -124,7 +137,8 @@ def _run_group(
     reporter: Reporter,
 ) -> None:
     """Evaluate candidates that share a backbone and a rule for choosing frames."""
-    sampling, loaded = group[0].entry.cls.sampling, _backbone(plan, group[0])
+    loaded = _backbone(plan, group[0])
+    sampling = loaded.sampling_for(group[0].entry.cls)
     identities = [_identity(plan, bank, one, loaded, files) for one in group]
     todo = [
         (candidate, identity)
@@ -238,7 +252,7 @@ def _identity(
         "weights_sha256": checkpoint.sha256 if checkpoint else None,
         "training": candidate.training,
         "videos_sha256": videos.hexdigest(),
-        "features": feature_identity(loaded, entry.cls.sampling, plan.device),
+        "features": feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device),
         "seed": plan.seed,
         "dtype": "float32",
     }

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from episodes.errors import UserError
-from episodes.sampling import frame_indices
+from episodes.sampling import Sampling, frame_indices
 
 # At the end of a file decord asks its own thread for the last frames in a busy loop, and calls the
 # file damaged after this many turns: too few, and a good file fails where the machine is busy.
@@ -49,26 +49,26 @@ def decoder_identity() -> str:
     return f"decord {importlib.metadata.version('decord')}, {REVISION}"
 
 
-def decode(path: Path, frames: int, rule: str) -> Clip:
-    """Decode the frames that a sampling rule takes.
+def decode(path: Path, frames: int, sampling: Sampling) -> Clip:
+    """Decode the frames that a sampling takes.
 
     All frames are decoded, in order: where decord 0.6.0 jumps, it lands on other frames than asked
     for in many files (open groups of pictures, B-frames of MPEG-4, H.264 in AVI), and says nothing.
 
     Args:
         path: a video file.
-        frames: how many frames the clip has.
-        rule: a name in `episodes.sampling.RULES`.
+        frames: how many frames a clip has.
+        sampling: see `episodes.sampling.frame_indices`.
 
     Returns:
-        uint8 (frames, height, width, 3), RGB.
+        uint8 (clips * frames, height, width, 3), RGB.
 
     Raises:
         UserError: the file is missing, empty, cut short or cannot be decoded; the message names it.
     """
     with _explained(path):
         reader, shown = _opened(path)
-        clip = _taken(reader, shown, frame_indices(rule, shown, frames).tolist())
+        clip = _taken(reader, shown, frame_indices(sampling, shown, frames).tolist())
     if clip.shape[-1] != 3:
         raise _undecodable(path, TOO_NARROW)
     return np.asarray(clip, dtype=np.uint8)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from episodes.errors import UserError
-from episodes.sampling import frame_indices
+from episodes.sampling import Sampling, frame_indices
 
 
 def reader_identity() -> str:
@@ -17,21 +17,21 @@ def reader_identity() -> str:
     return f"pillow {importlib.metadata.version('pillow')}"
 
 
-def read_frames(images: Sequence[Path], frames: int, rule: str) -> NDArray[np.uint8]:
-    """Read the frames that a sampling rule takes.
+def read_frames(images: Sequence[Path], frames: int, sampling: Sampling) -> NDArray[np.uint8]:
+    """Read the frames that a sampling takes.
 
     Args:
         images: all frames of a video, in order; at least one.
-        frames: how many the clip has.
-        rule: a name in `episodes.sampling.RULES`.
+        frames: how many a clip has.
+        sampling: see `episodes.sampling.frame_indices`.
 
     Returns:
-        uint8 (frames, height, width, 3), RGB.
+        uint8 (clips * frames, height, width, 3), RGB.
 
     Raises:
         UserError: an image cannot be read, or differs from the others in size.
     """
-    indices = frame_indices(rule, len(images), frames).tolist()
+    indices = frame_indices(sampling, len(images), frames).tolist()
     read = {index: _pixels(images[index]) for index in dict.fromkeys(indices)}
     first = read[indices[0]]
     for index, pixels in read.items():

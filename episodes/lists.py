@@ -5,11 +5,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from episodes.errors import UserError
 from episodes.media import is_video_file
 from episodes.split import SPLIT_NAMES, SplitName
+from episodes.video_labels import is_label_file, labels_by_video
 
 SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
 FORMATS = (
@@ -38,19 +41,24 @@ class ClassList:
 def read_lists(folder: Path) -> list[ClassList]:
     """Read every list in a folder, or the one file that is named.
 
+    Where label files lie beside the lists, they say which class a video is of.
+
     Raises:
         UserError: there is none, or a line is in no known format.
     """
     if not folder.exists():
         raise UserError(f"--lists {folder}: there is no such folder")
     paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    lists = [read_list(path) for path in paths if path.suffix.lower() in SUFFIXES and _shown(path)]
-    if not lists:
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES and _shown(path)]
+    about = [path for path in paths if is_label_file(path)]
+    if len(about) == len(paths):
+        labels = f"{about[0].name}, which says what videos show, but " if about else ""
         raise UserError(
-            f"--lists {folder} holds no lists; name the folder with the lists of training,"
+            f"--lists {folder} holds {labels}no lists; name the folder with the lists of training,"
             " validation and test videos (train.txt, val.txt, test.txt or similar)"
         )
-    return lists
+    known = labels_by_video(about)
+    return [read_list(path, known) for path in paths if path not in about]
 
 
 def _shown(path: Path) -> bool:
@@ -59,8 +67,13 @@ def _shown(path: Path) -> bool:
     return not (path.name.startswith(".") or about_classes)
 
 
-def read_list(path: Path) -> ClassList:
+def read_list(path: Path, labels: Mapping[str, str] = MappingProxyType({})) -> ClassList:
     """Read one list.
+
+    Args:
+        path: the file.
+        labels: class of a video by its name, where that is known from elsewhere; then a line may
+            be the video's name alone.
 
     Raises:
         UserError: a line is in no known format, or a video is listed twice.
@@ -69,7 +82,8 @@ def read_list(path: Path) -> ClassList:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a list of videos: {error}") from error
-    pairs = _from_json(path, text) if path.suffix == ".json" else _from_lines(path, text)
+    read = _from_json if path.suffix == ".json" else partial(_from_lines, labels=labels)
+    pairs = ((labels.get(video, label), video) for label, video in read(path, text))
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for label, video in pairs:
         if video in classes[label]:
@@ -78,9 +92,12 @@ def read_list(path: Path) -> ClassList:
     return ClassList(path, {label: frozenset(videos) for label, videos in classes.items()})
 
 
-def _from_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
+def _from_lines(path: Path, text: str, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
+        name = without_suffix(line.strip())
+        if name in labels:
+            yield labels[name], name
+        elif name:
             yield _pair(line.strip(), f"{path}, line {number}")
 
 
@@ -98,7 +115,10 @@ def _pair(line: str, where: str) -> tuple[str, str]:
         if match := pattern.fullmatch(line):
             return match["label"], without_suffix(match["video"])
     known = " or ".join(words for _, words in FORMATS)
-    raise UserError(f"{where}: {line[:100]!r} is in no known format; a line is {known}")
+    raise UserError(
+        f"{where}: {line[:100]!r} is in no known format; a line is {known}, or an id of"
+        " Something-Something V2, whose label files lie beside the list"
+    )
 
 
 def without_suffix(name: str) -> str:

@@ -55,7 +55,7 @@ def _hash(label: str) -> str:
 
 
 def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitName, Members]:
-    there = {(video.label, without_suffix(video.name)): video for video in videos}
+    there = _by_listed_name(videos)
     splits: dict[SplitName, Members] = {}
     for one in lists:
         if one.split is None or one.split in splits:
@@ -71,6 +71,24 @@ def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitNa
             )
         splits[one.split] = tuple((there[pair].label, there[pair].name) for pair in pairs)
     return splits
+
+
+def _by_listed_name(videos: Sequence[Video]) -> Mapping[tuple[str, str], Video]:
+    """Videos by class and name as lists have it: without the folder of a recording and the suffix.
+
+    Raises:
+        UserError: two have the same.
+    """
+    found: dict[tuple[str, str], Video] = {}
+    for video in videos:
+        listed = video.label, without_suffix(video.name.rpartition("/")[2])
+        if listed in found:
+            raise UserError(
+                f"a list cannot tell {found[listed].name} from {video.name} in the class"
+                f" {video.label!r}; give the files of a class different names"
+            )
+        found[listed] = video
+    return found
 
 
 def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:

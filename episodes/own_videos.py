@@ -1,12 +1,15 @@
 """A bank over a folder of anybody's own videos."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from episodes.bank import Bank, frozen
 from episodes.datasets.folder import Folder
-from episodes.recipe import Recipe
+from episodes.errors import UserError
+from episodes.recipe import Protocol, Recipe
 from episodes.sampler import VERSION, draw
+from episodes.split import Split
 
 WAY = 5
 """Classes in an episode, where there are as many."""
@@ -16,19 +19,36 @@ EPISODES = 10_000
 def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     """Draw a bank over all classes of a folder of ``class/video``: one shot, one query a class.
 
+    Where videos lie in folders of recordings, no query is of its support video's recording.
+
     Args:
         root: the folder.
         episodes: how many; 10,000 if None.
 
     Raises:
-        UserError: it is no such folder, or a class has a single video.
+        UserError: it is no such folder, or a class has a single video, or recording.
     """
     folder = Folder(_name(root), root)
     split = folder.split("test")
+    _refuse_lonely(root, split)
+    apart = any(video.group != video.name for video in split.videos)
+    protocol: Protocol = "group-disjoint" if apart else "standard"
     way, count = min(WAY, len(split.classes)), episodes or EPISODES
-    name = f"{folder.name}-{way}w1s"
-    recipe = Recipe(name, folder.name, "test", "standard", way, 1, 1, count, 0, VERSION)
+    name = f"{folder.name}-{way}w1s" + ("-group-disjoint" if apart else "")
+    recipe = Recipe(name, folder.name, "test", protocol, way, 1, 1, count, 0, VERSION)
     return Bank(frozen(recipe, split), split, draw(recipe, split, count), folder)
+
+
+def _refuse_lonely(root: Path, split: Split) -> None:
+    """An episode takes a video to learn from and another to ask for."""
+    recordings = Counter(label for label, _ in {(one.label, one.group) for one in split.videos})
+    lonely = [label for label in split.classes if recordings[label] == 1]
+    if lonely:
+        raise UserError(
+            f"{root}: the class {lonely[0]!r} has a single video or recording, {len(lonely)} such"
+            " in all; an episode takes one to learn from and another to ask for: add one, or take"
+            " the class away"
+        )
 
 
 def _name(root: Path) -> str:

@@ -1,6 +1,8 @@
-"""Which frames of a video make a clip: named rules, part of a feature's identity."""
+"""Which frames of a video make a clip, or several: named rules, part of a feature's identity."""
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from episodes.errors import UserError
 
 Rule = Callable[[int, int], NDArray[np.int64]]
+MOST_CLIPS = 99
 
 
 def segment_centres(available: int, wanted: int) -> NDArray[np.int64]:
@@ -23,6 +26,15 @@ def segment_centres(available: int, wanted: int) -> NDArray[np.int64]:
     return ((2 * np.arange(wanted) + 1) * available) // (2 * wanted)
 
 
+def linspace(available: int, wanted: int) -> NDArray[np.int64]:
+    """Take frames at equal distances, the first and the last of the video among them.
+
+    >>> linspace(32, 4).tolist()
+    [0, 10, 20, 31]
+    """
+    return (np.arange(wanted) * (available - 1)) // max(1, wanted - 1)
+
+
 def middle_frame(available: int, wanted: int) -> NDArray[np.int64]:
     """Take the middle frame as often as frames are wanted: a clip in which nothing moves.
 
@@ -32,21 +44,104 @@ def middle_frame(available: int, wanted: int) -> NDArray[np.int64]:
     return np.full(wanted, available // 2, dtype=np.int64)
 
 
-RULES: dict[str, Rule] = {"segment-centres": segment_centres, "middle-frame": middle_frame}
+RULES: dict[str, Rule] = {
+    "segment-centres": segment_centres,
+    "linspace": linspace,
+    "middle-frame": middle_frame,
+}
 """The rules by name. The result of a rule under a name never changes."""
 
 
-def frame_indices(rule: str, available: int, wanted: int) -> NDArray[np.int64]:
-    """Return the indices of the frames that ``rule`` takes from a video.
+@dataclass(frozen=True)
+class Jittered:
+    """A rule on a stretch of the video that begins later and ends earlier by chance: for training.
+
+    Source: Liu et al. (MASTAF), github.com/lxhit/STAF, whose rule is ``linspace`` and ``most`` 5.
+    Differs: there frames jitter at test too.
+    """
+
+    rule: str
+    """A name in `RULES`."""
+    most: int
+    """Frames that either end may lose; no more than leave as many as the clip has."""
+    begin: float
+    """How much of that the beginning loses, in [0, 1)."""
+    end: float
+    """The same for the end."""
+
+    def indices(self, available: int, wanted: int) -> NDArray[np.int64]:
+        """Return the indices of the frames.
+
+        >>> Jittered("linspace", 5, begin=0.5, end=0.0).indices(32, 4).tolist()
+        [3, 12, 21, 31]
+        """
+        room = max(0, min(self.most, (available - wanted) // 2))
+        begin, end = (int(part * (room + 1)) for part in (self.begin, self.end))
+        return begin + RULES[self.rule](available - begin - end, wanted)
+
+
+Sampling = str | Jittered
+"""How frames are chosen: by a name, as `frame_indices` takes it; or by chance, in training."""
+
+
+def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np.int64]:
+    """Return the indices of the frames that are taken from a video.
+
+    Several clips, as in ``3 x linspace``, share out three times as many frames of the rule: the
+    first goes to the first clip, the second to the second. So frame t of each clip is of the same
+    part of the video, and maps of the clips may be averaged position by position.
 
     Args:
-        rule: a name in `RULES`.
+        sampling: a name in `RULES`, or ``N x NAME``; or a jittered rule.
         available: frames in the video, at least 1.
-        wanted: frames in the clip, at least 1.
+        wanted: frames in a clip, at least 1.
+
+    Returns:
+        (clips * wanted,), clip after clip.
 
     Raises:
         UserError: no such rule.
+
+    >>> frame_indices("3 x segment-centres", 24, 4).tolist()
+    [1, 7, 13, 19, 3, 9, 15, 21, 5, 11, 17, 23]
     """
+    if isinstance(sampling, Jittered):
+        return sampling.indices(available, wanted)
+    clips, rule = _read(sampling)
+    return RULES[rule](available, clips * wanted).reshape(wanted, clips).T.ravel()
+
+
+def canonical(sampling: str) -> str:
+    """Return the one way to write a sampling, under which features are kept.
+
+    Raises:
+        UserError: no such rule.
+
+    >>> canonical("3xlinspace"), canonical("1 x linspace")
+    ('3 x linspace', 'linspace')
+    """
+    clips, rule = _read(sampling)
+    return rule if clips == 1 else f"{clips} x {rule}"
+
+
+def one_clip(sampling: str) -> str:
+    """Return the rule without the number of clips: what training and pictures show.
+
+    >>> one_clip("3 x linspace")
+    'linspace'
+    """
+    return _read(sampling)[1]
+
+
+def _read(sampling: str) -> tuple[int, str]:
+    """The number of clips and the rule."""
+    match = re.fullmatch(r"(?:(\d{1,6}) ?x ?)?(.*)", sampling)
+    clips, rule = (int(match[1] or 1), match[2]) if match else (1, sampling)
     if rule not in RULES:
-        raise UserError(f"no frame sampling is called {rule!r}; there are: {', '.join(RULES)}")
-    return RULES[rule](available, wanted)
+        raise UserError(
+            f"no frame sampling is called {sampling!r}; there are: {', '.join(RULES)}, each also"
+            " with several clips, as in `3 x segment-centres`"
+        )
+    if not 1 <= clips <= MOST_CLIPS:
+        raise UserError(f"frame sampling {sampling!r}: a video gives 1 to {MOST_CLIPS} clips")
+    return clips, rule

@@ -78,8 +78,7 @@ def _small() -> dict[str, int]:
     }
 
 
-def torchvision_r3d18() -> Backbone:
-    return backbones()["torchvision-r3d18"]()
+TORCHVISION = ("torchvision-r3d18", "torchvision-mc3-18", "torchvision-r2plus1d-18")
 
 
 MAKERS: list[Any] = [
@@ -89,7 +88,7 @@ MAKERS: list[Any] = [
         pytest.param(make, id=make.__name__, marks=needs_transformers)
         for make in (resnet50, vivit, videomae, timesformer)
     ),
-    pytest.param(torchvision_r3d18, id="torchvision-r3d18", marks=needs_torchvision),
+    *(pytest.param(backbones()[name], id=name, marks=needs_torchvision) for name in TORCHVISION),
 ]
 
 
@@ -136,19 +135,22 @@ class TestContract:
         assert max(abs(one - other) for one, other in zip(brightest, wanted, strict=True)) <= 1
         assert math.dist(brightest, wanted) < math.dist(brightest, (height - 1, width - 1))
 
-    @pytest.mark.parametrize("end", [0, -1], ids=["early", "late"])
-    def test_frames_at_an_end_show_in_cells_at_that_end(
-        self, backbone: Backbone, plain: Tensor, end: int
-    ):
-        steps, frames = backbone.grid[0], backbone.input.frames
-        if steps == 1:
+    def test_frames_at_an_end_show_in_cells_at_that_end(self, backbone: Backbone, plain: Tensor):
+        """More than frames at the other end do: where cells are few, each sees all frames."""
+        if backbone.grid[0] == 1:
             pytest.skip("one step in time")
+        early, late = (self.change_by_step(backbone, plain, end) for end in ("early", "late"))
+        assert early[0] > late[0]
+        assert late[-1] > early[-1]
+
+    def change_by_step(self, backbone: Backbone, plain: Tensor, end: str) -> Tensor:
+        """The share of each step in time in what changes where frames at one end do."""
         clip = clip_of(backbone)
-        changed = slice(0, frames // steps) if end == 0 else slice(frames - frames // steps, None)
-        clip[:, :, changed] += 1.0
+        count = backbone.input.frames // backbone.grid[0]
+        clip[:, :, slice(0, count) if end == "early" else slice(-count, None)] += 1.0
         with torch.no_grad():
             change = (backbone(clip) - plain).abs().sum(dim=(0, 1, 3, 4))
-        assert change.argmax() == range(steps)[end]
+        return change / change.sum()
 
     def test_features_do_not_depend_on_the_batch(self, backbone: Backbone, plain: Tensor):
         """To 1e-4 of the largest feature: kernels may add in another order."""
@@ -277,6 +279,33 @@ REFERENCE = {
     (1021, 3, 1): 2.74197,
 }
 """(channel, row, column) -> value."""
+
+
+@needs_torchvision
+class TestTorchvision:
+    @pytest.mark.parametrize(
+        ("classes", "seen"), [(400, ("kinetics-400",)), (7, None)], ids=["published", "other"]
+    )
+    def test_a_file_as_torchvision_publishes_it_is_loaded(
+        self, classes: int, seen: tuple[str, ...] | None, tmp_path: Path
+    ):
+        from torchvision.models.video import r2plus1d_18
+
+        made = r2plus1d_18(num_classes=classes)
+        torch.save(made.state_dict(), tmp_path / "weights.pth")
+        loaded = load_backbone(f"torchvision-r2plus1d-18={tmp_path / 'weights.pth'}", CPU).backbone
+        assert loaded.seen == seen
+        assert torch.equal(loaded.stem[0].weight, made.stem[0].weight)
+
+    @pytest.mark.parametrize("name", TORCHVISION)
+    def test_the_input_is_what_the_weights_were_trained_on(self, name: str):
+        from torchvision.models import get_model_weights
+
+        cls = backbones()[name]
+        wanted = get_model_weights(cls.builder).DEFAULT.transforms()
+        assert list(cls.input.resized) == wanted.resize_size
+        assert [cls.input.size] * 2 == wanted.crop_size
+        assert (list(cls.input.mean), list(cls.input.std)) == (wanted.mean, wanted.std)
 
 
 @needs_transformers

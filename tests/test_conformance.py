@@ -150,7 +150,7 @@ class SeesSomething(Sound):
     sees = "a query"  # type: ignore[assignment]
 
 
-@broken("declarations", "sampling is 'first'; it is one of segment-centres, middle-frame")
+@broken("declarations", "sampling is 'first'; it is one of segment-centres, linspace, middle-frame")
 class SamplesOddly(Sound):
     sampling = "first"
 

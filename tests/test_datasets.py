@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -261,6 +262,71 @@ class TestLists:
         (tmp_path / "train.txt").write_text(text)
         with pytest.raises(UserError, match=message):
             add_dataset("ucf101", data, tmp_path / "train.txt", trust=False)
+
+    @pytest.mark.parametrize("line", ["{video}", "{video}.webm", "videos/{video}.webm"])
+    @pytest.mark.parametrize("prefix", ["", "something-something-v2-"])
+    def test_classes_of_bare_ids_come_from_the_label_files(
+        self, prefix: str, line: str, data: Path, tmp_path: Path
+    ):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", line)
+        self.write_labels(lists, "ssv2-all", prefix)
+        add_dataset("ssv2-all", data, lists, trust=False)
+        for split in LISTS["ssv2-all"]:
+            assert dataset("ssv2-all").split(split).sha256 == as_split("ssv2-all", split).sha256
+
+    def test_trusted_ids_are_of_the_classes_in_the_label_files(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{video}")
+        self.write_labels(lists, "ssv2-all", "", {"220847": "Stacking number of something"})
+        with (lists / "testlist03.txt").open("a") as file:
+            file.write("220847\n")
+        with pytest.raises(UserError, match="is no published split"):
+            add_dataset("ssv2-all", data, lists, trust=False)
+        add_dataset("ssv2-all", data, lists, trust=True)
+        assert (
+            Video("Stacking number of something", "220847", "220847")
+            in dataset("ssv2-all").split("test").videos
+        )
+
+    @pytest.mark.parametrize("line", ["7", "7.webm"])
+    def test_an_id_without_a_label_is_refused(self, line: str, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", line)
+        self.write_labels(lists, "ssv2-all", "")
+        with pytest.raises(UserError, match=rf"line 1: '{line}' is in no known .* label files lie"):
+            add_dataset("ssv2-all", data, lists, trust=False)
+
+    def test_label_files_alone_are_no_lists(self, data: Path, tmp_path: Path):
+        lists = tmp_path / "lists"
+        lists.mkdir()
+        self.write_labels(lists, "ssv2-all", "")
+        with pytest.raises(UserError, match=r"holds labels\.json, which says .* but no lists"):
+            add_dataset("ssv2-all", data, lists, trust=False)
+
+    def test_another_list_of_objects_is_no_label_file(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ssv2-all", "{video}")
+        write_json(lists / "train.json", [{"template": "Folding [something]"}])
+        with pytest.raises(UserError, match=r"train\.json is no label file"):
+            add_dataset("ssv2-all", data, lists, trust=False)
+
+    def write_labels(
+        self, folder: Path, name: str, prefix: str, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """The label files as they come: training and validation by sentence, the test set apart."""
+        of = {video: label for split in LISTS[name] for label, video in pairs(name, split)} | more
+        entries = [
+            {
+                "id": video,
+                "label": label.replace("something", "a cup"),
+                "template": label.replace("something", "[something]"),
+            }
+            for video, label in of.items()
+        ]
+        write_json(folder / f"{prefix}train.json", entries[:9])
+        write_json(folder / f"{prefix}validation.json", entries[9:-2])
+        write_json(folder / f"{prefix}test.json", [{"id": one["id"]} for one in entries[-2:]])
+        numbers = {label: str(number) for number, label in enumerate(dict.fromkeys(of.values()))}
+        write_json(folder / f"{prefix}labels.json", numbers)
+        answers = (f"{one['id']};{of[str(one['id'])]}\n" for one in entries[-2:])
+        (folder / f"{prefix}test-answers.csv").write_text("".join(answers))
 
     def test_a_folder_without_lists(self, data: Path, tmp_path: Path):
         with pytest.raises(UserError, match="holds no lists"):

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from episodes.adding import add_dataset
+from episodes.datasets import dataset
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder
+from episodes.recipe import Recipe
+from episodes.sampler import VERSION, draw
 from tests.command import call, done, predictions, same
 from tests.conftest import make_video
+from tests.layouts import own_registrations
 from tests.synthetic import NOTHING
 
 CLASSES = ("ride bike", "été", "jump (high)", "sit&stand", "wave", "-turn", "kick", "push")
@@ -102,6 +107,84 @@ def hashes(root: Path) -> dict[str, str]:
     return {file.video.name: file.sha256 for file in folder.files("test", videos, NOTHING)}
 
 
+class TestRecordings:
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        """Three classes of two recordings with two clips each, and one clip alone."""
+        shade = 8
+        for label in ("open", "close", "wave"):
+            for recording in ("kitchen", "été 2"):
+                for clip in ("a.mp4", "b.mp4"):
+                    folder = tmp_path / "data" / label / recording
+                    folder.mkdir(parents=True, exist_ok=True)
+                    make_video(folder / clip, shade)
+                    shade += 1
+        make_video(tmp_path / "data" / "wave" / "alone.mp4", shade)
+        return tmp_path / "data"
+
+    def test_a_folder_in_a_class_is_a_recording(self, root: Path):
+        videos = Folder("some", root).split("test").videos
+        assert [(one.group, one.name) for one in videos if one.label == "wave"] == [
+            ("alone.mp4", "alone.mp4"),
+            ("kitchen", "kitchen/a.mp4"),
+            ("kitchen", "kitchen/b.mp4"),
+            ("été 2", "été 2/a.mp4"),
+            ("été 2", "été 2/b.mp4"),
+        ]
+
+    def test_no_query_is_of_its_support_s_recording(self, root: Path):
+        bank = bank_over_folder(root, 400)
+        assert bank.recipe.protocol == "group-disjoint"
+        assert bank.recipe.name == "data-3w1s-group-disjoint"
+        videos, episodes = bank.split.videos, bank.episodes
+        of_label = np.take_along_axis(episodes.support[:, :, 0], episodes.labels.astype(int), 1)
+        for support, query in zip(of_label.ravel(), episodes.query.ravel(), strict=True):
+            assert videos[support].label == videos[query].label
+            assert videos[support].group != videos[query].group
+
+    def test_such_a_folder_is_evaluated(self, root: Path, tmp_path: Path):
+        words = ("--methods", "protonet", "--episodes", "20", "--out", tmp_path / "out")
+        status, printed = call("run", "--data", root, *words)
+        assert (status, "recordings" in printed) == (0, True)
+
+    def test_registered_recordings_allow_a_bank_that_keeps_them_apart(
+        self, root: Path, tmp_path: Path
+    ):
+        (root.parent / "test.txt").write_text(
+            "open/a\nopen/b2\nclose/a.mp4\nclose/b2\nwave/a\nwave/b2\n"
+        )
+        for label in ("open", "close", "wave"):
+            for clip in ("a.mp4", "b.mp4"):
+                (root / label / "été 2" / clip).rename(root / label / "été 2" / f"{clip[0]}2.mp4")
+        with own_registrations(tmp_path / "config"):
+            add_dataset("mine", root, root.parent / "test.txt", trust=False)
+            split = dataset("mine").split("test")
+            assert [one.group for one in split.videos[:2]] == ["kitchen", "été 2"]
+            assert call("data", "verify", "mine")[0] == 0
+            recipe = Recipe("x", "mine", "test", "group-disjoint", 3, 1, 1, 9, 0, VERSION)
+            assert len(draw(recipe, split, 9)) == 9
+
+    def test_a_list_that_cannot_tell_two_videos_apart(self, root: Path, tmp_path: Path):
+        (tmp_path / "test.txt").write_text("open/a\nclose/a\n")
+        with pytest.raises(UserError, match=r"cannot tell kitchen/a\.mp4 from été 2/a\.mp4"):
+            add_dataset("mine", root, tmp_path / "test.txt", trust=False)
+
+    def test_pictures_beside_videos_do_not_make_them_frames(self, root: Path):
+        Image.new("RGB", (40, 30)).save(root / "open" / "kitchen" / "cover.jpg")
+        assert len(Folder("some", root).videos) == 13
+
+    def test_a_class_of_one_recording_is_refused(self, root: Path):
+        shutil.rmtree(root / "open" / "kitchen")
+        with pytest.raises(UserError, match="'open' has a single video or recording, 1 such"):
+            bank_over_folder(root)
+
+    def test_splits_are_not_taken_for_classes(self, root: Path):
+        for name, label in (("train", "open"), ("val", "close"), ("Test", "wave")):
+            (root / label).rename(root / name)
+        with pytest.raises(UserError, match="holds the splits Test, train, val, not classes"):
+            bank_over_folder(root)
+
+
 class TestRefusals:
     def test_a_missing_folder(self, tmp_path: Path):
         with pytest.raises(UserError, match="no such folder"):
@@ -122,8 +205,27 @@ class TestRefusals:
             shutil.copytree(own / label, tmp_path / label)
         (tmp_path / "lonely").mkdir()
         shutil.copy(own / "wave" / "one.mp4", tmp_path / "lonely")
-        with pytest.raises(UserError, match="'lonely' has 1"):
+        with pytest.raises(UserError, match="'lonely' has a single video or recording, 1 such"):
             bank_over_folder(tmp_path)
+
+    @pytest.mark.parametrize("left_over", [None, "notes.txt", "clip.gif"])
+    def test_a_class_without_videos(self, left_over: str | None, own: Path, tmp_path: Path):
+        for label in CLASSES[:2]:
+            shutil.copytree(own / label, tmp_path / label)
+        (tmp_path / "nothing").mkdir()
+        if left_over:
+            (tmp_path / "nothing" / left_over).write_text("x")
+        with pytest.raises(UserError, match=r"no video in the class 'nothing', 1 such.*\.mp4"):
+            bank_over_folder(tmp_path)
+
+    def test_a_video_that_was_cut_short_is_named(self, own: Path, tmp_path: Path):
+        for label in CLASSES[:2]:
+            shutil.copytree(own / label, tmp_path / "data" / label)
+        cut = tmp_path / "data" / CLASSES[1] / "three.avi"
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        words = ("--methods", "protonet", "--out", tmp_path / "out")
+        status, printed = call("run", "--data", tmp_path / "data", *words)
+        assert (status, printed.count("three.avi")) == (2, 1)
 
     def test_a_video_that_is_there_twice(self, own: Path, tmp_path: Path):
         for label in CLASSES[:2]:

@@ -12,13 +12,15 @@ from torch import Tensor
 from bench.backbones import LoadedBackbone
 from bench.cases.outcomes import Outcomes, Query
 from bench.cases.rebuilding import CPU, Model, rebuilt
+from bench.clips import read_clip
 from bench.features.embedding import embed_missing, open_store
 from bench.progress import Reporter
 from episodes.bank import Bank, open_bank
 from episodes.datasets import VideoFile
-from episodes.decoding import Clip, decode
+from episodes.decoding import Clip
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.sampling import one_clip
 from methods._position_attention import Positions
 from methods.mastaf import Mastaf
 
@@ -138,14 +140,16 @@ class Examiner:
 
     def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
         """(videos, C, T, H, W), embedded now where the store does not have them."""
-        store = open_store(backbone, Mastaf.sampling, CPU)
-        with self._reporter.stage(f"embed {Mastaf.sampling}") as progress:
-            embed_missing(store, backbone, Mastaf.sampling, files, CPU, progress)
+        sampling = backbone.sampling_for(Mastaf)
+        store = open_store(backbone, sampling, CPU)
+        with self._reporter.stage(f"embed {sampling}") as progress:
+            embed_missing(store, backbone, sampling, files, CPU, progress)
         return torch.from_numpy(store.read([file.sha256 for file in files]))
 
     def _clip(self, file: VideoFile) -> Clip:
-        frames = self._models["mastaf"].backbone.backbone.input.frames
-        return decode(file.path, frames, Mastaf.sampling)
+        backbone = self._models["mastaf"].backbone
+        sampling = one_clip(backbone.sampling_for(Mastaf))
+        return read_clip(file, backbone.backbone.input.frames, sampling)
 
     def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
         rows = self._runs[name].rows

@@ -11,6 +11,7 @@ from bench.cards import WEIGHTS, file_sha256
 from bench.checkpoints import load_weights, tuned_backbone
 from bench.features.embedding import feature_identity
 from bench.method import Entry, FeatureShape, find
+from bench.preprocessing import shown_as_in
 from bench.registry import built_in_methods
 from bench.run_directory import Run, plain
 from episodes.errors import UserError
@@ -36,7 +37,8 @@ def rebuilt(run: Run) -> Model:
     """
     identity = run.identity
     weights = weights_of(run)
-    backbone = load_backbone(identity["features"]["backbone"], CPU)
+    features = identity["features"]
+    backbone = shown_as_in(features, load_backbone(features["backbone"], CPU))
     if weights is not None and (identity.get("training") or {}).get("backbone") == "tuned":
         backbone = tuned_backbone(backbone, weights, CPU)
     _check_features(run, backbone)
@@ -88,7 +90,7 @@ def weights_of(run: Run) -> Path | None:
 
 def _check_features(run: Run, backbone: LoadedBackbone) -> None:
     """Refuse features that differ from the run's in more than the kind of device."""
-    here = plain(feature_identity(backbone, Mastaf.sampling, CPU))
+    here = plain(feature_identity(backbone, backbone.sampling_for(Mastaf), CPU))
     then = run.identity["features"]
     differing = [key for key in here if key != "device" and here[key] != then.get(key)]
     if differing:

@@ -18,6 +18,22 @@ Cache = Annotated[
         show_default=False,
     ),
 ]
+Sampling = Annotated[
+    str | None,
+    typer.Option(
+        help="Frames of a clip: segment-centres (what methods take if left out) or linspace;"
+        " `3 x linspace` averages the maps of three clips of each video.",
+        show_default=False,
+    ),
+]
+Resize = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of pictures before the centre is cut out: the short side (256), or height and"
+        " width to stretch to (256x256); what the backbone states if left out.",
+        show_default=False,
+    ),
+]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),

@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Json, Plugin, Reference, use_cache
-from bench.commands.tables import shown
+from bench.commands.options import (
+    Cache,
+    Device,
+    Json,
+    Plugin,
+    Reference,
+    Resize,
+    Sampling,
+    use_cache,
+)
+from bench.commands.tables import shown as tabulated
 
 HELP = """Evaluate methods on a bank of episodes and print the comparison.
 
@@ -76,6 +85,8 @@ def run(
             help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
         ),
     ] = "motion",
+    sampling: Sampling = None,
+    resize: Resize = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -108,6 +119,7 @@ def run(
     from bench.candidates import candidates
     from bench.device import choose_device
     from bench.method import find
+    from bench.preprocessing import shown
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.run import Plan, contamination_of, execute
@@ -120,7 +132,7 @@ def run(
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)
     where = choose_device(device)
-    loaded = load_backbone(backbone, where)
+    loaded = shown(load_backbone(backbone, where), sampling, resize)
     plan = Plan(
         banks=banks,
         candidates=candidates(chosen, weights, loaded.weights_sha256),
@@ -139,7 +151,7 @@ def run(
     comparisons = compare([read_run(folder) for folder in folders], reference, plan.banks)
     for comparison, one in zip(comparisons, plan.banks, strict=True):
         write_summary(plan.bank_folder(one), comparison)
-    typer.echo(shown(comparisons, "terminal", json), nl=False)
+    typer.echo(tabulated(comparisons, "terminal", json), nl=False)
     if report:
         from bench.report.page import write_report
 

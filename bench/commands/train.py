@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Plugin, use_cache
+from bench.commands.options import Cache, Device, Plugin, Resize, Sampling, use_cache
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +60,8 @@ def train(
         typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
     ] = "rendered-5w1s-val",
     backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    sampling: Sampling = None,
+    resize: Resize = None,
     freeze_backbone: Annotated[
         bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
     ] = False,
@@ -103,6 +105,7 @@ def train(
     from bench import distributed
     from bench.backbones import load_backbone
     from bench.device import choose_device
+    from bench.preprocessing import shown
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.training.clips import ClipLibrary
@@ -123,8 +126,8 @@ def train(
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []))
-    loaded, tuned = load_backbone(backbone, where), not freeze_backbone
-    trainings = []
+    loaded = shown(load_backbone(backbone, where), sampling, resize)
+    tuned, trainings = not freeze_backbone, []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)
         bank = open_bank(validation, chosen.validation_episodes)

@@ -111,10 +111,20 @@ def _together(errors: Sequence[UserError]) -> UserError:
 
 @torch.no_grad()
 def embed(
-    backbone: Backbone, clips: Sequence[Tensor], device: torch.device
+    backbone: Backbone, videos: Sequence[Tensor], device: torch.device
 ) -> tuple[np.ndarray, float]:
-    """Embed clips in batches of one size; return features and the seconds they took."""
+    """Embed clips in batches of one size, and average the maps of the clips of a video.
+
+    Args:
+        backbone: on the device.
+        videos: of each (3, clips * frames, size, size), the same number of clips for all.
+        device: where to compute.
+
+    Returns:
+        features, float32 (videos, C, T, H, W), and the seconds they took.
+    """
     features = []
+    clips = [clip for video in videos for clip in video.split(backbone.input.frames, dim=1)]
     if device.type == "cuda":
         # The first call chooses kernels and loads them: it says nothing about speed.
         backbone(torch.stack([clips[0]] * BATCH).to(device))
@@ -123,4 +133,5 @@ def embed(
             batch = list(clips[first : first + BATCH])
             filled = torch.stack(batch + [batch[-1]] * (BATCH - len(batch)))
             features.append(backbone(filled.to(device)).float()[: len(batch)].cpu())
-    return torch.cat(features).numpy(), watch.seconds
+    maps = torch.cat(features)
+    return maps.unflatten(0, (len(videos), -1)).mean(dim=1).numpy(), watch.seconds

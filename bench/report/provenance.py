@@ -83,6 +83,7 @@ def _facts(one: Contender) -> dict[str, str]:
         "backbone weights sha256": _hash(features.get("weights_sha256")),
         "pretraining of the backbone": _text(declared.get("backbone_pretraining")),
         "frames": _text(features.get("sampling")),
+        "pictures": _pictures(features.get("input") or {}),
         "decoder": _text(features.get("decoder")),
         "dtype": _text(identity["dtype"]),
         "device": _text(around.get("device")),
@@ -109,6 +110,17 @@ def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
         }
         for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))
     ]
+
+
+def _pictures(spec: Mapping[str, Any]) -> str:
+    """What is done to pictures before the backbone sees them."""
+    resized, size = spec.get("resized", spec.get("size")), spec.get("size")
+    if size is None:
+        return ""
+    how = f"short side to {resized}"
+    if isinstance(resized, Sequence):
+        how = f"stretched to {resized[0]} x {resized[1]}"
+    return f"{how}, centre of {size} x {size}"
 
 
 def _text(value: Any) -> str:

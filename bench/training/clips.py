@@ -11,9 +11,13 @@ from torch import Tensor
 from bench.backbone import InputSpec
 from bench.clips import load_clip
 from episodes.datasets import VideoFile
+from episodes.sampling import Jittered, Sampling
 
 MEMORY = 4 << 30
 """Bytes of decoded clips that are kept; what does not fit is decoded again."""
+
+Wanted = tuple[int, Sampling]
+"""A row, and which frames of its video."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,8 @@ class Look:
     """What becomes of a video: which frames, at which size, as which numbers."""
 
     spec: InputSpec
-    sampling: str
-    """See `episodes.sampling`."""
+    sampling: Sampling
     dtype: torch.dtype
-    """float16 is enough for training, evaluation has float32."""
 
 
 class ClipLibrary:
@@ -49,7 +51,7 @@ class ClipLibrary:
             self._waiting[key] = self._pool.submit(self._load, file, look)
 
     def take(self, file: VideoFile, look: Look) -> Tensor:
-        """Return a clip (3, frames, size, size), waiting for it if it has to be decoded.
+        """Return a clip (3, clips * frames, size, size), waiting for it if it is not there yet.
 
         Raises:
             UserError: the video cannot be decoded.
@@ -59,7 +61,8 @@ class ClipLibrary:
             return self._held[key]
         self.prepare(file, look)
         clip = self._waiting.pop(key).result()
-        if clip.nbytes <= self._room:
+        # A jittered clip hardly ever comes again.
+        if clip.nbytes <= self._room and not isinstance(look.sampling, Jittered):
             self._held[key] = clip
             self._room -= clip.nbytes
         return clip
@@ -73,32 +76,46 @@ class ClipLibrary:
 
 
 class TrainingClips:
-    """A list of videos under one look: clips (rows, 3, frames, size, size).
+    """Normalised clips of a list of videos.
 
     Args:
         files: the videos; a row is a place in this list.
-        look: what is wanted of them.
+        spec: what the backbone wants to see.
+        dtype: in which clips are kept; float16 is enough for training, evaluation has float32.
         library: where they are kept.
     """
 
-    def __init__(self, files: Sequence[VideoFile], look: Look, library: ClipLibrary) -> None:
+    def __init__(
+        self,
+        files: Sequence[VideoFile],
+        spec: InputSpec,
+        dtype: torch.dtype,
+        library: ClipLibrary,
+    ) -> None:
         """Name the videos; nothing is decoded yet."""
-        self._files, self._look, self._library = files, look, library
+        self._files, self._spec, self._dtype, self._library = files, spec, dtype, library
 
     def __len__(self) -> int:
         """How many videos there are."""
         return len(self._files)
 
-    def prepare(self, rows: Sequence[int]) -> None:
-        """Begin to decode videos that will be needed soon."""
-        for row in rows:
-            self._library.prepare(self._files[row], self._look)
+    def prepare(self, wanted: Sequence[Wanted]) -> None:
+        """Begin to decode what will be needed soon."""
+        for row, sampling in wanted:
+            self._library.prepare(self._files[row], self._look(sampling))
 
-    def take(self, rows: Sequence[int]) -> Tensor:
-        """Return clips in the order of ``rows``; a row may occur several times.
+    def take(self, wanted: Sequence[Wanted]) -> Tensor:
+        """Return clips (wanted, 3, clips * frames, size, size); one may be wanted several times.
 
         Raises:
             UserError: a video cannot be decoded.
         """
-        self.prepare(rows)
-        return torch.stack([self._library.take(self._files[row], self._look) for row in rows])
+        self.prepare(wanted)
+        taken = {
+            (row, sampling): self._library.take(self._files[row], self._look(sampling))
+            for row, sampling in dict.fromkeys(wanted)
+        }
+        return torch.stack([taken[one] for one in wanted])
+
+    def _look(self, sampling: Sampling) -> Look:
+        return Look(self._spec, sampling, self._dtype)

@@ -12,26 +12,28 @@ from bench import distributed
 from bench.features.embedding import embedded_together
 from bench.progress import Reporter
 from bench.training.augmentation import augmented, drawn_changes
-from bench.training.clips import ClipLibrary, Look, TrainingClips
-from bench.training.plan import Training
+from bench.training.clips import ClipLibrary, TrainingClips, Wanted
+from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import VideoFile, dataset
+from episodes.sampling import Jittered, Sampling, one_clip
 from episodes.split import Split
 
 
 class Inputs(Protocol):
     """Inputs of a learner for videos of the training split."""
 
-    def prepare(self, videos: Tensor) -> None:
-        """Begin to fetch what will be needed soon."""
+    def prepare(self, videos: Tensor, step: int) -> None:
+        """Begin to fetch what a step will need."""
         ...
 
-    def take(self, videos: Tensor, mine: slice) -> Tensor:
+    def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
         """Return inputs on the training's device, (videos that are mine, ...).
 
         Args:
             videos: indices in the split, all of a pass: random draws are made for each of them.
             mine: those of them that this process takes.
+            step: of the training.
         """
         ...
 
@@ -56,11 +58,11 @@ class Features:
         self._features = stored_features(training, files, reporter)
         self._device = training.device
 
-    def prepare(self, videos: Tensor) -> None:
+    def prepare(self, videos: Tensor, step: int) -> None:
         """Nothing to do: all is in memory."""
 
-    def take(self, videos: Tensor, mine: slice) -> Tensor:
-        """Return float32 (videos that are mine, C, T, H, W)."""
+    def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
+        """Return float32 (videos that are mine, C, T, H, W), the same at every step."""
         return self._features[self._row[videos[mine]]].to(self._device)
 
 
@@ -73,23 +75,36 @@ class Clips:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
         files = video_files(stream.split, used, reporter)
-        spec, sampling = training.backbone.backbone.input, training.entry.cls.sampling
+        spec = training.backbone.backbone.input
         self._row = _rows(used, len(stream.split.videos))
-        self._clips = TrainingClips(files, Look(spec, sampling, torch.float16), library)
-        self._recipe = training.recipe
+        self._clips = TrainingClips(files, spec, torch.float16, library)
+        self._training = training
         source = dataset(stream.split.dataset)
         self._flip = training.recipe.flip and not source.directional
 
-    def prepare(self, videos: Tensor) -> None:
+    def prepare(self, videos: Tensor, step: int) -> None:
         """Begin to decode."""
-        self._clips.prepare(self._row[videos].tolist())
+        self._clips.prepare(self._wanted(videos, step))
 
-    def take(self, videos: Tensor, mine: slice) -> Tensor:
+    def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
         """Return float32 (videos that are mine, 3, frames, size, size), augmented."""
-        shift = self._recipe.shift
-        changes = drawn_changes(len(videos), shift, self._recipe.recolour, self._flip)
-        clips = self._clips.take(self._row[videos[mine]].tolist()).float()
-        return augmented(clips, changes[mine], shift)
+        recipe = self._training.recipe
+        changes = drawn_changes(len(videos), recipe.shift, recipe.recolour, self._flip)
+        clips = self._clips.take(self._wanted(videos[mine], step)).float()
+        return augmented(clips, changes[mine], recipe.shift)
+
+    def _wanted(self, videos: Tensor, step: int) -> list[Wanted]:
+        rows: list[int] = self._row[videos].tolist()
+        frames = [self._frames(video, step) for video in videos.tolist()]
+        return list(zip(rows, frames, strict=True))
+
+    def _frames(self, video: int, step: int) -> Sampling:
+        """Which frames of a video a step sees."""
+        rule, most = one_clip(self._training.sampling), self._training.recipe.jitter
+        if not most:
+            return rule
+        begin, end = (self._training.draws(word, step, video) / DRAWS for word in ("begin", "end"))
+        return Jittered(rule, most, begin, end)
 
 
 def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> list[VideoFile]:
@@ -102,7 +117,7 @@ def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> li
 
 def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
     """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
-    sampling = training.entry.cls.sampling
+    sampling = training.sampling
     with reporter.stage(f"embed {sampling}") as progress:
         store = embedded_together(training.backbone, sampling, files, training.device, progress)
     return torch.from_numpy(store.read([file.sha256 for file in files]))

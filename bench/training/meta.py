@@ -180,7 +180,7 @@ class _Loop:
         self.training.seeded("step", step, *([number] if number else []))
         batch, sharing = self._batch(step, number), self.sharing
         try:
-            inputs = self.inputs.take(batch.videos, sharing.videos)
+            inputs = self.inputs.take(batch.videos, sharing.videos, step)
             with distributed.connected():
                 terms = sharing.model(inputs, batch.to(self.training.device))
                 loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
@@ -203,7 +203,7 @@ class _Loop:
     def _prepare(self, step: int) -> None:
         """Begin to fetch the next step's videos while this one is computed."""
         for number in self.sharing.passes:
-            self.inputs.prepare(self._batch(step, number).videos[self.sharing.videos])
+            self.inputs.prepare(self._batch(step, number).videos[self.sharing.videos], step)
 
     def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
         name = self.training.entry.name

@@ -16,6 +16,9 @@ from bench.run_directory import plain
 from bench.training.recipe import TrainingRecipe
 from episodes.bank import Bank
 
+DRAWS = 1 << 56
+"""How many different draws there are."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -41,6 +44,11 @@ class Training:
     def title(self) -> str:
         """The training in words."""
         return f"{self.entry.name}, seed {self.seed}"
+
+    @property
+    def sampling(self) -> str:
+        """Which frames of a video the method is shown."""
+        return self.backbone.sampling_for(self.entry.cls)
 
     @property
     def shape(self) -> FeatureShape:
@@ -76,6 +84,8 @@ class Training:
                 "name": self.backbone.backbone.name,
                 "weights_sha256": self.backbone.weights_sha256,
                 "source_sha256": self.backbone.source_sha256,
+                "input": asdict(self.backbone.backbone.input),
+                "sampling": self.sampling,
             },
             "dataset": split.dataset,
             "way": self.validation.recipe.way,
@@ -94,7 +104,7 @@ class Training:
         return copy.deepcopy(self.backbone.backbone)
 
     def draws(self, *words: object) -> int:
-        """Return a seed for torch that belongs to this training and to the words."""
+        """Return a seed, below `DRAWS`, that belongs to this training and to the words."""
         text = "\n".join(map(str, ("fewshot-video-bench training", self.seed, *words)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
 

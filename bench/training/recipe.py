@@ -69,6 +69,8 @@ class TrainingRecipe:
     """Permute colours, scale contrast, invert."""
     flip: bool = False
     """Mirror every other clip, on datasets in which left and right are the same class."""
+    jitter: int = 0
+    """Frames by which a clip begins later and ends earlier at most, while the backbone is tuned."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can use."""
@@ -79,7 +81,7 @@ class TrainingRecipe:
         for name in ("validate_every", "validation_episodes"):
             self._check(name, getattr(self, name) >= 1, "it is at least 1")
         self._check("learning_rate", self.learning_rate > 0, "it is above 0")
-        for name in ("backbone_learning_rate", "momentum", "weight_decay", "clip_norm"):
+        for name in ("backbone_learning_rate", "momentum", "weight_decay", "clip_norm", "jitter"):
             self._check(name, getattr(self, name) >= 0, "it is not negative")
         self._check("protocol", self.protocol in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}")
         self._check(

@@ -8,7 +8,7 @@ from bench.loop import evaluate
 from bench.method import Entry
 from bench.progress import Reporter
 from bench.run import in_order_of_content
-from bench.training.clips import ClipLibrary, Look, TrainingClips
+from bench.training.clips import ClipLibrary, TrainingClips
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
 from bench.training.plan import Training
@@ -42,9 +42,9 @@ class Validator:
             hashes, used, bank.episodes, len(bank.split.videos)
         )
         files = [files[index] for index in order]
-        spec, sampling = training.backbone.backbone.input, entry.cls.sampling
         if training.tuned:
-            self._clips = TrainingClips(files, Look(spec, sampling, torch.float32), library)
+            spec = training.backbone.backbone.input
+            self._clips = TrainingClips(files, spec, torch.float32, library)
         else:
             self._features = stored_features(training, files, reporter)
 
@@ -63,8 +63,8 @@ class Validator:
         """Features of all videos by the backbone as it is now, as a run would make them."""
         if learner.backbone is None:
             raise ValueError("the backbone is frozen; its features are stored")
-        videos = range(len(self._clips))
-        clips = [self._clips.take([row])[0] for row in distributed.share(videos)]
+        sampling, videos = self._training.sampling, range(len(self._clips))
+        clips = [self._clips.take([(row, sampling)])[0] for row in distributed.share(videos)]
         learner.backbone.eval()
         features, _ = embed(learner.backbone, clips, self._training.device)
         learner.train()

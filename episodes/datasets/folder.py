@@ -1,6 +1,6 @@
 """Anybody's own videos: a folder of classes, each a folder of videos."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -8,19 +8,21 @@ from pathlib import Path
 from episodes.datasets import Progress, VideoFile
 from episodes.errors import UserError
 from episodes.locating import Index
-from episodes.media import content_sha256, is_frame, is_video_file
+from episodes.media import VIDEO_SUFFIXES, content_sha256, is_frame, is_video_file
 from episodes.memory import remembered
 from episodes.registration import Members, registration
 from episodes.split import Split, SplitName, Video
 
 FEWEST_CLASSES = 2
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+"""What folders of splits are called: those below them are classes, and no recordings."""
 
 
 class Folder:
     """A tree ``root/class/video``, each video a file or a folder of frames.
 
-    A video's name is its file name with the suffix: nothing is known of recordings, so that each
-    video is a group of its own.
+    Videos cut from one recording may lie in a folder of their own: ``root/class/recording/video``.
+    A video's name is its path below the class, with the suffix.
 
     Args:
         name: of the dataset.
@@ -47,7 +49,7 @@ class Folder:
         if self._lists is None:
             return Split(self.name, name, self.videos if name == "test" else ())
         members = self._lists.get(name, ())
-        return Split(self.name, name, tuple(Video(label, one, one) for label, one in members))
+        return Split(self.name, name, tuple(_video(label, one) for label, one in members))
 
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
@@ -88,26 +90,58 @@ class Folder:
                 f"{self.root}: there is no such folder; name one that holds a folder of videos for"
                 " each class"
             )
-        folders = sorted(one for one in self.root.iterdir() if one.is_dir() and _shown(one))
+        folders = [one for one in _shown(self.root) if one.is_dir()]
         videos = tuple(
-            Video(folder.name, path.name, path.name)
+            _video(folder.name, path.relative_to(folder).as_posix())
             for folder in folders
-            for path in sorted(folder.iterdir())
-            if _shown(path) and _is_video(path)
+            for path in _videos_of(folder)
         )
-        if len({video.label for video in videos}) < FEWEST_CLASSES:
+        classes = {video.label for video in videos}
+        if len(classes) < FEWEST_CLASSES:
             raise _no_classes(self.root, videos)
+        _refuse_empty_and_splits(self.root, [one.name for one in folders], classes)
         return videos
 
 
-def _shown(path: Path) -> bool:
-    return not path.name.startswith(".")
+def _video(label: str, name: str) -> Video:
+    """A video outside any recording's folder is a recording of its own."""
+    return Video(label, name.rpartition("/")[0] or name, name)
+
+
+def _shown(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _videos_of(folder: Path) -> Iterator[Path]:
+    """The videos of a class, those in folders of recordings too."""
+    for path in _shown(folder):
+        if _is_video(path):
+            yield path
+        elif path.is_dir():
+            yield from (inner for inner in _shown(path) if _is_video(inner))
 
 
 def _is_video(path: Path) -> bool:
-    if path.is_dir():
-        return any(is_frame(image.name) for image in path.iterdir())
-    return is_video_file(path.name)
+    """Whether it is a file of one, or a folder that holds frames and no such files."""
+    if not path.is_dir():
+        return is_video_file(path.name)
+    names = [one.name for one in _shown(path)]
+    return any(map(is_frame, names)) and not any(map(is_video_file, names))
+
+
+def _refuse_empty_and_splits(root: Path, folders: Sequence[str], classes: Set[str]) -> None:
+    """Refuse a class that would be left out unseen, and splits that would be taken for classes."""
+    if empty := [name for name in folders if name not in classes]:
+        raise UserError(
+            f"{root}: no video in the class {empty[0]!r}, {len(empty)} such in all; put videos"
+            f" there ({', '.join(VIDEO_SUFFIXES[:5])} and the like, or folders of frames), or take"
+            " the folder away"
+        )
+    if {name.casefold() for name in folders} <= SPLITS:
+        raise UserError(
+            f"{root} holds the splits {', '.join(folders)}, not classes; name one of them, or a"
+            " folder that holds a folder for each class"
+        )
 
 
 def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:

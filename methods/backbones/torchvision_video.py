@@ -72,7 +72,7 @@ class TorchvisionVideo(FromFile):
         return network
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(videos, 3, 16, 112, 112) -> (videos, 512, 2, 7, 7)."""
+        """(videos, 3, 16, 112, 112) -> (videos, 512, *grid)."""
         maps: Tensor = self.stem(clips)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             maps = layer(maps)
@@ -87,10 +87,11 @@ class TorchvisionR3d18(TorchvisionVideo):
 
 
 class TorchvisionMc3(TorchvisionVideo):
-    """Kernels in three dimensions at first, then in two."""
+    """Kernels in three dimensions at first, then in two: every frame keeps its place in time."""
 
     name = "torchvision-mc3-18"
     builder = "mc3_18"
+    grid = (16, 7, 7)
 
 
 class TorchvisionR2plus1d(TorchvisionVideo):

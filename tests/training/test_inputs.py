@@ -1,18 +1,21 @@
 """Augmentation obeys the recipe and the data set: nothing is mirrored where left is not right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.backbone import InputSpec
+from bench.preprocessing import shown
 from bench.progress import Reporter
 from bench.training import clips
 from bench.training.augmentation import augmented, drawn_changes
-from bench.training.clips import ClipLibrary, Look, TrainingClips
+from bench.training.clips import ClipLibrary, TrainingClips
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import VideoFile, dataset, datasets
+from episodes.sampling import Jittered, Sampling
 from episodes.split import Video
 from tests.training.test_meta_training import training
 
@@ -45,22 +48,69 @@ def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
     assert inputs._flip is not directional
 
 
-@pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 7)])
+@pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 6)])
 def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     room: int, decoded: int, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[Path] = []
 
-    def load(file: VideoFile, spec: InputSpec, sampling: str) -> torch.Tensor:
+    def load(file: VideoFile, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
         calls.append(file.path)
         return torch.full((3, 2, 4, 4), float(file.path.name))
 
     monkeypatch.setattr(clips, "load_clip", load)
     files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(4)]
-    look = Look(InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), "segment-centres", torch.float32)
+    spec = InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3)
     library = ClipLibrary(torch.device("cpu"), memory=room * 96 * 4)
     for rows in ([0, 1, 1, 3], [3, 2, 1, 0]):
-        taken = TrainingClips(files, look, library).take(rows)
+        clips_of_one = TrainingClips(files, spec, torch.float32, library)
+        taken = clips_of_one.take([(row, "linspace") for row in rows])
         assert taken[:, 0, 0, 0, 0].tolist() == rows
     library.close()
     assert len(calls) == decoded
+
+
+class TestFrames:
+    @pytest.fixture
+    def sampled(self, monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
+        """Which frames were asked for; nothing is decoded."""
+        asked: list[Sampling] = []
+
+        def load(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+            asked.append(sampling)
+            return torch.zeros(3, spec.frames, spec.size, spec.size)
+
+        monkeypatch.setattr("bench.training.clips.load_clip", load)
+        return asked
+
+    def inputs(self, tmp_path: Path, small_recipe: Path, jitter: int, sampling: str) -> Clips:
+        recipe = tmp_path / "jitter.toml"
+        recipe.write_text(f"{small_recipe.read_text()}\njitter = {jitter}\n")
+        planned = training(tmp_path, recipe, "otam", tuned=True)
+        planned = replace(planned, backbone=shown(planned.backbone, sampling, None))
+        stream = training_stream(planned.validation, planned.recipe, 0)
+        return Clips(planned, stream, ClipLibrary(planned.device), Reporter())
+
+    def test_jitter_is_drawn_anew_at_every_step_and_belongs_to_it(
+        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
+    ):
+        inputs = self.inputs(tmp_path, small_recipe, 5, "2 x linspace")
+        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
+        for step in (1, 2, 1):
+            inputs.take(videos, slice(None), step)
+        assert {type(one) for one in sampled} == {Jittered}
+        assert {(one.rule, one.most) for one in sampled} == {("linspace", 5)}
+        first, second, again = (set(sampled[at : at + 3]) for at in (0, 3, 6))
+        assert first == again
+        assert not first & second
+        assert len(first | second) == 6
+        assert not inputs._clips._library._held
+
+    def test_without_jitter_a_video_is_decoded_once(
+        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
+    ):
+        inputs = self.inputs(tmp_path, small_recipe, 0, "2 x linspace")
+        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
+        for step in (1, 2):
+            inputs.take(videos, slice(None), step)
+        assert sampled == ["linspace"] * 3

@@ -1,0 +1,70 @@
+"""Which class a video is of, from the label files that Something-Something V2 comes with.
+
+Its videos lie in one folder and are called by a number: neither folders nor names tell the class.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from episodes.errors import UserError
+
+ANSWERS = "test-answers.csv"
+
+
+def is_label_file(path: Path) -> bool:
+    """Whether a file is one of the label files, and no list of a split.
+
+    These are ``something-something-v2-train.json``, ``-validation.json`` and ``-test.json``, also
+    without the first words, ``labels.json``, which numbers classes, and ``test-answers.csv``.
+    """
+    if path.suffix == ".json":
+        return path.stem.endswith("labels") or _first_character(path) == "["
+    return path.name.endswith(ANSWERS)
+
+
+def _first_character(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.read(64).lstrip()[:1]
+
+
+def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
+    """Read label files: the class of each video by its number.
+
+    Raises:
+        UserError: a file is no label file of Something-Something V2.
+    """
+    return {video: label for path in paths for video, label in _read(path)}
+
+
+def _read(path: Path) -> Iterator[tuple[str, str]]:
+    if path.name.endswith(ANSWERS):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            video, _, label = line.partition(";")
+            yield video.strip(), label.strip()
+    elif not path.stem.endswith("labels"):
+        yield from _from_json(path)
+
+
+def _from_json(path: Path) -> Iterator[tuple[str, str]]:
+    """Videos with their classes; those of the test set have none."""
+    try:
+        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
+        for one in content:
+            if "template" in one:
+                yield str(one["id"]), class_name(one["template"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no label file of Something-Something V2 ({error!r}): a list of objects with"
+            ' "id" and "template"'
+        ) from error
+
+
+def class_name(template: str) -> str:
+    """Name of a class from the sentence that workers filled in.
+
+    >>> class_name("Putting [something] onto [something]")
+    'Putting something onto something'
+    """
+    return template.replace("[", "").replace("]", "")

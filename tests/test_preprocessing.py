@@ -1,0 +1,135 @@
+"""Showing videos to a backbone otherwise than it states: other frames, other sizes of pictures."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.backbones import load_backbone
+from bench.checkpoints import tuned_backbone
+from bench.features.embedding import embed, feature_identity
+from bench.paths import WEIGHTS_FOLDER
+from bench.preprocessing import shown, shown_as_in
+from bench.pretrained import CroppedInput
+from bench.registry import built_in_methods
+from bench.run_directory import plain
+from episodes.errors import UserError
+from tests.command import call, predictions
+
+CPU = torch.device("cpu")
+METHODS = built_in_methods()
+RUNS = WEIGHTS_FOLDER.parent / "runs"
+
+
+def test_features_of_the_default_are_kept_under_the_key_they_always_had():
+    """Committed runs name it; another key would make everybody embed everything again."""
+    committed = json.loads((RUNS / "untrained" / "otam" / "run.json").read_text())
+    then = committed["identity"]["features"]
+    here = plain(feature_identity(load_backbone("motion", CPU), "segment-centres", CPU))
+    assert {name: then[name] for name in here} | {"device": "cpu"} == here
+
+
+def test_a_method_with_frames_of_its_own_keeps_them():
+    loaded = shown(load_backbone("motion", CPU), "2xlinspace", None)
+    assert loaded.sampling_for(METHODS["otam"].cls) == "2 x linspace"
+    assert loaded.sampling_for(METHODS["single-frame"].cls) == "middle-frame"
+
+
+@pytest.mark.parametrize(("resize", "resized"), [("60", 60), ("48x70", (48, 70))])
+def test_another_size_keeps_what_the_backbone_sees(resize: str, resized: object):
+    plainly = load_backbone("motion", CPU).backbone.input
+    spec = shown(load_backbone("motion", CPU), None, resize).backbone.input
+    assert spec == CroppedInput(
+        plainly.frames, plainly.size, plainly.mean, plainly.std, resized=resized
+    )
+    assert load_backbone("motion", CPU).backbone.input == plainly
+
+
+@pytest.mark.parametrize(
+    ("sampling", "resize", "message"),
+    [
+        (None, "40", "--resize 40: the backbone sees 48 x 48"),
+        (None, "96x40", "--resize 96x40: the backbone sees"),
+        (None, "large", "'large' is no size"),
+        (None, "48x48x3", "is no size"),
+        ("dense", None, "no frame sampling is called 'dense'"),
+    ],
+)
+def test_what_cannot_be_shown(sampling: str | None, resize: str | None, message: str):
+    with pytest.raises(UserError, match=message):
+        shown(load_backbone("motion", CPU), sampling, resize)
+
+
+def test_maps_of_the_clips_of_a_video_are_averaged():
+    backbone = load_backbone("motion", CPU).backbone
+    spec = backbone.input
+    torch.manual_seed(0)
+    videos = torch.randn(5, 3, 2 * spec.frames, spec.size, spec.size)
+    together, _ = embed(backbone, list(videos), CPU)
+    halves = [embed(backbone, list(half), CPU)[0] for half in videos.split(spec.frames, dim=2)]
+    assert together == pytest.approx((halves[0] + halves[1]) / 2, abs=1e-6)
+    assert halves[0] != pytest.approx(halves[1], abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "resize"), [(None, None), ("2 x linspace", "60"), ("linspace", "48x70")]
+)
+def test_a_runs_features_say_how_to_make_them_again(sampling: str | None, resize: str | None):
+    method = METHODS["mastaf"].cls
+    loaded = shown(load_backbone("motion", CPU), sampling, resize)
+    then = plain(feature_identity(loaded, loaded.sampling_for(method), CPU))
+    again = shown_as_in(then, load_backbone("motion", CPU))
+    assert plain(feature_identity(again, again.sampling_for(method), CPU)) == then
+
+
+def test_a_trained_backbone_is_shown_the_same(tmp_path: Path):
+    loaded = shown(load_backbone("motion", CPU), "linspace", "60")
+    weights = {f"backbone.{name}": one for name, one in loaded.backbone.state_dict().items()}
+    torch.save(weights, tmp_path / "tuned.pt")
+    tuned = tuned_backbone(loaded, tmp_path / "tuned.pt", CPU)
+    assert (tuned.sampling, tuned.backbone.input) == ("linspace", loaded.backbone.input)
+    assert tuned.weights_sha256 != loaded.weights_sha256
+
+
+SMALL = ("run", "--methods", "otam,single-frame", "--episodes", "6")
+
+
+@pytest.fixture(scope="module")
+def plainly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without options."""
+    out = tmp_path_factory.mktemp("plain")
+    assert call(*SMALL, "--out", out)[0] == 0
+    return out
+
+
+class TestRun:
+    def features(self, out: Path, method: str) -> dict[str, object]:
+        content = json.loads((out / method / "run.json").read_text())
+        identity: dict[str, object] = content["identity"]["features"]
+        return identity
+
+    def test_other_frames_and_sizes_are_other_features(self, plainly: Path, tmp_path: Path):
+        words = ("--sampling", "2xlinspace", "--resize", "60x60", "--out", tmp_path)
+        assert call(*SMALL, *words)[0] == 0
+        features = self.features(tmp_path, "otam")
+        assert features["sampling"] == "2 x linspace"
+        assert features["input"]["resized"] == [60, 60]
+        assert self.features(tmp_path, "single-frame")["sampling"] == "middle-frame"
+        assert (predictions(tmp_path)["otam"] != predictions(plainly)["otam"]).any()
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--sampling", "linspace"), "sampling segment-centres, not linspace"),
+            (("--resize", "60"), "resize None, not 60"),
+        ],
+    )
+    def test_a_run_with_others_is_not_replaced(
+        self, plainly: Path, words: tuple[str, str], said: str
+    ):
+        before = (plainly / "otam" / "rows.parquet").read_bytes()
+        status, printed = call(*SMALL, *words, "--out", plainly)
+        assert status == 2
+        assert said in printed.replace("\n", " ")
+        assert (plainly / "otam" / "rows.parquet").read_bytes() == before

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.loop import encode, score
+from bench.loop import encode
+from bench.scoring import score
 from bench.method import FeatureShape, Method, Representation, gather
 
 SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)

@@ -73,8 +73,9 @@ def test_stages_of_a_method_whose_cost_is_known(tmp_path):
 def test_pairs_of_videos_are_scored_once_for_all_episodes(tmp_path):
     """20 videos are one block: scoring it takes 0.04 s, and serves ten thousand episodes."""
     made_of_pairs = SLOW.replace('"vector", False', '"vector", False\n    compares = "videos"')
-    (tmp_path / "slow.py").write_text(made_of_pairs)
-    rows = measured("--methods", "slow", "--plugin", str(tmp_path))
+    renamed = made_of_pairs.replace("Slow(", "Paired(").replace('"slow"', '"paired"')
+    (tmp_path / "paired.py").write_text(renamed)
+    rows = measured("--methods", "paired", "--plugin", str(tmp_path))
     found = {stage: row for (_, stage), row in rows.items()}
     assert found["adapt"]["episodes_per_s"] == pytest.approx(10_000 / 0.01, rel=0.3)
     assert found["score"]["episodes_per_s"] == pytest.approx(10_000 / 0.04, rel=0.3)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.device import forget_peak_memory, peak_memory
 from bench import pairs
+from bench.device import forget_peak_memory, peak_memory
 from bench.loop import ENCODE_CHUNK, answer, cached, encode
 from bench.method import Entry, Representation, apply
 from bench.scoring import pick, tensors
@@ -118,6 +117,12 @@ class Bench:
         index = torch.from_numpy(indices[first : first + self.batch_size]).long()
         return pick(self.videos, index, self.device)
 
+    def gathered(self, videos: int, times: int) -> float:
+        """Bytes that move for an episode: its videos are copied, or all are read some times."""
+        if self.by_pair:
+            return _bytes_of_video(self.videos) * self.sizes.videos * times / TOTAL_EPISODES
+        return 2.0 * _bytes_of_video(self.videos) * videos
+
     def adapt(self, pieces: int) -> None:
         """Gather and adapt to the support videos of so many pieces."""
         for number in range(pieces):
@@ -160,7 +165,7 @@ def _encode_stage(bench: Bench, repeats: int) -> Stage:
 def _adapt_stage(bench: Bench, repeats: int) -> Stage:
     timing = repeated(bench.adapt, bench.pieces, repeats, bench.device)
     flop = _flop(lambda: bench.adapt(1)) / bench.each
-    moved = 2 * bench.sizes.way * bench.sizes.shot * _bytes_of_video(bench.videos)
+    moved = bench.gathered(bench.sizes.way * bench.sizes.shot, times=1)
     return Stage("adapt", "episodes", _each(timing, bench.each), flop, moved)
 
 
@@ -170,7 +175,7 @@ def _score_stage(bench: Bench, repeats: int) -> Stage:
         lambda pieces: bench.score(states, pieces), bench.pieces, repeats, bench.device
     )
     flop = _flop(lambda: bench.score(states, 1)) / bench.each
-    moved = 2 * bench.sizes.queries * _bytes_of_video(bench.videos)
+    moved = bench.gathered(bench.sizes.queries, times=bench.pieces)
     return Stage("score", "episodes", _each(timing, bench.each), flop, moved)
 
 

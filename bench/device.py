@@ -100,6 +100,12 @@ class Stopwatch:
         return self._seconds
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep what a batch frees for the next one, instead of giving it to the system.
 

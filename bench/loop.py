@@ -4,16 +4,26 @@ A method sees features and nothing else: no label, no class, no name, no positio
 anything. The loop alone knows which query belongs where, and only after the scores are in.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import distributed
-from bench.device import Stopwatch, forget_peak_memory, free_memory, keep_freed_memory, peak_memory
+from bench import distributed, pairs
+from bench.device import (
+    Stopwatch,
+    forget_peak_memory,
+    free_memory,
+    keep_freed_memory,
+    peak_memory,
+    wait_for,
+)
 from bench.method import Method, Representation, apply
+from bench.scoring import CPU, score, tensors
 from episodes.datasets import Progress
 from episodes.errors import UserError
 from episodes.sampler import Episodes
@@ -22,12 +32,9 @@ ENCODE_CHUNK = 128
 """Videos encoded at once."""
 RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that representations may take; larger ones stay with the host."""
-KEPT_ON_DEVICE = 64
-"""Batches whose answers wait on a GPU before they are fetched: fetching makes it wait."""
 CACHED = 24 << 20
 """Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
 allocator gives again without asking the system for it. More is slower by half."""
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def evaluate(
     with Stopwatch(device) as encode_watch:
         videos = encode(method, features, device, dtype)
     batch_size = cached(batch_size, videos, episodes, device)
-    score(method, videos, *_indices(episodes, slice(batch_size), device), device)
+    _warm_up(method, videos, episodes, device, batch_size)
     with Stopwatch(device) as score_watch:
         first, second, prediction = answer(
             method, videos, episodes, device, batch_size, progress
@@ -122,19 +129,29 @@ def encode(
 
 def _copy(source: Representation, target: Representation, first: int) -> None:
     """Write the rows of one representation into another."""
-    pairs = zip(_tensors(source), _tensors(target), strict=True)
-    for part, whole in pairs:
+    for part, whole in zip(tensors(source), tensors(target), strict=True):
         whole[first : first + len(part)] = part
-
-
-def _tensors(representation: Representation) -> tuple[Tensor, ...]:
-    return (representation,) if isinstance(representation, Tensor) else tuple(representation)
 
 
 def _home(encoded: Representation, videos: int, device: torch.device) -> torch.device:
     """Where representations of all videos are kept, judged by those of the first."""
-    size = sum(tensor[:1].nbytes for tensor in _tensors(encoded)) * videos
+    size = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
     return device if size <= RESIDENT_SHARE * free_memory(device) else CPU
+
+
+def _warm_up(
+    method: Method,
+    videos: Representation,
+    episodes: Episodes,
+    device: torch.device,
+    batch_size: int,
+) -> None:
+    """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
+    if pairs.repay(method, episodes, len(tensors(videos)[0])):
+        first = slice(pairs.SIDE[device.type])
+        pairs.strip_scores(method, apply(videos, lambda tensor: tensor[first]), first, device)
+    else:
+        score(method, videos, *_indices(episodes, slice(batch_size), device), device)
 
 
 def cached(
@@ -144,7 +161,7 @@ def cached(
     if device.type != "cpu":
         return batch_size
     in_episode = episodes.support[0].size + episodes.query[0].size
-    size: int = sum(tensor[:1].nbytes for tensor in _tensors(videos)) * in_episode
+    size: int = sum(tensor[:1].nbytes for tensor in tensors(videos)) * in_episode
     return max(1, min(batch_size, CACHED // max(1, size)))
 
 
@@ -158,66 +175,42 @@ def answer(
 ) -> Tensor:
     """Best score, second best and the way of the best: float32 (3, episodes, queries), on the host.
 
-    Memory does not grow with the number of episodes, but for what is returned.
+    Memory does not grow with the number of episodes, but for what is returned, and for the scores
+    of pairs of videos where they are kept: no more than one number for a pair of an episode. A GPU
+    is waited for once, at the end.
     """
+    scored = scorer(method, videos, episodes, device, progress)
     windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
     lengths = [len(range(len(episodes))[window]) for window in windows]
     mine = distributed.share(windows)
-    answers = torch.empty(sum(distributed.share(lengths)), 3, episodes.labels.shape[1])
-    waiting: list[Tensor] = []
+    size = sum(distributed.share(lengths)), 3, episodes.labels.shape[1]
+    answers = torch.empty(size, pin_memory=device.type == "cuda")
     done = 0
     for number, window in enumerate(mine, start=1):
-        scores = score(method, videos, *_indices(episodes, window, device), device)
-        waiting.append(_best_two(scores))
-        if len(waiting) == KEPT_ON_DEVICE or number == len(mine):
-            fetched = torch.cat(waiting)
-            answers[done : done + len(fetched)] = fetched
-            done += len(fetched)
-            waiting.clear()
+        best = _best_two(scored(*_indices(episodes, window, device)))
+        answers[done : done + len(best)].copy_(best, non_blocking=True)
+        done += len(best)
         progress(min(number * distributed.size() * batch_size, len(episodes)), len(episodes))
+    wait_for(device)
     return distributed.together(answers, lengths).transpose(0, 1)
 
 
-def score(
+def scorer(
     method: Method,
     videos: Representation,
-    support: Tensor,
-    query: Tensor,
-    device: torch.device = CPU,
-) -> Tensor:
-    """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
+    episodes: Episodes,
+    device: torch.device,
+    progress: Progress,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """How support and query indices become scores: by looking up pairs where that repays."""
+    if not pairs.repay(method, episodes, len(tensors(videos)[0])):
+        return lambda support, query: score(method, videos, support, query, device)
 
-    Args:
-        method: the method.
-        videos: representation of every video.
-        support: (episodes, way, shot) indices.
-        query: (episodes, queries) indices.
-        device: where to compute.
-    """
-    state = method.adapt(pick(videos, support, device))
-    scores = method.score(state, pick(videos, query, device))
-    expected = (*query.shape, support.shape[1])
-    if scores.shape != expected:
-        raise UserError(
-            f"method {method.name} gave scores of shape {tuple(scores.shape)}; (episodes, queries,"
-            f" way) is {expected}: mend its score()"
-        )
-    return scores
+    def in_episodes(done: int, total: int) -> None:
+        progress(len(episodes) * done // total, len(episodes))
 
-
-def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
-    """Gather videos where they are kept, and bring them to where is computed."""
-    home = _tensors(videos)[0].device
-    # index_select copies whole rows; indexing with a tensor is slower by half.
-    flat = index.flatten().to(home, non_blocking=True)
-    return apply(
-        videos,
-        lambda tensor: (
-            tensor.index_select(0, flat)
-            .reshape(*index.shape, *tensor.shape[1:])
-            .to(device, non_blocking=True)
-        ),
-    )
+    table = pairs.pair_scores(method, videos, device, in_episodes)
+    return partial(pairs.look_up, table)
 
 
 def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:

@@ -15,6 +15,7 @@ Representation = Tensor | tuple[Tensor, ...]
 
 Needs = Literal["maps", "frames", "vector"]
 Sees = Literal["one query", "all queries"]
+Compares = Literal["episodes", "videos at one shot", "videos"]
 
 
 class FeatureShape(NamedTuple):
@@ -91,6 +92,16 @@ class Method(nn.Module):
     def learns(self) -> bool:
         """Whether there are parameters that only training gives a sensible value."""
         return any(True for _ in self.parameters())
+
+    @property
+    def compares(self) -> Compares:
+        """What the score of a query for a class depends on.
+
+        "videos" where it is the mean over the class's shots of what the query and that shot score
+        alone; "videos at one shot" where this holds for a single shot. Then the loop may score a
+        pair of videos once for all episodes that have it. "episodes" is always right.
+        """
+        return "episodes"
 
     def encode(self, features: Tensor) -> Representation:
         """(videos, C, T, H, W) -> what is needed of each video; once for each unique video."""

@@ -6,13 +6,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 Padding = Literal["perrett", "paper", "ta2n-rows"]
 Relaxation = Literal["soft", "hard"]
-
-UNREACHABLE = -1e9
-"""Log weight of a cell that no path reaches: finite, so that no gradient is undefined."""
 
 
 def alignment_costs(
@@ -39,7 +35,7 @@ def alignment_costs(
         (...)
 
     Source: Cao et al., CVPR 2020, arXiv:1906.11415, as in tobyperrett/few-shot-action-recognition.
-        The recursion runs over anti-diagonals, on log weights -cost / lambda, all pairs at once.
+        The recursion runs on weights exp(-cost / lambda) or their logarithms, all pairs at once.
     """
     if distances.dtype.itemsize < 4:
         # Two bytes are too few for the sums of log weights.
@@ -47,11 +43,12 @@ def alignment_costs(
         return costs.to(distances.dtype)
     if padding == "ta2n-rows":
         distances = distances.mT
-    pairs = distances.reshape(-1, *distances.shape[-2:]).permute(1, 2, 0)
+    cells = distances.movedim((-2, -1), (0, 1))
+    pairs = cells.reshape(*cells.shape[:2], -1).contiguous()
     if relaxation == "hard":
         costs = -_path_weights(-pairs, padding, HARD)
     elif sum(pairs.shape[:2]) * largest / temperature < LARGEST_EXPONENT:
-        weights = _path_weights((pairs.double() / -temperature).exp(), padding, PLAIN)
+        weights = _path_weights((pairs / -temperature).exp().double(), padding, PLAIN)
         costs = (weights.log() * -temperature).to(distances.dtype)
     else:
         costs = _path_weights(pairs / -temperature, padding, LOGARITHMIC) * -temperature
@@ -63,55 +60,45 @@ class Semiring(NamedTuple):
 
     join: Callable[[Tensor, Tensor], Tensor]
     extend: Callable[[Tensor, Tensor], Tensor]
-    unreachable: float
     nothing: float
     """Weight of a step that costs nothing."""
 
 
-HARD = Semiring(torch.maximum, torch.add, UNREACHABLE, 0.0)
-LOGARITHMIC = Semiring(torch.logaddexp, torch.add, UNREACHABLE, 0.0)
-PLAIN = Semiring(torch.add, torch.mul, 0.0, 1.0)
+HARD = Semiring(torch.maximum, torch.add, 0.0)
+LOGARITHMIC = Semiring(torch.logaddexp, torch.add, 0.0)
+PLAIN = Semiring(torch.add, torch.mul, 1.0)
 LARGEST_EXPONENT = 600.0
 """exp(-600) is far inside the range of float64, which ends at exp(-708)."""
 
 
 def _path_weights(steps: Tensor, padding: Padding, ring: Semiring) -> Tensor:
-    """(rows, columns, pairs) weights of single cells -> weight of the last cell, (pairs,)."""
+    """(rows, columns, pairs) weights of single cells -> weight of the last cell, (pairs,).
+
+    Cell by cell, each for all pairs at once: a matrix of small cells has little to do in parallel.
+    """
     rows, columns, _ = steps.shape
-    columns += 2
-    skewed = _skew(pad(steps, (0, 0, 1, 1), value=ring.nothing), ring.unreachable)
-    row = torch.arange(rows, device=steps.device).unsqueeze(1)
-    before = torch.full_like(skewed[:, 0], ring.unreachable)
-    current = skewed[:, 0]
-    for diagonal in range(1, rows + columns - 1):
-        column = diagonal - row
-        falls = _falls(column, columns, padding)
-        above = _down(current, ring.unreachable).where(falls, ring.unreachable)
-        best = ring.join(ring.join(_down(before, ring.unreachable), current), above)
-        # The first padded column costs nothing: a path may start at any row.
-        best = best.where(column > 0, ring.nothing)
-        before, current = current, ring.extend(best, skewed[:, diagonal])
-    return current[-1]
+    weights = iter(steps.flatten(0, 1).unbind())
+    # The first padded column costs nothing: a path may start at any row.
+    start = torch.full_like(steps[0, 0], ring.nothing)
+    above: list[Tensor] = []
+    for row in range(rows):
+        cells = [start]
+        for column in range(1, columns + 2):
+            best = cells[-1]
+            if row:
+                best = ring.join(above[column - 1], best)
+            if row and _falls(column, columns, padding):
+                best = ring.join(best, above[column])
+            cells.append(ring.extend(best, next(weights)) if column <= columns else best)
+        above = cells
+    return above[-1]
 
 
-def _falls(column: Tensor, columns: int, padding: Padding) -> Tensor:
+def _falls(column: int, columns: int, padding: Padding) -> bool:
     """Whether a path may enter a cell of ``column`` (of the padded matrix) from above."""
-    if padding == "ta2n-rows":
-        return column >= 0
-    last = column == columns - 1
-    return last if padding == "paper" else last | (column == 1)
-
-
-def _skew(matrix: Tensor, outside: float) -> Tensor:
-    """(rows, columns, pairs) -> (rows, rows + columns - 1, pairs): row r moved r to the right."""
-    rows, columns, pairs = matrix.shape
-    wide = pad(matrix, (0, 0, 0, rows), value=outside).flatten(0, 1)
-    return wide[: rows * (rows + columns - 1)].reshape(rows, rows + columns - 1, pairs)
-
-
-def _down(cells: Tensor, outside: float) -> Tensor:
-    """(rows, pairs): what stands one row higher."""
-    return pad(cells[:-1], (0, 0, 1, 0), value=outside)
+    if padding == "ta2n-rows" or column == columns + 1:
+        return True
+    return padding == "perrett" and column == 1
 
 
 def hausdorff_distances(distances: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from bench.method import Method, Settings, register
+from bench.method import Compares, Method, Settings, register
 from methods._alignment import Padding, Relaxation, alignment_costs
 from methods._frames import Frames, encode_frames, frame_cosines, frame_vectors
 from methods._traced_path import path_scores
@@ -65,6 +65,11 @@ class OTAM(Method):
     Settings = OtamSettings
     settings: OtamSettings
 
+    @property
+    def compares(self) -> Compares:
+        """Two videos are aligned without regard to others."""
+        return "videos"
+
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
         return encode_frames(features)
@@ -110,6 +115,11 @@ class FslVideoOTAM(Method):
     )
     needs = "frames"
     order_aware = True
+
+    @property
+    def compares(self) -> Compares:
+        """Two videos are aligned without regard to others."""
+        return "videos"
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""

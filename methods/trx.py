@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from bench.method import FeatureShape, Method, Settings, register
+from bench.method import Compares, FeatureShape, Method, Settings, register
 from methods._frames import frame_vectors
 from methods._precision import in_own_precision
 from methods._tuple_attention import TupleAttention
@@ -80,6 +80,11 @@ class TRX(Method):
         )
         # As many heads as there are cardinalities.
         self.authors_names = _authors_names(len(self.heads))  # type: ignore[misc]
+
+    @property
+    def compares(self) -> Compares:
+        """A query looks at the tuples of all shots of a class at once."""
+        return "videos at one shot"
 
     def encode(self, features: Tensor) -> Tuples:
         """(videos, C, T, H, W) -> its tuples, in parts."""

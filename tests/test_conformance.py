@@ -215,6 +215,20 @@ class NormalisesVideos(Sound):
         return vectors - vectors.mean(dim=0)
 
 
+@broken("pairs", "scoring pairs of videos alone changes scores by")
+class SubtractsTheMeanClass(Sound):
+    compares = "videos"
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores - scores.mean(dim=-1, keepdim=True)
+
+
+@broken("pairs", "compares is 'frames'; it is one of episodes, videos at one shot, videos")
+class ComparesWhatThereIsNot(Sound):
+    compares = "frames"
+
+
 @broken("random-state", "it draws from the global generator of torch; make one of its own, seeded")
 class DrawsFromTorch(Sound):
     def score(self, state: Any, query: Any) -> Tensor:

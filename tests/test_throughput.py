@@ -70,6 +70,20 @@ def test_stages_of_a_method_whose_cost_is_known(tmp_path):
         assert low <= row[f"{unit}_per_s"] <= high
 
 
+def test_pairs_of_videos_are_scored_once_for_all_episodes(tmp_path):
+    """20 videos are one block: scoring it takes 0.04 s, and serves ten thousand episodes."""
+    made_of_pairs = SLOW.replace('"vector", False', '"vector", False\n    compares = "videos"')
+    renamed = made_of_pairs.replace("Slow(", "Paired(").replace('"slow"', '"paired"')
+    (tmp_path / "paired.py").write_text(renamed)
+    rows = measured("--methods", "paired", "--plugin", str(tmp_path))
+    found = {stage: row for (_, stage), row in rows.items()}
+    assert found["adapt"]["episodes_per_s"] == pytest.approx(10_000 / 0.01, rel=0.3)
+    assert found["score"]["episodes_per_s"] == pytest.approx(10_000 / 0.04, rel=0.3)
+    assert found["score"]["flop"] == 2 * 20 * 20 * 8 / 10_000
+    assert found["total"]["episodes_per_s"] < found["score"]["episodes_per_s"]
+    assert found["total"]["episodes_in_a_repeat"] == 10_000
+
+
 def test_bfloat16():
     rows = measured("--methods", "protonet", "--dtype", "bfloat16")
     assert {row["dtype"] for row in rows.values()} == {"bfloat16"}

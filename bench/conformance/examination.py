@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     symmetry.support_order,
     symmetry.episodes,
     symmetry.videos,
+    symmetry.pairs,
     isolation.random_state,
     isolation.memory,
     isolation.inputs,

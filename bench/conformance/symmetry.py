@@ -1,12 +1,14 @@
 """Rules on what carries no meaning: the order and the company of classes, videos and episodes."""
 
 from dataclasses import replace
+from typing import get_args
 
 import torch
 
 from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
-from bench.conformance.trial import Trial, scored
-from bench.method import join
+from bench.conformance.trial import CPU, Trial, scored
+from bench.method import Compares, join
+from bench.pairs import look_up, pair_scores
 
 QUERY_ORDER = [3, 0, 4, 1, 2]
 CLASS_ORDER = [2, 0, 3, 1]
@@ -69,6 +71,20 @@ def videos(subject: Subject) -> Breaches:
         apart = join([subject.method.encode(video[None]) for video in subject.trial.features])
     found = scored(subject.method, apart, subject.trial)
     yield from unless_same("encoding one video at a time", found, subject.scores)
+
+
+@rule("pairs")
+def pairs(subject: Subject) -> Breaches:
+    """Scores are made of pairs of videos where `compares` says so."""
+    compares = subject.method.compares
+    if compares not in get_args(Compares):
+        yield f"compares is {compares!r}; it is one of {', '.join(get_args(Compares))}"
+    if compares in ("videos", "videos at one shot"):
+        shots = subject.trial.support if compares == "videos" else subject.trial.support[:, :, :1]
+        trial = replace(subject.trial, support=shots)
+        table = pair_scores(subject.method, subject.videos, CPU, lambda *_: None)
+        found = look_up(table, trial.support, trial.query)
+        yield from unless_same("scoring pairs of videos alone", found, subject.score(trial))
 
 
 def _batches(trial: Trial, size: int) -> list[Trial]:

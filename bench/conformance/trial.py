@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.loop import encode, score
+from bench.loop import encode
 from bench.method import FeatureShape, Method, Representation, gather
+from bench.scoring import score
 
 SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)
 """Small, and no two sides alike, so that a method that mixes them up is found out."""

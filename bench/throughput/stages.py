@@ -1,22 +1,23 @@
 """One method, stage by stage: encode a clip, adapt to a support set, score its queries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench import pairs
 from bench.device import forget_peak_memory, peak_memory
-from bench.loop import ENCODE_CHUNK, answer, cached, encode, pick
+from bench.loop import ENCODE_CHUNK, answer, cached, encode
 from bench.method import Entry, Representation, apply
+from bench.scoring import pick, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
 from episodes.sampler import Episodes
 
-BATCHES = 4
-"""Different batches that a stage goes round, so that caches do not hold one for good."""
+PIECES = 4
+"""Different pieces that a stage goes round, so that caches do not hold one for good."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Measurement:
 class Bench:
     """A method built for random features, and everything its stages need.
 
+    Its work on ten thousand episodes comes in pieces, as a run cuts it: batches of episodes or,
+    where pairs of videos are scored once, some support videos against all others.
+
     Args:
         entry: the method.
         sizes: of features and episodes.
@@ -68,11 +72,16 @@ class Bench:
         self.videos = self._encode_all()
         self.episodes = sizes.episodes(TOTAL_EPISODES)
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
+        self.by_pair = pairs.repay(method, self.episodes, sizes.videos)
+        self.strips = pairs.strips(sizes.videos, device)
+        self.pieces = len(self.strips) if self.by_pair else -(-TOTAL_EPISODES // self.batch_size)
+        self.each = TOTAL_EPISODES / self.pieces if self.by_pair else self.batch_size
+        """Episodes that a piece is worth."""
 
     def _encode_all(self) -> Representation:
         """Representations of all videos, whose features never exist all at once."""
         parts = [self._encoded(first) for first in range(0, self.sizes.videos, ENCODE_CHUNK)]
-        joined = [torch.cat(tensors) for tensors in zip(*map(_tensors, parts), strict=True)]
+        joined = [torch.cat(chunks) for chunks in zip(*map(tensors, parts), strict=True)]
         places = iter(joined)
         return apply(parts[0], lambda _: next(places))
 
@@ -87,31 +96,47 @@ class Bench:
             encode(self.method, self.chunk[: clips - first], self.device, self.dtype)
 
     def support(self, number: int) -> Any:
-        """Support videos of one of the batches."""
+        """Support videos of one of the pieces."""
+        if self.by_pair:
+            return pairs.as_classes(self.videos, self._strip(number), self.device)
         return self._gathered(self.episodes.support, number)
 
-    def query(self, number: int) -> Any:
-        """Query videos of one of the batches."""
-        return self._gathered(self.episodes.query, number)
+    def queries(self, number: int) -> Iterator[Any]:
+        """Query videos of one of the pieces, block by block."""
+        if self.by_pair:
+            for block in self.strips:
+                yield pairs.as_queries(self.videos, block, self.device)
+        else:
+            yield self._gathered(self.episodes.query, number)
+
+    def _strip(self, number: int) -> slice:
+        return self.strips[number % PIECES % len(self.strips)]
 
     def _gathered(self, indices: Any, number: int) -> Any:
-        first = number % BATCHES * self.batch_size
+        first = number % PIECES * self.batch_size
         index = torch.from_numpy(indices[first : first + self.batch_size]).long()
         return pick(self.videos, index, self.device)
 
-    def adapt(self, batches: int) -> None:
-        """Gather and adapt to the support sets of so many batches."""
-        for number in range(batches):
+    def gathered(self, videos: int, times: int) -> float:
+        """Bytes that move for an episode: its videos are copied, or all are read some times."""
+        if self.by_pair:
+            return _bytes_of_video(self.videos) * self.sizes.videos * times / TOTAL_EPISODES
+        return 2.0 * _bytes_of_video(self.videos) * videos
+
+    def adapt(self, pieces: int) -> None:
+        """Gather and adapt to the support videos of so many pieces."""
+        for number in range(pieces):
             self.method.adapt(self.support(number))
 
-    def score(self, states: list[Any], batches: int) -> None:
-        """Gather and score the queries of so many batches."""
-        for number in range(batches):
-            self.method.score(states[number % BATCHES], self.query(number))
+    def score(self, states: list[Any], pieces: int) -> None:
+        """Gather and score the queries of so many pieces."""
+        for number in range(pieces):
+            for query in self.queries(number):
+                self.method.score(states[number % PIECES], query)
 
-    def answer(self, batches: int) -> None:
-        """Score the first batches of episodes as a run does."""
-        window = slice(batches * self.batch_size)
+    def answer(self, pieces: int) -> None:
+        """Answer the first pieces as a run does; all of the episodes where pairs are scored."""
+        window = slice(None) if self.by_pair else slice(pieces * self.batch_size)
         some = Episodes(
             self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
         )
@@ -138,30 +163,31 @@ def _encode_stage(bench: Bench, repeats: int) -> Stage:
 
 
 def _adapt_stage(bench: Bench, repeats: int) -> Stage:
-    timing = repeated(bench.adapt, _batches(bench), repeats, bench.device)
-    flop = _flop(lambda: bench.adapt(1)) / bench.batch_size
-    moved = 2 * bench.sizes.way * bench.sizes.shot * _bytes_of_video(bench.videos)
-    return Stage("adapt", "episodes", _each(timing, bench.batch_size), flop, moved)
+    timing = repeated(bench.adapt, bench.pieces, repeats, bench.device)
+    flop = _flop(lambda: bench.adapt(1)) / bench.each
+    moved = bench.gathered(bench.sizes.way * bench.sizes.shot, times=1)
+    return Stage("adapt", "episodes", _each(timing, bench.each), flop, moved)
 
 
 def _score_stage(bench: Bench, repeats: int) -> Stage:
-    states = [bench.method.adapt(bench.support(number)) for number in range(BATCHES)]
+    states = [bench.method.adapt(bench.support(number)) for number in range(PIECES)]
     timing = repeated(
-        lambda batches: bench.score(states, batches), _batches(bench), repeats, bench.device
+        lambda pieces: bench.score(states, pieces), bench.pieces, repeats, bench.device
     )
-    flop = _flop(lambda: bench.score(states, 1)) / bench.batch_size
-    moved = 2 * bench.sizes.queries * _bytes_of_video(bench.videos)
-    return Stage("score", "episodes", _each(timing, bench.batch_size), flop, moved)
+    flop = _flop(lambda: bench.score(states, 1)) / bench.each
+    moved = bench.gathered(bench.sizes.queries, times=bench.pieces)
+    return Stage("score", "episodes", _each(timing, bench.each), flop, moved)
 
 
 def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
     """Encoding all videos and scoring 10,000 episodes, for each of them.
 
-    As many episodes are really scored as a repeat needs; what they take grows linearly.
+    As many batches are really scored as a repeat needs; what they take grows linearly. Where pairs
+    are scored, all of them are.
     """
-    whole_batches = TOTAL_EPISODES // bench.batch_size
-    timing = repeated(bench.answer, whole_batches, repeats, bench.device)
-    timing = _each(timing, bench.batch_size)
+    whole = 1 if bench.by_pair else TOTAL_EPISODES // bench.batch_size
+    timing = repeated(bench.answer, whole, repeats, bench.device)
+    timing = _each(timing, TOTAL_EPISODES if bench.by_pair else bench.batch_size)
     videos_each = bench.sizes.videos / TOTAL_EPISODES
     encoded = encoding.timing
     both = Timing(
@@ -178,17 +204,15 @@ def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int
     return Stage("total", "episodes", both, flop, moved)
 
 
-def _each(timing: Timing, units: int) -> Timing:
+def _each(timing: Timing, units: float) -> Timing:
     """Timing of one of several units that are done at once."""
     low, high = timing.quartiles
     return Timing(
-        timing.median / units, (low / units, high / units), timing.repeats, timing.units * units
+        timing.median / units,
+        (low / units, high / units),
+        timing.repeats,
+        round(timing.units * units),
     )
-
-
-def _batches(bench: Bench) -> int:
-    """Batches in ten thousand episodes, rounded up."""
-    return -(-TOTAL_EPISODES // bench.batch_size)
 
 
 def _flop(work: Callable[[], None]) -> float:
@@ -198,8 +222,4 @@ def _flop(work: Callable[[], None]) -> float:
 
 
 def _bytes_of_video(videos: Representation) -> int:
-    return sum(tensor[:1].nbytes for tensor in _tensors(videos))
-
-
-def _tensors(representation: Representation) -> tuple[Tensor, ...]:
-    return (representation,) if isinstance(representation, Tensor) else tuple(representation)
+    return sum(tensor[:1].nbytes for tensor in tensors(videos))

@@ -1,0 +1,108 @@
+"""Scores of pairs of videos, each worked out once: for banks whose episodes repeat pairs."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench import distributed
+from bench.method import Method, Representation, apply
+from bench.scoring import checked, tensors
+from episodes.sampler import Episodes
+
+SIDE = {"cpu": 32, "cuda": 128}
+"""Videos in a row and in a column of a block of pairs: as many as make its products large, and few
+enough for what the steps between them leave to stay in the caches of a CPU."""
+
+
+def repay(method: Method, episodes: Episodes, videos: int) -> bool:
+    """Whether all pairs of so many videos are no more than those that the episodes compare.
+
+    And whether the method's scores are made of pairs at all. Only counting decides.
+    """
+    shots = episodes.support.shape[2]
+    if not (
+        method.compares == "videos" or (method.compares == "videos at one shot" and shots == 1)
+    ):
+        return False
+    return videos**2 <= episodes.query.size * episodes.support[0].size
+
+
+def strips(videos: int, device: torch.device) -> list[slice]:
+    """Cut the support videos into those whose pairs are worked out together."""
+    side = SIDE[device.type]
+    return [slice(first, min(first + side, videos)) for first in range(0, videos, side)]
+
+
+@torch.no_grad()
+def pair_scores(
+    method: Method,
+    videos: Representation,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+) -> Tensor:
+    """Scores of every video as a query against every video as the support: float32.
+
+    In a job of several processes each works out its share.
+
+    Args:
+        method: one whose scores are made of pairs.
+        videos: representation of every video.
+        device: where to compute, and where the scores are.
+        progress: told how many of the support videos are done.
+
+    Returns:
+        (support, query)
+    """
+    count = len(tensors(videos)[0])
+    pieces = strips(count, device)
+    lengths = [piece.stop - piece.start for piece in pieces]
+    found = []
+    for number, piece in enumerate(distributed.share(pieces), start=1):
+        found.append(strip_scores(method, videos, piece, device))
+        progress(min(number * distributed.size(), len(pieces)), len(pieces))
+    mine = torch.cat([torch.empty(0, count, device=device), *found])
+    return distributed.together(mine, lengths)
+
+
+def strip_scores(
+    method: Method, videos: Representation, support: slice, device: torch.device
+) -> Tensor:
+    """Scores of every video against some support videos, (support, query).
+
+    To the method a block of pairs is one episode: each support video a class, all others queries.
+    """
+    shown = as_classes(videos, support, device)
+    state, classes = method.adapt(shown), tensors(shown)[0].shape[1]
+    scores = []
+    for block in strips(len(tensors(videos)[0]), device):
+        query = as_queries(videos, block, device)
+        expected = 1, tensors(query)[0].shape[1], classes
+        scores.append(checked(method, method.score(state, query), expected)[0].float())
+    return torch.cat(scores).T
+
+
+def as_classes(videos: Representation, some: slice, device: torch.device) -> Representation:
+    """Some videos as the support of one episode, (1, way, 1, ...)."""
+    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None, :, None])
+
+
+def as_queries(videos: Representation, some: slice, device: torch.device) -> Representation:
+    """Some videos as the queries of one episode, (1, queries, ...)."""
+    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None])
+
+
+def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:
+    """Scores of episodes: of each class the mean over its shots.
+
+    Args:
+        table: scores of all pairs, (support, query).
+        support: (episodes, way, shot) indices.
+        query: (episodes, queries) indices.
+
+    Returns:
+        (episodes, queries, way)
+    """
+    support, query = (index.to(table.device, non_blocking=True) for index in (support, query))
+    places = support.unsqueeze(1) * len(table) + query[:, :, None, None]
+    return table.take(places).mean(dim=-1)

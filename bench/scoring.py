@@ -1,0 +1,66 @@
+"""What the loop asks of a method for some episodes: to gather, adapt and score."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bench.method import Method, Representation, apply
+from episodes.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def score(
+    method: Method,
+    videos: Representation,
+    support: Tensor,
+    query: Tensor,
+    device: torch.device = CPU,
+) -> Tensor:
+    """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
+
+    Args:
+        method: the method.
+        videos: representation of every video.
+        support: (episodes, way, shot) indices.
+        query: (episodes, queries) indices.
+        device: where to compute.
+    """
+    state = method.adapt(pick(videos, support, device))
+    scores = method.score(state, pick(videos, query, device))
+    return checked(method, scores, (*query.shape, support.shape[1]))
+
+
+def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:
+    """Return scores if they have the shape they should have.
+
+    Raises:
+        UserError: they have another one.
+    """
+    if scores.shape != torch.Size(expected):
+        raise UserError(
+            f"method {method.name} gave scores of shape {tuple(scores.shape)}; (episodes, queries,"
+            f" way) is {tuple(expected)}: mend its score()"
+        )
+    return scores
+
+
+def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
+    """Gather videos where they are kept, and bring them to where is computed."""
+    home = tensors(videos)[0].device
+    # index_select copies whole rows; indexing with a tensor is slower by half.
+    flat = index.flatten().to(home, non_blocking=True)
+    return apply(
+        videos,
+        lambda tensor: (
+            tensor.index_select(0, flat)
+            .reshape(*index.shape, *tensor.shape[1:])
+            .to(device, non_blocking=True)
+        ),
+    )
+
+
+def tensors(representation: Representation) -> tuple[Tensor, ...]:
+    """Return the tensors that a representation is made of."""
+    return (representation,) if isinstance(representation, Tensor) else tuple(representation)

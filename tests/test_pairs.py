@@ -1,0 +1,97 @@
+"""Scores of pairs of videos, worked out once: when, and that they are the episodes' own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bench import pairs
+from bench.loop import encode, evaluate
+from bench.method import FeatureShape
+from bench.registry import built_in_methods
+from bench.scoring import score
+from episodes.sampler import Episodes
+from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
+
+SHAPE = FeatureShape(12, 4, 2, 2)
+VIDEOS = 70  # blocks of 32: the last one is not full
+ENTRIES = built_in_methods()
+MADE_OF_PAIRS = [
+    name for name, entry in ENTRIES.items() if entry.build(SHAPE, 0).compares != "episodes"
+]
+
+
+def episodes_of(count: int, shot: int) -> Episodes:
+    """Episodes over few videos, so that they repeat pairs; classes do not matter here."""
+    drawn = draw_episodes(count, shot=shot)
+    return replace(drawn, support=drawn.support % VIDEOS, query=drawn.query % VIDEOS)
+
+
+@pytest.mark.parametrize("name", MADE_OF_PAIRS)
+def test_answers_are_those_of_single_episodes(name: str, monkeypatch: pytest.MonkeyPatch):
+    method = ENTRIES[name].build(SHAPE, seed=0)
+    shot = 2 if method.compares == "videos" else 1
+    features, episodes = random_features(VIDEOS), episodes_of(200, shot)
+    assert pairs.repay(method, episodes, VIDEOS)
+    by_pair = evaluate(method, features, episodes, CPU, 64, NOTHING)
+    monkeypatch.setattr(pairs, "repay", lambda *_: False)
+    by_episode = evaluate(method, features, episodes, CPU, 64, NOTHING)
+    np.testing.assert_array_equal(by_pair.prediction, by_episode.prediction)
+    np.testing.assert_allclose(by_pair.margin, by_episode.margin, atol=1e-4, rtol=1e-3)
+
+
+def test_otam_trx_strm_and_mastaf_are_made_of_pairs():
+    assert {"otam", "trx", "strm", "mastaf", "chamfer"} <= set(MADE_OF_PAIRS)
+    assert not {"hyrsm", "can-transductive", "protonet"} & set(MADE_OF_PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("name", "episodes", "shot", "videos", "expected"),
+    [
+        ("otam", 4, 1, 10, True),  # 4 episodes x 5 classes x 5 queries are 100 pairs of 10 videos
+        ("otam", 3, 1, 10, False),
+        ("otam", 2, 2, 10, True),
+        ("trx", 4, 1, 10, True),
+        ("trx", 4, 2, 10, False),  # a query looks at both shots at once
+        ("hyrsm", 4, 1, 10, False),
+        ("mastaf", 4, 1, 10, True),
+    ],
+)
+def test_they_are_counted(name: str, episodes: int, shot: int, videos: int, expected: bool):
+    method = ENTRIES[name].build(SHAPE, seed=0)
+    assert pairs.repay(method, draw_episodes(episodes, shot=shot), videos) == expected
+
+
+def test_a_pair_is_scored_once(monkeypatch: pytest.MonkeyPatch):
+    method, scored = ENTRIES["otam"].build(SHAPE, seed=0), []
+    plain = method.score
+
+    def counted(state, query):
+        scores = plain(state, query)
+        scored.append(scores.numel())
+        return scores
+
+    monkeypatch.setattr(method, "score", counted)
+    videos = encode(method, random_features(VIDEOS), CPU)
+    table = pairs.pair_scores(method, videos, CPU, NOTHING)
+    assert sum(scored) == VIDEOS**2 == table.numel()
+
+
+def test_a_score_stands_at_its_support_and_query():
+    """OTAM's variant for one direction tells who is asked from who is shown."""
+    method = ENTRIES["otam-paper"].build(SHAPE, seed=0)
+    videos = encode(method, random_features(VIDEOS), CPU)
+    table = pairs.pair_scores(method, videos, CPU, NOTHING)
+    support, query = torch.tensor([[[3], [68]]]), torch.tensor([[40, 1]])
+    expected = score(method, videos, support, query)
+    torch.testing.assert_close(pairs.look_up(table, support, query), expected)
+    torch.testing.assert_close(table[68, 40], expected[0, 0, 1])
+    assert (table - table.T).abs().max() > 1e-3
+
+
+def test_progress_ends_with_all_episodes():
+    told = []
+    method, episodes = ENTRIES["otam"].build(SHAPE, seed=0), episodes_of(200, 1)
+    evaluate(method, random_features(VIDEOS), episodes, CPU, 64, lambda *said: told.append(said))
+    assert told[-1] == (200, 200)

@@ -38,7 +38,7 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and started_by_torchrun():
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     if name.startswith("cuda"):
-        torch.cuda.set_device(name)
+        torch.cuda.set_device(name if ":" in name else "cuda:0")
         # float32 means float32: TF32 would round the factors of products to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False

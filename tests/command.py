@@ -25,6 +25,23 @@ def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
+def torchrun(
+    processes: int, *words: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command by several processes as one job."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", str(processes), "-m", "bench", *map(str, words)),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        timeout=240,
+        check=False,
+    )
+
+
 def done(*words: str | Path, **environment: str) -> str:
     """Run a command that must succeed and return its standard output."""
     finished = fvbench(*words, **environment)

@@ -1,13 +1,10 @@
 """Several processes as one job: the same rows as one process, and what happens when one dies."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import done, predictions
+from tests.command import done, predictions, torchrun
 
 # 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
 SIZES = ("--bank", "default", "--episodes", "13", "--batch-size", "4", "--device", "cpu")
@@ -33,20 +30,6 @@ class Dies(Method):
 """
 
 
-def torchrun(processes, *words, **environment):
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", str(processes), "-m", "bench", "run", *SIZES, *map(str, words)),
-        ],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        timeout=240,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
@@ -57,7 +40,7 @@ def alone(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("processes", [2, 3])
 def test_any_number_of_processes_writes_the_same_rows(processes, alone, tmp_path):
     words = ("--methods", "protonet,otam", "--out", tmp_path, "--no-report")
-    finished = torchrun(processes, *words)
+    finished = torchrun(processes, "run", *SIZES, *words)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.count("protonet") == 2  # in the table and its caption: printed once
     assert len(predictions(tmp_path)) == 2
@@ -70,13 +53,13 @@ def test_a_process_that_dies_stops_the_job_and_costs_only_what_was_not_finished(
     plugin.write_text(DIES)
     out = tmp_path / "out"
     words = ("--methods", "protonet,dies", "--plugin", plugin, "--out", out, "--no-report")
-    stopped = torchrun(2, *words, DIE="1")
+    stopped = torchrun(2, "run", *SIZES, *words, DIE="1")
     assert stopped.returncode != 0
     assert "rank      : 1" in stopped.stderr or "has died" in stopped.stderr, stopped.stderr
     assert "exitcode: 3" in stopped.stderr.replace("  : ", ": "), stopped.stderr
     assert set(predictions(out)) == {"protonet"}
     before = (out / "protonet" / "run.json").stat().st_mtime_ns
-    again = torchrun(2, *words)
+    again = torchrun(2, "run", *SIZES, *words)
     assert again.returncode == 0, again.stderr
     assert set(predictions(out)) == {"protonet", "dies"}
     assert (out / "protonet" / "run.json").stat().st_mtime_ns == before

@@ -1,10 +1,14 @@
 """What only a GPU can show; skipped where there is none."""
 
 from dataclasses import replace
+
+
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 
 from bench.backbones import load_backbone
@@ -12,6 +16,7 @@ from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memo
 from bench.loop import evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
+from tests.command import done, torchrun
 from tests.synthetic import CPU, NOTHING, draw_episodes, separable_features
 from tests.training.test_meta_training import results, train_one, training
 
@@ -71,3 +76,21 @@ def test_a_training_on_a_gpu_gives_the_same_weights_again(
     ]
     one, again = (results(train_one(plan)) for plan in planned)
     assert one == again
+
+
+@pytest.mark.parametrize("frozen", [[], ["--freeze-backbone"]], ids=["tuned", "frozen"])
+def test_a_training_by_a_job_over_nccl_is_that_of_a_process(
+    frozen: list[str], small_recipe: Path, tmp_path: Path
+):
+    # One process is all that nccl takes on one GPU: it shows the way through it, not the sharing.
+    recipe = tmp_path / "sgd.toml"
+    recipe.write_text(small_recipe.read_text() + 'optimiser = "sgd"\nbatch_norm = "live"\n')
+    words = ("train", "mastaf", "--device", "cuda", "--recipe", recipe, *frozen, "--out")
+    done(*words, tmp_path / "alone")
+    finished = torchrun(1, *words, tmp_path / "job")
+    assert finished.returncode == 0, finished.stderr
+    alone, job = (tmp_path / name / "mastaf" / "seed-0" for name in ("alone", "job"))
+    curves = [pd.read_csv(one / "train.csv")[["nearest", "global"]] for one in (alone, job)]
+    np.testing.assert_allclose(*curves, rtol=1e-3)
+    weights = [safetensors.torch.load_file(one / "weights.safetensors") for one in (alone, job)]
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)

@@ -51,6 +51,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     with _own_random_state(training):
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
+        _check_agreed(training, state)
         sharing = Sharing(
             learner, training, len(stream.window(0, training.recipe.episodes_at_once).videos)
         )
@@ -99,6 +100,17 @@ def _optimiser(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimize
         )
     kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
     return kind(groups, lr=0.0, weight_decay=decay)
+
+
+def _check_agreed(training: Training, state: State) -> None:
+    """Refuse a job whose processes would not begin at the same step."""
+    first = distributed.agreed(state.step)
+    if state.step != first:
+        raise UserError(
+            f"process {distributed.rank()} finds the training {training.title} at step"
+            f" {state.step} in {training.folder}, the first process at step {first}; all processes"
+            " of a job need the same folder: put --out where all of them see it"
+        )
 
 
 @contextmanager

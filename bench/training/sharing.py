@@ -88,15 +88,15 @@ def _check_divisible(backbone: Backbone, training: Training, passes: int, videos
     if not coupled and distributed.size() <= videos:
         return
     why = (
-        "clips of a pass depend on each other in the backbone (live batch norm or dropout)"
+        "and live batch norm or dropout in the backbone needs a pass as a whole"
         if coupled
-        else f"a pass has {videos} videos"
+        else f"and a pass has {videos} videos"
     )
     raise UserError(
         f"training {training.title}: {distributed.size()} processes cannot share a step of recipe"
-        f" {training.recipe.name}, which has {passes} passes, and {why}; start at most"
-        f" {passes if coupled else videos} processes, or lower episodes_at_once in a recipe of"
-        " your own: a step has episodes_per_step / episodes_at_once passes"
+        f" {training.recipe.name}: it is {passes} x {training.recipe.episodes_at_once} episodes"
+        f" (passes x episodes_at_once), {why}; start {passes if coupled else videos} at most, or"
+        " lower episodes_at_once in a recipe of your own"
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench import distributed
 from bench.method import Method, Representation, apply
-from bench.scoring import checked, tensors
+from bench.scoring import brought, checked, tensors
 from episodes.sampler import Episodes
 
 SIDE = {"cpu": 32, "cuda": 128}
@@ -84,12 +84,12 @@ def strip_scores(
 
 def as_classes(videos: Representation, some: slice, device: torch.device) -> Representation:
     """Some videos as the support of one episode, (1, way, 1, ...)."""
-    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None, :, None])
+    return apply(videos, lambda tensor: brought(tensor[some], device)[None, :, None])
 
 
 def as_queries(videos: Representation, some: slice, device: torch.device) -> Representation:
     """Some videos as the queries of one episode, (1, queries, ...)."""
-    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None])
+    return apply(videos, lambda tensor: brought(tensor[some], device)[None])
 
 
 def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:

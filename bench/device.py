@@ -8,6 +8,8 @@ import re
 import resource
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -39,10 +41,33 @@ def choose_device(name: str) -> torch.device:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     if name.startswith("cuda"):
         torch.cuda.set_device(name if ":" in name else "cuda:0")
+        # cuBLAS is repeatable only with a workspace of its own, to be named before its first use.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         # float32 means float32: TF32 would round the factors of products to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
+
+
+@contextlib.contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let a GPU add numbers in the same order every time, as a CPU does, wherever it can.
+
+    It costs speed; training needs it, since a training that was killed has to go on as it would
+    have. Scoring does without: nothing there is added by several threads in the order they come.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*deterministic implementation.*")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def describe_device(device: torch.device) -> str:

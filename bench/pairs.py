@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench import distributed
 from bench.method import Method, Representation, apply
-from bench.scoring import checked, tensors
+from bench.scoring import brought, checked, tensors
 from episodes.sampler import Episodes
 
 SIDE = {"cpu": 32, "cuda": 128}
@@ -25,7 +25,8 @@ def repay(method: Method, episodes: Episodes, videos: int) -> bool:
         method.compares == "videos" or (method.compares == "videos at one shot" and shots == 1)
     ):
         return False
-    return videos**2 <= episodes.query.size * episodes.support[0].size
+    compared: int = episodes.query.size * episodes.support[0].size
+    return videos**2 <= compared
 
 
 def strips(videos: int, device: torch.device) -> list[slice]:
@@ -84,12 +85,12 @@ def strip_scores(
 
 def as_classes(videos: Representation, some: slice, device: torch.device) -> Representation:
     """Some videos as the support of one episode, (1, way, 1, ...)."""
-    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None, :, None])
+    return apply(videos, lambda tensor: brought(tensor[some], device)[None, :, None])
 
 
 def as_queries(videos: Representation, some: slice, device: torch.device) -> Representation:
     """Some videos as the queries of one episode, (1, queries, ...)."""
-    return apply(videos, lambda tensor: tensor[some].to(device, non_blocking=True)[None])
+    return apply(videos, lambda tensor: brought(tensor[some], device)[None])
 
 
 def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """One run: banks and methods in, run directories out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -117,45 +117,63 @@ def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Candidates that look at the same features, and are not evaluated yet."""
+
+    loaded: LoadedBackbone
+    sampling: str
+    todo: Sequence[tuple[Candidate, dict[str, Any]]]
+    """With the identity of the run that each is to have."""
+
+
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
-    """Evaluate candidates on one bank, those that look at the same features one after another."""
+    """Evaluate candidates on one bank: embed its videos, then score for each kind of features."""
     files = _files(bank, reporter)
-    groups: dict[tuple[str, str | None], list[Candidate]] = {}
+    groups = [group for group in _groups(plan, bank, files) if group.todo]
+    for sampling in dict.fromkeys(group.sampling for group in groups):
+        alike = [group for group in groups if group.sampling == sampling]
+        backbones = [group.loaded for group in alike]
+        with reporter.stage(f"embed {sampling}") as progress:
+            stores = embedded_together(backbones, sampling, files, plan.device, progress)
+        for group, store in zip(alike, stores, strict=True):
+            _run_group(plan, bank, files, group, store, reporter)
+
+
+def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Group]:
+    """Put candidates together that share a backbone and a rule for choosing frames."""
+    together: dict[tuple[str, str | None], list[Candidate]] = {}
     for candidate in plan.candidates:
         own = candidate.checkpoint.sha256 if candidate.tuned and candidate.checkpoint else None
         sampling = plan.backbone.sampling_for(candidate.entry.cls)
-        groups.setdefault((sampling, own), []).append(candidate)
-    for group in groups.values():
-        _run_group(plan, bank, files, group, reporter)
+        together.setdefault((sampling, own), []).append(candidate)
+    for (sampling, _), group in together.items():
+        loaded = _backbone(plan, group[0])
+        identities = [_identity(plan, bank, one, loaded, files) for one in group]
+        todo = [
+            (candidate, identity)
+            for candidate, identity in zip(group, identities, strict=True)
+            if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
+        ]
+        yield _Group(loaded, sampling, todo)
 
 
 def _run_group(
     plan: Plan,
     bank: Bank,
     files: Sequence[VideoFile],
-    group: Sequence[Candidate],
+    group: _Group,
+    store: FeatureStore,
     reporter: Reporter,
 ) -> None:
-    """Evaluate candidates that share a backbone and a rule for choosing frames."""
-    loaded = _backbone(plan, group[0])
-    sampling = loaded.sampling_for(group[0].entry.cls)
-    identities = [_identity(plan, bank, one, loaded, files) for one in group]
-    todo = [
-        (candidate, identity)
-        for candidate, identity in zip(group, identities, strict=True)
-        if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
-    ]
-    if not todo:
-        return
-    with reporter.stage(f"embed {sampling}") as progress:
-        store = embedded_together(loaded, sampling, files, plan.device, progress)
+    """Evaluate candidates on features that are stored."""
     features, episodes = _features(store, files, bank)
-    for candidate, identity in todo:
+    for candidate, identity in group.todo:
         method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
         with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
             answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
         if distributed.is_first():
-            run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
+            run = _run(plan, bank, identity, candidate, method, group.loaded, answers, store)
             write_run(plan.folder(bank, candidate), run)
         distributed.wait()
 

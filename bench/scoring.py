@@ -49,16 +49,21 @@ def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:
 def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
     """Gather videos where they are kept, and bring them to where is computed."""
     home = tensors(videos)[0].device
-    # index_select copies whole rows; indexing with a tensor is slower by half.
     flat = index.flatten().to(home, non_blocking=True)
-    return apply(
-        videos,
-        lambda tensor: (
-            tensor.index_select(0, flat)
-            .reshape(*index.shape, *tensor.shape[1:])
-            .to(device, non_blocking=True)
-        ),
-    )
+
+    def picked(tensor: Tensor) -> Tensor:
+        # index_select copies whole rows; indexing with a tensor is slower by half.
+        rows = tensor.index_select(0, flat).reshape(*index.shape, *tensor.shape[1:])
+        return brought(rows, device)
+
+    return apply(videos, picked)
+
+
+def brought(tensor: Tensor, device: torch.device) -> Tensor:
+    """Bring a tensor to a device without waiting for its copy, also from the host to a GPU."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def tensors(representation: Representation) -> tuple[Tensor, ...]:

@@ -1,8 +1,7 @@
 """What only a GPU can show; skipped where there is none."""
 
+import warnings
 from dataclasses import replace
-
-
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +10,40 @@ import pytest
 import safetensors.torch
 import torch
 
+from bench import loop, pairs
 from bench.backbones import load_backbone
 from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
-from bench.loop import evaluate
+from bench.loop import answer, encode, evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
+from episodes.sampler import Episodes
 from tests.command import done, torchrun
-from tests.synthetic import CPU, NOTHING, draw_episodes, separable_features
+from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 from tests.training.test_meta_training import results, train_one, training
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
 ]
+
+
+def few_videos(count: int, videos: int) -> Episodes:
+    """Draw episodes over the first of the videos only, so that few of them repeat pairs."""
+    drawn = draw_episodes(count)
+    return replace(drawn, support=drawn.support % videos, query=drawn.query % videos)
+
+
+def waits_of(work) -> int:
+    """How often the host waits for the GPU, as torch itself says."""
+    torch.cuda.synchronize()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            work()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in said)
 
 
 @pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "hyrsm"])
@@ -34,6 +54,59 @@ def test_a_gpu_gives_the_answers_of_the_cpu(name: str):
     on_gpu = evaluate(method, features, episodes, choose_device("cuda"), 64, NOTHING)
     assert (on_cpu.prediction == on_gpu.prediction).mean() > 0.995
     np.testing.assert_allclose(on_cpu.margin, on_gpu.margin, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["otam", "mastaf", "trx", "strm", "chamfer"])
+def test_pairs_that_are_scored_once_give_the_answers_of_single_episodes(name, monkeypatch):
+    features, episodes, device = random_features(150), few_videos(900, 150), choose_device("cuda")
+    method = built_in_methods()[name].build(FeatureShape(*features.shape[1:]), seed=0)
+    by_pair = evaluate(method, features, episodes, device, 64, NOTHING)
+    assert pairs.repay(method, episodes, len(features))
+    monkeypatch.setattr(pairs, "repay", lambda *_: False)
+    by_episode = evaluate(method, features, episodes, device, 64, NOTHING)
+    assert (by_pair.prediction == by_episode.prediction).mean() > 0.995
+    np.testing.assert_allclose(by_pair.margin, by_episode.margin, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["otam", "mastaf", "trx", "hyrsm", "strm", "protonet"])
+@pytest.mark.parametrize("videos", [960, 40], ids=["by episode", "by pair"])
+def test_nothing_waits_for_the_gpu_inside_the_loop(name: str, videos: int):
+    """Ten times the batches, and not one more wait: torch counts them."""
+    device, features = choose_device("cuda"), random_features(videos)
+    method = built_in_methods()[name].build(FeatureShape(*features.shape[1:]), seed=0).to(device)
+    with torch.no_grad():
+        represented = encode(method, features, device)
+        waits = [
+            waits_of(
+                lambda n=n: answer(method, represented, few_videos(n, videos), device, 8, NOTHING)
+            )
+            for n in (80, 80, 800)  # the first time, kernels are chosen and loaded
+        ]
+    assert waits[1] == waits[2] <= 1
+
+
+def test_a_wait_inside_the_loop_is_seen(monkeypatch: pytest.MonkeyPatch):
+    """So the test above can fail: here every batch is fetched as soon as it is scored."""
+    device, features = choose_device("cuda"), random_features(960)
+    method = built_in_methods()["protonet"].build(FeatureShape(*features.shape[1:]), 0).to(device)
+    best_two = loop._best_two
+    monkeypatch.setattr(loop, "_best_two", lambda scores: best_two(scores.cpu()))
+    with torch.no_grad():
+        represented = encode(method, features, device)
+        episodes = few_videos(80, 960)
+        waits = waits_of(lambda: answer(method, represented, episodes, device, 8, NOTHING))
+    assert waits >= 10
+
+
+@pytest.mark.parametrize("name", ["otam", "trx"])
+def test_representations_that_stay_with_the_host_are_streamed(name: str, monkeypatch):
+    features, episodes, device = random_features(), draw_episodes(200), choose_device("cuda")
+    method = built_in_methods()[name].build(FeatureShape(*features.shape[1:]), seed=0)
+    resident = evaluate(method, features, episodes, device, 64, NOTHING)
+    monkeypatch.setattr(loop, "free_memory", lambda device: 0)
+    streamed = evaluate(method, features, episodes, device, 64, NOTHING)
+    np.testing.assert_array_equal(resident.prediction, streamed.prediction)
+    np.testing.assert_allclose(resident.margin, streamed.margin, atol=1e-5)
 
 
 def test_time_on_a_gpu_is_that_of_the_work_and_not_of_asking_for_it():

@@ -5,9 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from bench.backbone import InputSpec
+from bench.backbones import LoadedBackbone, load_backbone
+from bench.features.embedding import embed_missing, open_store
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
+from episodes.datasets import VideoFile
+from episodes.split import Video
+from tests.synthetic import CPU, NOTHING
 
 SHAPE = FeatureShape(3, 2, 1, 1)
 IDENTITY = {"backbone": "x", "weights_sha256": "1"}
@@ -85,3 +92,30 @@ def test_two_writers_do_not_disturb_each_other(store: FeatureStore, tmp_path: Pa
 
 def test_the_identity_can_be_read_by_people(store: FeatureStore):
     assert json.loads((store.folder / "identity.json").read_text()) == IDENTITY
+
+
+def test_several_backbones_embed_a_video_that_was_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    decoded: list[str] = []
+
+    def load(file: VideoFile, spec: InputSpec, sampling: str) -> torch.Tensor:
+        decoded.append(file.sha256)
+        generator = torch.Generator().manual_seed(int(file.sha256))
+        return torch.randn(3, spec.frames, spec.size, spec.size, generator=generator)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("bench.clips.load_clip", load)
+    files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), str(n)) for n in range(3)]
+    shipped = load_backbone("motion", CPU)
+    torch.manual_seed(0)
+    other = LoadedBackbone(type(shipped.backbone)().eval(), "other")
+    targets = [(open_store(one, "linspace", CPU), one) for one in (shipped, other)]
+    embed_missing(targets[1:], "linspace", files[:1], CPU, NOTHING)
+    embed_missing(targets, "linspace", files, CPU, NOTHING)
+    assert sorted(decoded) == ["0", "0", "1", "2"]
+    of_shipped, of_other = (store.read(["0", "1", "2"]) for store, _ in targets)
+    alone = open_store(shipped, "segment-centres", CPU)
+    embed_missing([(alone, shipped)], "segment-centres", files, CPU, NOTHING)
+    np.testing.assert_array_equal(alone.read(["0", "1", "2"]), of_shipped)
+    assert np.abs(of_shipped - of_other).max() > 0.1

@@ -143,7 +143,7 @@ class Examiner:
         sampling = backbone.sampling_for(Mastaf)
         store = open_store(backbone, sampling, CPU)
         with self._reporter.stage(f"embed {sampling}") as progress:
-            embed_missing(store, backbone, sampling, files, CPU, progress)
+            embed_missing([(store, backbone)], sampling, files, CPU, progress)
         return torch.from_numpy(store.read([file.sha256 for file in files]))
 
     def _clip(self, file: VideoFile) -> Clip:

@@ -53,53 +53,74 @@ def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> F
 
 
 def embedded_together(
-    loaded: LoadedBackbone,
+    backbones: Sequence[LoadedBackbone],
     sampling: str,
     files: Sequence[VideoFile],
     device: torch.device,
     progress: Progress,
-) -> FeatureStore:
-    """Open the store once it holds all of the videos; each process of a job embeds its share.
+) -> list[FeatureStore]:
+    """Open the stores once they hold all of the videos; each process of a job embeds its share.
 
     Raises:
         UserError: videos that cannot be decoded.
     """
-    store = open_store(loaded, sampling, device)
-    embed_missing(store, loaded, sampling, distributed.share(files), device, progress)
+    stores = [open_store(loaded, sampling, device) for loaded in backbones]
+    mine = distributed.share(files)
+    embed_missing(list(zip(stores, backbones, strict=True)), sampling, mine, device, progress)
     distributed.wait()
-    # Opened anew where others have embedded too.
-    return open_store(loaded, sampling, device) if distributed.size() > 1 else store
+    if distributed.size() == 1:
+        return stores
+    # Others have embedded too.
+    return [open_store(loaded, sampling, device) for loaded in backbones]
 
 
 def embed_missing(
-    store: FeatureStore,
-    loaded: LoadedBackbone,
+    targets: Sequence[tuple[FeatureStore, LoadedBackbone]],
     sampling: str,
     files: Sequence[VideoFile],
     device: torch.device,
     progress: Progress,
 ) -> None:
-    """Embed those of the videos that the store does not hold.
+    """Embed those of the videos that stores do not hold, each decoded once for all of them.
+
+    Args:
+        targets: stores, and the backbones that fill them; backbones of one kind of input.
+        sampling: which frames they are shown.
+        files: the videos.
+        device: where the backbones are.
+        progress: told how many of the videos are done.
 
     Raises:
         UserError: videos that cannot be decoded, all of them named together (at most five by
             path). What could be embedded is kept.
     """
     by_hash = {file.sha256: file for file in files}
-    missing = [by_hash[sha] for sha in store.missing(by_hash)]
+    lacking = [set(store.missing(by_hash)) for store, _ in targets]
+    missing = [file for sha, file in by_hash.items() if any(sha in one for one in lacking)]
     errors: list[UserError] = []
     done = 0
-    clips = load_clips(missing, loaded.backbone.input, sampling)
+    clips = load_clips(missing, targets[0][1].backbone.input, sampling)
     while shard := list(islice(clips, SHARD)):
         errors += [found for _, found in shard if isinstance(found, UserError)]
         good = [(file.sha256, clip) for file, clip in shard if isinstance(clip, Tensor)]
-        if good:
-            features, seconds = embed(loaded.backbone, [clip for _, clip in good], device)
-            store.write([sha for sha, _ in good], features, seconds)
+        for (store, loaded), lacks in zip(targets, lacking, strict=True):
+            _fill(store, loaded, [one for one in good if one[0] in lacks], device)
         done += len(shard)
         progress(done, len(missing))
     if errors:
         raise _together(errors)
+
+
+def _fill(
+    store: FeatureStore,
+    loaded: LoadedBackbone,
+    videos: Sequence[tuple[str, Tensor]],
+    device: torch.device,
+) -> None:
+    """Embed videos, given by hash and clip, and write them as one shard."""
+    if videos:
+        features, seconds = embed(loaded.backbone, [clip for _, clip in videos], device)
+        store.write([sha for sha, _ in videos], features, seconds)
 
 
 def _together(errors: Sequence[UserError]) -> UserError:

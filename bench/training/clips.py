@@ -1,6 +1,6 @@
 """Clips for training: decoded when they are needed, ahead of time, and kept while they fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import InputSpec
-from bench.clips import load_clip
+from bench.clips import AHEAD, load_clip
 from episodes.datasets import VideoFile
 from episodes.sampling import Jittered, Sampling
 
@@ -116,6 +116,13 @@ class TrainingClips:
             for row, sampling in dict.fromkeys(wanted)
         }
         return torch.stack([taken[one] for one in wanted])
+
+    def each(self, wanted: Sequence[Wanted]) -> Iterator[Tensor]:
+        """Yield clips one by one, while those that follow are decoded."""
+        self.prepare(wanted[:AHEAD])
+        for place, one in enumerate(wanted):
+            self.prepare(wanted[place + AHEAD : place + AHEAD + 1])
+            yield self.take([one])[0]
 
     def _look(self, sampling: Sampling) -> Look:
         return Look(self._spec, sampling, self._dtype)

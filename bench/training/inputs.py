@@ -119,7 +119,9 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
     """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
     sampling = training.sampling
     with reporter.stage(f"embed {sampling}") as progress:
-        store = embedded_together(training.backbone, sampling, files, training.device, progress)
+        (store,) = embedded_together(
+            [training.backbone], sampling, files, training.device, progress
+        )
     return torch.from_numpy(store.read([file.sha256 for file in files]))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
+from bench.device import repeatable
 from bench.progress import Reporter
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
@@ -48,7 +49,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
     training.folder.mkdir(parents=True, exist_ok=True)
-    with _own_random_state(training):
+    with _own_random_state(training), repeatable(training.device):
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
         _check_agreed(training, state)

@@ -64,7 +64,8 @@ class Validator:
         if learner.backbone is None:
             raise ValueError("the backbone is frozen; its features are stored")
         sampling, videos = self._training.sampling, range(len(self._clips))
-        clips = [self._clips.take([(row, sampling)])[0] for row in distributed.share(videos)]
+        wanted = [(row, sampling) for row in distributed.share(videos)]
+        clips = list(self._clips.each(wanted))
         learner.backbone.eval()
         features, _ = embed(learner.backbone, clips, self._training.device)
         learner.train()

@@ -17,13 +17,12 @@ from bench import distributed
 from bench.backbones import load_backbone
 from bench.cards import CARD, WEIGHTS
 from bench.method import REGISTRY
-from bench.progress import Reporter
 from bench.training import meta
 from bench.training.running import RunningStatistics
 from bench.training.sharing import Sharing
 from episodes.errors import UserError
 from tests.command import call, torchrun
-from tests.training.test_meta_training import training
+from tests.training.test_meta_training import train_one, training
 
 # Plain gradient descent: Adam makes steps of full length of gradients that are rounding alone.
 # MASTAF takes four passes with live batch norm in backbone and method, which three processes share
@@ -98,7 +97,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
     """Trainings by one process."""
     out = tmp_path_factory.mktemp("alone")
     for name in ("mastaf", "strm"):
-        meta.train(training(out, recipe, name, tuned=True), Reporter())
+        train_one(training(out, recipe, name, tuned=True))
     return out
 
 
@@ -196,7 +195,7 @@ def test_every_pass_draws_by_its_step_and_number(
 
     monkeypatch.setattr(meta.Learner, "forward", noting)
     planned = training(tmp_path, recipe)
-    meta.train(planned, Reporter())
+    train_one(planned)
     words = [
         ("step", step, *([number] if number else [])) for step in (0, 1) for number in range(4)
     ]
@@ -260,7 +259,7 @@ def test_processes_that_find_other_states_are_refused(
 ):
     monkeypatch.setattr(distributed, "agreed", lambda value: value or 7 * (value is not False))
     with pytest.raises(UserError, match=r"at step 0 in .*, the first process at step 7"):
-        meta.train(training(tmp_path, recipe), Reporter())
+        train_one(training(tmp_path, recipe))
 
 
 def test_a_connection_that_breaks_within_a_backward_pass_is_one_message():

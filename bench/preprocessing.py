@@ -40,9 +40,9 @@ def shown_as_in(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBa
         features: the part of a run's identity.
         loaded: the backbone as it is without options.
     """
-    resized = features["input"].get("resized")
+    resized = features.get("input", {}).get("resized")
     words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
-    return shown(loaded, features["sampling"], None if words is None else str(words))
+    return shown(loaded, features.get("sampling"), None if words is None else str(words))
 
 
 def _resized(spec: InputSpec, resize: str) -> CroppedInput:

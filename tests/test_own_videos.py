@@ -49,7 +49,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_is_evaluated_and_its_table_printed(own: Path, tmp_path: Path):
     words = ("run", "--data", own, "--backbone", "motion", "--methods", "protonet,chance")
     printed = done(*words, "--episodes", "40", "--out", tmp_path)
-    assert "my-videos-5w1s" in printed
+    assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
     header = json.loads((tmp_path / "protonet" / "run.json").read_text())
     assert header["identity"]["dataset"] == "my-videos"
     assert (header["identity"]["way"], header["identity"]["shot"]) == (5, 1)

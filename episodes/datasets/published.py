@@ -66,10 +66,12 @@ class Published:
         """
         mine = registration(self.name)
         if mine is None:
-            raise UserError(
-                f"dataset {self.name} is not here yet. {self.how_to_get} Then: {self.command}"
-            )
+            raise UserError(f"dataset {self.name} is {self._absent}")
         return mine
+
+    @property
+    def _absent(self) -> str:
+        return f"not here yet. {self.how_to_get} Then: {self.command}"
 
     @property
     def root(self) -> Path:
@@ -146,9 +148,11 @@ class Published:
     def state(self) -> str:
         """Say whether the dataset is registered, and what to do if not."""
         try:
-            mine = self.registration()
+            mine = registration(self.name)
         except UserError as error:
             return str(error)
+        if mine is None:
+            return self._absent
         if not mine.root.is_dir():
             return f"registered at {mine.root}, which is not there; {self.command}"
         known = ", ".join(split for split in self.facts.splits if split in mine.lists)

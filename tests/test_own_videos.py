@@ -245,7 +245,14 @@ class TestRefusals:
         assert status == 2
         assert "bad.mp4" in printed
 
-    def test_a_bank_beside_a_folder(self, own: Path):
-        status, printed = call("run", "--data", own, "--bank", "default")
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--bank", "default"), "give one of the two"),
+            (("--allow-missing",), "take damaged ones away"),
+        ],
+    )
+    def test_options_of_banks_beside_a_folder(self, words: tuple[str, ...], said: str, own: Path):
+        status, printed = call("run", "--data", own, *words)
         assert status == 2
-        assert "give one of the two" in printed
+        assert said in printed

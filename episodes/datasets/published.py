@@ -10,7 +10,7 @@ from episodes.facts import Facts, facts, folded
 from episodes.inspection import inspection_identity
 from episodes.lists import read_lists
 from episodes.locating import Index, Names, as_listed
-from episodes.media import content_sha256
+from episodes.media import content_sha256, is_empty
 from episodes.membership import derived, recognised
 from episodes.memory import recalled, remembered
 from episodes.registration import Members, Registration, registration
@@ -139,11 +139,12 @@ class Published:
         return index.find(video, self.names, (found[1].alias,) if found else ())
 
     def unusable(self, index: Index, videos: Sequence[Video]) -> list[Video]:
-        """Return those of the videos that are not there, or that `data verify` found damaged."""
+        """Return those that are not there or empty, or that `data verify` found damaged."""
         places = {video: found[0] for video in videos if (found := self.places(index, video))}
         looks = recalled(inspection_identity(), index.root, list(places.values()))
-        damaged = {path for path, look in looks.items() if look["error"]}
-        return [video for video in videos if places.get(video) in damaged | {None}]
+        useless = {path for path, look in looks.items() if look["error"]}
+        useless |= {path for path in places.values() if is_empty(path)}
+        return [video for video in videos if places.get(video) in useless | {None}]
 
     def state(self) -> str:
         """Say whether the dataset is registered, and what to do if not."""

@@ -22,13 +22,19 @@ def chosen_banks(
         allow_missing: leave out the episodes whose videos are not all there.
 
     Raises:
-        UserError: both are given, a bank is named twice, or one cannot be opened.
+        UserError: a folder is given beside a bank or with ``allow_missing``, a bank is named twice,
+            or one cannot be opened.
     """
     if data is not None:
         if names is not None:
             raise UserError(
                 f"--data {data} makes a bank of its own, and --bank {names} names another; give one"
                 " of the two"
+            )
+        if allow_missing:
+            raise UserError(
+                f"--allow-missing is for banks: that of --data {data} is drawn over the videos that"
+                " are there; take damaged ones away"
             )
         return [bank_over_folder(data, episodes)]
     banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]

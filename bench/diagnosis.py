@@ -62,7 +62,8 @@ def _cache() -> Finding:
 
 def _weights(name: str, cls: type[Backbone]) -> Finding:
     if issubclass(cls, Pretrained):
-        return Finding(f"backbone {name}", cls.present(), False, cls.weights)
+        present = cls.present()
+        return Finding(f"backbone {name}", present, False, "here" if present else cls.weights)
     path = weights_path(name)
     if path.is_file():
         return Finding(f"backbone {name}", True, True, "weights shipped")

@@ -42,7 +42,7 @@ def shown_as_in(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBa
     """
     resized = features.get("input", {}).get("resized")
     words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
-    return shown(loaded, features["sampling"], None if words is None else str(words))
+    return shown(loaded, features.get("sampling"), None if words is None else str(words))
 
 
 def _resized(spec: InputSpec, resize: str) -> CroppedInput:

@@ -215,10 +215,11 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
 def _describe(design: Design, bank: Bank | None) -> str:
     if bank is None:
         return ""
-    return (
+    units = (
         f"{len(design.classes)} {design.classes.kind}, {len(design.videos)} {design.videos.kind}"
-        f" ({len(bank.split.classes)} classes, {len(bank.split.videos)} videos)"
     )
+    in_all = f"{len(bank.split.classes)} classes, {len(bank.split.videos)} videos"
+    return units if units == in_all else f"{units} ({in_all})"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ REASONS = (
     ("duplicate frames", "frames are damaged, or decord 0.6.0 cannot count them in this container"),
     ("Unable to handle EOF", "decord does not find all its frames: it is damaged, or has no index"),
     ("cannot find video stream", "decord 0.6.0 has no decoder for its codec"),
+    ("Cannot create buffer source", "it ends before its first frame"),
     ("broken metadata", "its header states no length: remux it, `ffmpeg -i IN -c copy OUT`"),
 )
 """What decord's messages mean."""
@@ -133,13 +134,9 @@ def _taken(reader: Any, shown: int, indices: list[int]) -> Clip:
 
 def _check_present(path: Path) -> None:
     if not path.is_file():
-        raise UserError(
-            f"{path}: there is no such video file; put it there or drop it from the split"
-        )
+        raise UserError(f"{path}: there is no such video file; put it there or leave it out")
     if path.stat().st_size == 0:
-        raise UserError(
-            f"{path}: the file is empty (0 bytes); fetch it again or drop it from the split"
-        )
+        raise UserError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out")
 
 
 @dataclass(frozen=True)
@@ -224,5 +221,5 @@ def _readable(error: str) -> str:
 def _undecodable(path: Path, reason: str) -> UserError:
     return UserError(
         f"{path}: cannot be decoded as video ({reason}); check it with `ffprobe`, fetch it again,"
-        " re-encode it or drop it from the split"
+        " re-encode it or leave it out"
     )

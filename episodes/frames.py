@@ -50,7 +50,7 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read as an image ({error}); extract the video's frames again, or"
-            " drop it from the split"
+            " leave it out"
         ) from error
 
 

@@ -87,6 +87,11 @@ def _by_number(name: str) -> tuple[list[int], str]:
     return [int(digits) for digits in re.findall(r"\d+", name)], name
 
 
+def is_empty(path: Path) -> bool:
+    """Whether it is a file without content, as an interrupted download leaves it."""
+    return path.is_file() and path.stat().st_size == 0
+
+
 def stamp(path: Path) -> list[int]:
     """What shows that a video has changed without reading it: size and time of the last change."""
     if not path.is_dir():

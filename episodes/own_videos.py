@@ -30,7 +30,7 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     """
     folder = Folder(_name(root), root)
     split = folder.split("test")
-    _refuse_lonely(root, split)
+    _refuse_lonely(folder.root, split)
     apart = any(video.group != video.name for video in split.videos)
     protocol: Protocol = "group-disjoint" if apart else "standard"
     way, count = min(WAY, len(split.classes)), episodes or EPISODES

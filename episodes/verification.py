@@ -15,7 +15,7 @@ from episodes.datasets.published import Published
 from episodes.errors import UserError
 from episodes.inspection import inspect, inspection_identity
 from episodes.locating import Index
-from episodes.media import content_sha256
+from episodes.media import content_sha256, is_empty
 from episodes.memory import remembered
 from episodes.recipe import read_recipe, recipe_names
 from episodes.split import SPLIT_NAMES, SplitName, Video
@@ -63,6 +63,8 @@ class Verification:
     """Videos in each split whose list is known."""
     unknown: dict[SplitName, str]
     """Why the other splits' lists are not."""
+    incomplete: bool
+    """Whether that is because videos are missing: a complete folder would tell the lists."""
     troubles: list[Trouble]
     banks: list[BankState]
     decoded: bool
@@ -70,8 +72,8 @@ class Verification:
 
     @property
     def usable(self) -> bool:
-        """Whether every listed video can be used."""
-        return not any(trouble.kind in FATAL for trouble in self.troubles)
+        """Whether every video can be used."""
+        return not self.incomplete and not any(trouble.kind in FATAL for trouble in self.troubles)
 
     def count(self, split: SplitName, kind: str) -> int:
         """How many videos of a split have a kind of trouble."""
@@ -113,6 +115,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
         str(source.root),
         dict(Counter(place.split for place in places)),
         unknown,
+        bool(unknown) and isinstance(source, Published) and source.derivable,
         sorted(troubles, key=lambda one: (KINDS.index(one.kind), one.split, one.label, one.name)),
         list(_banks(source.name, _unusable(troubles))),
         not fast,
@@ -145,7 +148,7 @@ def _at_a_glance(place: _Place) -> Iterator[Trouble]:
         yield _trouble(place, "missing", "not found")
         return
     first, *others = place.paths
-    if first.is_file() and first.stat().st_size == 0:
+    if is_empty(first):
         yield _trouble(place, "empty", f"{first} has 0 bytes")
     if others:
         yield _trouble(place, "several", f"{first} is used, {others[0]} is not")

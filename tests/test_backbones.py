@@ -229,7 +229,7 @@ class TestWeightsFromFiles:
             load_backbone(f"r3d50={path}", CPU)
 
     def test_a_backbone_without_weights_says_where_to_get_them(self):
-        with pytest.raises(UserError, match=r"r3d50_KMS_200ep\.pth.*r3d50=PATH"):
+        with pytest.raises(UserError, match=r"r3d50_KMS_200ep\.pth.*NAME=PATH"):
             load_backbone("r3d50", CPU)
 
     def test_a_file_that_is_not_there(self):

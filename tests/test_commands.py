@@ -100,6 +100,24 @@ def test_doctor_finds_what_the_default_run_needs():
     assert "dataset rendered" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [
+        ("ucf101", ("crcv.ucf.edu", "UCF-101/CLASS/v_CLASS_g01_c01.avi", "--root PATH`")),
+        ("hmdb51", ("hmdb51_org/CLASS/NAME.avi", "--root PATH`")),
+        ("ssv2-all", ("/ID.webm", "trx/splits/ssv2_OTAM", "--root PATH --lists FOLDER`")),
+        ("ssv2-part", ("/ID.webm", "trx/splits/ssv2_CMN", "--root PATH --lists FOLDER`")),
+        ("kinetics-100", ("CLASS/ID_000010_000020.mp4", "trx/splits/kinetics_CMN", "--lists")),
+    ],
+)
+def test_doctor_says_how_to_get_a_dataset_and_how_to_make_it_known(
+    name: str, ways: tuple[str, ...]
+):
+    lines = call("doctor")[1].splitlines()
+    line = next(one for one in lines if f"dataset {name}: not here yet. Fetch" in one)
+    assert all(way in line for way in (*ways, f"`fvbench data add {name} "))
+
+
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("bench.diagnosis.weights_path", lambda name: tmp_path / name)
     status, text = call("doctor")

@@ -162,6 +162,15 @@ class TestVerify:
         assert "8 of 88 listed videos cannot be used" in printed
         assert "--allow-missing" in printed
 
+    def test_a_split_that_an_incomplete_folder_does_not_tell_is_no_success(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        label, video = pairs("hmdb51", "test")[0]
+        (tree.root / label / f"{video}.avi").unlink()
+        call("data", "add", "hmdb51", "--root", tree.root)
+        status, printed = call("data", "verify", "hmdb51", "--fast")
+        assert status == 1
+        assert "listed videos are there (looked for, none opened), but not all of test" in printed
+
     def test_rendered_videos_need_no_check(self):
         assert call("data", "verify", "rendered", "--fast")[0] == 0
 
@@ -203,6 +212,15 @@ class TestRun:
         assert call(*words)[0] == 2
         verified("ucf101")
         assert call(*words)[0] == 0
+
+    def test_an_empty_video_counts_as_missing(self, ucf: Tree, tmp_path: Path):
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").unlink()
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").touch()
+        words = (*self.WORDS, "--out", tmp_path / "out")
+        assert call(*words)[0] == 2
+        assert call(*words, "--allow-missing")[0] == 0
+        identity = read_run(tmp_path / "out" / "protonet").identity
+        assert identity["bank"].endswith(" of 60 episodes)")
 
     def test_frames_and_files_side_by_side(self, ucf: Tree, tmp_path: Path):
         clip = ucf.root / "Punch" / "v_Punch_g01_c01.avi"

@@ -281,6 +281,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: cut(video("cut60.webm")(folder), 0.6),
         r"cut short: \d+ of 20 frames",
     ),
+    "webm cut in its first frame": (
+        lambda folder: cut(video("first.webm", size=(320, 240))(folder), 0.28),
+        "it ends before its first frame",
+    ),
     "uneven mkv cut at 50%": (
         lambda folder: cut(video("uneven.mkv", times=UNEVEN)(folder), 0.5),
         r"cut short: \d+ of 41 frames",
@@ -336,7 +340,7 @@ def test_bad_file_is_one_message_that_names_it(name, bad_files, attempt):
     message = answers[path]
     assert message.startswith(f"{path}: ")
     assert re.search(reason, message), message
-    assert re.search("drop it from the split$", message), "says what to do"
+    assert re.search("leave it out$", message), "says what to do"
     assert not re.search(r"\.cc|\d\d:\d\d|\n", message), "says nothing of decord's own code"
 
 

@@ -49,7 +49,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_is_evaluated_and_its_table_printed(own: Path, tmp_path: Path):
     words = ("run", "--data", own, "--backbone", "motion", "--methods", "protonet,chance")
     printed = done(*words, "--episodes", "40", "--out", tmp_path)
-    assert "my-videos-5w1s" in printed
+    assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
     header = json.loads((tmp_path / "protonet" / "run.json").read_text())
     assert header["identity"]["dataset"] == "my-videos"
     assert (header["identity"]["way"], header["identity"]["shot"]) == (5, 1)
@@ -245,7 +245,14 @@ class TestRefusals:
         assert status == 2
         assert "bad.mp4" in printed
 
-    def test_a_bank_beside_a_folder(self, own: Path):
-        status, printed = call("run", "--data", own, "--bank", "default")
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--bank", "default"), "give one of the two"),
+            (("--allow-missing",), "take damaged ones away"),
+        ],
+    )
+    def test_options_of_banks_beside_a_folder(self, words: tuple[str, ...], said: str, own: Path):
+        status, printed = call("run", "--data", own, *words)
         assert status == 2
-        assert "give one of the two" in printed
+        assert said in printed

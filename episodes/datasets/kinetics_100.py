@@ -10,8 +10,8 @@ DATASET = Published(
     how_to_get=(
         "Fetch the videos of Kinetics-400, training and validation both, for example with"
         " https://github.com/cvdfoundation/kinetics-dataset: CLASS/ID_000010_000020.mp4. Some are"
-        " gone for good. The few-shot lists are in the repositories of CMN and TRX, see"
-        " docs/data.md."
+        " gone for good. The few-shot lists: git clone https://github.com/tobyperrett/trx, FOLDER"
+        " is trx/splits/kinetics_CMN."
     ),
     group=groups.none,
     names=of_kinetics,

@@ -10,7 +10,7 @@ from episodes.facts import Facts, facts, folded
 from episodes.inspection import inspection_identity
 from episodes.lists import read_lists
 from episodes.locating import Index, Names, as_listed
-from episodes.media import content_sha256
+from episodes.media import content_sha256, is_empty
 from episodes.membership import derived, recognised
 from episodes.memory import recalled, remembered
 from episodes.registration import Members, Registration, registration
@@ -66,10 +66,12 @@ class Published:
         """
         mine = registration(self.name)
         if mine is None:
-            raise UserError(
-                f"dataset {self.name} is not here yet. {self.how_to_get} Then: {self.command}"
-            )
+            raise UserError(f"dataset {self.name} is {self._absent}")
         return mine
+
+    @property
+    def _absent(self) -> str:
+        return f"not here yet. {self.how_to_get} Then: {self.command}"
 
     @property
     def root(self) -> Path:
@@ -137,18 +139,21 @@ class Published:
         return index.find(video, self.names, (found[1].alias,) if found else ())
 
     def unusable(self, index: Index, videos: Sequence[Video]) -> list[Video]:
-        """Return those of the videos that are not there, or that `data verify` found damaged."""
+        """Return those that are not there or empty, or that `data verify` found damaged."""
         places = {video: found[0] for video in videos if (found := self.places(index, video))}
         looks = recalled(inspection_identity(), index.root, list(places.values()))
-        damaged = {path for path, look in looks.items() if look["error"]}
-        return [video for video in videos if places.get(video) in damaged | {None}]
+        useless = {path for path, look in looks.items() if look["error"]}
+        useless |= {path for path in places.values() if is_empty(path)}
+        return [video for video in videos if places.get(video) in useless | {None}]
 
     def state(self) -> str:
         """Say whether the dataset is registered, and what to do if not."""
         try:
-            mine = self.registration()
+            mine = registration(self.name)
         except UserError as error:
             return str(error)
+        if mine is None:
+            return self._absent
         if not mine.root.is_dir():
             return f"registered at {mine.root}, which is not there; {self.command}"
         known = ", ".join(split for split in self.facts.splits if split in mine.lists)

@@ -6,8 +6,8 @@ from episodes.datasets.published import Published
 HOW_TO_GET = (
     "Fetch Something-Something V2 (20 GB) from"
     " https://www.qualcomm.com/developer/software/something-something-v-2-dataset and unpack it:"
-    " 20bn-something-something-v2/ID.webm. The few-shot lists are in the repositories of MASTAF and"
-    " TRX, see docs/data.md."
+    " 20bn-something-something-v2/ID.webm. The few-shot lists: git clone"
+    " https://github.com/tobyperrett/trx, FOLDER is trx/splits/{lists}."
 )
 
 DATASET = Published(
@@ -16,7 +16,7 @@ DATASET = Published(
         "Something-Something V2, split of OTAM (SSv2-all, SSv2-Full): 64 train, 12 val, 24 test"
         " classes, 71,796 videos"
     ),
-    how_to_get=HOW_TO_GET,
+    how_to_get=HOW_TO_GET.format(lists="ssv2_OTAM"),
     group=groups.none,
     directional=True,
 )

@@ -10,7 +10,7 @@ DATASET = Published(
         "Something-Something V2, split of CMN (SSv2-part, SSv2-Small): 64 train, 12 val, 24 test"
         " classes of 100 videos"
     ),
-    how_to_get=HOW_TO_GET,
+    how_to_get=HOW_TO_GET.format(lists="ssv2_CMN"),
     group=groups.none,
     directional=True,
 )

@@ -39,6 +39,15 @@ class HuggingFace(Pretrained):
     usual: ClassVar[str]
     """The model of the hub that is taken if none is named."""
 
+    def __init_subclass__(cls) -> None:
+        """Say where the weights come from, the same way for every network."""
+        super().__init_subclass__()
+        if "usual" in vars(cls):
+            cls.weights = (
+                f"pip install 'fewshot-video-bench[transformers]', then {cls.usual} of the hub, or"
+                f" --backbone {cls.name}=MODEL_OR_FOLDER"
+            )
+
     def __init__(self, network: Any, processor: Mapping[str, Any] | None = None) -> None:
         """Keep the network, and state what its configuration decides."""
         super().__init__()
@@ -74,7 +83,6 @@ class ResNet50(HuggingFace):
     name = "resnet50"
     source = "He, Zhang, Ren, Sun, CVPR 2016"
     pretraining = "ImageNet-1k, with labels"
-    weights = "microsoft/resnet-50 of the hub, or --backbone resnet50=MODEL_OR_FOLDER"
     architecture = "ResNetModel"
     usual = "microsoft/resnet-50"
     input = CroppedInput(8, 224, *IMAGENET, resized=256)
@@ -129,7 +137,6 @@ class ViViT(_Transformer):
     name = "vivit"
     source = "Arnab et al., ICCV 2021"
     pretraining = "Kinetics-400, with labels"
-    weights = "google/vivit-b-16x2-kinetics400 of the hub, or --backbone vivit=MODEL_OR_FOLDER"
     architecture = "VivitModel"
     usual = "google/vivit-b-16x2-kinetics400"
     input = CroppedInput(32, 224, *HALF, resized=256)
@@ -151,10 +158,6 @@ class VideoMAE(_Transformer):
     name = "videomae"
     source = "Tong, Song, Wang, Wang, NeurIPS 2022"
     pretraining = "Kinetics-400, with labels"
-    weights = (
-        "MCG-NJU/videomae-base-finetuned-kinetics of the hub, or"
-        " --backbone videomae=MODEL_OR_FOLDER"
-    )
     architecture = "VideoMAEModel"
     usual = "MCG-NJU/videomae-base-finetuned-kinetics"
     input = InputSpec(16, 224, *IMAGENET)
@@ -171,10 +174,6 @@ class TimeSformer(_Transformer):
     name = "timesformer"
     source = "Bertasius, Wang, Torresani, ICML 2021"
     pretraining = "Kinetics-400, with labels"
-    weights = (
-        "facebook/timesformer-base-finetuned-k400 of the hub, or"
-        " --backbone timesformer=MODEL_OR_FOLDER"
-    )
     architecture = "TimesformerModel"
     usual = "facebook/timesformer-base-finetuned-k400"
     input = InputSpec(8, 224, (0.45, 0.45, 0.45), (0.225, 0.225, 0.225))

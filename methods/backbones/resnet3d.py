@@ -38,8 +38,8 @@ class ResNet3d(FromFile):
     source = "Hara, Kataoka, Satoh, CVPR 2018"
     pretraining = "what the weights' file has seen"
     weights = (
-        "fetch one from https://github.com/kenshohara/3D-ResNets-PyTorch, for example"
-        " r3d50_KMS_200ep.pth, and say where it is: --backbone r3d50=PATH"
+        "fetch one such as r3d50_KMS_200ep.pth from"
+        " https://github.com/kenshohara/3D-ResNets-PyTorch and say where: --backbone NAME=PATH"
     )
     input = CroppedInput(16, 224, (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737), resized=256)
     grid = (1, 7, 7)

@@ -53,7 +53,7 @@ class Sharing:
         # Some methods and backbones have parameters that no loss reaches.
         self.model: nn.Module = (
             DistributedDataParallel(learner, find_unused_parameters=True)
-            if distributed.started_by_torchrun()
+            if torch.distributed.is_initialized()
             else learner
         )
 

@@ -1,6 +1,7 @@
 """Training by several processes: the weights of one process, and what happens when one dies."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ episodes_at_once = 1
 batch_norm = "live"
 warm_up_steps = 0
 validate_every = 2
-validation_episodes = 6
+validation_episodes = 2
 
 [method.strm]
 episodes_per_step = 2
@@ -159,10 +160,14 @@ def test_a_process_that_dies_stops_the_job_and_the_same_command_goes_on(
     assert stopped.returncode != 0
     assert "exitcode: 3" in stopped.stderr.replace("  : ", ": "), stopped.stderr
     assert json.loads((out / "dies" / "seed-0" / "state.json").read_text())["step"] == 2
+    shutil.copytree(out, tmp_path / "by-one")
     before = (out / "strm" / "seed-0" / CARD).stat().st_mtime_ns
     again = torchrun(2, *words, "--out", out)
     assert again.returncode == 0, again.stderr
     assert (out / "strm" / "seed-0" / CARD).stat().st_mtime_ns == before
+    code, printed = call(*words, "--out", tmp_path / "by-one")
+    assert code == 0, printed
+    check_same_training(out / "dies" / "seed-0", tmp_path / "by-one" / "dies" / "seed-0")
     for name in ("strm", "dies"):
         check_same_training(tmp_path / "alone" / name / "seed-0", out / name / "seed-0")
 

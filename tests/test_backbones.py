@@ -360,6 +360,12 @@ class TestHuggingFace:
         with pytest.raises(UserError, match=f"is a model of kind videomae, not {kind}"):
             load_backbone(f"{name}={tmp_path}", CPU)
 
+    def test_weights_in_half_precision_compute_in_float32(self, tmp_path: Path):
+        videomae().network.half().save_pretrained(tmp_path)
+        loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
+        with torch.no_grad():
+            assert loaded(clip_of(loaded)).dtype == torch.float32
+
     def test_weights_that_would_be_random_are_refused(self, tmp_path: Path):
         from safetensors.torch import load_file, save_file
 

@@ -229,6 +229,7 @@ def _from_pretrained(
             f"{place} lacks weights of {architecture}: {', '.join(missing[:3])}, {len(missing)} in"
             " all, which would be random; name a model that has them"
         )
+    network = network.float()  # clips are float32, whatever the weights were saved in
     try:
         return network, ImageProcessingMixin.get_image_processor_dict(place)[0]
     except (OSError, ValueError):

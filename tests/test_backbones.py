@@ -52,7 +52,8 @@ def resnet50() -> HuggingFace:
 def vivit() -> HuggingFace:
     from transformers import VivitConfig, VivitModel
 
-    return ViViT(VivitModel(VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16])))
+    config = VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16])
+    return ViViT(VivitModel(config, add_pooling_layer=False))
 
 
 def videomae() -> HuggingFace:
@@ -336,6 +337,45 @@ class TestHuggingFace:
         VideoMAEForVideoClassification(config).save_pretrained(tmp_path)
         loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
         assert loaded.seen == ("something-something-v2",)
+
+    def test_a_classifier_of_vivit_is_the_same_each_time_it_is_loaded(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ):
+        """Published ones have no pooling layer, which `VivitModel` makes at random."""
+        from transformers import VivitConfig, VivitForVideoClassification
+
+        config = VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16], num_labels=400)
+        VivitForVideoClassification(config).save_pretrained(tmp_path)
+        capfd.readouterr()
+        hashes = {load_backbone(f"vivit={tmp_path}", CPU).weights_sha256 for _ in range(2)}
+        assert len(hashes) == 1
+        assert "UNEXPECTED" not in capfd.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [("vivit", "vivit"), ("timesformer", "timesformer"), ("resnet50", "resnet")],
+    )
+    def test_another_kind_of_model_is_refused(self, name: str, kind: str, tmp_path: Path):
+        videomae().network.save_pretrained(tmp_path)
+        with pytest.raises(UserError, match=f"is a model of kind videomae, not {kind}"):
+            load_backbone(f"{name}={tmp_path}", CPU)
+
+    def test_weights_in_half_precision_compute_in_float32(self, tmp_path: Path):
+        videomae().network.half().save_pretrained(tmp_path)
+        loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
+        with torch.no_grad():
+            assert loaded(clip_of(loaded)).dtype == torch.float32
+
+    def test_weights_that_would_be_random_are_refused(self, tmp_path: Path):
+        from safetensors.torch import load_file, save_file
+
+        videomae().network.save_pretrained(tmp_path)
+        path = tmp_path / "model.safetensors"
+        weights = load_file(path)
+        lacking = next(name for name in weights if "query" in name)
+        save_file({k: v for k, v in weights.items() if k != lacking}, path, {"format": "pt"})
+        with pytest.raises(UserError, match=f"lacks weights of VideoMAEModel: {lacking}, 1 in all"):
+            load_backbone(f"videomae={tmp_path}", CPU)
 
     def test_a_model_that_is_not_there(self, tmp_path: Path):
         with pytest.raises(UserError, match="no VivitModel could be loaded"):

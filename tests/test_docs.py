@@ -20,6 +20,7 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 EPISODES = "4"
 REAL = (
     "--weights",
+    "efficientnet",
     "ucf101",
     "hmdb51",
     "ssv2",

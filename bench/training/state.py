@@ -95,12 +95,22 @@ def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
     Raises:
         UserError: naming the first field that differs.
     """
-    for name, value in wanted.items():
-        if found.get(name) != value:
+    then, now = _flat(found), _flat(wanted)
+    for name in now | then:
+        if then.get(name) != now.get(name):
             raise UserError(
-                f"{folder} holds a training with {name} {found.get(name)}, not {value}; choose"
-                " another --out, or delete that folder"
+                f"{folder} holds a training with {name} {then.get(name)}, not {now.get(name)};"
+                " choose another --out, or delete that folder"
             )
+
+
+def _flat(identity: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Every value under the names that lead to it: ``backbone.input.size``."""
+    flat: dict[str, Any] = {}
+    for name, value in identity.items():
+        inside = isinstance(value, Mapping)
+        flat |= _flat(value, f"{before}{name}.") if inside else {f"{before}{name}": value}
+    return flat
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,8 @@
 Weights are named as there: a model of the hub, or a folder that `save_pretrained` wrote.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -38,6 +39,8 @@ class HuggingFace(Pretrained):
     """Name of the model's class in ``transformers``."""
     usual: ClassVar[str]
     """The model of the hub that is taken if none is named."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What the model's class is told beside its configuration."""
 
     def __init_subclass__(cls) -> None:
         """Say where the weights come from, the same way for every network."""
@@ -59,7 +62,7 @@ class HuggingFace(Pretrained):
     def load(cls, where: str) -> tuple[Self, str]:
         """Build the backbone with the weights of a model of the hub, or of a folder."""
         place = where or cls.usual
-        network, processor = _from_pretrained(cls.architecture, place)
+        network, processor = _from_pretrained(cls.architecture, place, cls.options)
         backbone = cls(network, processor)
         labels = network.config.num_labels
         known = LABELS.get(labels)
@@ -139,6 +142,8 @@ class ViViT(_Transformer):
     pretraining = "Kinetics-400, with labels"
     architecture = "VivitModel"
     usual = "google/vivit-b-16x2-kinetics400"
+    # Published classifiers have no pooling layer: its weights would be random, new in every run.
+    options: ClassVar[Mapping[str, Any]] = {"add_pooling_layer": False}
     input = CroppedInput(32, 224, *HALF, resized=256)
     channels = 768
     grid = (16, 14, 14)
@@ -192,11 +197,13 @@ class TimeSformer(_Transformer):
         return maps.permute(0, 1, 4, 2, 3)
 
 
-def _from_pretrained(architecture: str, place: str) -> tuple[Any, Mapping[str, Any]]:
+def _from_pretrained(
+    architecture: str, place: str, options: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
     """Load a network and its image processor's settings.
 
     Raises:
-        UserError: the package or the model is not there.
+        UserError: the package or the model is not there, or it is another kind of model.
     """
     try:
         import transformers
@@ -207,17 +214,44 @@ def _from_pretrained(architecture: str, place: str) -> tuple[Any, Mapping[str, A
         ) from error
     from transformers.image_processing_base import ImageProcessingMixin
 
+    cls = getattr(transformers, architecture)
     try:
-        network = getattr(transformers, architecture).from_pretrained(place)
+        _check_kind(cls, place)
+        with _quietly(transformers.utils.logging):
+            network, found = cls.from_pretrained(place, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no {architecture} could be loaded from {place!r}: {str(error).splitlines()[0]}; name"
             " a model of the hub, or a folder with its config.json and model.safetensors"
         ) from error
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"{place} lacks weights of {architecture}: {', '.join(missing[:3])}, {len(missing)} in"
+            " all, which would be random; name a model that has them"
+        )
+    network = network.float()  # clips are float32, whatever the weights were saved in
     try:
         return network, ImageProcessingMixin.get_image_processor_dict(place)[0]
     except (OSError, ValueError):
         return network, {}
+
+
+def _check_kind(cls: Any, place: str) -> None:
+    """Refuse another kind of model: what it has no weights for would be random."""
+    kind = cls.config_class.get_config_dict(place)[0].get("model_type")
+    if kind not in {None, cls.config_class.model_type}:
+        raise UserError(f"{place} is a model of kind {kind}, not {cls.config_class.model_type}")
+
+
+@contextmanager
+def _quietly(logging: Any) -> Iterator[None]:
+    """Keep transformers from reporting the classifier's weights, which have no place here."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _input(spec: InputSpec, processor: Mapping[str, Any]) -> InputSpec:

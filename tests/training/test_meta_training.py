@@ -15,6 +15,7 @@ import torch
 
 from bench.backbones import load_backbone
 from bench.cards import CARD, WEIGHTS, file_sha256
+from bench.preprocessing import shown
 from bench.progress import Reporter
 from bench.registry import built_in_methods
 from bench.training import meta
@@ -218,8 +219,15 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     assert (trained / WEIGHTS).stat().st_mtime_ns == before
     other = tmp_path / "small.toml"
     other.write_text(small_recipe.read_text().replace("steps = 4", "steps = 6"))
-    with pytest.raises(UserError, match="holds a training with training"):
+    with pytest.raises(UserError, match=r"holds a training with training\.episodes 8, not 12;"):
         train_one(training(out, other))
+    planned = training(out, small_recipe)
+    shown_larger = shown(load_backbone("motion", CPU), None, "60")
+    with pytest.raises(UserError, match=r"with backbone\.input\.resized None, not 60;"):
+        train_one(replace(planned, backbone=shown_larger))
+    shown_others = shown(load_backbone("motion", CPU), "linspace", None)
+    with pytest.raises(UserError, match=r"sampling segment-centres, not linspace;"):
+        train_one(replace(planned, backbone=shown_others))
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(

@@ -1,5 +1,7 @@
 """``fvbench tables``."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,10 +71,11 @@ def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
 
 
 def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
-    """Return comparisons as a table, or as JSON."""
+    """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
     from bench.run_directory import dump
     from bench.tables import render
 
     if json:
         return dump({"banks": [comparison.content() for comparison in comparisons]})
-    return render(comparisons, style)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return render(comparisons, style, width)

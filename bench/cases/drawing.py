@@ -185,7 +185,7 @@ def _draw_answers(figure: SubFigure, case: Case) -> None:
         axes.text(0.09, height, f"{name} (true)" if true else name, color=RED if true else INK)
     for text in axes.texts[4:]:
         text.set_fontsize(9)
-    axes.text(0.02, 0, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
+    axes.text(0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
 
 
 def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:

@@ -17,6 +17,7 @@ Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 NOTHING = ""
+SPEED = "scoring\nepisodes/s"
 PEAK = "peak\nMB"
 """Title of the column that goes first where there is little room."""
 NARROWEST = 72
@@ -57,11 +58,11 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
 
 
 def _short_lines(one: Comparison) -> list[dict[str, str]]:
-    """The table of one bank for a narrow terminal: its name stands above, not in every title."""
+    """The table of one bank for a narrow terminal: its name stands above, titles are narrow."""
     bank = f"{_broken(one.bank)}\n"
     return [
         {
-            title.removeprefix(bank): cell
+            title.removeprefix(bank).replace("/", " per ").replace(" ", "\n", 1): cell
             for title, cell in _line(row, [one]).items()
             if title != PEAK
         }
@@ -133,7 +134,7 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     for one in comparisons:
         found = next((other for other in one.rows if other.key == row.key), None)
         line |= bank_cells(one, found)
-    speed = {"scoring\nepisodes/s": f"{row.episodes_per_s:,.0f}"}
+    speed = {SPEED: f"{row.episodes_per_s:,.0f}"}
     if len(comparisons) == 1:
         speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
     return line | speed

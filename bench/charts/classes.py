@@ -16,7 +16,7 @@ def class_chart(
     size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(contenders)
     figure, axes = sheet(*size)
     values = 100 * np.array([one.accuracy for one in classes]).T
-    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=130, edgecolors="white", linewidth=0.5)
+    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)
     for line, column in np.argwhere(np.isfinite(values)):
         axes.text(
             column + 0.5,

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
 from bench import __version__
-from bench.__main__ import app
 from bench.cases.gallery import as_kind
 from bench.cases.outcomes import Outcomes
 from bench.registry import built_in_methods
 from bench.run_directory import read_run
-from tests.command import call
+from tests.command import call, parse
 from tests.conftest import make_video
 
 ROOT = Path(__file__).parents[1]
@@ -92,17 +90,6 @@ def with_few_episodes(words: list[str]) -> list[str]:
         place = words.index("--episodes")
         words = words[:place] + words[place + 2 :]
     return [*words, "--episodes", EPISODES]
-
-
-def parse(words: list[str]) -> None:
-    """Refuse words that the command line does not know, without running anything."""
-    command = typer.main.get_command(app)
-    context = None
-    while hasattr(command, "commands"):
-        context = command.context_class(command, info_name="fvbench", parent=context)
-        assert words[0] in command.commands, words
-        command, words = command.commands[words[0]], words[1:]
-    command.make_context("fvbench", list(words), parent=context)
 
 
 def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs():

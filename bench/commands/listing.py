@@ -7,8 +7,16 @@ import typer
 
 from bench.commands.options import Json, Plugin
 
-HELP = """List what there is: methods, banks, datasets or backbones; all of them without a word."""
-EPILOG = "Example: fvbench list methods --json"
+HELP = """List methods, banks, datasets or backbones.
+
+All of them, where no word says which.
+
+\b
+exit status
+  0  done
+  2  nothing listed: a word that is none of these
+"""
+EPILOG = "\b\nExample: fvbench list methods --json"
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}

@@ -1,10 +1,12 @@
 """The other commands, and the help of all of them."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +73,21 @@ def test_list_gives_objects_with_names(kind: str):
 def test_list_shows_everything_without_a_word():
     text = call("list")[1]
     assert all(word in text for word in ("methods", "otam", "default-order", "rendered", "motion"))
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("kind", ["methods", "datasets", "backbones"])
+def test_list_fits_the_terminal(kind: str, columns: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("bench.commands.listing.sys", SimpleNamespace(stdout=Terminal()))
+    assert max(map(len, call("list", kind)[1].splitlines())) <= columns
+
+
+class Terminal:
+    """What a command writes to, where it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_list_refuses_what_it_does_not_know():

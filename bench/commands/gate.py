@@ -17,9 +17,8 @@ HELP = """Say whether runs are worse than a baseline.
 
 Both folders hold run directories, at any depth; methods are compared one by one, on the same
 queries. A method is worse if its mean loss is above --drop and the interval of the paired
-difference over episodes leaves zero out. Speed is judged on the
-same machine and device only. Where GITHUB_ACTIONS is set, findings are also printed as GitHub's
-annotations, on stderr.
+difference over episodes leaves zero out. Speed is judged on the same machine and device only. Where
+GITHUB_ACTIONS is set, findings are also printed as GitHub's annotations, on stderr.
 
 \b
 exit status

@@ -306,6 +306,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest
     assert "Published, UCF101, 5-way 1-shot" in html
     assert "Theirs" in html
     assert "these runs" in html
+    assert re.findall(r'<tr class="ours">\s*<th scope="row">(.*?)</th>', html) == ["protonet"]
     assert "Other shot" not in html
     assert "Published" not in made(made_run("protonet", 0.6, dataset="rendered", way=5, shot=1))
 

@@ -146,8 +146,8 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
     lines = [
         {
             "method": Cell(row.title),
-            "embedding\nclips/s": Cell(f"{row.embed_clips_per_s:,.0f}"),
-            "encoding\nclips/s": Cell(f"{one.first.cost.encode_clips_per_s:,.0f}"),
+            "embedding\nclips/s": _rate(row.embed_clips_per_s),
+            "encoding\nclips/s": _rate(one.first.cost.encode_clips_per_s),
             "scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}"),
             "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
             "device": Cell(row.device),
@@ -160,6 +160,11 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
         " video; memory is the process's, or the GPU's."
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
+
+
+def _rate(per_s: float) -> Cell:
+    """A rate, where it was measured: features may have come out of the store."""
+    return Cell("–" if math.isnan(per_s) else f"{per_s:,.0f}")
 
 
 def _differences(comparison: Comparison, anchor: str) -> Figure:

@@ -57,7 +57,9 @@ class _Guarded(TyperGroup):
 app = typer.Typer(
     cls=_Guarded,
     help="Compare few-shot video methods on fixed, seeded episodes.",
-    epilog="Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try",
+    epilog=(
+        "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
+    ),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

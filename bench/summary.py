@@ -73,8 +73,8 @@ class Row:
     """``p_value``, corrected for the number of methods that are compared with the reference."""
     probability_better: float | None
     """That it beats the reference where all that ``tested_over`` names is drawn anew."""
-    group: str
-    """Contenders that share a letter cannot be told apart."""
+    group: tuple[str, ...]
+    """Letters; contenders that share one cannot be told apart."""
     episodes_per_s: float
     embed_clips_per_s: float
     peak_memory_bytes: int
@@ -256,7 +256,7 @@ class _Figures:
             return sign_flip_p_value(difference)
         return sign_flip_p_value(pseudo_values(difference, self.design.classes))
 
-    def _groups(self) -> list[str]:
+    def _groups(self) -> list[tuple[str, ...]]:
         """Letters after Holm's correction over all pairs.
 
         From Student's t: turning signs cannot give p-values as small as the correction asks for,
@@ -269,7 +269,7 @@ class _Figures:
             different[a, b] = different[b, a] = p_value < 1 - LEVEL
         return letters(different)
 
-    def _row(self, index: int, corrected: float | None, group: str) -> Row:
+    def _row(self, index: int, corrected: float | None, group: tuple[str, ...]) -> Row:
         one = self.found[index]
         first = one.first
         accuracies = self._estimates(index, None)

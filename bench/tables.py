@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal, get_args
@@ -16,6 +17,11 @@ Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 NOTHING = ""
+SPEED = "scoring\nepisodes/s"
+PEAK = "peak\nMB"
+"""Title of the column that goes first where there is little room."""
+NARROWEST = 72
+"""Characters that notes may take on a terminal, below however narrow a table."""
 FURTHER: dict[Kind, str] = {
     "videos and classes": "new\nclasses",
     "videos, classes and trainings": "new\ntraining",
@@ -27,12 +33,14 @@ ORDER_AWARE = "→"
 """Marks methods to which the order of a query's features in time can make a difference."""
 
 
-def render(comparisons: Sequence[Comparison], style: str) -> str:
+def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
     """Render one table with a row for each contender and columns for each bank.
 
     Args:
         comparisons: one for each bank, at least one; the first one's order of methods is kept.
         style: a name in `FORMATS`.
+        width: characters of the terminal. Banks that do not fit beside each other stand below one
+            another, each in its own order of methods.
 
     Raises:
         UserError: no such format.
@@ -42,7 +50,24 @@ def render(comparisons: Sequence[Comparison], style: str) -> str:
     if style == "csv":
         return _csv(comparisons)
     lines = [_line(row, comparisons) for row in _distinct(comparisons)]
-    return table(lines, caption(comparisons), style)
+    side_by_side = _body(lines, style)
+    if style != "terminal" or width is None or _breadth(side_by_side) <= width:
+        return table(lines, caption(comparisons), style)
+    below = [f"{one.bank}\n{_body(_short_lines(one), style)}\n" for one in comparisons]
+    return "\n".join([*below, f"{_wrapped(caption(comparisons), width)}\n"])
+
+
+def _short_lines(one: Comparison) -> list[dict[str, str]]:
+    """The table of one bank for a narrow terminal: its name stands above, titles are narrow."""
+    bank = f"{_broken(one.bank)}\n"
+    return [
+        {
+            title.removeprefix(bank).replace("/", " per ").replace(" ", "\n", 1): cell
+            for title, cell in _line(row, [one]).items()
+            if title != PEAK
+        }
+        for row in one.rows
+    ]
 
 
 def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
@@ -53,6 +78,16 @@ def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
         notes: what the figures are.
         style: a name in `FORMATS`, other than csv.
     """
+    body = _body(lines, style)
+    if style == "terminal":
+        notes = _wrapped(notes, _breadth(body))
+    if style == "latex":
+        notes = "\n".join(f"% {line}" for line in notes.splitlines())
+    gap = "\n\n" if style == "markdown" else "\n"
+    return f"{body}{gap}{notes}\n"
+
+
+def _body(lines: Sequence[Mapping[str, str]], style: str) -> str:
     headers = list(lines[0])
     if style != "terminal":
         headers = [title.replace("-\n", "-").replace("\n", " ") for title in headers]
@@ -66,9 +101,20 @@ def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
     if style == "latex":
         body = body.replace("±", r"$\pm$").replace("−", "$-$")
         body = body.replace(ORDER_AWARE, r"$\rightarrow$")
-        notes = "\n".join(f"% {line}" for line in notes.splitlines())
-    gap = "\n\n" if style == "markdown" else "\n"
-    return f"{body}{gap}{notes}\n"
+    return body
+
+
+def _breadth(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def _wrapped(notes: str, width: int) -> str:
+    """Notes in lines that a terminal does not break within a word."""
+    room = max(width, NARROWEST)
+    return "\n".join(
+        textwrap.fill(note, room, break_on_hyphens=False, subsequent_indent="  ")
+        for note in notes.splitlines()
+    )
 
 
 def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
@@ -79,7 +125,7 @@ def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
 
 def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     """One row of the table: column title -> cell."""
-    line = {"method": _marked(row)}
+    line = {"method": marked(row)}
     several = len({one.backbone for found in comparisons for one in found.rows}) > 1
     if any(one.trained_words != "–" for found in comparisons for one in found.rows):
         line["trained"] = row.trained_words
@@ -88,26 +134,31 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     for one in comparisons:
         found = next((other for other in one.rows if other.key == row.key), None)
         line |= bank_cells(one, found)
-    speed = {"scoring\nepisodes/s": f"{row.episodes_per_s:,.0f}"}
+    speed = {SPEED: f"{row.episodes_per_s:,.0f}"}
     if len(comparisons) == 1:
-        speed |= {"peak\nMB": f"{row.peak_memory_bytes / 1e6:,.0f}"}
+        speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
     return line | speed
 
 
-def _marked(row: Row) -> str:
-    """The method's name, with what a reader must know of it as marks."""
+def marked(row: Row) -> str:
+    """The method's name, with what a reader must know of it as marks: `about_marks` says what."""
     transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
     return row.method + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
 
 
 def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
     """Cells of a row on one bank: accuracy, its intervals, and the difference to the reference."""
-    bank = one.bank.replace("-", "-\n")  # so that its columns stay narrow
+    bank = _broken(one.bank)
     cells = {f"{bank}\naccuracy %": NOTHING if row is None else accuracy_cell(row)}
     for kind, title in FURTHER.items():
         if any(kind in other.intervals for other in one.rows):
             cells[f"{bank}\n{title}"] = NOTHING if row is None else ends(row.intervals.get(kind))
     return cells | {f"{bank}\nvs {one.reference}": NOTHING if row is None else difference_cell(row)}
+
+
+def _broken(bank: str) -> str:
+    """A bank's name in several lines, so that its columns stay narrow."""
+    return bank.replace("-", "-\n")
 
 
 def accuracy_cell(row: Row) -> str:
@@ -152,13 +203,19 @@ def caption(comparisons: Sequence[Comparison]) -> str:
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
         f" scoring {comparisons[0].bank}."
     ]
+    return "\n".join([*notes, *about_marks(rows), *_about_training(rows)])
+
+
+def about_marks(rows: Sequence[Row]) -> list[str]:
+    """What the marks at the names mean, those that occur."""
+    notes = []
     if any(row.sees == "all queries" for row in rows):
         notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
     if any(row.order_aware for row in rows):
         notes.append(
             f"{ORDER_AWARE} order-aware: another order of a query's frames can change its score."
         )
-    return "\n".join([*notes, *_about_training(rows)])
+    return notes
 
 
 def _about_training(rows: Sequence[Row]) -> list[str]:

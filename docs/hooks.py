@@ -1,6 +1,7 @@
 """Pages that are generated: one for each method, the commands, and the modules of Python."""
 
 import ast
+import importlib
 import inspect
 import pkgutil
 import textwrap
@@ -10,7 +11,7 @@ from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -29,21 +30,33 @@ from bench.registry import built_in_methods
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 RUNS = ROOT / "results" / "runs"
+if TYPE_CHECKING:
+    from bench.summary import Row
+
+PUBLIC = ("bench.api", "bench.method", "bench.backbone", "bench.reference")
+"""Modules that people write against."""
 WIDE = {"COLUMNS": "96"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of the methods into the navigation."""
-    pages: list[Any] = [{"Overview": "methods/index.md"}]
-    pages += [{name: f"methods/{name}.md"} for name in sorted(families())]
-    config.nav = [{"Methods": pages} if one == "methods/index.md" else one for one in config.nav]
+    """Put the pages of methods and packages into the navigation."""
+    methods: list[Any] = [{"Overview": "methods/index.md"}]
+    methods += [{name: f"methods/{name}.md"} for name in sorted(families())]
+    packages: list[Any] = [{name: path} for name, path in package_pages().items()]
+    sections = {
+        "methods/index.md": {"Methods": methods},
+        "reference/bench.md": {"Packages": packages},
+    }
+    config.nav = [sections.get(one, one) if isinstance(one, str) else one for one in config.nav]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is generated."""
     pages = {"methods/index.md": methods_page(), "reference/commands.md": commands_page()}
+    pages["results.md"] = results_page()
     pages["reference/python.md"] = python_page()
+    pages |= {path: package_page(name) for name, path in package_pages().items()}
     pages |= {f"methods/{name}.md": method_page(name) for name in families()}
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
@@ -105,7 +118,7 @@ def method_page(name: str) -> str:
 
 
 def _declarations(cls: type[Method]) -> str:
-    rows = {
+    said = {
         "needs": cls.needs,
         "sees": cls.sees,
         "knows the order of frames": "yes" if cls.order_aware else "no",
@@ -114,7 +127,9 @@ def _declarations(cls: type[Method]) -> str:
         "revision": cls.revision,
         "file": f"`methods/{Path(inspect.getfile(cls)).name}`",
     }
-    return "\n".join(f"{key}\n:   {value}\n" for key, value in rows.items())
+    return "\n".join(
+        ["| declares | |", "|---|---|", *(f"| {key} | {one} |" for key, one in said.items())]
+    )
 
 
 def _settings(cls: type[Method]) -> str:
@@ -188,17 +203,12 @@ def _parity(cls: type[Method]) -> str:
 
 def _results(names: list[str]) -> str:
     """Accuracies of committed runs, where there are some."""
-    if not RUNS.is_dir():
-        return ""
-    from bench.run_directory import find_runs, read_run
-    from bench.summary import compare
     from bench.tables import accuracy_cell, ends
 
     rows = [
         f"| {row.bank} | {row.title} | {row.trained_words} | {accuracy_cell(row)} |"
         f" {ends(row.intervals.get('videos and classes'))} |"
-        for one in compare([read_run(path) for path in find_runs(RUNS)])
-        for row in one.rows
+        for row in committed()
         if row.method in names
     ]
     head = [
@@ -207,6 +217,19 @@ def _results(names: list[str]) -> str:
         "|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) if rows else ""
+
+
+@cache
+def committed() -> "list[Row]":
+    """What the committed runs amount to."""
+    from bench.run_directory import find_runs, read_run
+    from bench.summary import compare
+
+    if not RUNS.is_dir():
+        return []
+    return [
+        row for one in compare([read_run(path) for path in find_runs(RUNS)]) for row in one.rows
+    ]
 
 
 def commands_page() -> str:
@@ -226,24 +249,53 @@ def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from _commands(child, (*path, name))
 
 
+def results_page() -> str:
+    """The page of committed results, with its links as they are from here."""
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    return text.replace("](../docs/", "](")
+
+
 def python_page() -> str:
-    """Every public module, from its docstrings."""
-    modules = ["bench.api", *_modules(bench), *_modules(episodes)]
-    lines = [f"::: {name}\n" for name in dict.fromkeys(modules)]
+    """What is used from notebooks, and what methods and backbones answer to, from docstrings."""
     return "\n".join(
         [
             "# Python\n",
             "From the docstrings; [use from Python](../tutorial/python.md) shows how to begin.\n",
-            *lines,
+            *(f"::: {name}\n" for name in PUBLIC),
         ]
     )
 
 
-def _modules(package: Any) -> Iterator[str]:
+@cache
+def package_pages() -> Mapping[str, str]:
+    """Package -> the page with its modules."""
+    packages = dict.fromkeys(_package(name) for name in _modules())
+    return {name: f"reference/{name}.md" for name in packages}
+
+
+def package_page(package: str) -> str:
+    """The modules of a package, those below packages of their own not among them."""
+    own = [name for name in _modules() if _package(name) == package]
+    return "\n".join([f"# {package}\n", *(f"::: {name}\n" for name in own)])
+
+
+def _package(module: str) -> str:
+    """The package that a module is in, or that it is."""
+    is_package = hasattr(importlib.import_module(module), "__path__")
+    return module if is_package else module.rpartition(".")[0]
+
+
+@cache
+def _modules() -> list[str]:
+    """All modules that have a place in the reference, but those of `PUBLIC`."""
     hidden = ("commands", "conformance", "__main__")
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not any(part.startswith("_") or part in hidden for part in found.name.split(".")):
-            yield found.name
+    return [
+        found.name
+        for package in (bench, episodes)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not any(part.startswith("_") or part in hidden for part in found.name.split("."))
+        and found.name not in PUBLIC
+    ]
 
 
 def _cell(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import typer
 from typer.testing import CliRunner
 
 from bench.__main__ import app
@@ -75,3 +76,14 @@ def predictions(folder: Path) -> dict[str, np.ndarray]:
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     """Whether two runs gave the same answers, row for row."""
     return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def parse(words: list[str]) -> None:
+    """Refuse words that the command line does not know, without running anything."""
+    command = typer.main.get_command(app)
+    context = None
+    while hasattr(command, "commands"):
+        context = command.context_class(command, info_name="fvbench", parent=context)
+        assert words[0] in command.commands, words
+        command, words = command.commands[words[0]], words[1:]
+    command.make_context("fvbench", list(words), parent=context)

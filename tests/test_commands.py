@@ -1,34 +1,58 @@
 """The other commands, and the help of all of them."""
 
 import json
+import os
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
 
+from bench.__main__ import app
 from episodes.recipe import FOLDER, read_recipe
-from tests.command import call
+from tests.command import call, parse
 
-COMMANDS = (
-    ("run",),
-    ("tables",),
-    ("list",),
-    ("bank", "show"),
-    ("bank", "verify"),
-    ("data", "add"),
-    ("data", "verify"),
-    ("train",),
-    ("parity",),
-    ("figures",),
-    ("doctor",),
-)
+
+def every_command(
+    command: Any, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Words of each command that does something -> the command."""
+    children = getattr(command, "commands", {})
+    if not children:
+        yield words, command
+    for name, child in children.items():
+        yield from every_command(child, (*words, name))
+
+
+COMMANDS = dict(every_command(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_help_explains_every_option_and_gives_an_example(words: tuple[str, ...]):
+def test_help_tells_the_exit_status_and_an_example_that_can_be_pasted(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
     status, text = call(*words, "--help")
     assert status == 0
-    assert f"Example: fvbench {' '.join(words)}" in " ".join(text.split())
+    assert "\n  exit status\n    0  " in text
+    _, found, example = text.partition("  Example: ")
+    assert found
+    lines = [line.strip() for line in example.splitlines() if line.strip()]
+    assert any(line.startswith(f"fvbench {' '.join(words)}") for line in lines)
+    for line in lines:
+        parse(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("words", [(), ("bank",), ("data",)], ids=" ".join)
+def test_no_command_is_described_in_half_a_sentence(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in call(*words, "--help")[1].partition("Commands:")[2]
 
 
 def test_no_word_shows_the_help():
@@ -49,6 +73,21 @@ def test_list_gives_objects_with_names(kind: str):
 def test_list_shows_everything_without_a_word():
     text = call("list")[1]
     assert all(word in text for word in ("methods", "otam", "default-order", "rendered", "motion"))
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("kind", ["methods", "datasets", "backbones"])
+def test_list_fits_the_terminal(kind: str, columns: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("bench.commands.listing.sys", SimpleNamespace(stdout=Terminal()))
+    assert max(map(len, call("list", kind)[1].splitlines())) <= columns
+
+
+class Terminal:
+    """What a command writes to, where it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_list_refuses_what_it_does_not_know():

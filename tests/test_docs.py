@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
 from bench import __version__
-from bench.__main__ import app
+from bench.cases.gallery import as_kind
+from bench.cases.outcomes import Outcomes
 from bench.registry import built_in_methods
-from tests.command import call
+from bench.run_directory import read_run
+from tests.command import call, parse
 from tests.conftest import make_video
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +66,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         make_video(path, frames=16 + number)
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     (tmp_path / "methods").symlink_to(ROOT / "methods")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "runs").symlink_to(ROOT / "results" / "runs")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -90,15 +93,18 @@ def with_few_episodes(words: list[str]) -> list[str]:
     return [*words, "--episodes", EPISODES]
 
 
-def parse(words: list[str]) -> None:
-    """Refuse words that the command line does not know, without running anything."""
-    command = typer.main.get_command(app)
-    context = None
-    while hasattr(command, "commands"):
-        context = command.context_class(command, info_name="fvbench", parent=context)
-        assert words[0] in command.commands, words
-        command, words = command.commands[words[0]], words[1:]
-    command.make_context("fvbench", list(words), parent=context)
+def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs():
+    page = (ROOT / "docs" / "tutorial" / "report-and-cases.md").read_text()
+    kind = re.search(r"the clearest of `([a-z-]+)` in the committed runs", page)
+    command = re.search(r"^fvbench cases (results/runs/.*) --episodes (\d+):(\d+) ", page, re.M)
+    assert kind is not None
+    assert command is not None
+    outcomes = Outcomes([read_run(ROOT / one) for one in command[1].split()])
+    shown = (int(command[2]), int(command[3]))
+    assert outcomes.find(as_kind(kind[1]))[0] == shown, (
+        "the runs have changed: name the clearest query on the page, run its command, and copy"
+        " both pictures to docs/case.png and docs/attention.png"
+    )
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
@@ -117,10 +123,10 @@ def test_a_command_that_does_not_exist_is_noticed():
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_pictures_and_pages_that_are_linked_are_there(page: Path):
-    generated = {"methods", "reference"}
+    generated = ("methods", "reference", "results.md")
     for link in re.findall(r"\]\((?!https?://)([^)#\s]+)", page.read_text()):
         target = (page.parent / link).resolve()
-        if target.parent.name not in generated:
+        if not str(target.relative_to(ROOT / "docs")).startswith(generated):
             assert target.exists(), link
 
 

@@ -1,16 +1,22 @@
 """Charts as files: one for each name, of the runs that were asked for."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from bench.charts.catalogue import CHARTS, draw
+from bench.charts.classes import class_chart
+from bench.charts.curves import SPAN, training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.saving import inline_svg
-from bench.charts.speed import better_than_guessing, front
+from bench.charts.speed import better_than_guessing, front, speed_chart
 from bench.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
+from bench.comparison.classes import ClassAccuracy
 from bench.run_directory import find_runs, read_run
 from bench.summary import compare
 from episodes.errors import UserError
@@ -106,6 +112,39 @@ def test_the_front_is_what_nothing_beats_in_both():
     assert found == ["worse and faster", "otam"]
     (comparison,) = compare([made_run("protonet", 0.6, way=5), made_run("chance", 0.2, way=5)])
     assert [row.title for row in better_than_guessing(comparison)] == ["protonet"]
+
+
+def test_every_name_on_the_front_is_written_and_covers_no_other():
+    runs = [made_run("protonet", 0.3)]
+    for number in range(12):  # close to each other
+        run = made_run(f"method-{number}", 0.5 + 0.01 * number, seed=number)
+        cost = replace(run.cost, score_episodes_per_s=3000.0 - 50 * number)
+        runs.append(replace(run, cost=cost))
+    (comparison,) = compare(runs)
+    figure = speed_chart(comparison)
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    named = {text.get_text(): Text.get_window_extent(text) for text in axes.texts}
+    assert len(named) > 5
+    assert {row.title for row in front(comparison.rows)} == set(named)
+    for one, other in combinations(named.values(), 2):
+        assert not one.overlaps(other)
+
+
+def test_the_heat_map_has_a_line_for_each_method():
+    classes = [ClassAccuracy("hard", 9, [0.1, 0.2]), ClassAccuracy("easy", 9, [0.8, 0.9])]
+    (axes,) = class_chart(classes, ["one", "other"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
+    assert [text.get_text() for text in axes.texts] == ["10", "80", "20", "90"]
+
+
+def test_noise_in_a_training_looks_like_noise():
+    curve = pd.DataFrame(
+        {"step": [0, 1, 2], "episode": [2.0, 1.0, 0.5], "validation_accuracy": [0.77, 0.7705, 0.77]}
+    )
+    axes = training_chart({"mastaf": [curve]}).axes[0]
+    low, high = axes.get_ylim()
+    assert high - low == pytest.approx(SPAN)
 
 
 def test_an_inline_chart_escapes_names_and_keeps_its_ids_apart():

@@ -7,41 +7,51 @@ from pathlib import Path
 import pytest
 
 from bench.registry import built_in_methods
-from tests.command import call
+from tests.command import call, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    line for kind, text in BLOCKS if not kind for line in text.splitlines() if line[:7] == "fvbench"
+LINES = [
+    (kind, line) for kind, text in BLOCKS for line in text.splitlines() if line[:8] == "fvbench "
 ]
+COMMANDS = [line for kind, line in LINES if not kind]
+TEMPLATES = [line for kind, line in LINES if kind == "sh"]
+"""With places that only a reader has: PATH/TO/FOLDER."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the README's method has been saved, as its reader would."""
-    folder = tmp_path_factory.mktemp("reader")
-    (code,) = (text for kind, text in BLOCKS if kind == "python")
-    (folder / "my_folder").mkdir()
-    (folder / "my_folder" / "last_frames.py").write_text(code)
-    (folder / "tests").symlink_to(ROOT / "tests")
-    return folder
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a reader is: in a clone, with the README's method saved in a file."""
+    (code,) = (text for kind, text in BLOCKS if kind == "python" and "@register" in text)
+    (tmp_path / "my_folder").mkdir()
+    (tmp_path / "my_folder" / "last_frames.py").write_text(code)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_it_shows_runs(
-    line: str, folder: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(folder)
-    words = shlex.split(line)[1:]
-    if words[0] == "tables":
-        call("run", "--methods", "protonet,otam", "--episodes", "4", "--out", words[1])
-    if words[0] == "run":
-        words = [*_without_episodes(words), "--episodes", "4"]
-    if words[0] == "train":
-        words = [*_without_episodes(words), "--recipe", str(small_recipe)]
-    status, said = call(*words)
-    assert status == 0, said
+def test_every_command_it_shows_runs_in_this_order(folder: Path, small_recipe: Path):
+    for line in COMMANDS:
+        words = shlex.split(line)[1:]
+        if words[0] == "run":
+            words = [*_without_episodes(words), "--episodes", "4"]
+        if words[0] == "train":
+            words = [*_without_episodes(words), "--recipe", str(small_recipe)]
+        status, said = call(*words)
+        assert status == 0, f"{line}\n{said}"
+
+
+@pytest.mark.parametrize("line", TEMPLATES)
+def test_every_command_with_a_place_of_the_readers_is_known(line: str):
+    parse(shlex.split(line)[1:])
+
+
+def test_its_python_runs(folder: Path):
+    (code,) = (text for kind, text in BLOCKS if kind == "python" and "@register" not in text)
+    assert len([line for line in code.splitlines() if line]) <= 5
+    exec(code.replace("episodes=500", "episodes=4"), {})  # noqa: S102 - our own README
+    assert (folder / "differences.svg").stat().st_size > 0
 
 
 def _without_episodes(words: list[str]) -> list[str]:

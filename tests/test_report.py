@@ -17,7 +17,7 @@ from bench.charts.saving import THEMED
 from bench.progress import Reporter
 from bench.report.grid import Cell, grid_of
 from bench.report.page import render
-from bench.report.sections import headline
+from bench.report.sections import headline, ranking
 from bench.run_directory import Run, find_runs, read_run
 from bench.summary import compare
 from tests.command import call
@@ -204,6 +204,43 @@ def test_the_headline_names_those_that_cannot_be_told_apart():
     assert "1 of 3 others cannot be told apart from it over episodes: otam-twin." in said
 
 
+def test_the_headline_takes_no_part_of_a_letter_for_the_letter():
+    (comparison,) = compare(RUNS)
+    groups = [("a", "b"), ("a", "b", "ab"), ("ab",)]
+    rows = [replace(row, group=one) for row, one in zip(comparison.rows, groups, strict=True)]
+    said = " ".join(headline(replace(comparison, rows=rows)))
+    assert "1 of 2 others cannot be told apart from it over episodes: protonet." in said
+
+
+def test_the_headline_names_a_few_and_counts_the_rest():
+    many = [made_run(f"twin-{number}", 0.8, seed=1) for number in range(12)]
+    (comparison,) = compare([*RUNS, *many])
+    assert "twin-5 and 4 more." in " ".join(headline(comparison))
+
+
+def test_groups_too_many_for_letters_are_no_column():
+    (comparison,) = compare(RUNS)
+    few = ranking(comparison, "x")
+    rows = [replace(row, group=("z", "aa")) for row in comparison.rows]
+    many = ranking(replace(comparison, rows=rows), "x")
+    assert "group" in few.titles
+    assert "group" not in many.titles
+    assert "too many for letters" in " ".join(many.notes)
+
+
+def test_names_have_the_marks_that_notes_explain():
+    (plain,) = compare(RUNS)
+    rows = [
+        replace(row, sees="all queries" if row.method == "otam" else row.sees, order_aware=True)
+        for row in plain.rows
+    ]
+    marked = ranking(replace(plain, rows=rows), "x")
+    assert [line[0].text for line in marked.lines] == ["otam* →", "protonet →", "learned →"]
+    notes = {note[0] for note in marked.notes} & {"*", "→"}
+    assert notes == {"*", "→"}
+    assert not {note[0] for note in ranking(plain, "x").notes} & {"*", "→"}
+
+
 def test_a_cell_is_sorted_by_its_number_and_copied_as_it_stands():
     lines = [
         {"name": Cell("a"), "value": Cell("−2.1 ± 0.4")},
@@ -269,6 +306,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest
     assert "Published, UCF101, 5-way 1-shot" in html
     assert "Theirs" in html
     assert "these runs" in html
+    assert re.findall(r'<tr class="ours">\s*<th scope="row">(.*?)</th>', html) == ["protonet"]
     assert "Other shot" not in html
     assert "Published" not in made(made_run("protonet", 0.6, dataset="rendered", way=5, shot=1))
 

@@ -143,6 +143,27 @@ def test_two_banks_stand_side_by_side():
     assert "| learned" in text
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_banks_that_do_not_fit_beside_each_other_stand_below_one_another(width: int):
+    banks = ("default", "default-order", "default-group-disjoint", "default-one-class")
+    names = ("protonet", "learned", "matching-networks-fce")
+    runs = [made_run(name, 0.5, bank) for bank in banks for name in names]
+    comparisons = compare(runs)
+    beside = render(comparisons, "terminal", 300)
+    assert beside == render(comparisons, "terminal")
+    assert beside.count("accuracy %") == 4
+    below = render(comparisons, "terminal", width)
+    assert max(map(len, below.splitlines())) <= width
+    assert [line for line in below.splitlines() if line in banks] == list(banks)
+    assert below.count("reference") == 4
+    assert below.count("episodes") >= 4
+
+
+def test_notes_are_no_wider_than_the_table_or_a_narrow_terminal():
+    text = render(compare(RUNS), "terminal")
+    assert max(map(len, text.splitlines())) <= max(72, len(text.splitlines()[1]))
+
+
 def test_latex_escapes_and_keeps_its_signs():
     text = render(compare([made_run("my_method", 0.5), RUNS[0]]), "latex")
     assert r"my\_method" in text

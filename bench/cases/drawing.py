@@ -9,7 +9,7 @@ from matplotlib.projections.polar import PolarAxes
 from numpy.typing import NDArray
 
 from bench.cases.examination import Case, Degrees
-from bench.cases.outcomes import MODELS
+from bench.cases.outcomes import MODELS, verdict
 from episodes.decoding import Clip
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def attention_figure(case: Case) -> Figure:
                 zorder=2,
             )
     colours = figure.colorbar(shown, cax=bar.add_axes((0.0, 0.1, 0.2, 0.8)))
-    colours.set_label("attention A: factor of a position", color=GREY, fontsize=8)
+    colours.set_label("attention A: what a position is multiplied by", color=GREY, fontsize=8)
     colours.ax.tick_params(labelsize=7, colors=GREY)
     colours.outline.set_visible(False)
     return figure
@@ -183,8 +183,9 @@ def _draw_answers(figure: SubFigure, case: Case) -> None:
         true, height = way == case.label, 0.34 - 0.07 * way
         axes.text(0.02, height, f"{way + 1}", color=COLOURS[way % len(COLOURS)], weight="bold")
         axes.text(0.09, height, f"{name} (true)" if true else name, color=RED if true else INK)
-    for text in axes.texts[3:]:
+    for text in axes.texts[4:]:
         text.set_fontsize(9)
+    axes.text(0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
 
 
 def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
@@ -195,8 +196,7 @@ def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
     axes.text(0.09, height, MODELS[model], color=INK)
     axes.text(0.42, height, f"{nearest + 1}: {angles[nearest]:.2f}°", color=INK)
     axes.text(0.66, height, f"{case.label + 1}: {angles[case.label]:.2f}°", color=RED)
-    verdict, weight = ("right", "normal") if right else ("wrong", "bold")
-    axes.text(0.9, height, verdict, color=INK, weight=weight)
+    axes.text(0.9, height, verdict(right), color=INK, weight="normal" if right else "bold")
 
 
 def _attention_rows(case: Case) -> list[tuple[str, Clip, NDArray[np.float32]]]:

@@ -8,7 +8,17 @@ from tabulate import tabulate
 
 from bench.cases.drawing import attention_figure, case_figure, describe
 from bench.cases.examination import Case
-from bench.cases.outcomes import KINDS, Kind, Outcomes, Query, Share
+from bench.cases.outcomes import (
+    BRANCHES,
+    COMBINATIONS,
+    KINDS,
+    MODELS,
+    Kind,
+    Outcomes,
+    Query,
+    Share,
+    verdict,
+)
 from bench.charts.saving import save_figure
 from bench.run_directory import dump
 from episodes.atomic import write_text
@@ -95,8 +105,12 @@ def write_index(folder: Path, outcomes: Outcomes, cases: Sequence[Case]) -> dict
 def as_text(outcomes: Outcomes) -> str:
     """Return both tables of counts for a terminal."""
     kinds = [(kind, *_figures(share)) for kind, share in zip(KINDS, outcomes.kinds(), strict=True)]
-    combinations = [(share.what, *_figures(share)) for share in outcomes.combinations()]
-    columns = ("queries", "% of all", "95% over\nepisodes", "over videos\nand classes")
+    combinations = [
+        (*map(verdict, wanted), *_figures(share))
+        for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
+    ]
+    models = [MODELS[name].replace("-", "-\n") for name in BRANCHES]
+    columns = ("queries", "% of\nall", "95% over\nepisodes", "over videos\nand classes")
     notes = (
         "Over episodes: other draws of the same videos. Only-Self and Only-Cross are models of\n"
         "their own, not the branches inside MASTAF."
@@ -105,7 +119,7 @@ def as_text(outcomes: Outcomes) -> str:
         [
             _table(kinds, ("kind", *columns)),
             "",
-            _table(combinations, ("all outcomes", *columns)),
+            _table(combinations, (*models, *columns)),
             f"{notes}\n",
         ]
     )

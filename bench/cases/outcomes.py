@@ -32,6 +32,10 @@ MODELS: dict[str, str] = {
     "mastaf": "MASTAF",
 }
 """Methods that a case shows -> what the paper calls them, from the plainest to the fusion."""
+BRANCHES = ("mastaf-self", "mastaf-cross", "mastaf")
+"""Both branches, and their fusion."""
+COMBINATIONS = tuple(product((True, False), repeat=len(BRANCHES)))
+"""Every way in which these can be right or wrong."""
 
 Mask = NDArray[np.bool_]
 
@@ -95,9 +99,7 @@ class Outcomes:
 
     def mask(self, kind: Kind) -> Mask:
         """(episodes, queries): where a kind of case is."""
-        own, cross, fusion = (
-            self._right[name] for name in ("mastaf-self", "mastaf-cross", "mastaf")
-        )
+        own, cross, fusion = (self._right[name] for name in BRANCHES)
         masks: dict[Kind, Mask] = {
             "self-right-cross-wrong": own & ~cross & fusion,
             "cross-right-self-wrong": cross & ~own & fusion,
@@ -127,14 +129,12 @@ class Outcomes:
         return [self._share(kind, self.mask(kind)) for kind in KINDS]
 
     def combinations(self) -> list[Share]:
-        """Count every way in which Only-Self, Only-Cross and MASTAF can be right or wrong."""
-        names = ("mastaf-self", "mastaf-cross", "mastaf")
+        """Count how often each of `COMBINATIONS` occurs."""
         shares = []
-        for wanted in product((True, False), repeat=len(names)):
-            agree = [self._right[name] == one for name, one in zip(names, wanted, strict=True)]
+        for wanted in COMBINATIONS:
+            agree = [self._right[name] == one for name, one in zip(BRANCHES, wanted, strict=True)]
             words = (
-                f"{MODELS[name]} {'right' if one else 'wrong'}"
-                for name, one in zip(names, wanted, strict=True)
+                f"{MODELS[name]} {verdict(one)}" for name, one in zip(BRANCHES, wanted, strict=True)
             )
             shares.append(self._share(", ".join(words), np.logical_and.reduce(agree)))
         return shares
@@ -167,6 +167,11 @@ class Outcomes:
     def _relative_margin(self, name: str) -> NDArray[np.float64]:
         margin = self.runs[name].rows["margin"].to_numpy(np.float64).reshape(self.size)
         return np.asarray(margin / max(float(margin.mean()), np.finfo(np.float64).tiny))
+
+
+def verdict(right: bool) -> str:
+    """In a word."""
+    return "right" if right else "wrong"
 
 
 def _the_four(runs: Sequence[Run]) -> dict[str, Run]:

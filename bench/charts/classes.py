@@ -12,10 +12,11 @@ from bench.comparison.classes import ClassAccuracy, Confusion
 def class_chart(
     classes: Sequence[ClassAccuracy], contenders: Sequence[str], width: float = WIDE
 ) -> Figure:
-    """Draw the accuracy of every contender on every class as a heat map, the hardest on top."""
-    figure, axes = sheet(max(width, 1.6 + 0.36 * len(contenders)), 1.6 + ROW * len(classes))
-    values = 100 * np.array([one.accuracy for one in classes])
-    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=130, edgecolors="white", linewidth=0.5)
+    """Draw the accuracy of every contender on every class as a heat map, the hardest class left."""
+    size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(contenders)
+    figure, axes = sheet(*size)
+    values = 100 * np.array([one.accuracy for one in classes]).T
+    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)
     for line, column in np.argwhere(np.isfinite(values)):
         axes.text(
             column + 0.5,
@@ -26,8 +27,9 @@ def class_chart(
             fontsize=TEXT - 2,
             color=INK,
         )
-    axes.set_xticks(np.arange(len(contenders)) + 0.5, contenders, rotation=90)
-    axes.set_yticks(np.arange(len(classes)) + 0.5, [shortened(one.name, width) for one in classes])
+    names = [shortened(one.name, width) for one in classes]
+    axes.set_xticks(np.arange(len(classes)) + 0.5, names, rotation=90)
+    axes.set_yticks(np.arange(len(contenders)) + 0.5, contenders)
     axes.invert_yaxis()
     axes.xaxis.tick_top()
     tidy(axes)

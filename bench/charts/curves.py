@@ -1,7 +1,7 @@
 """How training went: validation accuracy and loss over steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,26 +12,40 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW_INCHES = 1.35
+SPAN = 2.0
+"""Points that the axis of accuracy covers at least: what is less is noise, and should look it."""
 SMOOTHED = 20
 """Parts of a training that the loss is averaged over: steps alone are noise."""
+HEADING: dict[str, Any] = {
+    "xycoords": "axes fraction",
+    "textcoords": "offset points",
+    "fontsize": TEXT,
+    "color": MUTED,
+}
 Curves = Mapping[str, Sequence[pd.DataFrame]]
 """Name -> the curves of its trainings: ``step``, loss terms, ``validation_accuracy``."""
 
 
 def training_chart(curves: Curves, width: float = WIDE) -> Figure:
     """Draw a row for each name: validation accuracy on the left, the sum of losses on the right."""
-    figure = Figure(figsize=(width, 0.5 + ROW_INCHES * len(curves)), layout="constrained")
+    figure = Figure(figsize=(width, 0.7 + ROW_INCHES * len(curves)), layout="constrained")
     grid = figure.subplots(len(curves), 2, squeeze=False, sharex="row")
     for (left, right), (name, found) in zip(grid, curves.items(), strict=True):
         for curve in found:
             _draw_accuracy(left, curve)
             _draw_loss(right, curve)
         left.set_title(shortened(name, width), loc="left", fontsize=TEXT, color=INK)
+        low, high = left.get_ylim()
+        missing = max(0.0, SPAN - (high - low)) / 2
+        left.set_ylim(low - missing, high + missing)
         for axes in (left, right):
             tidy(axes, "y")
             axes.margins(x=0.02)
-    for axes, words in zip(grid[-1], ("validation accuracy, %", "loss"), strict=True):
-        axes.set_xlabel(f"{words}, by step", color=MUTED, fontsize=TEXT)
+    for above, below, words in zip(
+        grid[0], grid[-1], ("validation accuracy, %", "loss"), strict=True
+    ):
+        above.annotate(words, (0, 1), (0, 20), **HEADING)
+        below.set_xlabel(f"{words}, by step", color=MUTED, fontsize=TEXT)
     return figure
 
 

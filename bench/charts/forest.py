@@ -32,6 +32,8 @@ THICKNESS: dict[Kind, float] = {
     "episodes": 5.0,
 }
 """Intervals that are drawn, the widest first, and how thick."""
+LONG = 25
+"""Lines from which the axis is labelled above too."""
 FAR_OFF = 4.0
 A_POINT = 0.01
 """Where methods answer alike, an axis still has some width."""
@@ -107,6 +109,7 @@ def _lines(comparison: Comparison, width: float) -> "tuple[Figure, Axes]":
     figure, axes = sheet(width, 0.85 + ROW * len(comparison.rows))
     name_lines(axes, [shortened(row.title, width) for row in comparison.rows])
     tidy(axes)
+    axes.tick_params(labeltop=len(comparison.rows) > LONG)
     return figure, axes
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from bench.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WORTH = 0.05
-PLACES = ((6, 5), (6, -12), (-6, 5), (-6, -12), (6, 16), (-6, 16), (6, -23), (-6, -23))
-"""Where a name may stand beside its mark, in points, the best first."""
+NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
+FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
+"""Where a name may stand beside its mark, in points, the best first; far ones get a line."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
@@ -73,33 +75,53 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     tidy(axes, "both")
     axes.minorticks_off()
-    _name(figure, axes, best, width)
+    _name(figure, axes, best, rows, width)
     return figure
 
 
-def _name(figure: Figure, axes: "Axes", rows: Sequence[Row], width: float) -> None:
-    """Write names beside marks, each where it covers no other name and no mark."""
+def _name(
+    figure: Figure, axes: "Axes", rows: Sequence[Row], marked: Sequence[Row], width: float
+) -> None:
+    """Write names beside marks, each where it covers no other name and as few marks as can be."""
     figure.draw_without_rendering()
-    marks = [axes.transData.transform((row.episodes_per_s, 100 * row.accuracy)) for row in rows]
-    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in marks]
+    marks = [_box(axes, row) for row in marked]
+    taken = [_box(axes, row) for row in rows]
     for row in rows:
-        for across, up in PLACES:
-            text = axes.annotate(
-                shortened(row.title, width),
-                (row.episodes_per_s, 100 * row.accuracy),
-                xytext=(across, up),
-                textcoords="offset points",
-                ha="left" if across > 0 else "right",
-                fontsize=TEXT,
-                color=INK,
-            )
-            box = text.get_window_extent()
-            if _free(box, taken, figure):
-                taken.append(box)
-                break
-            text.remove()
+        found: list[tuple[int, Annotation, Bbox]] = []
+        for place in NEAR + FAR:
+            text = _annotated(axes, row, place, width)
+            text.get_window_extent()  # puts it where it belongs
+            box = Text.get_window_extent(text)  # without its line
+            if _free(box, taken, axes):
+                found.append((box.count_overlaps(marks), text, box))
+            else:
+                text.remove()
+        best = min(found, key=lambda one: one[0], default=None)
+        for one in found:
+            if one is not best:
+                one[1].remove()
+        taken += [best[2]] if best else []
 
 
-def _free(box: Bbox, taken: Sequence[Bbox], figure: Figure) -> bool:
-    inside = box.x0 > 0 and box.x1 < figure.bbox.x1 and box.y1 < figure.bbox.y1
-    return inside and not any(box.overlaps(other) for other in taken)
+def _annotated(axes: "Axes", row: Row, place: tuple[int, int], width: float) -> Annotation:
+    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 3}
+    return axes.annotate(
+        shortened(row.title, width),
+        (row.episodes_per_s, 100 * row.accuracy),
+        xytext=place,
+        textcoords="offset points",
+        ha="left" if place[0] > 0 else "right",
+        fontsize=TEXT,
+        color=INK,
+        arrowprops=line if place in FAR else None,
+    )
+
+
+def _box(axes: "Axes", row: Row) -> Bbox:
+    x, y = axes.transData.transform((row.episodes_per_s, 100 * row.accuracy))
+    return Bbox.from_bounds(x - 5, y - 5, 10, 10)
+
+
+def _free(box: Bbox, taken: Sequence[Bbox], axes: "Axes") -> bool:
+    inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+    return inside and axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken)

@@ -8,8 +8,14 @@ from bench.commands.options import Json
 
 Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) or a recipe file.")]
 
-SHOW = """Show a bank's recipe, how it uses the videos, and its first episodes."""
-VERIFY = """Draw a bank anew and compare its hashes with those that its recipe states.
+SHOW = """Show a bank's recipe, its videos and first episodes.
+
+\b
+exit status
+  0  done
+  2  nothing shown: no such bank, or its dataset's list is not here
+"""
+VERIFY = """Draw a bank anew, and compare its hashes with the recipe's.
 
 \b
 exit status
@@ -22,8 +28,8 @@ exit status
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     bank = typer.Typer(help="Show and verify episode banks.", no_args_is_help=True)
-    bank.command("show", help=SHOW, epilog="Example: fvbench bank show default")(show)
-    bank.command("verify", help=VERIFY, epilog="Example: fvbench bank verify default")(verify)
+    bank.command("show", help=SHOW, epilog="\b\nExample: fvbench bank show default")(show)
+    bank.command("verify", help=VERIFY, epilog="\b\nExample: fvbench bank verify default")(verify)
     app.add_typer(bank, name="bank")
 
 

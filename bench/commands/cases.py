@@ -7,7 +7,7 @@ import typer
 
 from bench.commands.options import Cache, Json, OwnVideos, use_cache
 
-HELP = """Count and draw the queries on which MASTAF and its branches disagree.
+HELP = """Count and draw where MASTAF and its branches disagree.
 
 Takes runs of mastaf, mastaf-self, mastaf-cross and mastaf-neighbor on one bank, and looks among
 all queries for four kinds of case:
@@ -29,8 +29,9 @@ exit status
   2  nothing counted: runs missing, or not as they were when they were made
 """
 EPILOG = (
-    "Example: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor --episodes 500"
-    " --out results/local/mastaf && fvbench cases results/local/mastaf --out results/local/cases"
+    "\b\nExample: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor"
+    " --episodes 500 --out results/local/mastaf\n"
+    "         fvbench cases results/local/mastaf --out results/local/cases"
 )
 
 
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def cases(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Where the runs are.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     episodes: Annotated[
         str | None,

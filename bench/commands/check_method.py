@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
     from bench.conformance import Report
 
-HELP = """Try the rules that every method keeps, without videos, in a second or so a method.
+HELP = """Try the rules that every method keeps, without videos.
 
-Takes names of methods, files and folders. The rules: the order of classes, shots, queries and
-episodes carries no meaning; a query is scored by itself; nothing is kept between episodes; scores
-are finite whatever the features; training reaches every parameter; and what the method declares is
-true. Prints a line for each method that keeps all rules, and one for each way in which a rule is
-broken. Fractions in the line are of predictions on made-up episodes, before training.
+Takes names of methods, files and folders, and a second or so for each method. The rules: the order
+of classes, shots, queries and episodes carries no meaning; a query is scored by itself; nothing is
+kept between episodes; scores are finite whatever the features; training reaches every parameter;
+and what the method declares is true. Prints a line for each method that keeps all rules, and one
+for each way in which a rule is broken. Fractions in the line are of predictions on made-up
+episodes, before training.
 
 \b
 exit status
@@ -26,7 +27,7 @@ exit status
   2  something was not checked, and the rest is in order: an unknown name, a file that cannot be
      imported
 """
-EPILOG = "Example: fvbench check-method protonet methods/otam.py"
+EPILOG = "\b\nExample: fvbench check-method protonet methods/otam.py"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
 def check_method(
     methods: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME_OR_FILE...", help="What to check.", show_default=False),
+        typer.Argument(metavar="NAME_OR_FILE", help="What to check.", show_default=False),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Check all methods there are.")] = False,
     plugin: Plugin = None,

@@ -7,7 +7,9 @@ import typer
 
 from bench.commands.options import Json, OwnVideos, Reference
 
-HELP = """Compare methods on one bank: paired differences, groups, hard classes.
+HELP = """Compare methods on a bank: paired differences and groups.
+
+Also where methods disagree, and which classes are hard.
 
 Takes run directories, folders that hold some, and files of rows made elsewhere: a .csv or .parquet
 with columns episode, query and prediction (0..way-1, the class's place in its episode), one row
@@ -22,7 +24,7 @@ exit status
   0  done
   2  nothing compared: no run there, or runs of other banks, episodes or dtypes
 """
-EPILOG = "Example: fvbench compare results/local/run --reference protonet"
+EPILOG = "\b\nExample: fvbench compare results/local/run --reference protonet"
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
     ],
     reference: Reference = None,
     bank: Annotated[

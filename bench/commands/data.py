@@ -21,8 +21,9 @@ exit status
   0  done
   2  nothing registered: no such folder, or lists that are not the published ones
 """
-VERIFY = """Check a dataset: every listed video, and what is missing for which bank.
+VERIFY = """Check every video of a dataset.
 
+Tells what is missing, and for which bank.
 Decodes the first frame of every video, counts frames, and finds copies, empty files and files whose
 name does not say what they are. Goes on where it was interrupted.
 
@@ -37,8 +38,10 @@ exit status
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     data = typer.Typer(help="Make datasets known, and check them.", no_args_is_help=True)
-    data.command("add", help=ADD, epilog="Example: fvbench data add ucf101 --root ~/UCF-101")(add)
-    data.command("verify", help=VERIFY, epilog="Example: fvbench data verify rendered --fast")(
+    data.command("add", help=ADD, epilog="\b\nExample: fvbench data add ucf101 --root ~/UCF-101")(
+        add
+    )
+    data.command("verify", help=VERIFY, epilog="\b\nExample: fvbench data verify rendered --fast")(
         verify
     )
     app.add_typer(data, name="data")

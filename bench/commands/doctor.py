@@ -4,7 +4,7 @@ import typer
 
 from bench.commands.options import Cache, Json, use_cache
 
-HELP = """Say what is installed, which devices there are, and which datasets are present.
+HELP = """Say which packages, devices and datasets are here.
 
 \b
 exit status
@@ -15,7 +15,7 @@ exit status
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor", help=HELP, epilog="Example: fvbench doctor")(doctor)
+    app.command("doctor", help=HELP, epilog="\b\nExample: fvbench doctor")(doctor)
 
 
 def doctor(cache: Cache = None, json: Json = False) -> None:

@@ -25,7 +25,7 @@ exit status
   0  done
   2  nothing drawn: no run there, or runs that cannot be compared
 """
-EPILOG = "Example: fvbench figures results/local/run --out results/local/accuracy.svg"
+EPILOG = "\b\nExample: fvbench figures results/local/run --out results/local/accuracy.svg"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def figures(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
     chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from bench.gate import Tolerance, Verdict
     from bench.run_directory import Run
 
-HELP = """Say whether a run is worse than a baseline, method by method, episode by episode.
+HELP = """Say whether runs are worse than a baseline.
 
-Both folders hold run directories, at any depth. A method is worse if its mean loss is above --drop
-and the interval of the paired difference over episodes leaves zero out. Speed is judged on the
-same machine and device only. Where GITHUB_ACTIONS is set, findings are also printed as GitHub's
-annotations, on stderr.
+Both folders hold run directories, at any depth; methods are compared one by one, on the same
+queries. A method is worse if its mean loss is above --drop and the interval of the paired
+difference over episodes leaves zero out. Speed is judged on the same machine and device only. Where
+GITHUB_ACTIONS is set, findings are also printed as GitHub's annotations, on stderr.
 
 \b
 exit status
@@ -27,7 +27,8 @@ exit status
   2  not compared: other bank, dtype or episodes, a missing method, an empty or damaged run
 """
 EPILOG = (
-    "Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml"
+    "\b\nExample: fvbench gate results/baselines/default results/local/run --drop 0.01"
+    " --junit gate.xml"
 )
 
 

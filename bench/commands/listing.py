@@ -1,19 +1,32 @@
 """``fvbench list``."""
 
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from bench.commands.options import Json, Plugin
 
-HELP = """List what there is: methods, banks, datasets or backbones; all of them without a word."""
-EPILOG = "Example: fvbench list methods --json"
+HELP = """List methods, banks, datasets or backbones.
+
+All of them, where no word says which.
+
+\b
+exit status
+  0  done
+  2  nothing listed: a word that is none of these
+"""
+EPILOG = "\b\nExample: fvbench list methods --json"
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
 """Fields of many words; they are wrapped."""
-WIDE = 40
+WIDE, NARROW = 40, 18
+"""Characters of such a field: where there is room, and at least; else it is left out."""
+GAP = 2
+"""Characters between columns, and around a title."""
 
 
 def register(app: typer.Typer) -> None:
@@ -57,14 +70,32 @@ def _as_json(records: Records) -> str:
 
 
 def _as_text(title: str, records: Records) -> str:
-    """A table of the fields that fit on a terminal, with the title above."""
+    """A table of the fields that fit on the terminal, with the title above."""
     from tabulate import tabulate
 
     columns = [key for key in records[0] if key not in {"differs", "settings", "sha256", "input"}]
+    wide = _width(records, columns)
+    left_out = [key for key in columns if key in LONG and wide < NARROW]
+    columns = [key for key in columns if key not in left_out]
     cells = [[record[key] for key in columns] for record in records]
-    widths = [WIDE if key in LONG else None for key in columns]
+    widths = [wide if key in LONG else None for key in columns]
     table = tabulate(cells, headers=columns, tablefmt="simple", maxcolwidths=widths)
-    return f"{title}\n\n{table}\n"
+    note = f"In a wider terminal, or with --json: {', '.join(left_out)}.\n" if left_out else ""
+    return f"{title}\n\n{table}\n{note}"
+
+
+def _width(records: Records, columns: Sequence[str]) -> int:
+    """Characters that each field of many words may take."""
+    long = [key for key in columns if key in LONG]
+    if not long or not sys.stdout.isatty():
+        return WIDE
+    taken = sum(
+        max(len(key) + GAP, *(len(str(record[key])) for record in records)) + GAP
+        for key in columns
+        if key not in LONG
+    )
+    room = shutil.get_terminal_size().columns - taken
+    return min(WIDE, room // len(long) - GAP)
 
 
 def _methods(plugins: list[Any]) -> Records:

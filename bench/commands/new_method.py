@@ -16,7 +16,7 @@ exit status
   0  written; the next three commands are printed
   2  nothing written: the name does not do or is taken, or a file is there already
 """
-EPILOG = "Example: fvbench new-method my_method --into results/local/mine"
+EPILOG = "\b\nExample: fvbench new-method my_method --into results/local/mine"
 
 
 def register(app: typer.Typer) -> None:

@@ -7,9 +7,10 @@ import typer
 
 from bench.commands.options import Json, Plugin
 
-HELP = """Recompute the outputs of reference files, which hold what authors' own code computed.
+HELP = """Recompute what authors' own code computed.
 
-Prints a line for each output of each file: its largest absolute difference from ours, the
+Reference files hold its inputs and outputs. Prints a line for each output of
+each file: its largest absolute difference from ours, the
 tolerance, and ok, NOT EQUAL, or not implemented with the reason.
 
 \b
@@ -18,7 +19,7 @@ exit status
   1  at least one is not equal
   2  nothing could be compared: no such file, or not one of this kind
 """
-EPILOG = "Example: fvbench parity tests/golden/mastaf_5way1shot.npz"
+EPILOG = "\b\nExample: fvbench parity tests/golden/mastaf_5way1shot.npz"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def parity(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE.npz...", help="Reference files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.npz", help="Reference files.")],
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:

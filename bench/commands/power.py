@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.statistics.power import Need
     from bench.summary import Comparison
 
-HELP = """Tell how many episodes, videos or classes it takes to see a difference.
+HELP = """Tell how much data it takes to see a difference.
 
 From the variance of finished runs: each method against the reference, paired. Three questions have
 three answers: on these videos, more episodes; on other videos of these classes, more videos; on
@@ -23,7 +23,7 @@ exit status
   0  done
   2  nothing to go by: no runs, a single method, or runs that cannot be compared
 """
-EPILOG = "Example: fvbench power results/local/run --difference 0.01"
+EPILOG = "\b\nExample: fvbench power results/local/run --difference 0.01"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def power(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Where the runs are.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
     difference: Annotated[
         float, typer.Option(help="Difference to be seen, a fraction: 0.01 is a point.")
     ] = 0.01,

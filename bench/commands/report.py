@@ -18,7 +18,7 @@ exit status
   0  done
   2  nothing written: no run there, or runs that cannot be compared
 """
-EPILOG = "Example: fvbench report results/local/run --out results/local/report.html"
+EPILOG = "\b\nExample: fvbench report results/local/run --out results/local/report.html"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def report(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write, .html.")],
     reference: Reference = None,

@@ -17,7 +17,7 @@ from bench.commands.options import (
 )
 from bench.commands.tables import shown as tabulated
 
-HELP = """Evaluate methods on a bank of episodes and print the comparison.
+HELP = """Evaluate methods on a bank and print the comparison.
 
 Renders or finds the videos, embeds each of them once, scores every episode with every method,
 and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several banks.
@@ -28,7 +28,7 @@ exit status
   0  done
   2  nothing measured: bad input, a bank that does not verify, missing data
 """
-EPILOG = "Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
+EPILOG = "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
 
 
 def register(app: typer.Typer) -> None:

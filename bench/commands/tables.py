@@ -1,5 +1,7 @@
 """``fvbench tables``."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +19,7 @@ PAPER = Path("paper")
 HELP = """Print the comparison of finished runs.
 
 Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
-among themselves; each bank adds two columns.
+among themselves; each bank adds columns of its own.
 
 `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
 ours, from the runs that come with the program, or from the folders named after it.
@@ -27,7 +29,7 @@ exit status
   0  done
   2  nothing to show: no run there, or runs that cannot be compared
 """
-EPILOG = "Example: fvbench tables results/local/run --format markdown"
+EPILOG = "\b\nExample: fvbench tables results/local/run --format markdown"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tables(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Where the runs are.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
     style: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
     ] = "terminal",
@@ -69,10 +71,11 @@ def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
 
 
 def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
-    """Return comparisons as a table, or as JSON."""
+    """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
     from bench.run_directory import dump
     from bench.tables import render
 
     if json:
         return dump({"banks": [comparison.content() for comparison in comparisons]})
-    return render(comparisons, style)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return render(comparisons, style, width)

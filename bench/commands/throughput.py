@@ -6,7 +6,9 @@ import typer
 
 from bench.commands.options import Device, Json, Plugin
 
-HELP = """Measure how fast methods are on random features: no data set is needed.
+HELP = """Measure how fast methods are on random features.
+
+No data set is needed.
 
 Stages: encode (what belongs to a video, clips/s), adapt (gather and adapt to the support set) and
 score (gather and score the queries), in episodes/s; total is what ten thousand episodes cost over
@@ -20,7 +22,7 @@ exit status
   2  nothing measured: bad input
 """
 EPILOG = (
-    "Example: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100"
+    "\b\nExample: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100"
     " --queries 5"
 )
 

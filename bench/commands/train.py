@@ -28,8 +28,9 @@ exit status
   2  not trained: bad input, missing data, a loss that is not finite, too little memory
 """
 EPILOG = (
-    "Example: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained\n\n"
-    "fvbench run --methods mastaf --weights results/local/trained --out results/local/after"
+    "\b\nExample: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained\n"
+    "         fvbench run --methods mastaf --weights results/local/trained --out"
+    " results/local/after"
 )
 
 

@@ -8,13 +8,22 @@ from bench.comparison.classes import ClassAccuracy, Confusion, confusions, per_c
 from bench.comparison.disagreement import Disagreement, disagreement
 from bench.statistics import LEVEL
 from bench.summary import Comparison, Interval, Row
-from bench.tables import NOTHING, accuracy_cell, difference_cell, ends, table
+from bench.tables import (
+    NOTHING,
+    about_marks,
+    accuracy_cell,
+    difference_cell,
+    ends,
+    marked,
+    table,
+)
 
 HARDEST = 8
 """Classes and pairs that the text shows; JSON has all classes."""
 SIDE_BY_SIDE = 4
 """Contenders whose accuracy by class the text shows."""
 RUN_OF_LETTERS = 3
+"""So many letters in a row are written as a range."""
 
 
 def content(comparison: Comparison) -> dict[str, Any]:
@@ -59,26 +68,42 @@ def rank_table(comparison: Comparison) -> str:
         f"p: of no difference to {comparison.reference}, over {over}, after Holm for"
         f" {len(lines) - 1} comparisons. better: probability that the method beats"
         f" {comparison.reference}, over {over}.",
-        f"group: methods that share a letter cannot be told apart over {over} (Holm over all"
-        f" pairs, {1 - LEVEL:.0%}).",
+        about_groups(comparison),
+        *about_marks(comparison.rows),
     ]
     return table(lines, "\n".join(notes), "terminal")
+
+
+def about_groups(comparison: Comparison) -> str:
+    """What the column of groups says, or why there is none."""
+    over = f"over {comparison.tested_over} (Holm over all pairs, {1 - LEVEL:.0%})"
+    if not _have_letters(comparison):
+        return f"Groups that cannot be told apart {over} are too many for letters; --json has them."
+    return f"group: methods that share a letter cannot be told apart {over}."
+
+
+def _have_letters(comparison: Comparison) -> bool:
+    """Whether groups are few enough to be named by one letter each."""
+    return all(len(letter) == 1 for row in comparison.rows for letter in row.group)
 
 
 def rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
     """One row of the rank table: column title -> cell."""
     over, against = comparison.tested_over, f"vs {comparison.reference}"
-    line = {"method": row.title, "trained": row.trained_words, "accuracy %": accuracy_cell(row)}
+    line = {"method": marked(row), "trained": row.trained_words}
+    if len({other.backbone for other in comparison.rows}) > 1:
+        line["backbone"] = row.backbone or NOTHING
+    line["accuracy %"] = accuracy_cell(row)
     if over != "episodes":
         line["new\nclasses"] = ends(row.intervals.get(over))
     line[f"{against}\n"] = difference_cell(row)
     if over != "episodes":
         line[f"{against}\nnew classes"] = _points((row.difference_intervals or {}).get(over))
-    return line | {
+    line |= {
         "p": probability(row.p_value_holm),
         "better": probability(row.probability_better),
-        "group": _shortened(row.group),
     }
+    return line | ({"group": _shortened(row.group)} if _have_letters(comparison) else {})
 
 
 def _points(interval: Interval | None) -> str:
@@ -97,11 +122,8 @@ def probability(value: float | None) -> str:
     return ">0.999" if 0.999 < value < 1 else f"{value:.3f}"
 
 
-def _shortened(letters: str) -> str:
+def _shortened(letters: Sequence[str]) -> str:
     """Letters with long runs of the alphabet written as a range: "abcdg" -> "a-dg"."""
-    if "," in letters:
-        names = letters.split(",")
-        return letters if len(names) < RUN_OF_LETTERS else f"{names[0]}…{names[-1]}"
     runs: list[str] = []
     for letter in letters:
         if runs and ord(letter) == ord(runs[-1][-1]) + 1:

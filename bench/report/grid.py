@@ -46,6 +46,8 @@ class Grid:
     """Form (Markdown, LaTeX, CSV) -> the table in it."""
     look: str = ""
     """How weights are drawn: "bars", "heat" or not at all."""
+    set_off: frozenset[int] = frozenset()
+    """Lines that stand out from the others, by number."""
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column holds numbers, by most of its cells."""

@@ -6,13 +6,27 @@ from dataclasses import dataclass
 from bench.cases.drawing import attention_figure, case_figure, describe
 from bench.cases.examination import Case, Examiner
 from bench.cases.gallery import per_cent
-from bench.cases.outcomes import KINDS, MEANINGS, MODELS, Outcomes, Share
+from bench.cases.outcomes import (
+    BRANCHES,
+    COMBINATIONS,
+    KINDS,
+    MEANINGS,
+    MODELS,
+    Outcomes,
+    Share,
+    verdict,
+)
 from bench.progress import Reporter
 from bench.report.figures import Figure, picture
 from bench.report.grid import Cell, Grid, grid_of
 from bench.run_directory import Run
 from bench.summary import Comparison
 from episodes.errors import UserError
+
+ATTENTION = (
+    "MASTAF's attention over the same frames: the brighter a position, the more it counts; the"
+    " factor 1 leaves it as it is."
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +60,15 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
         for kind, share in zip(KINDS, outcomes.kinds(), strict=True)
     ]
     combinations = [
-        {"who is right": Cell(share.what)} | _figures(share) for share in outcomes.combinations()
+        {MODELS[name]: Cell(verdict(one)) for name, one in zip(BRANCHES, wanted, strict=True)}
+        | _figures(share)
+        for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
     ]
     shown, problem = _shown(outcomes, comparison, reporter)
     notes = ["Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."]
     return Cases(
         grid_of(f"{anchor}-cases", "How often each kind of case occurs", counts, notes),
-        grid_of(f"{anchor}-outcomes", "All outcomes", combinations),
+        grid_of(f"{anchor}-outcomes", "Who is right, all outcomes", combinations),
         shown,
         problem,
     )
@@ -93,7 +109,7 @@ def _draw(kind: str, case: Case) -> Shown:
     return Shown(
         f"{kind}: the clearest, episode {case.query.episode}, query {case.query.query}",
         picture(describe(case), case_figure(case)),
-        picture("MASTAF's attention over the same frames.", attention_figure(case)),
+        picture(ATTENTION, attention_figure(case)),
     )
 
 

@@ -63,10 +63,10 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 
 def _lead(comparisons: Sequence[Comparison]) -> str:
     """What was done, in a sentence."""
-    counts = _listed([f"{one.rows[0].episodes:,} ({one.bank})" for one in comparisons])
+    counts = "; ".join(f"{one.bank}: {one.rows[0].episodes:,}" for one in comparisons)
     return (
-        f"Few-shot video classification on the same fixed, seeded episodes for every method:"
-        f" {counts}. Every interval says what varies in it."
+        "Few-shot video classification, every method on the same fixed, seeded episodes"
+        f" ({counts}). Every interval says what varies in it."
     )
 
 

@@ -174,4 +174,6 @@ def _doubt(commits: int, around: Sequence[Mapping[str, Any]]) -> str:
         return f"The runs were made at {commits} commits; the first is named."
     if not commits:
         return "The runs were not made in a clone: their commit is not known."
+    if any("--weights" in one.get("command", "") for one in around):
+        return "The weights that --weights names are those whose sha256 stands above."
     return ""

@@ -1,6 +1,7 @@
 """Published figures beside ours, where a data set has some."""
 
 import csv
+from dataclasses import replace
 
 from bench.paths import RESULTS_FOLDER
 from bench.report.grid import Cell, Grid, grid_of
@@ -33,7 +34,8 @@ def published(comparison: Comparison, anchor: str) -> Grid | None:
     caption = (
         f"Published, {NAMES[identity['dataset']]}, {identity['way']}-way {identity['shot']}-shot"
     )
-    return grid_of(f"{anchor}-published", caption, lines, notes)
+    ours = frozenset(place for place, line in enumerate(lines) if line["where"].text == HERE)
+    return replace(grid_of(f"{anchor}-published", caption, lines, notes), set_off=ours)
 
 
 def _theirs(dataset: str | None, way: int | None, shot: int | None) -> list[dict[str, Cell]]:

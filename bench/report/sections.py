@@ -12,15 +12,17 @@ from bench.charts.history import curves_of
 from bench.charts.speed import better_than_guessing, front, speed_chart
 from bench.charts.style import HALF
 from bench.comparison.classes import confusions, per_class
-from bench.comparison.show import probability, rank_line
+from bench.comparison.show import about_groups, probability, rank_line
 from bench.progress import Reporter
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
 from bench.report.published import published
-from bench.statistics import LEVEL
 from bench.summary import Comparison, Row
 from bench.tables import caption, ends, render, signed
+
+NAMED = 8
+"""Methods that the headline names, of those that cannot be told apart from the best."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class BankSection:
     published: Grid | None = None
     training: Figure | None = None
     cases: Cases | None = None
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Anchor and name of each part that is there."""
+        there = {
+            ("ranking", "All methods"): True,
+            ("forest", "Differences"): True,
+            ("front", "Speed"): True,
+            ("curves", "Training"): self.training is not None,
+            ("by-class", "Classes"): True,
+            ("beside", "Published"): self.published is not None,
+            ("branches", "Cases"): self.cases is not None,
+        }
+        return [part for part, is_there in there.items() if is_there]
 
 
 def bank_section(comparison: Comparison, number: int, reporter: Reporter | None) -> BankSection:
@@ -86,11 +102,12 @@ def headline(comparison: Comparison) -> list[str]:
             f" queries; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
             f" {comparison.tested_over}, after Holm."
         )
-    alike = [row.title for row in comparison.rows[1:] if _letters(row) & _letters(best)]
+    alike = [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]
     if alike:
+        more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
         said.append(
             f"{len(alike)} of {len(comparison.rows) - 1} others cannot be told apart from it over"
-            f" {comparison.tested_over}: {', '.join(alike)}."
+            f" {comparison.tested_over}: {', '.join(alike[:NAMED])}{more}."
         )
     return said
 
@@ -101,26 +118,19 @@ def _between(row: Row) -> str:
     return "" if found is None else f"; other videos and classes might give {ends(found)}%"
 
 
-def _letters(row: Row) -> set[str]:
-    return set(row.group.split(",") if "," in row.group else row.group)
-
-
 def ranking(comparison: Comparison, anchor: str) -> Grid:
     """All rows with everything that is known of them."""
-    transductive = any(row.sees == "all queries" for row in comparison.rows)
     lines = [
         {title: Cell(text) for title, text in rank_line(row, comparison).items()}
         | {"scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}")}
-        | ({"sees": Cell(row.sees)} if transductive else {})
         for row in comparison.rows
     ]
     over = comparison.tested_over
     notes = [
         *caption([comparison]).splitlines(),
         f"p: of no difference to {comparison.reference} over {over}, after Holm for"
-        f" {len(lines) - 1} comparisons; better: probability of beating it over {over}. Methods"
-        f" that share a letter of a group cannot be told apart (Holm over all pairs,"
-        f" {1 - LEVEL:.0%}).",
+        f" {len(lines) - 1} comparisons; better: probability of beating it over {over}.",
+        about_groups(comparison),
     ]
     return grid_of(
         f"{anchor}-ranking",
@@ -136,8 +146,8 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
     lines = [
         {
             "method": Cell(row.title),
-            "embedding\nclips/s": Cell(f"{row.embed_clips_per_s:,.0f}"),
-            "encoding\nclips/s": Cell(f"{one.first.cost.encode_clips_per_s:,.0f}"),
+            "embedding\nclips/s": _rate(row.embed_clips_per_s),
+            "encoding\nclips/s": _rate(one.first.cost.encode_clips_per_s),
             "scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}"),
             "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
             "device": Cell(row.device),
@@ -150,6 +160,11 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
         " video; memory is the process's, or the GPU's."
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
+
+
+def _rate(per_s: float) -> Cell:
+    """A rate, where it was measured: features may have come out of the store."""
+    return Cell("–" if math.isnan(per_s) else f"{per_s:,.0f}")
 
 
 def _differences(comparison: Comparison, anchor: str) -> Figure:
@@ -200,16 +215,21 @@ def _training(comparison: Comparison, anchor: str) -> Figure | None:
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
-    titles = [row.title for row in comparison.rows]
+    found = per_class(comparison.contenders, comparison.opened)
     lines = [
-        {"class": Cell(one.name), "queries": Cell(f"{one.queries:,}")}
+        {"method": Cell(row.title)}
         | {
-            title: Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
-            for title, value in zip(titles, one.accuracy, strict=True)
+            one.name: Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
+            for one in found
+            for value in [one.accuracy[index]]
         }
-        for one in per_class(comparison.contenders, comparison.opened)
+        for index, row in enumerate(comparison.rows)
     ]
-    notes = [f"Per cent of the queries of a class, on {comparison.bank}; the hardest class first."]
+    queries = [one.queries for one in found]
+    notes = [
+        f"Per cent of the queries of a class, {min(queries):,} to {max(queries):,} of each, on"
+        f" {comparison.bank}; from the hardest class to the easiest."
+    ]
     return grid_of(f"{anchor}-classes", "Accuracy by class", lines, notes, look="heat")
 
 

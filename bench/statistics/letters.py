@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def letters(different: NDArray[np.bool_]) -> list[str]:
+def letters(different: NDArray[np.bool_]) -> list[tuple[str, ...]]:
     """Give each method its letters, such that two methods share one unless they are different.
 
     Args:
@@ -15,12 +15,12 @@ def letters(different: NDArray[np.bool_]) -> list[str]:
             in the order of the table, so that the best has an "a".
 
     Returns:
-        for each method its letters; after "z" come "aa", "ab", ..., set off by commas.
+        for each method its letters; after "z" come "aa", "ab", ...
 
     Source: insert and absorb, Piepho, Journal of Computational and Graphical Statistics 13, 2004.
 
     >>> letters(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool))
-    ['a', 'ab', 'b']
+    [('a',), ('a', 'b'), ('b',)]
     """
     number = len(different)
     groups = [frozenset(range(number))]
@@ -28,9 +28,8 @@ def letters(different: NDArray[np.bool_]) -> list[str]:
         groups = _split(groups, int(one), int(other))
     groups.sort(key=sorted)
     names = [_name(index) for index in range(len(groups))]
-    gap = "," if len(names) > len(ascii_lowercase) else ""
     return [
-        gap.join(name for name, group in zip(names, groups, strict=True) if method in group)
+        tuple(name for name, group in zip(names, groups, strict=True) if method in group)
         for method in range(number)
     ]
 

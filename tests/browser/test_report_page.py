@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ CONTRAST = """
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    runs = [*RUNS, made_run(NASTY, 0.7, seed=5)]
+    around = {"device": "CPU", "command": f"fvbench run --methods {'mastaf,' * 50}otam"}
+    runs = [*RUNS, replace(made_run(NASTY, 0.7, seed=5), circumstances=around)]
     write_report(path, compare(runs))
     return path.as_uri()
 
@@ -110,6 +112,23 @@ def test_a_telephone_shows_it_without_scrolling_sideways(page: Any):
     assert not page.locator(".wide svg").first.is_visible()
 
 
+@pytest.mark.window(viewport={"width": 390, "height": 844})
+def test_commands_are_shown_whole_on_a_telephone(page: Any):
+    width = page.evaluate(
+        "(() => { const one = document.querySelector('.commands pre');"
+        " return [one.scrollWidth, one.clientWidth]; })()"
+    )
+    assert width[0] <= width[1]
+
+
+@pytest.mark.window(reduced_motion="reduce")
+def test_every_part_of_a_bank_is_one_click_away(page: Any):
+    for link in page.locator(".parts a").all():
+        link.click()
+        target = page.locator(link.get_attribute("href"))
+        assert 0 <= target.bounding_box()["y"] < 900
+
+
 def test_a_wide_window_shows_wide_charts(page: Any):
     assert page.locator(".wide svg").first.is_visible()
     assert not page.locator(".narrow svg").first.is_visible()
@@ -160,4 +179,6 @@ def test_paper_is_white_and_has_no_buttons(page: Any, chosen: str, tmp_path: Pat
     assert background == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert not page.locator("#theme").is_visible()
+    assert page.locator("details:not([open])").count() > 0
+    assert not any(one.is_visible() for one in page.locator("details:not([open])").all())
     assert page.pdf(path=str(tmp_path / "report.pdf")).startswith(b"%PDF")

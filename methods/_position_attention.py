@@ -68,7 +68,7 @@ def pooled_relations(own: Positions, other: Positions) -> Tensor:
     """
     weights = to_unit_length(own.lengths) / own.maps.shape[2]
     mean = (weights.unsqueeze(2) @ own.maps).squeeze(2)
-    products = mean @ other.maps.flatten(1, 2).mT
+    products = (other.maps.flatten(1, 2) @ mean.mT).mT
     apart: Tensor = products.unflatten(2, other.lengths.shape[1:])
     return apart * to_unit_length(other.lengths)[:, None]
 
@@ -83,8 +83,18 @@ def weighted_relations(own: Positions, other: Positions, kernel: Tensor) -> Tens
     """
     weights = kernel * to_unit_length(other.lengths)[:, None] / other.maps.shape[2]
     context = weighted_sums(other.maps, weights)
-    products = context @ own.maps.mT
-    return products * to_unit_length(own.lengths)[:, :, None]
+    return position_products(own.maps, context) * to_unit_length(own.lengths)[:, :, None]
+
+
+def position_products(maps: Tensor, vectors: Tensor) -> Tensor:
+    """Inner products of each position of a map with the vectors that are held against it.
+
+    maps (episodes, A, L, C), vectors (episodes, A, B, C) -> (episodes, A, B, L)
+    """
+    if maps.dtype is torch.float32:
+        # Faster on CPUs by a third, and slower in bfloat16: which factor is copied into order.
+        return (maps @ vectors.mT).mT
+    return vectors @ maps.mT
 
 
 def weighted_sums(maps: Tensor, weights: Tensor) -> Tensor:

@@ -18,13 +18,17 @@ class Branch(NamedTuple):
     """(episodes, way or 1, queries, L): factor of each position of the query."""
     prototype: Tensor
     """(episodes, way, queries or 1, C): the attended map of the class, pooled."""
+    pooled: Tensor | None = None
+    """(episodes, way or 1, queries, C): the attended map of the query, pooled, if it is known."""
 
     def pooled_cosines(self, query: Positions) -> Tensor:
         """Cosines of pooled attended queries with pooled prototypes.
 
         Maps (episodes, queries, L, C) -> (episodes, way, queries)
         """
-        pooled = weighted_sums(query.maps, self.attention)
+        pooled = self.pooled
+        if pooled is None:
+            pooled = weighted_sums(query.maps, self.attention)
         # Lengths are taken off at the end: no map is divided by its own, which moves it once more.
         lengths = (torch.linalg.vector_norm(one, dim=-1) for one in (pooled, self.prototype))
         of_query, of_class = map(to_unit_length, lengths)

@@ -25,7 +25,8 @@ def repay(method: Method, episodes: Episodes, videos: int) -> bool:
         method.compares == "videos" or (method.compares == "videos at one shot" and shots == 1)
     ):
         return False
-    return videos**2 <= episodes.query.size * episodes.support[0].size
+    compared: int = episodes.query.size * episodes.support[0].size
+    return videos**2 <= compared
 
 
 def strips(videos: int, device: torch.device) -> list[slice]:

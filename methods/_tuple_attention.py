@@ -110,7 +110,8 @@ def _mixture(support: TupleParts, query: TupleParts, member: Tensor) -> Tensor:
 
     def mixed(*factors: Tensor) -> Tensor:
         logits = torch.baddbmm(*factors).reshape(-1, shots[0], shots[1] * len(members))
-        return logits.softmax(dim=-1).unflatten(-1, (shots[1], -1)) @ members
+        shares: Tensor = logits.softmax(dim=-1).unflatten(-1, (shots[1], -1))
+        return shares @ members
 
     step = _at_once(factors[1], factors[2])
     pieces = zip(*(factor.split(step) for factor in factors), strict=True)

@@ -17,8 +17,10 @@ from episodes.frames import read_frames
 from episodes.media import frames_of
 from episodes.sampling import Sampling
 
-AHEAD = 32
-"""Clips decoded before they are asked for: bounds memory whatever the dataset's size."""
+AHEAD_BYTES = 256 << 20
+"""Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
+LEAST_AHEAD, MOST_AHEAD = 32, 512
+"""Bounds of their number: two batches, so that a backbone finds the next one whole; and enough."""
 
 
 def read_clip(file: VideoFile, frames: int, sampling: Sampling) -> Clip:
@@ -42,16 +44,32 @@ def load_clip(file: VideoFile, spec: InputSpec, sampling: Sampling) -> Tensor:
     return prepared(torch.from_numpy(frames)[None], spec)[0]
 
 
+def clips_ahead(spec: InputSpec) -> int:
+    """How many clips are decoded before they are asked for.
+
+    >>> clips_ahead(InputSpec(16, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    512
+    >>> clips_ahead(InputSpec(8, 224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    55
+    """
+    size = 4 * 3 * spec.frames * spec.size**2
+    return max(LEAST_AHEAD, min(MOST_AHEAD, AHEAD_BYTES // size))
+
+
 def load_clips(
     files: Sequence[VideoFile], spec: InputSpec, sampling: str
 ) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
-    """Yield each file with its clip, or with the error it gave, in the order of the files."""
+    """Yield each file with its clip, or with the error it gave, in the order of the files.
+
+    As many threads decode as there are processors; what they do holds no lock of Python.
+    """
+    ahead = clips_ahead(spec)
     waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
     queue = iter(files)
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         try:
             while True:
-                while len(waiting) < AHEAD and (file := next(queue, None)) is not None:
+                while len(waiting) < ahead and (file := next(queue, None)) is not None:
                     waiting.append((file, pool.submit(load_clip, file, spec, sampling)))
                 if not waiting:
                     return

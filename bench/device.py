@@ -88,7 +88,8 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         """Prepare to time on ``device``."""
-        self._seconds: float | None = None
+        self._seconds = 0.0
+        self._stopped = False
         self._device = device
         self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
         self._start = 0.0
@@ -105,23 +106,25 @@ class Stopwatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; on a GPU wait until all that was asked for is done."""
+        """Stop; on a GPU when all that was asked for is done, which is not waited for."""
+        self._stopped = True
         if self._events is not None:
             self._events[1].record(torch.cuda.current_stream(self._device))
-            self._events[1].synchronize()
-            self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
         else:
             self._seconds = time.perf_counter() - self._start
 
     @property
     def seconds(self) -> float:
-        """Seconds between start and stop.
+        """Seconds between start and stop; a GPU is waited for.
 
         Raises:
             RuntimeError: it has not stopped: the device may still be at work.
         """
-        if self._seconds is None:
+        if not self._stopped:
             raise RuntimeError("a stopwatch that has not stopped has no time: nothing waited")
+        if self._events is not None:
+            self._events[1].synchronize()
+            self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
         return self._seconds
 
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize
 
-from methods._position_attention import EPSILON, Positions, to_unit_length, weighted_sums
+from methods._position_attention import Positions, to_unit_length, weighted_sums
 
 
 class Branch(NamedTuple):
@@ -18,14 +18,27 @@ class Branch(NamedTuple):
     """(episodes, way or 1, queries, L): factor of each position of the query."""
     prototype: Tensor
     """(episodes, way, queries or 1, C): the attended map of the class, pooled."""
+    pooled: Tensor | None = None
+    """(episodes, way or 1, queries, C): the attended map of the query, pooled, if it is known."""
 
     def pooled_cosines(self, query: Positions) -> Tensor:
         """Cosines of pooled attended queries with pooled prototypes.
 
         Maps (episodes, queries, L, C) -> (episodes, way, queries)
         """
-        pooled = weighted_sums(query.maps, self.attention)
-        return cosine_similarity(pooled, self.prototype, dim=-1, eps=EPSILON)
+        pooled = self.pooled
+        if pooled is None:
+            pooled = weighted_sums(query.maps, self.attention)
+        # Lengths are taken off at the end: no map is divided by its own, which moves it once more.
+        lengths = (torch.linalg.vector_norm(one, dim=-1) for one in (pooled, self.prototype))
+        of_query, of_class = map(to_unit_length, lengths)
+        return self._inner_products(pooled) * of_query * of_class
+
+    def _inner_products(self, pooled: Tensor) -> Tensor:
+        """Of pooled queries (episodes, way or 1, queries, C) and prototypes, as cosines are."""
+        if pooled.shape[1] == self.prototype.shape[2] == 1:
+            return self.prototype[:, :, 0] @ pooled[:, 0].mT
+        return (pooled * self.prototype).sum(dim=-1)
 
     def position_cosines(self, query: Positions) -> Tensor:
         """Cosines of every single attended query position with pooled prototypes.

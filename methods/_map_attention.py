@@ -93,12 +93,11 @@ class MapAttention(NamedTuple):
         """(..., A, L, C) -> the same with self-attention, if the branches ask for it."""
         if self.settings.branches in ("cross", "none"):
             return plain
-        maps, lengths = plain.maps, plain.lengths
-        one = maps.flatten(0, -3)[:, None], lengths.flatten(0, -2)[:, None]
-        alone = Positions(*one, attention=one[1])
-        lone = self.settings.batch_norm == "reference" and maps.shape[-3] == 1
+        lead = plain.lengths.shape[:-1]
+        alone = Positions(*(tensor.flatten(0, len(lead) - 1)[:, None] for tensor in plain))
+        lone = self.settings.batch_norm == "reference" and lead[-1] == 1
         attention = self.between(alone, alone, normalise=not lone)
-        return Positions(maps, lengths, attention.reshape(lengths.shape))
+        return plain.attended(attention.reshape(plain.lengths.shape))
 
     def compare(self, prototypes: Positions, query: Positions) -> list[Branch]:
         """Return the branches that take part, the cross branch first."""
@@ -114,11 +113,11 @@ class MapAttention(NamedTuple):
         """Let every class and every query attend to each other."""
         of_class = self.between(prototypes, query)
         of_query = self.between(query, prototypes).transpose(1, 2)
-        return Branch(1.0, of_query, (of_class @ prototypes.maps))
+        return Branch(1.0, of_query, of_class @ prototypes.maps)
 
     def _self_branch(self, prototypes: Positions, query: Positions, weight: float) -> Branch:
         """Compare maps that attended to themselves, or to nothing."""
         if self.settings.batch_norm == "reference":
             query = self.to_itself(query)
-        pooled = prototypes.attention.unsqueeze(2) @ prototypes.maps
-        return Branch(weight, query.attention[:, None], pooled)
+        of_class, of_query = prototypes.pooled.unsqueeze(2), query.pooled[:, None]
+        return Branch(weight, query.attention[:, None], of_class, of_query)

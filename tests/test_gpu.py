@@ -13,6 +13,8 @@ import torch
 from bench import loop, pairs
 from bench.backbones import load_backbone
 from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
+from bench.features.embedding import embed
+from bench.features.filling import BATCH, Embedding
 from bench.loop import answer, encode, evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
@@ -107,6 +109,26 @@ def test_representations_that_stay_with_the_host_are_streamed(name: str, monkeyp
     streamed = evaluate(method, features, episodes, device, 64, NOTHING)
     np.testing.assert_array_equal(resident.prediction, streamed.prediction)
     np.testing.assert_allclose(resident.margin, streamed.margin, atol=1e-5)
+
+
+@torch.no_grad()
+def test_clips_are_embedded_without_waiting_and_as_on_the_cpu():
+    clips = torch.rand(50, 3, 16, 48, 48, generator=torch.Generator().manual_seed(0))
+    named = [(str(number), clip) for number, clip in enumerate(clips)]
+    on_cpu, _ = embed(load_backbone("motion", CPU).backbone, list(clips), CPU)
+    device = choose_device("cuda")
+    backbone = load_backbone("motion", device).backbone
+    embed(backbone, list(clips), device)  # kernels are chosen, memory is pinned
+    embedding = Embedding(backbone, device)
+
+    def ask():
+        for first in range(0, len(named), BATCH):
+            embedding.add(named[first : first + BATCH])
+
+    assert waits_of(ask) == 0
+    features, seconds = embedding.result()
+    np.testing.assert_allclose(features, on_cpu, atol=1e-3)
+    assert seconds > 0
 
 
 def test_time_on_a_gpu_is_that_of_the_work_and_not_of_asking_for_it():

@@ -1,6 +1,7 @@
 """From video files to stored features: decode ahead in threads, embed in batches."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -13,7 +14,7 @@ from bench import distributed
 from bench.backbone import Backbone
 from bench.backbones import LoadedBackbone
 from bench.clips import load_clips
-from bench.device import Stopwatch
+from bench.features.filling import BATCH, Embedding, Filling, warm_up
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from episodes.cache import cache_folder
@@ -21,11 +22,6 @@ from episodes.datasets import Progress, VideoFile
 from episodes.decoding import decoder_identity
 from episodes.errors import UserError
 
-BATCH = 16
-"""Clips embedded at once, always: the last batch is filled up. Kernels may add in another order
-for another batch size, and a feature must not depend on which videos were missing."""
-SHARD = 128
-"""Clips written at once: what a kill can cost."""
 ERRORS_SHOWN = 5
 
 
@@ -100,27 +96,20 @@ def embed_missing(
     errors: list[UserError] = []
     done = 0
     clips = load_clips(missing, targets[0][1].backbone.input, sampling)
-    while shard := list(islice(clips, SHARD)):
-        errors += [found for _, found in shard if isinstance(found, UserError)]
-        good = [(file.sha256, clip) for file, clip in shard if isinstance(clip, Tensor)]
-        for (store, loaded), lacks in zip(targets, lacking, strict=True):
-            _fill(store, loaded, [one for one in good if one[0] in lacks], device)
-        done += len(shard)
-        progress(done, len(missing))
+    with ExitStack() as stack:
+        fillings = [
+            stack.enter_context(Filling(store, loaded.backbone, lacks, device))
+            for (store, loaded), lacks in zip(targets, lacking, strict=True)
+        ]
+        while batch := list(islice(clips, BATCH)):
+            errors += [found for _, found in batch if isinstance(found, UserError)]
+            good = [(file.sha256, clip) for file, clip in batch if isinstance(clip, Tensor)]
+            for filling in fillings:
+                filling.add(good)
+            done += len(batch)
+            progress(done, len(missing))
     if errors:
         raise _together(errors)
-
-
-def _fill(
-    store: FeatureStore,
-    loaded: LoadedBackbone,
-    videos: Sequence[tuple[str, Tensor]],
-    device: torch.device,
-) -> None:
-    """Embed videos, given by hash and clip, and write them as one shard."""
-    if videos:
-        features, seconds = embed(loaded.backbone, [clip for _, clip in videos], device)
-        store.write([sha for sha, _ in videos], features, seconds)
 
 
 def _together(errors: Sequence[UserError]) -> UserError:
@@ -130,7 +119,6 @@ def _together(errors: Sequence[UserError]) -> UserError:
     return UserError("\n".join(map(str, errors[:ERRORS_SHOWN])) + more)
 
 
-@torch.no_grad()
 def embed(
     backbone: Backbone, videos: Sequence[Tensor], device: torch.device
 ) -> tuple[np.ndarray, float]:
@@ -144,15 +132,7 @@ def embed(
     Returns:
         features, float32 (videos, C, T, H, W), and the seconds they took.
     """
-    features = []
-    clips = [clip for video in videos for clip in video.split(backbone.input.frames, dim=1)]
-    if device.type == "cuda":
-        # The first call chooses kernels and loads them: it says nothing about speed.
-        backbone(torch.stack([clips[0]] * BATCH).to(device))
-    with Stopwatch(device) as watch:
-        for first in range(0, len(clips), BATCH):
-            batch = list(clips[first : first + BATCH])
-            filled = torch.stack(batch + [batch[-1]] * (BATCH - len(batch)))
-            features.append(backbone(filled.to(device)).float()[: len(batch)].cpu())
-    maps = torch.cat(features)
-    return maps.unflatten(0, (len(videos), -1)).mean(dim=1).numpy(), watch.seconds
+    warm_up(backbone, device)
+    embedding = Embedding(backbone, device)
+    embedding.add([("", video) for video in videos])
+    return embedding.result()

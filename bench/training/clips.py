@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import InputSpec
-from bench.clips import AHEAD, load_clip
+from bench.clips import clips_ahead, load_clip
 from episodes.datasets import VideoFile
 from episodes.sampling import Jittered, Sampling
 
@@ -119,9 +119,10 @@ class TrainingClips:
 
     def each(self, wanted: Sequence[Wanted]) -> Iterator[Tensor]:
         """Yield clips one by one, while those that follow are decoded."""
-        self.prepare(wanted[:AHEAD])
+        ahead = clips_ahead(self._spec)
+        self.prepare(wanted[:ahead])
         for place, one in enumerate(wanted):
-            self.prepare(wanted[place + AHEAD : place + AHEAD + 1])
+            self.prepare(wanted[place + ahead : place + ahead + 1])
             yield self.take([one])[0]
 
     def _look(self, sampling: Sampling) -> Look:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.features.embedding import SHARD
+from bench.features.filling import SHARD
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from episodes.bank import frozen, open_bank

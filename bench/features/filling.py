@@ -1,0 +1,130 @@
+"""Clips through a backbone, batch after batch, and shard by shard into a store."""
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.backbone import Backbone
+from bench.device import Stopwatch
+from bench.features.store import FeatureStore
+
+BATCH = 16
+"""Clips embedded at once, always: the last batch is filled up. Kernels may add in another order
+for another batch size, and a feature must not depend on which videos were missing."""
+SHARD = 128
+"""Videos written at once: what a kill can cost."""
+
+
+@torch.no_grad()
+def warm_up(backbone: Backbone, device: torch.device) -> None:
+    """Call a GPU once: it chooses kernels and loads them, which says nothing about speed."""
+    if device.type == "cuda":
+        spec = backbone.input
+        backbone(torch.zeros(BATCH, 3, spec.frames, spec.size, spec.size, device=device))
+
+
+class Embedding:
+    """Features of some videos, on the device until they are asked for.
+
+    A GPU is asked for one batch after another and not waited for: the host stacks the next one in
+    pinned memory, from where it is copied while the one before is computed.
+    """
+
+    def __init__(self, backbone: Backbone, device: torch.device) -> None:
+        """Begin with none."""
+        self.names: list[str] = []
+        self._backbone, self._device = backbone, device
+        self._maps: list[Tensor] = []
+        self._watches: list[Stopwatch] = []
+
+    def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
+        """Embed named videos, each (3, clips * frames, size, size), as many clips for all."""
+        frames = self._backbone.input.frames
+        clips = [clip for _, video in videos for clip in video.split(frames, dim=1)]
+        for first in range(0, len(clips), BATCH):
+            self._add(clips[first : first + BATCH])
+        self.names += [name for name, _ in videos]
+
+    @torch.no_grad()
+    def _add(self, batch: list[Tensor]) -> None:
+        """Embed up to `BATCH` clips."""
+        filled = torch.stack(batch + [batch[-1]] * (BATCH - len(batch)))
+        if self._device.type == "cuda" and not filled.is_cuda:
+            filled = filled.pin_memory()
+        with Stopwatch(self._device) as watch:
+            found = self._backbone(filled.to(self._device, non_blocking=True)).float()
+        self._maps.append(found[: len(batch)])
+        self._watches.append(watch)
+
+    def result(self) -> tuple[np.ndarray, float]:
+        """Wait for the device; average the maps of a video's clips.
+
+        Returns:
+            float32 (videos, C, T, H, W), and the seconds it took, decoding not counted.
+        """
+        maps = torch.cat(self._maps)
+        features = maps.unflatten(0, (len(self.names), -1)).mean(dim=1).cpu().numpy()
+        return features, sum(watch.seconds for watch in self._watches)
+
+
+class Filling:
+    """Fills a store with what it lacks; shards are written in a thread, one at a time.
+
+    Args:
+        store: where features go.
+        backbone: on the device.
+        lacking: hashes of the videos that the store does not hold.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        backbone: Backbone,
+        lacking: Collection[str],
+        device: torch.device,
+    ) -> None:
+        """Begin with nothing."""
+        self._store, self._backbone, self._device = store, backbone, device
+        self._lacking = lacking
+        self._embedding = Embedding(backbone, device)
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        """Begin, if there is anything to do."""
+        if self._lacking:
+            warm_up(self._backbone, self._device)
+        return self
+
+    def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
+        """Embed those of the named videos that are lacking."""
+        self._embedding.add([one for one in videos if one[0] in self._lacking])
+        if len(self._embedding.names) >= SHARD:
+            self._write()
+
+    def _write(self) -> None:
+        """Write a shard as soon as the one before is written."""
+        self._wait()
+        self._last = self._pool.submit(self._written, self._embedding)
+        self._embedding = Embedding(self._backbone, self._device)
+
+    def _written(self, embedding: Embedding) -> None:
+        self._store.write(embedding.names, *embedding.result())
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+
+    def __exit__(self, *_: object) -> None:
+        """Write the rest, and wait until all is written."""
+        try:
+            if self._embedding.names:
+                self._write()
+        finally:
+            self._pool.shutdown()
+        self._wait()

@@ -1,0 +1,71 @@
+"""Decoding while embedding, beside embedding alone: `python -m tests.benchmarks.embedding`.
+
+The backbone computes in one thread of torch; decoding has the other cores. Weights are random: they
+do not change speed.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+
+from bench.backbones import LoadedBackbone, backbones
+from bench.clips import clips_ahead, load_clips
+from bench.device import choose_device, forget_peak_memory, peak_memory
+from bench.features.embedding import embed, embed_missing
+from bench.features.store import FeatureStore
+from bench.method import FeatureShape, Method
+from episodes.bank import open_bank
+from tests.synthetic import NOTHING
+
+
+def seconds(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def rates(backbone, files, device) -> tuple[float, float, int]:
+    """Clips/s of decoded clips, clips/s from files on, and the peak memory of the second."""
+    clips = [clip for _, clip in load_clips(files, backbone.input, Method.sampling)]
+    alone = seconds(partial(embed, backbone, clips, device))
+    del clips
+    shape = FeatureShape(backbone.channels, *backbone.grid)
+    forget_peak_memory(torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(Path(folder), {"test": "speed"}, shape)
+        loaded = LoadedBackbone(backbone, "random")
+        words = [(store, loaded)], Method.sampling, files, device, NOTHING
+        both = seconds(lambda: embed_missing(*words))
+    return len(files) / alone, len(files) / both, peak_memory(torch.device("cpu"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", default="efficientnet-lite0")
+    parser.add_argument("--videos", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    wanted = parser.parse_args()
+    torch.set_num_threads(1)
+    device = choose_device(wanted.device)
+    backbone = backbones()[wanted.backbone]().eval().to(device)
+    bank = open_bank("default")
+    videos = bank.split.videos[: wanted.videos]
+    files = bank.source.files("test", videos, NOTHING)
+    rates(backbone, files[:16], device)
+    rounds = [rates(backbone, files, device) for _ in range(wanted.rounds)]
+    alone, both, memory = (statistics.median(column) for column in zip(*rounds, strict=True))
+    share = statistics.median(both / alone for alone, both, _ in rounds)
+    line = [wanted.backbone, alone, both, 100 * share, clips_ahead(backbone.input), memory / 1e6]
+    heads = ["backbone", "decoded clips/s", "from files, clips/s", "%", "ahead", "peak MB"]
+    print(tabulate([line], heads, tablefmt="pipe", floatfmt=".1f"))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

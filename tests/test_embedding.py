@@ -1,0 +1,124 @@
+"""From video files to stored features: order, bounded memory, files that cannot be decoded."""
+
+import threading
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench import clips
+from bench.backbone import Backbone, InputSpec
+from bench.backbones import LoadedBackbone
+from bench.features import filling
+from bench.features.embedding import embed, embed_missing
+from bench.features.store import FeatureStore
+from bench.method import FeatureShape
+from episodes.datasets import Video, VideoFile
+from episodes.errors import UserError
+from tests.synthetic import CPU, NOTHING
+
+SPEC = InputSpec(2, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+SHAPE = FeatureShape(3, 2, 1, 1)
+FILES = 300
+
+
+class Means(Backbone):
+    """Mean of each frame and colour."""
+
+    name, revision, source, pretraining = "means", 1, "test", "none"
+    input, channels, grid = SPEC, 3, (2, 1, 1)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        assert len(batch) == filling.BATCH
+        return batch.mean(dim=(3, 4), keepdim=True)
+
+
+def file_of(number: int) -> VideoFile:
+    return VideoFile(Video("a", f"{number}", f"{number}"), Path(f"{number}"), f"{number:064x}")
+
+
+def clip_of(number: int) -> Tensor:
+    return torch.full((3, 2, 4, 4), float(number))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore(tmp_path, {"test": "embedding"}, SHAPE)
+
+
+def embedded(store: FeatureStore, files: list[VideoFile], progress=NOTHING) -> None:
+    targets = [(store, LoadedBackbone(Means(), "0"))]
+    embed_missing(targets, "segment-centres", files, CPU, progress)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch):
+    """Decode by taking the file's name for every pixel, as fast or slowly as it comes."""
+
+    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+        time.sleep(int(file.path.name) * 7 % 5 / 4000)
+        if file.path.name in ("7", "150"):
+            raise UserError(f"{file.path}: cannot be decoded")
+        return clip_of(int(file.path.name))
+
+    monkeypatch.setattr(clips, "load_clip", decode)
+
+
+def test_each_video_gets_its_own_features_and_bad_ones_are_named_together(store, decoding):
+    told = []
+    with pytest.raises(UserError, match=r"7: cannot[^$]*150: cannot"):
+        embedded(store, [file_of(i) for i in range(FILES)], lambda *said: told.append(said))
+    good = [i for i in range(FILES) if i not in (7, 150)]
+    found = store.read([file_of(i).sha256 for i in good])
+    np.testing.assert_array_equal(found[:, 0, 0, 0, 0], good)
+    assert store.missing([file_of(7).sha256, file_of(150).sha256]) == sorted(
+        [file_of(7).sha256, file_of(150).sha256]
+    )
+    assert told[-1] == (FILES, FILES)
+
+
+def test_what_is_stored_is_not_decoded_again(store, decoding, monkeypatch: pytest.MonkeyPatch):
+    files = [file_of(i) for i in range(10, 40)]
+    embedded(store, files)
+    monkeypatch.setattr(clips, "load_clip", lambda *_: pytest.fail("decoded again"))
+    embedded(store, files)
+
+
+def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(monkeypatch: pytest.MonkeyPatch):
+    decoded, lock = [], threading.Lock()
+
+    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+        with lock:
+            decoded.append(file)
+        return clip_of(0)
+
+    monkeypatch.setattr(clips, "load_clip", decode)
+    monkeypatch.setattr(clips, "AHEAD_BYTES", 40 * clip_of(0).nbytes)
+    taken = clips.load_clips([file_of(i) for i in range(FILES)], SPEC, "segment-centres")
+    assert clips.clips_ahead(SPEC) == 40 >= 2 * filling.BATCH
+    for count in (1, 16, 17):
+        assert len(list(islice(taken, count))) == count
+        time.sleep(0.2)  # nobody takes, everybody decodes
+    assert len(decoded) <= 1 + 16 + 17 + 40
+    assert len(decoded) >= 1 + 16 + 17 + 2 * filling.BATCH
+    taken.close()
+
+
+def test_a_shard_that_cannot_be_written_stops_the_work(store, decoding, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(store, "write", full)
+    with pytest.raises(OSError, match="no space left"):
+        embedded(store, [file_of(i) for i in range(10, 200)])
+
+
+def test_features_do_not_depend_on_the_company(decoding):
+    numbers = list(range(20))
+    together, _ = embed(Means(), [clip_of(i) for i in numbers], CPU)
+    alone = [embed(Means(), [clip_of(i)], CPU)[0][0] for i in numbers]
+    np.testing.assert_array_equal(together, np.stack(alone))

@@ -200,6 +200,8 @@ def find_runs(folder: Path) -> list[Path]:
     """
     found = sorted({path.parent for path in folder.resolve().glob("**/run.json")})
     if not found:
+        if folder.is_file():
+            raise UserError(f"{folder}: no folder of runs, and no rows in a .csv or .parquet file")
         raise UserError(f"{folder}: no run here; `fvbench run --out {folder}` makes some")
     return found
 

@@ -317,6 +317,19 @@ def test_details_are_the_identity_as_json(real: str):
     assert content["identity"]["bank"] == "default"
 
 
+def test_a_folder_in_place_of_the_file_is_refused(folder: Path):
+    status, said = call("report", folder, "--out", folder)
+    assert status == 2
+    assert f"is a folder; name a file in it: --out {folder / 'report.html'}" in said
+
+
+def test_a_file_that_holds_no_rows_is_refused(tmp_path: Path):
+    (tmp_path / "notes.md").write_text("no rows")
+    status, said = call("report", tmp_path / "notes.md", "--out", tmp_path / "report.html")
+    assert status == 2
+    assert "no rows in a .csv or .parquet file" in said
+
+
 def test_a_run_leaves_its_report(folder: Path):
     status, said = call("run", "--methods", "otam", "--episodes", "4", "--out", folder, "--report")
     assert status == 0, said

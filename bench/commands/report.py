@@ -42,7 +42,10 @@ def report(
     from bench.progress import Reporter
     from bench.report.page import write_report
     from bench.summary import compare
+    from episodes.errors import UserError
 
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder; name a file in it: --out {out / 'report.html'}")
     runs, banks = gather(places, None, data, None)
     write_report(out, compare(runs, reference, banks), Reporter())
     typer.echo(f"wrote {out}")

@@ -61,16 +61,20 @@ class Contender:
         return _backbone(self.first)
 
     @property
-    def traits(self) -> Sequence[str]:
-        """What may tell it from another contender of the same method, the plainest first."""
+    def traits(self) -> Sequence[tuple[str, str]]:
+        """What may tell it from another contender of the same method, the plainest first.
+
+        Each as what is compared and what is said: a number of seeds tells nothing apart.
+        """
         training = self.training or {}
-        return (
-            self.trained,
+        words = [
             str(self.backbone),
             str(training.get("recipe", "")),
             str(training.get("start", "")),
             f"{training.get('episodes', '')} episodes",
-        )
+        ]
+        trained = self.trained.partition(",")[0], self.trained
+        return [trained, *((word, word) for word in words)]
 
     def episode_accuracy(self) -> NDArray[np.float64]:
         """(episodes,) fraction of right answers, over all seeds."""
@@ -104,12 +108,16 @@ def contenders(runs: Sequence[Run]) -> list[Contender]:
 def titles(found: Sequence[Contender]) -> list[str]:
     """Name contenders: by method, and by what tells its rows apart where the method has several."""
     names = [one.method for one in found]
-    for words in zip(*(one.traits for one in found), strict=True):
-        pairs = list(zip(names, words, strict=True))
+    alike = list(names)
+    for traits in zip(*(one.traits for one in found), strict=True):
+        words: dict[str, set[str]] = {}
+        for group, (compared, _) in zip(alike, traits, strict=True):
+            words.setdefault(group, set()).add(compared)
         names = [
-            f"{name} ({word})" if word and len({w for n, w in pairs if n == name}) > 1 else name
-            for name, word in pairs
+            f"{name} ({said})" if said and len(words[group]) > 1 else name
+            for name, group, (_, said) in zip(names, alike, traits, strict=True)
         ]
+        alike = [f"{group} {word}" for group, (word, _) in zip(alike, traits, strict=True)]
     return names
 
 

@@ -9,15 +9,25 @@ from typing import Any
 from bench.contenders import Contender, contenders
 from bench.paths import RESULTS_FOLDER
 from bench.run_directory import Run
-from bench.statistics import Kind
 from bench.summary import Interval, Row, compare_on_one_bank
-from bench.tables import FORMATS, accuracy_cell, difference_cell, ends, signed, table
+from bench.tables import (
+    FORMATS,
+    WIDEST,
+    accuracy_cell,
+    difference_cell,
+    ends,
+    points,
+    signed,
+    table,
+)
 from episodes.errors import UserError
 
 PUBLISHED = RESULTS_FOLDER / "published.csv"
 RUNS = RESULTS_FOLDER / "runs"
 """Where committed runs lie."""
 REFERENCE = "mastaf"
+Training = Mapping[str, Any]
+"""What a run says of the training behind it, less the seed; empty where there is none."""
 IN_THE_PAPER = {
     "mastaf": "MASTAF",
     "mastaf-no-global": "MASTAF-No-Global",
@@ -34,7 +44,6 @@ TABLES = {
     "Table 3: without the residual": ("mastaf-nores", "mastaf"),
     "All of them, and the branches alone": tuple(IN_THE_PAPER),
 }
-WIDEST: Kind = "videos, classes and trainings"
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,8 @@ class Line:
     method: str
     backbone: str | None
     """"frozen" or "tuned"; None where nothing was measured."""
+    training: str
+    """How it was trained in words, where not by recipe ``default`` from the shipped backbone."""
     seeds: int
     accuracy: float | None
     interval: Interval | None
@@ -100,20 +111,20 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         runs: of any methods on any banks; those of MASTAF and its variants are looked at.
     """
     published = _published()
-    columns: list[tuple[Dataset, str | None, Mapping[str, Row]]] = [
-        (dataset, backbone, rows)
+    columns = [
+        (dataset, training, rows)
         for dataset in DATASETS
-        for backbone, rows in _measured(dataset, runs)
+        for training, rows in _measured(dataset, runs)
     ]
     return [
-        _line(title, dataset, backbone, method, rows, published)
+        _line(title, dataset, training, method, rows, published)
         for title, methods in TABLES.items()
-        for dataset, backbone, rows in columns
+        for dataset, training, rows in columns
         for method in methods
     ]
 
 
-def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[str | None, Mapping[str, Row]]]:
+def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[Training, Mapping[str, Row]]]:
     """Rows by method, for each way in which MASTAF was trained on a data set."""
     family = [
         run
@@ -124,13 +135,13 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[str | None, M
     trainings = [
         one.training for one in found if one.method == REFERENCE and one.training is not None
     ]
-    measured: list[tuple[str | None, Mapping[str, Row]]] = []
+    measured: list[tuple[Training, Mapping[str, Row]]] = []
     for training in trainings:
         chosen = [one for one in found if _belongs(one, training)]
         comparison = compare_on_one_bank([run for one in chosen for run in one.runs], REFERENCE)
         rows = {row.method: row for row in comparison.rows}
-        measured.append((str(training["backbone"]), rows))
-    return measured or [(None, {})]
+        measured.append((training, rows))
+    return measured or [({}, {})]
 
 
 def _belongs(one: Contender, training: Mapping[str, Any]) -> bool:
@@ -138,6 +149,13 @@ def _belongs(one: Contender, training: Mapping[str, Any]) -> bool:
     if one.training is None:
         return training["backbone"] == "frozen" and one.first.declared["trained"] is None
     return one.training == training
+
+
+def _in_words(training: Training) -> str:
+    """What is particular of a training."""
+    recipe = training.get("recipe", "default")
+    words = ["" if recipe == "default" else recipe, training.get("start", "")]
+    return ", ".join(filter(None, words))
 
 
 def _published() -> dict[tuple[str, str], float]:
@@ -153,7 +171,7 @@ def _published() -> dict[tuple[str, str], float]:
 def _line(
     title: str,
     dataset: Dataset,
-    backbone: str | None,
+    training: Training,
     method: str,
     rows: Mapping[str, Row],
     published: Mapping[tuple[str, str], float],
@@ -167,7 +185,8 @@ def _line(
         table=title,
         dataset=dataset.title,
         method=IN_THE_PAPER[method],
-        backbone=backbone,
+        backbone=training.get("backbone"),
+        training=_in_words(training),
         seeds=0 if row is None else len(row.seeds),
         accuracy=None if row is None else row.accuracy,
         interval=None if row is None else row.interval,
@@ -210,21 +229,17 @@ def _cells(line: Line) -> dict[str, str]:
     theirs = "" if line.published is None else f"{100 * line.published:.1f}"
     return {
         "variant": line.method,
-        "data": line.dataset + (f", {line.backbone}" if line.backbone else ""),
+        "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
         "accuracy %": "data not present" if line.row is None else accuracy_cell(line.row),
         "seeds": "" if absent else str(line.seeds or "–"),
         "new\ntraining": ends(line.interval_of_all),
         "vs MASTAF": "" if line.row is None else difference_cell(line.row),
-        "its new\ntraining": _points(line.difference_interval_of_all),
+        "its new\ntraining": points(line.difference_interval_of_all),
         "published": theirs,
         "published\nvs MASTAF": (
             "" if line.published_difference is None else signed(line.published_difference)
         ),
     }
-
-
-def _points(interval: Interval | None) -> str:
-    return "" if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"
 
 
 def _notes(lines: Sequence[Line], style: str) -> str:

@@ -81,9 +81,15 @@ class Row:
     device: str
 
     @property
-    def key(self) -> tuple[str, str, str | None]:
+    def key(self) -> tuple[str, str, str | None, str]:
         """What makes it the same row on another bank."""
-        return self.method, self.trained_words, self.backbone
+        return self.method, self.trained_words, self.backbone, repr(self.training)
+
+    @property
+    def name(self) -> str:
+        """The title, less what a table has in the columns ``trained`` and ``backbone``."""
+        title = self.title.replace(f" ({self.trained_words})", "", 1)
+        return title.replace(f" ({self.backbone})", "", 1)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ PEAK = "peak\nMB"
 """Title of the column that goes first where there is little room."""
 NARROWEST = 72
 """Characters that notes may take on a terminal, below however narrow a table."""
+WIDEST: Kind = "videos, classes and trainings"
 FURTHER: dict[Kind, str] = {
     "videos and classes": "new\nclasses",
-    "videos, classes and trainings": "new\ntraining",
+    WIDEST: "new\ntraining",
 }
 """Intervals that have a column beside the one over episodes, and its title."""
 TRANSDUCTIVE = "*"
@@ -143,7 +144,7 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 def marked(row: Row) -> str:
     """The method's name, with what a reader must know of it as marks: `about_marks` says what."""
     transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
-    return row.method + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
+    return row.name + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
 
 
 def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
@@ -153,7 +154,12 @@ def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
     for kind, title in FURTHER.items():
         if any(kind in other.intervals for other in one.rows):
             cells[f"{bank}\n{title}"] = NOTHING if row is None else ends(row.intervals.get(kind))
-    return cells | {f"{bank}\nvs {one.reference}": NOTHING if row is None else difference_cell(row)}
+    versus = f"{bank}\nvs {one.reference}"
+    cells[versus] = NOTHING if row is None else difference_cell(row)
+    if any(WIDEST in (other.difference_intervals or {}) for other in one.rows):
+        known = {} if row is None else row.difference_intervals or {}
+        cells[f"{versus}, new\ntraining"] = points(known.get(WIDEST))
+    return cells
 
 
 def _broken(bank: str) -> str:
@@ -180,6 +186,11 @@ def difference_cell(row: Row) -> str:
     return f"{signed(row.difference)} ± {100 * half:.1f}"
 
 
+def points(interval: Interval | None) -> str:
+    """The ends of a difference's interval in points; nothing where it is unknown."""
+    return NOTHING if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"
+
+
 def signed(fraction: float) -> str:
     """A difference in points with its sign."""
     return f"{'−' if fraction < 0 else '+'}{100 * abs(fraction):.1f}"
@@ -196,7 +207,7 @@ def caption(comparisons: Sequence[Comparison]) -> str:
     ]
     if any("videos and classes" in row.intervals for row in rows):
         notes.append(f"new classes: the {LEVEL:.0%} interval over videos and classes, in per cent.")
-    if any("videos, classes and trainings" in row.intervals for row in rows):
+    if any(WIDEST in row.intervals for row in rows):
         notes.append(f"new training: the {LEVEL:.0%} interval over videos, classes and trainings.")
     notes += [f"{one.bank}: {one.units}." for one in comparisons]
     notes += [

@@ -219,11 +219,12 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
         started(None, "live"),
         started(None, "live", "frozen"),
     ]
-    found = contenders([*runs, RUNS["protonet"]])
+    second_seed = trained(runs[0], 1, backbone="tuned")
+    found = contenders([*runs, second_seed, RUNS["protonet"]])
     assert sorted(titles(found)) == [
         "otam (frozen)",
-        "otam (tuned) (default)",
         "otam (tuned) (default) (motion 0a)",
         "otam (tuned) (live)",
+        "otam (tuned, 2 seeds) (default)",
         "protonet",
     ]

@@ -17,9 +17,11 @@ OLD = Path(__file__).parent / "runs" / "schema-1"
 """ProtoNet on 300 episodes of the default bank: its rows stand for a variant's here."""
 
 
-def made(method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned") -> Run:
+def made(
+    method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned", **other: str
+) -> Run:
     """A run of a variant in which the first answers are wrong."""
-    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 8}
+    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 8} | other
     rows = BASE.rows.copy()
     rows.loc[: wrong - 1, "prediction"] = (rows.loc[: wrong - 1, "label"] + 1) % 5
     learns = None if method == "mastaf-neighbor" and seed is None else seed is not None
@@ -72,6 +74,16 @@ def test_what_has_no_weights_stands_with_the_frozen_backbone():
     neighbor = line(lines, "rendered", "MASTAF-Neighbor", "frozen")
     assert (neighbor.seeds, neighbor.row is None) == (0, False)
     assert line(lines, "rendered", "MASTAF-Neighbor", "tuned").row is None
+
+
+def test_trainings_of_other_kinds_have_lines_of_their_own():
+    kinds = [{}, {"recipe": "default-live"}, {"recipe": "default-live", "start": "motion 0a"}]
+    runs = [made("mastaf", 10 * place, 0, **kind) for place, kind in enumerate(kinds)]
+    text = render_paper(paper_lines(runs), "markdown")
+    for words in ("tuned", "tuned, default-live", "tuned, default-live, motion 0a"):
+        assert f" rendered, {words} |" in text
+    lines = {one.training: one for one in paper_lines(runs) if one.dataset == "rendered"}
+    assert set(lines) == {"", "default-live", "default-live, motion 0a"}
 
 
 def test_untrained_and_other_runs_are_not_the_papers():

@@ -197,6 +197,10 @@ def test_one_method_alone_has_a_report():
     assert "Difference to" not in html
 
 
+def test_a_column_of_numbers_is_set_to_the_right_to_its_last_word():
+    assert '<td class="number">reference</td>' in made()
+
+
 def test_the_headline_names_those_that_cannot_be_told_apart():
     (comparison,) = compare([*RUNS, made_run("otam-twin", 0.8, seed=1)])
     said = " ".join(headline(comparison))

@@ -136,15 +136,15 @@ def _factors_of_logits(
     by some that get a share of 0.
 
     Returns:
-        each (episodes * queries, tuples or parts, tuples or parts); in the last of them the tuples
-        of all ways and shots.
+        each (episodes * queries, tuples or parts, tuples or parts), the first (..., 1, tuples); the
+        tuples that come last are those of all ways and shots.
     """
     scale, offset = _padded(support.scale, -1), _padded(support.offset, -1, -torch.inf)
     columns = _products(query.keys, support.keys) @ _padded(member, 0).mT
     columns = columns * scale[:, None, None]
     rows = member * query.scale.unsqueeze(-1)
     # To begin with the offsets saves going through all logits once more.
-    begin = offset.flatten(1)[:, None, None].expand(*query.scale.shape, -1)
+    begin = offset.flatten(1)[:, None, None].expand(-1, query.scale.shape[1], -1, -1)
     return begin.flatten(0, 1), rows.flatten(0, 1), columns.flatten(3).flatten(0, 1)
 
 

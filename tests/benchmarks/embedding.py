@@ -8,7 +8,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,11 +29,15 @@ def seconds(work) -> float:
     return time.perf_counter() - start
 
 
+def seconds_alone(backbone, files, device) -> float:
+    """Embed clips that were decoded before."""
+    clips = [clip for _, clip in load_clips(files, backbone.input, Method.sampling)]
+    return seconds(lambda: embed(backbone, clips, device))
+
+
 def rates(backbone, files, device) -> tuple[float, float, int]:
     """Clips/s of decoded clips, clips/s from files on, and the peak memory of the second."""
-    clips = [clip for _, clip in load_clips(files, backbone.input, Method.sampling)]
-    alone = seconds(partial(embed, backbone, clips, device))
-    del clips
+    alone = seconds_alone(backbone, files, device)
     shape = FeatureShape(backbone.channels, *backbone.grid)
     forget_peak_memory(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:

@@ -52,4 +52,12 @@ def test_published_figures_keep_their_sources(column: str):
 
 def test_nothing_else_lies_in_results():
     found = {path.name for path in RESULTS_FOLDER.iterdir()} - {"local", "__pycache__"}
-    assert found <= {"README.md", "published.csv", "runs", "weights", "baselines", "throughput"}
+    assert found <= {
+        "README.md",
+        "published.csv",
+        "runs",
+        "study",
+        "weights",
+        "baselines",
+        "throughput",
+    }

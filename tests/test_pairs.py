@@ -12,7 +12,8 @@ from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from bench.scoring import score
 from episodes.sampler import Episodes
-from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
+from tests.benchmarks.reference import REFERENCES
+from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 
 SHAPE = FeatureShape(12, 4, 2, 2)
 VIDEOS = 70  # blocks of 32: the last one is not full
@@ -39,6 +40,50 @@ def test_answers_are_those_of_single_episodes(name: str, monkeypatch: pytest.Mon
     by_episode = evaluate(method, features, episodes, CPU, 64, NOTHING)
     np.testing.assert_array_equal(by_pair.prediction, by_episode.prediction)
     np.testing.assert_allclose(by_pair.margin, by_episode.margin, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "videos"),
+    [(name, 960) for name in REFERENCES] + [(name, 72) for name in REFERENCES if name != "hyrsm"],
+)
+def test_bfloat16_answers_as_float32_within_its_rounding(name: str, videos: int):
+    """8 bits: a class is taken for another where two scores nearly agree, and nowhere else."""
+    features, episodes = separable_features(1.2), draw_episodes(200)
+    if videos < 960:  # three of the 40 of each class stand for all of them
+        features = features.unflatten(0, (24, 40))[:, :3].flatten(0, 1)
+        support, query = (i // 40 * 3 + i % 3 for i in (episodes.support, episodes.query))
+        episodes = replace(episodes, support=support, query=query)
+    exact, rough = (
+        evaluate(ENTRIES[name].build(FeatureShape(24, 4, 2, 2), 0), features, episodes, *words)
+        for words in ((CPU, 64, NOTHING), (CPU, 64, NOTHING, torch.bfloat16))
+    )
+    other = exact.prediction != rough.prediction
+    assert other.mean() < 0.05
+    wide = exact.margin > 0.05 * np.abs(exact.margin).max()
+    assert not (other & wide).any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", REFERENCES)
+def test_both_ways_give_the_scores_of_one_episode_at_a_time(name: str):
+    method = ENTRIES[name].build(SHAPE if name != "mastaf" else FeatureShape(12, 1, 2, 2), seed=0)
+    features = random_features(VIDEOS, method.shape)
+    episodes = episodes_of(6, 1)
+    support, query = (
+        torch.from_numpy(index).long() for index in (episodes.support, episodes.query)
+    )
+    plain = torch.stack(
+        [
+            REFERENCES[name](method, features[s[:, 0]], features[q])
+            for s, q in zip(support, query, strict=True)
+        ]
+    )
+    videos = encode(method, features, CPU)
+    torch.testing.assert_close(score(method, videos, support, query), plain, rtol=1e-4, atol=1e-4)
+    if method.compares != "episodes":
+        table = pairs.pair_scores(method, videos, CPU, NOTHING)
+        by_pair = pairs.look_up(table, support, query)
+        torch.testing.assert_close(by_pair, plain, rtol=1e-4, atol=1e-4)
 
 
 def test_otam_trx_strm_and_mastaf_are_made_of_pairs():

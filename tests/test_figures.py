@@ -14,7 +14,7 @@ from bench.charts.classes import class_chart
 from bench.charts.curves import SPAN, training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.saving import inline_svg
-from bench.charts.speed import better_than_guessing, front, speed_chart
+from bench.charts.speed import comparable, front, speed_chart
 from bench.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
 from bench.comparison.classes import ClassAccuracy
 from bench.run_directory import find_runs, read_run
@@ -111,7 +111,15 @@ def test_the_front_is_what_nothing_beats_in_both():
     found = [row.title for row in front([slower, otam, faster])]
     assert found == ["worse and faster", "otam"]
     (comparison,) = compare([made_run("protonet", 0.6, way=5), made_run("chance", 0.2, way=5)])
-    assert [row.title for row in better_than_guessing(comparison)] == ["protonet"]
+    assert [row.title for row in comparable(comparison)] == ["protonet"]
+
+
+def test_speeds_of_several_devices_are_not_compared():
+    elsewhere = made_run("otam", 0.7)
+    elsewhere = replace(elsewhere, circumstances={**elsewhere.circumstances, "device": "a GPU"})
+    (comparison,) = compare([made_run("protonet", 0.6), made_run("twin", 0.5), elsewhere])
+    assert [row.title for row in comparable(comparison)] == ["protonet", "twin"]
+    assert len(speed_chart(comparison).axes[0].texts) == 1
 
 
 def test_every_name_on_the_front_is_written_and_covers_no_other():

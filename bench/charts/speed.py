@@ -30,22 +30,25 @@ def front(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def better_than_guessing(comparison: Comparison) -> list[Row]:
-    """Return the rows that are worth their time: some points above guessing, where there are any.
+def comparable(comparison: Comparison) -> list[Row]:
+    """Return the rows whose speed says something about the others'.
 
-    The others would press the rest together.
+    Those of the device that most rows are of: speeds of several machines do not compare. And those
+    worth their time, some points above guessing, where there are any: the others would press the
+    rest together.
     """
+    devices = [row.device for row in comparison.rows]
+    device = max(dict.fromkeys(devices), key=devices.count)
+    alike = [row for row in comparison.rows if row.device == device]
     way = comparison.contenders[0].first.identity.get("way")
     guessing = 1 / way if way else 0.0
-    return [row for row in comparison.rows if row.accuracy > guessing + WORTH] or list(
-        comparison.rows
-    )
+    return [row for row in alike if row.accuracy > guessing + WORTH] or alike
 
 
 def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw accuracy over scoring speed; the Pareto front is joined and named."""
     figure, axes = sheet(width, 3.4 if width >= WIDE else 3.9)
-    rows = better_than_guessing(comparison)
+    rows = comparable(comparison)
     best = front(rows)
     axes.step(
         [row.episodes_per_s for row in best],

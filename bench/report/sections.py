@@ -9,7 +9,7 @@ from bench.charts.catalogue import PAIRS
 from bench.charts.curves import training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.history import curves_of
-from bench.charts.speed import better_than_guessing, front, speed_chart
+from bench.charts.speed import comparable, front, speed_chart
 from bench.charts.style import HALF
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.show import about_groups, probability, rank_line
@@ -183,17 +183,19 @@ def _differences(comparison: Comparison, anchor: str) -> Figure:
 
 
 def _speed(comparison: Comparison, anchor: str) -> Figure:
-    rows = better_than_guessing(comparison)
+    rows = comparable(comparison)
     names = ", ".join(row.title for row in front(rows))
-    left_out = len(comparison.rows) - len(rows)
-    note = f" {left_out} that hardly beat guessing are left out." if left_out else ""
+    elsewhere = sum(row.device != rows[0].device for row in comparison.rows)
+    weak = len(comparison.rows) - len(rows) - elsewhere
+    note = f" {weak} that hardly beat guessing are left out." if weak else ""
+    note += f" {elsewhere} that ran on another device are left out." if elsewhere else ""
     tips = [
         f"{row.title}: {100 * row.accuracy:.1f}%, {row.episodes_per_s:,.0f} episodes/s"
         for row in comparison.rows
     ]
     return chart(
         f"{anchor}-speed",
-        f"Accuracy against speed of scoring, {comparison.rows[0].device}. No method beats these in"
+        f"Accuracy against speed of scoring, {rows[0].device}. No method beats these in"
         f" both: {names}.{note}",
         partial(speed_chart, comparison),
         tips,

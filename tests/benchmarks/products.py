@@ -6,8 +6,6 @@ episodes.
 """
 
 import argparse
-import statistics
-import time
 
 import torch
 from tabulate import tabulate
@@ -20,21 +18,11 @@ from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from bench.scoring import score
 from bench.throughput.plan import Sizes
-from tests.benchmarks.test_ratios import EPISODES, FRAMES, SHAPES, VIDEOS
+from tests.benchmarks.test_ratios import EPISODES, FRAMES, SEEN, SHAPES, VIDEOS, seconds
 from tests.synthetic import CPU
 
 KINDS = (torch.float32, torch.bfloat16)
-SEEN, SIDE = 64, 2048
-
-
-def seconds(work, rounds) -> float:
-    work()
-    taken = []
-    for _ in range(rounds):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken)
+SIDE = 2048
 
 
 def scoring(method, videos, sizes):

@@ -61,6 +61,11 @@ class Contender:
         return _backbone(self.first)
 
     @property
+    def frames(self) -> str:
+        """Which frames it was shown, and how they were resized; empty if a run does not say."""
+        return _frames(self.first)
+
+    @property
     def traits(self) -> Sequence[tuple[str, str]]:
         """What may tell it from another contender of the same method, the plainest first.
 
@@ -71,6 +76,8 @@ class Contender:
             str(self.backbone),
             str(training.get("recipe", "")),
             str(training.get("start", "")),
+            self.frames,
+            ", ".join(str(training[key]) for key in ("sampling", "resize") if key in training),
             f"{training.get('episodes', '')} episodes",
         ]
         trained = self.trained.partition(",")[0], self.trained
@@ -89,7 +96,7 @@ class Contender:
 
 
 def contenders(runs: Sequence[Run]) -> list[Contender]:
-    """Put runs on one bank together by method, training and backbone; seeds become one contender.
+    """Put runs on one bank together by method, training and features; seeds become one contender.
 
     Raises:
         UserError: runs are of other episodes or dtypes, or two are of the same seed; the message
@@ -100,7 +107,8 @@ def contenders(runs: Sequence[Run]) -> list[Contender]:
     for run in runs:
         training = _training(run)
         recipe = None if training is None else sorted(training.items())
-        key = repr((run.identity["method"], recipe, run.declared["trained"], _backbone(run)))
+        shown = _backbone(run), _frames(run)
+        key = repr((run.identity["method"], recipe, run.declared["trained"], *shown))
         found.setdefault(key, []).append(run)
     return [_contender(found[key]) for key in sorted(found)]
 
@@ -174,3 +182,9 @@ def _seed(run: Run) -> int | None:
 def _backbone(run: Run) -> str | None:
     features = run.identity.get("features")
     return None if features is None else str(features["backbone"])
+
+
+def _frames(run: Run) -> str:
+    features = run.identity.get("features") or {}
+    resized = (features.get("input") or {}).get("resized")
+    return ", ".join(str(word) for word in (features.get("sampling"), resized) if word is not None)

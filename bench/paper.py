@@ -82,7 +82,7 @@ class Line:
     dataset: str
     method: str
     backbone: str | None
-    """"frozen" or "tuned"; None where nothing was measured."""
+    """"frozen" or "tuned", as MASTAF was trained; None where nothing was measured."""
     training: str
     """How it was trained in words, where not by recipe ``default`` from the shipped backbone."""
     seeds: int
@@ -137,24 +137,31 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[Training, Map
     ]
     measured: list[tuple[Training, Mapping[str, Row]]] = []
     for training in trainings:
-        chosen = [one for one in found if _belongs(one, training)]
+        reference = next(
+            one for one in found if one.method == REFERENCE and one.training == training
+        )
+        chosen = [one for one in found if _belongs(one, reference)]
         comparison = compare_on_one_bank([run for one in chosen for run in one.runs], REFERENCE)
         rows = {row.method: row for row in comparison.rows}
         measured.append((training, rows))
     return measured or [({}, {})]
 
 
-def _belongs(one: Contender, training: Mapping[str, Any]) -> bool:
+def _belongs(one: Contender, reference: Contender) -> bool:
     """Whether a contender was trained alike; without weights of its own it is as good as that."""
+    if one.backbone != reference.backbone or one.frames != reference.frames:
+        return False
     if one.training is None:
-        return training["backbone"] == "frozen" and one.first.declared["trained"] is None
-    return one.training == training
+        frozen = (reference.training or {}).get("backbone") == "frozen"
+        return frozen and one.first.declared["trained"] is None
+    return one.training == reference.training
 
 
 def _in_words(training: Training) -> str:
     """What is particular of a training."""
     recipe = training.get("recipe", "default")
-    words = ["" if recipe == "default" else recipe, training.get("start", "")]
+    words = ["" if recipe == "default" else recipe]
+    words += [str(training[key]) for key in ("start", "sampling", "resize") if key in training]
     return ", ".join(filter(None, words))
 
 
@@ -225,13 +232,13 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
 
 def _cells(line: Line) -> dict[str, str]:
     """One line as text under titles."""
-    absent = line.row is None
+    absent = "data not present" if line.backbone is None else "not run"
     theirs = "" if line.published is None else f"{100 * line.published:.1f}"
     return {
         "variant": line.method,
         "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
-        "accuracy %": "data not present" if line.row is None else accuracy_cell(line.row),
-        "seeds": "" if absent else str(line.seeds or "–"),
+        "accuracy %": absent if line.row is None else accuracy_cell(line.row),
+        "seeds": "" if line.row is None else str(line.seeds or "–"),
         "new\ntraining": ends(line.interval_of_all),
         "vs MASTAF": "" if line.row is None else difference_cell(line.row),
         "its new\ntraining": points(line.difference_interval_of_all),
@@ -252,7 +259,7 @@ def _notes(lines: Sequence[Line], style: str) -> str:
         "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
         " set and another protocol than ours.",
     ]
-    missing = {line.dataset for line in lines if line.row is None}
+    missing = {line.dataset for line in lines if line.backbone is None}
     notes += [
         f"{one.title}: data not present; to fill it: {one.how}"
         for one in DATASETS

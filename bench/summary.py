@@ -49,6 +49,8 @@ class Row:
     title: str
     """The method's name, with its training or backbone where the method has several rows."""
     backbone: str | None
+    frames: str
+    """Which frames it was shown, and how their size was changed; empty if a run does not say."""
     sees: str
     order_aware: bool | None
     """Whether the order of a query's features in time can change its score; None if unsaid."""
@@ -81,9 +83,10 @@ class Row:
     device: str
 
     @property
-    def key(self) -> tuple[str, str, str | None, str]:
+    def key(self) -> tuple[object, ...]:
         """What makes it the same row on another bank."""
-        return self.method, self.trained_words, self.backbone, repr(self.training)
+        training = tuple(sorted((self.training or {}).items()))
+        return self.method, self.trained_words, self.backbone, self.frames, training
 
     @property
     def name(self) -> str:
@@ -292,6 +295,7 @@ class _Figures:
             trained_words=one.trained,
             title=self.titles[index],
             backbone=one.backbone,
+            frames=one.frames,
             sees=first.declared["sees"],
             order_aware=first.declared.get("order_aware"),
             episodes=first.identity["episodes"],

@@ -228,3 +228,16 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
         "otam (tuned, 2 seeds) (default)",
         "protonet",
     ]
+
+
+def test_runs_on_other_frames_are_no_training_seeds():
+    def shown(sampling: str, seed: int) -> Run:
+        run = trained(RUNS["otam"], seed)
+        return replace(
+            run, identity={**run.identity, "features": {"backbone": "motion", "sampling": sampling}}
+        )
+
+    runs = [shown("segment-centres", 0), shown("3 x linspace", 0), shown("3 x linspace", 1)]
+    found = contenders(runs)
+    assert sorted(one.seeds for one in found) == [(0,), (0, 1)]
+    assert sorted(titles(found)) == ["otam (3 x linspace)", "otam (segment-centres)"]

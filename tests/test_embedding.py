@@ -122,3 +122,26 @@ def test_features_do_not_depend_on_the_company(decoding):
     together, _ = embed(Means(), [clip_of(i) for i in numbers], CPU)
     alone = [embed(Means(), [clip_of(i)], CPU)[0][0] for i in numbers]
     np.testing.assert_array_equal(together, np.stack(alone))
+
+
+def test_an_interrupt_stores_whole_videos_or_none(store, monkeypatch: pytest.MonkeyPatch):
+    calls = iter(range(100))
+
+    class Interrupted(Means):
+        def forward(self, batch: Tensor) -> Tensor:
+            if next(calls) == 4:
+                raise KeyboardInterrupt
+            return super().forward(batch)
+
+    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+        return clip_of(int(file.path.name)).repeat(1, 3, 1, 1)  # three clips
+
+    monkeypatch.setattr(clips, "load_clip", decode)
+    files = [file_of(number) for number in range(32)]
+    targets = [(store, LoadedBackbone(Interrupted(), "0"))]
+    with pytest.raises(KeyboardInterrupt):
+        embed_missing(targets, "3 x linspace", files, CPU, NOTHING)
+    stored = [file for file in files if not store.missing([file.sha256])]
+    assert len(stored) == 16
+    found = store.read([file.sha256 for file in stored])
+    np.testing.assert_array_equal(found[:, 0, 0, 0, 0], range(16))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_trainings_of_other_kinds_have_lines_of_their_own():
         assert f" rendered, {words} |" in text
     lines = {one.training: one for one in paper_lines(runs) if one.dataset == "rendered"}
     assert set(lines) == {"", "default-live", "default-live, motion 0a"}
+
+
+def test_a_variant_that_was_not_run_is_not_data_that_is_not_there():
+    text = render_paper(paper_lines([made("mastaf", 0, 0)]), "markdown")
+    assert re.search(r"MASTAF-NoRes +\| +rendered, tuned \| +not run ", text)
+    other = made("mastaf-neighbor")
+    features = {**(BASE.identity.get("features") or {}), "backbone": "another"}
+    other = replace(other, identity={**other.identity, "features": features})
+    lines = paper_lines([made("mastaf", 0, 0, "frozen"), other])
+    assert line(lines, "rendered", "MASTAF-Neighbor", "frozen").row is None
 
 
 def test_untrained_and_other_runs_are_not_the_papers():

@@ -36,39 +36,47 @@ class Embedding:
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
         """Begin with none."""
-        self.names: list[str] = []
         self._backbone, self._device = backbone, device
-        self._maps: list[Tensor] = []
-        self._watches: list[Stopwatch] = []
+        self._parts: list[tuple[list[str], Tensor, list[Stopwatch]]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """Of the videos that are embedded, in their order."""
+        return [name for names, *_ in self._parts for name in names]
 
     def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
-        """Embed named videos, each (3, clips * frames, size, size), as many clips for all."""
+        """Embed named videos, each (3, clips * frames, size, size), as many clips for all.
+
+        The maps of a video's clips are averaged. An interrupt leaves all of these videos or none.
+        """
+        if not videos:
+            return
         frames = self._backbone.input.frames
         clips = [clip for _, video in videos for clip in video.split(frames, dim=1)]
-        for first in range(0, len(clips), BATCH):
-            self._add(clips[first : first + BATCH])
-        self.names += [name for name, _ in videos]
+        batches = [clips[first : first + BATCH] for first in range(0, len(clips), BATCH)]
+        found = [self._embedded(batch) for batch in batches]
+        maps = torch.cat([maps for maps, _ in found])
+        averaged = maps.unflatten(0, (len(videos), -1)).mean(dim=1)
+        self._parts.append(([name for name, _ in videos], averaged, [watch for _, watch in found]))
 
     @torch.no_grad()
-    def _add(self, batch: list[Tensor]) -> None:
+    def _embedded(self, batch: list[Tensor]) -> tuple[Tensor, Stopwatch]:
         """Embed up to `BATCH` clips."""
         filled = torch.stack(batch + [batch[-1]] * (BATCH - len(batch)))
         if self._device.type == "cuda" and not filled.is_cuda:
             filled = filled.pin_memory()
         with Stopwatch(self._device) as watch:
             found = self._backbone(filled.to(self._device, non_blocking=True)).float()
-        self._maps.append(found[: len(batch)])
-        self._watches.append(watch)
+        return found[: len(batch)], watch
 
     def result(self) -> tuple[np.ndarray, float]:
-        """Wait for the device; average the maps of a video's clips.
+        """Wait for the device.
 
         Returns:
             float32 (videos, C, T, H, W), and the seconds it took, decoding not counted.
         """
-        maps = torch.cat(self._maps)
-        features = maps.unflatten(0, (len(self.names), -1)).mean(dim=1).cpu().numpy()
-        return features, sum(watch.seconds for watch in self._watches)
+        features = torch.cat([maps for _, maps, _ in self._parts]).cpu().numpy()
+        return features, sum(watch.seconds for *_, watches in self._parts for watch in watches)
 
 
 class Filling:

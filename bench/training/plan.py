@@ -60,15 +60,20 @@ class Training:
         """What a run says of the training behind it.
 
         ``start`` names the backbone's weights that it began with, where they are not the shipped
-        ones, so that trainings from different backbones are never taken for seeds of one.
+        ones; ``sampling`` and ``resize`` are there where somebody chose them. So trainings from
+        different backbones or frames are never taken for seeds of one.
         """
-        began_with = {} if self.backbone.shipped else {"start": self.backbone.title}
+        unusual = {
+            "start": None if self.backbone.shipped else self.backbone.title,
+            "sampling": self.backbone.sampling,
+            "resize": asdict(self.backbone.backbone.input).get("resized"),
+        }
         return {
             "recipe": self.recipe.name,
             "seed": self.seed,
             "backbone": "tuned" if self.tuned else "frozen",
             "episodes": self.recipe.episodes,
-        } | began_with
+        } | {key: value for key, value in unusual.items() if value is not None}
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the weights; a training goes on only where all of it agrees."""

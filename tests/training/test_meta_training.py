@@ -62,6 +62,9 @@ def test_a_training_says_so_where_it_began_with_other_weights_than_the_shipped(
     assert "start" not in planned.summary
     other = replace(planned.backbone, weights_sha256="0123456789abcdef")
     assert replace(planned, backbone=other).summary["start"] == "motion 01234567"
+    chosen = shown(load_backbone("motion", CPU), "linspace", "60")
+    summary = replace(planned, backbone=chosen).summary
+    assert (summary["sampling"], summary["resize"]) == ("linspace", 60)
 
 
 def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):
@@ -223,10 +226,10 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
         train_one(training(out, other))
     planned = training(out, small_recipe)
     shown_larger = shown(load_backbone("motion", CPU), None, "60")
-    with pytest.raises(UserError, match=r"with backbone\.input\.resized None, not 60;"):
+    with pytest.raises(UserError, match=r"with training\.resize None, not 60;"):
         train_one(replace(planned, backbone=shown_larger))
     shown_others = shown(load_backbone("motion", CPU), "linspace", None)
-    with pytest.raises(UserError, match=r"sampling segment-centres, not linspace;"):
+    with pytest.raises(UserError, match=r"sampling None, not linspace;"):
         train_one(replace(planned, backbone=shown_others))
 
 

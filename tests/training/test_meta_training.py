@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,6 +206,21 @@ def test_nothing_is_fetched_for_a_step_that_will_not_be(
     monkeypatch.setattr(Features, "prepare", lambda self, videos, step: steps.add(step))
     train_one(training(tmp_path, small_recipe))
     assert steps == {1, 2, 3}
+
+
+def test_a_training_that_fails_leaves_no_clips_waiting(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    library = ClipLibrary(CPU)
+
+    def failing(planned: Training, classes: int) -> None:
+        library._waiting["key"] = Future()
+        raise KilledError
+
+    monkeypatch.setattr(meta, "build", failing)
+    with pytest.raises(KilledError):
+        train(training(tmp_path, small_recipe), library, Reporter())
+    assert not library._waiting
 
 
 @pytest.mark.parametrize("count", [0, 40])

@@ -27,7 +27,7 @@ from bench.charts.catalogue import draw
 from bench.charts.saving import save_figure
 from bench.device import choose_device
 from bench.method import Entry, find
-from bench.preprocessing import shown
+from bench.preprocessing import with_preprocessing
 from bench.progress import Reporter
 from bench.registry import all_methods
 from bench.report.page import write_report
@@ -203,7 +203,7 @@ def evaluate(
     """
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
-    loaded = shown(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
     found = [
         candidate
         for one in chosen

@@ -15,7 +15,7 @@ from episodes.decoding import Clip, decode
 from episodes.errors import UserError
 from episodes.frames import read_frames
 from episodes.media import frames_of
-from episodes.sampling import Sampling
+from episodes.sampling import Sampling, clip_count
 
 AHEAD_BYTES = 256 << 20
 """Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
@@ -44,16 +44,18 @@ def load_clip(file: VideoFile, spec: InputSpec, sampling: Sampling) -> Tensor:
     return prepared(torch.from_numpy(frames)[None], spec)[0]
 
 
-def clips_ahead(spec: InputSpec) -> int:
-    """How many clips are decoded before they are asked for.
+def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
+    """How many videos are decoded before they are asked for; at least one beside that in use.
 
-    >>> clips_ahead(InputSpec(16, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    >>> videos_ahead(InputSpec(16, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), "linspace")
     512
-    >>> clips_ahead(InputSpec(8, 224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    55
+    >>> large = InputSpec(8, 224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    >>> [videos_ahead(large, rule) for rule in ("linspace", "3 x linspace", "99 x linspace")]
+    [55, 19, 2]
     """
     size = 4 * 3 * spec.frames * spec.size**2
-    return max(LEAST_AHEAD, min(MOST_AHEAD, AHEAD_BYTES // size))
+    clips = max(LEAST_AHEAD, min(MOST_AHEAD, AHEAD_BYTES // size))
+    return max(2, -(-clips // clip_count(sampling)))
 
 
 def load_clips(
@@ -63,7 +65,7 @@ def load_clips(
 
     As many threads decode as there are processors; what they do holds no lock of Python.
     """
-    ahead = clips_ahead(spec)
+    ahead = videos_ahead(spec, sampling)
     waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
     queue = iter(files)
     with ThreadPoolExecutor(cpu_count() or 1) as pool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,13 +13,15 @@ from episodes.errors import UserError
 from episodes.sampling import canonical
 
 
-def shown(loaded: LoadedBackbone, sampling: str | None, resize: str | None) -> LoadedBackbone:
+def with_preprocessing(
+    loaded: LoadedBackbone, sampling: str | None, resize: str | None
+) -> LoadedBackbone:
     """Return the backbone with another choice of frames, or another size of pictures.
 
     Size and normalisation of what the backbone sees stay its own, and the centre is cut out.
 
     Args:
-        loaded: the backbone.
+        loaded: the backbone; it stays as it is, but shares its weights with what is returned.
         sampling: see `episodes.sampling.frame_indices`; None for what each method asks for.
         resize: "256": the short side, the aspect kept; "256x340": height and width, to which
             pictures are stretched; None for what the backbone states.
@@ -29,11 +32,13 @@ def shown(loaded: LoadedBackbone, sampling: str | None, resize: str | None) -> L
     if sampling is not None:
         loaded = replace(loaded, sampling=canonical(sampling))
     if resize is not None:
-        vars(loaded.backbone)["input"] = _resized(loaded.backbone.input, resize)
+        backbone = copy(loaded.backbone)
+        vars(backbone)["input"] = _resized(loaded.backbone.input, resize)
+        loaded = replace(loaded, backbone=backbone)
     return loaded
 
 
-def shown_as_in(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBackbone:
+def with_preprocessing_of(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBackbone:
     """Return the backbone as a run's features say that videos were shown to it.
 
     Args:
@@ -42,7 +47,9 @@ def shown_as_in(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBa
     """
     resized = features.get("input", {}).get("resized")
     words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
-    return shown(loaded, features.get("sampling"), None if words is None else str(words))
+    return with_preprocessing(
+        loaded, features.get("sampling"), None if words is None else str(words)
+    )
 
 
 def _resized(spec: InputSpec, resize: str) -> CroppedInput:

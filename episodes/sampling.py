@@ -124,6 +124,15 @@ def canonical(sampling: str) -> str:
     return rule if clips == 1 else f"{clips} x {rule}"
 
 
+def clip_count(sampling: Sampling) -> int:
+    """Return how many clips a video gives.
+
+    >>> clip_count("3 x linspace"), clip_count("linspace")
+    (3, 1)
+    """
+    return 1 if isinstance(sampling, Jittered) else _read(sampling)[0]
+
+
 def one_clip(sampling: str) -> str:
     """Return the rule without the number of clips: what training and pictures show.
 

@@ -88,7 +88,10 @@ def test_what_is_stored_is_not_decoded_again(store, decoding, monkeypatch: pytes
     embedded(store, files)
 
 
-def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("sampling", "ahead"), [("linspace", 40), ("3 x linspace", 14)])
+def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(
+    sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
+):
     decoded, lock = [], threading.Lock()
 
     def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
@@ -98,13 +101,13 @@ def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(monkeypatch: pyt
 
     monkeypatch.setattr(clips, "load_clip", decode)
     monkeypatch.setattr(clips, "AHEAD_BYTES", 40 * clip_of(0).nbytes)
-    taken = clips.load_clips([file_of(i) for i in range(FILES)], SPEC, "segment-centres")
-    assert clips.clips_ahead(SPEC) == 40 >= 2 * filling.BATCH
+    taken = clips.load_clips([file_of(i) for i in range(FILES)], SPEC, sampling)
+    assert clips.videos_ahead(SPEC, sampling) == ahead
+    assert 2 * filling.BATCH <= 40
     for count in (1, 16, 17):
         assert len(list(islice(taken, count))) == count
         time.sleep(0.2)  # nobody takes, everybody decodes
-    assert len(decoded) <= 1 + 16 + 17 + 40
-    assert len(decoded) >= 1 + 16 + 17 + 2 * filling.BATCH
+    assert len(decoded) == 1 + 16 + 17 + ahead - 1
     taken.close()
 
 

@@ -10,7 +10,7 @@ from bench.backbones import load_backbone
 from bench.checkpoints import tuned_backbone
 from bench.features.embedding import embed, feature_identity
 from bench.paths import WEIGHTS_FOLDER
-from bench.preprocessing import shown, shown_as_in
+from bench.preprocessing import with_preprocessing, with_preprocessing_of
 from bench.pretrained import CroppedInput
 from bench.registry import built_in_methods
 from bench.run_directory import plain
@@ -31,7 +31,7 @@ def test_features_of_the_default_are_kept_under_the_key_they_always_had():
 
 
 def test_a_method_with_frames_of_its_own_keeps_them():
-    loaded = shown(load_backbone("motion", CPU), "2xlinspace", None)
+    loaded = with_preprocessing(load_backbone("motion", CPU), "2xlinspace", None)
     assert loaded.sampling_for(METHODS["otam"].cls) == "2 x linspace"
     assert loaded.sampling_for(METHODS["single-frame"].cls) == "middle-frame"
 
@@ -39,11 +39,20 @@ def test_a_method_with_frames_of_its_own_keeps_them():
 @pytest.mark.parametrize(("resize", "resized"), [("60", 60), ("48x70", (48, 70))])
 def test_another_size_keeps_what_the_backbone_sees(resize: str, resized: object):
     plainly = load_backbone("motion", CPU).backbone.input
-    spec = shown(load_backbone("motion", CPU), None, resize).backbone.input
+    spec = with_preprocessing(load_backbone("motion", CPU), None, resize).backbone.input
     assert spec == CroppedInput(
         plainly.frames, plainly.size, plainly.mean, plainly.std, resized=resized
     )
     assert load_backbone("motion", CPU).backbone.input == plainly
+
+
+def test_the_backbone_that_is_given_stays_as_it_is():
+    loaded = load_backbone("motion", CPU)
+    before = loaded.backbone.input
+    other = with_preprocessing(loaded, "linspace", "60")
+    assert (loaded.sampling, loaded.backbone.input) == (None, before)
+    clips = torch.randn(2, 3, before.frames, before.size, before.size)
+    assert torch.equal(other.backbone(clips), loaded.backbone(clips))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +67,7 @@ def test_another_size_keeps_what_the_backbone_sees(resize: str, resized: object)
 )
 def test_what_cannot_be_shown(sampling: str | None, resize: str | None, message: str):
     with pytest.raises(UserError, match=message):
-        shown(load_backbone("motion", CPU), sampling, resize)
+        with_preprocessing(load_backbone("motion", CPU), sampling, resize)
 
 
 def test_maps_of_the_clips_of_a_video_are_averaged():
@@ -77,14 +86,14 @@ def test_maps_of_the_clips_of_a_video_are_averaged():
 )
 def test_a_runs_features_say_how_to_make_them_again(sampling: str | None, resize: str | None):
     method = METHODS["mastaf"].cls
-    loaded = shown(load_backbone("motion", CPU), sampling, resize)
+    loaded = with_preprocessing(load_backbone("motion", CPU), sampling, resize)
     then = plain(feature_identity(loaded, loaded.sampling_for(method), CPU))
-    again = shown_as_in(then, load_backbone("motion", CPU))
+    again = with_preprocessing_of(then, load_backbone("motion", CPU))
     assert plain(feature_identity(again, again.sampling_for(method), CPU)) == then
 
 
 def test_a_trained_backbone_is_shown_the_same(tmp_path: Path):
-    loaded = shown(load_backbone("motion", CPU), "linspace", "60")
+    loaded = with_preprocessing(load_backbone("motion", CPU), "linspace", "60")
     weights = {f"backbone.{name}": one for name, one in loaded.backbone.state_dict().items()}
     torch.save(weights, tmp_path / "tuned.pt")
     tuned = tuned_backbone(loaded, tmp_path / "tuned.pt", CPU)

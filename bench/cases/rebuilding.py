@@ -11,7 +11,7 @@ from bench.cards import WEIGHTS, file_sha256
 from bench.checkpoints import load_weights, tuned_backbone
 from bench.features.embedding import feature_identity
 from bench.method import Entry, FeatureShape, find
-from bench.preprocessing import shown_as_in
+from bench.preprocessing import with_preprocessing_of
 from bench.registry import built_in_methods
 from bench.run_directory import Run, plain
 from episodes.errors import UserError
@@ -38,7 +38,7 @@ def rebuilt(run: Run) -> Model:
     identity = run.identity
     weights = weights_of(run)
     features = identity["features"]
-    backbone = shown_as_in(features, load_backbone(features["backbone"], CPU))
+    backbone = with_preprocessing_of(features, load_backbone(features["backbone"], CPU))
     if weights is not None and (identity.get("training") or {}).get("backbone") == "tuned":
         backbone = tuned_backbone(backbone, weights, CPU)
     _check_features(run, backbone)

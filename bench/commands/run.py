@@ -119,7 +119,7 @@ def run(
     from bench.candidates import candidates
     from bench.device import choose_device
     from bench.method import find
-    from bench.preprocessing import shown
+    from bench.preprocessing import with_preprocessing
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.run import Plan, contamination_of, execute
@@ -132,7 +132,7 @@ def run(
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)
     where = choose_device(device)
-    loaded = shown(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
     plan = Plan(
         banks=banks,
         candidates=candidates(chosen, weights, loaded.weights_sha256),

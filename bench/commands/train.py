@@ -106,7 +106,7 @@ def train(
     from bench import distributed
     from bench.backbones import load_backbone
     from bench.device import choose_device
-    from bench.preprocessing import shown
+    from bench.preprocessing import with_preprocessing
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
     from bench.training.clips import ClipLibrary
@@ -127,7 +127,7 @@ def train(
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []))
-    loaded = shown(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import cpu_count
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import InputSpec
-from bench.clips import clips_ahead, load_clip
+from bench.clips import load_clip, videos_ahead
 from episodes.datasets import VideoFile
 from episodes.sampling import Jittered, Sampling
 
@@ -67,6 +68,16 @@ class ClipLibrary:
             self._room -= clip.nbytes
         return clip
 
+    @contextmanager
+    def for_one_training(self) -> Iterator[None]:
+        """Drop, when a training ends, what was prepared for it and never taken."""
+        try:
+            yield
+        finally:
+            for future in self._waiting.values():
+                future.cancel()
+            self._waiting.clear()
+
     def close(self) -> None:
         """Stop decoding."""
         self._pool.shutdown(cancel_futures=True)
@@ -119,7 +130,9 @@ class TrainingClips:
 
     def each(self, wanted: Sequence[Wanted]) -> Iterator[Tensor]:
         """Yield clips one by one, while those that follow are decoded."""
-        ahead = clips_ahead(self._spec)
+        ahead = min(
+            (videos_ahead(self._spec, one) for one in {rule for _, rule in wanted}), default=0
+        )
         self.prepare(wanted[:ahead])
         for place, one in enumerate(wanted):
             self.prepare(wanted[place + ahead : place + ahead + 1])

@@ -49,7 +49,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
     training.folder.mkdir(parents=True, exist_ok=True)
-    with _own_random_state(training), repeatable(training.device):
+    with _own_random_state(training), repeatable(training.device), library.for_one_training():
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
         _check_agreed(training, state)
@@ -182,7 +182,8 @@ class _Loop:
             with self.sharing.taking(number):
                 terms.append(self._backward(step, number))
         means = self.sharing.settled(terms)
-        self._prepare(step + 1)
+        if step + 1 < recipe.steps:
+            self._prepare(step + 1)
         if recipe.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
         self.optimiser.step()

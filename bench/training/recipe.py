@@ -2,22 +2,21 @@
 
 A file holds a table ``[default]`` and tables ``[method.NAME]`` with what differs for a method (and
 its variants) or for one variant. A file without ``[default]`` is for those methods alone; one with
-``base = "NAME"`` states what differs from another. ``[method.NAME.settings]`` changes settings of
-the method itself, which its card records.
+``base = "NAME"`` states what differs from another, or from a file beside it if the name ends in
+``.toml``. ``[method.NAME.settings]`` changes settings of the method itself, which its card records.
 """
 
 import math
-import tomllib
-from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_type_hints
 
 from bench.method import Entry
-from episodes.errors import UserError, unknown
+from bench.training.kinds import is_of_kind, kind_in_words
+from bench.training.recipe_file import methods_spoken_of, tables
+from episodes.errors import UserError
 from episodes.recipe import PROTOCOLS, Protocol
 
-FOLDER = Path(__file__).parent / "recipes"
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
 BatchNorm = Literal["live", "frozen"]
@@ -91,15 +90,8 @@ class TrainingRecipe:
         )
 
     def _check_type(self, name: str, declared: Any) -> None:
-        value = getattr(self, name)
-        choices = get_args(declared)
-        if choices:
-            self._check(name, value in choices, f"one of {', '.join(choices)}")
-        elif declared is float:
-            good = isinstance(value, int | float) and not isinstance(value, bool)
-            self._check(name, good, "it is a number")
-        else:
-            self._check(name, type(value) is declared, f"it is a {declared.__name__}")
+        good = is_of_kind(getattr(self, name), declared)
+        self._check(name, good, kind_in_words(declared))
 
     def _check(self, name: str, good: bool, rule: str) -> None:
         if not good:
@@ -120,11 +112,6 @@ class TrainingRecipe:
             return 1.0
         left = max(1, self.steps - self.warm_up_steps)
         return 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the program."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_training_recipe(
@@ -172,63 +159,42 @@ def with_settings(name_or_path: str, entry: Entry) -> Entry:
         entry: the method as it is registered.
 
     Raises:
-        UserError: the method has no such setting, or the value is of another kind.
+        UserError: the method has no such setting, or not with such a value.
     """
     settings: dict[str, Any] = {}
-    for found in _tables(name_or_path, entry):
+    for found in tables(name_or_path, entry):
         settings |= found.get("settings", {})
-    for key, value in settings.items():
-        _check_setting(Path(name_or_path).stem, entry, key, value)
-    return replace(entry, settings=replace(entry.settings, **settings))
+    recipe = Path(name_or_path).stem
+    checked = {key: _checked(recipe, entry, key, value) for key, value in settings.items()}
+    return replace(entry, settings=replace(entry.settings, **checked))
 
 
-def _check_setting(recipe: str, entry: Entry, key: str, value: Any) -> None:
-    own = {field.name: getattr(entry.settings, field.name) for field in fields(entry.settings)}
-    if key not in own:
+def _checked(recipe: str, entry: Entry, key: str, value: Any) -> Any:
+    """Return a setting's value as the method declares it; 14 is the float 14.0."""
+    declared = get_type_hints(type(entry.settings))
+    names = [field.name for field in fields(entry.settings)]
+    if key not in names:
         raise UserError(
             f"training recipe {recipe}: {entry.name} has no setting {key}; it has"
-            f" {', '.join(own) or 'none'}"
+            f" {', '.join(names) or 'none'}"
         )
-    kind = type(own[key])
-    if type(value) is not kind:
+    if not is_of_kind(value, declared[key]):
         raise UserError(
-            f"training recipe {recipe}: setting {key} of {entry.name} is {value!r}; it is a"
-            f" {kind.__name__}, as {own[key]!r}"
+            f"training recipe {recipe}: setting {key} of {entry.name} is {value!r};"
+            f" {kind_in_words(declared[key])}, as {getattr(entry.settings, key)!r}"
         )
+    return float(value) if declared[key] is float else value
 
 
 def _values(name_or_path: str, entry: Entry) -> dict[str, Any]:
     """Put together what a file, and the one it is based on, say about one method's training."""
     values: dict[str, Any] = {}
-    for found in _tables(name_or_path, entry):
+    for found in tables(name_or_path, entry):
         values |= {key: value for key, value in found.items() if key != "settings"}
     if not values:
         raise UserError(
             f"training recipe {name_or_path} says nothing about {entry.name}, only about"
-            f" {', '.join(sorted(_content(name_or_path).get('method', {})))}; use --recipe default,"
+            f" {', '.join(methods_spoken_of(name_or_path))}; use --recipe default,"
             " or write a file of your own"
         )
     return values
-
-
-def _tables(name_or_path: str, entry: Entry) -> Iterator[Mapping[str, Any]]:
-    """Yield the tables that speak of a method, from the widest to the most particular."""
-    content = _content(name_or_path)
-    if "base" in content:
-        yield from _tables(content["base"], entry)
-    yield content.get("default", {})
-    for which in dict.fromkeys((entry.cls.name, entry.name)):
-        yield content.get("method", {}).get(which, {})
-
-
-def _content(name_or_path: str) -> Mapping[str, Any]:
-    """Read a recipe's file as it stands."""
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = FOLDER / f"{name_or_path}.toml"
-    if not path.is_file():
-        raise unknown("training recipe", name_or_path, recipe_names())
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a training recipe: {error}") from error

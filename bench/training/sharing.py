@@ -15,9 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench import distributed
 from bench.backbone import Backbone
+from bench.training.batch_norm import RunningStatistics
 from bench.training.learner import Learner
 from bench.training.plan import Training
-from bench.training.running import RunningStatistics
 from episodes.errors import UserError
 
 

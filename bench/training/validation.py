@@ -1,14 +1,19 @@
 """Accuracy on the validation bank, by the loop and the features that every run uses."""
 
+from collections.abc import Sequence
+from itertools import islice
+
 import torch
 
 from bench import distributed
-from bench.features.embedding import embed
+from bench.backbone import Backbone
+from bench.features import filling
+from bench.features.filling import Embedding, warm_up
 from bench.loop import evaluate
 from bench.method import Entry
 from bench.progress import Reporter
 from bench.run import in_order_of_content
-from bench.training.clips import ClipLibrary, TrainingClips
+from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
 from bench.training.plan import Training
@@ -65,8 +70,18 @@ class Validator:
             raise ValueError("the backbone is frozen; its features are stored")
         sampling, videos = self._training.sampling, range(len(self._clips))
         wanted = [(row, sampling) for row in distributed.share(videos)]
-        clips = list(self._clips.each(wanted))
         learner.backbone.eval()
-        features, _ = embed(learner.backbone, clips, self._training.device)
+        features = self._embedded_share(learner.backbone, wanted)
         learner.train()
-        return distributed.together(torch.from_numpy(features), [1] * len(videos))
+        return distributed.together(features, [1] * len(videos))
+
+    def _embedded_share(self, backbone: Backbone, wanted: Sequence[Wanted]) -> torch.Tensor:
+        """Features of this process's videos, which may be none; a batch's clips at once."""
+        if not wanted:
+            return torch.empty(0, *self._training.shape)
+        warm_up(backbone, self._training.device)
+        embedding = Embedding(backbone, self._training.device)
+        clips = self._clips.each(wanted)
+        while batch := list(islice(clips, filling.BATCH)):
+            embedding.add([("", clip) for clip in batch])
+        return torch.from_numpy(embedding.result()[0])

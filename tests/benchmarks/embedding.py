@@ -14,7 +14,7 @@ import torch
 from tabulate import tabulate
 
 from bench.backbones import LoadedBackbone, backbones
-from bench.clips import clips_ahead, load_clips
+from bench.clips import load_clips, videos_ahead
 from bench.device import choose_device, forget_peak_memory, peak_memory
 from bench.features.embedding import embed, embed_missing
 from bench.features.store import FeatureStore
@@ -65,7 +65,8 @@ def main() -> None:
     rounds = [rates(backbone, files, device) for _ in range(wanted.rounds)]
     alone, both, memory = (statistics.median(column) for column in zip(*rounds, strict=True))
     share = statistics.median(both / alone for alone, both, _ in rounds)
-    line = [wanted.backbone, alone, both, 100 * share, clips_ahead(backbone.input), memory / 1e6]
+    ahead = videos_ahead(backbone.input, Method.sampling)
+    line = [wanted.backbone, alone, both, 100 * share, ahead, memory / 1e6]
     heads = ["backbone", "decoded clips/s", "from files, clips/s", "%", "ahead", "peak MB"]
     print(tabulate([line], heads, tablefmt="pipe", floatfmt=".1f"))  # noqa: T201
 

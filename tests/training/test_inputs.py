@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.backbone import InputSpec
-from bench.preprocessing import shown
+from bench.preprocessing import with_preprocessing
 from bench.progress import Reporter
 from bench.training import clips
 from bench.training.augmentation import augmented, drawn_changes
@@ -70,6 +70,37 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     assert len(calls) == decoded
 
 
+def zeros(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+    return torch.zeros(3, spec.frames, spec.size, spec.size)
+
+
+def clips_of(count: int, library: ClipLibrary) -> TrainingClips:
+    files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(count)]
+    return TrainingClips(files, InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), torch.float32, library)
+
+
+def test_what_a_training_prepared_and_never_took_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(clips, "load_clip", zeros)
+    library = ClipLibrary(torch.device("cpu"))
+    with library.for_one_training():
+        clips_of(8, library).prepare([(n, Jittered("linspace", 5, n / 10, 0.1)) for n in range(8)])
+        assert len(library._waiting) == 8
+    assert not library._waiting
+    library.close()
+
+
+@pytest.mark.parametrize(("sampling", "ahead"), [("linspace", 40), ("9 x linspace", 5)])
+def test_clips_ahead_of_those_taken_count_as_many_as_a_video_gives(
+    sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(clips, "load_clip", zeros)
+    monkeypatch.setattr("bench.clips.AHEAD_BYTES", 40 * 4 * 3 * 2 * 4 * 4)
+    library = ClipLibrary(torch.device("cpu"))
+    next(clips_of(100, library).each([(row, sampling) for row in range(100)]))
+    assert len(library._waiting) == ahead
+    library.close()
+
+
 class TestFrames:
     @pytest.fixture
     def sampled(self, monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
@@ -87,7 +118,7 @@ class TestFrames:
         recipe = tmp_path / "jitter.toml"
         recipe.write_text(f"{small_recipe.read_text()}\njitter = {jitter}\n")
         planned = training(tmp_path, recipe, "otam", tuned=True)
-        planned = replace(planned, backbone=shown(planned.backbone, sampling, None))
+        planned = replace(planned, backbone=with_preprocessing(planned.backbone, sampling, None))
         stream = training_stream(planned.validation, planned.recipe, 0)
         return Clips(planned, stream, ClipLibrary(planned.device), Reporter())
 

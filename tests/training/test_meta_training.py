@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,22 @@ import pandas as pd
 import pytest
 import torch
 
+from bench import distributed
 from bench.backbones import load_backbone
 from bench.cards import CARD, WEIGHTS, file_sha256
-from bench.preprocessing import shown
+from bench.features import filling
+from bench.features.embedding import embed
+from bench.preprocessing import with_preprocessing
 from bench.progress import Reporter
 from bench.registry import built_in_methods
 from bench.training import meta
 from bench.training.clips import ClipLibrary
+from bench.training.inputs import Features
 from bench.training.meta import train
 from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE
+from bench.training.validation import Validator
 from episodes.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call
@@ -196,6 +202,57 @@ def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     assert identity["features"]["weights_sha256"] == card["sha256"]
 
 
+def test_nothing_is_fetched_for_a_step_that_will_not_be(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    steps: set[int] = set()
+    monkeypatch.setattr(Features, "prepare", lambda self, videos, step: steps.add(step))
+    train_one(training(tmp_path, small_recipe))
+    assert steps == {1, 2, 3}
+
+
+def test_a_training_that_fails_leaves_no_clips_waiting(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    library = ClipLibrary(CPU)
+
+    def failing(planned: Training, classes: int) -> None:
+        library._waiting["key"] = Future()
+        raise KilledError
+
+    monkeypatch.setattr(meta, "build", failing)
+    with pytest.raises(KilledError):
+        train(training(tmp_path, small_recipe), library, Reporter())
+    assert not library._waiting
+
+
+@pytest.mark.parametrize("count", [0, 40])
+def test_validation_holds_clips_of_one_batch_beside_the_library(
+    count: int, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    planned = training(tmp_path, small_recipe, "otam", tuned=True)
+    planned = replace(planned, validation=open_bank("rendered-5w1s-val", 20))
+    learner, _ = meta.build(planned, 5)
+    validator = Validator(planned, planned.entry, ClipLibrary(CPU), Reporter())
+    given: list[int] = []
+    add = filling.Embedding.add
+
+    def counted(self: filling.Embedding, videos: list[tuple[str, torch.Tensor]]) -> None:
+        given.append(len(videos))
+        add(self, videos)
+
+    monkeypatch.setattr(filling.Embedding, "add", counted)
+    monkeypatch.setattr(distributed, "share", lambda pieces: list(pieces)[:count])
+    monkeypatch.setattr(distributed, "together", lambda mine, lengths: mine)
+    features = validator._embedded(learner)
+    assert features.shape == (count, *planned.shape)
+    assert given == [16, 16, 8][: count and 3]
+    clips = list(validator._clips.each([(row, planned.sampling) for row in range(count)]))
+    if clips:
+        expected, _ = embed(learner.backbone.eval(), clips, CPU)
+        assert torch.equal(features, torch.from_numpy(expected))
+
+
 def test_seeds_of_a_folder_are_runs_of_their_own(tmp_path: Path, small_recipe: Path):
     code, printed = call(
         *("train", "mastaf", "--seeds", "0,1", "--recipe", small_recipe, "--freeze-backbone"),
@@ -225,11 +282,19 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     with pytest.raises(UserError, match=r"holds a training with training\.episodes 8, not 12;"):
         train_one(training(out, other))
     planned = training(out, small_recipe)
+<<<<<<< HEAD
     shown_larger = shown(load_backbone("motion", CPU), None, "60")
     with pytest.raises(UserError, match=r"with training\.resize None, not 60;"):
         train_one(replace(planned, backbone=shown_larger))
     shown_others = shown(load_backbone("motion", CPU), "linspace", None)
     with pytest.raises(UserError, match=r"sampling None, not linspace;"):
+=======
+    shown_larger = with_preprocessing(load_backbone("motion", CPU), None, "60")
+    with pytest.raises(UserError, match=r"with backbone\.input\.resized None, not 60;"):
+        train_one(replace(planned, backbone=shown_larger))
+    shown_others = with_preprocessing(load_backbone("motion", CPU), "linspace", None)
+    with pytest.raises(UserError, match=r"sampling segment-centres, not linspace;"):
+>>>>>>> data2
         train_one(replace(planned, backbone=shown_others))
 
 

@@ -19,7 +19,7 @@ from bench.backbones import load_backbone
 from bench.cards import CARD, WEIGHTS
 from bench.method import REGISTRY
 from bench.training import meta
-from bench.training.running import RunningStatistics
+from bench.training.batch_norm import RunningStatistics
 from bench.training.sharing import Sharing
 from episodes.errors import UserError
 from tests.command import call, torchrun

@@ -9,9 +9,9 @@ from bench.registry import built_in_methods
 from bench.training.recipe import (
     TrainingRecipe,
     read_training_recipe,
-    recipe_names,
     with_settings,
 )
+from bench.training.recipe_file import recipe_names
 from episodes.errors import UserError
 
 METHODS = built_in_methods()
@@ -115,7 +115,9 @@ def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path
     ("line", "message"),
     [
         ("scael = 14.0", "mastaf has no setting scael; it has positions, alpha, scale"),
-        ("scale = 14", "setting scale of mastaf is 14; it is a float, as 7.0"),
+        ('scale = "14"', "setting scale of mastaf is '14'; it is a number, as 7.0"),
+        ('batch_norm = "foo"', "setting batch_norm of mastaf is 'foo'; one of "),
+        ('branches = "foo"', "setting branches of mastaf is 'foo'; one of both, self, cross, "),
         ('residual = "no"', "setting residual of mastaf is 'no'; it is a bool, as True"),
     ],
 )
@@ -126,3 +128,40 @@ def test_a_setting_that_the_method_does_not_have_is_refused(
     path.write_text(f'base = "default"\n[method.mastaf.settings]\n{line}\n')
     with pytest.raises(UserError, match=message):
         with_settings(str(path), METHODS["mastaf"])
+
+
+def test_a_whole_number_does_for_a_float_and_is_the_same_setting(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "default"\n[method.mastaf.settings]\nscale = 14\n')
+    scale = with_settings(str(path), METHODS["mastaf"]).settings.scale
+    assert (scale, type(scale)) == (14.0, float)
+
+
+def test_a_base_is_looked_for_beside_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "other.toml").write_text('base = "default"\n[default]\nshift = 2\n')
+    (tmp_path / "mine" / "small.toml").write_text('base = "other.toml"\n[default]\nsteps = 3\n')
+    monkeypatch.chdir(tmp_path)
+    recipe = read_training_recipe("mine/small.toml", METHODS["mastaf"])
+    assert (recipe.shift, recipe.steps) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('base = "mine.toml"', r"is based on itself \(mine.toml on mine.toml\)"),
+        ('base = "back.toml"', r"is based on itself \(mine.toml on back.toml on mine.toml\)"),
+        ('base = "gone.toml"', r"gone\.toml"),
+        ("base = 5", "base is 5; it is the name of a recipe"),
+        ("default = 3", "default is 3; it is a table"),
+        ("method = 3", "method is 3; it is a table"),
+        ("[method]\nmastaf = 3", "mastaf is 3; it is a table"),
+        ("[method.mastaf]\nsettings = 3", "settings is 3; it is a table"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_one_message(content: str, message: str, tmp_path: Path):
+    (tmp_path / "mine.toml").write_text(f"{content}\n")
+    (tmp_path / "back.toml").write_text('base = "mine.toml"\n')
+    for read in (read_training_recipe, with_settings):
+        with pytest.raises(UserError, match=message):
+            read(str(tmp_path / "mine.toml"), METHODS["mastaf"])

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 import methods.backbones
-from bench.backbone import Backbone
+from bench.backbone import Backbone, InputSpec
 from bench.cards import file_sha256
 from bench.method import Method
 from bench.paths import WEIGHTS_FOLDER
@@ -47,8 +47,9 @@ class LoadedBackbone:
 
     @property
     def source_sha256(self) -> str:
-        """Hash of the files of the backbone and of what prepares its input."""
-        classes = (cls for cls in type(self.backbone).__mro__ if issubclass(cls, Backbone))
+        """Hash of the files of the backbone and of what prepares its input, as asked for."""
+        parts = type(self.backbone).__mro__ + type(self.backbone.input).__mro__
+        classes = (cls for cls in parts if issubclass(cls, Backbone | InputSpec))
         paths = {Path(inspect.getfile(cls)) for cls in classes}
         content = b"".join(path.read_bytes() for path in sorted(paths, key=lambda path: path.name))
         return hashlib.sha256(content).hexdigest()

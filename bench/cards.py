@@ -23,7 +23,8 @@ class Card:
     """``recipe``, ``seed``, ``backbone`` ("frozen" or "tuned") and ``episodes``: what a run that
     uses the weights says of them."""
     backbone: Mapping[str, Any]
-    """``name`` and ``weights_sha256`` of the backbone that training began with."""
+    """``name``, ``weights_sha256``, ``source_sha256``, ``input`` and ``sampling`` of the
+    backbone that training began with; older cards lack the last two."""
     trained_on: Mapping[str, Any]
     """``dataset`` and ``split`` whose videos training has seen."""
     sha256: str

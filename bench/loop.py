@@ -31,7 +31,8 @@ from episodes.sampler import Episodes
 ENCODE_CHUNK = 128
 """Videos encoded at once."""
 RESIDENT_SHARE = 0.5
-"""Share of a GPU's free memory that representations may take; larger ones stay with the host."""
+"""Share of a GPU's free memory that representations may take, or scores of all pairs. Larger
+representations stay with the host; pairs are scored anew in every episode then."""
 CACHED = 24 << 20
 """Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
 allocator gives again without asking the system for it. More is slower by half."""
@@ -147,7 +148,7 @@ def _warm_up(
     batch_size: int,
 ) -> None:
     """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
-    if pairs.repay(method, episodes, len(tensors(videos)[0])):
+    if by_pair(method, videos, episodes, device):
         first = slice(pairs.SIDE[device.type])
         pairs.strip_scores(method, apply(videos, lambda tensor: tensor[first]), first, device)
     else:
@@ -179,7 +180,7 @@ def answer(
     of pairs of videos where they are kept: no more than one number for a pair of an episode. A GPU
     is waited for once, at the end.
     """
-    scored = scorer(method, videos, episodes, device, progress)
+    scored, progress = scorer(method, videos, episodes, device, progress)
     windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
     lengths = [len(range(len(episodes))[window]) for window in windows]
     mine = distributed.share(windows)
@@ -195,22 +196,39 @@ def answer(
     return distributed.together(answers, lengths).transpose(0, 1)
 
 
+def by_pair(
+    method: Method, videos: Representation, episodes: Episodes, device: torch.device
+) -> bool:
+    """Whether each pair of videos is scored once: that repays, and a GPU has room for the scores.
+
+    All processes of a job do as the first one finds.
+    """
+    count = len(tensors(videos)[0])
+    if not pairs.repay(method, episodes, count):
+        return False
+    size = count**2 * torch.float32.itemsize
+    return distributed.agreed(size <= RESIDENT_SHARE * free_memory(device))
+
+
 def scorer(
     method: Method,
     videos: Representation,
     episodes: Episodes,
     device: torch.device,
     progress: Progress,
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """How support and query indices become scores: by looking up pairs where that repays."""
-    if not pairs.repay(method, episodes, len(tensors(videos)[0])):
-        return lambda support, query: score(method, videos, support, query, device)
+) -> tuple[Callable[[Tensor, Tensor], Tensor], Progress]:
+    """How support and query indices become scores, and who is to be told of it.
+
+    Where that is by looking up pairs, the pairs are the work, and looking up is not told of.
+    """
+    if not by_pair(method, videos, episodes, device):
+        return (lambda support, query: score(method, videos, support, query, device)), progress
 
     def in_episodes(done: int, total: int) -> None:
         progress(len(episodes) * done // total, len(episodes))
 
     table = pairs.pair_scores(method, videos, device, in_episodes)
-    return partial(pairs.look_up, table)
+    return partial(pairs.look_up, table), lambda *_: None
 
 
 def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:

@@ -99,7 +99,8 @@ class Method(nn.Module):
 
         "videos" where it is the mean over the class's shots of what the query and that shot score
         alone; "videos at one shot" where this holds for a single shot. Then the loop may score a
-        pair of videos once for all episodes that have it. "episodes" is always right.
+        pair of videos once for all episodes that have it. "episodes" is always right, and holds for
+        a class with an `encode`, `adapt` or `score` of its own that does not say this anew.
         """
         return "episodes"
 

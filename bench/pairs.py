@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench import distributed
-from bench.method import Method, Representation, apply
+from bench.method import Compares, Method, Representation, apply
 from bench.scoring import brought, checked, tensors
 from episodes.sampler import Episodes
 
@@ -20,13 +20,25 @@ def repay(method: Method, episodes: Episodes, videos: int) -> bool:
 
     And whether the method's scores are made of pairs at all. Only counting decides.
     """
-    shots = episodes.support.shape[2]
-    if not (
-        method.compares == "videos" or (method.compares == "videos at one shot" and shots == 1)
-    ):
+    said, shots = compared(method), episodes.support.shape[2]
+    if not (said == "videos" or (said == "videos at one shot" and shots == 1)):
         return False
-    compared: int = episodes.query.size * episodes.support[0].size
-    return videos**2 <= compared
+    pairs_met: int = episodes.query.size * episodes.support[0].size
+    return videos**2 <= pairs_met
+
+
+def compared(method: Method) -> Compares:
+    """What a method's scores depend on, as it says itself: `Method.compares`.
+
+    What a class says of its scores says nothing of a class that derives from it and computes them
+    anew: one that has an `encode`, `adapt` or `score` of its own has to say it again.
+    """
+    for cls in type(method).__mro__:
+        if "compares" in vars(cls):
+            break
+        if not {"encode", "adapt", "score"}.isdisjoint(vars(cls)):
+            return "episodes"
+    return method.compares
 
 
 def strips(videos: int, device: torch.device) -> list[slice]:
@@ -58,11 +70,15 @@ def pair_scores(
     count = len(tensors(videos)[0])
     pieces = strips(count, device)
     lengths = [piece.stop - piece.start for piece in pieces]
-    found = []
+    # Filled strip by strip: joined in the end, they would take their memory twice.
+    size = sum(distributed.share(lengths)), count
+    mine = torch.empty(size, dtype=torch.float32, device=device)
+    filled = 0
     for number, piece in enumerate(distributed.share(pieces), start=1):
-        found.append(strip_scores(method, videos, piece, device))
+        found = strip_scores(method, videos, piece, device)
+        mine[filled : filled + len(found)] = found
+        filled += len(found)
         progress(min(number * distributed.size(), len(pieces)), len(pieces))
-    mine = torch.cat([torch.empty(0, count, device=device), *found])
     return distributed.together(mine, lengths)
 
 

@@ -35,6 +35,9 @@ ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
 is never replaced. What the program decides (code, decoder, videos) may change, and then the run is
 made anew in its place."""
 
+TOGETHER = 8
+"""Backbones on the device at once, which share what is decoded."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -121,23 +124,35 @@ def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
 class _Group:
     """Candidates that look at the same features, and are not evaluated yet."""
 
-    loaded: LoadedBackbone
     sampling: str
     todo: Sequence[tuple[Candidate, dict[str, Any]]]
     """With the identity of the run that each is to have."""
 
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
-    """Evaluate candidates on one bank: embed its videos, then score for each kind of features."""
+    """Evaluate candidates on one bank, those together whose videos are decoded alike."""
     files = _files(bank, reporter)
     groups = [group for group in _groups(plan, bank, files) if group.todo]
     for sampling in dict.fromkeys(group.sampling for group in groups):
         alike = [group for group in groups if group.sampling == sampling]
-        backbones = [group.loaded for group in alike]
-        with reporter.stage(f"embed {sampling}") as progress:
-            stores = embedded_together(backbones, sampling, files, plan.device, progress)
-        for group, store in zip(alike, stores, strict=True):
-            _run_group(plan, bank, files, group, store, reporter)
+        for first in range(0, len(alike), TOGETHER):
+            _run_together(plan, bank, files, alike[first : first + TOGETHER], reporter)
+
+
+def _run_together(
+    plan: Plan,
+    bank: Bank,
+    files: Sequence[VideoFile],
+    groups: Sequence[_Group],
+    reporter: Reporter,
+) -> None:
+    """Embed videos, decoded once, for each kind of features, then score."""
+    sampling = groups[0].sampling
+    backbones = [_backbone(plan, group.todo[0][0]) for group in groups]
+    with reporter.stage(f"embed {sampling}") as progress:
+        stores = embedded_together(backbones, sampling, files, plan.device, progress)
+    for group, loaded, store in zip(groups, backbones, stores, strict=True):
+        _run_group(plan, bank, files, group, loaded, store, reporter)
 
 
 def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Group]:
@@ -155,7 +170,7 @@ def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Gro
             for candidate, identity in zip(group, identities, strict=True)
             if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
         ]
-        yield _Group(loaded, sampling, todo)
+        yield _Group(sampling, todo)
 
 
 def _run_group(
@@ -163,6 +178,7 @@ def _run_group(
     bank: Bank,
     files: Sequence[VideoFile],
     group: _Group,
+    loaded: LoadedBackbone,
     store: FeatureStore,
     reporter: Reporter,
 ) -> None:
@@ -173,7 +189,7 @@ def _run_group(
         with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
             answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
         if distributed.is_first():
-            run = _run(plan, bank, identity, candidate, method, group.loaded, answers, store)
+            run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
             write_run(plan.folder(bank, candidate), run)
         distributed.wait()
 

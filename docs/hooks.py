@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -61,6 +62,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Lead from the committed results, to which links lead on GitHub, to their page here."""
+    return re.sub(r"\]\(((?:\.\./)*)\.\./results/README\.md", r"](\1results.md", markdown)
 
 
 @cache

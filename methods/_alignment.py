@@ -28,8 +28,9 @@ def alignment_costs(
             (``paper``: the first padded one holds zeros either way), everywhere (``ta2n-rows``).
             ``ta2n-rows`` pads the rows, that is, the columns of the transposed distances.
         relaxation: ``soft`` or the exact minimum, ``hard``.
-        largest: distance there can be. Where no path's weight exp(-cost / lambda) can leave the
-            range of float64, weights are added up as they are: no logarithm in every cell.
+        largest: distance there can be. Where no cell's weight exp(-distance / lambda) can leave the
+            range of float32 and no path's that of float64, weights are added up as they are: no
+            logarithm in every cell.
 
     Returns:
         (...)
@@ -47,7 +48,10 @@ def alignment_costs(
     pairs = cells.reshape(*cells.shape[:2], -1).contiguous()
     if relaxation == "hard":
         costs = -_path_weights(-pairs, padding, HARD)
-    elif sum(pairs.shape[:2]) * largest / temperature < LARGEST_EXPONENT:
+    elif (
+        largest / temperature < LARGEST_STEP
+        and sum(pairs.shape[:2]) * largest / temperature < LARGEST_EXPONENT
+    ):
         weights = _path_weights((pairs / -temperature).exp().double(), padding, PLAIN)
         costs = (weights.log() * -temperature).to(distances.dtype)
     else:
@@ -67,6 +71,8 @@ class Semiring(NamedTuple):
 HARD = Semiring(torch.maximum, torch.add, 0.0)
 LOGARITHMIC = Semiring(torch.logaddexp, torch.add, 0.0)
 PLAIN = Semiring(torch.add, torch.mul, 1.0)
+LARGEST_STEP = 80.0
+"""exp(-80) is inside the range of float32 at full precision, which ends at exp(-87)."""
 LARGEST_EXPONENT = 600.0
 """exp(-600) is far inside the range of float64, which ends at exp(-708)."""
 

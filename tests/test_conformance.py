@@ -78,11 +78,25 @@ class SeesTime(Sound):
         return features[:, :, -1].mean(dim=(2, 3))
 
 
+class OfPairs(Sound):
+    """Says that its scores are made of pairs of videos."""
+
+    compares = "videos"
+
+
+class NoLongerOfPairs(OfPairs):
+    """Scores anew, and says nothing: what the class above says does not hold for it."""
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        return scores - scores.mean(dim=-1, keepdim=True)
+
+
 def breaches(cls: type[Method]) -> list[tuple[str, str]]:
     return [tuple(breach) for breach in examine(Entry(cls.name, cls, cls.Settings())).breaches]
 
 
-@pytest.mark.parametrize("cls", [Sound, Learner, SeesAll, SeesTime])
+@pytest.mark.parametrize("cls", [Sound, Learner, SeesAll, SeesTime, OfPairs, NoLongerOfPairs])
 def test_a_sound_method_keeps_every_rule(cls: type[Method]):
     assert not breaches(cls)
 

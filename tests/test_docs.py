@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -123,10 +124,10 @@ def test_a_command_that_does_not_exist_is_noticed():
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_pictures_and_pages_that_are_linked_are_there(page: Path):
-    generated = ("methods", "reference", "results.md")
+    generated = ("docs/methods", "docs/reference")
     for link in re.findall(r"\]\((?!https?://)([^)#\s]+)", page.read_text()):
         target = (page.parent / link).resolve()
-        if not str(target.relative_to(ROOT / "docs")).startswith(generated):
+        if not str(target.relative_to(ROOT)).startswith(generated):
             assert target.exists(), link
 
 
@@ -146,13 +147,25 @@ def test_what_contributors_are_told_is_there():
     assert set(re.findall(r"`(\w+)`", named[1])) <= set(environments)
 
 
-def test_every_method_has_a_page_that_says_where_it_is_from():
+@pytest.fixture
+def hooks() -> ModuleType:
+    """What generates pages."""
     pytest.importorskip("mkdocs", reason="needs the extra docs: pip install .[docs]")
     spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
     assert spec is not None
     assert spec.loader is not None
     hooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hooks)
+    return hooks
+
+
+@pytest.mark.parametrize("up", ["", "../"])
+def test_the_results_are_linked_on_github_and_in_the_built_pages(up: str, hooks: ModuleType):
+    shown = hooks.on_page_markdown(f"[a]({up}../results/README.md#b), [c](data.md)")
+    assert shown == f"[a]({up}results.md#b), [c](data.md)"
+
+
+def test_every_method_has_a_page_that_says_where_it_is_from(hooks: ModuleType):
     pages = {name: hooks.method_page(name) for name in hooks.families()}
     for entry in built_in_methods().values():
         if entry.cls.__module__.startswith("methods."):

@@ -120,7 +120,7 @@ def test_a_shard_that_cannot_be_written_stops_the_work(store, decoding, monkeypa
         embedded(store, [file_of(i) for i in range(10, 200)])
 
 
-def test_features_do_not_depend_on_the_company(decoding):
+def test_features_do_not_depend_on_the_company():
     numbers = list(range(20))
     together, _ = embed(Means(), [clip_of(i) for i in numbers], CPU)
     alone = [embed(Means(), [clip_of(i)], CPU)[0][0] for i in numbers]

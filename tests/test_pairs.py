@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from bench import pairs
-from bench.loop import encode, evaluate
+from bench.loop import by_pair, encode, evaluate
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from bench.scoring import score
 from episodes.sampler import Episodes
+from methods.can import Can
+from methods.otam import OTAM
 from tests.benchmarks.reference import REFERENCES
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 
@@ -19,7 +21,7 @@ SHAPE = FeatureShape(12, 4, 2, 2)
 VIDEOS = 70  # blocks of 32: the last one is not full
 ENTRIES = built_in_methods()
 MADE_OF_PAIRS = [
-    name for name, entry in ENTRIES.items() if entry.build(SHAPE, 0).compares != "episodes"
+    name for name, entry in ENTRIES.items() if pairs.compared(entry.build(SHAPE, 0)) != "episodes"
 ]
 
 
@@ -35,11 +37,11 @@ def test_answers_are_those_of_single_episodes(name: str, monkeypatch: pytest.Mon
     shot = 2 if method.compares == "videos" else 1
     features, episodes = random_features(VIDEOS), episodes_of(200, shot)
     assert pairs.repay(method, episodes, VIDEOS)
-    by_pair = evaluate(method, features, episodes, CPU, 64, NOTHING)
+    paired = evaluate(method, features, episodes, CPU, 64, NOTHING)
     monkeypatch.setattr(pairs, "repay", lambda *_: False)
     by_episode = evaluate(method, features, episodes, CPU, 64, NOTHING)
-    np.testing.assert_array_equal(by_pair.prediction, by_episode.prediction)
-    np.testing.assert_allclose(by_pair.margin, by_episode.margin, atol=1e-4, rtol=1e-3)
+    np.testing.assert_array_equal(paired.prediction, by_episode.prediction)
+    np.testing.assert_allclose(paired.margin, by_episode.margin, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +84,8 @@ def test_both_ways_give_the_scores_of_one_episode_at_a_time(name: str):
     torch.testing.assert_close(score(method, videos, support, query), plain, rtol=1e-4, atol=1e-4)
     if method.compares != "episodes":
         table = pairs.pair_scores(method, videos, CPU, NOTHING)
-        by_pair = pairs.look_up(table, support, query)
-        torch.testing.assert_close(by_pair, plain, rtol=1e-4, atol=1e-4)
+        paired = pairs.look_up(table, support, query)
+        torch.testing.assert_close(paired, plain, rtol=1e-4, atol=1e-4)
 
 
 def test_otam_trx_strm_and_mastaf_are_made_of_pairs():
@@ -135,8 +137,46 @@ def test_a_score_stands_at_its_support_and_query():
     assert (table - table.T).abs().max() > 1e-3
 
 
-def test_progress_ends_with_all_episodes():
+class AgainstTheMean(OTAM):
+    """A plugin's: the scores are no longer made of pairs, and nothing says so."""
+
+    def score(self, state, query):
+        scores = super().score(state, query)
+        return scores - 3 * scores.mean(dim=1, keepdim=True)
+
+
+class AgainstTheMeanAgain(AgainstTheMean):
+    """Nor are those of a class that derives from it in turn."""
+
+
+class SaysItAnew(AgainstTheMean):
+    compares = "videos"
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (AgainstTheMean, "episodes"),
+        (AgainstTheMeanAgain, "episodes"),
+        (SaysItAnew, "videos"),
+        (Can, "videos at one shot"),  # MASTAF's own, with nothing changed but settings
+    ],
+)
+def test_what_a_class_says_does_not_hold_for_one_that_scores_anew(cls: type, expected: str):
+    assert pairs.compared(cls(SHAPE)) == expected
+
+
+def test_pairs_are_kept_only_where_memory_has_room(monkeypatch: pytest.MonkeyPatch):
+    method, episodes = ENTRIES["otam"].build(SHAPE, seed=0), episodes_of(200, 1)
+    videos = encode(method, random_features(VIDEOS), CPU)
+    enough = 4 * VIDEOS**2 * 2
+    for free, expected in ((enough, True), (enough - 1, False)):
+        monkeypatch.setattr("bench.loop.free_memory", lambda _, free=free: free)
+        assert by_pair(method, videos, episodes, CPU) == expected
+
+
+def test_progress_is_one_count_that_ends_with_all_episodes():
     told = []
     method, episodes = ENTRIES["otam"].build(SHAPE, seed=0), episodes_of(200, 1)
     evaluate(method, random_features(VIDEOS), episodes, CPU, 64, lambda *said: told.append(said))
-    assert told[-1] == (200, 200)
+    assert told == [(66, 200), (133, 200), (200, 200)]

@@ -1,11 +1,14 @@
 """Showing videos to a backbone otherwise than it states: other frames, other sizes of pictures."""
 
+import hashlib
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.backbone import Backbone
 from bench.backbones import load_backbone
 from bench.checkpoints import tuned_backbone
 from bench.features.embedding import embed, feature_identity
@@ -15,6 +18,7 @@ from bench.pretrained import CroppedInput
 from bench.registry import built_in_methods
 from bench.run_directory import plain
 from episodes.errors import UserError
+from methods.backbones.motion import MotionNet
 from tests.command import call, predictions
 
 CPU = torch.device("cpu")
@@ -28,6 +32,16 @@ def test_features_of_the_default_are_kept_under_the_key_they_always_had():
     then = committed["identity"]["features"]
     here = plain(feature_identity(load_backbone("motion", CPU), "segment-centres", CPU))
     assert {name: then[name] for name in here} | {"device": "cpu"} == here
+
+
+def test_features_of_another_size_are_kept_under_the_code_that_makes_it():
+    paths = [Path(inspect.getfile(cls)) for cls in (Backbone, CroppedInput, MotionNet)]
+    assert [path.name for path in paths] == ["backbone.py", "pretrained.py", "motion.py"]
+    by_name = sorted(paths, key=lambda path: path.name)
+    content = b"".join(path.read_bytes() for path in by_name)
+    resized = shown(load_backbone("motion", CPU), None, "60")
+    assert resized.source_sha256 == hashlib.sha256(content).hexdigest()
+    assert resized.source_sha256 != load_backbone("motion", CPU).source_sha256
 
 
 def test_a_method_with_frames_of_its_own_keeps_them():

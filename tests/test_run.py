@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.features.embedding import embedded_together
+from bench.paths import WEIGHTS_FOLDER
 from tests.command import call, done, predictions, same
 
 SMALL = ("run", "--episodes", "16", "--methods")
@@ -215,3 +217,25 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert not list(tmp_path.glob("**/*.unfinished*"))
+
+
+@pytest.mark.parametrize(("most", "expected"), [(8, [2]), (1, [1, 1])])
+def test_so_many_backbones_are_on_the_device_at_once(
+    most: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """OTAM and MASTAF were trained with a backbone of their own each."""
+    at_once = []
+
+    def counted(backbones, *words):
+        at_once.append(len(backbones))
+        return embedded_together(backbones, *words)
+
+    monkeypatch.setattr("bench.run.TOGETHER", most)
+    monkeypatch.setattr("bench.run.embedded_together", counted)
+    tuned = WEIGHTS_FOLDER / "tuned"
+    code, printed = call(
+        *("run", "--methods", "otam,mastaf", "--weights", tuned, "--episodes", "2"),
+        *("--out", tmp_path),
+    )
+    assert code == 0, printed
+    assert at_once == expected

@@ -9,7 +9,9 @@ import torch
 
 from bench.device import Stopwatch
 from bench.method import FeatureShape
+from bench.registry import built_in_methods
 from bench.throughput.plan import Sizes
+from bench.throughput.stages import Bench, measure
 from bench.throughput.timing import repeated
 from tests.command import call, fvbench
 from tests.synthetic import CPU
@@ -82,6 +84,18 @@ def test_pairs_of_videos_are_scored_once_for_all_episodes(tmp_path):
     assert found["score"]["flop"] == 2 * 20 * 20 * 8 / 10_000
     assert found["total"]["episodes_per_s"] < found["score"]["episodes_per_s"]
     assert found["total"]["episodes_in_a_repeat"] == 10_000
+
+
+@pytest.mark.parametrize("videos", [20, 33, 64])
+def test_operations_are_those_of_all_pairs(videos: int):
+    """Of 33 videos the last strip is of one: it is not counted as 32."""
+    sizes = Sizes(FeatureShape(8, 2, 1, 1), videos, 5, 1, 5)
+    bench = Bench(built_in_methods()["mean"], sizes, torch.float32, CPU, 64)
+    assert bench.by_pair
+    stages = {stage.name: stage for stage in measure(bench, 1).stages}
+    assert stages["score"].flop == pytest.approx(2 * (videos * 2) ** 2 * 8 / 10_000)
+    read = videos * -(-videos // 32)  # all queries for every strip
+    assert stages["score"].bytes_moved == pytest.approx(read * 4 * (2 * 8 + 2) / 10_000)
 
 
 def test_bfloat16():

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WORTH = 0.05
+"""How far above guessing a method's accuracy is at least, for its speed to be worth showing."""
 NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
+"""Where a name may stand close beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
-"""Where a name may stand beside its mark, in points, the best first; far ones get a line."""
+"""Where it may stand if no place nearby is free: then a line joins them."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:

@@ -8,7 +8,7 @@ import torch
 from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
 from bench.conformance.trial import CPU, Trial, scored
 from bench.method import Compares, join
-from bench.pairs import look_up, pair_scores
+from bench.pairs import compared, look_up, pair_scores
 
 QUERY_ORDER = [3, 0, 4, 1, 2]
 CLASS_ORDER = [2, 0, 3, 1]
@@ -76,7 +76,7 @@ def videos(subject: Subject) -> Breaches:
 @rule("pairs")
 def pairs(subject: Subject) -> Breaches:
     """Scores are made of pairs of videos where `compares` says so."""
-    compares = subject.method.compares
+    compares = compared(subject.method)
     if compares not in get_args(Compares):
         yield f"compares is {compares!r}; it is one of {', '.join(get_args(Compares))}"
     if compares in ("videos", "videos at one shot"):

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench import pairs
 from bench.device import forget_peak_memory, peak_memory
-from bench.loop import ENCODE_CHUNK, answer, cached, encode
+from bench.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
 from bench.method import Entry, Representation, apply
 from bench.scoring import pick, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
@@ -72,11 +72,14 @@ class Bench:
         self.videos = self._encode_all()
         self.episodes = sizes.episodes(TOTAL_EPISODES)
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
-        self.by_pair = pairs.repay(method, self.episodes, sizes.videos)
+        self.by_pair = by_pair(method, self.videos, self.episodes, device)
         self.strips = pairs.strips(sizes.videos, device)
-        self.pieces = len(self.strips) if self.by_pair else -(-TOTAL_EPISODES // self.batch_size)
-        self.each = TOTAL_EPISODES / self.pieces if self.by_pair else self.batch_size
-        """Episodes that a piece is worth."""
+        side = self.strips[0].stop
+        batches = -(-TOTAL_EPISODES // self.batch_size)
+        self.pieces = sizes.videos // side if self.by_pair else batches
+        """Pieces there are; of strips only full ones, for all to be of one size."""
+        self.each = TOTAL_EPISODES * side / sizes.videos if self.by_pair else self.batch_size
+        """Episodes that a piece is worth: for a strip, by its share of the support videos."""
 
     def _encode_all(self) -> Representation:
         """Representations of all videos, whose features never exist all at once."""
@@ -110,7 +113,7 @@ class Bench:
             yield self._gathered(self.episodes.query, number)
 
     def _strip(self, number: int) -> slice:
-        return self.strips[number % PIECES % len(self.strips)]
+        return self.strips[number % PIECES % self.pieces]
 
     def _gathered(self, indices: Any, number: int) -> Any:
         first = number % PIECES * self.batch_size
@@ -175,7 +178,7 @@ def _score_stage(bench: Bench, repeats: int) -> Stage:
         lambda pieces: bench.score(states, pieces), bench.pieces, repeats, bench.device
     )
     flop = _flop(lambda: bench.score(states, 1)) / bench.each
-    moved = bench.gathered(bench.sizes.queries, times=bench.pieces)
+    moved = bench.gathered(bench.sizes.queries, times=len(bench.strips))
     return Stage("score", "episodes", _each(timing, bench.each), flop, moved)
 
 

@@ -106,6 +106,16 @@ def test_costs_against_loop(padding, relaxation, size):
         assert costs[index].item() == pytest.approx(slow, abs=1e-9)
 
 
+@pytest.mark.parametrize("temperature", [0.0125, 0.0134, 0.03])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_weights_stay_in_the_range_of_their_numbers(temperature: float, size: int):
+    """exp(-2 / 0.0134) is nothing in four bytes, of which the logarithm is no cost."""
+    distances = torch.full((1, size, size), 1.9)
+    costs = alignment_costs(distances, temperature, largest=2.0)
+    exact = alignment_costs(distances.double(), temperature)
+    torch.testing.assert_close(costs, exact.float(), atol=1e-5, rtol=1e-5)
+
+
 def slow_path_score(similarities):
     """Zhu et al.: costs, trace back, and the cosines met, one cell after the other."""
     rows, columns = similarities.shape

@@ -68,7 +68,7 @@ def test_a_training_says_so_where_it_began_with_other_weights_than_the_shipped(
     assert "start" not in planned.summary
     other = replace(planned.backbone, weights_sha256="0123456789abcdef")
     assert replace(planned, backbone=other).summary["start"] == "motion 01234567"
-    chosen = shown(load_backbone("motion", CPU), "linspace", "60")
+    chosen = with_preprocessing(load_backbone("motion", CPU), "linspace", "60")
     summary = replace(planned, backbone=chosen).summary
     assert (summary["sampling"], summary["resize"]) == ("linspace", 60)
 
@@ -282,19 +282,11 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     with pytest.raises(UserError, match=r"holds a training with training\.episodes 8, not 12;"):
         train_one(training(out, other))
     planned = training(out, small_recipe)
-<<<<<<< HEAD
-    shown_larger = shown(load_backbone("motion", CPU), None, "60")
+    shown_larger = with_preprocessing(load_backbone("motion", CPU), None, "60")
     with pytest.raises(UserError, match=r"with training\.resize None, not 60;"):
         train_one(replace(planned, backbone=shown_larger))
-    shown_others = shown(load_backbone("motion", CPU), "linspace", None)
-    with pytest.raises(UserError, match=r"sampling None, not linspace;"):
-=======
-    shown_larger = with_preprocessing(load_backbone("motion", CPU), None, "60")
-    with pytest.raises(UserError, match=r"with backbone\.input\.resized None, not 60;"):
-        train_one(replace(planned, backbone=shown_larger))
     shown_others = with_preprocessing(load_backbone("motion", CPU), "linspace", None)
-    with pytest.raises(UserError, match=r"sampling segment-centres, not linspace;"):
->>>>>>> data2
+    with pytest.raises(UserError, match=r"sampling None, not linspace;"):
         train_one(replace(planned, backbone=shown_others))
 
 

@@ -16,7 +16,7 @@ from episodes.video_labels import is_label_file, labels_by_video
 
 SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
 FORMATS = (
-    (re.compile(r"(?P<label>[^/]+)/(?:.*/)?(?P<video>[^/]+?)(?:(?<=\.avi) \d+)?"), "CLASS/VIDEO"),
+    (re.compile(r"(?P<label>[^/]+)/(?P<video>(?:.*/)?[^/]+?)(?:(?<=\.avi) \d+)?"), "CLASS/VIDEO"),
     (re.compile(r"(?P<video>\S+) \d+ (?P<label>\d+)"), "VIDEO FRAMES CLASS"),
 )
 """Lines as MASTAF, TRX, OTAM and CMN write them (``class/video``), UCF101 itself (``class/video.avi
@@ -38,10 +38,14 @@ class ClassList:
         return found[0] if len(found) == 1 else None
 
 
-def read_lists(folder: Path) -> list[ClassList]:
+def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
     """Read every list in a folder, or the one file that is named.
 
     Where label files lie beside the lists, they say which class a video is of.
+
+    Args:
+        folder: of the lists.
+        with_folders: whether the folders between class and video are part of a video's name.
 
     Raises:
         UserError: there is none, or a line is in no known format.
@@ -58,7 +62,7 @@ def read_lists(folder: Path) -> list[ClassList]:
             " validation and test videos (train.txt, val.txt, test.txt or similar)"
         )
     known = labels_by_video(about)
-    return [read_list(path, known) for path in paths if path not in about]
+    return [read_list(path, known, with_folders) for path in paths if path not in about]
 
 
 def _shown(path: Path) -> bool:
@@ -67,13 +71,16 @@ def _shown(path: Path) -> bool:
     return not (path.name.startswith(".") or about_classes)
 
 
-def read_list(path: Path, labels: Mapping[str, str] = MappingProxyType({})) -> ClassList:
+def read_list(
+    path: Path, labels: Mapping[str, str] = MappingProxyType({}), with_folders: bool = False
+) -> ClassList:
     """Read one list.
 
     Args:
         path: the file.
         labels: class of a video by its name, where that is known from elsewhere; then a line may
             be the video's name alone.
+        with_folders: see `read_lists`.
 
     Raises:
         UserError: a line is in no known format, or a video is listed twice.
@@ -83,9 +90,10 @@ def read_list(path: Path, labels: Mapping[str, str] = MappingProxyType({})) -> C
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a list of videos: {error}") from error
     read = _from_json if path.suffix == ".json" else partial(_from_lines, labels=labels)
-    pairs = ((labels.get(video, label), video) for label, video in read(path, text))
     classes: defaultdict[str, set[str]] = defaultdict(set)
-    for label, video in pairs:
+    for said, listed in read(path, text):
+        name = listed.rpartition("/")[2]
+        label, video = labels.get(name, said), listed if with_folders else name
         if video in classes[label]:
             raise UserError(f"{path} lists {label}/{video} twice; remove one of the lines")
         classes[label].add(video)
@@ -102,18 +110,18 @@ def _from_lines(path: Path, text: str, labels: Mapping[str, str]) -> Iterator[tu
 
 
 def _pair(line: str, where: str) -> tuple[str, str]:
-    """Class and video of a line.
+    """Class and video of a line, with the folders between them.
 
     >>> _pair("test18/195025", ""), _pair("195025 38 18", "")
     (('test18', '195025'), ('18', '195025'))
     >>> _pair("Archery/v_Archery_g01_c01.avi 3", "")
     ('Archery', 'v_Archery_g01_c01')
     >>> _pair("train0//videos/brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "")
-    ('train0', 'April_09_brush_hair_u_nm_np1_ba_goo_0')
+    ('train0', 'videos/brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0')
     """
     for pattern, _ in FORMATS:
         if match := pattern.fullmatch(line):
-            return match["label"], without_suffix(match["video"])
+            return match["label"], without_suffix(match["video"].lstrip("/"))
     known = " or ".join(words for _, words in FORMATS)
     raise UserError(
         f"{where}: {line[:100]!r} is in no known format; a line is {known}, or an id of"

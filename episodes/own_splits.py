@@ -1,8 +1,8 @@
 """Registering a folder of anybody's own videos: which classes train, validate and test."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from episodes.datasets.folder import Folder
@@ -13,6 +13,8 @@ from episodes.split import SplitName, Video
 
 SHARES: Mapping[SplitName, int] = {"train": 64, "val": 12, "test": 24}
 """Per cent of the classes, as in the splits of Kinetics and Something-Something."""
+Found = Mapping[tuple[str, str], list[Video]]
+"""By class and name, the videos that are called so."""
 
 
 def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
@@ -21,15 +23,17 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
     Args:
         name: of the dataset.
         root: the folder.
-        lists: folder with lists of ``class/video``, their names saying which split they list;
-            if None, classes are shared out by the hashes of their names.
+        lists: folder with lists of ``class/video`` or ``class/recording/video``, their names
+            saying which split they list; if None, classes are shared out by the hashes of their
+            names.
 
     Raises:
-        UserError: no such folder, a listed video is not there, or a class is in two splits.
+        UserError: no such folder, a listed video is not there, is one of several or listed twice,
+            or a class is in two splits.
     """
     folder = Folder(name, root)
     videos = folder.videos
-    splits = _listed(read_lists(lists), videos) if lists else _shared_out(videos)
+    splits = _listed(read_lists(lists, with_folders=True), videos) if lists else _shared_out(videos)
     _refuse_shared_classes(splits)
     return Registration(name, folder.root, False, splits)
 
@@ -55,7 +59,8 @@ def _hash(label: str) -> str:
 
 
 def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitName, Members]:
-    there = _by_listed_name(videos)
+    by_path = _by_name(videos, lambda video: video.name)
+    by_file = _by_name(videos, lambda video: _file(video.name))
     splits: dict[SplitName, Members] = {}
     for one in lists:
         if one.split is None or one.split in splits:
@@ -63,32 +68,51 @@ def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitNa
                 f"{one.path}: a list is called train.txt, val.txt or test.txt, one for each split"
             )
         pairs = sorted((label, name) for label, names in one.classes.items() for name in names)
-        missing = [pair for pair in pairs if pair not in there]
-        if missing:
-            raise UserError(
-                f"{one.path} lists {'/'.join(missing[0])} and {len(missing) - 1} more that are not"
-                " there; a line is CLASS/VIDEO, as the folders are called"
-            )
-        splits[one.split] = tuple((there[pair].label, there[pair].name) for pair in pairs)
+        found = {
+            (label, name): by_path.get((label, without_suffix(name)))
+            or by_file.get((label, without_suffix(_file(name))), [])
+            for label, name in pairs
+        }
+        splits[one.split] = _one_for_each(one.path, found)
     return splits
 
 
-def _by_listed_name(videos: Sequence[Video]) -> Mapping[tuple[str, str], Video]:
-    """Videos by class and name as lists have it: without the folder of a recording and the suffix.
+def _file(name: str) -> str:
+    """A video's name without the folder of a recording."""
+    return name.rpartition("/")[2]
+
+
+def _by_name(videos: Sequence[Video], name: Callable[[Video], str]) -> Found:
+    """Videos by class and a name of theirs without suffix, which several may share."""
+    found: defaultdict[tuple[str, str], list[Video]] = defaultdict(list)
+    for video in videos:
+        found[video.label, without_suffix(name(video))].append(video)
+    return found
+
+
+def _one_for_each(path: Path, found: Found) -> Members:
+    """Return the one video that each line of a list means.
 
     Raises:
-        UserError: two have the same.
+        UserError: a line means none, or one of several, or what another line means.
     """
-    found: dict[tuple[str, str], Video] = {}
-    for video in videos:
-        listed = video.label, without_suffix(video.name.rpartition("/")[2])
-        if listed in found:
+    missing = ["/".join(pair) for pair, videos in found.items() if not videos]
+    if missing:
+        raise UserError(
+            f"{path} lists {missing[0]} and {len(missing) - 1} more that are not there; a line is"
+            " CLASS/VIDEO or CLASS/RECORDING/VIDEO, as the folders are called"
+        )
+    for (label, name), videos in found.items():
+        if len(videos) > 1:
             raise UserError(
-                f"a list cannot tell {found[listed].name} from {video.name} in the class"
-                f" {video.label!r}; give the files of a class different names"
+                f"{path}: {label}/{name} cannot tell {videos[0].name} from {videos[1].name}; list"
+                " them as CLASS/RECORDING/VIDEO, and give videos of one folder different names"
             )
-        found[listed] = video
-    return found
+    members = Counter((video.label, video.name) for videos in found.values() for video in videos)
+    (label, name), times = members.most_common(1)[0] if members else (("", ""), 0)
+    if times > 1:
+        raise UserError(f"{path} lists {label}/{name} twice; remove one of the lines")
+    return tuple(members)
 
 
 def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:

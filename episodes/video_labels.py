@@ -10,23 +10,32 @@ from typing import Any
 
 from episodes.errors import UserError
 
-ANSWERS = "test-answers.csv"
+PREFIXES = ("", "something-something-v2-")
+ANSWERS = tuple(f"{prefix}test-answers.csv" for prefix in PREFIXES)
+NUMBERS = tuple(f"{prefix}labels.json" for prefix in PREFIXES)
+"""They number classes: nothing in them is about a video."""
 
 
 def is_label_file(path: Path) -> bool:
     """Whether a file is one of the label files, and no list of a split.
 
     These are ``something-something-v2-train.json``, ``-validation.json`` and ``-test.json``, also
-    without the first words, ``labels.json``, which numbers classes, and ``test-answers.csv``.
+    without the first words, ``labels.json``, which numbers classes, and ``test-answers.csv``. What
+    cannot be read is none: whoever takes it for a list says why.
     """
-    if path.suffix == ".json":
-        return path.stem.endswith("labels") or _first_character(path) == "["
-    return path.name.endswith(ANSWERS)
+    if not path.is_file():
+        return False
+    return path.name in (*ANSWERS, *NUMBERS) or (
+        path.suffix == ".json" and _first_character(path) == "["
+    )
 
 
 def _first_character(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.read(64).lstrip()[:1]
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(64).lstrip()[:1]
+    except OSError:
+        return ""
 
 
 def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
@@ -39,18 +48,28 @@ def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
 
 
 def _read(path: Path) -> Iterator[tuple[str, str]]:
-    if path.name.endswith(ANSWERS):
-        for line in path.read_text(encoding="utf-8").splitlines():
+    if path.name in ANSWERS:
+        for line in _text(path).splitlines():
             video, _, label = line.partition(";")
             yield video.strip(), label.strip()
-    elif not path.stem.endswith("labels"):
+    elif path.name not in NUMBERS:
         yield from _from_json(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read as a label file of Something-Something V2: {error}; get it"
+            " again, or take it away if the lists tell the classes"
+        ) from error
 
 
 def _from_json(path: Path) -> Iterator[tuple[str, str]]:
     """Videos with their classes; those of the test set have none."""
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
+        content: list[dict[str, Any]] = json.loads(_text(path))
         for one in content:
             if "template" in one:
                 yield str(one["id"]), class_name(one["template"])

@@ -14,6 +14,7 @@ from episodes.coverage import without_missing
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.facts import all_facts
+from episodes.lists import read_lists
 from episodes.recipe import Recipe, read_recipe, recipe_names
 from episodes.sampler import VERSION, draw
 from episodes.split import Split, SplitName, Video
@@ -308,6 +309,30 @@ class TestLists:
         write_json(lists / "train.json", [{"template": "Folding [something]"}])
         with pytest.raises(UserError, match=r"train\.json is no label file"):
             add_dataset("ssv2-all", data, lists, trust=False)
+
+    def test_a_list_whose_name_ends_like_that_of_a_label_file_is_a_list(self, tmp_path: Path):
+        write_json(tmp_path / "labels.json", {"Folding something": "0"})
+        write_json(tmp_path / "train_labels.json", {"one": 3, "two": 4})
+        (tmp_path / "my-test-answers.csv").write_text("A/three\n")
+        read = {one.path.name: dict(one.classes) for one in read_lists(tmp_path)}
+        assert read == {
+            "train_labels.json": {"3": {"one"}, "4": {"two"}},
+            "my-test-answers.csv": {"A": {"three"}},
+        }
+
+    @pytest.mark.parametrize("name", ["test-answers.csv", "train.json"])
+    def test_a_label_file_in_another_encoding_is_one_message(self, name: str, tmp_path: Path):
+        (tmp_path / "train.txt").write_text("A/one\n")
+        (tmp_path / name).write_bytes("[1;été\n".encode("latin-1"))
+        with pytest.raises(UserError, match=rf"{name} cannot be read as a label file"):
+            read_lists(tmp_path)
+
+    @pytest.mark.parametrize("name", ["x.json", "labels.json", "test-answers.csv"])
+    def test_a_folder_among_the_lists_is_one_message(self, name: str, tmp_path: Path):
+        (tmp_path / "train.txt").write_text("A/one\n")
+        (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match=rf"{name} cannot be read as a list"):
+            read_lists(tmp_path)
 
     def write_labels(
         self, folder: Path, name: str, prefix: str, more: Mapping[str, str] = MappingProxyType({})

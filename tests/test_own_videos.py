@@ -12,6 +12,7 @@ from episodes.adding import add_dataset
 from episodes.datasets import dataset
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
+from episodes.own_splits import register_folder
 from episodes.own_videos import bank_over_folder
 from episodes.recipe import Recipe
 from episodes.sampler import VERSION, draw
@@ -169,9 +170,47 @@ class TestRecordings:
         with pytest.raises(UserError, match=r"cannot tell kitchen/a\.mp4 from été 2/a\.mp4"):
             add_dataset("mine", root, tmp_path / "test.txt", trust=False)
 
+    def test_a_list_names_recordings_where_files_are_called_alike(self, root: Path, tmp_path: Path):
+        lines = "open/été 2/a.mp4\nopen/kitchen/a.mp4\nwave/alone\nwave//kitchen/b\n"
+        (tmp_path / "test.txt").write_text(lines)
+        members = register_folder("mine", root, tmp_path / "test.txt").lists["test"]
+        assert sorted(members) == [
+            ("open", "kitchen/a.mp4"),
+            ("open", "été 2/a.mp4"),
+            ("wave", "alone.mp4"),
+            ("wave", "kitchen/b.mp4"),
+        ]
+
+    def test_one_video_listed_by_two_names_is_refused(self, root: Path, tmp_path: Path):
+        (tmp_path / "test.txt").write_text("wave/alone\nwave/elsewhere/alone.mp4\n")
+        with pytest.raises(UserError, match=r"lists wave/alone\.mp4 twice"):
+            register_folder("mine", root, tmp_path / "test.txt")
+
     def test_pictures_beside_videos_do_not_make_them_frames(self, root: Path):
         Image.new("RGB", (40, 30)).save(root / "open" / "kitchen" / "cover.jpg")
         assert len(Folder("some", root).videos) == 13
+
+    @pytest.mark.parametrize(
+        ("path", "message"),
+        [
+            ("kitchen/sub/x.mp4", r"kitchen/sub: the video .*x\.mp4 lies too deep; videos lie as"),
+            ("kitchen/sub/notes.txt", r"kitchen/sub: no video in this folder"),
+            ("garden/notes.txt", r"garden: no video in this folder of a class"),
+            ("frames/sub/x.mp4", r"frames/sub: the video .*x\.mp4 lies too deep"),
+            ("frames/stray.mp4", r"frames holds 3 pictures and 1 video files \(stray\.mp4\)"),
+            ("garden/clip/stray.mp4", r"garden/clip: the video"),
+        ],
+    )
+    def test_what_would_be_passed_over_is_refused(self, path: str, message: str, root: Path):
+        frames = root / "open" / "frames"
+        frames.mkdir()
+        for number in range(3):
+            (frames / f"{number}.jpg").touch()
+        assert len(Folder("some", root).videos) == 14
+        (root / "open" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "open" / path).touch()
+        with pytest.raises(UserError, match=message):
+            Folder("some", root).split("test")
 
     def test_a_class_of_one_recording_is_refused(self, root: Path):
         shutil.rmtree(root / "open" / "kitchen")

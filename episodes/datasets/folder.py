@@ -1,14 +1,15 @@
 """Anybody's own videos: a folder of classes, each a folder of videos."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from episodes.class_folder import shown, videos_of_class
 from episodes.datasets import Progress, VideoFile
 from episodes.errors import UserError
 from episodes.locating import Index
-from episodes.media import VIDEO_SUFFIXES, content_sha256, is_frame, is_video_file
+from episodes.media import VIDEO_SUFFIXES, content_sha256, is_video_file
 from episodes.memory import remembered
 from episodes.registration import Members, registration
 from episodes.split import Split, SplitName, Video
@@ -90,16 +91,17 @@ class Folder:
                 f"{self.root}: there is no such folder; name one that holds a folder of videos for"
                 " each class"
             )
-        folders = [one for one in _shown(self.root) if one.is_dir()]
+        folders = [one for one in shown(self.root) if one.is_dir()]
+        _refuse_splits(self.root, [one.name for one in folders])
         videos = tuple(
             _video(folder.name, path.relative_to(folder).as_posix())
             for folder in folders
-            for path in _videos_of(folder)
+            for path in videos_of_class(folder)
         )
         classes = {video.label for video in videos}
         if len(classes) < FEWEST_CLASSES:
             raise _no_classes(self.root, videos)
-        _refuse_empty_and_splits(self.root, [one.name for one in folders], classes)
+        _refuse_empty(self.root, [one.name for one in folders], classes)
         return videos
 
 
@@ -108,39 +110,22 @@ def _video(label: str, name: str) -> Video:
     return Video(label, name.rpartition("/")[0] or name, name)
 
 
-def _shown(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+def _refuse_splits(root: Path, folders: Sequence[str]) -> None:
+    """Refuse splits that would be taken for classes, and their classes for recordings."""
+    if folders and {name.casefold() for name in folders} <= SPLITS:
+        raise UserError(
+            f"{root} holds the splits {', '.join(folders)}, not classes; name one of them, or a"
+            " folder that holds a folder for each class"
+        )
 
 
-def _videos_of(folder: Path) -> Iterator[Path]:
-    """The videos of a class, those in folders of recordings too."""
-    for path in _shown(folder):
-        if _is_video(path):
-            yield path
-        elif path.is_dir():
-            yield from (inner for inner in _shown(path) if _is_video(inner))
-
-
-def _is_video(path: Path) -> bool:
-    """Whether it is a file of one, or a folder that holds frames and no such files."""
-    if not path.is_dir():
-        return is_video_file(path.name)
-    names = [one.name for one in _shown(path)]
-    return any(map(is_frame, names)) and not any(map(is_video_file, names))
-
-
-def _refuse_empty_and_splits(root: Path, folders: Sequence[str], classes: Set[str]) -> None:
-    """Refuse a class that would be left out unseen, and splits that would be taken for classes."""
+def _refuse_empty(root: Path, folders: Sequence[str], classes: Set[str]) -> None:
+    """Refuse a class that would be left out unseen."""
     if empty := [name for name in folders if name not in classes]:
         raise UserError(
             f"{root}: no video in the class {empty[0]!r}, {len(empty)} such in all; put videos"
             f" there ({', '.join(VIDEO_SUFFIXES[:5])} and the like, or folders of frames), or take"
             " the folder away"
-        )
-    if {name.casefold() for name in folders} <= SPLITS:
-        raise UserError(
-            f"{root} holds the splits {', '.join(folders)}, not classes; name one of them, or a"
-            " folder that holds a folder for each class"
         )
 
 

@@ -1,0 +1,84 @@
+"""The videos in the folder of a class: files, folders of frames, and recordings that hold both.
+
+Nothing is passed over in silence that may be a video in another layout.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from episodes.errors import UserError
+from episodes.media import is_frame, is_video_file, videos_below
+
+
+def shown(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, but for what starts with a dot."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def videos_of_class(folder: Path) -> Iterator[Path]:
+    """Yield the videos of a class, those in folders of recordings too.
+
+    Raises:
+        UserError: a folder of a recording is empty, videos lie deeper than that, or frames and
+            video files lie in one folder.
+    """
+    paths = shown(folder)
+    _refuse_mixture(folder, paths)
+    for path in paths:
+        if _is_video(path):
+            yield path
+        elif path.is_dir():
+            yield from _videos_of_recording(path)
+
+
+def _videos_of_recording(folder: Path) -> Iterator[Path]:
+    paths = shown(folder)
+    videos = [path for path in paths if _is_video(path)]
+    if below := [path for path in paths if path not in videos and path.is_dir()]:
+        _refuse_below(below[0])
+    if not videos:
+        raise UserError(
+            f"{folder}: no video in this folder of a class; put videos or the frames of one there,"
+            " or take it away"
+        )
+    yield from videos
+
+
+def _is_video(path: Path) -> bool:
+    """Whether it is a file of one, or a folder that holds frames and no such files."""
+    if not path.is_dir():
+        return is_video_file(path.name)
+    paths = shown(path)
+    _refuse_mixture(path, paths)
+    if not any(is_frame(one.name) for one in paths):
+        return False
+    others = [one for one in paths if not is_frame(one.name)]
+    if any(is_video_file(one.name) for one in others):
+        return False
+    for one in others:
+        if one.is_dir() and videos_below(one):
+            _refuse_below(one)
+    return True
+
+
+def _refuse_below(folder: Path) -> None:
+    """Refuse a folder that lies where no video is looked for."""
+    found = videos_below(folder)
+    what = f"the video {found[0]} lies too deep" if found else "no video in this folder"
+    raise UserError(
+        f"{folder}: {what}; videos lie as CLASS/VIDEO or CLASS/RECORDING/VIDEO, a VIDEO being a"
+        " file or a folder of frames: move it, take it away, or name the folder that holds the"
+        " classes"
+    )
+
+
+def _refuse_mixture(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse a video file among frames; a cover and a picture for each video are no frames."""
+    files = [path.name for path in paths if is_video_file(path.name)]
+    pictures = sum(is_frame(path.name) for path in paths)
+    if files and pictures > len(files) + 1:
+        raise UserError(
+            f"{folder} holds {pictures} pictures and {len(files)} video files ({files[0]}): it is"
+            " either a video's folder of frames or a folder of videos; take the ones or the others"
+            " away"
+        )

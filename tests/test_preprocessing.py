@@ -39,7 +39,7 @@ def test_features_of_another_size_are_kept_under_the_code_that_makes_it():
     assert [path.name for path in paths] == ["backbone.py", "pretrained.py", "motion.py"]
     by_name = sorted(paths, key=lambda path: path.name)
     content = b"".join(path.read_bytes() for path in by_name)
-    resized = shown(load_backbone("motion", CPU), None, "60")
+    resized = with_preprocessing(load_backbone("motion", CPU), None, "60")
     assert resized.source_sha256 == hashlib.sha256(content).hexdigest()
     assert resized.source_sha256 != load_backbone("motion", CPU).source_sha256
 

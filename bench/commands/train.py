@@ -33,6 +33,9 @@ EPILOG = (
     " results/local/after"
 )
 
+FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
+"""Parameters that `fvbench train backbone` looks at."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -60,7 +63,12 @@ def train(
         str,
         typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
     ] = "rendered-5w1s-val",
-    backbone: Annotated[str, typer.Option(help="Name, see `fvbench list backbones`.")] = "motion",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
+        ),
+    ] = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
     freeze_backbone: Annotated[
@@ -120,6 +128,7 @@ def train(
     context.with_resource(distributed.joined())
     where, numbers = choose_device(device), whole_numbers(seeds)
     if methods == ["backbone"]:
+        _refuse_options_of_methods(context, numbers)
         _train_backbone(numbers[0], steps, where, out)
         return
     if steps is not None:
@@ -144,6 +153,29 @@ def train(
             if tensorboard:
                 write_tensorboard(folder)
             typer.echo(f"wrote {folder}")
+
+
+def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None:
+    """Refuse what the training of the backbone does not look at."""
+    from episodes.errors import UserError
+
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in FOR_BACKBONE
+        and (source := context.get_parameter_source(option.name or "")) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise UserError(
+            f"{', '.join(given)}: not for `fvbench train backbone`, whose training is fixed but for"
+            " --seeds and --steps; leave it out"
+        )
+    if len(seeds) > 1:
+        raise UserError(
+            f"--seeds {','.join(map(str, seeds))}: `fvbench train backbone` takes one seed, since"
+            " OUT holds one backbone; give the command once for each, with its own --out"
+        )
 
 
 def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: Path) -> None:

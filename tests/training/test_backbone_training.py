@@ -15,6 +15,7 @@ from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
 from episodes.datasets import Progress, VideoFile, dataset
 from episodes.errors import UserError
 from episodes.split import SplitName, Video
+from tests.command import call
 
 CPU = torch.device("cpu")
 RECIPE = BackboneRecipe(seed=3, steps=3, batch_size=4)
@@ -95,3 +96,37 @@ def test_augmentation_mirrors_nothing():
     brightness = changed[..., 24:].mean(dim=(1, 2, 3, 4)) - changed[..., :24].mean(dim=(1, 2, 3, 4))
     assert ((slope.flatten(1) > 0).all(dim=1) == (brightness > 0)).all()
     assert slope.abs().min() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--seeds", "0,1"), "--seeds 0,1: `fvbench train backbone` takes one seed"),
+        (("--sampling", "linspace"), "--sampling: not for `fvbench train backbone`"),
+        (("--resize", "60"), "--resize: not for"),
+        (("--recipe", "default"), "--recipe: not for"),
+        (("--freeze-backbone", "--episodes", "4"), "--freeze-backbone, --episodes: not for"),
+    ],
+)
+def test_what_the_backbone_s_training_does_not_look_at_is_refused(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "train_backbone", lambda *_: pytest.fail("trained"))
+    code, printed = call("train", "backbone", *words, "--steps", 3, "--out", tmp_path)
+    assert code == 2
+    assert message in " ".join(printed.split())
+
+
+def test_what_the_backbone_s_training_looks_at_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given: list[object] = []
+
+    def trained(cls: object, recipe: BackboneRecipe, device: object, out: Path, _: object) -> Path:
+        given.append((recipe.seed, recipe.steps, out))
+        return out / "motion.safetensors"
+
+    monkeypatch.setattr(training, "train_backbone", trained)
+    words = ("--seeds", 1, "--steps", 3, "--device", "cpu", "--out", tmp_path)
+    assert call("train", "backbone", *words)[0] == 0
+    assert given == [(1, 3, tmp_path)]

@@ -18,6 +18,12 @@ Cache = Annotated[
         show_default=False,
     ),
 ]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
+    ),
+]
 Sampling = Annotated[
     str | None,
     typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import (
+    Backbone,
     Cache,
     Device,
     Json,
@@ -79,12 +80,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(
         "results/local/run"
     ),
-    backbone: Annotated[
-        str,
-        typer.Option(
-            help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
-        ),
-    ] = "motion",
+    backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
     weights: Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Plugin, Resize, Sampling, use_cache
+from bench.commands.options import Backbone, Cache, Device, Plugin, Resize, Sampling, use_cache
 
 if TYPE_CHECKING:
     import torch
@@ -63,12 +63,7 @@ def train(
         str,
         typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
     ] = "rendered-5w1s-val",
-    backbone: Annotated[
-        str,
-        typer.Option(
-            help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
-        ),
-    ] = "motion",
+    backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
     freeze_backbone: Annotated[

@@ -63,13 +63,16 @@ class InterRelation(nn.Module):
         weights = self._weights(support, query).softmax(dim=-1)
         weights = dropout(weights, WEIGHT_DROPOUT, self.training)
         of_support, of_query = weights[..., :-1], weights[..., -1]
-        # Heads and support videos are summed over at once: (queries * tokens, heads * supports).
-        flat = of_support.permute(0, 2, 3, 1, 4).flatten(3).flatten(1, 2)
-        read = flat @ support.reads.transpose(1, 2).flatten(1, 2)
-        read = read.unflatten(1, of_query.shape[2:]) + of_query.permute(0, 2, 3, 1) @ query.reads
-        read = self.dropout(read + self.out.bias)
-        related: Tensor = relu(self.norm(_one_query_behind(support.token, query.token) + read))
-        return related
+        # Support videos and heads are summed over at once: (queries * tokens, supports * heads).
+        flat = of_support.permute(0, 2, 3, 4, 1).flatten(3).flatten(1, 2)
+        read = torch.baddbmm(self.out.bias, flat, support.reads.flatten(1, 2))
+        by_query = of_query.permute(0, 2, 3, 1).flatten(0, 1), query.reads.flatten(0, 1)
+        read = torch.baddbmm(read.unflatten(1, weights.shape[2:4]).flatten(0, 1), *by_query)
+        read = self.dropout(read.unflatten(0, weights.shape[0:3:2]))
+        # Into what was just made: a token has C numbers, and (episodes, queries, tokens) are many.
+        read[:, :, :-1] += support.token.unsqueeze(1)
+        read[:, :, -1] += query.token
+        return relu(self.norm(read), inplace=True)
 
     def _weights(self, support: Tokens, query: Tokens) -> Tensor:
         """Logits of tokens looking at tokens: (episodes, heads, queries, supports + 1, same)."""
@@ -91,9 +94,3 @@ class InterRelation(nn.Module):
     def _per_head(self, tokens: Tensor) -> Tensor:
         """(episodes, tokens, C) -> (episodes, heads, tokens, C / heads)."""
         return self._heads_apart(tokens).transpose(1, 2)
-
-
-def _one_query_behind(support: Tensor, query: Tensor) -> Tensor:
-    """(episodes, supports, C), (episodes, queries, C) -> (episodes, queries, supports + 1, C)."""
-    shared = support.unsqueeze(1).expand(-1, query.shape[1], -1, -1)
-    return torch.cat([shared, query.unsqueeze(2)], dim=2)

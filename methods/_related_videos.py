@@ -14,9 +14,11 @@ class Videos(NamedTuple):
     """Videos after their own frames were related."""
 
     frames: Tensor
-    """(..., T, C)"""
+    """(..., T, C); (..., 0, C) where no classifier of frames asks for them."""
     mapped: Tensor
     """(..., T, C): the frames' part of the 1 x 1 convolution over [frame, relation token]."""
+    squares: Tensor
+    """(..., T): squared lengths of these, in four bytes at least."""
     token: Tensor
     query: Tensor
     key: Tensor
@@ -26,7 +28,7 @@ class Videos(NamedTuple):
     @property
     def tokens(self) -> Tokens:
         """What the videos of an episode tell each other."""
-        return Tokens(*self[2:])
+        return Tokens(*self[3:])
 
 
 def frame_loss(head: nn.Module, episodes: LabelledEpisodes) -> Tensor:

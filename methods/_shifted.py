@@ -7,9 +7,19 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from methods._alignment import hausdorff_distances
+from methods._precision import wide
 
 FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
 """HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""
+
+
+class Frames(NamedTuple):
+    """Frames of videos."""
+
+    vectors: Tensor
+    """(episodes, videos, T, C)"""
+    squares: Tensor
+    """(episodes, videos, T): squared lengths of the vectors, in four bytes at least."""
 
 
 class Shifted(NamedTuple):
@@ -19,44 +29,58 @@ class Shifted(NamedTuple):
     are sums of inner products.
     """
 
-    frames: Tensor
-    """a: (episodes, videos, T, C)"""
-    shift: Tensor
-    """g: (episodes, queries, videos, C)"""
+    support: Frames
+    """a of the support videos."""
+    query: Frames
+    """a of the queries."""
+    shifts: Tensor
+    """g: (episodes, queries, supports + 1, C), of each query the supports' and then its own."""
 
-    def products(self, query: Tensor) -> Tensor:
-        """With query frames (episodes, queries, Tq, C): (episodes, queries, videos, Tq, Ts)."""
-        videos, frames = self.frames.shape[1:3]
-        own = query.flatten(1, 2) @ self.frames.flatten(1, 2).mT
-        own = own.unflatten(2, (videos, frames)).unflatten(1, query.shape[1:3]).transpose(2, 3)
-        products: Tensor = own + (self.shift @ query.mT).unsqueeze(-1)
-        return products
+    def set_distances(self) -> Tensor:
+        """Hausdorff distances over cosine distances: (episodes, queries, supports)."""
+        mutual = wide(self.shifts @ self.shifts.mT)
+        at_query = wide(self.query.vectors @ self.shifts.mT)
+        at_support, by_query = wide(self._at_support()), wide(self._by_query())
+        products = wide(self._unshifted())
+        products = products + at_query[..., :-1].mT.unsqueeze(-1) + by_query.unsqueeze(-2)
+        products = products + mutual[:, :, :-1, -1, None, None]
+        squared = mutual.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+        of_support = self.support.squares.unsqueeze(1) + 2 * at_support + squared[:, :, :-1]
+        of_query = self.query.squares + 2 * at_query[..., -1] + squared[:, :, -1]
+        norms = lengths(of_support).unsqueeze(-2) * lengths(of_query)[:, :, None, :, None]
+        return hausdorff_distances(1 - products / norms).to(self.shifts.dtype)
 
-    def squared_norms(self) -> Tensor:
-        """(episodes, queries, videos, T)."""
-        own = self.frames.square().sum(dim=-1).unsqueeze(1)
-        return own + 2 * self._mixed() + self.shift.square().sum(dim=-1, keepdim=True)
+    def incoherence(self) -> Tensor:
+        """HyRSM++'s term for the support videos, as each query sees them, and for the queries."""
+        mixed = self._at_support()
+        squared = self.shifts.square().sum(dim=-1)[..., None, None]
+        own = (self.support.vectors @ self.support.vectors.mT).unsqueeze(1)
+        of_support = own + mixed.unsqueeze(-1) + mixed.unsqueeze(-2) + squared[:, :, :-1]
+        query = self.query.vectors + self.shifts[:, :, -1:]
+        return incoherence(of_support) + incoherence(query @ query.mT)
 
-    def gram(self) -> Tensor:
-        """Inner products of a video's frames: (episodes, queries, videos, T, T)."""
-        own = (self.frames @ self.frames.mT).unsqueeze(1)
-        mixed = self._mixed()
-        shift = self.shift.square().sum(dim=-1)[..., None, None]
-        return own + mixed.unsqueeze(-1) + mixed.unsqueeze(-2) + shift
+    def _unshifted(self) -> Tensor:
+        """Products of the videos' own parts: (episodes, queries, supports, Tq, Ts)."""
+        support, query = self.support.vectors, self.query.vectors
+        products = query.flatten(1, 2) @ support.flatten(1, 2).mT
+        apart = products.unflatten(2, support.shape[1:3]).unflatten(1, query.shape[1:3])
+        return apart.transpose(2, 3)
 
-    def set_distances(self, query: Tensor) -> Tensor:
-        """Hausdorff distances to query frames (episodes, queries, Tq, C), over cosine distances.
+    def _at_support(self) -> Tensor:
+        """Products of a support video's own frames and its shifts: (..., supports, Ts)."""
+        shifts = self.shifts[:, :, :-1].transpose(1, 2)
+        return (shifts @ self.support.vectors.mT).transpose(1, 2)
 
-        Returns (episodes, queries, videos).
-        """
-        query_norms = lengths(query.square().sum(dim=-1))[:, :, None, :, None]
-        support_norms = lengths(self.squared_norms()).unsqueeze(-2)
-        cosines = self.products(query) / (query_norms * support_norms)
-        return hausdorff_distances(1 - cosines)
+    def _by_query(self) -> Tensor:
+        """Products of support frames with the queries' shifts: (..., supports, Ts)."""
+        support = self.support.vectors
+        products: Tensor = self.shifts[:, :, -1] @ support.flatten(1, 2).mT
+        return products.unflatten(2, support.shape[1:3])
 
-    def _mixed(self) -> Tensor:
-        """Products of a video's own frames and its shifts: (episodes, queries, videos, T)."""
-        return (self.shift.transpose(1, 2) @ self.frames.mT).transpose(1, 2)
+
+def squared_lengths(vectors: Tensor) -> Tensor:
+    """(..., C) -> (...), in four bytes at least."""
+    return wide(vectors).square().sum(dim=-1)
 
 
 def lengths(squares: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from methods._positions import usual_table
+from methods._precision import wide
 from methods._tuple_parts import TupleParts, membership, project_parts
 from methods._tuples import POSITION_SCALE, tuple_index, tuple_width
 
@@ -83,11 +84,6 @@ def _padded(values: Tensor, dim: int, value: float = 0.0) -> Tensor:
     missing = -values.shape[dim] % VECTOR
     places = (0, 0) * (values.dim() - 1 - dim % values.dim())
     return torch.nn.functional.pad(values, (*places, 0, missing), value=value)
-
-
-def wide(values: Tensor) -> Tensor:
-    """Give values at least four bytes: sums of squares need them."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from methods._inter_relation import InterRelation, Tokens
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
 from methods._related_videos import Videos, frame_loss
-from methods._shifted import Shifted, incoherence
+from methods._shifted import Frames, Shifted, squared_lengths
 
 POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
 """Authors' dropout: after the positions, and in the attention among frames."""
@@ -99,30 +99,31 @@ class HyRSM(Method):
         placed = hyrsm_positions(frames, options.position_a, options.position_b)
         related = relu(self.intra(self.place_dropout(placed)))
         mapped = linear(related, self._frame_weight)
-        return Videos(related, mapped, *self.inter.project(related.mean(dim=1)))
+        kept = related if self.head is not None else related[:, :0]
+        tokens = self.inter.project(related.mean(dim=1))
+        return Videos(kept, mapped, squared_lengths(mapped), *tokens)
 
     def adapt(self, support: Videos) -> Videos:
         """(episodes, way, shot, T, C) -> (episodes, way, 1 or shot, T, C)."""
-        if self.settings.form == "supports":
+        if self.settings.form == "supports" or support.mapped.shape[2] == 1:
             return support
-        return Videos(*(tensor.mean(dim=2, keepdim=True) for tensor in support))
+        mean = Videos(*(tensor.mean(dim=2, keepdim=True) for tensor in support))
+        return mean._replace(squares=squared_lengths(mean.mapped))
 
     def score(self, state: Videos, query: Videos) -> Tensor:
         """Minus the distance of the enriched query to each class: (episodes, queries, way)."""
-        return self._match(*self._relate(state, query), state.frames.shape[1])
+        return self._scores(self._relate(state, query), state.mapped.shape[1])
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the episode and of the frames; HyRSM++: temporal coherence."""
         shots, queries = cast(Videos, episodes.support), cast(Videos, episodes.query)
-        support, query = self._relate(self.adapt(shots), queries)
-        scores = self._match(support, query, episodes.classes.shape[1])
+        related = self._relate(self.adapt(shots), queries)
+        scores = self._scores(related, episodes.classes.shape[1])
         terms = {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
         if self.head is not None:
             terms["frames"] = self.settings.class_weight * frame_loss(self.head, episodes)
         if self.settings.coherence_weight:
-            own = query.unsqueeze(2) @ query.unsqueeze(2).mT
-            both = incoherence(support.gram()) + incoherence(own)
-            terms["coherence"] = self.settings.coherence_weight * both
+            terms["coherence"] = self.settings.coherence_weight * related.incoherence()
         return terms
 
     @property
@@ -130,18 +131,18 @@ class HyRSM(Method):
         """Columns of the 1 x 1 convolution that see the frame."""
         return self.merge.weight[:, : self.shape.channels]
 
-    def _relate(self, state: Videos, query: Videos) -> tuple[Shifted, Tensor]:
-        """Enrich supports, and queries (episodes, queries, T, C), by what videos tell each other.
+    def _relate(self, state: Videos, query: Videos) -> Shifted:
+        """Enrich supports and queries by what videos tell each other.
 
         Each query is related with the supports by itself, so they are enriched anew for it.
         """
         supports = Tokens(*(part.flatten(1, 2) for part in state.tokens))
         tokens = self.inter(supports, query.tokens)
         shifts = linear(tokens, self.merge.weight[:, self.shape.channels :], self.merge.bias)
-        enriched = query.mapped + shifts[:, :, -1:]
-        return Shifted(state.mapped.flatten(1, 2), shifts[:, :, :-1]), enriched
+        own = Frames(state.mapped.flatten(1, 2), state.squares.flatten(1, 2))
+        return Shifted(own, Frames(query.mapped, query.squares), shifts)
 
-    def _match(self, support: Shifted, query: Tensor, way: int) -> Tensor:
+    def _scores(self, related: Shifted, way: int) -> Tensor:
         """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""
-        distances = support.set_distances(query)
-        return -distances.reshape(*distances.shape[:2], way, -1).mean(dim=-1)
+        distances = related.set_distances()
+        return -distances.unflatten(2, (way, -1)).mean(dim=-1)

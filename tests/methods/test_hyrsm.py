@@ -57,7 +57,7 @@ def slow_score(method, support, asked):
 @pytest.mark.parametrize("shot", [1, 2])
 @torch.no_grad()
 def test_scores_against_loops(form, shot):
-    method = build(form=form)
+    method = build(form=form, classes=6)
     support, query = random_episode(method, shot=shot)
     scores = method.score(method.adapt(support), query)
     for e in range(2):
@@ -118,7 +118,7 @@ def slow_incoherence(videos):
 
 @torch.no_grad()
 def test_coherence_against_loops():
-    method = build(coherence_weight=0.3)
+    method = build(coherence_weight=0.3, classes=6)
     episodes = labelled_episodes(method)
     supports, queries = [], []
     for e in range(2):

@@ -12,9 +12,12 @@ from bench.method import Settings
 from methods._branches import Branch
 from methods._position_attention import (
     Positions,
-    pooled_relations,
+    mean_kernel,
+    to_unit_length,
     weighted_relations,
+    without_attention,
 )
+from methods._products import inner_products
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,33 @@ class MetaLearner(nn.Module):
         for layer in (self.squeeze, self.expand):
             nn.init.normal_(layer.weight, std=math.sqrt(2 / layer.out_features))
 
-    def forward(self, pooled: Tensor, normalise: bool = True) -> Tensor:
-        """(..., L) -> (..., L)."""
-        hidden = self.squeeze(pooled.reshape(-1, pooled.shape[-1]))
+    def pieces(self, plain: Positions) -> Positions:
+        """Put beside a video what both layers make of it when others look at it."""
+        directions = to_unit_length(plain.lengths).unsqueeze(-2)
+        second = torch.cat([self.expand.weight.T, self.expand.bias.unsqueeze(0)])
+        return plain._replace(
+            squeezed=(self.squeeze.weight * directions) @ plain.maps,
+            expanded=(second * directions / plain.maps.shape[-2]) @ plain.maps,
+        )
+
+    def hidden(self, squeezed: Tensor, normalise: bool = True) -> Tensor:
+        """Output of the first layer, without its bias, to input of the second, (..., hidden)."""
+        hidden = (squeezed + self.squeeze.bias).flatten(0, -2)
         # A single map has no batch statistics to be trained with.
         if normalise and not (self.training and len(hidden) == 1):
             hidden = self.norm(hidden)
-        kernel: Tensor = self.expand(relu(hidden))
-        return kernel.reshape(pooled.shape)
+        return relu(hidden).reshape(squeezed.shape)
+
+    def scores(self, own: Positions, other: Positions, normalise: bool) -> Tensor:
+        """Relations averaged with the kernel: (episodes, A, B, L) over the positions of ``own``.
+
+        The kernel is linear in the hidden numbers, and the pooled relations in the positions: so
+        neither is formed.
+        """
+        squeezed = inner_products(own.mean, other.squeezed.flatten(1, 2))
+        hidden = self.hidden(squeezed.unflatten(2, other.squeezed.shape[1:3]), normalise)
+        weights = torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1)
+        return weighted_relations(own, other.expanded, weights)
 
 
 class MapAttention(NamedTuple):
@@ -77,15 +99,20 @@ class MapAttention(NamedTuple):
     settings: MastafSettings
     learner: MetaLearner | None
 
+    def positions(self, maps: Tensor) -> Positions:
+        """(..., L, C) -> the same, with attention 1, and ready to be attended to."""
+        plain = without_attention(maps)
+        return plain if self.learner is None else self.learner.pieces(plain)
+
     def between(self, own: Positions, other: Positions, normalise: bool = True) -> Tensor:
         """Attention over the positions of ``own``, given ``other``.
 
         (episodes, A, ...), (episodes, B, ...) -> (episodes, A, B, L)
         """
-        kernel = pooled_relations(own, other)
         if self.learner is not None:
-            kernel = self.learner(kernel, normalise)
-        scores = weighted_relations(own, other, kernel)
+            scores = self.learner.scores(own, other, normalise)
+        else:
+            scores = weighted_relations(own, other.maps, mean_kernel(own, other))
         share = torch.softmax(scores / self.settings.temperature, dim=-1)
         return 1 + self.settings.residual_gain * share if self.settings.residual else share
 

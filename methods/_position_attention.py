@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.method import FeatureShape
+from methods._products import inner_products
 
 EPSILON = 1e-12
 """Shortest vector that is brought to unit length; `torch.nn.functional.normalize` has the same."""
@@ -26,6 +27,11 @@ class Positions(NamedTuple):
     """(..., L): attention of the map to itself, ones where there is none."""
     pooled: Tensor
     """(..., C): sum of the positions, each times its attention."""
+    squeezed: Tensor
+    """(..., hidden, C): what a meta-learner's first layer makes of the positions' directions."""
+    expanded: Tensor
+    """(..., hidden + 1, C): what its second layer does, over L; last what its bias does. Both have
+    no rows where there is no meta-learner."""
 
     def attended(self, attention: Tensor) -> "Positions":
         """Return the same map with another attention to itself, (..., L)."""
@@ -63,7 +69,8 @@ def without_attention(maps: Tensor) -> Positions:
     """(..., L, C) -> the same positions, all with attention 1."""
     lengths = torch.linalg.vector_norm(maps, dim=-1)
     mean = weighted_sum(maps, to_unit_length(lengths) / maps.shape[-2])
-    return Positions(maps, lengths, mean, torch.ones_like(lengths), maps.sum(dim=-2))
+    none = maps[..., :0, :]
+    return Positions(maps, lengths, mean, torch.ones_like(lengths), maps.sum(dim=-2), none, none)
 
 
 def weighted_sum(maps: Tensor, weights: Tensor) -> Tensor:
@@ -83,22 +90,35 @@ def pooled_relations(own: Positions, other: Positions) -> Tensor:
 
     The mean of the relation matrix p_i . q_j over i is (mean_i p_i) . q_j: no matrix is formed.
     """
-    products = (other.maps.flatten(1, 2) @ own.mean.mT).mT
-    apart: Tensor = products.unflatten(2, other.lengths.shape[1:])
-    return apart * to_unit_length(other.lengths)[:, None]
+    products = inner_products(own.mean, other.maps.flatten(1, 2))
+    return products.unflatten(2, other.lengths.shape[1:]) * to_unit_length(other.lengths)[:, None]
 
 
-def weighted_relations(own: Positions, other: Positions, kernel: Tensor) -> Tensor:
-    """Cosines of each position of ``own`` with all of ``other``, averaged with the kernel.
+def mean_kernel(own: Positions, other: Positions) -> Tensor:
+    """The pooled relations as weights of the positions of ``other``: (episodes, A, B, L).
 
-    (episodes, A, L, C), (episodes, B, L, C), kernel (episodes, A, B, L) over the positions of
-    ``other`` -> (episodes, A, B, L) over those of ``own``
-
-    As above, mean_j w_j (p_i . q_j) is p_i . (mean_j w_j q_j).
+    Over the positions' lengths and L, so that weighted sums of positions are means of directions.
     """
-    weights = kernel * to_unit_length(other.lengths)[:, None] / other.maps.shape[2]
-    context = weighted_sums(other.maps, weights)
-    return position_products(own.maps, context) * to_unit_length(own.lengths)[:, :, None]
+    weights = pooled_relations(own, other) / other.maps.shape[2]
+    return weights * to_unit_length(other.lengths)[:, None]
+
+
+def weighted_relations(own: Positions, vectors: Tensor, weights: Tensor) -> Tensor:
+    """Products of each position of ``own``, at length 1, with a weighted sum of vectors.
+
+    (episodes, A, L, C), R vectors of each other video (episodes, B, R, C) and their weights
+    (episodes, A, B, R) -> (episodes, A, B, L)
+
+    As above, sum_r w_r (p_i . v_r) is p_i . (sum_r w_r v_r), which takes fewer operations. Of few
+    vectors, with numbers of two bytes, the first is nevertheless faster: it is one large product.
+    """
+    if vectors.dtype.itemsize < 4 and vectors.shape[2] < own.maps.shape[2]:
+        products = inner_products(own.maps.flatten(1, 2), vectors.flatten(1, 2))
+        apart = products.unflatten(2, vectors.shape[1:3]).unflatten(1, own.lengths.shape[1:])
+        scores = (apart * weights.unsqueeze(2)).sum(dim=-1).mT
+    else:
+        scores = position_products(own.maps, weighted_sums(vectors, weights))
+    return scores * to_unit_length(own.lengths)[:, :, None]
 
 
 def position_products(maps: Tensor, vectors: Tensor) -> Tensor:
@@ -113,7 +133,7 @@ def position_products(maps: Tensor, vectors: Tensor) -> Tensor:
 
 
 def weighted_sums(maps: Tensor, weights: Tensor) -> Tensor:
-    """Sum the positions of each map once for each of the weights that others give them.
+    """Sum the vectors of each video once for each of the weights that others give them.
 
     maps (episodes, B, L, C), weights (episodes, A, B, L) -> (episodes, A, B, C)
     """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.method import Compares, FeatureShape, LabelledEpisodes, Method, register
 from methods._branches import Branch, pooled_scores, position_entropy, position_scores
 from methods._map_attention import MapAttention, MastafSettings, MetaLearner
-from methods._position_attention import Positions, as_positions, pooled_grid, without_attention
+from methods._position_attention import Positions, as_positions, pooled_grid
 from methods._precision import in_own_precision
 
 
@@ -89,7 +89,7 @@ class Mastaf(Method):
 
     def encode(self, features: Tensor) -> Positions:
         """(videos, C, T, H, W) -> positions and their attention to themselves, videos first."""
-        plain = without_attention(as_positions(in_own_precision(self, features), self.grid))
+        plain = self.attention.positions(as_positions(in_own_precision(self, features), self.grid))
         if self.settings.batch_norm == "reference":
             return plain  # There the attention of a query depends on how many queries there are.
         return self.attention.to_itself(plain)
@@ -102,7 +102,7 @@ class Mastaf(Method):
         """Mean map of each class: (episodes, way, shot, ...) -> (episodes, way, ...)."""
         if support.maps.shape[2] == 1 and self.settings.batch_norm == "default":
             return Positions(*(tensor[:, :, 0] for tensor in support))
-        return self.attention.to_itself(without_attention(support.maps.mean(dim=2)))
+        return self.attention.to_itself(self.attention.positions(support.maps.mean(dim=2)))
 
     def score(self, prototypes: Positions, query: Positions) -> Tensor:
         """(episodes, queries, ...) -> cosines of pooled maps, (episodes, queries, way)."""

@@ -18,6 +18,12 @@ def _frames(features: Tensor) -> Tensor:
     return features.mean(dim=(3, 4)).transpose(1, 2)
 
 
+def learned_kernel(learner, pooled: Tensor) -> Tensor:
+    """Kernels over positions from pooled relations, (..., L) both."""
+    hidden = relu(learner.norm(learner.squeeze(pooled).flatten(0, -2)))
+    return learner.expand(hidden).reshape(pooled.shape)
+
+
 def mastaf(method, support: Tensor, query: Tensor) -> Tensor:
     """Relations of all pairs of maps in full, (way, queries, L, L); support (way, C, T, H, W)."""
     maps = [features.flatten(2) for features in (support, query)]
@@ -25,7 +31,7 @@ def mastaf(method, support: Tensor, query: Tensor) -> Tensor:
 
     def attention(own: Tensor, other: Tensor) -> Tensor:
         relations = own.mT @ other
-        kernel = method.learner(relations.mean(dim=-2))
+        kernel = learned_kernel(method.learner, relations.mean(dim=-2))
         scores = (relations * kernel.unsqueeze(-2)).mean(dim=-1)
         return 1 + torch.softmax(scores / method.settings.temperature, dim=-1)
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, relu
 
 from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, apply
 from methods._map_attention import MastafSettings
@@ -58,7 +58,8 @@ def slow_attention(method, own, other):
     pooled = relations.mean(dim=0)
     kernel = pooled
     if method.settings.kernel == "learned":
-        kernel = method.learner(pooled[None])[0]
+        learner = method.learner
+        kernel = learner.expand(relu(learner.norm(learner.squeeze(pooled[None]))))[0]
     scores = (relations * kernel).mean(dim=1)
     share = torch.softmax(scores / method.settings.temperature, dim=0)
     return 1 + share if method.settings.residual else share

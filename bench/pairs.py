@@ -10,7 +10,7 @@ from bench.method import Compares, Method, Representation, apply
 from bench.scoring import brought, checked, tensors
 from episodes.sampler import Episodes
 
-SIDE = {"cpu": 32, "cuda": 128}
+SIDE = {"cpu": 48, "cuda": 128}
 """Videos in a row and in a column of a block of pairs: as many as make its products large, and few
 enough for what the steps between them leave to stay in the caches of a CPU."""
 

@@ -17,11 +17,13 @@ def alignment_costs(
     padding: Padding = "perrett",
     relaxation: Relaxation = "soft",
     largest: float = math.inf,
+    both_ways: bool = False,
 ) -> Tensor:
     """Cost of the best ordered alignment of two videos, whose ends may be left out for nothing.
 
     Args:
-        distances: (..., rows, columns), between the frames of two videos.
+        distances: (..., rows, columns), between the frames of two videos, both of as many if they
+            are aligned both ways.
         temperature: of the smooth minimum, lambda.
         padding: where a path may also go straight down: in the first real and the last padded
             column (``perrett``, the code in common use), in the last padded column only
@@ -31,32 +33,44 @@ def alignment_costs(
         largest: distance there can be. Where no cell's weight exp(-distance / lambda) can leave the
             range of float32 and no path's that of float64, weights are added up as they are: no
             logarithm in every cell.
+        both_ways: also align with rows and columns exchanged.
 
     Returns:
-        (...)
+        (...), or (2, ...) both ways.
 
     Source: Cao et al., CVPR 2020, arXiv:1906.11415, as in tobyperrett/few-shot-action-recognition.
         The recursion runs on weights exp(-cost / lambda) or their logarithms, all pairs at once.
     """
     if distances.dtype.itemsize < 4:
         # Two bytes are too few for the sums of log weights.
-        costs = alignment_costs(distances.float(), temperature, padding, relaxation, largest)
+        costs = alignment_costs(
+            distances.float(), temperature, padding, relaxation, largest, both_ways
+        )
         return costs.to(distances.dtype)
     if padding == "ta2n-rows":
         distances = distances.mT
     cells = distances.movedim((-2, -1), (0, 1))
-    pairs = cells.reshape(*cells.shape[:2], -1).contiguous()
+    pairs = cells.reshape(*cells.shape[:2], -1)
     if relaxation == "hard":
-        costs = -_path_weights(-pairs, padding, HARD)
+        costs = -_path_weights(_directions(-pairs, both_ways), padding, HARD)
     elif (
         largest / temperature < LARGEST_STEP
         and sum(pairs.shape[:2]) * largest / temperature < LARGEST_EXPONENT
     ):
-        weights = _path_weights((pairs / -temperature).exp().double(), padding, PLAIN)
-        costs = (weights.log() * -temperature).to(distances.dtype)
+        steps = _directions((pairs / -temperature).exp_().double(), both_ways)
+        costs = (_path_weights(steps, padding, PLAIN).log() * -temperature).to(distances.dtype)
     else:
-        costs = _path_weights(pairs / -temperature, padding, LOGARITHMIC) * -temperature
-    return costs.reshape(distances.shape[:-2])
+        steps = _directions(pairs / -temperature, both_ways)
+        costs = _path_weights(steps, padding, LOGARITHMIC) * -temperature
+    lead = distances.shape[:-2]
+    return costs.reshape((2, *lead) if both_ways else lead)
+
+
+def _directions(steps: Tensor, both_ways: bool) -> Tensor:
+    """Put the same steps beside them with rows and columns exchanged, (rows, columns, pairs)."""
+    if not both_ways:
+        return steps
+    return torch.stack([steps, steps.transpose(0, 1)], dim=2).flatten(2)
 
 
 class Semiring(NamedTuple):

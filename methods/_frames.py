@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from methods._products import inner_products
+
 
 class Frames(NamedTuple):
     """Videos as one vector a frame."""
@@ -39,7 +41,7 @@ def frame_cosines(query: Frames, support: Frames, epsilon: float) -> Tensor:
     """
     episodes, queries, q_frames, _ = query.vectors.shape
     way, shot, s_frames = support.norms.shape[1:]
-    products = query.vectors.flatten(1, 2) @ support.vectors.flatten(1, 3).transpose(1, 2)
+    products = inner_products(query.vectors.flatten(1, 2), support.vectors.flatten(1, 3))
     norms = query.norms.flatten(1).unsqueeze(2) * support.norms.flatten(1).unsqueeze(1)
     lengths = norms + epsilon if epsilon else norms.clamp(min=torch.finfo(norms.dtype).tiny)
     cosines = products / lengths

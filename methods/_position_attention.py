@@ -91,7 +91,8 @@ def pooled_relations(own: Positions, other: Positions) -> Tensor:
     The mean of the relation matrix p_i . q_j over i is (mean_i p_i) . q_j: no matrix is formed.
     """
     products = inner_products(own.mean, other.maps.flatten(1, 2))
-    return products.unflatten(2, other.lengths.shape[1:]) * to_unit_length(other.lengths)[:, None]
+    apart: Tensor = products.unflatten(2, other.lengths.shape[1:])
+    return apart * to_unit_length(other.lengths)[:, None]
 
 
 def mean_kernel(own: Positions, other: Positions) -> Tensor:
@@ -115,7 +116,7 @@ def weighted_relations(own: Positions, vectors: Tensor, weights: Tensor) -> Tens
     if vectors.dtype.itemsize < 4 and vectors.shape[2] < own.maps.shape[2]:
         products = inner_products(own.maps.flatten(1, 2), vectors.flatten(1, 2))
         apart = products.unflatten(2, vectors.shape[1:3]).unflatten(1, own.lengths.shape[1:])
-        scores = (apart * weights.unsqueeze(2)).sum(dim=-1).mT
+        scores: Tensor = (apart * weights.unsqueeze(2)).sum(dim=-1).mT
     else:
         scores = position_products(own.maps, weighted_sums(vectors, weights))
     return scores * to_unit_length(own.lengths)[:, :, None]

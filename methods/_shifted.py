@@ -8,6 +8,7 @@ from torch.nn.functional import relu
 
 from methods._alignment import hausdorff_distances
 from methods._precision import wide
+from methods._products import inner_products
 
 FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
 """HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""
@@ -62,9 +63,9 @@ class Shifted(NamedTuple):
     def _unshifted(self) -> Tensor:
         """Products of the videos' own parts: (episodes, queries, supports, Tq, Ts)."""
         support, query = self.support.vectors, self.query.vectors
-        products = query.flatten(1, 2) @ support.flatten(1, 2).mT
-        apart = products.unflatten(2, support.shape[1:3]).unflatten(1, query.shape[1:3])
-        return apart.transpose(2, 3)
+        products: Tensor = inner_products(query.flatten(1, 2), support.flatten(1, 2))
+        products = products.unflatten(2, support.shape[1:3]).unflatten(1, query.shape[1:3])
+        return products.transpose(2, 3)
 
     def _at_support(self) -> Tensor:
         """Products of a support video's own frames and its shifts: (..., supports, Ts)."""
@@ -74,8 +75,9 @@ class Shifted(NamedTuple):
     def _by_query(self) -> Tensor:
         """Products of support frames with the queries' shifts: (..., supports, Ts)."""
         support = self.support.vectors
-        products: Tensor = self.shifts[:, :, -1] @ support.flatten(1, 2).mT
-        return products.unflatten(2, support.shape[1:3])
+        products = inner_products(self.shifts[:, :, -1], support.flatten(1, 2))
+        apart: Tensor = products.unflatten(2, support.shape[1:3])
+        return apart
 
 
 def squared_lengths(vectors: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from methods._positions import usual_table
 from methods._precision import wide
+from methods._products import inner_products
 from methods._tuple_parts import TupleParts, membership, project_parts
 from methods._tuples import POSITION_SCALE, tuple_index, tuple_width
 
@@ -91,7 +92,7 @@ def _products(query: Tensor, support: Tensor) -> Tensor:
 
     (episodes, queries, parts, width) and (episodes, way, shot, parts, width)
     """
-    products = query.flatten(1, 2) @ support.flatten(1, 3).mT
+    products = inner_products(query.flatten(1, 2), support.flatten(1, 3))
     return products.reshape(*query.shape[:3], *support.shape[1:4])
 
 

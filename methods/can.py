@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from bench.method import Compares, register
 from methods._map_attention import MastafSettings
-from methods._position_attention import Positions, without_attention
+from methods._position_attention import Positions
 from methods.mastaf import Mastaf
 
 
@@ -81,14 +81,13 @@ class TransductiveCan(Can):
             scores = super().score(prototypes, query)
         return scores
 
-    @staticmethod
-    def _joined(support: Tensor, query: Tensor, chosen: Tensor) -> Positions:
+    def _joined(self, support: Tensor, query: Tensor, chosen: Tensor) -> Positions:
         """Prototypes of support (episodes, way, shot, L, C) and chosen (episodes, queries, way).
 
         Sums, not means: only the directions of the positions enter a score.
         """
         total = support.sum(dim=2) + torch.einsum("eqn,eqlc->enlc", chosen, query)
-        return without_attention(total)
+        return self.attention.positions(total)
 
 
 def most_confident(scores: Tensor, count: int) -> Tensor:

@@ -144,5 +144,5 @@ class HyRSM(Method):
 
     def _scores(self, related: Shifted, way: int) -> Tensor:
         """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""
-        distances = related.set_distances()
-        return -distances.unflatten(2, (way, -1)).mean(dim=-1)
+        distances: Tensor = related.set_distances().unflatten(2, (way, -1))
+        return -distances.mean(dim=-1)

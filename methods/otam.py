@@ -86,16 +86,13 @@ class OTAM(Method):
     def _costs(self, distances: Tensor) -> Tensor:
         """(episodes, queries, way, shot, Tq, Ts) -> costs (episodes, queries, way, shot)."""
         setting = self.settings
-        runs = [distances]
-        if setting.directions in ("both", "mean of both"):
-            runs.append(distances.mT)
         if setting.directions == "reversed":
-            runs.append(distances.flip(-2, -1))
-        costs = alignment_costs(
-            torch.stack(runs),
-            *(setting.temperature, setting.padding, setting.relaxation),
-            largest=LARGEST_DISTANCE,
-        )
+            distances = torch.stack([distances, distances.flip(-2, -1)])
+        both_ways = setting.directions in ("both", "mean of both")
+        how = setting.temperature, setting.padding, setting.relaxation
+        costs = alignment_costs(distances, *how, largest=LARGEST_DISTANCE, both_ways=both_ways)
+        if setting.directions == "one":
+            return costs
         return costs.sum(dim=0) if setting.directions == "both" else costs.mean(dim=0)
 
 

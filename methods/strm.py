@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy, relu
 from bench.method import Compares, FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods._enriched_tuples import Enriched, nearest_tuple_scores
 from methods._enrichment import FrameEnrichment, PatchEnrichment
-from methods._precision import in_own_precision
-from methods._tuple_attention import TupleAttention, wide
+from methods._precision import in_own_precision, wide
+from methods._tuple_attention import TupleAttention
 from methods._tuple_parts import TupleParts
 from methods._tuples import project_tuples
 

@@ -3,7 +3,6 @@ import torch
 
 from bench.method import FeatureShape
 from methods._map_attention import MastafSettings
-from methods._position_attention import without_attention
 from methods.can import Can, CanSettings, TransductiveCan, most_confident
 from methods.mastaf import Mastaf
 from tests.methods.parity import assert_reproduced, outputs
@@ -52,7 +51,7 @@ def test_rounds_against_loops(fraction):
         for q in sorted(range(7), key=lambda q: -scores[q].max())[:joining]:
             members[scores[q].argmax()].append(query.maps[0, q])
         means = torch.stack([torch.stack(maps).mean(dim=0) for maps in members])[None]
-        scores = inductive.score(without_attention(means), query)[0]
+        scores = inductive.score(inductive.attention.positions(means), query)[0]
     ours = transductive.score(transductive.adapt(support), query)[0]
     torch.testing.assert_close(ours, scores, atol=1e-5, rtol=0)
 

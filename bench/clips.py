@@ -1,9 +1,10 @@
 """Clips as a backbone wants them, decoded in threads."""
 
+import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from os import cpu_count
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from episodes.sampling import Sampling, clip_count
 
 AHEAD_BYTES = 256 << 20
 """Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
+NICENESS = 10
+"""How far decoding stands back behind a backbone that computes on the same processors."""
 LEAST_AHEAD, MOST_AHEAD = 32, 512
 """Bounds of their number: two batches, so that a backbone finds the next one whole; and enough."""
 
@@ -68,7 +71,7 @@ def load_clips(
     ahead = videos_ahead(spec, sampling)
     waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
     queue = iter(files)
-    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(os.cpu_count() or 1, initializer=_step_back) as pool:
         try:
             while True:
                 while len(waiting) < ahead and (file := next(queue, None)) is not None:
@@ -79,6 +82,12 @@ def load_clips(
                 yield file, _outcome(future)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Lower this thread's priority; elsewhere than on Linux it would be the whole process's."""
+    if sys.platform == "linux":
+        os.nice(NICENESS)
 
 
 def _outcome(future: "Future[Tensor]") -> Tensor | UserError:

@@ -1,5 +1,7 @@
 """From video files to stored features: order, bounded memory, files that cannot be decoded."""
 
+import os
+import sys
 import threading
 import time
 from itertools import islice
@@ -148,3 +150,14 @@ def test_an_interrupt_stores_whole_videos_or_none(store, monkeypatch: pytest.Mon
     assert len(stored) == 16
     found = store.read([file.sha256 for file in stored])
     np.testing.assert_array_equal(found[:, 0, 0, 0, 0], range(16))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+def test_decoding_steps_back_behind_the_backbone_and_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(clips, "load_clip", lambda *_: torch.tensor(os.nice(0)))
+    before = os.nice(0)
+    [(_, found)] = clips.load_clips([file_of(0)], SPEC, "linspace")
+    assert found == before + clips.NICENESS
+    assert os.nice(0) == before

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from methods._position_attention import Positions, to_unit_length, weighted_sums
+from methods._products import inner_products
 
 
 class Branch(NamedTuple):
@@ -37,7 +38,7 @@ class Branch(NamedTuple):
     def _inner_products(self, pooled: Tensor) -> Tensor:
         """Of pooled queries (episodes, way or 1, queries, C) and prototypes, as cosines are."""
         if pooled.shape[1] == self.prototype.shape[2] == 1:
-            return self.prototype[:, :, 0] @ pooled[:, 0].mT
+            return inner_products(self.prototype[:, :, 0], pooled[:, 0])
         return (pooled * self.prototype).sum(dim=-1)
 
     def position_cosines(self, query: Positions) -> Tensor:

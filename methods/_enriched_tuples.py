@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from methods._products import inner_products
 from methods._tuple_parts import TupleParts
 
 LEAST_SQUARE = 1e-12
@@ -36,11 +37,11 @@ def nearest_tuple_scores(support: Enriched, query: Enriched) -> Tensor:
     (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
     """
     way = support.patch_tuples.shape[1]
-    products = query.patch_tuples.flatten(1, 2) @ support.patch_tuples.flatten(1, 3).mT
-    # |q - s|^2 = |q|^2 + (|s|^2 - 2 q.s), of which only the bracket depends on s.
-    rest = support.patch_energy.flatten(1).unsqueeze(1) - 2 * products
+    products = inner_products(query.patch_tuples.flatten(1, 2), support.patch_tuples.flatten(1, 3))
+    # |q - s|^2 = |q|^2 + 2 (|s|^2 / 2 - q.s), of which only the bracket depends on s.
+    rest = support.patch_energy.flatten(1).unsqueeze(1) / 2 - products
     nearest = rest.unflatten(2, (way, -1)).amin(dim=-1)
-    squares = query.patch_energy.flatten(1).unsqueeze(2) + nearest
+    squares = query.patch_energy.flatten(1).unsqueeze(2) + 2 * nearest
     distances = squares.clamp(min=LEAST_SQUARE).sqrt()
     scores: Tensor = -distances.unflatten(1, query.patch_energy.shape[1:]).mean(dim=2)
     return scores

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from methods._tuples import tuple_index
 
@@ -64,7 +65,7 @@ def project_parts(frames: Tensor, weight: Tensor, cardinality: int) -> Tensor:
     places = part_frames(frames.shape[1], cardinality)
     return torch.cat(
         [
-            frames[:, place.start : place.stop] @ piece.mT
+            linear(frames[:, place.start : place.stop], piece)
             for place, piece in zip(places, pieces, strict=True)
         ],
         dim=1,

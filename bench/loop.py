@@ -149,8 +149,9 @@ def _warm_up(
 ) -> None:
     """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
     if by_pair(method, videos, episodes, device):
-        first = slice(pairs.SIDE[device.type])
-        pairs.strip_scores(method, apply(videos, lambda tensor: tensor[first]), first, device)
+        strip = pairs.strips(method, len(tensors(videos)[0]), device)[0]
+        few = apply(videos, lambda tensor: tensor[strip.support])
+        pairs.strip_scores(method, few, strip, device)
     else:
         score(method, videos, *_indices(episodes, slice(batch_size), device), device)
 
@@ -204,7 +205,7 @@ def by_pair(
     All processes of a job do as the first one finds.
     """
     count = len(tensors(videos)[0])
-    if not pairs.repay(method, episodes, count):
+    if not pairs.repay(method, episodes, count, device):
         return False
     size = count**2 * torch.float32.itemsize
     return distributed.agreed(size <= RESIDENT_SHARE * free_memory(device))

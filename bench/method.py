@@ -104,6 +104,15 @@ class Method(nn.Module):
         """
         return "episodes"
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether two videos have the same score whichever of them is the query.
+
+        Of interest only where scores are made of pairs: then each two videos are compared once. It
+        does not hold for a class with a function of its own that does not say this anew.
+        """
+        return False
+
     def encode(self, features: Tensor) -> Representation:
         """(videos, C, T, H, W) -> what is needed of each video; once for each unique video."""
         return features

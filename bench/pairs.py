@@ -1,6 +1,7 @@
 """Scores of pairs of videos, each worked out once: for banks whose episodes repeat pairs."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ SIDE = {"cpu": 48, "cuda": 128}
 enough for what the steps between them leave to stay in the caches of a CPU."""
 
 
-def repay(method: Method, episodes: Episodes, videos: int) -> bool:
-    """Whether all pairs of so many videos are no more than those that the episodes compare.
+def repay(method: Method, episodes: Episodes, videos: int, device: torch.device) -> bool:
+    """Whether pairs of so many videos are no more than those that the episodes compare.
 
     And whether the method's scores are made of pairs at all. Only counting decides.
     """
@@ -24,7 +25,15 @@ def repay(method: Method, episodes: Episodes, videos: int) -> bool:
     if not (said == "videos" or (said == "videos at one shot" and shots == 1)):
         return False
     pairs_met: int = episodes.query.size * episodes.support[0].size
-    return videos**2 <= pairs_met
+    return worked_out(method, videos, device) <= pairs_met
+
+
+def worked_out(method: Method, videos: int, device: torch.device) -> int:
+    """How many pairs of so many videos are scored for all of them to be known."""
+    return sum(
+        (strip.support.stop - strip.support.start) * (videos - strip.first_query)
+        for strip in strips(method, videos, device)
+    )
 
 
 def compared(method: Method) -> Compares:
@@ -41,10 +50,39 @@ def compared(method: Method) -> Compares:
     return method.compares
 
 
-def strips(videos: int, device: torch.device) -> list[slice]:
-    """Cut the support videos into those whose pairs are worked out together."""
+def symmetric(method: Method) -> bool:
+    """Whether exchanged videos have the same score, as the method says itself: `Method.symmetric`.
+
+    What a class says of it says nothing of a class that derives from it and has any function of
+    its own, which has to say it again.
+    """
+    for cls in type(method).__mro__:
+        own = vars(cls)
+        if "symmetric" in own:
+            break
+        if any(hasattr(one, "__get__") for name, one in own.items() if name[:2] != "__"):
+            return False
+    return method.symmetric
+
+
+class Strip(NamedTuple):
+    """Some support videos, whose pairs are scored one block of queries after another."""
+
+    support: slice
+    first_query: int
+    """The videos before it have been their support: a symmetric method has those scores."""
+
+
+def strips(method: Method, videos: int, device: torch.device) -> list[Strip]:
+    """Cut the pairs of so many videos into strips."""
+    mutual = symmetric(method)
+    return [Strip(one, one.start if mutual else 0) for one in sides(0, videos, device)]
+
+
+def sides(first: int, videos: int, device: torch.device) -> list[slice]:
+    """Cut videos, from the first one wanted, into those that make a side of a block."""
     side = SIDE[device.type]
-    return [slice(first, min(first + side, videos)) for first in range(0, videos, side)]
+    return [slice(start, min(start + side, videos)) for start in range(first, videos, side)]
 
 
 @torch.no_grad()
@@ -56,7 +94,8 @@ def pair_scores(
 ) -> Tensor:
     """Scores of every video as a query against every video as the support: float32.
 
-    In a job of several processes each works out its share.
+    Of a symmetric method half of them are worked out. In a job of several processes each works out
+    its share.
 
     Args:
         method: one whose scores are made of pairs.
@@ -68,31 +107,35 @@ def pair_scores(
         (support, query)
     """
     count = len(tensors(videos)[0])
-    pieces = strips(count, device)
-    lengths = [piece.stop - piece.start for piece in pieces]
+    pieces = strips(method, count, device)
+    lengths = [piece.support.stop - piece.support.start for piece in pieces]
     # Filled strip by strip: joined in the end, they would take their memory twice.
     size = sum(distributed.share(lengths)), count
     mine = torch.empty(size, dtype=torch.float32, device=device)
     filled = 0
     for number, piece in enumerate(distributed.share(pieces), start=1):
         found = strip_scores(method, videos, piece, device)
-        mine[filled : filled + len(found)] = found
+        mine[filled : filled + len(found), piece.first_query :] = found
         filled += len(found)
         progress(min(number * distributed.size(), len(pieces)), len(pieces))
-    return distributed.together(mine, lengths)
+    table = distributed.together(mine, lengths)
+    for support, first_query in pieces:
+        table[support, :first_query] = table[:first_query, support].T
+    return table
 
 
+@torch.no_grad()
 def strip_scores(
-    method: Method, videos: Representation, support: slice, device: torch.device
+    method: Method, videos: Representation, strip: Strip, device: torch.device
 ) -> Tensor:
-    """Scores of every video against some support videos, (support, query).
+    """Scores of a strip, (support, query).
 
     To the method a block of pairs is one episode: each support video a class, all others queries.
     """
-    shown = as_classes(videos, support, device)
+    shown = as_classes(videos, strip.support, device)
     state, classes = method.adapt(shown), tensors(shown)[0].shape[1]
     scores = []
-    for block in strips(len(tensors(videos)[0]), device):
+    for block in sides(strip.first_query, len(tensors(videos)[0]), device):
         query = as_queries(videos, block, device)
         expected = 1, tensors(query)[0].shape[1], classes
         scores.append(checked(method, method.score(state, query), expected)[0].float())

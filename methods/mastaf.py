@@ -87,6 +87,11 @@ class Mastaf(Method):
         """A prototype is the map of a lone shot, and attends to each query by itself."""
         return "episodes" if self.settings.batch_norm == "reference" else "videos at one shot"
 
+    @property
+    def symmetric(self) -> bool:
+        """A class and a query attend to each other by the same rule."""
+        return True
+
     def encode(self, features: Tensor) -> Positions:
         """(videos, C, T, H, W) -> positions and their attention to themselves, videos first."""
         plain = self.attention.positions(as_positions(in_own_precision(self, features), self.grid))

@@ -70,6 +70,11 @@ class OTAM(Method):
         """Two videos are aligned without regard to others."""
         return "videos"
 
+    @property
+    def symmetric(self) -> bool:
+        """Where rows and columns are aligned both ways."""
+        return self.settings.directions in ("both", "mean of both")
+
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
         return encode_frames(features)
@@ -117,6 +122,11 @@ class FslVideoOTAM(Method):
     def compares(self) -> Compares:
         """Two videos are aligned without regard to others."""
         return "videos"
+
+    @property
+    def symmetric(self) -> bool:
+        """A path is sought both ways."""
+        return True
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""

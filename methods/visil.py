@@ -58,6 +58,11 @@ class ViSiL(Method):
         """Two videos are matched without regard to others."""
         return "videos"
 
+    @property
+    def symmetric(self) -> bool:
+        """The matrix of cosines is filtered both ways."""
+        return True
+
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
         return encode_frames(in_own_precision(self, features))

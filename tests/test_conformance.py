@@ -238,6 +238,15 @@ class SubtractsTheMeanClass(Sound):
         return scores - scores.mean(dim=-1, keepdim=True)
 
 
+@broken("pairs", "exchanging query and support video changes scores by")
+class SaysItIsSymmetric(Sound):
+    compares = "videos"
+    symmetric = True
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return super().score(state, query) * query.norm(dim=-1, keepdim=True)
+
+
 @broken("pairs", "compares is 'frames'; it is one of episodes, videos at one shot, videos")
 class ComparesWhatThereIsNot(Sound):
     compares = "frames"

@@ -13,6 +13,7 @@ from bench.registry import built_in_methods
 from bench.scoring import score
 from episodes.sampler import Episodes
 from methods.can import Can
+from methods.matching import BiMHM
 from methods.otam import OTAM
 from tests.benchmarks.reference import REFERENCES
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
@@ -36,7 +37,7 @@ def test_answers_are_those_of_single_episodes(name: str, monkeypatch: pytest.Mon
     method = ENTRIES[name].build(SHAPE, seed=0)
     shot = 2 if method.compares == "videos" else 1
     features, episodes = random_features(VIDEOS), episodes_of(200, shot)
-    assert pairs.repay(method, episodes, VIDEOS)
+    assert pairs.repay(method, episodes, VIDEOS, CPU)
     paired = evaluate(method, features, episodes, CPU, 64, NOTHING)
     monkeypatch.setattr(pairs, "repay", lambda *_: False)
     by_episode = evaluate(method, features, episodes, CPU, 64, NOTHING)
@@ -107,11 +108,13 @@ def test_otam_trx_strm_and_mastaf_are_made_of_pairs():
 )
 def test_they_are_counted(name: str, episodes: int, shot: int, videos: int, expected: bool):
     method = ENTRIES[name].build(SHAPE, seed=0)
-    assert pairs.repay(method, draw_episodes(episodes, shot=shot), videos) == expected
+    assert pairs.repay(method, draw_episodes(episodes, shot=shot), videos, CPU) == expected
 
 
-def test_a_pair_is_scored_once(monkeypatch: pytest.MonkeyPatch):
-    method, scored = ENTRIES["otam"].build(SHAPE, seed=0), []
+@pytest.mark.parametrize(("name", "expected"), [("trx", VIDEOS**2), ("otam", 48 * 70 + 22 * 22)])
+def test_a_pair_is_scored_once(name: str, expected: int, monkeypatch: pytest.MonkeyPatch):
+    """And once exchanged where that is another score, or both are in one block."""
+    method, scored = ENTRIES[name].build(SHAPE, seed=0), []
     plain = method.score
 
     def counted(state, query):
@@ -122,7 +125,8 @@ def test_a_pair_is_scored_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(method, "score", counted)
     videos = encode(method, random_features(VIDEOS), CPU)
     table = pairs.pair_scores(method, videos, CPU, NOTHING)
-    assert sum(scored) == VIDEOS**2 == table.numel()
+    assert sum(scored) == pairs.worked_out(method, VIDEOS, CPU) == expected
+    assert table.numel() == VIDEOS**2
 
 
 def test_a_score_stands_at_its_support_and_query():
@@ -135,6 +139,40 @@ def test_a_score_stands_at_its_support_and_query():
     torch.testing.assert_close(pairs.look_up(table, support, query), expected)
     torch.testing.assert_close(table[68, 40], expected[0, 0, 1])
     assert (table - table.T).abs().max() > 1e-3
+
+
+SYMMETRIC = [name for name in MADE_OF_PAIRS if pairs.symmetric(ENTRIES[name].build(SHAPE, 0))]
+
+
+def test_a_method_is_symmetric_or_not():
+    assert {"otam", "mastaf", "mastaf-neighbor", "can", "bi-mhm", "visil"} <= set(SYMMETRIC)
+    assert not {"otam-paper", "trx", "strm", "linear", "chamfer-query"} & set(SYMMETRIC)
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_exchanged_videos_have_the_same_score(name: str):
+    method = ENTRIES[name].build(SHAPE, seed=0)
+    videos = encode(method, random_features(VIDEOS), CPU)
+    whole = pairs.Strip(slice(0, VIDEOS), 0)
+    table = pairs.strip_scores(method, videos, whole, CPU)
+    torch.testing.assert_close(table, table.T, rtol=1e-4, atol=1e-4)
+
+
+class OnlyTheFirstFrame(BiMHM):
+    """A plugin's: what `BiMHM` says of exchanged videos is no longer so."""
+
+    def match(self, cosines):
+        return cosines[..., 0, :].amax(dim=-1)
+
+
+class RenamedBiMHM(BiMHM):
+    """Nothing is changed that could count."""
+
+
+def test_symmetry_does_not_hold_for_a_class_with_functions_of_its_own():
+    assert pairs.compared(OnlyTheFirstFrame(SHAPE)) == "videos"
+    assert not pairs.symmetric(OnlyTheFirstFrame(SHAPE))
+    assert pairs.symmetric(RenamedBiMHM(SHAPE))
 
 
 class AgainstTheMean(OTAM):

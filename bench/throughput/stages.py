@@ -73,13 +73,16 @@ class Bench:
         self.episodes = sizes.episodes(TOTAL_EPISODES)
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
         self.by_pair = by_pair(method, self.videos, self.episodes, device)
-        self.strips = pairs.strips(sizes.videos, device)
-        side = self.strips[0].stop
+        self.strips = pairs.strips(method, sizes.videos, device)
+        side = self.strips[0].support.stop
         batches = -(-TOTAL_EPISODES // self.batch_size)
         self.pieces = sizes.videos // side if self.by_pair else batches
         """Pieces there are; of strips only full ones, for all to be of one size."""
-        self.each = TOTAL_EPISODES * side / sizes.videos if self.by_pair else self.batch_size
-        """Episodes that a piece is worth: for a strip, by its share of the support videos."""
+        self.adapted = TOTAL_EPISODES * side / sizes.videos if self.by_pair else self.batch_size
+        """Episodes that a piece is worth: a strip by its share of the support videos."""
+        share = side * sizes.videos / pairs.worked_out(method, sizes.videos, device)
+        self.scored = TOTAL_EPISODES * share if self.by_pair else self.batch_size
+        """The same by its share of the pairs, where its support videos are compared with all."""
 
     def _encode_all(self) -> Representation:
         """Representations of all videos, whose features never exist all at once."""
@@ -107,23 +110,23 @@ class Bench:
     def queries(self, number: int) -> Iterator[Any]:
         """Query videos of one of the pieces, block by block."""
         if self.by_pair:
-            for block in self.strips:
+            for block in pairs.sides(0, self.sizes.videos, self.device):
                 yield pairs.as_queries(self.videos, block, self.device)
         else:
             yield self._gathered(self.episodes.query, number)
 
     def _strip(self, number: int) -> slice:
-        return self.strips[number % PIECES % self.pieces]
+        return self.strips[number % PIECES % self.pieces].support
 
     def _gathered(self, indices: Any, number: int) -> Any:
         first = number % PIECES * self.batch_size
         index = torch.from_numpy(indices[first : first + self.batch_size]).long()
         return pick(self.videos, index, self.device)
 
-    def gathered(self, videos: int, times: int) -> float:
-        """Bytes that move for an episode: its videos are copied, or all are read some times."""
+    def gathered(self, videos: int, read: int) -> float:
+        """Bytes that move for an episode: its videos are copied, or so many are read for all."""
         if self.by_pair:
-            return _bytes_of_video(self.videos) * self.sizes.videos * times / TOTAL_EPISODES
+            return _bytes_of_video(self.videos) * read / TOTAL_EPISODES
         return 2.0 * _bytes_of_video(self.videos) * videos
 
     def adapt(self, pieces: int) -> None:
@@ -167,9 +170,9 @@ def _encode_stage(bench: Bench, repeats: int) -> Stage:
 
 def _adapt_stage(bench: Bench, repeats: int) -> Stage:
     timing = repeated(bench.adapt, bench.pieces, repeats, bench.device)
-    flop = _flop(lambda: bench.adapt(1)) / bench.each
-    moved = bench.gathered(bench.sizes.way * bench.sizes.shot, times=1)
-    return Stage("adapt", "episodes", _each(timing, bench.each), flop, moved)
+    flop = _flop(lambda: bench.adapt(1)) / bench.adapted
+    moved = bench.gathered(bench.sizes.way * bench.sizes.shot, read=bench.sizes.videos)
+    return Stage("adapt", "episodes", _each(timing, bench.adapted), flop, moved)
 
 
 def _score_stage(bench: Bench, repeats: int) -> Stage:
@@ -177,9 +180,10 @@ def _score_stage(bench: Bench, repeats: int) -> Stage:
     timing = repeated(
         lambda pieces: bench.score(states, pieces), bench.pieces, repeats, bench.device
     )
-    flop = _flop(lambda: bench.score(states, 1)) / bench.each
-    moved = bench.gathered(bench.sizes.queries, times=len(bench.strips))
-    return Stage("score", "episodes", _each(timing, bench.each), flop, moved)
+    flop = _flop(lambda: bench.score(states, 1)) / bench.scored
+    read = sum(bench.sizes.videos - strip.first_query for strip in bench.strips)
+    moved = bench.gathered(bench.sizes.queries, read)
+    return Stage("score", "episodes", _each(timing, bench.scored), flop, moved)
 
 
 def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:

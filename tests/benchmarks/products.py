@@ -2,8 +2,9 @@
 
 `python -m tests.benchmarks.products`: one thread, time of the processor, the peak measured beside
 each method. Where pairs of videos are scored once, 480 videos have 23 pairs for each of 10,000
-episodes. "Of the peak" is by the operations that are done; "plain form" by those of `PLAIN`, which
-are what a method takes that has only done once what belongs to a single video.
+episodes, or 13 where either video may be the query. "Of the peak" is by the operations that are
+done; "plain form" by those of `PLAIN`, which are what a method takes that has only done once what
+belongs to a single video.
 """
 
 import argparse
@@ -39,8 +40,8 @@ PLAIN = {
 def scoring(method, videos, sizes):
     """Some scoring, and how many episodes it is worth."""
     if method.compares != "episodes":
-        strip = slice(pairs.SIDE["cpu"])
-        share = strip.stop * SEEN / VIDEOS**2
+        strip = pairs.strips(method, SEEN, CPU)[0]
+        share = strip.support.stop * SEEN / pairs.worked_out(method, VIDEOS, CPU)
         return (lambda: pairs.strip_scores(method, videos, strip, CPU)), share * EPISODES
     episodes = sizes.episodes(64)
     count = cached(64, videos, episodes, CPU)

@@ -52,7 +52,7 @@ class Here:
         self.features, self.episodes, self.kind = features, episodes, kind
         self.videos = encode(self.method, features, CPU, kind)
         all_episodes = replace(sizes, videos=VIDEOS).episodes(EPISODES)
-        self.by_pair = pairs.repay(self.method, all_episodes, VIDEOS)
+        self.by_pair = pairs.repay(self.method, all_episodes, VIDEOS, CPU)
         if self.by_pair:
             self.table = pairs.pair_scores(self.method, self.videos, CPU, NOTHING)
 
@@ -67,9 +67,10 @@ class Here:
         batch = SAMPLE if self.by_pair else cached(SAMPLE, self.videos, self.episodes, CPU)
         each = seconds(lambda: self.answers(batch)) / batch
         if self.by_pair:
-            strip = slice(pairs.SIDE["cpu"])
-            of_pairs = seconds(lambda: pairs.strip_scores(self.method, self.videos, strip, CPU))
-            each += of_pairs / (SEEN * strip.stop) * VIDEOS**2 / EPISODES
+            strip = pairs.strips(self.method, SEEN, CPU)[0]
+            of_strip = seconds(lambda: pairs.strip_scores(self.method, self.videos, strip, CPU))
+            of_pair = of_strip / (SEEN * strip.support.stop)
+            each += of_pair * pairs.worked_out(self.method, VIDEOS, CPU) / EPISODES
         encoding = seconds(lambda: encode(self.method, self.features, CPU, self.kind), 3) / SEEN
         return 1 / (each + VIDEOS / EPISODES * encoding)
 

@@ -16,8 +16,8 @@ from methods._tuples import POSITION_SCALE, tuple_index, tuple_width
 
 CACHED = 1 << 20
 """Bytes of logits that are worked on at once on a CPU: what the cache of one core holds."""
-VECTOR = 32
-"""Numbers of two bytes that a processor's widest registers hold."""
+LARGEST_LOGIT = 80.0
+"""exp(80) and exp(-80) are inside the range of numbers of four bytes, and of bfloat16."""
 
 
 class TupleAttention(nn.Module):
@@ -70,21 +70,23 @@ class TupleAttention(nn.Module):
         Returns:
             (episodes, queries, way)
         """
-        mixture = _mixture(support, query, self.member)
+        mixture = _mixture(support, query, self.member, self._bounded())
         tuples = len(self.member)
         with_query = _summed_products(support, query, self.member.mT @ mixture.flatten(3))
         own = _summed_squares(support, mixture)
         return (2 * with_query - own) / tuples - query.energy.unsqueeze(-1)
 
+    def _bounded(self) -> bool:
+        """Whether exponentials of the logits are finite and not zero as they are.
 
-def _padded(values: Tensor, dim: int, value: float = 0.0) -> Tensor:
-    """Fill up the tuples, dimension ``dim``, to a whole number of a processor's vectors.
-
-    A softmax over 56 of them in bfloat16 takes three times as long as one over 64.
-    """
-    missing = -values.shape[dim] % VECTOR
-    places = (0, 0) * (values.dim() - 1 - dim % values.dim())
-    return torch.nn.functional.pad(values, (*places, 0, missing), value=value)
+        On a CPU a softmax takes four times as long. A GPU would have to be waited for to know.
+        """
+        if self.norm.weight.device.type != "cpu":
+            return False
+        weight, bias = self.norm.weight.detach(), self.norm.bias.detach()
+        # Of two vectors as long as the root of their width, over that root; and of the offset.
+        largest = weight.square().amax() * len(weight) ** 0.5 + (weight * bias).norm()
+        return float(largest) <= LARGEST_LOGIT
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:
@@ -96,24 +98,27 @@ def _products(query: Tensor, support: Tensor) -> Tensor:
     return products.reshape(*query.shape[:3], *support.shape[1:4])
 
 
-def _mixture(support: TupleParts, query: TupleParts, member: Tensor) -> Tensor:
+def _mixture(support: TupleParts, query: TupleParts, member: Tensor, bounded: bool) -> Tensor:
     """How much of a class's parts is in what it mixes for a query tuple.
 
     (episodes, queries, tuples, way, shot, parts)
     """
     factors = _factors_of_logits(support, query, member)
-    queries, shots = query.scale.shape, support.scale.shape[1:]
-    members = _padded(member, 0)
+    shown, asked = support.scale.shape[1:], query.scale.shape
+    # A part that all tuples have counts the shares.
+    counted = torch.cat([member, torch.ones_like(member[:, :1])], dim=1)
 
     def mixed(*factors: Tensor) -> Tensor:
-        logits = torch.baddbmm(*factors).reshape(-1, shots[0], shots[1] * len(members))
-        shares: Tensor = logits.softmax(dim=-1).unflatten(-1, (shots[1], -1))
-        return shares @ members
+        logits = torch.baddbmm(*factors).unflatten(-1, (shown[0], -1))
+        shares = logits.exp_() if bounded else logits.softmax(dim=-1)
+        sums: Tensor = shares.reshape(-1, shown[2]) @ counted
+        return sums.reshape(*logits.shape[:-1], shown[1], -1)
 
     step = _at_once(factors[1], factors[2])
     pieces = zip(*(factor.split(step) for factor in factors), strict=True)
     found = torch.cat([mixed(*piece) for piece in pieces])
-    return found.reshape(*queries, *shots[:2], -1)
+    total = found[..., -1:] if shown[1] == 1 else found[..., -1:].sum(dim=-2, keepdim=True)
+    return (found[..., :-1] / total).reshape(*asked, *shown[:2], -1)
 
 
 def _at_once(rows: Tensor, columns: Tensor) -> int:
@@ -129,19 +134,17 @@ def _factors_of_logits(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of the attention are the first plus the second times the third.
 
-    What adds the same to all logits of a query tuple is left out. The class's tuples are filled up
-    by some that get a share of 0.
+    What adds the same to all logits of a query tuple is left out.
 
     Returns:
         each (episodes * queries, tuples or parts, tuples or parts), the first (..., 1, tuples); the
         tuples that come last are those of all ways and shots.
     """
-    scale, offset = _padded(support.scale, -1), _padded(support.offset, -1, -torch.inf)
-    columns = _products(query.keys, support.keys) @ _padded(member, 0).mT
-    columns = columns * scale[:, None, None]
+    columns = _products(query.keys, support.keys) @ member.mT
+    columns = columns * support.scale[:, None, None]
     rows = member * query.scale.unsqueeze(-1)
     # To begin with the offsets saves going through all logits once more.
-    begin = offset.flatten(1)[:, None, None].expand(-1, query.scale.shape[1], -1, -1)
+    begin = support.offset.flatten(1)[:, None, None].expand(-1, query.scale.shape[1], -1, -1)
     return begin.flatten(0, 1), rows.flatten(0, 1), columns.flatten(3).flatten(0, 1)
 
 

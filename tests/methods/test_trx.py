@@ -95,3 +95,20 @@ def test_every_parameter_learns():
     for name, parameter in method.named_parameters():
         # The bias of the values cancels in differences of values.
         assert "value.bias" in name or parameter.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("weight", [1.0, 4.0, 40.0])
+def test_large_logits_are_answered_as_small_ones_are(weight):
+    """Exponentials as they are where they are finite, a softmax where they are not."""
+    method = TRX(SHAPE).eval()
+    for head in method.heads:
+        head.norm.weight.fill_(weight)
+    assert method.heads[0]._bounded() == (weight < 40)
+    support, query = random_episode(method, shot=2)
+    state = method.adapt(support)
+    fast = method.score(state, query)
+    assert fast.isfinite().all()
+    for head in method.heads:
+        head._bounded = lambda: False
+    torch.testing.assert_close(method.score(state, query), fast, rtol=1e-5, atol=1e-5)

@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d
+from torch.nn.functional import adaptive_max_pool2d, linear
 
 from methods._positions import usual_table
+from methods._products import inner_products
 from methods._tuples import POSITION_SCALE
 
 PATCHES = 4
@@ -39,17 +40,36 @@ class PatchEnrichment(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors, (videos, T, C)."""
-        frames = maps.transpose(1, 2)
-        pooled = adaptive_max_pool2d(frames.flatten(0, 1), PATCHES).flatten(2).transpose(1, 2)
-        patches = self.dropout(_with_positions(pooled))
+        patches = self.dropout(_with_positions(_pooled(maps)))
         # The authors do not divide by the root of the channels.
-        shares = (self.query(patches) @ self.key(patches).mT).softmax(dim=-1)
+        shares = self._logits(patches).softmax(dim=-1)
         patches = patches + self.gate * (shares @ self.value(patches))
         # The mean over patches goes before the last linear map, which then sees one a frame.
         *hidden, last = self.network
         inner = nn.Sequential(*hidden)(patches).mean(dim=1)
         enriched: Tensor = patches.mean(dim=1) + last(inner)
-        return enriched.reshape(*frames.shape[:3])
+        return enriched.reshape(len(maps), maps.shape[2], -1)
+
+    def _logits(self, patches: Tensor) -> Tensor:
+        """Products of queries and keys, but for what is the same for all keys: (n, P, P).
+
+        Where there are more patches than channels both maps are made one, which is less work:
+        (W p + b) . (V q + d) is (V'W p + V'b) . q, and what depends on p alone.
+        """
+        query, key = self.query, self.key
+        if patches[..., 0].numel() <= patches.shape[-1]:
+            return inner_products(query(patches), key(patches))
+        joined = linear(patches, key.weight.mT @ query.weight, key.weight.mT @ query.bias)
+        return inner_products(joined, patches)
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """Largest values in patches of each frame: (videos, C, T, H, W) -> (videos * T, P, C).
+
+    Channels go last first, where the pooling takes a fraction of the time.
+    """
+    frames = maps.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)
+    return adaptive_max_pool2d(frames, PATCHES).flatten(2).transpose(1, 2)
 
 
 class FrameEnrichment(nn.Module):

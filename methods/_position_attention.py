@@ -57,10 +57,12 @@ def pooled_grid(shape: FeatureShape, positions: int) -> tuple[int, int, int]:
 
 def as_positions(features: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """(videos, C, T, H, W) -> averaged to the grid of L positions, (videos, L, C)."""
-    if (1, *features.shape[3:]) == grid:
+    if features.shape[2:] == grid:
+        pass
+    elif (1, *features.shape[3:]) == grid:
         # Most grids; as below, but a GPU adds the gradient in the same order every time.
         features = features.mean(dim=2, keepdim=True)
-    elif features.shape[2:] != grid:
+    else:
         features = functional.adaptive_avg_pool3d(features, grid)
     return features.flatten(2).transpose(1, 2).contiguous()
 

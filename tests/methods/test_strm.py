@@ -2,10 +2,11 @@ import itertools
 
 import pytest
 import torch
+from torch.nn.functional import adaptive_max_pool2d
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
 from methods._enriched_tuples import Enriched, nearest_tuple_scores
-from methods._enrichment import PatchEnrichment
+from methods._enrichment import PatchEnrichment, _pooled
 from methods.strm import STRM, StrmSettings
 from tests.methods.cases import selected
 from tests.methods.parity import assert_reproduced
@@ -84,3 +85,20 @@ def test_closed_gate_leaves_the_network_at_each_patch():
     frames = module(maps)
     # What remains is the mean of patches and positions; the latter is the same in every frame.
     torch.testing.assert_close(frames[:, 1] - frames[:, 0], torch.full((2, 6), 2.0))
+
+
+@torch.no_grad()
+def test_joined_maps_of_patches_attend_as_two_do():
+    layer = PatchEnrichment(40).double()
+    patches = torch.randn(6, 16, 40, dtype=torch.float64)
+    joined, apart = layer._logits(patches), torch.cat([layer._logits(p) for p in patches.split(1)])
+    assert (joined - apart).abs().max() > 1e-3  # by the same for all keys
+    torch.testing.assert_close(joined.softmax(dim=-1), apart.softmax(dim=-1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [3, 4, 6, 7])
+def test_patches_are_those_of_torch(side):
+    maps = torch.randn(2, 5, 3, side, side)
+    expected = adaptive_max_pool2d(maps.transpose(1, 2).flatten(0, 1), 4)
+    torch.testing.assert_close(_pooled(maps), expected.flatten(2).mT)

@@ -1,6 +1,6 @@
 """Scores of pairs of videos, each worked out once: for banks whose episodes repeat pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -54,15 +54,22 @@ def symmetric(method: Method) -> bool:
     """Whether exchanged videos have the same score, as the method says itself: `Method.symmetric`.
 
     What a class says of it says nothing of a class that derives from it and has any function of
-    its own, which has to say it again.
+    its own, or another base beside it: those have to say it again.
     """
-    for cls in type(method).__mro__:
-        own = vars(cls)
-        if "symmetric" in own:
-            break
-        if any(hasattr(one, "__get__") for name, one in own.items() if name[:2] != "__"):
-            return False
-    return method.symmetric
+    order = type(method).__mro__
+    says = next(cls for cls in order if "symmetric" in vars(cls))
+    derived = order[: order.index(says)]
+    alone = all(cls in says.__mro__ for cls in order[len(derived) :])
+    return method.symmetric and alone and not any(map(_has_functions, derived))
+
+
+def _has_functions(cls: type) -> bool:
+    """Whether a class does anything that its bases do not, but for what Python gives it."""
+    return any(
+        callable(one) or hasattr(one, "__get__")
+        for name, one in vars(cls).items()
+        if not isinstance(one, type) and (name == "__init__" or not name.startswith("__"))
+    )
 
 
 class Strip(NamedTuple):
@@ -118,7 +125,11 @@ def pair_scores(
         mine[filled : filled + len(found), piece.first_query :] = found
         filled += len(found)
         progress(min(number * distributed.size(), len(pieces)), len(pieces))
-    table = distributed.together(mine, lengths)
+    return _mirrored(distributed.together(mine, lengths), pieces)
+
+
+def _mirrored(table: Tensor, pieces: Sequence[Strip]) -> Tensor:
+    """Fill in the scores of videos that were compared in the other roles."""
     for support, first_query in pieces:
         table[support, :first_query] = table[:first_query, support].T
     return table

@@ -66,7 +66,7 @@ class PatchEnrichment(nn.Module):
 def _pooled(maps: Tensor) -> Tensor:
     """Largest values in patches of each frame: (videos, C, T, H, W) -> (videos * T, P, C).
 
-    Channels go last first, where the pooling takes a fraction of the time.
+    Channels go last first, where the pooling takes a fraction of the time on a CPU.
     """
     frames = maps.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)
     return adaptive_max_pool2d(frames, PATCHES).flatten(2).transpose(1, 2)

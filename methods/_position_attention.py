@@ -75,6 +75,12 @@ def without_attention(maps: Tensor) -> Positions:
     return Positions(maps, lengths, mean, torch.ones_like(lengths), maps.sum(dim=-2), none, none)
 
 
+def without_pieces(positions: Positions) -> Positions:
+    """Return the same without what others' attention to it takes: 13 vectors of C."""
+    none = positions.maps[..., :0, :]
+    return positions._replace(squeezed=none, expanded=none)
+
+
 def weighted_sum(maps: Tensor, weights: Tensor) -> Tensor:
     """Sum of the positions of each map: (..., L, C) and (..., L) -> (..., C)."""
     return (weights.unsqueeze(-2) @ maps).squeeze(-2)

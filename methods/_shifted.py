@@ -14,8 +14,8 @@ FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
 """HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""
 
 
-class Frames(NamedTuple):
-    """Frames of videos."""
+class OwnFrames(NamedTuple):
+    """Frames of videos, without what an episode tells them."""
 
     vectors: Tensor
     """(episodes, videos, T, C)"""
@@ -24,15 +24,15 @@ class Frames(NamedTuple):
 
 
 class Shifted(NamedTuple):
-    """Enriched frames a + g as a part of the video, a, and one of the episode, g: never added up.
+    """Enriched frames a + g as a part of the video, a, and one of the episode, g.
 
-    The sum would hold (episodes, queries, support videos, T, C) numbers; inner products of sums
-    are sums of inner products.
+    They are compared without being added up: the sum would hold (episodes, queries, support
+    videos, T, C) numbers, and inner products of sums are sums of inner products.
     """
 
-    support: Frames
+    support: OwnFrames
     """a of the support videos."""
-    query: Frames
+    query: OwnFrames
     """a of the queries."""
     shifts: Tensor
     """g: (episodes, queries, supports + 1, C), of each query the supports' and then its own."""
@@ -46,9 +46,14 @@ class Shifted(NamedTuple):
         products = products + at_query[..., :-1].mT.unsqueeze(-1) + by_query.unsqueeze(-2)
         products = products + mutual[:, :, :-1, -1, None, None]
         squared = mutual.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
-        of_support = self.support.squares.unsqueeze(1) + 2 * at_support + squared[:, :, :-1]
-        of_query = self.query.squares + 2 * at_query[..., -1] + squared[:, :, -1]
-        norms = lengths(of_support).unsqueeze(-2) * lengths(of_query)[:, :, None, :, None]
+        rounding = 4 * torch.finfo(self.shifts.dtype).eps
+        of_support = _lengths_of_sums(
+            self.support.squares.unsqueeze(1), squared[:, :, :-1], at_support, rounding
+        )
+        of_query = _lengths_of_sums(
+            self.query.squares, squared[:, :, -1], at_query[..., -1], rounding
+        )
+        norms = of_support.unsqueeze(-2) * of_query[:, :, None, :, None]
         return hausdorff_distances(1 - products / norms).to(self.shifts.dtype)
 
     def incoherence(self) -> Tensor:
@@ -78,6 +83,16 @@ class Shifted(NamedTuple):
         products = inner_products(self.shifts[:, :, -1], support.flatten(1, 2))
         apart: Tensor = products.unflatten(2, support.shape[1:3])
         return apart
+
+
+def _lengths_of_sums(first: Tensor, second: Tensor, product: Tensor, rounding: float) -> Tensor:
+    """Lengths of sums of vectors whose squared lengths and inner product are given.
+
+    Of vectors that cancel only rounding is left, from which no direction can be told: their sum
+    counts as longer than that, so that its cosines are small.
+    """
+    both = first + second
+    return torch.maximum(both + 2 * product, rounding * both).clamp(min=1e-24).sqrt()
 
 
 def squared_lengths(vectors: Tensor) -> Tensor:

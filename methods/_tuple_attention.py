@@ -5,6 +5,8 @@ and each frame that can stand there. 56 triples of 8 frames have 18 parts. So in
 taken between parts, and those of tuples are sums of them: an eighth of the operations, or less.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from methods._tuples import POSITION_SCALE, tuple_index, tuple_width
 
 CACHED = 1 << 20
 """Bytes of logits that are worked on at once on a CPU: what the cache of one core holds."""
-LARGEST_LOGIT = 80.0
+LARGEST_EXPONENT = 80.0
 """exp(80) and exp(-80) are inside the range of numbers of four bytes, and of bfloat16."""
 
 
@@ -70,14 +72,15 @@ class TupleAttention(nn.Module):
         Returns:
             (episodes, queries, way)
         """
-        mixture = _mixture(support, query, self.member, self._bounded())
         tuples = len(self.member)
+        bounded = self._bounded(support.scale.shape[2] * tuples)
+        mixture = _mixture(support, query, self.member, bounded)
         with_query = _summed_products(support, query, self.member.mT @ mixture.flatten(3))
         own = _summed_squares(support, mixture)
         return (2 * with_query - own) / tuples - query.energy.unsqueeze(-1)
 
-    def _bounded(self) -> bool:
-        """Whether exponentials of the logits are finite and not zero as they are.
+    def _bounded(self, tuples: int) -> bool:
+        """Whether exponentials of logits and sums of so many are finite and not zero as they are.
 
         On a CPU a softmax takes four times as long. A GPU would have to be waited for to know.
         """
@@ -86,7 +89,7 @@ class TupleAttention(nn.Module):
         weight, bias = self.norm.weight.detach(), self.norm.bias.detach()
         # Of two vectors as long as the root of their width, over that root; and of the offset.
         largest = weight.square().amax() * len(weight) ** 0.5 + (weight * bias).norm()
-        return float(largest) <= LARGEST_LOGIT
+        return float(largest) + math.log(tuples) <= LARGEST_EXPONENT
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:
@@ -104,21 +107,24 @@ def _mixture(support: TupleParts, query: TupleParts, member: Tensor, bounded: bo
     (episodes, queries, tuples, way, shot, parts)
     """
     factors = _factors_of_logits(support, query, member)
-    shown, asked = support.scale.shape[1:], query.scale.shape
-    # A part that all tuples have counts the shares.
-    counted = torch.cat([member, torch.ones_like(member[:, :1])], dim=1)
+    way, shot, tuples = support.scale.shape[1:]
+    # A part that all tuples have adds up exponentials.
+    parts = torch.cat([member, torch.ones_like(member[:, :1])], dim=1) if bounded else member
 
     def mixed(*factors: Tensor) -> Tensor:
-        logits = torch.baddbmm(*factors).unflatten(-1, (shown[0], -1))
+        logits = torch.baddbmm(*factors).unflatten(-1, (way, -1))
         shares = logits.exp_() if bounded else logits.softmax(dim=-1)
-        sums: Tensor = shares.reshape(-1, shown[2]) @ counted
-        return sums.reshape(*logits.shape[:-1], shown[1], -1)
+        mixtures: Tensor = shares.reshape(-1, tuples) @ parts
+        return mixtures
 
     step = _at_once(factors[1], factors[2])
     pieces = zip(*(factor.split(step) for factor in factors), strict=True)
     found = torch.cat([mixed(*piece) for piece in pieces])
-    total = found[..., -1:] if shown[1] == 1 else found[..., -1:].sum(dim=-2, keepdim=True)
-    return (found[..., :-1] / total).reshape(*asked, *shown[:2], -1)
+    found = found.reshape(*query.scale.shape, way, shot, -1)
+    if not bounded:
+        return found
+    total = found[..., -1:] if shot == 1 else found[..., -1:].sum(dim=-2, keepdim=True)
+    return found[..., :-1] / total
 
 
 def _at_once(rows: Tensor, columns: Tensor) -> int:

@@ -14,7 +14,7 @@ from methods._inter_relation import InterRelation, Tokens
 from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
 from methods._related_videos import Videos, frame_loss
-from methods._shifted import Frames, Shifted, squared_lengths
+from methods._shifted import OwnFrames, Shifted, squared_lengths
 
 POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
 """Authors' dropout: after the positions, and in the attention among frames."""
@@ -93,7 +93,7 @@ class HyRSM(Method):
         self.head = nn.Linear(channels, classes) if classes else None
 
     def encode(self, features: Tensor) -> Videos:
-        """(videos, C, T, H, W) -> frames related to each other, (videos, T, C) twice."""
+        """(videos, C, T, H, W) -> frames related to each other, and tokens of the videos."""
         options = self.settings
         frames = frame_vectors(in_own_precision(self, features))
         placed = hyrsm_positions(frames, options.position_a, options.position_b)
@@ -139,8 +139,8 @@ class HyRSM(Method):
         supports = Tokens(*(part.flatten(1, 2) for part in state.tokens))
         tokens = self.inter(supports, query.tokens)
         shifts = linear(tokens, self.merge.weight[:, self.shape.channels :], self.merge.bias)
-        own = Frames(state.mapped.flatten(1, 2), state.squares.flatten(1, 2))
-        return Shifted(own, Frames(query.mapped, query.squares), shifts)
+        own = OwnFrames(state.mapped.flatten(1, 2), state.squares.flatten(1, 2))
+        return Shifted(own, OwnFrames(query.mapped, query.squares), shifts)
 
     def _scores(self, related: Shifted, way: int) -> Tensor:
         """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""

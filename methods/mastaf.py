@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.method import Compares, FeatureShape, LabelledEpisodes, Method, register
 from methods._branches import Branch, pooled_scores, position_entropy, position_scores
 from methods._map_attention import MapAttention, MastafSettings, MetaLearner
-from methods._position_attention import Positions, as_positions, pooled_grid
+from methods._position_attention import Positions, as_positions, pooled_grid, without_pieces
 from methods._precision import in_own_precision
 
 
@@ -97,7 +97,9 @@ class Mastaf(Method):
         plain = self.attention.positions(as_positions(in_own_precision(self, features), self.grid))
         if self.settings.batch_norm == "reference":
             return plain  # There the attention of a query depends on how many queries there are.
-        return self.attention.to_itself(plain)
+        encoded = self.attention.to_itself(plain)
+        crosses = self.settings.branches in ("both", "cross")
+        return encoded if crosses else without_pieces(encoded)
 
     def adapt(self, support: Positions) -> Any:
         """(episodes, way, shot, ...) -> prototypes (episodes, way, ...)."""

@@ -3,8 +3,17 @@
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
+import torch.distributed
+import torch.multiprocessing
 
+from bench import pairs
+from bench.loop import encode
+from bench.method import FeatureShape
+from bench.registry import built_in_methods
 from tests.command import done, predictions, torchrun
+from tests.synthetic import CPU, NOTHING, random_features
 
 # 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
 SIZES = ("--bank", "default", "--episodes", "13", "--batch-size", "4", "--device", "cpu")
@@ -63,3 +72,30 @@ def test_a_process_that_dies_stops_the_job_and_costs_only_what_was_not_finished(
     assert again.returncode == 0, again.stderr
     assert set(predictions(out)) == {"protonet", "dies"}
     assert (out / "protonet" / "run.json").stat().st_mtime_ns == before
+
+
+def tables() -> dict[str, torch.Tensor]:
+    """Scores of all pairs of 130 videos: three strips, of which the last is not full."""
+    torch.set_num_threads(1)
+    shape, found = FeatureShape(12, 4, 2, 2), {}
+    for name in ("otam", "trx"):
+        method = built_in_methods()[name].build(shape, seed=0)
+        videos = encode(method, random_features(130), CPU)
+        found[name] = pairs.pair_scores(method, videos, CPU, NOTHING)
+    return found
+
+
+def tables_of_a_process(rank: int, processes: int, folder: Path) -> None:
+    words = {"init_method": f"file://{folder}/meeting", "rank": rank, "world_size": processes}
+    torch.distributed.init_process_group("gloo", **words)
+    safetensors.torch.save_file(tables(), folder / f"{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+def test_pairs_have_the_same_scores_in_every_one_of_two_processes(tmp_path):
+    """Of OTAM, which is symmetric, half of them are worked out."""
+    torch.multiprocessing.spawn(tables_of_a_process, (2, tmp_path), nprocs=2)
+    for name, expected in tables().items():
+        for rank in range(2):
+            found = safetensors.torch.load_file(tmp_path / f"{rank}.safetensors")
+            assert torch.equal(found[name], expected)

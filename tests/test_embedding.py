@@ -159,5 +159,5 @@ def test_decoding_steps_back_behind_the_backbone_and_nothing_else_does(
     monkeypatch.setattr(clips, "load_clip", lambda *_: torch.tensor(os.nice(0)))
     before = os.nice(0)
     [(_, found)] = clips.load_clips([file_of(0)], SPEC, "linspace")
-    assert found == before + clips.NICENESS
+    assert found == min(19, before + clips.NICENESS)  # 19 is the most there is
     assert os.nice(0) == before

@@ -5,17 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-IMAGES_AT_ONCE = {"cpu": 4, "cuda": 32}
-"""As many as a CPU's caches hold at 224 pixels, and as make a GPU's operations large. Changes no
-map, since no image sees another one."""
+ON_A_CPU, ELSEWHERE = 4, 32
+"""Images at once: as many as a CPU's caches hold at 224 pixels, and as make a GPU's operations
+large."""
 
 
 def framewise(network: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
     """Apply a network for images to every frame.
 
     Args:
-        network: (images, 3, height, width) -> (images, C, H, W), in evaluation mode or without
-            batch statistics.
+        network: (images, 3, height, width) -> (images, C, H, W).
         clips: (videos, 3, frames, height, width).
 
     Returns:
@@ -23,5 +22,8 @@ def framewise(network: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
     """
     videos = len(clips)
     images = clips.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    maps = torch.cat([network(part) for part in images.split(IMAGES_AT_ONCE[clips.device.type])])
+    # All of them where something learns: batch norm may look at all, and all is kept anyway.
+    several = ON_A_CPU if clips.device.type == "cpu" else ELSEWHERE
+    at_once = len(images) if torch.is_grad_enabled() else several
+    maps = torch.cat([network(part) for part in images.split(at_once)])
     return maps.reshape(videos, -1, *maps.shape[1:]).transpose(1, 2).contiguous()

@@ -4,7 +4,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, relu
 
 from bench.method import FeatureShape
 from methods._attention import SelfAttention, attend, heads_for
-from methods._shifted import incoherence
+from methods._shifted import OwnFrames, Shifted, incoherence, squared_lengths
 from methods.hyrsm import HyRSM, HyRSMSettings
 from tests.methods.cases import random_episode, selected
 from tests.methods.learning import labelled_episodes, untrained
@@ -97,6 +97,16 @@ def test_frames_are_classified_among_the_training_classes():
             labels += [episodes.classes[e, episodes.labels[e, q]]] * SHAPE.frames
     expected = 0.5 * cross_entropy(method.head(torch.stack(frames)), torch.stack(labels))
     torch.testing.assert_close(method.loss(episodes)["frames"], expected)
+
+
+@torch.no_grad()
+def test_frames_that_an_episode_cancels_have_cosines_near_zero():
+    """As where they are added up: of rounding no direction is told."""
+    own, shifts = torch.randn(2, 1, 1, 4, 2048), torch.randn(1, 1, 2, 2048)
+    own[1] = -shifts[:, :, 1:]
+    frames = [OwnFrames(one, squared_lengths(one)) for one in own]
+    distance = Shifted(*frames, shifts).set_distances()
+    torch.testing.assert_close(distance, torch.full((1, 1, 1), 8.0), atol=0.02, rtol=0)
 
 
 def test_terms_left_out_by_default():

@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 
@@ -98,17 +99,32 @@ def test_every_parameter_learns():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("weight", [1.0, 4.0, 40.0])
-def test_large_logits_are_answered_as_small_ones_are(weight):
+@pytest.mark.parametrize(("weight", "expected"), [(1.0, True), (4.0, True), (40.0, False)])
+def test_large_logits_are_answered_as_small_ones_are(weight, expected):
     """Exponentials as they are where they are finite, a softmax where they are not."""
     method = TRX(SHAPE).eval()
     for head in method.heads:
         head.norm.weight.fill_(weight)
-    assert method.heads[0]._bounded() == (weight < 40)
+    assert all(head._bounded(20) == expected for head in method.heads)
     support, query = random_episode(method, shot=2)
-    state = method.adapt(support)
-    fast = method.score(state, query)
-    assert fast.isfinite().all()
-    for head in method.heads:
-        head._bounded = lambda: False
-    torch.testing.assert_close(method.score(state, query), fast, rtol=1e-5, atol=1e-5)
+    found = method.score(method.adapt(support), query)
+    exact = copy.deepcopy(method).double()
+    for head in exact.heads:
+        head._bounded = lambda _: False
+    wide = [tuple(part.double() for part in parts) for parts in (support, query)]
+    torch.testing.assert_close(exact.score(*wide), found.double(), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_sum_of_many_exponentials_is_bounded_too():
+    """Equal tuples, whose logits are as large as they can be: 5 shots of 1,820 each."""
+    shape = FeatureShape(4, 16, 1, 1)
+    method = TRX(shape, TrxSettings(cardinalities=(4,), width=16)).eval()
+    [head] = method.heads
+    head.norm.weight.fill_((79.9 / 16**0.5) ** 0.5)
+    assert head._bounded(1)
+    still = method.encode(100 * torch.rand(4, 1, 1, 1).expand(1, *shape))
+    shots, alone = torch.zeros(1, 1, 5, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.int64)
+    score = method.score(gather(still, shots), gather(still, alone))
+    energy = still[-1].mean()
+    assert score.abs() < 0.01 * energy  # the query is what the class mixes for it

@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -87,7 +88,8 @@ def load_clips(
 def _step_back() -> None:
     """Lower this thread's priority; elsewhere than on Linux it would be the whole process's."""
     if sys.platform == "linux":
-        os.nice(NICENESS)
+        with suppress(OSError):  # A sandbox may forbid it, and nothing depends on it.
+            os.nice(NICENESS)
 
 
 def _outcome(future: "Future[Tensor]") -> Tensor | UserError:

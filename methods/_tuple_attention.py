@@ -123,8 +123,12 @@ def _mixture(support: TupleParts, query: TupleParts, member: Tensor, bounded: bo
     found = found.reshape(*query.scale.shape, way, shot, -1)
     if not bounded:
         return found
-    total = found[..., -1:] if shot == 1 else found[..., -1:].sum(dim=-2, keepdim=True)
-    return found[..., :-1] / total
+    sums, total = found[..., :-1], found[..., -1:]
+    if shot > 1:
+        total = total.sum(dim=-2, keepdim=True)
+    if total.dtype.itemsize < 4:
+        total = total.expand_as(sums).contiguous()  # Short rows over one number take twice as long.
+    return sums / total
 
 
 def _at_once(rows: Tensor, columns: Tensor) -> int:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, linear
 
-from methods._positions import usual_table
 from methods._products import inner_products
-from methods._tuples import POSITION_SCALE
+from methods.parts.positions import usual_table
+from methods.parts.tuples import POSITION_SCALE
 
 PATCHES = 4
 """Rows and columns of patches that a frame is pooled to."""

@@ -10,11 +10,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from methods._positions import usual_table
 from methods._precision import wide
 from methods._products import inner_products
 from methods._tuple_parts import TupleParts, membership, project_parts
-from methods._tuples import POSITION_SCALE, tuple_index, tuple_width
+from methods.parts.positions import usual_table
+from methods.parts.tuples import POSITION_SCALE, tuple_index, tuple_width
 
 CACHED = 1 << 20
 """Bytes of logits that are worked on at once on a CPU: what the cache of one core holds."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from methods._tuples import tuple_index
+from methods.parts.tuples import tuple_index
 
 
 class TupleParts(NamedTuple):

@@ -11,7 +11,7 @@ from bench.method import Settings
 from methods._alignment import hausdorff_distances
 from methods._attention import SelfAttention, heads_for
 from methods._frames import Frames, frame_cosines, frame_vectors
-from methods._positions import hyrsm_positions
+from methods.parts.positions import hyrsm_positions
 
 COSINE_EPSILON = 0.01
 """Added to the product of the norms in every cosine."""

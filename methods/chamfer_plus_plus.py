@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench.method import Compares, FeatureShape, Method, Settings, register
 from methods._frames import Frames, frame_cosines, frame_vectors
 from methods._precision import in_own_precision
-from methods._tuples import project_tuples, tuple_index, tuple_width
+from methods.parts.tuples import project_tuples, tuple_index, tuple_width
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, regis
 from methods._attention import SelfAttention, heads_for
 from methods._frames import frame_vectors
 from methods._inter_relation import InterRelation, Tokens
-from methods._positions import hyrsm_positions
 from methods._precision import in_own_precision
 from methods._related_videos import Videos, frame_loss
 from methods._shifted import OwnFrames, Shifted, squared_lengths
+from methods.parts.positions import hyrsm_positions
 
 POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
 """Authors' dropout: after the positions, and in the attention among frames."""

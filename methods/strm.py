@@ -13,7 +13,7 @@ from methods._enrichment import FrameEnrichment, PatchEnrichment
 from methods._precision import in_own_precision, wide
 from methods._tuple_attention import TupleAttention
 from methods._tuple_parts import TupleParts
-from methods._tuples import project_tuples
+from methods.parts.tuples import project_tuples
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods._frames import frame_vectors
-from methods._positions import usual_table
 from methods._precision import in_own_precision
 from methods._token_patterns import Patterns, largest_of_others, token_distances, unit
+from methods.parts.positions import usual_table
 
 DROPOUT = 0.1
 """Authors' dropout: after the positions, on the attention's weights, on what is read."""

@@ -32,7 +32,7 @@ def hashes() -> dict[str, str]:
 
 def test_a_methods_own_file_and_what_it_imports_count(changed):
     assert changed("ta2n.py") == {"ta2n"}
-    assert changed("_tuples.py") == {"chamfer++"}
+    assert changed("parts/tuples.py") == {"chamfer++"}
     assert changed("_alignment.py") == {"molo"}
 
 

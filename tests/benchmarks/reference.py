@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize, relu
 
 from methods._alignment import hausdorff_distances
-from methods._positions import hyrsm_positions, usual_table
-from methods._tuples import tuple_index
+from methods.parts.positions import hyrsm_positions, usual_table
+from methods.parts.tuples import tuple_index
 
 
 def _frames(features: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods._tuples import project_tuples, tuple_index
 from methods.chamfer_plus_plus import ChamferPlusPlus, ChamferPlusPlusSettings
+from methods.parts.tuples import project_tuples, tuple_index
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced
 

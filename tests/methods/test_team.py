@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from bench.method import FeatureShape
-from methods._positions import usual_table
+from methods.parts.positions import usual_table
 from methods.team import TEAM, TEAMSettings
 from tests.methods.cases import random_episode
 from tests.methods.learning import labelled_episodes, untrained

@@ -7,7 +7,7 @@ import torch
 
 from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, gather
 from bench.reference import adopt
-from methods._positions import usual_table
+from methods.parts.positions import usual_table
 from methods.trx import TRX, TrxSettings
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced

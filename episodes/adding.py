@@ -74,7 +74,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             f" docs/data.md says where they are; then {known.command}"
         )
     mine = known.registered_at(root, lists, trust)
-    index = Index(mine.root)
+    index = known.index(mine.root)
     there = {
         split: sum(
             bool(known.places(index, video)) for video in known.as_split(split, members).videos

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from episodes.bank import Bank
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.locating import Index
 from episodes.sampler import Episodes
 from episodes.split import Video
 
@@ -25,7 +24,7 @@ def without_missing(bank: Bank) -> Bank:
     if not isinstance(bank.source, Published):
         return bank
     videos = [bank.split.videos[index] for index in bank.used_videos()]
-    unusable = bank.source.unusable(Index(bank.source.root), videos)
+    unusable = bank.source.unusable(bank.source.index(bank.source.root), videos)
     kept = untouched(bank, set(unusable))
     if not kept.any():
         raise UserError(

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from episodes.facts import folded
 from episodes.lists import without_suffix
@@ -17,21 +18,35 @@ from episodes.split import Video
 
 Names = Callable[[str], Iterable[str]]
 """From a video's name to the names under which copies of the dataset keep it, best first."""
+Identify = Callable[[str], tuple[str, str] | None]
+"""From a path to the class and the name of the video that lies there; None if it is not one of the
+dataset's."""
+
+
+def by_folder(path: str) -> tuple[str, str]:
+    """Most copies keep a video in its class's folder, under its own name.
+
+    >>> by_folder("UCF-101/Archery/v_Archery_g01_c01.avi")
+    ('Archery', 'v_Archery_g01_c01')
+    """
+    return os.path.basename(os.path.dirname(path)), name_of(path)  # noqa: PTH119, PTH120
 
 
 class Index:
-    """All videos below a folder, by name.
+    """All videos of a dataset below a folder, by name.
 
     Args:
         root: the folder.
+        identify: says which video a path is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, identify: Identify = by_folder) -> None:
         """Walk the folder."""
         self.root = root
-        self._by_name: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[_Place]] = defaultdict(list)
         for path in videos_below(root):
-            self._by_name[name_of(path).casefold()].append(path)
+            if found := identify(path):
+                self._by_name[found[1].casefold()].append(_Place(path, *found))
 
     def find(self, video: Video, names: Names, folders: Iterable[str] = ()) -> list[Path]:
         """Return where a video lies, best place first; empty if it is not there.
@@ -48,32 +63,35 @@ class Index:
             places = self._by_name.get(name.casefold(), [])
             if len(places) > 1:
                 wanted = {folded(label) for label in (video.label, *folders) if label}
-                places = sorted(places, key=lambda path: _rank(path, name, wanted))
+                places = sorted(places, key=lambda place: _rank(place, name, wanted))
             if places:
-                return [Path(path) for path in places]
+                return [Path(place.path) for place in places]
         return []
 
     def members(self) -> dict[str, set[str]]:
-        """Return the names of the videos in each folder, by the folder's `folded` name."""
+        """Return the names of the videos found of each class, as the copy spells the class."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for places in self._by_name.values():
-            for path in places:
-                found[folded(_folder_of(path))].add(name_of(path))
+            for place in places:
+                found[place.label].add(place.name)
         return found
 
 
-def _rank(path: str, name: str, folders: set[str]) -> tuple[bool, bool, bool, str]:
+class _Place(NamedTuple):
+    """A path and what lies there."""
+
+    path: str
+    label: str
+    name: str
+
+
+def _rank(place: _Place, name: str, labels: set[str]) -> tuple[bool, bool, bool, str]:
     return (
-        name_of(path) != name,
-        folded(_folder_of(path)) not in folders,
-        not is_video_file(path),
-        path,
+        place.name != name,
+        folded(place.label) not in labels,
+        not is_video_file(place.path),
+        place.path,
     )
-
-
-def _folder_of(path: str) -> str:
-    """The name of the folder that a video lies in."""
-    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120 - a million of them
 
 
 def name_of(path: str) -> str:

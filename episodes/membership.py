@@ -144,14 +144,17 @@ def derived(
     Args:
         facts: of the dataset.
         split: which.
-        members: by `folded` class name, the names of the videos found.
+        members: by class, however it is spelt, the names of its videos.
         root: where, for the message.
 
     Raises:
         UserError: a class is not complete, or has videos that the published list does not.
     """
     classes = facts.splits[split].classes
-    found = {label: frozenset(members.get(folded(label), ())) for label in classes}
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for label, videos in members.items():
+        names[folded(label)].update(videos)
+    found = {label: frozenset(names[folded(label)]) for label in classes}
     wrong = [
         label for label, videos in found.items() if names_sha256(videos) != classes[label].sha256
     ]

@@ -103,7 +103,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
     Raises:
         UserError: the dataset is not registered, or none of its lists is known.
     """
-    index = Index(source.root)
+    index = source.index(source.root) if isinstance(source, Published) else Index(source.root)
     places, unknown = _places(source, index)
     troubles = [trouble for place in places for trouble in _at_a_glance(place)]
     if not fast:
@@ -130,7 +130,7 @@ def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
 def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dict[SplitName, str]]:
     places: list[_Place] = []
     unknown: dict[SplitName, str] = {}
-    for split in SPLIT_NAMES:
+    for split in source.facts.splits if isinstance(source, Published) else SPLIT_NAMES:
         try:
             videos = source.split(split).videos
         except UserError as error:

@@ -59,18 +59,21 @@ class TestCommittedBanks:
         [
             one
             for one in recipe_names()
-            if read_recipe(one).dataset != "rendered" and "group" not in one
+            if read_recipe(one).dataset != "rendered"
+            and ("group" not in one or read_recipe(one).dataset == "avletters")
         ],
     )
     def test_episodes_follow_from_the_hash_of_the_list_and_the_size_of_its_classes(self, name: str):
         recipe = read_recipe(name)
         known = REAL_FACTS[recipe.dataset].splits[recipe.split]
+        of_a_speaker = 3 if recipe.dataset == "avletters" else 1
         videos = tuple(
-            Video(label, f"{number:05}", f"{number:05}")
+            Video(label, f"{number // of_a_speaker:05}", f"{number:05}")
             for label, one in known.classes.items()
             for number in range(one.videos)
         )
-        stand_in = Split(recipe.dataset, recipe.split, videos)
+        partners = published(recipe.dataset).partners
+        stand_in = Split(recipe.dataset, recipe.split, videos, partners)
         stand_in.__dict__["sha256"] = known.sha256
         assert recipe.split_sha256 == known.sha256
         assert frozen(recipe, stand_in) == recipe

@@ -27,6 +27,8 @@ REAL = (
     "hmdb51",
     "ssv2",
     "kinetics",
+    "egogestar",
+    "avletters",
     "cuda",
     "PATH",
     "FOLDER",

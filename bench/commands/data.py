@@ -11,10 +11,11 @@ Name = Annotated[str, typer.Argument(help="A dataset's name, see `fvbench list d
 
 ADD = """Make a dataset on this machine known.
 
-NAME is ucf101, hmdb51, ssv2-all, ssv2-part or kinetics-100, or any name for a folder of your own
-videos, CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or
+NAME is one that `fvbench list datasets` shows, or any name for a folder of your own videos,
+CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or
 flat, as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists where the folder is
-complete. Lists are taken in any published format, and recognised by their content.
+complete, EgoGestAR and AVLetters never. Lists are taken in any published format, and recognised by
+their content.
 
 \b
 exit status

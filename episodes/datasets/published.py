@@ -1,7 +1,7 @@
 """A published dataset as a user has it on disk."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from episodes.datasets import Progress, VideoFile
@@ -9,7 +9,7 @@ from episodes.errors import UserError
 from episodes.facts import Facts, facts, folded
 from episodes.inspection import inspection_identity
 from episodes.lists import read_lists
-from episodes.locating import Index, Names, as_listed
+from episodes.locating import Identify, Index, Names, as_listed, by_folder
 from episodes.media import content_sha256, is_empty
 from episodes.membership import derived, recognised
 from episodes.memory import recalled, remembered
@@ -17,6 +17,8 @@ from episodes.registration import Members, Registration, registration
 from episodes.split import Split, SplitName, Video
 
 SHOWN = 5
+NamingRule = Callable[[str, Collection[str]], Iterable[str]]
+"""(class, names of all videos found) -> the names of all videos of that class."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ class Published:
     group: Callable[[str, str], str]
     """(class, video name) -> recording, see `episodes.datasets.groups`."""
     names: Names = as_listed
+    identify: Identify = by_folder
+    """Which video a path is, where its folder and its name do not say so by themselves."""
     derivable: bool = False
     """Whether a complete folder says which videos belong to a split."""
+    naming_rule: NamingRule | None = None
+    """How names are made, where a rule makes them: then a copy with gaps tells the lists too."""
     directional: bool = False
     """Whether a mirrored video may be of another class."""
+    partners: Mapping[str, str] = field(default_factory=dict)
+    """Class -> the class that differs from it by order alone, such as its time reversal."""
 
     @property
     def facts(self) -> Facts:
@@ -47,16 +55,27 @@ class Published:
         """Return the list of a split.
 
         Raises:
-            UserError: the dataset is not registered, or its membership is not known.
+            UserError: the dataset has no such split, is not registered, or its membership is not
+                known.
         """
+        if name not in self.facts.splits:
+            raise UserError(
+                f"{self.name} has no split {name!r}; it has {', '.join(self.facts.splits)}"
+            )
         mine = self.registration()
-        members = mine.lists.get(name) or self.members_from_folder(name, Index(mine.root))
+        members = mine.lists.get(name) or self.members_from_folder(name, self.index(mine.root))
         return self.as_split(name, members)
 
     def as_split(self, name: SplitName, members: Members) -> Split:
         """Return members as a split, with the recordings that their names tell of."""
         videos = (Video(label, self.group(label, video), video) for label, video in members)
-        return Split(self.name, name, tuple(videos))
+        labels = {label for label, _ in members}
+        partners = {one: other for one, other in self.partners.items() if {one, other} <= labels}
+        return Split(self.name, name, tuple(videos), partners)
+
+    def index(self, root: Path) -> Index:
+        """Find all videos of this dataset below a folder."""
+        return Index(root, self.identify)
 
     def registration(self) -> Registration:
         """Return where this user has the dataset.
@@ -85,7 +104,7 @@ class Published:
         return f"`fvbench data add {self.name} --root PATH{lists}`"
 
     def members_from_folder(self, split: SplitName, index: Index) -> Members:
-        """Derive a split's membership from a complete folder.
+        """Derive a split's membership from a folder, which must be complete if no rule makes names.
 
         Raises:
             UserError: the folder is not complete, or no folder can tell.
@@ -95,7 +114,12 @@ class Published:
                 f"the list of {self.name}/{split} is not known, and the videos do not tell it; see"
                 f" docs/data.md for where to find it, then {self.command}"
             )
-        return derived(self.facts, split, index.members(), index.root)
+        members = index.members()
+        if self.naming_rule is not None:
+            found = set().union(*members.values())
+            classes = self.facts.splits[split].classes
+            members = {label: set(self.naming_rule(label, found)) for label in classes}
+        return derived(self.facts, split, members, index.root)
 
     def registered_at(self, root: Path, lists: Path | None, trust: bool) -> Registration:
         """Examine a folder, and lists if there are some; nothing is written.
@@ -103,7 +127,7 @@ class Published:
         Raises:
             UserError: no such folder, or lists of other content.
         """
-        index = Index(root.resolve())
+        index = self.index(root.resolve())
         members = recognised(self.facts, read_lists(lists), trust) if lists else {}
         if self.derivable:
             for split in self.facts.splits.keys() - members.keys():
@@ -121,7 +145,7 @@ class Published:
         Raises:
             UserError: some are not there.
         """
-        index = Index(self.root)
+        index = self.index(self.root)
         places = [self.places(index, video) for video in videos]
         missing = [video for video, found in zip(videos, places, strict=True) if not found]
         if missing:

@@ -1,0 +1,52 @@
+"""EgoGestAR: ten gestures drawn in the air with a pointing finger, filmed by who wears the camera.
+
+The background says nothing about the gesture; what counts is the path of the fingertip. All ten
+classes are test classes: there are too few to train on.
+
+Source: varunj/EgoGestAR on GitHub at 90188de, folder ``testvideo``, the test set of Garg, Hegde,
+Perla, Jain, Vig and Hebbalaguppe, "DrawInAir: A Lightweight Gestural Interface Based on Fingertip
+Regression", ECCV workshops 2018.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+from episodes.datasets import groups
+from episodes.datasets.published import Published
+from episodes.locating import name_of
+
+CLIPS = 22
+"""Of each class."""
+UNCLASSIFIED = "unclassified"
+"""Another 20 clips show random movements of the hand, and are of no class."""
+
+
+def identify(path: str) -> tuple[str, str] | None:
+    """Class and name of a clip, whose file says both.
+
+    >>> identify("EgoGestAR/testvideo/testvideo_circlecc_7.mp4")
+    ('circlecc', 'testvideo_circlecc_7')
+    """
+    match = re.fullmatch(r"testvideo_([a-z]+)_\d+", name := name_of(path))
+    return (match[1], name) if match and match[1] != UNCLASSIFIED else None
+
+
+def clips(label: str, found: Collection[str]) -> Iterable[str]:
+    """Name all clips of a class, whichever were found: they are numbered from 1."""
+    return (f"testvideo_{label}_{number}" for number in range(1, CLIPS + 1))
+
+
+DATASET = Published(
+    name="egogestar",
+    description="EgoGestAR, gestures of a pointing finger: 10 test classes of 22 videos",
+    how_to_get=(
+        "git clone https://github.com/varunj/EgoGestAR && git -C EgoGestAR checkout 90188de;"
+        " PATH is EgoGestAR/testvideo, with testvideo_CLASS_N.mp4."
+    ),
+    group=groups.none,
+    identify=identify,
+    derivable=True,
+    naming_rule=clips,
+    directional=True,
+    partners={"left": "right", "right": "left", "up": "down", "down": "up"},
+)

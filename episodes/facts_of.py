@@ -1,0 +1,214 @@
+"""Write what the program keeps of a dataset: its facts and the recipes of its banks.
+
+    python -m episodes.facts_of ucf101 --root UCF-101 --lists ucf101_ARN
+    python -m episodes.facts_of avletters --root avletters --classes 14,4,8
+
+The dataset's file in `episodes/datasets/` says how its videos are named and grouped. A complete
+copy says which there are, and `--classes` or the published lists who is in which split. What is
+written are class names, counts and hashes, and recipes with both of their hashes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from episodes.atomic import write_text
+from episodes.bank import frozen
+from episodes.datasets import dataset
+from episodes.datasets.published import Published
+from episodes.errors import UserError
+from episodes.facts import FOLDER, ClassFacts, Facts, SplitFacts, names_sha256
+from episodes.lists import read_lists
+from episodes.recipe import FOLDER as RECIPES
+from episodes.recipe import Protocol, Recipe
+from episodes.sampler import VERSION
+from episodes.split import SPLIT_NAMES, Split, SplitName
+
+WAY = 5
+EPISODES = 10_000
+Classes = Mapping[str, frozenset[str]]
+"""Class -> names of its videos."""
+
+
+def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Classes]:
+    """Share classes out to training, validation and test, in the order of their names' sha256.
+
+    So a class's split follows from the names alone, whoever shares out.
+
+    Raises:
+        UserError: there are more or fewer classes than places.
+    """
+    if len(counts) != len(SPLIT_NAMES) or sum(counts) != len(classes):
+        raise UserError(
+            f"--classes {','.join(map(str, counts))}: name three counts, of training, validation"
+            f" and test classes, {len(classes)} together: {', '.join(sorted(classes))}"
+        )
+    ordered = iter(sorted(classes, key=lambda label: hashlib.sha256(label.encode()).hexdigest()))
+    return {
+        split: {label: classes[label] for label in islice(ordered, count)}
+        for split, count in zip(SPLIT_NAMES, counts, strict=True)
+        if count
+    }
+
+
+def listed(folder: Path) -> dict[SplitName, Classes]:
+    """Read who is in which split from lists, each of which says in its name which it lists.
+
+    Raises:
+        UserError: a list does not, or two say the same.
+    """
+    splits: dict[SplitName, Classes] = {}
+    for one in read_lists(folder):
+        if one.split is None or one.split in splits:
+            raise UserError(f"{one.path}: call the lists train.txt, val.txt and test.txt")
+        splits[one.split] = one.classes
+    return splits
+
+
+def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
+    """Count and hash the classes of each split."""
+    return Facts(
+        source.name,
+        {
+            name: SplitFacts(
+                sum(len(videos) for videos in splits[name].values()),
+                split_of(source, name, splits[name]).sha256,
+                {
+                    label: ClassFacts(label, len(videos), names_sha256(videos))
+                    for label, videos in sorted(splits[name].items())
+                },
+            )
+            for name in SPLIT_NAMES
+            if name in splits
+        },
+    )
+
+
+def split_of(source: Published, name: SplitName, classes: Classes) -> Split:
+    """Return classes and their videos as a split, with groups and partners."""
+    members = tuple((label, video) for label, videos in classes.items() for video in videos)
+    return source.as_split(name, members)
+
+
+def recipes_of(split: Split, shots: Sequence[int]) -> Iterator[Recipe]:
+    """Make a recipe for every protocol that the split allows, with both of its hashes.
+
+    5-way, or as many ways as there are classes; one query of each class.
+
+    Raises:
+        UserError: a class has too few videos.
+    """
+    _, group_sizes = split.group_bounds
+    protocols: list[Protocol] = ["standard", "one-class"]
+    protocols += ["group-disjoint"] if group_sizes.max() > 1 else []
+    protocols += ["partners"] if split.partners else []
+    way = min(WAY, len(split.classes))
+    for protocol in protocols:
+        for shot in shots:
+            name = f"{split.dataset}-{way}w{shot}s-{split.name}"
+            name += "" if protocol == "standard" else f"-{protocol}"
+            recipe = Recipe(
+                name, split.dataset, split.name, protocol, way, shot, 1, EPISODES, 0, VERSION
+            )
+            yield frozen(recipe, split)
+
+
+def text(facts: Facts) -> str:
+    """Return facts as the text of their file."""
+    return "\n".join(_section(name, split) for name, split in facts.splits.items())
+
+
+def _section(name: str, split: SplitFacts) -> str:
+    lines = [f"[{name}]", f"videos = {split.videos}", f'sha256 = "{split.sha256}"', ""]
+    lines.append(f"[{name}.classes]")
+    for label, one in split.classes.items():
+        alias = f', alias = "{one.alias}"' if one.alias else ""
+        lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{alias} }}')
+    return "\n".join(lines) + "\n"
+
+
+def write(
+    name: str,
+    root: Path,
+    classes: Sequence[int] | None,
+    lists: Path | None,
+    shots: Sequence[int] = (1, 5),
+    facts_folder: Path = FOLDER,
+    recipes_folder: Path = RECIPES,
+) -> list[Path]:
+    """Write facts and recipes of a dataset; return their files.
+
+    Args:
+        name: of a dataset that has its file in `episodes/datasets/`.
+        root: the folder of a complete copy.
+        classes: how many classes train, validate and test, if no lists say which.
+        lists: the folder of the published lists.
+        shots: of the banks.
+        facts_folder: where facts are written.
+        recipes_folder: where recipes are written.
+
+    Raises:
+        UserError: no such dataset, or neither counts nor lists, or a copy that they do not fit.
+    """
+    source = dataset(name)
+    if not isinstance(source, Published):
+        raise UserError(f"{name} has no file in episodes/datasets/ that describes a published set")
+    if (classes is None) == (lists is None):
+        raise UserError("say which classes train, validate and test: either --classes or --lists")
+    found = source.index(root.resolve()).members()
+    if source.naming_rule is not None:
+        names = set().union(*found.values())
+        found = {label: set(source.naming_rule(label, names)) for label in found}
+    members = {label: frozenset(videos) for label, videos in found.items()}
+    splits = shared_out(members, classes) if classes else listed(lists) if lists else {}
+    written = {facts_folder / f"{name}.toml": text(facts_of(source, splits))}
+    for split in ("val", "test"):
+        if split in splits:
+            for recipe in recipes_of(split_of(source, split, splits[split]), shots):
+                written[recipes_folder / f"{recipe.name}.toml"] = recipe.text()
+    for path, content in written.items():
+        write_text(path, content)
+    return list(written)
+
+
+def numbers(option: str, words: str) -> list[int]:
+    """Read whole numbers with commas between them.
+
+    Raises:
+        UserError: something else.
+    """
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError as error:
+        raise UserError(f"{option} {words}: give whole numbers with commas between them") from error
+
+
+def main(
+    name: Annotated[
+        str, typer.Argument(help="The dataset, which has a file in episodes/datasets.")
+    ],
+    root: Annotated[Path, typer.Option(help="The folder of a complete copy.")],
+    classes: Annotated[
+        str | None, typer.Option(help="How many classes train, validate and test, as in 14,4,8.")
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(help="The folder of lists train.txt, val.txt and test.txt.")
+    ] = None,
+    shots: Annotated[str, typer.Option(help="Shots of the banks.")] = "1,5",
+) -> None:
+    """Write what the program keeps of a dataset: its facts and the recipes of its banks."""
+    try:
+        counts = numbers("--classes", classes) if classes else None
+        for path in write(name, root, counts, lists, numbers("--shots", shots)):
+            typer.echo(path)
+    except UserError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from error
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -76,6 +76,9 @@ class Method(nn.Module):
     """Which frames it wants to be shown (`episodes.sampling`)."""
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Further names for the method with other settings: name -> settings that differ."""
+    separate_passes: ClassVar[bool] = False
+    """Whether training encodes the support videos and then the queries, each in a pass of their
+    own: a live batch norm in `encode` then takes the statistics of either, not of all videos."""
     without_gradient: ClassVar[Mapping[str, str]] = {}
     """Parameters that training does not reach: pattern of their names (as in `fnmatch`) -> why."""
     authors_names: ClassVar[Mapping[str, str]] = {}

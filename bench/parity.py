@@ -78,7 +78,7 @@ def check(path: Path) -> list[ParityResult]:
         UserError: the file cannot be read, or holds no episode.
     """
     import_reproductions()
-    arrays = _load(path)
+    arrays = load_arrays(path)
     golden = _episode(arrays, path)
     return [_check_output(golden, output, path) for output in outputs(arrays)]
 
@@ -107,7 +107,7 @@ def _is_given(key: str) -> bool:
     return key in GIVEN or (name in CONSTANTS and len(parents) <= 1)
 
 
-def _load(path: Path) -> Arrays:
+def load_arrays(path: Path) -> Arrays:
     """Read all arrays of a ``.npz`` file, running nothing that it may contain."""
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -30,7 +30,7 @@ class Golden:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Hold the arrays; nothing is converted until asked for."""
         self.arrays = arrays
-        labels = np.asarray(arrays["support_labels"]).astype(np.int64)
+        labels = np.atleast_2d(np.asarray(arrays["support_labels"]).astype(np.int64))[0]
         self.way = int(labels.max()) + 1
         self.shot = len(labels) // self.way
         self.class_order = torch.from_numpy(np.argsort(labels, kind="stable"))

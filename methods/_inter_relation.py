@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, relu
+from torch.nn.functional import relu
 
 INTER_DROPOUT, WEIGHT_DROPOUT = 0.05, 0.1
 """Authors' dropout on what is read, and on the weights of the attention."""
@@ -40,6 +40,7 @@ class InterRelation(nn.Module):
         self.out = nn.Linear(channels, channels)
         self.norm = nn.LayerNorm(channels)
         self.dropout = nn.Dropout(INTER_DROPOUT)
+        self.weight_dropout = nn.Dropout(WEIGHT_DROPOUT)
         for projection in (self.query, self.key, self.value):
             nn.init.normal_(projection.weight, std=(2 / (channels + channels // heads)) ** 0.5)
         nn.init.xavier_normal_(self.out.weight)
@@ -60,8 +61,7 @@ class InterRelation(nn.Module):
         Returns:
             (episodes, queries, supports + 1, C); the query comes last.
         """
-        weights = self._weights(support, query).softmax(dim=-1)
-        weights = dropout(weights, WEIGHT_DROPOUT, self.training)
+        weights = self.weight_dropout(self._weights(support, query).softmax(dim=-1))
         of_support, of_query = weights[..., :-1], weights[..., -1]
         # Support videos and heads are summed over at once: (queries * tokens, supports * heads).
         flat = of_support.permute(0, 2, 3, 4, 1).flatten(3).flatten(1, 2)

@@ -80,6 +80,7 @@ class TA2N(Method):
     )
     needs = "maps"
     order_aware = True
+    separate_passes = True  # the authors' batch norm sees supports, then queries (ta2n.py:320-321)
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "ta2n-first-stage": {"second_stage": False},
         "ta2n-first-shot": {"reference": "smallest"},

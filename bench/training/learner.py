@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench import distributed
 from bench.backbone import Backbone
-from bench.method import Entry, FeatureShape, LabelledEpisodes, Method, apply
+from bench.method import Entry, FeatureShape, LabelledEpisodes, Method, apply, join
 from bench.training.recipe import TrainingRecipe
 from bench.training.stream import EpisodeBatch
 
@@ -71,8 +71,11 @@ class Learner(nn.Module):
         return maps.float()
 
     def _labelled(self, maps: Tensor, batch: EpisodeBatch) -> LabelledEpisodes:
-        videos = self.method.encode(maps)
         count = batch.support.numel()
+        if self.method.separate_passes:
+            videos = join([self.method.encode(maps[:count]), self.method.encode(maps[count:])])
+        else:
+            videos = self.method.encode(maps)
         support = apply(
             videos, lambda one: one[:count].reshape(*batch.support.shape, *one.shape[1:])
         )

@@ -15,9 +15,9 @@ from bench.progress import Reporter
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
 from bench.training.learner import Learner, for_training, weights_for_use
+from bench.training.optimiser import optimiser_of, set_learning_rates
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
-from bench.training.recipe import TrainingRecipe
 from bench.training.sharing import Sharing
 from bench.training.state import State, load_state, save_state, save_tensors
 from bench.training.stream import EpisodeBatch, Stream, training_stream
@@ -83,24 +83,7 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
             f"{entry.name} has no weights of its own; leave --freeze-backbone out to train the"
             " backbone under it"
         )
-    return learner, _optimiser(learner, training.recipe)
-
-
-def _optimiser(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser, the backbone's parameters in a group of their own."""
-    own = [one for name, one in learner.named_parameters() if not name.startswith("backbone.")]
-    groups = [{"params": own, "peak": recipe.learning_rate}]
-    if learner.backbone is not None:
-        under = list(learner.backbone.parameters())
-        groups.append({"params": under, "peak": recipe.backbone_learning_rate})
-    groups = [group for group in groups if group["params"]]
-    decay = recipe.weight_decay
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay
-        )
-    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    return kind(groups, lr=0.0, weight_decay=decay)
+    return learner, optimiser_of(learner, training.recipe)
 
 
 def _check_agreed(training: Training, state: State) -> None:
@@ -173,9 +156,7 @@ class _Loop:
     def _step(self, step: int) -> dict[str, float]:
         """Take one optimiser step; return the loss terms, means over its episodes."""
         recipe = self.training.recipe
-        factor = recipe.learning_rate_at(step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = factor * group["peak"]
+        set_learning_rates(self.optimiser, recipe.learning_rate_at(step))
         self.optimiser.zero_grad()
         terms = []
         for number in self.sharing.passes:

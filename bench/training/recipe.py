@@ -51,6 +51,9 @@ class TrainingRecipe:
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    without_weight_decay: tuple[str, ...] = ()
+    """Parameters that weight decay spares: patterns of their names (as in `fnmatch`), which begin
+    with ``method.``, ``backbone.`` or ``head.``."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0 for no limit."""
     episode_weight: float = 1.0
@@ -145,7 +148,8 @@ def read_training_recipe(
     needed = {key for key, field in declared.items() if field.default is MISSING} - {"name"}
     if missing := sorted(needed - values.keys()):
         raise UserError(f"training recipe {name}: {', '.join(missing)} is missing for {entry.name}")
-    recipe = TrainingRecipe(name=name, **values)
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    recipe = TrainingRecipe(name=name, **(values | lists))
     if episodes is None:
         return recipe
     return replace(recipe, steps=-(-episodes // recipe.episodes_per_step))

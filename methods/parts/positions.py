@@ -1,7 +1,8 @@
 """Tables that tell a frame its place in time, added to the features by several methods.
 
 The tables are computed, not learned, for any number of frames and channels; in double precision,
-then rounded to the kind and device of ``like``. A method scales them as its authors do.
+then rounded to single, as authors keep them whatever they compute in, and brought to the kind and
+device of ``like``. A method scales them as its authors do.
 """
 
 import math
@@ -59,4 +60,4 @@ def _waves(frames: int, exponent: Tensor, like: Tensor) -> Tensor:
     time = torch.arange(frames, dtype=torch.float64)[:, None]
     angle = time / BASE ** exponent.to(torch.float64)
     even = torch.arange(len(exponent)) % 2 == 0
-    return torch.where(even, angle.sin(), angle.cos()).to(like)
+    return torch.where(even, angle.sin(), angle.cos()).float().to(like)

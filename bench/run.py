@@ -326,7 +326,7 @@ def _run(
         declared=declared,
         cost=cost,
         circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
-        rows=make_rows(bank.episodes, answers),
+        rows=make_rows(bank.episodes, answers, bank.numbers),
     )
 
 

@@ -29,8 +29,8 @@ NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 COMPACT: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": ["query", "label", "prediction"],
-    "column_encoding": {"margin": "BYTE_STREAM_SPLIT", "episode": "DELTA_BINARY_PACKED"},
 }
+ENCODING = {"margin": "BYTE_STREAM_SPLIT", "episode": "DELTA_BINARY_PACKED"}
 """How rows are written: in half the bytes of pyarrow's defaults."""
 ROW_TYPES = {
     "episode": "int32",
@@ -65,7 +65,8 @@ class Run:
     circumstances: Mapping[str, Any]
     """Machine, versions, commit, command: what should not decide the rows, and is kept anyway."""
     rows: pd.DataFrame
-    """Columns as in `ROW_TYPES`, sorted by episode and query."""
+    """Columns as in `ROW_TYPES`, sorted by episode and query; margins are NaN where they were not
+    kept."""
 
     def episode_accuracy(self) -> NDArray[np.float64]:
         """Fraction of right answers in each episode, in episode order."""
@@ -78,11 +79,19 @@ class Run:
         return int(self.rows["query"].max()) + 1
 
 
-def make_rows(episodes: Episodes, answers: Answers) -> pd.DataFrame:
-    """Put answers beside the labels: one row for each query."""
+def make_rows(
+    episodes: Episodes, answers: Answers, numbers: NDArray[np.int64] | None = None
+) -> pd.DataFrame:
+    """Put answers beside the labels: one row for each query.
+
+    Args:
+        episodes: of the bank.
+        answers: to all of their queries.
+        numbers: of the episodes in the bank, (episodes,), where some were left out.
+    """
     count, queries = episodes.labels.shape
     columns = {
-        "episode": np.repeat(np.arange(count), queries),
+        "episode": np.repeat(np.arange(count) if numbers is None else numbers, queries),
         "query": np.tile(np.arange(queries), count),
         "label": episodes.labels.ravel(),
         "prediction": answers.prediction.ravel(),
@@ -101,7 +110,8 @@ def write_run(folder: Path, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     with replacing(folder / "rows.parquet") as unfinished:
-        run.rows.to_parquet(unfinished, index=False, **COMPACT)
+        encoding = {column: ENCODING[column] for column in ENCODING if column in run.rows}
+        run.rows.to_parquet(unfinished, index=False, column_encoding=encoding, **COMPACT)
     header = {
         "schema": SCHEMA,
         "rows_sha256": _sha256(folder / "rows.parquet"),
@@ -140,7 +150,10 @@ def read_run(folder: Path) -> Run:
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         header = _upgraded(header, path)
-        rows = pd.read_parquet(folder / "rows.parquet").astype(ROW_TYPES)
+        rows = pd.read_parquet(folder / "rows.parquet")
+        if "margin" not in rows:
+            rows["margin"] = math.nan  # committed without it: most of the bytes, and no figure's
+        rows = rows[list(ROW_TYPES)].astype(ROW_TYPES)
         run = Run(
             header["identity"],
             header["declared"],

@@ -210,10 +210,12 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
         run: whose identity names the bank.
         banks: where to look first.
     """
-    name, sha256 = run.identity["bank"], run.identity["bank_sha256"]
+    title, sha256 = run.identity["bank"], run.identity["bank_sha256"]
+    name = title.partition(" (")[0]  # less how many of its episodes are there
+    numbers = run.rows["episode"].unique()
     try:
         bank = next((one for one in banks if one.sha256 == sha256), None)
-        bank = bank or open_bank(name, run.identity["episodes"])
+        bank = bank or open_bank(name, int(numbers.max()) + 1, without_list=True).only(numbers)
     except UserError as error:
         return None, f"videos and classes unknown: {error}"
     if bank.sha256 != sha256:

@@ -1,11 +1,13 @@
 """Banks: the episodes of a recipe, checked against the hashes it states."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from episodes.datasets import Dataset, dataset
+from episodes.datasets.published import Published
 from episodes.errors import UserError
 from episodes.recipe import UNKNOWN, Recipe, read_recipe
 from episodes.sampler import Episodes, draw
@@ -23,6 +25,8 @@ class Bank:
     """Where the videos are."""
     left_out: int = 0
     """Episodes left out because a video of theirs is missing here, see `episodes.coverage`."""
+    kept: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    """Which of the recipe's episodes are here, where some were left out."""
 
     @property
     def title(self) -> str:
@@ -41,6 +45,19 @@ class Bank:
         """Hash of exactly these episodes; two runs are compared only where it agrees."""
         return episodes_sha256(self.split, self.episodes)
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The number of each episode in the recipe's stream, (episodes,)."""
+        return np.arange(len(self.episodes)) if self.kept is None else self.kept
+
+    def only(self, kept: NDArray[np.int64]) -> "Bank":
+        """Return the episodes with these places and no others, (episodes kept,) ascending."""
+        episodes = Episodes(
+            self.episodes.support[kept], self.episodes.query[kept], self.episodes.labels[kept]
+        )
+        left_out = self.left_out + len(self.episodes) - len(kept)
+        return replace(self, episodes=episodes, left_out=left_out, kept=self.numbers[kept])
+
     def used_videos(self) -> np.ndarray:
         """Return the indices of the videos that occur, ascending."""
         parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
@@ -51,13 +68,15 @@ class BankMismatchError(UserError):
     """A recipe's stated hash is not what is found here."""
 
 
-def open_bank(name_or_path: str, episodes: int | None = None) -> Bank:
+def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool = False) -> Bank:
     """Rebuild a bank from its recipe and verify it.
 
     Args:
         name_or_path: a committed recipe's name, or the path of a recipe file.
         episodes: how many episodes are wanted, from the first; all that the recipe states if None.
             More than it states are drawn on from the same stream.
+        without_list: where the dataset is not here, draw from what its facts tell: the same
+            episodes with the same classes and recordings, their videos without names.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
@@ -67,7 +86,12 @@ def open_bank(name_or_path: str, episodes: int | None = None) -> Bank:
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes is {episodes}; ask for at least 1")
     source = dataset(recipe.dataset)
-    split = source.split(recipe.split)
+    try:
+        split = source.split(recipe.split)
+    except UserError:
+        if not without_list or not isinstance(source, Published):
+            raise
+        split = source.outline(recipe.split)
     drawn = verified(recipe, split)
     if episodes is not None and episodes != recipe.episodes:
         drawn = draw(recipe, split, episodes)

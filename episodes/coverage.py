@@ -1,7 +1,6 @@
 """What remains of a bank where videos are missing: whole episodes, never changed ones."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 from episodes.bank import Bank
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 from episodes.split import Video
 
 
@@ -33,7 +31,7 @@ def without_missing(bank: Bank) -> Bank:
         )
     if kept.all():
         return bank
-    return replace(bank, episodes=_only(bank.episodes, kept), left_out=int((~kept).sum()))
+    return bank.only(np.flatnonzero(kept))
 
 
 def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:
@@ -41,7 +39,3 @@ def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:
     gone = np.array([video in missing for video in bank.split.videos])
     support = gone[bank.episodes.support].any(axis=(1, 2))
     return np.asarray(~(support | gone[bank.episodes.query].any(axis=1)))
-
-
-def _only(episodes: Episodes, kept: NDArray[np.bool_]) -> Episodes:
-    return Episodes(episodes.support[kept], episodes.query[kept], episodes.labels[kept])

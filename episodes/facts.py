@@ -27,6 +27,9 @@ class ClassFacts:
     """Of its videos' names, see `names_sha256`."""
     alias: str = ""
     """What the published list calls it, where that is not the label."""
+    recordings: tuple[int, ...] = ()
+    """Videos of each recording in canonical order, where several were cut from one and the names
+    tell it; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,17 @@ def facts(dataset: str) -> Facts:
         cast(SplitName, name): SplitFacts(
             split["videos"],
             split["sha256"],
-            {label: ClassFacts(label, **values) for label, values in split["classes"].items()},
+            {label: _class_facts(label, **values) for label, values in split["classes"].items()},
         )
         for name, split in content.items()
     }
     return Facts(dataset, splits)
+
+
+def _class_facts(
+    label: str, videos: int, sha256: str, alias: str = "", recordings: Iterable[int] = ()
+) -> ClassFacts:
+    return ClassFacts(label, videos, sha256, alias, tuple(recordings))
 
 
 def all_facts() -> list[Facts]:

@@ -9,7 +9,8 @@ written are class names, counts and hashes, and recipes with both of their hashe
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -78,7 +79,12 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
                 sum(len(videos) for videos in splits[name].values()),
                 split_of(source, name, splits[name]).sha256,
                 {
-                    label: ClassFacts(label, len(videos), names_sha256(videos))
+                    label: ClassFacts(
+                        label,
+                        len(videos),
+                        names_sha256(videos),
+                        recordings=_recordings(source, label, videos),
+                    )
                     for label, videos in sorted(splits[name].items())
                 },
             )
@@ -86,6 +92,12 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
             if name in splits
         },
     )
+
+
+def _recordings(source: Published, label: str, videos: Collection[str]) -> tuple[int, ...]:
+    """How many videos each recording of a class has; nothing where each has one."""
+    counts = Counter(source.group(label, video) for video in videos)
+    return tuple(counts[group] for group in sorted(counts)) if len(counts) < len(videos) else ()
 
 
 def split_of(source: Published, name: SplitName, classes: Classes) -> Split:
@@ -126,8 +138,9 @@ def _section(name: str, split: SplitFacts) -> str:
     lines = [f"[{name}]", f"videos = {split.videos}", f'sha256 = "{split.sha256}"', ""]
     lines.append(f"[{name}.classes]")
     for label, one in split.classes.items():
-        alias = f', alias = "{one.alias}"' if one.alias else ""
-        lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{alias} }}')
+        more = f', alias = "{one.alias}"' if one.alias else ""
+        more += f", recordings = {list(one.recordings)}" if one.recordings else ""
+        lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{more} }}')
     return "\n".join(lines) + "\n"
 
 

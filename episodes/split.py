@@ -37,6 +37,8 @@ class Split:
         name: "train", "val" or "test".
         videos: all videos; they are sorted here, so directory order cannot matter.
         partners: class -> the class that differs from it by order alone, where there are any.
+        stands_for: sha256 of the list that this stands in for, where the names of videos are made
+            up because only their numbers are known.
 
     Raises:
         UserError: two videos with the same class and name, or no video at all.
@@ -46,6 +48,7 @@ class Split:
     name: SplitName
     videos: tuple[Video, ...]
     partners: Mapping[str, str] = field(default_factory=dict)
+    stands_for: str = ""
 
     def __post_init__(self) -> None:
         """Sort the videos and refuse what cannot be indexed."""
@@ -92,6 +95,8 @@ class Split:
     @cached_property
     def sha256(self) -> str:
         """Hash of the canonical list: classes, groups, names and partners, in order."""
+        if self.stands_for:
+            return self.stands_for
         lines = [f"{video.label}\t{video.group}\t{video.name}" for video in self.videos]
         lines += [f"{one}\t{other}" for one, other in sorted(self.partners.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -173,6 +173,7 @@ def _facts(name: str, lists: Lists) -> facts.Facts:
                     len(videos),
                     names_sha256(videos),
                     alias(split, label) if name == "ssv2-all" else "",
+                    _recordings(name, label, videos),
                 )
                 for label, videos in classes.items()
             },
@@ -180,6 +181,13 @@ def _facts(name: str, lists: Lists) -> facts.Facts:
         for split, classes in lists.items()
     }
     return facts.Facts(name, splits)
+
+
+def _recordings(name: str, label: str, videos: tuple[str, ...]) -> tuple[int, ...]:
+    """Videos of each recording; UCF101 has two in each of four here, HMDB51 two of six films."""
+    found = sorted(published(name).group(label, video) for video in videos)
+    sizes = tuple(found.count(one) for one in sorted(set(found)))
+    return sizes if max(sizes) > 1 else ()
 
 
 def as_split(name: str, split: SplitName) -> Split:

@@ -1,6 +1,7 @@
 """EgoGestAR and AVLetters on disk, and the command that writes what is known of a dataset."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from bench.compact import compact
+from bench.loop import Answers
+from bench.run_directory import make_rows, read_run, write_run
+from bench.summary import rebuilt
 from episodes import facts_of
 from episodes.adding import add_dataset
 from episodes.bank import frozen, open_bank
@@ -21,6 +26,7 @@ from episodes.recipe import read_recipe, recipe_names
 from episodes.split import Split, Video
 from tests.layouts import LISTS, Tree, known_lists, own_registrations, published, write_lists
 from tests.synthetic import NOTHING
+from tests.test_tables import made_run
 
 GESTURES = tuple(facts("egogestar").splits["test"].classes)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -185,6 +191,56 @@ class TestAVLetters:
         savemat(tmp_path / "A1_Ann-lips.mat", {"sound": np.zeros(3)})
         with pytest.raises(UserError, match=r"A1_Ann-lips\.mat holds no video.*'vid'"):
             convert(tmp_path, tmp_path / "frames")
+
+
+class TestRowsWithoutVideos:
+    """Figures of committed rows follow from counts and hashes, for readers without the videos."""
+
+    @pytest.mark.parametrize(
+        "name", [one for one in recipe_names() if read_recipe(one).dataset in {"egogestar"}]
+    )
+    def test_the_outline_of_a_bank_shows_the_same_classes(self, name: str, tmp_path: Path):
+        outlined = open_bank(name, without_list=True)
+        add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
+        bank = open_bank(name, without_list=True)
+        assert "testvideo_up_1" in {video.name for video in bank.split.videos}
+        assert "testvideo_up_1" not in {video.name for video in outlined.split.videos}
+        assert outlined.sha256 == bank.sha256
+        for part in ("support", "query", "labels"):
+            assert (getattr(outlined.episodes, part) == getattr(bank.episodes, part)).all()
+
+    def test_recordings_are_outlined_too(self):
+        bank = open_bank("avletters-5w1s-test-group-disjoint", 400, without_list=True)
+        recordings = bank.split.group_bounds[0]
+        assert len(set(recordings)) == 80
+        labels = bank.episodes.labels.astype(int)
+        support = np.take_along_axis(bank.episodes.support[:, :, 0], labels, axis=1)
+        assert (recordings[support] != recordings[bank.episodes.query]).all()
+
+    def test_not_where_recordings_are_not_known(self):
+        with pytest.raises(UserError, match="recordings of ucf101/test are not known"):
+            open_bank("ucf101-5w1s-test", without_list=True)
+
+    def test_classes_of_a_bank_with_gaps_are_found_again(self, tmp_path: Path):
+        tree = gestures(tmp_path / "data")
+        add_dataset("egogestar", tree.root, None, trust=False)
+        (tree.root / "testvideo" / "testvideo_star_17.mp4").unlink()
+        left = without_missing(open_bank("egogestar-5w1s-test", 400))
+        assert left.left_out > 10
+        run = made_run("otam", 0.5, bank=left.title, bank_sha256=left.sha256)
+        shape = left.episodes.labels.shape
+        answers = Answers(left.episodes.labels, np.ones(shape, np.float32), 1.0, 1.0, 1)
+        rows = make_rows(left.episodes, answers, left.numbers)
+        write_run(tmp_path / "runs" / "otam", replace(run, rows=rows))
+        with own_registrations(tmp_path / "nothing"):
+            compact(tmp_path / "runs", tmp_path / "compact")
+            read = read_run(tmp_path / "compact" / "otam")
+            assert read.rows["margin"].isna().all()
+            assert read.rows.drop(columns="margin").equals(rows.drop(columns="margin"))
+            found, problem = rebuilt(read)
+        assert found is not None, problem
+        assert (found.episodes.support == left.episodes.support).all()
+        assert found.sha256 == left.sha256
 
 
 class TestFactsOf:

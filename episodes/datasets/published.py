@@ -1,12 +1,12 @@
 """A published dataset as a user has it on disk."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from episodes.datasets import Progress, VideoFile
+from episodes.datasets import Progress, VideoFile, groups
 from episodes.errors import UserError
-from episodes.facts import Facts, facts, folded
+from episodes.facts import Facts, SplitFacts, facts, folded
 from episodes.inspection import inspection_identity
 from episodes.lists import read_lists
 from episodes.locating import Identify, Index, Names, as_listed, by_folder
@@ -58,10 +58,7 @@ class Published:
             UserError: the dataset has no such split, is not registered, or its membership is not
                 known.
         """
-        if name not in self.facts.splits:
-            raise UserError(
-                f"{self.name} has no split {name!r}; it has {', '.join(self.facts.splits)}"
-            )
+        self._known(name)
         mine = self.registration()
         members = mine.lists.get(name) or self.members_from_folder(name, self.index(mine.root))
         return self.as_split(name, members)
@@ -69,9 +66,43 @@ class Published:
     def as_split(self, name: SplitName, members: Members) -> Split:
         """Return members as a split, with the recordings that their names tell of."""
         videos = (Video(label, self.group(label, video), video) for label, video in members)
-        labels = {label for label, _ in members}
-        partners = {one: other for one, other in self.partners.items() if {one, other} <= labels}
+        partners = self._partners({label for label, _ in members})
         return Split(self.name, name, tuple(videos), partners)
+
+    def outline(self, name: SplitName) -> Split:
+        """Return a split as counts and hashes tell it, without a copy: the names are made up.
+
+        Episodes drawn from it show the classes and recordings that those of the list show.
+
+        Raises:
+            UserError: no such split, or its recordings are not known.
+        """
+        known = self._known(name)
+        videos = []
+        for label, one in known.classes.items():
+            sizes = one.recordings or (1,) * one.videos
+            if not one.recordings and self.group is not groups.none:
+                raise UserError(
+                    f"the recordings of {self.name}/{name} are not known without videos"
+                )
+            videos += [
+                Video(label, f"{group:05}", f"{group:05} {clip:05}")
+                for group, size in enumerate(sizes)
+                for clip in range(size)
+            ]
+        return Split(self.name, name, tuple(videos), self._partners(known.classes), known.sha256)
+
+    def _known(self, name: SplitName) -> SplitFacts:
+        if name not in self.facts.splits:
+            raise UserError(
+                f"{self.name} has no split {name!r}; it has {', '.join(self.facts.splits)}"
+            )
+        return self.facts.splits[name]
+
+    def _partners(self, labels: Container[str]) -> dict[str, str]:
+        return {
+            one: other for one, other in self.partners.items() if one in labels and other in labels
+        }
 
     def index(self, root: Path) -> Index:
         """Find all videos of this dataset below a folder."""

@@ -151,7 +151,11 @@ def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
 
 
 def load_method(
-    name: str, weights: str | Path | None = None, plugin: str | Path | None = None
+    name: str,
+    weights: str | Path | None = None,
+    plugin: str | Path | None = None,
+    *,
+    plain: bool = False,
 ) -> ChosenMethod:
     """Find a method by its name.
 
@@ -160,6 +164,7 @@ def load_method(
         weights: a file or folder with trained weights, "none" for random ones; those that come
             with the program if None.
         plugin: a file or folder with further methods.
+        plain: whether to leave out its quicker form, where it has one.
 
     Raises:
         UserError: there is none; the message names the nearest.
@@ -168,7 +173,8 @@ def load_method(
     0.1
     """
     known = all_methods([Path(plugin)] if plugin is not None else [])
-    return ChosenMethod(find(name, known), None if weights is None else str(weights))
+    entry = find(name, known)
+    return ChosenMethod(entry.plain if plain else entry, None if weights is None else str(weights))
 
 
 def evaluate(

@@ -11,7 +11,8 @@ from torch import Tensor
 from bench.backbones import LoadedBackbone
 from bench.cards import file_sha256
 from bench.method import Method
-from bench.reference import adopt
+from bench.reference import adopt, names_of
+from bench.registry import import_reproductions
 from bench.weights_file import read_weights
 from episodes.errors import UserError
 
@@ -23,18 +24,19 @@ def load_weights(method: Method, path: Path) -> None:
     """Load weights into a method.
 
     The file is this project's (``.safetensors``, our parameter names) or a checkpoint under the
-    authors' names, as `Method.authors_names` maps them.
+    authors' names, which the method's file in `methods/parity/` maps to ours.
 
     Raises:
         UserError: the file is missing, needs pickle to be read, or does not fit the method.
     """
+    import_reproductions()
     weights = read_weights(path)
     own = method.state_dict()
     if not method.learns:
         raise UserError(f"--weights {path}: {method.name} has no weights to load; leave it out")
     if own.keys() <= weights.keys():
         _load_own(method, {name: weights[name] for name in own}, path)
-    elif method.authors_names:
+    elif names_of(method):
         adopt(method, weights)
     else:
         missing = sorted(own.keys() - weights.keys())

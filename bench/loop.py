@@ -7,6 +7,7 @@ anything. The loop alone knows which query belongs where, and only after the sco
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from bench.device import (
     peak_memory,
     wait_for,
 )
-from bench.method import Method, Representation, apply
+from bench.method import Method, PairMethod, Representation, apply
 from bench.scoring import CPU, score, tensors
 from episodes.datasets import Progress
 from episodes.errors import UserError
@@ -60,7 +61,6 @@ def evaluate(
     device: torch.device,
     batch_size: int,
     progress: Progress,
-    dtype: torch.dtype = torch.float32,
 ) -> Answers:
     """Score every query of every episode.
 
@@ -74,16 +74,15 @@ def evaluate(
         device: where to compute.
         batch_size: episodes scored at once; it changes speed and memory, not scores.
         progress: told how many episodes are done.
-        dtype: to compute in; features and weights are rounded to it.
 
     Raises:
         UserError: the method gives scores of a wrong shape, or scores that are not finite.
     """
     forget_peak_memory(device)
     keep_freed_memory()
-    method = method.to(device) if dtype is torch.float32 else method.to(device, dtype)
+    method = method.to(device)
     with Stopwatch(device) as encode_watch:
-        videos = encode(method, features, device, dtype)
+        videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
     _warm_up(method, videos, episodes, device, batch_size)
     with Stopwatch(device) as score_watch:
@@ -100,13 +99,10 @@ def evaluate(
     )
 
 
-def encode(
-    method: Method, features: Tensor, device: torch.device, dtype: torch.dtype | None = None
-) -> Representation:
+def encode(method: Method, features: Tensor, device: torch.device) -> Representation:
     """Encode each video once: what belongs to a video is not done again for every episode.
 
-    What is returned lives on ``device`` if it fits there, else with the host. Without ``dtype``
-    features stay of the kind they are.
+    What is returned lives on ``device`` if it fits there, else with the host.
     """
     chunks = [
         slice(first, min(first + ENCODE_CHUNK, len(features)))
@@ -115,14 +111,14 @@ def encode(
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     mine = distributed.share(chunks)
     # A process without a share encodes a video all the same, to know what representations are.
-    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device=device, dtype=dtype))
+    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device))
     rows = sum(distributed.share(lengths))
     home = _home(encoded, len(features), device)
     kept = apply(encoded, lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]), device=home))
     filled = 0
     for chunk in mine:
         if chunk is not mine[0]:
-            encoded = method.encode(features[chunk].to(device=device, dtype=dtype))
+            encoded = method.encode(features[chunk].to(device))
         _copy(encoded, kept, filled)
         filled += chunk.stop - chunk.start
     return apply(kept, lambda tensor: distributed.together(tensor, lengths))
@@ -149,9 +145,8 @@ def _warm_up(
 ) -> None:
     """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
     if by_pair(method, videos, episodes, device):
-        strip = pairs.strips(method, len(tensors(videos)[0]), device)[0]
-        few = apply(videos, lambda tensor: tensor[strip.support])
-        pairs.strip_scores(method, few, strip, device)
+        first = pairs.blocks(len(tensors(videos)[0]), device)[0]
+        pairs.compared(method, videos, first, first, device)
     else:
         score(method, videos, *_indices(episodes, slice(batch_size), device), device)
 
@@ -199,13 +194,13 @@ def answer(
 
 def by_pair(
     method: Method, videos: Representation, episodes: Episodes, device: torch.device
-) -> bool:
-    """Whether each pair of videos is scored once: that repays, and a GPU has room for the scores.
+) -> TypeGuard[PairMethod]:
+    """Whether each pair of videos is scored once: that repays, and there is room for the scores.
 
     All processes of a job do as the first one finds.
     """
     count = len(tensors(videos)[0])
-    if not pairs.repay(method, episodes, count, device):
+    if not pairs.repay(method, episodes, count):
         return False
     size = count**2 * torch.float32.itemsize
     return distributed.agreed(size <= RESIDENT_SHARE * free_memory(device))
@@ -228,7 +223,7 @@ def scorer(
     def in_episodes(done: int, total: int) -> None:
         progress(len(episodes) * done // total, len(episodes))
 
-    table = pairs.pair_scores(method, videos, device, in_episodes)
+    table = pairs.similarities(method, videos, device, in_episodes)
     return partial(pairs.look_up, table), lambda *_: None
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ Representation = Tensor | tuple[Tensor, ...]
 
 Needs = Literal["maps", "frames", "vector"]
 Sees = Literal["one query", "all queries"]
-Compares = Literal["episodes", "videos at one shot", "videos"]
+Form = Literal["plain", "fast"]
 
 
 class FeatureShape(NamedTuple):
@@ -81,8 +81,10 @@ class Method(nn.Module):
     own: a live batch norm in `encode` then takes the statistics of either, not of all videos."""
     without_gradient: ClassVar[Mapping[str, str]] = {}
     """Parameters that training does not reach: pattern of their names (as in `fnmatch`) -> why."""
-    authors_names: ClassVar[Mapping[str, str]] = {}
-    """Authors' parameter name -> ours, for loading their checkpoints (`bench.reference`)."""
+    accelerates: ClassVar[str]
+    """Name of the method of which this class is a quicker form: declared by a subclass of that
+    method's class that gives the same scores, losses and gradients in less time, and by no other
+    class (`methods/fast/`)."""
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init__(self, shape: FeatureShape, settings: Any = None) -> None:
@@ -95,26 +97,6 @@ class Method(nn.Module):
     def learns(self) -> bool:
         """Whether there are parameters that only training gives a sensible value."""
         return any(True for _ in self.parameters())
-
-    @property
-    def compares(self) -> Compares:
-        """What the score of a query for a class depends on.
-
-        "videos" where it is the mean over the class's shots of what the query and that shot score
-        alone; "videos at one shot" where this holds for a single shot. Then the loop may score a
-        pair of videos once for all episodes that have it. "episodes" is always right, and holds for
-        a class with an `encode`, `adapt` or `score` of its own that does not say this anew.
-        """
-        return "episodes"
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether two videos have the same score whichever of them is the query.
-
-        Of interest only where scores are made of pairs: then each two videos are compared once. It
-        does not hold for a class with a function of its own that does not say this anew.
-        """
-        return False
 
     def encode(self, features: Tensor) -> Representation:
         """(videos, C, T, H, W) -> what is needed of each video; once for each unique video."""
@@ -135,19 +117,93 @@ class Method(nn.Module):
         return {"episode": entropy}
 
 
+class PairMethod(Method):
+    """A method that compares a query with one support video at a time.
+
+    Its score of a class is the mean, over the shots of that class, of the similarity between the
+    query and the shot. A subclass implements `similarity` (and `encode`, if it likes), and nothing
+    else about episodes: since it never sees one, the harness may work out the similarity of two
+    videos once for all the episodes in which they meet.
+    """
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        """Refuse a class whose scores would not be means of similarities.
+
+        Raises:
+            UserError: it has an `adapt` or a `score` of its own.
+        """
+        super().__init_subclass__(**words)
+        for name in ("adapt", "score"):
+            if getattr(cls, name) is not getattr(PairMethod, name):
+                raise UserError(
+                    f"{cls.__name__} derives from PairMethod and has its own {name}(); the score of"
+                    " a PairMethod is the mean of similarity() over the shots: derive from Method"
+                )
+
+    def similarity(self, query: Any, support: Any) -> Tensor:
+        """Compare each query with each support video; larger means more alike.
+
+        Args:
+            query: (..., A, rest) of each tensor that `encode` returns.
+            support: (..., B, rest).
+
+        Returns:
+            (..., A, B)
+        """
+        raise NotImplementedError
+
+    @final
+    def adapt(self, support: Representation) -> Representation:
+        """Keep the support videos as they are."""
+        return support
+
+    @final
+    def score(self, state: Representation, query: Representation) -> Tensor:
+        """Average the similarities over the shots of each class."""
+        episodes, way, shot = _first(state).shape[:3]
+        shown = apply(state, lambda tensor: tensor.flatten(1, 2))
+        similarities: Tensor = self.similarity(query, shown)
+        expected = (episodes, _first(query).shape[1], way * shot)
+        if similarities.shape != expected:
+            raise UserError(
+                f"method {self.name} gave similarities of shape {tuple(similarities.shape)};"
+                f" (episodes, queries, support videos) is {expected}: mend its similarity()"
+            )
+        by_class: Tensor = similarities.unflatten(-1, (way, shot))
+        return by_class.mean(dim=-1)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A method's class with one set of settings, under the name that people type."""
 
     name: str
     cls: type[Method]
+    """The method as its file states it; all its declarations are read here."""
     settings: Settings
+    fast: type[Method] | None = None
+    """Its quicker form, which is built instead, where there is one and it is wanted."""
+
+    @property
+    def form(self) -> Form:
+        """Which form is built."""
+        return "plain" if self.fast is None else "fast"
+
+    @property
+    def plain(self) -> "Entry":
+        """Return the entry without its quicker form."""
+        return replace(self, fast=None)
+
+    @property
+    def built(self) -> type[Method]:
+        """Return the class that is built."""
+        return self.fast or self.cls
 
     def build(self, shape: FeatureShape, seed: int) -> Method:
         """Build the method in evaluation mode; the same seed draws the same parameters."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            method = self.cls(shape, self.settings)
+            method = self.built(shape, self.settings)
         return method.eval()
 
 
@@ -164,9 +220,16 @@ SomeMethod = TypeVar("SomeMethod", bound=type[Method])
 def register(cls: SomeMethod) -> SomeMethod:
     """Class decorator: make a method and its variants known by their names.
 
+    A class that declares `Method.accelerates` becomes the quicker form of the method named, and of
+    its variants, instead of a method of its own.
+
     Raises:
-        UserError: a declaration is missing, or a name is taken by another class.
+        UserError: a declaration is missing, a name is taken by another class, or a quicker form
+            does not derive from the method that it accelerates.
     """
+    if "accelerates" in vars(cls):
+        _accelerate(cls)
+        return cls
     missing = [field for field in REQUIRED if not hasattr(cls, field)]
     if missing:
         raise UserError(
@@ -185,6 +248,20 @@ def register(cls: SomeMethod) -> SomeMethod:
             )
         _enter(Entry(name, cls, cls.Settings(**changed)))
     return cls
+
+
+def _accelerate(fast: type[Method]) -> None:
+    """Give the method that a class accelerates, and its variants, their quicker form."""
+    entry = REGISTRY.get(fast.accelerates)
+    if entry is None or not issubclass(fast, entry.cls):
+        known = "is not registered" if entry is None else f"is {_place(entry.cls)}"
+        raise UserError(
+            f"{fast.__name__} declares accelerates = {fast.accelerates!r}, which {known}; a quicker"
+            " form derives from the class of the method that it accelerates"
+        )
+    for name, one in REGISTRY.items():
+        if one.cls is entry.cls:
+            REGISTRY[name] = replace(one, fast=fast)
 
 
 def _enter(entry: Entry) -> None:
@@ -230,6 +307,11 @@ def join(representations: Sequence[Representation]) -> Representation:
     if isinstance(first, Tensor):
         return torch.cat([part for part in representations if isinstance(part, Tensor)])
     return _like(first, [torch.cat(parts) for parts in zip(*representations, strict=True)])
+
+
+def _first(representation: Representation) -> Tensor:
+    """Return the first of the tensors that a representation is made of."""
+    return representation if isinstance(representation, Tensor) else representation[0]
 
 
 def _like(representation: tuple[Tensor, ...], tensors: list[Tensor]) -> tuple[Tensor, ...]:

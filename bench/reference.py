@@ -2,8 +2,7 @@
 
 A reference file (``.npz``) holds inputs, weights and outputs of somebody's published code. For
 each method, a file in `methods/parity/` holds functions that reproduce those outputs with our code,
-marked with `reproduces`; beside the method stands the mapping from the authors' parameter names to
-ours, `Method.authors_names`.
+marked with `reproduces`, and says with `authors_names` how the authors' parameters are called here.
 """
 
 from collections.abc import Callable, Mapping
@@ -122,25 +121,49 @@ def declines(*patterns: str, reason: str) -> None:
     REPRODUCTIONS.extend(Reproduction(pattern, "", "", 0.0, None, reason) for pattern in patterns)
 
 
+AUTHORS_NAMES: dict[str, Mapping[str, str]] = {}
+"""Authors' parameter name -> ours, by the name of the method; filled like `REPRODUCTIONS`."""
+
+
+def authors_names(method: type[Method], names: Mapping[str, str]) -> None:
+    """Say what authors call the parameters of a method, so that their checkpoints can be loaded.
+
+    Args:
+        method: the class; what is said holds for its variants too.
+        names: authors' name -> ours, for all settings of the method. Several of theirs may stand
+            for one of ours, where code bases differ; of these a checkpoint has one.
+    """
+    AUTHORS_NAMES[method.name] = names
+
+
+def names_of(method: Method) -> Mapping[str, str]:
+    """What authors call the parameters of a method; empty where nobody has said."""
+    return AUTHORS_NAMES.get(method.name) or getattr(method, "authors_names", {})
+
+
 def adopt(method: Method, weights: Mapping[str, Tensor]) -> Method:
     """Load weights under their authors' names into a method, and return it in evaluation mode.
 
-    Names that `Method.authors_names` does not map are left out, as a checkpoint also holds a
-    backbone, and so are parts that a setting of the method switched off. A tensor of another
-    shape but the same size is reshaped, since a 1 x 1 convolution is a linear map.
+    Names that `authors_names` does not map are left out, as a checkpoint also holds a backbone,
+    and so are parts that a setting of the method switched off. A tensor of another shape but the
+    same size is reshaped, since a 1 x 1 convolution is a linear map.
 
     Raises:
         UserError: a parameter of the method has no counterpart, or one of another size.
     """
     own = method.state_dict()
-    wanted = {theirs: ours for theirs, ours in method.authors_names.items() if ours in own}
-    for theirs, ours in wanted.items():
-        if theirs not in weights or weights[theirs].numel() != own[ours].numel():
-            found = tuple(weights[theirs].shape) if theirs in weights else "nothing"
+    theirs: dict[str, list[str]] = {}
+    for name, ours in names_of(method).items():
+        if ours in own:
+            theirs.setdefault(ours, []).append(name)
+    for ours, names in theirs.items():
+        name = next((one for one in names if one in weights), names[0])
+        if name not in weights or weights[name].numel() != own[ours].numel():
+            found = tuple(weights[name].shape) if name in weights else "nothing"
             raise UserError(
                 f"{method.name} needs {ours} of shape {tuple(own[ours].shape)}; under the authors'"
-                f" name {theirs} the file has {found}: check that it belongs to this method"
+                f" name {name} the file has {found}: check that it belongs to this method"
             )
-        own[ours] = weights[theirs].reshape(own[ours].shape)
+        own[ours] = weights[name].reshape(own[ours].shape)
     method.load_state_dict(own)
     return method.eval()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import methods
+import methods.fast
 import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
 from episodes.errors import UserError
@@ -24,8 +25,9 @@ ENTRY_POINTS = "fvbench.methods"
 
 @cache
 def built_in_methods() -> Mapping[str, Entry]:
-    """Import every file in `methods/` and return what it registers, by name."""
+    """Import the files in `methods/` and `methods/fast/`; return what they register, by name."""
     _import_package(methods)
+    _import_package(methods.fast)
     return dict(REGISTRY)
 
 
@@ -82,12 +84,19 @@ def plugin_files(folder: Path) -> list[Path]:
     )
 
 
-def choose(names: str | None, among: Mapping[str, Entry]) -> list[Entry]:
+def choose(names: str | None, among: Mapping[str, Entry], plain: bool = False) -> list[Entry]:
     """Return the methods of a comma-separated list, or all of them, sorted by name.
+
+    Args:
+        names: the list; None for all.
+        among: methods that are known, by name.
+        plain: whether to leave out their quicker forms.
 
     Raises:
         UserError: a name is unknown, or the list is empty.
     """
+    if plain:
+        among = {name: entry.plain for name, entry in among.items()}
     if names is None:
         return sorted(among.values(), key=lambda entry: entry.name)
     wanted = [name.strip() for name in names.split(",") if name.strip()]
@@ -101,10 +110,10 @@ def choose(names: str | None, among: Mapping[str, Entry]) -> list[Entry]:
 def source_sha256(entry: Entry) -> str:
     """Hash of the code behind a method: its rows are not reused once that has changed.
 
-    Taken over the files of the class and of all it derives from, and whatever these import from
-    `methods/`, near and far.
+    Taken, for the form that is built, over the files of the class and of all it derives from, and
+    whatever these import from `methods/`, near and far.
     """
-    waiting = {Path(inspect.getfile(cls)) for cls in entry.cls.__mro__ if issubclass(cls, Method)}
+    waiting = {Path(inspect.getfile(cls)) for cls in entry.built.__mro__ if issubclass(cls, Method)}
     behind: set[Path] = set()
     while waiting:
         behind |= waiting

@@ -282,6 +282,7 @@ def _identity(
         "method": entry.name,
         "revision": entry.cls.revision,
         "settings": asdict(entry.settings),
+        "form": entry.form,
         "source_sha256": source_sha256(entry),
         "weights_sha256": checkpoint.sha256 if checkpoint else None,
         "training": candidate.training,

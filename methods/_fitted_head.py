@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.method import Method, Settings
-from methods._content_order import Pooled, content_order, pool, reorder
+from methods.parts.content_order import Pooled, content_order, pool, reorder
 
 Head = tuple[Tensor, Tensor]
 """Parameters of a head, episodes first."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.method import Compares, Method, Settings
-from methods._frames import Frames, encode_frames, frame_cosines, shots_side_by_side
+from bench.method import Method, Settings
 from methods._precision import in_own_precision
+from methods.parts.frames import Frames, encode_frames, frame_cosines, shots_side_by_side
 
 TEMPORAL_MATCHING = (
     "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
@@ -41,11 +41,6 @@ class FrameMatching(Method):
     order_aware = False
     Settings = MatchingSettings
     settings: MatchingSettings
-
-    @property
-    def compares(self) -> Compares:
-        """Two videos are matched without regard to others, unless the shots are one long video."""
-        return "videos at one shot" if self.settings.joint else "videos"
 
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from methods._alignment import hausdorff_distances
 from methods._precision import wide
 from methods._products import inner_products
+from methods.parts.alignment import hausdorff_distances
 
 FAR_WEIGHT, FAR_WIDTH = 10.0, 51.0
 """HyRSM++: weight of the term that keeps distant frames apart, and how far apart (its width)."""

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from bench.method import Settings
-from methods._alignment import hausdorff_distances
-from methods._attention import SelfAttention, heads_for
-from methods._frames import Frames, frame_cosines, frame_vectors
+from methods.parts.alignment import hausdorff_distances
+from methods.parts.attention import SelfAttention, heads_for
+from methods.parts.frames import Frames, frame_cosines, frame_vectors
 from methods.parts.positions import hyrsm_positions
 
 COSINE_EPSILON = 0.01

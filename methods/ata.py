@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 
 from bench.method import Method, Settings, register
 from methods._adam import adam
-from methods._frames import frame_vectors
 from methods._prototype_alignment import Prototypes, alignment_scores, support_loss
+from methods.parts.frames import frame_vectors
 
 AUTHORS = (
     "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"

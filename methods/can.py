@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.method import Compares, register
+from bench.method import register
 from methods._map_attention import MastafSettings
 from methods._position_attention import Positions
 from methods.mastaf import Mastaf
@@ -59,11 +59,6 @@ class TransductiveCan(Can):
     name = "can-transductive"
     sees = "all queries"
     differs = f"{Can.differs}; trained as CAN is; with fewer than three queries it is CAN"
-
-    @property
-    def compares(self) -> Compares:
-        """A query's scores depend on which queries have joined."""
-        return "episodes"
 
     def adapt(self, support: Positions) -> Positions:
         """(episodes, way, shot, ...): kept, as queries are going to join."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.method import Compares, FeatureShape, Method, Settings, register
-from methods._frames import Frames, frame_cosines, frame_vectors
+from bench.method import FeatureShape, Method, Settings, register
 from methods._precision import in_own_precision
+from methods.parts.frames import Frames, frame_cosines, frame_vectors
 from methods.parts.tuples import project_tuples, tuple_index, tuple_width
 
 
@@ -66,16 +66,6 @@ class ChamferPlusPlus(Method):
         self.projection = nn.Linear(cardinality * shape.channels, width)
         self.norm = nn.LayerNorm(width)
         self.temperature = nn.Parameter(torch.tensor([0.1]))
-
-    @property
-    def compares(self) -> Compares:
-        """A tuple's nearest one is sought among all shots of a class."""
-        return "videos at one shot"
-
-    @property
-    def symmetric(self) -> bool:
-        """Tuples of both videos look for their nearest one."""
-        return True
 
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> projected tuples (videos, tuples, width) and their norms."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._frames import frame_vectors
 from methods._precision import in_own_precision
+from methods.parts.frames import frame_vectors
 
 NEAR_ZERO = 1e-8
 """Size of the hubs before training, as in the authors' code."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._frames import frame_vectors
 from methods._precision import in_own_precision
+from methods.parts.frames import frame_vectors
 
 AUTHORS_FRAMES = 8
 """The sum of a video's cosines is divided by it, whatever the number of frames."""

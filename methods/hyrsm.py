@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._attention import SelfAttention, heads_for
-from methods._frames import frame_vectors
 from methods._inter_relation import InterRelation, Tokens
 from methods._precision import in_own_precision
 from methods._related_videos import Videos, frame_loss
 from methods._shifted import OwnFrames, Shifted, squared_lengths
+from methods.parts.attention import SelfAttention, heads_for
+from methods.parts.frames import frame_vectors
 from methods.parts.positions import hyrsm_positions
 
 POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2

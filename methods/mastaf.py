@@ -6,7 +6,7 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
-from bench.method import Compares, FeatureShape, LabelledEpisodes, Method, register
+from bench.method import FeatureShape, LabelledEpisodes, Method, register
 from methods._branches import Branch, pooled_scores, position_entropy, position_scores
 from methods._map_attention import MapAttention, MastafSettings, MetaLearner
 from methods._position_attention import Positions, as_positions, pooled_grid, without_pieces
@@ -81,16 +81,6 @@ class Mastaf(Method):
         held = self.state_dict()
         names = {theirs: ours for theirs, ours in self.authors_names.items() if ours in held}
         self.authors_names = names  # type: ignore[misc]
-
-    @property
-    def compares(self) -> Compares:
-        """A prototype is the map of a lone shot, and attends to each query by itself."""
-        return "episodes" if self.settings.batch_norm == "reference" else "videos at one shot"
-
-    @property
-    def symmetric(self) -> bool:
-        """A class and a query attend to each other by the same rule."""
-        return True
 
     def encode(self, features: Tensor) -> Positions:
         """(videos, C, T, H, W) -> positions and their attention to themselves, videos first."""

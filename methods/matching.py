@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from bench.method import FeatureShape, register
 from episodes.errors import UserError
-from methods._alignment import hausdorff_distances
 from methods._frame_matching import FrameMatching, MatchingSettings
+from methods.parts.alignment import hausdorff_distances
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,6 @@ class Diagonal(FrameMatching):
     order_aware = True
     Settings = OrderedSettings
 
-    @property
-    def symmetric(self) -> bool:
-        """A frame has the same partner either way."""
-        return True
-
     def match(self, cosines: Tensor) -> Tensor:
         """(..., T, T) -> (...)."""
         return cosines.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
@@ -52,11 +47,6 @@ class Mean(FrameMatching):
     """Cosines with all support frames, summed over these, mean over the query's frames."""
 
     name = "mean"
-
-    @property
-    def symmetric(self) -> bool:
-        """Of as many frames each."""
-        return True
 
     def match(self, cosines: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
@@ -69,11 +59,6 @@ class Max(FrameMatching):
 
     name = "max"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"max-joint": {"joint": True}}
-
-    @property
-    def symmetric(self) -> bool:
-        """The two frames are the same ones."""
-        return True
 
     def match(self, cosines: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
@@ -132,11 +117,6 @@ class Chamfer(FrameMatching):
     Settings = ChamferSettings
     settings: ChamferSettings
 
-    @property
-    def symmetric(self) -> bool:
-        """If the frames of both look for their nearest one."""
-        return self.settings.sides == "both"
-
     def match(self, cosines: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
         of_query = cosines.amax(dim=-1).mean(dim=-1)
@@ -161,11 +141,6 @@ class BiMHM(FrameMatching):
     source = "Wang et al., CVPR 2022 (HyRSM), arXiv:2204.13423; alibaba-mmai-research/HyRSM"
     differs = "nothing; on the features as they are, without HyRSM's learned relations"
     Settings = BiMhmSettings
-
-    @property
-    def symmetric(self) -> bool:
-        """The frames of both look for their nearest one."""
-        return True
 
     def match(self, cosines: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""

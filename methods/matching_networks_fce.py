@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._content_order import Pooled, content_order, pool, reorder, undo
 from methods._precision import in_own_precision
+from methods.parts.content_order import Pooled, content_order, pool, reorder, undo
 
 SHARPNESS = 100.0
 """Factor of the cosines before the softmax over support videos, as in CloserLookFewShot."""

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, register
-from methods._frames import frame_vectors
 from methods._precision import in_own_precision
 from methods._video_token_layers import Likeness, MoLoSettings, MotionLayer, TransformerLayer
+from methods.parts.frames import frame_vectors
 
 
 class Tokens(NamedTuple):

@@ -1,34 +1,36 @@
-"""Ordered temporal alignment (OTAM) on frame vectors, in the forms that are in use."""
+"""OTAM, ordered temporal alignment: align the frames of two videos in order, and score the cost.
+
+Two videos of one action show the same stages in the same order, though not at the same time, and
+not from the first frame to the last. So a query is compared with a support video by the cheapest
+way of matching their frames that never goes back in time and may leave out frames at either end.
+Distances between frames are cosine distances. The minimum over all paths is relaxed to a smooth
+one, so that training reaches every frame. The cheaper the alignment, the more alike the videos.
+
+Cao, Ji, Cao, Chang, Niebles. Few-Shot Video Classification via Temporal Alignment. CVPR 2020.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from bench.method import Compares, Method, Settings, register
-from methods._alignment import Padding, Relaxation, alignment_costs
-from methods._frames import Frames, encode_frames, frame_cosines, frame_vectors
-from methods._traced_path import path_scores
-
-LARGEST_DISTANCE = 2.0
-"""Of two vectors, one minus their cosine."""
-Directions = Literal["both", "mean of both", "one", "reversed"]
+from bench.method import PairMethod, Settings, register
+from methods.parts.alignment import Padding, Relaxation, alignment_costs
+from methods.parts.frames import cosines, frame_vectors
 
 
 @dataclass(frozen=True)
 class OtamSettings(Settings):
-    """Settings of `OTAM`."""
+    """What the code bases that use OTAM do differently."""
 
     temperature: float = 0.1
-    """Lambda of the smooth minimum; small is close to the exact one."""
-    directions: Directions = "both"
-    """Costs of one alignment (queries as rows), of both with their sum or mean, or the mean of one
-    and the one with both videos reversed in time."""
+    """λ of the smooth minimum; the smaller, the closer to the exact one."""
+    directions: Literal["both", "mean of both", "one", "reversed"] = "both"
+    """Align with the query's frames as the rows (one), and also with the support video's: their sum
+    (both) or mean; or the mean over the videos as they are and both reversed in time (reversed)."""
     padding: Padding = "perrett"
-    """Where a path may repeat a column: see `methods._alignment.alignment_costs`."""
+    """Where a path may skip frames: see `methods.parts.alignment.alignment_costs`."""
     relaxation: Relaxation = "soft"
     """Smooth or exact minimum."""
     epsilon: float = 0.01
@@ -36,11 +38,8 @@ class OtamSettings(Settings):
 
 
 @register
-class OTAM(Method):
-    """Score a query by the cost of aligning its frames with those of a support video, in order.
-
-    The ends of one video may stay unmatched. A class scores the mean over its shots.
-    """
+class OTAM(PairMethod):
+    """Score a query by the cost of aligning its frames with those of a support video, in order."""
 
     name = "otam"
     revision = 1
@@ -65,83 +64,24 @@ class OTAM(Method):
     Settings = OtamSettings
     settings: OtamSettings
 
-    @property
-    def compares(self) -> Compares:
-        """Two videos are aligned without regard to others."""
-        return "videos"
-
-    @property
-    def symmetric(self) -> bool:
-        """Where rows and columns are aligned both ways."""
-        return self.settings.directions in ("both", "mean of both")
-
-    def encode(self, features: Tensor) -> Frames:
-        """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
-        return encode_frames(features)
-
-    def adapt(self, support: Frames) -> Frames:
-        """Keep the support frames: vectors (episodes, way, shot, T, C)."""
-        return support
-
-    def score(self, state: Frames, query: Frames) -> Tensor:
-        """Vectors (episodes, queries, T, C) -> minus costs, (episodes, queries, way)."""
-        distances = 1 - frame_cosines(query, state, self.settings.epsilon)
-        return -self._costs(distances).mean(dim=-1)
-
-    def _costs(self, distances: Tensor) -> Tensor:
-        """(episodes, queries, way, shot, Tq, Ts) -> costs (episodes, queries, way, shot)."""
-        setting = self.settings
-        if setting.directions == "reversed":
-            distances = torch.stack([distances, distances.flip(-2, -1)])
-        both_ways = setting.directions in ("both", "mean of both")
-        how = setting.temperature, setting.padding, setting.relaxation
-        costs = alignment_costs(distances, *how, largest=LARGEST_DISTANCE, both_ways=both_ways)
-        if setting.directions == "one":
-            return costs
-        return costs.sum(dim=0) if setting.directions == "both" else costs.mean(dim=0)
-
-
-@register
-class FslVideoOTAM(Method):
-    """Score a query by the cosines along a hard alignment path, both ways, mean over the shots."""
-
-    name = "otam-fsl-video"
-    revision = 1
-    source = (
-        "Zhu, Wang, Guo, Wu, BMVC 2021, arXiv:2110.12358; MCG-NJU/FSL-Video at 5c3c050, otam.py;"
-        " after Cao et al., CVPR 2020"
-    )
-    differs = (
-        "nothing; the path is traced back over neighbours that the costs' own recursion forbids,"
-        " as in the authors' code, so it can meet a frame twice and miss the last ones"
-    )
-    needs = "frames"
-    order_aware = True
-
-    @property
-    def compares(self) -> Compares:
-        """Two videos are aligned without regard to others."""
-        return "videos"
-
-    @property
-    def symmetric(self) -> bool:
-        """A path is sought both ways."""
-        return True
-
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
         return frame_vectors(features)
 
-    def adapt(self, support: Tensor) -> Tensor:
-        """Keep the support frames, (episodes, way, shot, T, C)."""
-        return support
+    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """Frame vectors (..., A, T, C) and (..., B, T, C) -> minus the costs, (..., A, B)."""
+        D = 1 - cosines(query, support, self.settings.epsilon)
+        match self.settings.directions:
+            case "one":
+                return -self.cost(D)
+            case "both":
+                return -(self.cost(D) + self.cost(D.mT))
+            case "mean of both":
+                return -(self.cost(D) + self.cost(D.mT)) / 2
+            case "reversed":
+                return -(self.cost(D) + self.cost(D.flip(-2, -1))) / 2
 
-    def score(self, state: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, T, C) -> sums of cosines (episodes, queries, way)."""
-        cosines = torch.einsum(
-            "eqtc,enksc->eqnkts",
-            normalize(query.double(), dim=-1),
-            normalize(state.double(), dim=-1),
-        )
-        scores = path_scores(cosines) + path_scores(cosines.mT)
-        return scores.mean(dim=-1).to(query.dtype)
+    def cost(self, D: Tensor) -> Tensor:
+        """Cost φ(D) of the cheapest alignment, (..., rows, columns) -> (...)."""
+        setting = self.settings
+        return alignment_costs(D, setting.temperature, setting.padding, setting.relaxation)

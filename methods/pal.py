@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._frames import Frames, frame_cosines
 from methods._precision import in_own_precision
+from methods.parts.frames import Frames, frame_cosines
 
 LEAST_TOTAL = 0.1
 """Added to the sum of a prototype's scores over all queries, as in the code."""

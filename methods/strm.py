@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
-from bench.method import Compares, FeatureShape, LabelledEpisodes, Method, Settings, register
+from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods._enriched_tuples import Enriched, nearest_tuple_scores
 from methods._enrichment import FrameEnrichment, PatchEnrichment
 from methods._precision import in_own_precision, wide
@@ -92,11 +92,6 @@ class STRM(Method):
         fixed = nn.Linear(self.tuples.key.in_features, max(1, shape.channels // 2))
         self.register_buffer("fixed_weight", fixed.weight.detach())
         self.register_buffer("fixed_bias", fixed.bias.detach())
-
-    @property
-    def compares(self) -> Compares:
-        """A query looks at the tuples of all shots of a class at once."""
-        return "videos at one shot"
 
     def encode(self, features: Tensor) -> Enriched:
         """(videos, C, T, H, W) -> its tuples."""

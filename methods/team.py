@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._frames import frame_vectors
 from methods._precision import in_own_precision
 from methods._token_patterns import Patterns, largest_of_others, token_distances, unit
+from methods.parts.frames import frame_vectors
 from methods.parts.positions import usual_table
 
 DROPOUT = 0.1

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from bench.method import Compares, FeatureShape, Method, Settings, register
-from methods._frames import frame_vectors
+from bench.method import FeatureShape, Method, Settings, register
 from methods._precision import in_own_precision
 from methods._tuple_attention import TupleAttention
 from methods._tuple_parts import TupleParts
+from methods.parts.frames import frame_vectors
 
 Tuples = tuple[Tensor, ...]
 """The fields of `TupleParts` for each cardinality in turn."""
@@ -80,11 +80,6 @@ class TRX(Method):
         )
         # As many heads as there are cardinalities.
         self.authors_names = _authors_names(len(self.heads))  # type: ignore[misc]
-
-    @property
-    def compares(self) -> Compares:
-        """A query looks at the tuples of all shots of a class at once."""
-        return "videos at one shot"
 
     def encode(self, features: Tensor) -> Tuples:
         """(videos, C, T, H, W) -> its tuples, in parts."""

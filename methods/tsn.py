@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.method import Method, Settings, register
-from methods._frames import Frames, frame_cosines
+from methods.parts.frames import Frames, frame_cosines
 
 
 @dataclass(frozen=True)

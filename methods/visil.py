@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from bench.method import Compares, FeatureShape, Method, Settings, register
-from methods._frames import Frames, encode_frames, frame_cosines
+from bench.method import FeatureShape, Method, Settings, register
 from methods._precision import in_own_precision
+from methods.parts.frames import Frames, encode_frames, frame_cosines
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,6 @@ class ViSiL(Method):
             nn.Conv2d(narrow, wide, size, padding=size // 2, bias=False)
             for narrow, wide, size in ((1, 32, 3), (32, 64, 3), (64, 128, 3), (128, 1, 1))
         )
-
-    @property
-    def compares(self) -> Compares:
-        """Two videos are matched without regard to others."""
-        return "videos"
-
-    @property
-    def symmetric(self) -> bool:
-        """The matrix of cosines is filtered both ways."""
-        return True
 
     def encode(self, features: Tensor) -> Frames:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""

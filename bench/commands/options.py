@@ -45,6 +45,13 @@ Plugin = Annotated[
     typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),
 ]
 
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain",
+        help="Leave out the quicker forms of methods (methods/fast/), which answer the same.",
+    ),
+]
 Reference = Annotated[
     str | None,
     typer.Option(

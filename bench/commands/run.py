@@ -10,6 +10,7 @@ from bench.commands.options import (
     Cache,
     Device,
     Json,
+    Plain,
     Plugin,
     Reference,
     Resize,
@@ -101,6 +102,7 @@ def run(
     ] = 64,
     device: Device = "auto",
     plugin: Plugin = None,
+    plain: Plain = False,
     cache: Cache = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write OUT/report.html too.")
@@ -123,7 +125,7 @@ def run(
     from bench.summary import compare, write_summary
 
     context.with_resource(distributed.joined())
-    chosen = choose(methods, all_methods(plugin or []))
+    chosen = choose(methods, all_methods(plugin or []), plain)
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Device, Json, Plugin
+from bench.commands.options import Device, Json, Plain, Plugin
 
 HELP = """Measure how fast methods are on random features.
 
@@ -44,11 +44,11 @@ def throughput(
     queries: Annotated[int, typer.Option(help="Queries of an episode, in all.", min=1)] = 5,
     way: Annotated[int, typer.Option(help="Classes of an episode.", min=1)] = 5,
     shot: Annotated[int, typer.Option(help="Support videos of a class.", min=1)] = 1,
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     batch_size: Annotated[int, typer.Option(help="Episodes scored at once.", min=1, max=2500)] = 64,
     repeats: Annotated[int, typer.Option(help="Timings of each stage.", min=5)] = 5,
     device: Device = "auto",
     plugin: Plugin = None,
+    plain: Plain = False,
     json: Json = False,
 ) -> None:
     """Measure methods and print what was found."""
@@ -57,16 +57,16 @@ def throughput(
     from bench.device import choose_device
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
-    from bench.throughput.plan import Sizes, feature_shape, number_kind
+    from bench.throughput.plan import Sizes, feature_shape
     from bench.throughput.processes import measured_apart
     from bench.throughput.record import as_table
     from bench.throughput.run import measured
 
-    chosen = choose(methods, all_methods(plugin or []))
+    chosen = choose(methods, all_methods(plugin or []), plain)
     sizes = Sizes(feature_shape(features), videos, way, shot, queries)
-    kind, place = number_kind(dtype), choose_device(device)
+    place = choose_device(device)
     if len(chosen) == 1:
-        found = measured(chosen[0], sizes, kind, place, batch_size, repeats)
+        found = measured(chosen[0], sizes, place, batch_size, repeats)
     else:
         options = {
             "--features": features,
@@ -74,12 +74,12 @@ def throughput(
             "--queries": queries,
             "--way": way,
             "--shot": shot,
-            "--dtype": dtype,
             "--batch-size": batch_size,
             "--repeats": repeats,
             "--device": device,
         }
         words = [str(word) for option in options.items() for word in option]
+        words += ["--plain"] if plain else []
         words += [word for path in plugin or [] for word in ("--plugin", str(path))]
         found = measured_apart([entry.name for entry in chosen], words, Reporter())
     typer.echo(dumps(found, indent=2) if json else as_table(found), nl=json)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Backbone, Cache, Device, Plugin, Resize, Sampling, use_cache
+from bench.commands.options import (
+    Backbone,
+    Cache,
+    Device,
+    Plain,
+    Plugin,
+    Resize,
+    Sampling,
+    use_cache,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +111,7 @@ def train(
     ] = False,
     device: Device = "auto",
     plugin: Plugin = None,
+    plain: Plain = False,
     cache: Cache = None,
 ) -> None:
     """Train weights."""
@@ -130,7 +140,7 @@ def train(
         raise UserError(f"--steps {steps} is for `fvbench train backbone`; methods have --episodes")
     if tensorboard:
         check_tensorboard()
-    entries = choose(",".join(methods), all_methods(plugin or []))
+    entries = choose(",".join(methods), all_methods(plugin or []), plain)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:

@@ -29,7 +29,7 @@ def gradients(subject: Subject) -> Breaches:
     """The loss is finite and reaches every trainable parameter that `without_gradient` leaves."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        method = _trainee(subject.entry).build(SHAPE, seed=0).double().train()
+        method = trainee(subject.entry).build(SHAPE, seed=0).double().train()
         names = {name for name, one in method.named_parameters() if one.requires_grad}
         if not names:
             return
@@ -47,7 +47,7 @@ def gradients(subject: Subject) -> Breaches:
     yield from _unexplained(subject.entry, names, names - reached)
 
 
-def _trainee(entry: Entry) -> Entry:
+def trainee(entry: Entry) -> Entry:
     """The method as training builds it: with a head for the training classes if it has one."""
     if any(field.name == "classes" for field in fields(entry.settings)):
         return replace(entry, settings=replace(entry.settings, classes=CLASSES))  # type: ignore[call-arg]

@@ -56,14 +56,6 @@ def float64(subject: Subject) -> Breaches:
         )
 
 
-@rule("bfloat16")
-def bfloat16(subject: Subject) -> Breaches:
-    """It runs in bfloat16 with finite scores; what that costs is a figure, not a rule."""
-    trial = subject.trial.with_features(torch.Tensor.bfloat16)
-    if not answered(subject.build().bfloat16(), trial).isfinite().all():
-        yield "scores in bfloat16 are not finite"
-
-
 def _degenerate() -> Iterator[tuple[str, FeatureShape, Trial]]:
     """Words, shape of the maps and trial of each unusual case."""
     usual = make_trial(SHAPE)

@@ -1,14 +1,13 @@
 """Rules on what carries no meaning: the order and the company of classes, videos and episodes."""
 
 from dataclasses import replace
-from typing import get_args
 
 import torch
 
 from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
 from bench.conformance.trial import CPU, Trial, scored
-from bench.method import Compares, join
-from bench.pairs import Strip, compared, look_up, strip_scores, symmetric
+from bench.method import PairMethod, join
+from bench.pairs import look_up, similarities
 
 QUERY_ORDER = [3, 0, 4, 1, 2]
 CLASS_ORDER = [2, 0, 3, 1]
@@ -75,19 +74,12 @@ def videos(subject: Subject) -> Breaches:
 
 @rule("pairs")
 def pairs(subject: Subject) -> Breaches:
-    """Scores are made of pairs of videos where `compares` says so, as they are by `symmetric`."""
-    compares = compared(subject.method)
-    if compares not in get_args(Compares):
-        yield f"compares is {compares!r}; it is one of {', '.join(get_args(Compares))}"
-    if compares in ("videos", "videos at one shot"):
-        shots = subject.trial.support if compares == "videos" else subject.trial.support[:, :, :1]
-        trial = replace(subject.trial, support=shots)
-        strip = Strip(slice(len(trial.features)), 0)
-        table = strip_scores(subject.method, subject.videos, strip, CPU)
-        found = look_up(table, trial.support, trial.query)
-        yield from unless_same("scoring pairs of videos alone", found, subject.score(trial))
-        if symmetric(subject.method):
-            yield from unless_same("exchanging query and support video", table.T, table)
+    """A `PairMethod` compares two videos alike whichever others it compares at the same time."""
+    if not isinstance(subject.method, PairMethod):
+        return
+    table = similarities(subject.method, subject.videos, CPU, lambda *_: None)
+    found = look_up(table, subject.trial.support, subject.trial.query)
+    yield from unless_same("comparing all videos at once", found, subject.scores)
 
 
 def _batches(trial: Trial, size: int) -> list[Trial]:

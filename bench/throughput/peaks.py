@@ -17,7 +17,7 @@ MOST = 1 << 12
 
 @dataclass(frozen=True)
 class Peaks:
-    """Measured, not looked up: of this device, this kind of number, as many threads as are set."""
+    """Measured, not looked up: of this device, in float32, with as many threads as are set."""
 
     flop_per_s: float
     """Of a product of two large square matrices."""
@@ -26,14 +26,14 @@ class Peaks:
 
 
 @cache
-def measured_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
+def measured_peaks(device: torch.device) -> Peaks:
     """Measure the device's peaks, once in a process."""
-    return Peaks(_product_rate(device, dtype), _copy_rate(device))
+    return Peaks(_product_rate(device), _copy_rate(device))
 
 
-def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
+def _product_rate(device: torch.device) -> float:
     side = SIDE[device.type]
-    left, right = torch.rand(2, side, side, device=device).to(dtype).unbind()
+    left, right = torch.rand(2, side, side, device=device).unbind()
     out = torch.empty_like(left)
 
     def multiply(times: int) -> None:

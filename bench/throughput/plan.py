@@ -1,4 +1,4 @@
-"""What is measured: sizes, kind of number, device."""
+"""What is measured: sizes of features and episodes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ from episodes.sampler import Episodes
 
 TOTAL_EPISODES = 10_000
 """What `total` answers for: this many episodes over the videos, encoding included."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,3 @@ def feature_shape(text: str) -> FeatureShape:
             f"--features {text!r}: four positive whole numbers C,T,H,W are needed, such as 96,8,6,6"
         )
     return FeatureShape(*map(int, parts))
-
-
-def number_kind(name: str) -> torch.dtype:
-    """Return a dtype by name.
-
-    Raises:
-        UserError: it is not one that is measured.
-    """
-    if name not in DTYPES:
-        raise UserError(f"--dtype {name!r} is none of {', '.join(DTYPES)}")
-    return DTYPES[name]

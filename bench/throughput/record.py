@@ -44,7 +44,8 @@ def _shared(entry: Entry, bench: Bench, measurement: Measurement, peaks: Peaks) 
     return {
         "method": entry.name,
         "revision": entry.cls.revision,
-        "dtype": str(bench.dtype).removeprefix("torch."),
+        "form": entry.form,
+        "dtype": "float32",
         "device": bench.device.type,
         "threads": torch.get_num_threads(),
         **_shape(bench.sizes),

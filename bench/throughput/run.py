@@ -14,13 +14,12 @@ from bench.throughput.stages import Bench, measure
 def measured(
     entry: Entry,
     sizes: Sizes,
-    dtype: torch.dtype,
     device: torch.device,
     batch_size: int,
     repeats: int,
 ) -> list[Record]:
     """Measure a method in this process; one record for each stage."""
     keep_freed_memory()
-    peaks = measured_peaks(device, dtype)
-    bench = Bench(entry, sizes, dtype, device, batch_size)
+    peaks = measured_peaks(device)
+    bench = Bench(entry, sizes, device, batch_size)
     return records(entry, bench, measure(bench, repeats), peaks)

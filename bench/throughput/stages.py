@@ -1,6 +1,6 @@
 """One method, stage by stage: encode a clip, adapt to a support set, score its queries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
 from episodes.sampler import Episodes
 
-PIECES = 4
-"""Different pieces that a stage goes round, so that caches do not hold one for good."""
+BATCHES = 4
+"""Different batches that a stage goes round, so that caches do not hold one for good."""
 
 
 @dataclass(frozen=True)
@@ -45,44 +45,26 @@ class Measurement:
 class Bench:
     """A method built for random features, and everything its stages need.
 
-    Its work on ten thousand episodes comes in pieces, as a run cuts it: batches of episodes or,
-    where pairs of videos are scored once, some support videos against all others.
+    Its work on ten thousand episodes comes in batches of episodes, as a run cuts it.
 
     Args:
         entry: the method.
         sizes: of features and episodes.
-        dtype: to compute in.
         device: where to compute.
         batch_size: episodes scored at once.
     """
 
-    def __init__(
-        self,
-        entry: Entry,
-        sizes: Sizes,
-        dtype: torch.dtype,
-        device: torch.device,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, entry: Entry, sizes: Sizes, device: torch.device, batch_size: int) -> None:
         """Build the method and encode all videos."""
-        self.device, self.dtype, self.sizes = device, dtype, sizes
-        method = entry.build(sizes.features, seed=0).to(device)
-        self.method = method if dtype is torch.float32 else method.to(dtype)
+        self.device, self.sizes = device, sizes
+        self.method = entry.build(sizes.features, seed=0).to(device)
         self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
         self.videos = self._encode_all()
         self.episodes = sizes.episodes(TOTAL_EPISODES)
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
-        self.by_pair = by_pair(method, self.videos, self.episodes, device)
-        self.strips = pairs.strips(method, sizes.videos, device)
-        side = self.strips[0].support.stop
-        batches = -(-TOTAL_EPISODES // self.batch_size)
-        self.pieces = sizes.videos // side if self.by_pair else batches
-        """Pieces there are; of strips only full ones, for all to be of one size."""
-        self.adapted = TOTAL_EPISODES * side / sizes.videos if self.by_pair else self.batch_size
-        """Episodes that a piece is worth: a strip by its share of the support videos."""
-        share = side * sizes.videos / pairs.worked_out(method, sizes.videos, device)
-        self.scored = TOTAL_EPISODES * share if self.by_pair else self.batch_size
-        """The same by its share of the pairs, where its support videos are compared with all."""
+        self.batches = -(-TOTAL_EPISODES // self.batch_size)
+        self.by_pair = by_pair(self.method, self.videos, self.episodes, device)
+        """Whether a run would score each pair of videos once; only the total is measured so."""
 
     def _encode_all(self) -> Representation:
         """Representations of all videos, whose features never exist all at once."""
@@ -94,55 +76,39 @@ class Bench:
     def _encoded(self, first: int) -> Representation:
         count = min(ENCODE_CHUNK, self.sizes.videos - first)
         chunk = self.chunk if first == 0 else self.sizes.feature_maps(first, count)
-        return encode(self.method, chunk, self.device, self.dtype)
+        return encode(self.method, chunk, self.device)
 
     def encode(self, clips: int) -> None:
         """Encode so many clips, a chunk at a time."""
         for first in range(0, clips, len(self.chunk)):
-            encode(self.method, self.chunk[: clips - first], self.device, self.dtype)
+            encode(self.method, self.chunk[: clips - first], self.device)
 
     def support(self, number: int) -> Any:
-        """Support videos of one of the pieces."""
-        if self.by_pair:
-            return pairs.as_classes(self.videos, self._strip(number), self.device)
+        """Support videos of one of the batches."""
         return self._gathered(self.episodes.support, number)
 
-    def queries(self, number: int) -> Iterator[Any]:
-        """Query videos of one of the pieces, block by block."""
-        if self.by_pair:
-            for block in pairs.sides(0, self.sizes.videos, self.device):
-                yield pairs.as_queries(self.videos, block, self.device)
-        else:
-            yield self._gathered(self.episodes.query, number)
-
-    def _strip(self, number: int) -> slice:
-        return self.strips[number % PIECES % self.pieces].support
+    def query(self, number: int) -> Any:
+        """Query videos of one of the batches."""
+        return self._gathered(self.episodes.query, number)
 
     def _gathered(self, indices: Any, number: int) -> Any:
-        first = number % PIECES * self.batch_size
+        first = number % BATCHES * self.batch_size
         index = torch.from_numpy(indices[first : first + self.batch_size]).long()
         return pick(self.videos, index, self.device)
 
-    def gathered(self, videos: int, read: int) -> float:
-        """Bytes that move for an episode: its videos are copied, or so many are read for all."""
-        if self.by_pair:
-            return _bytes_of_video(self.videos) * read / TOTAL_EPISODES
-        return 2.0 * _bytes_of_video(self.videos) * videos
-
-    def adapt(self, pieces: int) -> None:
-        """Gather and adapt to the support videos of so many pieces."""
-        for number in range(pieces):
+    def adapt(self, batches: int) -> None:
+        """Gather and adapt to the support videos of so many batches."""
+        for number in range(batches):
             self.method.adapt(self.support(number))
 
-    def score(self, states: list[Any], pieces: int) -> None:
-        """Gather and score the queries of so many pieces."""
-        for number in range(pieces):
-            for query in self.queries(number):
-                self.method.score(states[number % PIECES], query)
+    def score(self, states: list[Any], batches: int) -> None:
+        """Gather and score the queries of so many batches."""
+        for number in range(batches):
+            self.method.score(states[number % BATCHES], self.query(number))
 
-    def answer(self, pieces: int) -> None:
-        """Answer the first pieces as a run does; all of the episodes where pairs are scored."""
-        window = slice(None) if self.by_pair else slice(pieces * self.batch_size)
+    def answer(self, batches: int) -> None:
+        """Answer the first batches as a run does; all of the episodes where pairs are scored."""
+        window = slice(None) if self.by_pair else slice(batches * self.batch_size)
         some = Episodes(
             self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
         )
@@ -169,32 +135,39 @@ def _encode_stage(bench: Bench, repeats: int) -> Stage:
 
 
 def _adapt_stage(bench: Bench, repeats: int) -> Stage:
-    timing = repeated(bench.adapt, bench.pieces, repeats, bench.device)
-    flop = _flop(lambda: bench.adapt(1)) / bench.adapted
-    moved = bench.gathered(bench.sizes.way * bench.sizes.shot, read=bench.sizes.videos)
-    return Stage("adapt", "episodes", _each(timing, bench.adapted), flop, moved)
+    timing = repeated(bench.adapt, bench.batches, repeats, bench.device)
+    flop = _flop(lambda: bench.adapt(1)) / bench.batch_size
+    moved = 2.0 * _bytes_of_video(bench.videos) * bench.sizes.way * bench.sizes.shot
+    return Stage("adapt", "episodes", _each(timing, bench.batch_size), flop, moved)
 
 
 def _score_stage(bench: Bench, repeats: int) -> Stage:
-    states = [bench.method.adapt(bench.support(number)) for number in range(PIECES)]
+    states = [bench.method.adapt(bench.support(number)) for number in range(BATCHES)]
     timing = repeated(
-        lambda pieces: bench.score(states, pieces), bench.pieces, repeats, bench.device
+        lambda batches: bench.score(states, batches), bench.batches, repeats, bench.device
     )
-    flop = _flop(lambda: bench.score(states, 1)) / bench.scored
-    read = sum(bench.sizes.videos - strip.first_query for strip in bench.strips)
-    moved = bench.gathered(bench.sizes.queries, read)
-    return Stage("score", "episodes", _each(timing, bench.scored), flop, moved)
+    flop = _flop(lambda: bench.score(states, 1)) / bench.batch_size
+    moved = 2.0 * _bytes_of_video(bench.videos) * bench.sizes.queries
+    return Stage("score", "episodes", _each(timing, bench.batch_size), flop, moved)
 
 
 def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
     """Encoding all videos and scoring 10,000 episodes, for each of them.
 
-    As many batches are really scored as a repeat needs; what they take grows linearly. Where pairs
-    are scored, all of them are.
+    As many batches are really scored as a repeat needs; what they take grows linearly. Where each
+    pair of videos is scored once, all of them are.
     """
-    whole = 1 if bench.by_pair else TOTAL_EPISODES // bench.batch_size
-    timing = repeated(bench.answer, whole, repeats, bench.device)
-    timing = _each(timing, TOTAL_EPISODES if bench.by_pair else bench.batch_size)
+    if bench.by_pair:
+        timing = _each(repeated(bench.answer, 1, repeats, bench.device), TOTAL_EPISODES)
+        flop = _flop(lambda: bench.answer(1)) / TOTAL_EPISODES
+        side = pairs.SIDE[bench.device.type]
+        compared = bench.sizes.videos * -(-bench.sizes.videos // side)
+        moved = _bytes_of_video(bench.videos) * compared / TOTAL_EPISODES
+    else:
+        whole = TOTAL_EPISODES // bench.batch_size
+        timing = _each(repeated(bench.answer, whole, repeats, bench.device), bench.batch_size)
+        flop = sum(stage.flop for stage in per_episode)
+        moved = sum(stage.bytes_moved for stage in per_episode)
     videos_each = bench.sizes.videos / TOTAL_EPISODES
     encoded = encoding.timing
     both = Timing(
@@ -206,19 +179,19 @@ def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int
         repeats,
         timing.units,
     )
-    flop = videos_each * encoding.flop + sum(stage.flop for stage in per_episode)
-    moved = videos_each * encoding.bytes_moved + sum(stage.bytes_moved for stage in per_episode)
+    flop += videos_each * encoding.flop
+    moved += videos_each * encoding.bytes_moved
     return Stage("total", "episodes", both, flop, moved)
 
 
-def _each(timing: Timing, units: float) -> Timing:
+def _each(timing: Timing, units: int) -> Timing:
     """Timing of one of several units that are done at once."""
     low, high = timing.quartiles
     return Timing(
         timing.median / units,
         (low / units, high / units),
         timing.repeats,
-        round(timing.units * units),
+        timing.units * units,
     )
 
 

@@ -75,7 +75,7 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
     """
     training.seeded("weights")
     entry = for_training(training.entry, classes)
-    method = entry.cls(training.shape, entry.settings)
+    method = entry.built(training.shape, entry.settings)
     backbone = training.copied_backbone() if training.tuned else None
     learner = Learner(method, backbone, classes, training.recipe).to(training.device).train()
     if backbone is None and not method.learns:

@@ -82,6 +82,7 @@ class Training:
             "method": self.entry.name,
             "revision": self.entry.cls.revision,
             "settings": asdict(self.entry.settings),
+            "form": self.entry.form,
             "source_sha256": source_sha256(self.entry),
             "training": self.summary,
             "recipe": asdict(self.recipe),

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from bench.reference import Golden, reproduces
-from methods.otam import OTAM, FslVideoOTAM, OtamSettings
+from methods.otam import OTAM, OtamSettings
+from methods.otam_fsl_video import FslVideoOTAM
 from methods.parity._episode import scores_of, stored_shape
 
 

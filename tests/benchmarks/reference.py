@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize, relu
 
-from methods._alignment import hausdorff_distances
+from methods.parts.alignment import hausdorff_distances
 from methods.parts.positions import hyrsm_positions, usual_table
 from methods.parts.tuples import tuple_index
 

@@ -4,9 +4,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from bench.method import FeatureShape
-from methods._content_order import Pooled, content_order, pool
 from methods._fitted_head import epoch_orders
 from methods.fitted_heads import Baseline, BaselinePlus, BaselinePlusPlus
+from methods.parts.content_order import Pooled, content_order, pool
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(8, 1, 1, 1)

@@ -3,9 +3,9 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy, relu
 
 from bench.method import FeatureShape
-from methods._attention import SelfAttention, attend, heads_for
 from methods._shifted import OwnFrames, Shifted, incoherence, squared_lengths
 from methods.hyrsm import HyRSM, HyRSMSettings
+from methods.parts.attention import SelfAttention, attend, heads_for
 from tests.methods.cases import random_episode, selected
 from tests.methods.learning import labelled_episodes, untrained
 from tests.methods.parity import assert_reproduced

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods._content_order import Pooled
 from methods.matching_networks import MatchingNetworks, MatchingNetworksSettings
 from methods.matching_networks_fce import FullContextMatchingNetworks, FullContextSettings
+from methods.parts.content_order import Pooled
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 1, 1, 1)

@@ -1,0 +1,103 @@
+"""The rule on quicker forms: they give what the method gives."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bench.conformance.learning import trainee
+from bench.conformance.rule import Breaches, Subject, rule
+from bench.conformance.trial import CPU, SHAPE, VECTORS, Trial, make_trial
+from bench.loop import encode
+from bench.method import Entry, FeatureShape, LabelledEpisodes, gather
+from bench.scoring import score
+
+TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4}
+"""Largest difference, as a share of the largest number of a tensor."""
+WIDE = FeatureShape(channels=20, frames=5, height=4, width=4)
+SHAPES = (SHAPE, VECTORS, WIDE, SHAPE._replace(frames=1))
+SHOTS = (1, 5)
+
+
+class Outcome(NamedTuple):
+    """What one form makes of a trial."""
+
+    scores: Tensor
+    """(episodes, queries, way), without gradients, as a run computes them."""
+    losses: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+    """Of the losses' sum with respect to the features and to every parameter that it reaches."""
+
+
+@rule("fast-form")
+def fast_form(subject: Subject) -> Breaches:
+    """A quicker form of a method gives its scores, its losses and their gradients."""
+    entry = trainee(subject.entry)
+    if entry.fast is None:
+        return
+    for kind, most in TOLERANCES.items():
+        for shape in SHAPES:
+            for shot in SHOTS:
+                trial = make_trial(shape, shot=shot).with_features(
+                    partial(torch.Tensor.to, dtype=kind)
+                )
+                fast, plain = (outcome(one, shape, trial) for one in (entry, entry.plain))
+                where = f"in {str(kind).removeprefix('torch.')}, {shot} shots of {tuple(shape)}"
+                for what, size in _differences(fast, plain):
+                    if not size <= most:
+                        yield f"{what} {where} differ by {size:.2g}, more than {most:g}"
+
+
+def outcome(entry: Entry, shape: FeatureShape, trial: Trial) -> Outcome:
+    """Score a trial, and train on it for one step, with one form of a method."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        method = entry.build(shape, seed=0).to(trial.features.dtype)
+        with torch.no_grad():
+            # Away from the special values at which parameters start, such as zero.
+            for _, parameter in sorted(method.named_parameters()):
+                parameter.add_(torch.randn(parameter.shape, dtype=parameter.dtype), alpha=0.05)
+            found = encode(method, trial.features, CPU)
+            scores = score(method, found, trial.support, trial.query)
+        torch.manual_seed(0)
+        features = trial.features.clone().requires_grad_()
+        videos = method.train().encode(features)
+        classes = torch.arange(trial.support.shape[1]).expand(len(trial.support), -1)
+        losses = method.loss(
+            LabelledEpisodes(
+                gather(videos, trial.support), gather(videos, trial.query), trial.labels, classes
+            )
+        )
+        total = torch.stack(list(losses.values())).sum()
+        wanted = {"features": features, **dict(method.named_parameters())}
+        if not total.requires_grad:
+            return Outcome(scores, losses, {})
+        gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+    zeros = (torch.zeros_like(one) for one in wanted.values())
+    reached = (zero if one is None else one for one, zero in zip(gradients, zeros, strict=True))
+    return Outcome(scores, losses, dict(zip(wanted, reached, strict=True)))
+
+
+def _differences(fast: Outcome, plain: Outcome) -> Iterator[tuple[str, float]]:
+    """Largest difference of each tensor, as a share of the largest number in the plain form's."""
+    yield "scores", _share(fast.scores, plain.scores, float(plain.scores.abs().max()))
+    if (fast.losses.keys(), fast.gradients.keys()) != (plain.losses.keys(), plain.gradients.keys()):
+        yield "the terms of the loss, or the parameters,", float("inf")
+        return
+    for name, loss in plain.losses.items():
+        yield f"losses {name!r}", _share(fast.losses[name], loss, float(loss.abs()))
+    sizes = {name: float(one.abs().max()) for name, one in plain.gradients.items()}
+    largest = max(sizes.values(), default=0.0)
+    for name, gradient in plain.gradients.items():
+        # A gradient that cancels to rounding is held against the others.
+        size = max(sizes[name], 1e-3 * largest)
+        yield f"gradients of {name}", _share(fast.gradients[name], gradient, size)
+
+
+def _share(found: Tensor, expected: Tensor, size: float) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    difference = float((found - expected).abs().max())
+    return difference / size if difference else 0.0

@@ -1,0 +1,1 @@
+"""Quicker forms of methods, each with the scores, losses and gradients of the one it stands for."""

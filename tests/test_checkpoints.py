@@ -9,7 +9,7 @@ import torch
 
 from bench.checkpoints import load_weights, read_weights
 from bench.method import FeatureShape
-from bench.reference import Golden
+from bench.reference import Golden, names_of
 from bench.registry import built_in_methods
 from episodes.errors import UserError
 from tests.command import call
@@ -41,7 +41,7 @@ def test_an_authors_checkpoint_loads_with_no_conversion(tmp_path: Path, authors,
     method = built_in_methods()["mastaf"].build(SHAPE, 0)
     load_weights(method, tmp_path / "a.pt")
     loaded = method.state_dict()
-    theirs, ours = next(iter(method.authors_names.items()))
+    theirs, ours = next(iter(names_of(method).items()))
     assert torch.equal(loaded[ours].flatten(), authors[theirs].flatten())
 
 

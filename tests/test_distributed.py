@@ -75,13 +75,13 @@ def test_a_process_that_dies_stops_the_job_and_costs_only_what_was_not_finished(
 
 
 def tables() -> dict[str, torch.Tensor]:
-    """Scores of all pairs of 130 videos: three strips, of which the last is not full."""
+    """Scores of all pairs of 130 videos: three blocks, of which the last is not full."""
     torch.set_num_threads(1)
     shape, found = FeatureShape(12, 4, 2, 2), {}
-    for name in ("otam", "trx"):
+    for name in ("otam", "otam-paper"):
         method = built_in_methods()[name].build(shape, seed=0)
         videos = encode(method, random_features(130), CPU)
-        found[name] = pairs.pair_scores(method, videos, CPU, NOTHING)
+        found[name] = pairs.similarities(method, videos, CPU, NOTHING)
     return found
 
 
@@ -93,7 +93,6 @@ def tables_of_a_process(rank: int, processes: int, folder: Path) -> None:
 
 
 def test_pairs_have_the_same_scores_in_every_one_of_two_processes(tmp_path):
-    """Of OTAM, which is symmetric, half of them are worked out."""
     torch.multiprocessing.spawn(tables_of_a_process, (2, tmp_path), nprocs=2)
     for name, expected in tables().items():
         for rank in range(2):

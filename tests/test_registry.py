@@ -33,7 +33,7 @@ def hashes() -> dict[str, str]:
 def test_a_methods_own_file_and_what_it_imports_count(changed):
     assert changed("ta2n.py") == {"ta2n"}
     assert changed("parts/tuples.py") == {"chamfer++"}
-    assert changed("_alignment.py") == {"molo"}
+    assert changed("parts/alignment.py") == {"molo"}
 
 
 def test_reproductions_of_authors_numbers_do_not_count(changed):

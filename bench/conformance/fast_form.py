@@ -72,12 +72,13 @@ def outcome(entry: Entry, shape: FeatureShape, trial: Trial) -> Outcome:
         )
         total = torch.stack(list(losses.values())).sum()
         wanted = {"features": features, **dict(method.named_parameters())}
+        values = {name: loss.detach() for name, loss in losses.items()}
         if not total.requires_grad:
-            return Outcome(scores, losses, {})
+            return Outcome(scores, values, {})
         gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     zeros = (torch.zeros_like(one) for one in wanted.values())
     reached = (zero if one is None else one for one, zero in zip(gradients, zeros, strict=True))
-    return Outcome(scores, losses, dict(zip(wanted, reached, strict=True)))
+    return Outcome(scores, values, dict(zip(wanted, reached, strict=True)))
 
 
 def _differences(fast: Outcome, plain: Outcome) -> Iterator[tuple[str, float]]:

@@ -1,0 +1,132 @@
+"""Quicker forms of methods: which form is built, what says so, and the rule that holds them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from bench.conformance.fast_form import fast_form
+from bench.conformance.rule import Subject
+from bench.method import REGISTRY, Entry, FeatureShape, Method, register
+from bench.registry import built_in_methods, choose, source_sha256
+from episodes.errors import UserError
+from methods.protonet import MetaBaseline, ProtoNet
+from tests.command import call
+
+SHAPE = FeatureShape(12, 4, 2, 2)
+ACCELERATED = [entry for entry in built_in_methods().values() if entry.fast is not None]
+
+
+class OtherOrder(ProtoNet):
+    """The same sums in another order."""
+
+    accelerates = "protonet"
+
+    def encode(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(3, 4)).mean(dim=2)
+
+
+@pytest.fixture
+def registered():
+    """Register `OtherOrder` for one test."""
+    built_in_methods()
+    before = dict(REGISTRY)
+    register(OtherOrder)
+    yield dict(REGISTRY)
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+def test_it_stands_for_the_method_and_its_variants(registered):
+    assert registered.keys() == built_in_methods().keys()
+    for name in ("protonet", "protonet-cosine"):
+        entry = registered[name]
+        assert (entry.cls, entry.form) == (ProtoNet, "fast")
+        assert type(entry.build(SHAPE, 0)) is OtherOrder
+        assert type(entry.plain.build(SHAPE, 0)) is ProtoNet
+        assert entry.plain.form == "plain"
+    assert registered["otam"].fast is not OtherOrder
+
+
+def test_a_run_takes_it_unless_the_plain_form_is_asked_for(registered):
+    assert [entry.form for entry in choose("protonet", registered)] == ["fast"]
+    assert [entry.form for entry in choose("protonet", registered, plain=True)] == ["plain"]
+
+
+def test_its_code_is_part_of_the_hash(registered):
+    entry = registered["protonet"]
+    assert source_sha256(entry) != source_sha256(entry.plain)
+
+
+@pytest.mark.parametrize(
+    ("base", "accelerates", "words"),
+    [
+        (ProtoNet, "proto", "'proto', which is not registered"),
+        (MetaBaseline, "protonet", "'protonet', which is methods.protonet.ProtoNet"),
+    ],
+)
+def test_it_derives_from_a_registered_method(base: type[Method], accelerates: str, words: str):
+    cls = type("Stray", (base,), {"accelerates": accelerates})
+    with pytest.raises(UserError, match=f"{words}; a quicker form derives from the class"):
+        register(cls)
+
+
+class Doubled(OtherOrder):
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        return super().score(prototypes, query) * 1.001
+
+
+class Detached(OtherOrder):
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        return super().score(prototypes.detach(), query)
+
+
+class OtherTerms(OtherOrder):
+    def loss(self, episodes):
+        return {"another": super().loss(episodes)["episode"]}
+
+
+class Five(OtherOrder):
+    """Right for one shot only."""
+
+    def adapt(self, support: Tensor) -> Tensor:
+        return support[:, :, 0]
+
+
+def breaches(fast: type[Method]) -> list[str]:
+    entry = Entry("protonet", ProtoNet, ProtoNet.Settings(), fast)
+    return fast_form.breaches(Subject(entry))
+
+
+def test_the_rule_holds_for_the_same_in_another_order():
+    assert breaches(OtherOrder) == []
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (Doubled, "scores in float64, 1 shots of .* differ by 0.001, more than 1e-05"),
+        (Detached, "gradients of features in float64"),
+        (OtherTerms, "the terms of the loss"),
+        (Five, "scores in float32, 5 shots"),
+    ],
+)
+def test_the_rule_finds_out_what_differs(cls: type[Method], words: str):
+    found = breaches(cls)
+    assert any(re.search(words, line) for line in found), found
+
+
+@pytest.mark.parametrize("entry", ACCELERATED, ids=lambda entry: entry.name)
+def test_every_quicker_form_keeps_the_rule(entry: Entry):
+    assert fast_form.breaches(Subject(entry)) == []
+
+
+@pytest.mark.parametrize(("words", "form"), [((), "fast"), (("--plain",), "plain")])
+def test_the_identity_of_a_run_says_which_form_it_was(tmp_path: Path, words, form, registered):
+    options = ("--methods", "protonet", "--episodes", "2", "--no-report", "--out", str(tmp_path))
+    status, said = call("run", *options, *words)
+    assert status == 0, said
+    run = json.loads((tmp_path / "protonet" / "run.json").read_text())
+    assert run["identity"]["form"] == form

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import methods.parity
 from bench.method import Entry, FeatureShape
 from bench.parity import load_arrays
-from bench.reference import Golden, adopt
+from bench.reference import Golden, adopt, names_of
 from bench.registry import built_in_methods
 from bench.training.learner import Learner
 from bench.training.optimiser import optimiser_of, set_learning_rates
@@ -157,7 +157,7 @@ class _Steps:
         )
         self.names = {
             theirs: ours
-            for theirs, ours in method.authors_names.items()
+            for theirs, ours in names_of(method).items()
             if ours in method.state_dict()
         }
         recipe = _recipe(golden, self.names)

@@ -156,9 +156,7 @@ class _Steps:
             entry.build(FeatureShape(*first.maps.shape[1:]), 0), golden.weights("weight/")
         )
         self.names = {
-            theirs: ours
-            for theirs, ours in names_of(method).items()
-            if ours in method.state_dict()
+            theirs: ours for theirs, ours in names_of(method).items() if ours in method.state_dict()
         }
         recipe = _recipe(golden, self.names)
         self.learner = Learner(method, None, 0, recipe).to(dtype).train()

@@ -1,6 +1,5 @@
 """Finding and loading backbones."""
 
-import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -16,7 +15,8 @@ from bench.backbone import Backbone, InputSpec
 from bench.cards import file_sha256
 from bench.method import Method
 from bench.paths import WEIGHTS_FOLDER
-from bench.pretrained import Pretrained
+from bench.pretrained import Pretrained, prepared
+from bench.source import meaning_sha256
 from episodes.errors import UserError, unknown
 
 
@@ -47,12 +47,20 @@ class LoadedBackbone:
 
     @property
     def source_sha256(self) -> str:
-        """Hash of the files of the backbone and of what prepares its input, as asked for."""
+        """Hash of the code of the backbone and of what prepares its input (`bench.source`).
+
+        Raises:
+            UserError: the code has changed since it was loaded.
+        """
         parts = type(self.backbone).__mro__ + type(self.backbone.input).__mro__
         classes = (cls for cls in parts if issubclass(cls, Backbone | InputSpec))
-        paths = {Path(inspect.getfile(cls)) for cls in classes}
-        content = b"".join(path.read_bytes() for path in sorted(paths, key=lambda path: path.name))
-        return hashlib.sha256(content).hexdigest()
+        found = meaning_sha256([*classes, prepared])
+        if found is None:
+            raise UserError(
+                f"the code of backbone {self.backbone.name} has changed since it was loaded; give"
+                " the same command again"
+            )
+        return found
 
 
 @cache

@@ -33,6 +33,10 @@ class Reporter:
         """Say something about the stage that goes on; it is shown with the next report."""
         self._note = text
 
+    def say(self, line: str) -> None:
+        """Say something at once, whatever goes on."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:
         """Yield a function to be called with (done, total) as a stage goes on.

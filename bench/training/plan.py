@@ -15,6 +15,7 @@ from bench.registry import source_sha256
 from bench.run_directory import plain
 from bench.training.recipe import TrainingRecipe
 from episodes.bank import Bank
+from episodes.errors import UserError
 
 DRAWS = 1 << 56
 """How many different draws there are."""
@@ -76,14 +77,24 @@ class Training:
         } | {key: value for key, value in unusual.items() if value is not None}
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides the weights; a training goes on only where all of it agrees."""
+        """Everything that decides the weights; a training goes on only where all of it agrees.
+
+        Raises:
+            UserError: the source of the method is not to be had.
+        """
         split = self.validation.split
+        source = source_sha256(self.entry)
+        if source is None:
+            raise UserError(
+                f"the source of {self.entry.name} is not to be had, or has changed since it was"
+                " loaded, and weights must name it; train from a file, and start again after edits"
+            )
         identity = {
             "method": self.entry.name,
             "revision": self.entry.cls.revision,
             "settings": asdict(self.entry.settings),
             "form": self.entry.form,
-            "source_sha256": source_sha256(self.entry),
+            "source_sha256": source,
             "training": self.summary,
             "recipe": asdict(self.recipe),
             "backbone": {

@@ -1,0 +1,345 @@
+"""A run's identity covers the code behind its method: all that is reached, and what it means."""
+
+import importlib
+import linecache
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bench.method import REGISTRY, Entry, Method
+from bench.registry import all_methods, built_in_methods, source_sha256
+from bench.source import meaning_sha256, remember_loaded
+from episodes.errors import UserError
+
+NUMBERS = count()
+PACKAGE = {
+    "__init__.py": "",
+    "method.py": """
+        '''A method.'''
+        from torch import nn
+        from .layers import Layer as L, scale
+
+        class Mine(nn.Module):
+            '''Its docstring.'''
+            size = 3  # a comment
+
+            def score(self, x):
+                '''Another.'''
+                return L(scale(x), self.size)
+        """,
+    "layers.py": """
+        from . import constants
+        import scratch.registry
+
+        def scale(x):
+            return x * constants.FACTOR
+
+        class Layer:
+            def __init__(self, x, size):
+                self.x = x
+
+        def unused(x):
+            return x
+        """,
+    "constants.py": """
+        FACTOR: float = 2.0
+        OTHER = 1
+        """,
+    "registry.py": """
+        TABLE = {}
+        UNUSED = 3
+        """,
+    "unrelated.py": "NOTHING = 0",
+}
+Edit = Mapping[str, Callable[[str], str]]
+
+
+@pytest.fixture(autouse=True)
+def loaded_modules_as_they_were() -> Iterator[None]:
+    """Forget what a test imported and registered."""
+    modules, path, known = set(sys.modules), list(sys.path), dict(REGISTRY)
+    yield
+    for name in sys.modules.keys() - modules:
+        del sys.modules[name]
+    sys.path[:] = path
+    REGISTRY.clear()
+    REGISTRY.update(known)
+
+
+def hash_of(folder: Path, files: Mapping[str, str], start: str = "method.Mine") -> str | None:
+    """Write a package in a place of its own, import it anew, hash a class of it."""
+    folder /= str(next(NUMBERS))
+    for file, text in files.items():
+        path = folder / "scratch" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scratch"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    module, _, definition = start.rpartition(".")
+    return meaning_sha256([vars(importlib.import_module(f"scratch.{module}"))[definition]])
+
+
+def changed(file: str, old: str, new: str) -> dict[str, str]:
+    assert old in PACKAGE[file]
+    return PACKAGE | {file: PACKAGE[file].replace(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("method.py", "size = 3", "size = 4"),
+        ("method.py", "from torch import nn", "from torch.nn import modules as nn"),
+        ("method.py", "Layer as L, scale", "Layer as L, unused as scale"),
+        ("layers.py", "x * constants", "x + constants"),
+        ("layers.py", "self.x = x", "self.x = -x"),
+        ("constants.py", "FACTOR: float = 2.0", "FACTOR: float = 3.0"),
+        ("constants.py", "OTHER = 1", "OTHER = 1\nFACTOR += 1"),
+        # What is done on import counts, wherever it stands.
+        ("registry.py", "TABLE = {}", "TABLE = {}\nTABLE['x'] = 1"),
+        ("registry.py", "TABLE = {}", "TABLE = {}\nprint(end='')"),
+        ("registry.py", "TABLE = {}", "import torch\n_ = torch.tensor(0)"),
+        ("__init__.py", "", "print(end='')"),
+        # Names may be looked up while code runs: all files count.
+        ("constants.py", "OTHER = 1", "OTHER = 1\nFACTOR = eval('2.0')"),
+    ],
+)
+def test_every_change_of_meaning_is_another_identity(tmp_path: Path, file: str, old: str, new: str):
+    new = new.replace("\n", "\n        ")
+    assert hash_of(tmp_path, changed(file, old, new)) != hash_of(tmp_path, PACKAGE)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("method.py", "  # a comment", ""),
+        ("method.py", "'''Its docstring.'''", "'''Said better.'''"),
+        ("method.py", "'''Another.'''", ""),
+        ("method.py", "L(scale(x), self.size)", "L(\n" + 24 * " " + "scale( x ), self.size,)"),
+        ("layers.py", "def unused(x):\n            return x", ""),
+        ("registry.py", "UNUSED = 3", "UNUSED = 4"),
+        ("unrelated.py", "NOTHING = 0", "NOTHING = print"),
+    ],
+)
+def test_what_does_not_change_the_meaning_leaves_the_identity(
+    tmp_path: Path, file: str, old: str, new: str
+):
+    assert hash_of(tmp_path, changed(file, old, new)) == hash_of(tmp_path, PACKAGE)
+
+
+def test_files_may_be_renamed_and_definitions_moved(tmp_path: Path):
+    before = hash_of(tmp_path, PACKAGE)
+    renamed = {name: text.replace("constants", "numbers_") for name, text in PACKAGE.items()}
+    renamed = {
+        name: text.replace("numbers_.FACTOR", "constants.FACTOR").replace(
+            "import numbers_", "import numbers_ as constants"
+        )
+        for name, text in renamed.items()
+    }
+    renamed["numbers_.py"] = renamed.pop("constants.py")
+    assert hash_of(tmp_path, renamed) == before
+    moved = dict(PACKAGE)
+    moved["method.py"] = PACKAGE["method.py"].replace(
+        "import Layer as L, scale", "import scale\n        from .deep.more import Layer as L"
+    )
+    class_text = (
+        "class Layer:\n            def __init__(self, x, size):\n                self.x = x\n"
+    )
+    assert class_text in moved["layers.py"]
+    moved["layers.py"] = moved["layers.py"].replace(class_text, "")
+    moved |= {"deep/__init__.py": "", "deep/more.py": class_text.replace("\n        ", "\n")}
+    assert hash_of(tmp_path, moved) == before
+
+
+def test_two_definitions_that_change_places_are_another_identity(tmp_path: Path):
+    """The definitions are the same ones, and each caller now has the other's."""
+    files = {
+        "__init__.py": "",
+        "method.py": "from .a import f\nfrom .b import f as g\n\ndef start():\n    return f(g())",
+        "a.py": "K = 1\n\ndef f(x=0):\n    return K",
+        "b.py": "K = 2\n\ndef f(x=0):\n    return K",
+    }
+    exchanged = files | {"method.py": files["method.py"].replace("from .a", "from .c")}
+    exchanged["method.py"] = exchanged["method.py"].replace("from .b", "from .a")
+    exchanged["method.py"] = exchanged["method.py"].replace("from .c", "from .b")
+    assert hash_of(tmp_path, files, "method.start") != hash_of(tmp_path, exchanged, "method.start")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from .names import *\n\ndef start():\n    return value",
+        "import scratch.names as n\n\ndef start():\n    return n.value",
+        "import scratch.names\n\ndef start():\n    return scratch.names.value",
+        "def start():\n    from scratch import names\n    return names.value",
+        "from . import names\n\ndef start():\n    return getattr(names, 'va' + 'lue')",
+        "import importlib as i\n\ndef start():\n    return i.import_module('scratch.names').value",
+        "from .again import value\n\ndef start():\n    return value",
+        "if True:\n    from .names import value\n\ndef start():\n    return value",
+    ],
+)
+def test_however_it_is_imported_it_counts(tmp_path: Path, text: str):
+    files = {"__init__.py": "", "method.py": text, "again.py": "from .names import value"}
+    one, other = (
+        hash_of(tmp_path, files | {"names.py": f"value = {value}"}, "method.start")
+        for value in (1, 2)
+    )
+    assert one is not None
+    assert one != other
+
+
+def test_a_registry_that_other_modules_fill_counts(tmp_path: Path):
+    files = {
+        "__init__.py": "",
+        "method.py": "from . import conv\nfrom .table import TABLE\n\ndef start():\n"
+        "    return TABLE['conv']()",
+        "table.py": "TABLE = {}\n\ndef enter(f):\n    TABLE[f.__name__] = f\n    return f",
+        "conv.py": "from .table import enter\n\n@enter\ndef conv():\n    return 1",
+    }
+    other = files | {"conv.py": files["conv.py"].replace("return 1", "return 2")}
+    assert hash_of(tmp_path, files, "method.start") != hash_of(tmp_path, other, "method.start")
+
+
+def test_modules_that_import_each_other_are_followed(tmp_path: Path):
+    files = {
+        "__init__.py": "",
+        "method.py": "from .b import *\n\ndef start():\n    return absent + g()",
+        "b.py": "from .method import *\n\ndef g():\n    return 1",
+    }
+    assert hash_of(tmp_path, files, "method.start") is not None
+
+
+def test_source_that_changed_after_it_was_loaded_identifies_nothing(tmp_path: Path):
+    assert hash_of(tmp_path, PACKAGE) is not None
+    remember_loaded()
+    module = sys.modules["scratch.method"]
+    file = Path(str(module.__file__)).with_name("layers.py")
+    file.write_text(file.read_text().replace("x *", "x +"))
+    assert meaning_sha256([module.Mine]) is None
+
+
+def test_definitions_of_one_file_count_for_those_that_reach_them():
+    """Methods that share a file share no more of it than they use."""
+    known = built_in_methods()
+    hashes = {name: source_sha256(known[name]) for name in ("chance", "single-frame", "otam")}
+    assert None not in hashes.values()
+    assert len(set(hashes.values())) == 3
+    assert source_sha256(known["otam-hard"]) == hashes["otam"]
+
+
+def cell(text: str) -> None:
+    """Run a cell of a notebook, as IPython does."""
+    file = f"<ipython-input-{next(NUMBERS)}>"
+    text = textwrap.dedent(text)
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    exec(compile(text, file, "exec"), vars(sys.modules["__main__"]))  # noqa: S102
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    return module
+
+
+MINE = """
+    from bench.method import Method
+    class Mine(Method):
+        def score(self, state, query):
+            return factor(query) * K
+    """
+
+
+def mine(notebook: ModuleType) -> str | None:
+    return source_sha256(Entry("mine", notebook.Mine, Method.Settings()))
+
+
+def test_a_method_of_a_notebook_is_identified_by_its_cells(notebook: ModuleType):
+    def hashed(constant: str, function: str) -> str | None:
+        cell(f"K = {constant}")
+        cell(f"def factor(query):\n    return {function}")
+        cell(MINE)
+        return mine(notebook)
+
+    first = hashed("2", "query + 1")
+    assert first is not None
+    assert hashed("2", "query + 1") == first
+    assert hashed("3", "query + 1") != first
+    assert hashed("2", "query + 2") != first
+
+
+def test_a_method_whose_source_is_not_to_be_had_is_not_identified(notebook: ModuleType):
+    cell("K = 2\ndef factor(query):\n    return query")
+    cell(MINE)
+    assert mine(notebook) is not None
+    cell("K = object()")  # which no text stands for
+    assert mine(notebook) is None
+    cell("K = 2\ndef other(self, state, query):\n    return query\nMine.score = other")
+    assert mine(notebook) is None
+    exec(textwrap.dedent(MINE), vars(notebook))  # noqa: S102
+    assert mine(notebook) is None
+
+
+PLUGIN = """
+from bench.method import Method, register
+IMPORT
+
+@register
+class Beside(Method):
+    name, revision, source, differs = "NAME", 1, "nobody", "nothing"
+    needs, order_aware = "maps", False
+
+    def adapt(self, support):
+        return support.flatten(3).mean(dim=(2, 3))
+
+    def score(self, state, query):
+        return (state[:, None] + query.flatten(2).mean(dim=2)[:, :, None]) * K
+"""
+
+
+def plugin(folder: Path, name: str, line: str, k: int, package: bool = False) -> Path:
+    """A method whose constant stands in a file beside it."""
+    folder.mkdir()
+    if package:
+        (folder / "__init__.py").write_text("")
+    library = line.partition("import")[0].strip(". ").removeprefix("from ").strip(". ")
+    (folder / f"{library}.py").write_text(f"K = {k}")
+    file = folder / "method.py"
+    file.write_text(PLUGIN.replace("IMPORT", line).replace("NAME", name))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        ("from _lib_a import K", False),
+        ("from ._lib_b import K", False),
+        ("from ._lib import K", True),
+    ],
+)
+def test_files_beside_a_plugin_are_imported_and_count(tmp_path: Path, line: str, package: bool):
+    hashes = set()
+    for k in (1, 2, 1):
+        file = plugin(tmp_path / f"folder{next(NUMBERS)}", "beside", line, k, package)
+        hashes.add(source_sha256(all_methods([file])["beside"]))
+        for module in [one for one in sys.modules if "_lib_a" in one]:
+            del sys.modules[module]
+        sys.path.remove(str(file.parent.parent if package else file.parent))
+        del REGISTRY["beside"]
+    assert None not in hashes
+    assert len(hashes) == 2
+
+
+def test_a_file_beside_a_plugin_that_another_shadows_is_refused(tmp_path: Path):
+    all_methods([plugin(tmp_path / "one", "one", "from _shared import K", 1)])
+    other = plugin(tmp_path / "other", "other", "from _shared import K", 2)
+    with pytest.raises(UserError, match=r"finds .*one/_shared.py, not .*other/_shared.py"):
+        all_methods([other])
+    with pytest.raises(UserError, match="`import random` finds"):
+        all_methods([plugin(tmp_path / "more", "more", "from random import K", 3)])

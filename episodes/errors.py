@@ -1,6 +1,7 @@
 """The one exception that a user's mistake raises, wherever it is found."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -24,3 +25,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     listed = f"`fvbench list {kind}s` shows them all"
     hint = f"did you mean {' or '.join(near)}?" if near else listed
     return UserError(f"no {kind} is called {name!r}; {hint}")
+
+
+def warn(line: str) -> None:
+    """Say on stderr what a user should know of a run that goes on."""
+    print(f"warning: {line}", file=sys.stderr, flush=True)  # noqa: T201

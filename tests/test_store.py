@@ -13,6 +13,7 @@ from bench.features.embedding import embed_missing, open_store
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from episodes.datasets import VideoFile
+from episodes.errors import UserError
 from episodes.split import Video
 from tests.synthetic import CPU, NOTHING
 
@@ -73,6 +74,46 @@ def test_a_shard_that_vanished_is_not_used(store: FeatureStore, tmp_path: Path):
     for data in store.folder.glob("*.npy"):
         data.unlink()
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".shard.json"])
+def test_no_flipped_bit_is_ever_read(store: FeatureStore, tmp_path: Path, suffix: str):
+    """Videos count as missing, or their features are those that were written."""
+    index = next(one for one in store.folder.glob("*.shard.json") if '"a"' in one.read_text())
+    data = index.with_name(index.name.removesuffix(".shard.json") + ".npy")
+    sound = {path: path.read_bytes() for path in (index, data)}
+    damaged = index if suffix == ".shard.json" else data
+    missed = 0
+    for bit in range(0, 8 * len(sound[damaged]), 3):
+        content = bytearray(sound[damaged])
+        content[bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(content)
+        opened = FeatureStore(tmp_path, IDENTITY, SHAPE)
+        if opened.missing("abc"):
+            missed += 1
+            assert not index.exists()
+        else:
+            np.testing.assert_array_equal(opened.read(list("abc")), features_of(*"abc"))
+        for path, content_ in sound.items():
+            path.write_bytes(content_)
+    assert missed > 100
+
+
+def test_a_damaged_shard_is_named_and_its_videos_are_made_again(
+    store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    data = max(store.folder.glob("*.npy"), key=lambda path: path.stat().st_size)
+    data.write_bytes(data.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match="give the same command again"):
+        FeatureStore(tmp_path, IDENTITY, SHAPE).read(["a"])
+    opened = FeatureStore(tmp_path, IDENTITY, SHAPE)
+    assert opened.missing("abcd") == list("abc")
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {data.with_suffix('.shard.json')} is damaged")
+    assert said.count("\n") == 1
+    opened.write(["a", "b", "c"], features_of("a", "b", "c"), seconds=1.5)
+    np.testing.assert_array_equal(opened.read(list("abcd")), features_of(*"abcd"))
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == []
 
 
 def test_unfinished_files_of_a_killed_writer_are_passed_over(store: FeatureStore, tmp_path: Path):

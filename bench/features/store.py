@@ -4,7 +4,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.method import FeatureShape
 from episodes.atomic import replacing, write_text
+from episodes.errors import UserError, warn
 
 Identity = Mapping[str, Any]
 Features = NDArray[np.float32]
@@ -20,9 +22,18 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Shard:
-    data: Path
+    """Some videos' features, as the file that is written last names them."""
+
+    index: Path
     videos: tuple[str, ...]
     seconds: float
+    sha256: str
+    """Of the videos, the seconds and the features."""
+
+    @property
+    def data(self) -> Path:
+        """The file of features."""
+        return self.index.with_name(self.index.name.removesuffix(".shard.json") + ".npy")
 
 
 class FeatureStore:
@@ -31,6 +42,9 @@ class FeatureStore:
     A shard is a ``.npy`` file of features and a ``.json`` file that names its videos and is
     written last: a shard without it does not exist. Names are random, so that several processes
     may write at once; a video that two of them embed is stored twice and read once.
+
+    A shard states its hash, and is hashed before its features are used, once in a process. One
+    that is not what was written is removed with a warning, and its videos count as missing.
 
     Args:
         root: the folder of all stores.
@@ -53,12 +67,27 @@ class FeatureStore:
             )
         self._shards: list[_Shard] = []
         self._place: dict[str, tuple[int, int]] = {}
+        self._sound: set[int] = set()
+        """Shards whose hash was found right."""
         for index in sorted(self.folder.glob("*.shard.json")):
-            self._add(index)
+            try:
+                self._add(_read_index(index))
+            except FileNotFoundError:  # another process found it damaged
+                continue
+            except (ValueError, LookupError, TypeError) as error:
+                self._remove(index, repr(error))
 
     def missing(self, videos: Iterable[str]) -> list[str]:
         """Return which of the videos (content hashes) are not in the store, sorted, once each."""
-        return sorted(set(videos) - self._place.keys())
+        wanted = set(videos)
+        for number in {self._place[video][0] for video in wanted & self._place.keys()}:
+            if not self._is_sound(number):
+                shard = self._shards[number]
+                self._remove(shard.index, "its features are not those that were written")
+                for video in shard.videos:
+                    if self._place.get(video, (-1, 0))[0] == number:
+                        del self._place[video]
+        return sorted(wanted - self._place.keys())
 
     def write(self, videos: Sequence[str], features: Features, seconds: float) -> None:
         """Add a shard.
@@ -71,20 +100,29 @@ class FeatureStore:
         name = uuid.uuid4().hex
         with replacing(self.folder / f"{name}.npy") as unfinished:
             np.save(unfinished, np.ascontiguousarray(features))
-        content = {"videos": list(videos), "seconds": seconds, "bytes": _size(self.folder, name)}
         index = self.folder / f"{name}.shard.json"
+        shard = _Shard(index, tuple(videos), seconds, "")
+        shard = replace(shard, sha256=_sha256(shard))
+        content = {"videos": videos, "seconds": seconds, "sha256": shard.sha256}
         write_text(index, json.dumps(content))
-        self._add(index)
+        self._sound.add(len(self._shards))
+        self._add(shard)
 
     def read(self, videos: Sequence[str]) -> Features:
         """Return float32 (videos, C, T, H, W) in the order asked for.
 
         Raises:
             KeyError: a video is not in the store.
+            UserError: a shard has been damaged since videos were looked for.
         """
         features = np.empty((len(videos), *self.shape), dtype=np.float32)
         places = np.array([self._place[video] for video in videos]).reshape(-1, 2)
-        for number in np.unique(places[:, 0]):
+        for number in map(int, np.unique(places[:, 0])):
+            if not self._is_sound(number):
+                raise UserError(
+                    f"{self._shards[number].data} has been damaged; give the same command again,"
+                    " which makes it anew"
+                )
             rows = np.flatnonzero(places[:, 0] == number)
             mapped = np.load(self._shards[number].data, mmap_mode="r", allow_pickle=False)
             features[rows] = mapped[places[rows, 1]]
@@ -92,25 +130,45 @@ class FeatureStore:
 
     @property
     def clips_per_second(self) -> float:
-        """How fast the stored features were embedded, decoding not counted; NaN when empty."""
-        seconds = sum(shard.seconds for shard in self._shards)
-        return sum(len(shard.videos) for shard in self._shards) / seconds if seconds else np.nan
+        """How fast the features in use were embedded, decoding not counted; NaN without any."""
+        used = [self._shards[number] for number in self._sound]
+        seconds = sum(shard.seconds for shard in used)
+        return sum(len(shard.videos) for shard in used) / seconds if seconds else np.nan
 
-    def _add(self, index: Path) -> None:
-        """Make a shard's videos known, unless one of its files is not as it was written."""
-        name = index.name.removesuffix(".shard.json")
-        try:
-            content = json.loads(index.read_text(encoding="utf-8"))
-        except ValueError:
-            return
-        if _size(self.folder, name) != content["bytes"]:
-            return
-        for row, video in enumerate(content["videos"]):
+    def _add(self, shard: _Shard) -> None:
+        """Make a shard's videos known."""
+        for row, video in enumerate(shard.videos):
             self._place.setdefault(video, (len(self._shards), row))
-        data = self.folder / f"{name}.npy"
-        self._shards.append(_Shard(data, tuple(content["videos"]), content["seconds"]))
+        self._shards.append(shard)
+
+    def _is_sound(self, number: int) -> bool:
+        """Whether a shard holds what was written; found out once."""
+        if number not in self._sound and _sha256(shard := self._shards[number]) == shard.sha256:
+            self._sound.add(number)
+        return number in self._sound
+
+    def _remove(self, index: Path, reason: str) -> None:
+        """Remove a damaged shard, where that is allowed."""
+        warn(f"{index} is damaged ({reason}): the features of its videos are made anew")
+        with suppress(OSError):
+            index.unlink(missing_ok=True)
+            _Shard(index, (), 0, "").data.unlink(missing_ok=True)
 
 
-def _size(folder: Path, name: str) -> int:
-    path = folder / f"{name}.npy"
-    return path.stat().st_size if path.exists() else -1
+def _read_index(index: Path) -> _Shard:
+    content = json.loads(index.read_text(encoding="utf-8"))
+    if not all(isinstance(video, str) for video in content["videos"]):
+        raise TypeError("videos are named by their hashes")
+    return _Shard(index, tuple(content["videos"]), content["seconds"], content["sha256"])
+
+
+def _sha256(shard: _Shard) -> str:
+    """Hash of what a shard says and holds; empty if its file is not there."""
+    digest = hashlib.sha256(json.dumps([shard.videos, shard.seconds]).encode())
+    try:
+        with shard.data.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()

@@ -1,15 +1,22 @@
-"""Chamfer++: Chamfer matching of projected triples of frames, all shots of a class at once."""
+"""Chamfer++: Chamfer matching of triples of frames, over all shots of a class at once.
 
-from collections.abc import Mapping
+Matching frames one by one forgets their order. A triple of frames, taken in order and seen as one
+vector, says what came before what; so all increasing triples of a video are formed, projected and
+normalised, and compared as sets: each triple of the query is compared with the nearest triple in
+any shot of the class, and each triple of the class with the nearest one of the query. The score is
+the mean cosine of both.
+
+Bertrand, Kalantidis, Tolias. Rethinking Matching-Based Few-Shot Action Recognition. SCIA 2023.
+"""
+
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
-from methods.parts.frames import Frames, frame_cosines, frame_vectors
+from methods.matching import chamfer
+from methods.parts.frames import cosines, frame_vectors
 from methods.parts.tuples import project_tuples, tuple_index, tuple_width
 
 
@@ -44,13 +51,6 @@ class ChamferPlusPlus(Method):
     )
     needs = "frames"
     order_aware = True
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "fc.weight": "projection.weight",
-        "fc.bias": "projection.bias",
-        "layer_norm.weight": "norm.weight",
-        "layer_norm.bias": "norm.bias",
-        "temperature_weight": "temperature",
-    }
     Settings = ChamferPlusPlusSettings
     settings: ChamferPlusPlusSettings
     index: Tensor
@@ -67,26 +67,19 @@ class ChamferPlusPlus(Method):
         self.norm = nn.LayerNorm(width)
         self.temperature = nn.Parameter(torch.tensor([0.1]))
 
-    def encode(self, features: Tensor) -> Frames:
-        """(videos, C, T, H, W) -> projected tuples (videos, tuples, width) and their norms."""
-        frames = frame_vectors(in_own_precision(self, features))
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> projected tuples (videos, tuples, width)."""
         weight, bias = self.projection.weight, self.projection.bias
-        tuples = self.norm(project_tuples(frames, self.index, weight, bias))
-        return Frames(tuples, torch.linalg.vector_norm(tuples, dim=-1))
+        tuples: Tensor = self.norm(
+            project_tuples(frame_vectors(features), self.index, weight, bias)
+        )
+        return tuples
 
-    def adapt(self, support: Frames) -> Frames:
-        """Keep the support tuples, (episodes, way, shot, tuples, width)."""
-        return support
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, tuples, width) -> (episodes, way, shot * tuples, width)."""
+        return support.flatten(2, 3)
 
-    def score(self, state: Frames, query: Frames) -> Tensor:
-        """Tuples (episodes, queries, tuples, width) -> (episodes, queries, way)."""
-        of_query, of_support = [], []
-        # One shot at a time keeps the cosines of all pairs of tuples small.
-        for shot in range(state.norms.shape[2]):
-            one = Frames(*(part[:, :, shot : shot + 1] for part in state))
-            cosines = frame_cosines(query, one, self.settings.epsilon).squeeze(3)
-            of_query.append(cosines.amax(dim=-1))
-            of_support.append(cosines.amax(dim=-2).mean(dim=-1))
-        nearest = torch.stack(of_query).amax(dim=0).mean(dim=-1)
-        chamfer = (nearest + torch.stack(of_support).mean(dim=0)) / 2
-        return self.settings.temperature * self.temperature * chamfer
+    def score(self, state: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, tuples, width) -> (episodes, queries, way)."""
+        M = cosines(query, state, self.settings.epsilon)
+        return self.settings.temperature * self.temperature * chamfer(M, "both")

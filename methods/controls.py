@@ -1,4 +1,9 @@
-"""Controls: what a score must beat before it means anything."""
+"""Controls: what a score must beat before it means anything.
+
+`Chance` guesses, so that its accuracy is one in as many as there are classes, and its interval what
+guessing alone gives. `SingleFrame` sees no motion, so that whatever it scores above chance comes
+from appearance.
+"""
 
 from typing import ClassVar
 
@@ -15,8 +20,8 @@ MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 class Chance(Method):
     """Guess, with a fixed seed.
 
-    A guess is a hash of the query's and the support videos' features with the seed: it carries
-    no information, and still comes out the same however episodes are batched.
+    A guess is a hash of the features of the query and of the support videos, with the seed: it
+    carries no information, and still comes out the same however episodes are batched.
     """
 
     name = "chance"
@@ -33,23 +38,23 @@ class Chance(Method):
         self.seed: Tensor
 
     def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> int64 (videos,) hash of the bits of all features."""
+        """(videos, C, T, H, W) -> hash of the bits of all features, int64 (videos,)."""
         bits = features.float().contiguous().view(torch.int32).flatten(1).long()
         place = torch.arange(1, bits.shape[1] + 1, device=bits.device)
         return _mixed((bits * (place * _signed(MIX[0]))).sum(dim=1) ^ self.seed)
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot) -> (episodes, way), whatever the order of shots."""
+        """Sum over the shots, in whatever order they come: (episodes, way)."""
         return _mixed(support).sum(dim=2)
 
     def score(self, state: Tensor, query: Tensor) -> Tensor:
-        """(episodes, way), (episodes, queries) -> even in [0, 1), (episodes, queries, way)."""
+        """Draw from [0, 1) for each pair of query and class: (episodes, queries, way)."""
         mixed = _mixed(state[:, None, :] + query[:, :, None] * _signed(MIX[2]))
         return (mixed & (2**24 - 1)).float() / 2**24
 
 
 def _signed(constant: int) -> int:
-    """The 64-bit pattern as a signed number, which is what torch has."""
+    """Return the 64-bit pattern as a signed number, which is what torch has."""
     return constant - (1 << 64) if constant >= 1 << 63 else constant
 
 
@@ -64,8 +69,8 @@ def _mixed(values: Tensor) -> Tensor:
 class SingleFrame(Method):
     """See one frame only: a backbone is shown the middle frame, repeated.
 
-    Nothing moves in such a clip, so what it scores above chance comes from looks. One time step
-    of an ordinary feature map would not do, since it has seen its neighbours.
+    Nothing moves in such a clip, so what it scores above chance comes from appearance. One time
+    step of an ordinary feature map would not do, since it has seen its neighbours.
     """
 
     name = "single-frame"

@@ -1,4 +1,18 @@
-"""Matching frames of a query to frames of support videos, by rules without an order or with one."""
+"""Frame matching: rules that turn the cosines between the frames of two videos into one number.
+
+Nothing is learned (but for `Linear`): the question is how far one gets by comparing frames, and
+whether their order matters. Every frame of the query is compared with every frame of a support
+video, which gives a matrix M of cosines, with a row for each frame of the query and a column for
+each frame of the support video. The rules differ in what they read from it: the diagonal, where
+frames of the same time meet; its mean or its largest entry; a weighted sum; or, as sets are
+compared, for each frame the nearest one of the other video, whenever that comes.
+
+A class has several shots. Usually each is matched alone and the mean counts; the joint forms put
+the frames of all shots side by side, so that a frame of the query finds its nearest one in any.
+
+Bertrand, Kalantidis, Tolias. Rethinking Matching-Based Few-Shot Action Recognition. SCIA 2023.
+Bi-MHM: Wang et al. Hybrid Relation Guided Set Matching for Few-shot Action Recognition. CVPR 2022.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,27 +20,54 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from bench.method import FeatureShape, register
-from episodes.errors import UserError
-from methods._frame_matching import FrameMatching, MatchingSettings
+from bench.method import FeatureShape, Method, PairMethod, Settings, register
 from methods.parts.alignment import hausdorff_distances
+from methods.parts.frames import cosines, frame_vectors
+
+TEMPORAL_MATCHING = (
+    "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
+    " 4f14d68"
+)
+NOTHING = (
+    "nothing from the authors' matching function; their features are clips of 16 frames, and"
+    " their global temperature is the setting"
+)
+Sides = Literal["both", "query", "support"]
 
 
 @dataclass(frozen=True)
-class OrderedSettings(MatchingSettings):
-    """Settings of rules for two videos of one length, which cannot match shots jointly."""
+class MatchingSettings(Settings):
+    """Settings of all rules."""
 
-    def __post_init__(self) -> None:
-        """Refuse joint matching.
+    epsilon: float = 0.01
+    """Added to the product of the norms in the cosine."""
+    temperature: float = 1.0
+    """Factor of the scores; only training feels it."""
 
-        Raises:
-            UserError: joint matching is asked for.
-        """
-        if self.joint:
-            raise UserError(
-                "joint=True: frame t of several shots at once has no single partner; this rule"
-                " matches shots one by one, so leave joint at False"
-            )
+
+class FrameMatching(PairMethod):
+    """Base of the rules that match each shot alone."""
+
+    revision = 1
+    source = TEMPORAL_MATCHING
+    differs = NOTHING
+    needs = "frames"
+    order_aware = False
+    Settings = MatchingSettings
+    settings: MatchingSettings
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
+        return frame_vectors(features)
+
+    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """Frame vectors (..., A, T, C) and (..., B, T, C) -> (..., A, B)."""
+        M = cosines(query, support, self.settings.epsilon)
+        return self.settings.temperature * self.match(M)
+
+    def match(self, M: Tensor) -> Tensor:
+        """Cosines (..., Tq, Ts) -> similarity of the two videos, (...)."""
+        raise NotImplementedError
 
 
 @register
@@ -35,11 +76,10 @@ class Diagonal(FrameMatching):
 
     name = "diagonal"
     order_aware = True
-    Settings = OrderedSettings
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., T, T) -> (...)."""
-        return cosines.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+        return M.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
 
 
 @register
@@ -48,9 +88,9 @@ class Mean(FrameMatching):
 
     name = "mean"
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
-        return cosines.sum(dim=-1).mean(dim=-1)
+        return M.sum(dim=-1).mean(dim=-1)
 
 
 @register
@@ -58,15 +98,14 @@ class Max(FrameMatching):
     """Cosine of the two frames that are most alike."""
 
     name = "max"
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"max-joint": {"joint": True}}
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
-        return cosines.amax(dim=(-2, -1))
+        return M.amax(dim=(-2, -1))
 
 
 @dataclass(frozen=True)
-class LinearSettings(OrderedSettings):
+class LinearSettings(MatchingSettings):
     """Settings of `Linear`."""
 
     temperature: float = 10.0
@@ -80,27 +119,35 @@ class Linear(FrameMatching):
     name = "linear"
     order_aware = True
     Settings = LinearSettings
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "matching_function.linear.weight": "weights.weight"
-    }
 
     def __init__(self, shape: FeatureShape, settings: LinearSettings | None = None) -> None:
         """Draw a weight for each pair of frames, as the authors do."""
         super().__init__(shape, settings)
         self.weights = nn.Linear(shape.frames**2, 1, bias=False)
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., T, T) -> (...)."""
-        score: Tensor = self.weights(cosines.flatten(-2))
+        score: Tensor = self.weights(M.flatten(-2))
         return score.squeeze(-1)
 
 
 @dataclass(frozen=True)
 class ChamferSettings(MatchingSettings):
-    """Settings of `Chamfer`."""
+    """Settings of `Chamfer` and `JointChamfer`."""
 
-    sides: Literal["both", "query", "support"] = "both"
-    """Whose frames all look for their nearest one in the other video."""
+    sides: Sides = "both"
+    """Whose frames look for their nearest one in the other video."""
+
+
+def chamfer(M: Tensor, sides: Sides) -> Tensor:
+    """Mean cosine of the frames of one side, or of both, with their nearest frame of the other.
+
+    (..., Tq, Ts) -> (...)
+    """
+    of_query, of_support = M.amax(dim=-1).mean(dim=-1), M.amax(dim=-2).mean(dim=-1)
+    if sides == "both":
+        return (of_query + of_support) / 2
+    return of_query if sides == "query" else of_support
 
 
 @register
@@ -111,18 +158,13 @@ class Chamfer(FrameMatching):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "chamfer-query": {"sides": "query"},
         "chamfer-support": {"sides": "support"},
-        "chamfer-joint": {"joint": True},
-        "chamfer-query-joint": {"sides": "query", "joint": True},
     }
     Settings = ChamferSettings
     settings: ChamferSettings
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
-        of_query = cosines.amax(dim=-1).mean(dim=-1)
-        of_support = cosines.amax(dim=-2).mean(dim=-1)
-        kinds = {"query": of_query, "support": of_support, "both": (of_query + of_support) / 2}
-        return kinds[self.settings.sides]
+        return chamfer(M, self.settings.sides)
 
 
 @dataclass(frozen=True)
@@ -130,7 +172,7 @@ class BiMhmSettings(MatchingSettings):
     """Settings of `BiMHM`."""
 
     epsilon: float = 0.0
-    """The authors normalise plainly here."""
+    """The authors take the plain cosine here."""
 
 
 @register
@@ -142,6 +184,62 @@ class BiMHM(FrameMatching):
     differs = "nothing; on the features as they are, without HyRSM's learned relations"
     Settings = BiMhmSettings
 
-    def match(self, cosines: Tensor) -> Tensor:
+    def match(self, M: Tensor) -> Tensor:
         """(..., Tq, Ts) -> (...)."""
-        return -hausdorff_distances(1 - cosines)
+        return -hausdorff_distances(1 - M)
+
+
+class JointMatching(Method):
+    """Base of the rules that match all shots of a class at once, as one long video."""
+
+    revision = 1
+    source = TEMPORAL_MATCHING
+    differs = NOTHING
+    needs = "frames"
+    order_aware = False
+    Settings = MatchingSettings
+    settings: MatchingSettings
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
+        return frame_vectors(features)
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, T, C) -> frames side by side, (episodes, way, shot * T, C)."""
+        return support.flatten(2, 3)
+
+    def score(self, state: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, T, C) -> (episodes, queries, way)."""
+        M = cosines(query, state, self.settings.epsilon)
+        return self.settings.temperature * self.match(M)
+
+    def match(self, M: Tensor) -> Tensor:
+        """Cosines (..., Tq, shot * Ts) -> similarity of a query and a class, (...)."""
+        raise NotImplementedError
+
+
+@register
+class JointMax(JointMatching):
+    """Cosine of the query's and the class's frames that are most alike."""
+
+    name = "max-joint"
+
+    def match(self, M: Tensor) -> Tensor:
+        """(..., Tq, shot * Ts) -> (...)."""
+        return M.amax(dim=(-2, -1))
+
+
+@register
+class JointChamfer(JointMatching):
+    """Mean cosine of each frame with its nearest one among all frames of the other side."""
+
+    name = "chamfer-joint"
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "chamfer-query-joint": {"sides": "query"},
+    }
+    Settings = ChamferSettings
+    settings: ChamferSettings
+
+    def match(self, M: Tensor) -> Tensor:
+        """(..., Tq, shot * Ts) -> (...)."""
+        return chamfer(M, self.settings.sides)

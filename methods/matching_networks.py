@@ -1,4 +1,13 @@
-"""Matching networks: support videos vote for their class by their likeness to the query."""
+"""Matching networks: support videos vote for their class by their similarity to the query.
+
+A nearest-neighbour classifier made differentiable: instead of the nearest support video deciding
+alone, each votes for its class with a weight, the softmax over all support videos of its cosine to
+the query. A class scores the sum of its votes. Here without the full-context embeddings, which
+`methods.matching_networks_fce` adds.
+
+Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra. Matching Networks for One Shot Learning.
+NeurIPS 2016.
+"""
 
 from dataclasses import dataclass
 
@@ -38,12 +47,17 @@ class MatchingNetworks(Method):
         return normalize(features.mean(dim=(2, 3, 4)), dim=-1)
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot, C): kept as it is."""
+        """Keep the support videos, (episodes, way, shot, C)."""
         return support
 
     def score(self, support: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, C) -> log of the share of votes (episodes, queries, way)."""
+        """(episodes, queries, C) -> logarithm of the votes for each class, eq. 1.
+
+        Returns:
+            (episodes, queries, way)
+        """
         # In double precision, as a hundred times a rounding error shows in the fifth digit.
-        cosines = torch.einsum("eqc,ensc->eqns", query.double(), support.double())
-        votes = torch.log_softmax(self.settings.sharpness * cosines.flatten(2), dim=-1)
-        return votes.reshape(cosines.shape).logsumexp(dim=-1).to(query.dtype)
+        c = torch.einsum("eqc,ensc->eqns", query.double(), support.double())
+        log_a = torch.log_softmax(self.settings.sharpness * c.flatten(2), dim=-1)  # eq. of a, § 2.1
+        votes: Tensor = log_a.reshape(c.shape).logsumexp(dim=-1)
+        return votes.to(query.dtype)

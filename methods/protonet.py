@@ -1,4 +1,13 @@
-"""Prototypical networks on pooled features, and kin that differ in the comparison alone."""
+"""Prototypical networks: compare a query with the mean support video of each class.
+
+A class is represented by one vector, the mean of its support videos, its prototype; a query belongs
+to the class whose prototype is nearest. On videos, frames and positions are averaged first. What is
+used in the field differs in the measure: the squared Euclidean distance of the paper, the distance
+itself, or the cosine (SimpleShot; with a learned temperature, Meta-Baseline).
+
+Snell, Swersky, Zemel. Prototypical Networks for Few-shot Learning. NeurIPS 2017.
+Chen, Liu, Xu, Darrell, Wang. Meta-Baseline. ICCV 2021.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,14 +57,14 @@ class ProtoNet(Method):
         return features.mean(dim=(2, 3, 4))
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""
+        """(episodes, way, shot, C) -> prototypes (episodes, way, C), eq. 1."""
         return support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, C) -> likeness (episodes, queries, way)."""
+        """(episodes, queries, C) -> similarity (episodes, queries, way), the logits of eq. 2."""
         if self.settings.comparison == "cosine":
             return cosines(query, prototypes)
-        # The difference itself: q.q - 2 q.p + p.p would lose the digits that the two share.
+        # The difference itself: q.q - 2 q.c + c.c would lose the digits that the two share.
         difference = query[:, :, None] - prototypes[:, None]
         if self.settings.comparison == "squared":
             return -difference.square().sum(dim=-1)
@@ -93,7 +102,6 @@ class MetaBaseline(Method):
     needs = "vector"
     order_aware = False
     Settings = MetaBaselineSettings
-
     settings: MetaBaselineSettings
 
     def __init__(self, shape: FeatureShape, settings: MetaBaselineSettings | None = None) -> None:
@@ -106,9 +114,9 @@ class MetaBaseline(Method):
         return features.mean(dim=(2, 3, 4))
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""
+        """(episodes, way, shot, C) -> prototypes (episodes, way, C), eq. 2."""
         return support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, C) -> scaled cosines (episodes, queries, way)."""
+        """(episodes, queries, C) -> scaled cosines (episodes, queries, way), logits of eq. 3."""
         return self.temperature * cosines(query, prototypes)

@@ -1,16 +1,21 @@
-"""ViSiL: a small convolutional network on the matrix of frame cosines, then Chamfer matching."""
+"""ViSiL: filter the matrix of cosines between frames, then match frames.
 
-from collections.abc import Mapping
+Two frames may look alike by accident; runs of alike frames do not. In the matrix of cosines between
+the frames of two videos such a run is a diagonal line, which a small convolutional network can find
+as it would in a picture. What the network leaves of the matrix is matched as Chamfer does: each row
+finds its largest entry. Once with the query's frames as the rows, once with the support video's.
+
+Kordopatis-Zilos, Papadopoulos, Patras, Kompatsiaris. ViSiL: Fine-grained Spatio-Temporal Video
+Similarity Learning. ICCV 2019.
+"""
+
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
-from methods.parts.frames import Frames, encode_frames, frame_cosines
+from bench.method import FeatureShape, PairMethod, Settings, register
+from methods.parts.frames import cosines, frame_vectors
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class VisilSettings(Settings):
 
 
 @register
-class ViSiL(Method):
+class ViSiL(PairMethod):
     """Filter the matrix of cosines, so that runs of alike frames count, and match what remains."""
 
     name = "visil"
@@ -39,9 +44,6 @@ class ViSiL(Method):
     )
     needs = "frames"
     order_aware = True
-    authors_names: ClassVar[Mapping[str, str]] = {
-        f"visil_fcn.conv{layer}.weight": f"filters.{layer - 1}.weight" for layer in range(1, 5)
-    }
     Settings = VisilSettings
     settings: VisilSettings
 
@@ -53,33 +55,27 @@ class ViSiL(Method):
             for narrow, wide, size in ((1, 32, 3), (32, 64, 3), (64, 128, 3), (128, 1, 1))
         )
 
-    def encode(self, features: Tensor) -> Frames:
-        """(videos, C, T, H, W) -> frame vectors (videos, T, C) and norms (videos, T)."""
-        return encode_frames(in_own_precision(self, features))
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
+        return frame_vectors(features)
 
-    def adapt(self, support: Frames) -> Frames:
-        """Keep the support frames: vectors (episodes, way, shot, T, C)."""
-        return support
+    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """Frame vectors (..., A, T, C) and (..., B, T, C) -> (..., A, B)."""
+        M = cosines(query, support, self.settings.epsilon)
+        return self.settings.temperature * (self.match(M) + self.match(M.mT)) / 2
 
-    def score(self, state: Frames, query: Frames) -> Tensor:
-        """Vectors (episodes, queries, T, C) -> mean over the shots, (episodes, queries, way)."""
-        cosines = frame_cosines(query, state, self.settings.epsilon)
-        # One shot at a time keeps the filtered matrices small.
-        shots = [self._match(cosine) + self._match(cosine.mT) for cosine in cosines.unbind(dim=3)]
-        return self.settings.temperature * torch.stack(shots).mean(dim=0) / 2
-
-    def _match(self, cosines: Tensor) -> Tensor:
-        """(..., rows, columns) -> mean over filtered rows of the largest entry, (...)."""
+    def match(self, M: Tensor) -> Tensor:
+        """Filter (..., rows, columns), then average the largest entry of each row: (...)."""
         first, second, third, last = self.filters
-        maps = cosines.reshape(-1, 1, *cosines.shape[-2:])
-        maps = relu(_halve(first(maps)))
-        maps = relu(_halve(second(maps)))
+        maps = M.reshape(-1, 1, *M.shape[-2:])
+        maps = relu(halve(first(maps)))
+        maps = relu(halve(second(maps)))
         maps = last(third(maps)).clamp(-1, 1)
         matched: Tensor = maps.amax(dim=-1).mean(dim=(1, 2))
-        return matched.reshape(cosines.shape[:-2])
+        return matched.reshape(M.shape[:-2])
 
 
-def _halve(maps: Tensor) -> Tensor:
-    """Keep the largest of two by two, as far as there are two."""
+def halve(maps: Tensor) -> Tensor:
+    """Keep the largest of two by two positions, as far as there are two."""
     height, width = maps.shape[-2:]
     return max_pool2d(maps, (min(height, 2), min(width, 2)))

@@ -2,9 +2,20 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.chamfer_plus_plus import ChamferPlusPlus, ChamferPlusPlusSettings
 from methods.parity._episode import scores_of, stored_shape
+
+authors_names(
+    ChamferPlusPlus,
+    {
+        "fc.weight": "projection.weight",
+        "fc.bias": "projection.bias",
+        "layer_norm.weight": "norm.weight",
+        "layer_norm.bias": "norm.bias",
+        "temperature_weight": "temperature",
+    },
+)
 
 
 @reproduces("chamfer_plus_plus/logits")

@@ -1,52 +1,61 @@
 """Frame matching: outputs of jbertrand89/temporal_matching, and of HyRSM for Bi-MHM."""
 
-from typing import Literal
-
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.method import Method
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.matching import (
     BiMHM,
     Chamfer,
     ChamferSettings,
     Diagonal,
+    JointChamfer,
+    JointMax,
     Linear,
     LinearSettings,
+    MatchingSettings,
     Max,
     Mean,
+    Sides,
 )
 from methods.parity._episode import scores_of, stored_shape
 
-SIDES: dict[str, Literal["both", "query", "support"]] = {
+authors_names(Linear, {"matching_function.linear.weight": "weights.weight"})
+
+RULES: dict[str, type[Method]] = {"diag": Diagonal, "mean": Mean, "max": Max, "max_joint": JointMax}
+SIDES: dict[str, Sides] = {
     "chamfer": "both",
     "chamfer_query": "query",
     "chamfer_support": "support",
 }
 
 
-@reproduces("diag/logits", "mean/logits", "linear/logits", "max/logits", "max_joint/logits")
-@reproduces(
-    *("chamfer/logits", "chamfer_query/logits", "chamfer_support/logits"),
-    *("chamfer_joint/logits", "chamfer_query_joint/logits", "chamfer_support_joint/logits"),
-)
-def _of_temporal_matching(golden: Golden, output: str) -> Tensor:
-    """Code of temporal_matching, every temperature 1."""
-    name = output.removesuffix("/logits")
-    kind, joint = name.removesuffix("_joint"), name.endswith("_joint")
-    epsilon = golden.number("cosine_epsilon")
-    shape = stored_shape(golden)
-    if kind == "linear":
-        linear = Linear(shape, LinearSettings(epsilon=epsilon, temperature=1.0))
-        return scores_of(golden, adopt(linear, golden.weights("linear/weight/")))
-    if kind in SIDES:
-        settings = ChamferSettings(joint=joint, epsilon=epsilon, sides=SIDES[kind])
-        return scores_of(golden, Chamfer(shape, settings))
-    cls = {"diag": Diagonal, "mean": Mean, "max": Max}[kind]
-    return scores_of(golden, cls(shape, cls.Settings(joint=joint, epsilon=epsilon)))
+@reproduces(*(f"{rule}/logits" for rule in RULES))
+def _of_rules(golden: Golden, output: str) -> Tensor:
+    """Code of temporal_matching, temperature 1."""
+    rule = RULES[output.removesuffix("/logits")]
+    settings = MatchingSettings(epsilon=golden.number("cosine_epsilon"))
+    return scores_of(golden, rule(stored_shape(golden), settings))
+
+
+@reproduces(*(f"{rule}{joint}/logits" for rule in SIDES for joint in ("", "_joint")))
+def _of_chamfer(golden: Golden, output: str) -> Tensor:
+    """Code of temporal_matching, temperature 1."""
+    rule, joint, _ = output.removesuffix("/logits").partition("_joint")
+    settings = ChamferSettings(epsilon=golden.number("cosine_epsilon"), sides=SIDES[rule])
+    cls = JointChamfer if joint else Chamfer
+    return scores_of(golden, cls(stored_shape(golden), settings))
+
+
+@reproduces("linear/logits")
+def _of_linear(golden: Golden, _: str) -> Tensor:
+    """Code of temporal_matching, temperature 1."""
+    settings = LinearSettings(epsilon=golden.number("cosine_epsilon"), temperature=1.0)
+    method = Linear(stored_shape(golden), settings)
+    return scores_of(golden, adopt(method, golden.weights("linear/weight/")))
 
 
 @reproduces("bimhm/logits")
-def _of_hyrsm(golden: Golden, output: str) -> Tensor:
+def _of_hyrsm(golden: Golden, _: str) -> Tensor:
     """Code of HyRSM, Bi-MHM on the raw frames."""
-    shape = stored_shape(golden)
-    return scores_of(golden, BiMHM(shape))
+    return scores_of(golden, BiMHM(stored_shape(golden)))

@@ -2,9 +2,14 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.parity._episode import scores_of, stored_shape
 from methods.visil import ViSiL, VisilSettings
+
+authors_names(
+    ViSiL,
+    {f"visil_fcn.conv{layer}.weight": f"filters.{layer - 1}.weight" for layer in range(1, 5)},
+)
 
 
 @reproduces("visil/logits")

@@ -38,8 +38,8 @@ def test_scores_against_loop(cardinality):
     support, query = random_episode(method)
     scores = method.score(method.adapt(support), query).detach()
     for e, q, n in itertools.product(*(range(size) for size in scores.shape)):
-        ours = list(query.vectors[e, q])
-        theirs = list(support.vectors[e, n].flatten(0, 1))
+        ours = list(query[e, q])
+        theirs = list(support[e, n].flatten(0, 1))
         m = torch.tensor([[a @ b / (a.norm() * b.norm() + 0.01) for b in theirs] for a in ours])
         chamfer = (m.amax(dim=1).mean() + m.amax(dim=0).mean()) / 2
         torch.testing.assert_close(scores[e, q, n], 100 * 0.1 * chamfer, atol=1e-5, rtol=1e-5)

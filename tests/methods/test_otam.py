@@ -3,10 +3,10 @@ import math
 
 import pytest
 import torch
-from methods._traced_path import path_scores
 
 import methods.otam
 from bench.method import REGISTRY, FeatureShape
+from methods.otam_fsl_video import path_scores
 from methods.parts.alignment import alignment_costs, hausdorff_distances
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced

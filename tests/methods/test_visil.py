@@ -42,8 +42,8 @@ def test_scores_against_loop(frames):
         scores = method.score(method.adapt(support), query)
     for e, q, n in itertools.product(*(range(size) for size in scores.shape)):
         total = 0.0
-        for shot in support.vectors[e, n]:
-            one = query.vectors[e, q]
+        for shot in support[e, n]:
+            one = query[e, q]
             m = one @ shot.T / (one.norm(dim=1)[:, None] * shot.norm(dim=1) + 0.01)
             sides = [filtered(method, side).amax(dim=1).mean().item() for side in (m, m.T)]
             total += sum(sides) / 2

@@ -11,12 +11,11 @@
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -34,6 +33,7 @@ from bench.report.page import write_report
 from bench.run import Plan, execute
 from bench.run_directory import Run, read_run
 from bench.summary import Comparison, compare_on_one_bank
+from bench.tables import flat
 from episodes.bank import Bank, open_bank
 from episodes.own_videos import bank_over_folder
 
@@ -101,20 +101,11 @@ class Results:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The comparison, a row for each method, best first; accuracies are fractions."""
-        lines = [
-            {
-                "method": row.title,
-                "accuracy": row.accuracy,
-                **_ends("accuracy", row.intervals),
-                "difference": row.difference,
-                **_ends("difference", row.difference_intervals or {}),
-                "p_value_holm": row.p_value_holm,
-                "episodes_per_s": row.episodes_per_s,
-            }
-            for row in self.comparison.rows
-        ]
-        return pd.DataFrame(lines)
+        """The comparison, a row for each method, best first; accuracies are fractions.
+
+        Columns as in ``fvbench tables --format csv``.
+        """
+        return pd.DataFrame([flat(row) for row in self.comparison.rows])
 
     def figure(self, chart: str = "accuracy") -> Chart:
         """Draw a chart: accuracy, differences, speed, classes or confusions.
@@ -220,11 +211,3 @@ def evaluate(
         plan = Plan([bank], found, loaded, where, batch_size, seed, folder)
         runs = [read_run(path) for path in execute(plan, Reporter())]
     return Results(runs, bank)
-
-
-def _ends(what: str, intervals: Mapping[Any, tuple[float, float]]) -> dict[str, float]:
-    """Ends of intervals as columns, by what varies in them."""
-    ends: dict[str, float] = {}
-    for kind, (low, high) in intervals.items():
-        ends |= {f"{what}_low over {kind}": low, f"{what}_high over {kind}": high}
-    return ends

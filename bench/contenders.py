@@ -13,6 +13,10 @@ from episodes.errors import UserError
 
 SAME = ("revision", "settings")
 """What runs of one contender agree in, whatever the seed."""
+CONTROLS = frozenset({"chance", "single-frame"})
+"""Methods that show what a score must beat. They take part in no family of comparisons."""
+DRAWN = "rendered"
+"""The data set whose pixels are the same in files of any encoder, and so of any hash."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,15 @@ class Contender:
         return tuple(seed for run in self.runs if (seed := _seed(run)) is not None)
 
     @property
+    def is_control(self) -> bool:
+        """Whether it is there to be beaten."""
+        return self.method in CONTROLS
+
+    @property
     def trained(self) -> str:
         """Whether and how it was trained, in a word or two: a column of tables."""
+        if not self.first.declared.get("says_whether_trained", True):
+            return "not said"
         whether = self.first.declared["trained"]
         if whether is None:
             return "–"
@@ -53,7 +64,7 @@ class Contender:
         if self.training is None:
             return "yes"
         seeds = f", {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
-        return f"{self.training['backbone']}{seeds}"
+        return f"{self.training.get('backbone', 'yes')}{seeds}"
 
     @property
     def backbone(self) -> str | None:
@@ -89,8 +100,12 @@ class Contender:
 
     @property
     def trainings(self) -> Trainings | None:
-        """Accuracy after each training; None where nothing was trained."""
-        if not self.seeds:
+        """Accuracy after each training; None where nothing was trained.
+
+        Where nobody says whether it was, it may have been: once.
+        """
+        says = self.first.declared.get("says_whether_trained", True)
+        if says and not self.first.declared["trained"] and not self.seeds:
             return None
         return Trainings([float(run.episode_accuracy().mean()) for run in self.runs])
 
@@ -165,6 +180,14 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                     f" {run.identity['episodes']:,} episodes); run both on one bank with as many"
                     " episodes"
                 )
+
+    hashes = {run.identity["videos_sha256"]: run for run in runs if "videos_sha256" in run.identity}
+    if len(hashes) > 1 and first.get("dataset") != DRAWN:
+        (one, run), (other, another), *_ = hashes.items()
+        raise UserError(
+            f"{run.identity['method']} and {another.identity['method']} saw other files: their"
+            f" videos_sha256 is {one!s:.12} and {other!s:.12}; run both on the same videos"
+        )
 
 
 def _training(run: Run) -> Mapping[str, Any] | None:

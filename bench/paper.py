@@ -3,22 +3,25 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bench.contenders import Contender, contenders
 from bench.paths import RESULTS_FOLDER
 from bench.run_directory import Run
-from bench.summary import Interval, Row, compare_on_one_bank
+from bench.statistics import KINDS
+from bench.summary import Row, compare_on_one_bank
 from bench.tables import (
     FORMATS,
-    WIDEST,
-    accuracy_cell,
+    decisive_interval,
     difference_cell,
     ends,
-    points,
+    half,
+    probability,
+    seeds_cell,
     signed,
     table,
+    verdict_cell,
 )
 from episodes.errors import UserError
 
@@ -38,6 +41,22 @@ IN_THE_PAPER = {
     "mastaf-neighbor": "MASTAF-Neighbor",
 }
 """Our names of the variants, and the paper's."""
+FIGURES = (
+    "accuracy",
+    "interval",
+    "intervals",
+    "seed_deviation",
+    "seed_range",
+    "difference",
+    "difference_interval",
+    "difference_intervals",
+    "decided_over",
+    "p_value",
+    "p_value_corrected",
+    "smallest",
+    "verdict",
+)
+"""What JSON and CSV have of a row."""
 TABLES = {
     "Table 1: without the global classification loss": ("mastaf-no-global", "mastaf"),
     "Table 2: the plain mean instead of the meta-learner": ("mastaf-noml-mean", "mastaf"),
@@ -85,23 +104,22 @@ class Line:
     """"frozen" or "tuned", as MASTAF was trained; None where nothing was measured."""
     training: str
     """How it was trained in words, where not by recipe ``default`` from the shipped backbone."""
-    seeds: int
-    accuracy: float | None
-    interval: Interval | None
-    """95%, over episodes."""
-    interval_of_all: Interval | None
-    """95%, over videos, classes and trainings."""
-    difference: float | None
-    """To MASTAF, paired."""
-    difference_interval: Interval | None
-    difference_interval_of_all: Interval | None
     published: float | None
     published_difference: float | None
     row: Row | None
+    """What was measured; its difference is to MASTAF."""
+    comparisons: int
+    """How many variants of the same training verdicts are corrected for."""
+
+    @property
+    def seeds(self) -> int:
+        """How many trainings the accuracy is the mean of."""
+        return 0 if self.row is None else len(self.row.seeds)
 
     def content(self) -> dict[str, Any]:
         """Return plain values."""
-        return {key: value for key, value in asdict(self).items() if key != "row"}
+        own = {key: value for key, value in vars(self).items() if key != "row"}
+        return own | {"seeds": self.seeds} | {key: getattr(self.row, key, None) for key in FIGURES}
 
 
 def paper_lines(runs: Sequence[Run]) -> list[Line]:
@@ -187,23 +205,16 @@ def _line(
     theirs = published.get((IN_THE_PAPER[method], dataset.published))
     base = published.get((IN_THE_PAPER[REFERENCE], dataset.published))
     apart = None if theirs is None or base is None or method == REFERENCE else theirs - base
-    differences = {} if row is None else row.difference_intervals or {}
     return Line(
         table=title,
         dataset=dataset.title,
         method=IN_THE_PAPER[method],
         backbone=training.get("backbone"),
         training=_in_words(training),
-        seeds=0 if row is None else len(row.seeds),
-        accuracy=None if row is None else row.accuracy,
-        interval=None if row is None else row.interval,
-        interval_of_all=None if row is None else row.intervals.get(WIDEST),
-        difference=None if row is None else row.difference,
-        difference_interval=None if row is None else row.difference_interval,
-        difference_interval_of_all=differences.get(WIDEST),
         published=theirs,
         published_difference=apart,
         row=row,
+        comparisons=sum(one.p_value_corrected is not None for one in rows.values()),
     )
 
 
@@ -232,28 +243,37 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
 
 def _cells(line: Line) -> dict[str, str]:
     """One line as text under titles."""
+    row = line.row
     absent = "data not present" if line.backbone is None else "not run"
-    theirs = "" if line.published is None else f"{100 * line.published:.1f}"
-    return {
+    cells = {
         "variant": line.method,
         "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
-        "accuracy %": absent if line.row is None else accuracy_cell(line.row),
-        "seeds": "" if line.row is None else str(line.seeds or "–"),
-        "new\ntraining": ends(line.interval_of_all),
-        "vs MASTAF": "" if line.row is None else difference_cell(line.row),
-        "its new\ntraining": points(line.difference_interval_of_all),
-        "published": theirs,
-        "published\nvs MASTAF": (
-            "" if line.published_difference is None else signed(line.published_difference)
-        ),
+        "accuracy %": absent if row is None else f"{100 * row.accuracy:.1f}",
+        "interval": "" if row is None else ends(row.intervals[row.widest]),
+        "± over\nepisodes": "" if row is None else half(row.interval),
+        "seeds": "" if row is None else str(line.seeds or "–"),
+        "sd over seeds\n(range)": "" if row is None else seeds_cell(row),
+        "vs MASTAF": "" if row is None else difference_cell(row),
+        "its\ninterval": "" if row is None else decisive_interval(row),
+        "p": "" if row is None else probability(row.p_value_corrected),
+        "verdict": "" if row is None else verdict_cell(row),
+    }
+    apart, theirs = line.published_difference, line.published
+    return cells | {
+        "published": "" if theirs is None else f"{100 * theirs:.1f}",
+        "published\nvs MASTAF": "" if apart is None else signed(apart),
     }
 
 
 def _notes(lines: Sequence[Line], style: str) -> str:
     """What the figures are, and how to fill what is missing."""
     notes = [
-        "± half the 95% interval over episodes. new training: the 95% interval over videos, classes"
-        " and trainings, where there are several training seeds. vs MASTAF: paired, in points.",
+        "interval: 95%, for the mean over videos, classes and, where there are several seeds,"
+        " trainings. ± over episodes: half the 95% interval over other draws of the same videos,"
+        " the convention of the field. vs MASTAF: paired, in points.",
+        "verdict: corrected for all variants that were trained alike"
+        f" ({_counts(lines)}), step-down max-T, 5%. undecided < x: not told apart; a difference of"
+        " x points would have been.",
         "frozen: the methods' own weights were trained on features of the shipped backbone, which"
         " NoML-Mean and Neighbor have none of; tuned: the backbone was trained too.",
         "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
@@ -270,6 +290,16 @@ def _notes(lines: Sequence[Line], style: str) -> str:
     return separator.join(mark + note for note in notes) + "\n"
 
 
+def _counts(lines: Sequence[Line]) -> str:
+    """How many comparisons there are, for each training."""
+    found = {
+        ", ".join(filter(None, (one.dataset, one.backbone, one.training))): one.comparisons
+        for one in lines
+        if one.row is not None
+    }
+    return "; ".join(f"{name}: {count}" for name, count in found.items()) or "none yet"
+
+
 def _csv(lines: Sequence[Line]) -> str:
     """One record for each line, fractions unrounded, intervals as two columns."""
     text = io.StringIO()
@@ -283,8 +313,12 @@ def _csv(lines: Sequence[Line]) -> str:
 def _flat(line: Line) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in line.content().items():
-        if "interval" in key:
+        if key in {"interval", "difference_interval", "seed_range"}:
             flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
+        elif key in {"intervals", "difference_intervals"}:
+            for kind in KINDS[1:]:
+                low, high = (value or {}).get(kind, (None, None))
+                flat |= {f"{key[:-1]} over {kind}_low": low, f"{key[:-1]} over {kind}_high": high}
         else:
             flat[key] = value
     return flat

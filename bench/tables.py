@@ -3,14 +3,14 @@
 import csv
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from bench.statistics import LEVEL, Kind
-from bench.summary import Comparison, Interval, Row
+from bench.statistics import LEVEL
+from bench.summary import CEILING, Comparison, Interval, Row, Versus
 from episodes.errors import UserError
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
@@ -22,16 +22,52 @@ PEAK = "peak\nMB"
 """Title of the column that goes first where there is little room."""
 NARROWEST = 72
 """Characters that notes may take on a terminal, below however narrow a table."""
-WIDEST: Kind = "videos, classes and trainings"
-FURTHER: dict[Kind, str] = {
-    "videos and classes": "new\nclasses",
-    WIDEST: "new\ntraining",
-}
-"""Intervals that have a column beside the one over episodes, and its title."""
 TRANSDUCTIVE = "*"
 """Marks methods that see all queries of an episode at once."""
 ORDER_AWARE = "→"
 """Marks methods to which the order of a query's features in time can make a difference."""
+RUN_OF_LETTERS = 3
+"""So many letters in a row are written as a range."""
+
+INTERVALS = {"intervals": "interval", "difference_intervals": "difference_interval"}
+PREDICTED = {"predictions": "prediction", "difference_predictions": "difference_prediction"}
+"""Fields of rows that hold several intervals, and how one of them is called in a flat table."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of every row on one bank, as tables, ``compare`` and the report show it."""
+
+    title: str
+    cell: Callable[[Row], str]
+    in_compare_alone: bool = False
+
+
+def columns(one: Comparison) -> list[Column]:
+    """Return the columns of a comparison, first things first: what varies most stands nearest."""
+    found = [Column("accuracy %", lambda row: f"{100 * row.accuracy:.1f}")]
+    if one.base is not None:
+        found.append(Column("interval", lambda row: ends(row.intervals.get(row.widest))))
+    found.append(Column("± over\nepisodes", _over_episodes))
+    if any(row.seed_deviation is not None for row in one.rows):
+        found.append(Column("sd over seeds\n(range)", seeds_cell))
+    if len(one.rows) == 1:
+        return found
+    found.append(Column(f"vs {one.reference}", difference_cell))
+    if one.base is not None:
+        found.append(Column("its\ninterval", decisive_interval))
+    found.append(Column("its ± over\nepisodes", _difference_over_episodes))
+    if one.base is not None:
+        found.append(Column("p", lambda row: probability(row.p_value_corrected), True))
+        found.append(Column("verdict", verdict_cell))
+    if has_letters(one):
+        found.append(Column("group", lambda row: _shortened(row.group), True))
+    return found
+
+
+def has_letters(one: Comparison) -> bool:
+    """Whether there are groups, and few enough to be named by one letter each."""
+    return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
 
 
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
@@ -59,13 +95,13 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
 
 
 def _short_lines(one: Comparison) -> list[dict[str, str]]:
-    """The table of one bank for a narrow terminal: its name stands above, titles are narrow."""
+    """The table of one bank for a narrow terminal: fewer columns, narrow titles, the bank above."""
     bank = f"{_broken(one.bank)}\n"
     return [
         {
-            title.removeprefix(bank).replace("/", " per ").replace(" ", "\n", 1): cell
+            title.removeprefix(bank).replace("/", " per ").replace(" ", "\n"): cell
             for title, cell in _line(row, [one]).items()
-            if title != PEAK
+            if title not in {PEAK, f"{bank}its ± over\nepisodes"}
         }
         for row in one.rows
     ]
@@ -134,7 +170,8 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
         line["backbone"] = row.backbone or NOTHING
     for one in comparisons:
         found = next((other for other in one.rows if other.key == row.key), None)
-        line |= bank_cells(one, found)
+        cells = bank_cells(one, found)
+        line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells.items()}
     speed = {SPEED: f"{row.episodes_per_s:,.0f}"}
     if len(comparisons) == 1:
         speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
@@ -147,19 +184,19 @@ def marked(row: Row) -> str:
     return row.name + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
 
 
-def bank_cells(one: Comparison, row: Row | None) -> dict[str, str]:
-    """Cells of a row on one bank: accuracy, its intervals, and the difference to the reference."""
-    bank = _broken(one.bank)
-    cells = {f"{bank}\naccuracy %": NOTHING if row is None else accuracy_cell(row)}
-    for kind, title in FURTHER.items():
-        if any(kind in other.intervals for other in one.rows):
-            cells[f"{bank}\n{title}"] = NOTHING if row is None else ends(row.intervals.get(kind))
-    versus = f"{bank}\nvs {one.reference}"
-    cells[versus] = NOTHING if row is None else difference_cell(row)
-    if any(WIDEST in (other.difference_intervals or {}) for other in one.rows):
-        known = {} if row is None else row.difference_intervals or {}
-        cells[f"{versus}, new\ntraining"] = points(known.get(WIDEST))
-    return cells
+def bank_cells(one: Comparison, row: Row | None, whole: bool = False) -> dict[str, str]:
+    """Cells of a row on one bank, title -> cell.
+
+    Args:
+        one: the bank's comparison.
+        row: nothing is shown where the bank lacks it.
+        whole: with the columns that only ``compare`` and the report have.
+    """
+    return {
+        column.title: NOTHING if row is None else column.cell(row)
+        for column in columns(one)
+        if whole or not column.in_compare_alone
+    }
 
 
 def _broken(bank: str) -> str:
@@ -167,10 +204,22 @@ def _broken(bank: str) -> str:
     return bank.replace("-", "-\n")
 
 
+def half(interval: Interval) -> str:
+    """Half an interval in points."""
+    return f"{100 * (interval[1] - interval[0]) / 2:.1f}"
+
+
+def _over_episodes(row: Row) -> str:
+    """Half the interval of an accuracy over episodes; its one end, where all or none is right."""
+    low, high = (100 * end for end in row.interval)
+    if row.accuracy in {0.0, 1.0} and low < high:
+        return f"≥ {low:.2f}" if row.accuracy else f"≤ {high:.2f}"
+    return half(row.interval)
+
+
 def accuracy_cell(row: Row) -> str:
-    """Accuracy in per cent and half its interval over episodes."""
-    half = (row.interval[1] - row.interval[0]) / 2
-    return f"{100 * row.accuracy:.1f} ± {100 * half:.1f}"
+    """Accuracy in per cent and its widest interval."""
+    return f"{100 * row.accuracy:.1f} ({ends(row.intervals[row.widest])})"
 
 
 def ends(interval: Interval | None) -> str:
@@ -178,12 +227,35 @@ def ends(interval: Interval | None) -> str:
     return NOTHING if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
 
 
+def seeds_cell(row: Row) -> str:
+    """Standard deviation over training seeds, and the range, in per cent."""
+    if row.seed_deviation is None or row.seed_range is None:
+        return "1 seed" if row.seeds else NOTHING
+    low, high = (100 * end for end in row.seed_range)
+    return f"{100 * row.seed_deviation:.2f} ({low:.1f} to {high:.1f})"
+
+
 def difference_cell(row: Row) -> str:
-    """Difference to the reference in points and half its interval over episodes."""
-    if row.difference is None or row.difference_interval is None:
-        return "reference"
-    half = (row.difference_interval[1] - row.difference_interval[0]) / 2
-    return f"{signed(row.difference)} ± {100 * half:.1f}"
+    """Difference to the reference in points."""
+    return "reference" if row.difference is None else signed(row.difference)
+
+
+def decisive_interval(versus: Versus) -> str:
+    """The interval that decides on a difference, in points."""
+    if versus.decided_over is None:
+        return NOTHING
+    return points((versus.difference_intervals or {})[versus.decided_over])
+
+
+def _difference_over_episodes(row: Row) -> str:
+    return NOTHING if row.difference_interval is None else half(row.difference_interval)
+
+
+def verdict_cell(versus: Versus) -> str:
+    """What the difference amounts to; beside "undecided" the smallest that would have been told."""
+    if versus.smallest is None:
+        return versus.verdict
+    return f"{versus.verdict} < {100 * versus.smallest:.1f}"
 
 
 def points(interval: Interval | None) -> str:
@@ -196,25 +268,100 @@ def signed(fraction: float) -> str:
     return f"{'−' if fraction < 0 else '+'}{100 * abs(fraction):.1f}"
 
 
+def probability(value: float | None) -> str:
+    """A probability with three decimals, or that it is below or above all that have them."""
+    if value is None:
+        return NOTHING
+    if value < 0.001:
+        return "<0.001"
+    return ">0.999" if 0.999 < value < 1 else f"{value:.3f}"
+
+
+def _shortened(letters: Sequence[str]) -> str:
+    """Letters with long runs of the alphabet written as a range: "abcdg" -> "a-dg"."""
+    runs: list[str] = []
+    for letter in letters:
+        if runs and ord(letter) == ord(runs[-1][-1]) + 1:
+            runs[-1] += letter
+        else:
+            runs.append(letter)
+    return "".join(f"{run[0]}-{run[-1]}" if len(run) >= RUN_OF_LETTERS else run for run in runs)
+
+
 def caption(comparisons: Sequence[Comparison]) -> str:
     """Say what the figures are, and what their intervals leave out."""
     rows = [row for one in comparisons for row in one.rows]
-    counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
     devices = " / ".join(dict.fromkeys(row.device for row in rows))
+    counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
     notes = [
-        f"± half the {LEVEL:.0%} interval over episodes: other draws of the same videos, not other"
-        " videos, classes or trainings. Differences are paired, in points."
-    ]
-    if any("videos and classes" in row.intervals for row in rows):
-        notes.append(f"new classes: the {LEVEL:.0%} interval over videos and classes, in per cent.")
-    if any(WIDEST in row.intervals for row in rows):
-        notes.append(f"new training: the {LEVEL:.0%} interval over videos, classes and trainings.")
-    notes += [f"{one.bank}: {one.units}." for one in comparisons]
-    notes += [
+        *about_intervals(comparisons),
+        *(note for one in comparisons for note in about_verdicts(one)),
+        *(f"{one.bank}: {one.units}." for one in comparisons),
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
-        f" scoring {comparisons[0].bank}."
+        f" scoring {comparisons[0].bank}.",
     ]
     return "\n".join([*notes, *about_marks(rows), *_about_training(rows)])
+
+
+def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
+    """What varies in the intervals of each column."""
+    rows = [row for one in comparisons for row in one.rows]
+    said = []
+    if kinds := list(dict.fromkeys(row.widest for row in rows if row.widest != "episodes")):
+        several = " (over trainings where there are several seeds)" if len(kinds) > 1 else ""
+        over = min(kinds, key=len) if several else kinds[0]
+        said.append(
+            f"interval: {LEVEL:.0%}, for the mean over all {over} that might have been"
+            f" drawn{several}; one more data set scatters more widely. Differences are paired, in"
+            " points."
+        )
+    said.append(
+        f"± over episodes: half the {LEVEL:.0%} interval over other draws of the same videos, the"
+        " convention of the field; not over other videos, classes or trainings."
+    )
+    if any(row.accuracy > CEILING for row in rows):
+        said.append(
+            f"Above {CEILING:.0%} an interval over few classes covers less than it says: a rare"
+            " hard class may not have been drawn."
+        )
+    return said
+
+
+def about_verdicts(one: Comparison) -> list[str]:
+    """What the verdicts on one bank are corrected for, and why some are missing."""
+    if one.base is None or len(one.rows) == 1:
+        return []
+    every: list[Versus] = [*one.rows, *one.declared]
+    family = "declared" if one.declared else "neither controls nor duplicates"
+    said = [
+        f"{one.bank}: verdict: of {one.comparisons} comparisons ({family}), step-down max-T,"
+        f" {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both methods"
+        " support. undecided < x: not told apart; a difference of x points would have been."
+    ]
+    if any(versus.verdict == "1 seed" for versus in every):
+        said.append(
+            "1 seed: trainings unknown: no verdict between trained methods of which one was trained"
+            " once, and no letter."
+        )
+    if dominated := {v.dominated_by: v for v in every if v.dominated_by and v.verdict}:
+        names = "; ".join(str(name) for name in dominated)
+        said.append(
+            f"One class carries most of the variance of some differences ({names}): their intervals"
+            " cover less than they say."
+        )
+    return said
+
+
+def about_groups(one: Comparison) -> list[str]:
+    """What the column of groups says, or why there is none."""
+    if not one.pairs:
+        return []
+    if not has_letters(one):
+        return ["Groups that cannot be told apart are too many for letters; --json has them."]
+    return [
+        "group: methods that share a letter cannot be told apart, after correction for"
+        f" {one.pairs:,} pairs."
+    ]
 
 
 def about_marks(rows: Sequence[Row]) -> list[str]:
@@ -247,7 +394,7 @@ def _about_training(rows: Sequence[Row]) -> list[str]:
 def _csv(comparisons: Sequence[Comparison]) -> str:
     """One line for each contender and bank, fractions unrounded."""
     text = io.StringIO()
-    records = [_flat(row) for one in comparisons for row in one.rows]
+    records = [flat(row) for one in comparisons for row in one.rows]
     titles = dict.fromkeys(title for record in records for title in record)
     writer = csv.DictWriter(text, fieldnames=list(titles), lineterminator="\n")
     writer.writeheader()
@@ -255,21 +402,25 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
     return text.getvalue()
 
 
-def _flat(row: Row) -> dict[str, object]:
-    """A row with its intervals as two columns each."""
-    flat: dict[str, object] = {}
-    for key, value in asdict(row).items():
-        if key.endswith("interval"):
-            flat |= _two(key, value)
-        elif key.endswith("intervals"):
-            for kind in row.intervals:
-                if kind != "episodes":
-                    flat |= _two(f"{key[:-1]} over {kind}", (value or {}).get(kind))
+def flat(row: Row) -> dict[str, object]:
+    """Every figure of a row under a name of its own, intervals under two."""
+    found: dict[str, object] = {}
+    content = asdict(row)
+    versus = {field.name: content.pop(field.name) for field in fields(Versus)}
+    for key, value in (content | versus).items():
+        if key in {"interval", "difference_interval", "seed_range"}:
+            found |= _two(key, value)
+        elif key in INTERVALS:
+            for kind, interval in (value or {}).items():
+                found |= _two(f"{INTERVALS[key]} over {kind}", interval)
+        elif key in PREDICTED:
+            for what, interval in (value or {}).items():
+                found |= _two(f"{PREDICTED[key]} of {what}", interval)
         elif key == "training":
-            flat[key] = None if value is None else value["recipe"]
+            found[key] = None if value is None else value.get("recipe")
         else:
-            flat[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return flat
+            found[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return found
 
 
 def _two(key: str, interval: Interval | None) -> dict[str, object]:

@@ -209,18 +209,18 @@ def _parity(cls: type[Method]) -> str:
 
 def _results(names: list[str]) -> str:
     """Accuracies of committed runs, where there are some."""
-    from bench.tables import accuracy_cell, ends
+    from bench.tables import ends, half
 
     rows = [
-        f"| {row.bank} | {row.title} | {row.trained_words} | {accuracy_cell(row)} |"
-        f" {ends(row.intervals.get('videos and classes'))} |"
+        f"| {row.bank} | {row.title} | {row.trained_words} | {100 * row.accuracy:.1f} |"
+        f" {ends(row.intervals[row.widest])} | {half(row.interval)} |"
         for row in committed()
         if row.method in names
     ]
     head = [
         "## Results\n",
-        "| bank | method | trained | accuracy % | new classes |",
-        "|---|---|---|---|---|",
+        "| bank | method | trained | accuracy % | interval | ± over episodes |",
+        "|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows]) if rows else ""
 

@@ -4,6 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.loop import Answers
+from bench.run_directory import Cost, Run, make_rows
+from episodes.bank import open_bank
 from episodes.datasets import dataset
 from episodes.recipe import Protocol, Recipe
 from episodes.sampler import VERSION, Episodes, draw
@@ -39,3 +42,31 @@ def random_features(videos: int = 960, shape: tuple[int, ...] = (12, 4, 2, 2)) -
     """Features that say nothing about the class."""
     generator = torch.Generator().manual_seed(1)
     return torch.rand(videos, *shape, generator=generator)
+
+
+def answered(
+    method: str, hits: float, seed: int = 0, training_seed: int | None = None, episodes: int = 200
+) -> Run:
+    """A run on the default bank in which about a fraction ``hits`` of the answers is right."""
+    bank = open_bank("default", episodes)
+    labels = bank.episodes.labels
+    right = np.random.default_rng(seed).random(labels.shape) < hits
+    answers = Answers(
+        np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1.0, 2.0, 10**8
+    )
+    trained = {"recipe": "default", "backbone": "frozen", "episodes": 8, "seed": training_seed}
+    return Run(
+        identity={
+            "bank": "default",
+            "bank_sha256": bank.sha256,
+            "method": method,
+            "revision": 1,
+            "training": None if training_seed is None else trained,
+            "episodes": episodes,
+            "dtype": "float32",
+        },
+        declared={"sees": "one query", "trained": None if training_seed is None else True},
+        cost=Cost(1234.5, 99.0, float("nan"), 10**8),
+        circumstances={"device": "CPU, 2 threads"},
+        rows=make_rows(bank.episodes, answers),
+    )

@@ -50,11 +50,11 @@ def test_rows_are_those_of_the_command(results: "bench.Results", tmp_path: Path)
 
 
 def test_the_table_is_the_comparison(results: "bench.Results"):
-    assert results.table["method"].tolist() == [row.title for row in results.comparison.rows]
+    assert results.table["title"].tolist() == [row.title for row in results.comparison.rows]
     best = results.comparison.rows[0]
     assert results.table["accuracy"][0] == best.accuracy
     assert (
-        results.table["accuracy_low over videos and classes"][0]
+        results.table["interval over videos and classes_low"][0]
         == (best.intervals["videos and classes"][0])
     )
 

@@ -10,12 +10,16 @@ import pytest
 
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.disagreement import disagreement
+from bench.comparison.show import content, rank_line, rank_table
 from bench.contenders import contenders, titles
-from bench.run_directory import Run, find_runs, read_run, write_run
+from bench.loop import Answers
+from bench.run_directory import Run, find_runs, make_rows, read_run, write_run
 from bench.summary import compare_on_one_bank
 from episodes.bank import open_bank
 from episodes.errors import UserError
+from episodes.own_videos import bank_over_folder
 from tests.command import call
+from tests.synthetic import answered
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 """ProtoNet and OTAM on 300 episodes of the default bank, written by the first schema."""
@@ -43,9 +47,17 @@ def test_an_older_schema_is_upgraded():
 def test_compare_shows_differences_groups_and_hard_classes():
     status, text = call("compare", OLD)
     assert status == 0
-    for words in ("vs protonet", "new classes", "12 partner pairs", "McNemar", "taken for"):
+    for words in (
+        "vs protonet",
+        "over episodes",
+        "12 partner pairs",
+        "taken for",
+        "of 1 comparisons",
+    ):
         assert words in " ".join(text.split())
-    assert max(len(line) for line in text.splitlines() if "±" in line and "otam" in line) <= 120
+    assert "McNemar" not in text
+    assert "McNemar p" in call("compare", OLD, "--mcnemar")[1]
+    assert max(len(line) for line in text.splitlines() if line.startswith("otam →")) <= 140
 
 
 def test_json_names_every_interval():
@@ -241,3 +253,172 @@ def test_runs_on_other_frames_are_no_training_seeds():
     found = contenders(runs)
     assert sorted(one.seeds for one in found) == [(0,), (0, 1)]
     assert sorted(titles(found)) == ["otam (3 x linspace)", "otam (segment-centres)"]
+
+
+def test_a_method_trained_once_has_no_verdict_against_a_trained_one_and_no_letter():
+    often = [trained(RUNS["otam"], seed, flipped=200 + seed) for seed in range(3)]
+    once = replace(
+        trained(RUNS["otam"], 0), identity={**trained(RUNS["otam"], 0).identity, "method": "trx"}
+    )
+    comparison = compare_on_one_bank([*often, once, RUNS["protonet"]], "otam")
+    row = comparison.of("trx")
+    assert row is not None
+    assert (row.verdict, row.p_value, row.group) == ("1 seed", None, ())
+    assert row.difference is not None
+    assert comparison.of("protonet").decided_over == "videos, classes and trainings"
+    against_untrained = compare_on_one_bank([*often, once, RUNS["protonet"]]).of("trx")
+    assert against_untrained is not None
+    assert against_untrained.decided_over == "videos and classes"
+    text = rank_table(comparison)
+    assert "1 seed: trainings unknown" in " ".join(text.split())
+
+
+def test_controls_and_duplicates_are_not_counted_among_the_comparisons():
+    runs = [
+        answered(name, hits, seed)
+        for seed, (name, hits) in enumerate(
+            {"protonet": 0.6, "otam": 0.75, "chance": 0.2, "single-frame": 0.2}.items()
+        )
+    ]
+    twin = replace(runs[1], identity={**runs[1].identity, "method": "otam-twin"})
+    comparison = compare_on_one_bank([*runs, twin])
+    assert comparison.comparisons == 1
+    assert comparison.pairs == 1
+    rows = {row.method: row for row in comparison.rows}
+    assert rows["chance"].verdict == rows["single-frame"].verdict == "control"
+    assert rows["chance"].group == ()
+    assert rows["otam-twin"].same_as == "otam"
+    assert rows["otam-twin"].p_value_corrected == rows["otam"].p_value_corrected
+    assert rows["otam-twin"].group == rows["otam"].group
+    found = content(comparison)
+    assert "chance" not in found["classes"][0]["accuracy"]
+
+
+def test_a_declared_family_alone_is_judged(tmp_path: Path):
+    for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.75, "trx": 0.7}.items()):
+        write_run(tmp_path / name, answered(name, hits, seed))
+    family = tmp_path / "family.toml"
+    family.write_text('comparisons = [["otam", "trx"]]')
+    found = json.loads(call("compare", tmp_path, "--family", family, "--json")[1])
+    assert found["comparisons"] == 1
+    (declared,) = found["declared"]
+    assert (declared["method"], declared["against"]) == ("otam", "trx")
+    assert declared["p_value_corrected"] == pytest.approx(declared["p_value"], abs=0.01)
+    assert all(row["p_value_corrected"] is None for row in found["rows"])
+    assert all(row["group"] == [] for row in found["rows"])
+    assert "declared" in call("compare", tmp_path, "--family", family)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("comparisons = []", "names no comparisons"),
+        ('comparisons = [["otam"]]', "not a pair"),
+        ('comparisons = [["otam", "otam"]]', "with itself"),
+        ('comparisons = [["otam", "absent"]]', "'absent' is not among the runs"),
+        ("comparisons =", "cannot be read"),
+    ],
+)
+def test_a_family_that_says_nothing_is_refused(tmp_path: Path, text: str, words: str):
+    (tmp_path / "family.toml").write_text(text)
+    status, said = call("compare", OLD, "--family", tmp_path / "family.toml")
+    assert status == 2
+    assert words in said
+
+
+def test_a_difference_that_is_not_told_apart_stands_beside_one_that_would_have_been():
+    runs = [answered("protonet", 0.6), answered("otam", 0.61, 1), answered("trx", 0.8, 2)]
+    rows = {row.method: row for row in compare_on_one_bank(runs).rows}
+    assert rows["otam"].verdict == "undecided"
+    assert abs(rows["otam"].difference) < rows["otam"].smallest
+    assert (rows["trx"].verdict, rows["trx"].smallest) == ("better", None)
+
+
+def test_rows_made_elsewhere_say_how_their_method_was_trained(tmp_path: Path):
+    columns = ["episode", "query", "prediction"]
+    for seed, run in enumerate([RUNS["otam"], trained(RUNS["otam"], 1, flipped=60)]):
+        (tmp_path / str(seed)).mkdir()
+        rows = run.rows[columns].assign(training_seed=seed)
+        rows.to_csv(tmp_path / str(seed) / "mine.csv", index=False)
+    RUNS["otam"].rows[columns].assign(trained=False).to_csv(tmp_path / "plain.csv", index=False)
+    RUNS["otam"].rows[columns].to_csv(tmp_path / "silent.csv", index=False)
+    files = [tmp_path / "0" / "mine.csv", tmp_path / "1" / "mine.csv"]
+    files += [tmp_path / "plain.csv", tmp_path / "silent.csv"]
+    content = json.loads(call("compare", OLD, *files, "--json")[1])
+    rows = {row["method"]: row for row in content["rows"]}
+    assert rows["mine"]["seeds"] == [0, 1]
+    assert rows["mine"]["decided_over"] == "videos, classes and trainings"
+    assert rows["plain"]["trained_words"] == "–"
+    assert rows["silent"]["trained_words"] == "not said"
+    assert rows["silent"]["group"] == []
+
+
+def test_several_methods_and_seeds_may_stand_in_one_file(tmp_path: Path):
+    columns = ["episode", "query", "prediction"]
+    parts = [
+        RUNS["otam"].rows[columns].assign(method="mine", training_seed=4),
+        RUNS["protonet"].rows[columns].assign(method="mine", training_seed=5),
+        RUNS["protonet"].rows[columns].assign(method="other", training_seed=None, trained="no"),
+    ]
+    pd.concat(parts).to_csv(tmp_path / "all.csv", index=False)
+    status, said = call("compare", OLD, tmp_path / "all.csv", "--json")
+    assert status == 2
+    assert "trained is nan" in said
+    parts = [part.assign(trained=part["method"] == "mine") for part in parts]
+    pd.concat(parts).to_csv(tmp_path / "all.csv", index=False)
+    content = json.loads(call("compare", OLD, tmp_path / "all.csv", "--json")[1])
+    rows = {row["method"]: row for row in content["rows"]}
+    assert rows["mine"]["seeds"] == [4, 5]
+    assert rows["other"]["trained_words"] == "–"
+
+
+@pytest.mark.parametrize(("dataset", "status"), [("rendered", 0), ("ucf101", 2)])
+def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, status: int):
+    for number, run in enumerate(RUNS.values()):
+        identity = {**run.identity, "dataset": dataset, "videos_sha256": f"{number}" * 64}
+        write_run(tmp_path / str(number), replace(run, identity=identity))
+    found, said = call("compare", tmp_path)
+    assert found == status
+    assert ("saw other files" in said) == (status == 2)
+
+
+def folder_of_classes(folder: Path, classes: int) -> Path:
+    """Files that nobody decodes: a bank over them asks for their names alone."""
+    for label in range(classes):
+        for number in range(6):
+            path = folder / f"class-{label}" / f"{number}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes([label, number]))
+    return folder
+
+
+def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
+    bank = bank_over_folder(folder_of_classes(tmp_path, 5), 200)
+    labels = bank.episodes.labels
+    runs = []
+    for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.8}.items()):
+        right = np.random.default_rng(seed).random(labels.shape) < hits
+        run = answered(name, hits)
+        rows = make_rows(
+            bank.episodes,
+            Answers(np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1, 1, 1),
+        )
+        identity = {**run.identity, "bank": bank.recipe.name, "bank_sha256": bank.sha256}
+        runs.append(replace(run, identity=identity, rows=rows))
+    comparison = compare_on_one_bank(runs, banks=[bank])
+    row = comparison.of("otam")
+    assert row is not None
+    assert (row.decided_over, row.verdict) == ("videos", "better")
+    assert "videos and classes" not in row.intervals
+    assert "classes cannot vary" in comparison.units
+
+
+def test_nothing_is_decided_over_episodes_alone():
+    runs = [
+        replace(run, identity={**run.identity, "bank_sha256": "other"}) for run in RUNS.values()
+    ]
+    comparison = compare_on_one_bank(runs)
+    row = comparison.of("otam")
+    assert row is not None
+    assert (row.verdict, row.p_value, row.p_value_corrected, row.group) == ("", None, None, ())
+    assert "p" not in rank_line(row, comparison)

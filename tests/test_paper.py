@@ -63,11 +63,10 @@ def test_variants_are_set_beside_the_mastaf_that_was_trained_alike():
     nores = line(lines, "rendered", "MASTAF-NoRes", "tuned")
     mastaf = line(lines, "rendered", "MASTAF", "tuned")
     assert nores.seeds == mastaf.seeds == 3
-    assert nores.difference == pytest.approx(nores.accuracy - mastaf.accuracy)
-    assert nores.difference < 0
-    assert mastaf.difference is None
-    low, high = nores.interval_of_all
-    assert low < nores.interval[0] < nores.accuracy < nores.interval[1] < high
+    assert nores.row.difference == pytest.approx(nores.row.accuracy - mastaf.row.accuracy)
+    assert nores.row.difference < 0
+    assert nores.row.decided_over == "videos, classes and trainings"
+    assert mastaf.row.difference is None
 
 
 def test_what_has_no_weights_stands_with_the_frozen_backbone():

@@ -62,4 +62,9 @@ def test_an_interval_of_a_fraction_stays_within_its_bounds():
     low, high = Estimate(0.97, 0.03, 11).interval_of_fraction()
     assert 0 < low < 0.9
     assert 0.97 < high < 1
-    assert Estimate(1.0, 0.0, 11).interval_of_fraction() == (1.0, 1.0)
+
+
+def test_no_failure_among_a_few_units_does_not_prove_that_there_is_none():
+    # All 12 units right: 0.05 ** (1 / 12) of all units at least, with 95% confidence.
+    assert Estimate(1.0, 0.0, 11).interval_of_fraction() == (pytest.approx(0.05 ** (1 / 12)), 1.0)
+    assert Estimate(0.0, 0.0, 99).interval_of_fraction() == (0.0, pytest.approx(0.0295, abs=1e-4))

@@ -9,6 +9,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.statistics import (
     Trainings,
@@ -20,6 +21,9 @@ from bench.statistics import (
     mcnemar_p_value,
     measure,
     sign_flip_p_value,
+    significance,
+    step_down,
+    variance_shares,
 )
 from bench.statistics.simulation.candidates import CANDIDATES
 from bench.statistics.simulation.coverage import over_worlds, study_of
@@ -90,6 +94,115 @@ def test_trainings_add_their_variance():
     assert single.estimate("videos, classes and trainings", 0) is None
 
 
+def test_what_decides_is_the_widest_kind_that_both_support():
+    bank = open_bank("default", 100)
+    values = np.random.default_rng(0).random((100, 4))
+    trainings = [None, Trainings([0.5]), Trainings([0.5, 0.6]), Trainings([0.4, 0.5])]
+    variation = measure(values, design_of(bank.split, bank.episodes), trainings)
+    assert variation.widest(0) == "videos and classes"
+    assert variation.widest(1, 0) == "videos and classes"  # of this one training
+    assert variation.widest(2, 0) == variation.widest(2, 3) == "videos, classes and trainings"
+    assert variation.widest(1, 2) is None
+    assert measure(values, None, trainings).widest(2, 0) is None
+
+
+def test_equal_methods_are_not_told_apart_by_the_luck_of_their_trainings():
+    # Two equally good methods, three trainings each, of which one moves accuracy by 0.4 points.
+    bank = open_bank("default", 500)
+    design = design_of(bank.split, bank.episodes)
+    generator = np.random.default_rng(0)
+    told = {"videos and classes": 0, "videos, classes and trainings": 0}
+    for _ in range(200):
+        hard = generator.random(500)
+        luck = generator.normal(0, 0.004, (2, 3))
+        values = hard[:, None] + luck.mean(axis=1) + generator.normal(0, 0.02, (500, 2))
+        means = values.mean(axis=0)
+        trainings = [
+            Trainings(list(mean + one - one.mean())) for mean, one in zip(means, luck, strict=True)
+        ]
+        variation = measure(values, design, trainings)
+        for kind in told:
+            told[kind] += variation.estimate(kind, 0, 1).p_value < 0.05
+    assert told["videos and classes"] > 30
+    assert told["videos, classes and trainings"] <= 16
+
+
+def test_a_prediction_covers_the_next_one_and_the_interval_of_the_mean_does_not():
+    generator = np.random.default_rng(0)
+    found = generator.normal(0.7, 0.01, (2000, 4))
+    inside = {"mean": 0, "one more": 0}
+    for *seeds, following in found:
+        trainings = Trainings(seeds)
+        estimates = {"mean": trainings.error, "one more": trainings.of_one_more}
+        for name, one in estimates.items():
+            low, high = one.interval()
+            inside[name] += low <= following <= high
+    assert inside["one more"] / 2000 == pytest.approx(0.95, abs=0.015)
+    assert inside["mean"] / 2000 < 0.85
+
+
+def test_another_data_set_adds_an_error_as_large_as_its_own():
+    bank = open_bank("default", 200)
+    values = np.random.default_rng(0).random((200, 2))
+    variation = measure(values, design_of(bank.split, bank.episodes))
+    mean = variation.estimate("videos and classes", 0, 1)
+    following = variation.predict("another data set", 0, 1)
+    assert following.error == pytest.approx(2**0.5 * mean.error)
+    assert following.degrees == pytest.approx(11)
+    assert variation.predict("another training", 0, 1) is None
+
+
+def test_a_family_of_comparisons_is_called_different_as_rarely_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(significance, "DRAWS", 2000)
+    generator = np.random.default_rng(1)
+    shared = generator.normal(0, 1, (600, 1, 12))  # what all methods are compared with
+    own = generator.normal(0, 1, (600, 8, 12))
+    wrong = {"step-down": 0, "uncorrected": 0}
+    for units in shared + own:
+        means, covariance = units.mean(axis=1), np.cov(units) / 12
+        p_values = 2 * stats.t.sf(np.abs(means) / np.sqrt(np.diag(covariance)), 11)
+        loadings = (units - means[:, None]) / (12 * 11) ** 0.5
+        wrong["step-down"] += min(step_down(p_values, loadings, 11, 0.95).p_values) < 0.05
+        wrong["uncorrected"] += p_values.min() < 0.05
+    assert wrong["step-down"] / 600 < 0.07
+    assert wrong["uncorrected"] / 600 > 0.15
+
+
+def test_steps_down_ask_less_than_holm_and_never_less_than_nothing():
+    generator = np.random.default_rng(0)
+    p_values = generator.random(10) ** 3
+    together = np.hstack([np.ones((10, 1)), 0.3 * np.eye(10)])
+    found = step_down(p_values, together, 1000, 0.95).p_values
+    assert all(p <= one + 0.01 for p, one in zip(found, holm(p_values), strict=True))
+    assert all(one >= p - 1e-12 for p, one in zip(p_values, found, strict=True))
+    order = np.argsort(p_values)
+    assert (np.diff(np.array(found)[order]) >= 0).all()
+    assert step_down([], np.zeros((0, 3)), 11, 0.95).p_values == []
+
+
+def test_the_threshold_is_where_a_difference_would_have_been_told_apart():
+    p_values, together = [0.2, 0.3, 0.04], np.hstack([np.ones((3, 1)), np.eye(3)])
+    threshold = step_down(p_values, together, 1000, 0.95).threshold
+    below, above = (
+        step_down([0.2, 0.3, one], together, 1000, 0.95).p_values[2]
+        for one in (0.97 * threshold, 1.03 * threshold)
+    )
+    assert below < 0.05 <= above
+
+
+def test_a_class_that_carries_the_difference_is_named():
+    bank = open_bank("default", 400)
+    units = design_of(bank.split, bank.episodes).classes
+    values = (units.members == 3).any(axis=1).astype(float)
+    shares = variance_shares(values, units)
+    assert shares.argmax() == 3
+    assert shares[3] > 0.5
+    assert shares.sum() == pytest.approx(1)
+    assert " and " in units.names[3]
+
+
 def test_sign_flips_try_every_pattern():
     values = np.array([0.3, -0.1, 0.25, 0.4])
     signs = np.array(list(product([-1, 1], repeat=4)))
@@ -113,6 +226,10 @@ def test_mcnemar_against_hand_value():
 
 def test_holm_leaves_unknown_ones_out():
     assert holm([0.01, float("nan"), 0.02])[0] == pytest.approx(0.02)
+
+
+def test_a_larger_p_value_is_never_corrected_to_a_smaller_one():
+    assert holm([0.02, 0.03, 0.021]) == pytest.approx([0.06, 0.06, 0.06])
 
 
 def test_methods_share_a_letter_unless_they_are_different():

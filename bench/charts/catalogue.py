@@ -10,7 +10,8 @@ from bench.charts.curves import training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.history import curves_of
 from bench.charts.speed import speed_chart
-from bench.comparison.classes import confusions, per_class
+from bench.comparison.classes import confusions, per_class, without_controls
+from bench.comparison.show import titles_without_controls
 from bench.summary import Comparison
 from episodes.bank import Bank
 from episodes.errors import UserError
@@ -43,8 +44,8 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _classes(comparison: Comparison) -> Figure:
-    found = per_class(comparison.contenders, _bank(comparison))
-    return class_chart(found, [row.title for row in comparison.rows])
+    found = per_class(without_controls(comparison.contenders), _bank(comparison))
+    return class_chart(found, titles_without_controls(comparison))
 
 
 def _confusions(comparison: Comparison) -> Figure:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 THICKNESS: dict[Kind, float] = {
     "videos, classes and trainings": 1.1,
     "videos and classes": 1.1,
+    "videos and trainings": 1.1,
+    "videos": 1.1,
     "episodes": 5.0,
 }
 """Intervals that are drawn, the widest first, and how thick."""
@@ -78,10 +80,9 @@ def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
 
 
 def _colour(row: Row) -> str:
-    """Blue for better, orange for worse, grey where the corrected p-value is above 5%."""
-    if row.p_value_holm is None or not row.p_value_holm < 1 - LEVEL:
-        return MUTED
-    return ACCENT if (row.difference or 0) >= 0 else SECOND
+    """Blue for better, orange for worse, grey where nothing is told apart."""
+    colours = {"better": ACCENT, "worse": SECOND}
+    return colours.get(row.verdict, MUTED)
 
 
 def _edge(rows: Sequence[Row]) -> float:
@@ -117,8 +118,9 @@ def _draw(
     axes: "Axes", height: int, value: float, intervals: Mapping[Kind, Interval], colour: str
 ) -> None:
     """One line of a forest: bars for the intervals, a mark at the value, in per cent."""
+    widest = next(kind for kind in THICKNESS if kind in intervals)
     for kind, thickness in THICKNESS.items():
-        if kind in intervals:
+        if kind in {widest, "episodes"}:
             ends = [100 * end for end in intervals[kind]]
             axes.plot(
                 ends, [height, height], color=colour, linewidth=thickness, solid_capstyle="butt"

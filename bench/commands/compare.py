@@ -13,11 +13,12 @@ Also where methods disagree, and which classes are hard.
 
 Takes run directories, folders that hold some, and files of rows made elsewhere: a .csv or .parquet
 with columns episode, query and prediction (0..way-1, the class's place in its episode), one row
-for each query of the bank, whose name is the method's. Runs of several training seeds of a method
-are one row.
+for each query of the bank, whose name is the method's. Columns training_seed and trained say how
+its method was trained. Runs of several training seeds of a method are one row.
 
-Every interval names what varies in it: "episodes", other draws of the same videos; "videos and
-classes", what another data set of the kind would give.
+Every difference is decided over the widest of videos, classes and trainings that both methods
+support, and corrected for the number of comparisons: of all methods with the reference, controls
+and duplicates left out, or of those that --family names.
 
 \b
 exit status
@@ -54,14 +55,27 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    family: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file that names the comparisons of a study, written before it is run:"
+            ' comparisons = [["otam", "protonet"], ...].',
+            show_default=False,
+        ),
+    ] = None,
+    mcnemar: Annotated[
+        bool, typer.Option("--mcnemar", help="Show McNemar's test, which is of these videos alone.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare methods on one bank."""
+    from bench.comparison.family import read_family
     from bench.comparison.gathering import gather
     from bench.comparison.show import content, text
     from bench.run_directory import dump
     from bench.summary import compare_on_one_bank
 
     runs, banks = gather(places, bank, data, episodes)
-    comparison = compare_on_one_bank(runs, reference, banks)
-    typer.echo(dump(content(comparison)) if json else text(comparison), nl=False)
+    declared = [] if family is None else read_family(family)
+    comparison = compare_on_one_bank(runs, reference, banks, declared)
+    typer.echo(dump(content(comparison)) if json else text(comparison, mcnemar), nl=False)

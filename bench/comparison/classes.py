@@ -34,6 +34,11 @@ class Confusion:
     """How many such queries there were, of one contender."""
 
 
+def without_controls(found: Sequence[Contender]) -> Sequence[Contender]:
+    """Contenders that are no controls, of which every class is hard; all, if they all are."""
+    return [one for one in found if not one.is_control] or found
+
+
 def per_class(contenders: Sequence[Contender], bank: Bank) -> list[ClassAccuracy]:
     """Accuracy of each contender on each class, the hardest class first.
 

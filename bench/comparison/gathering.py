@@ -39,7 +39,7 @@ def gather(
         raise UserError(f"--bank {bank!r}: a comparison is on one bank; name one")
     if files:
         banks = banks or [_bank_of(runs, files[0])]
-        runs += [read_rows_file(file, banks[0]) for file in files]
+        runs += [run for file in files for run in read_rows_file(file, banks[0])]
     return runs, banks
 
 

@@ -2,8 +2,15 @@
 
 A CSV or Parquet file with the columns ``episode``, ``query`` and ``prediction``, one row for each
 query of the bank, in any order. ``prediction`` is 0..way-1: the place of the chosen class in the
-order in which `fvbench bank show` lists the episode's support. A column ``margin`` is read if it
-is there; all others are left alone. The file's name without suffix is the method's.
+order in which `fvbench bank show` lists the episode's support. Further columns are read if they
+are there, and all others left alone:
+
+``margin``: the best score minus the second best.
+``method``: name of the method; the file's name without suffix if there is no such column.
+``training_seed``: seed of the training behind an answer. Answers of several seeds, in one file or
+in several, are one contender.
+``trained``: true or false. A file that has neither of the last two does not say whether its method
+was trained, and is taken as trained once, which supports no verdict against a trained method.
 """
 
 import math
@@ -22,6 +29,7 @@ from episodes.errors import UserError
 SUFFIXES = (".csv", ".parquet")
 COLUMNS = ("episode", "query", "prediction")
 UNKNOWN = math.nan
+NO_SEED = -1
 
 
 def is_rows_file(path: Path) -> bool:
@@ -29,8 +37,8 @@ def is_rows_file(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.is_dir()
 
 
-def read_rows_file(path: Path, bank: Bank) -> Run:
-    """Read predictions made elsewhere as a run on ``bank``.
+def read_rows_file(path: Path, bank: Bank) -> list[Run]:
+    """Read predictions made elsewhere as runs on ``bank``, one for each method and training seed.
 
     Raises:
         UserError: it cannot be read, lacks a column, or does not answer every query of the bank
@@ -42,6 +50,19 @@ def read_rows_file(path: Path, bank: Bank) -> Run:
             f"{path} has no column {', '.join(missing)}; rows made elsewhere have"
             f" {', '.join(COLUMNS)}"
         )
+    table = table.assign(method=table.get("method", path.stem))
+    if "training_seed" not in table:
+        return [_read_run(path, bank, part, None) for _, part in table.groupby("method")]
+    stated = table["training_seed"].notna().to_numpy()
+    seeds = np.full(len(table), NO_SEED)
+    seeds[stated] = _whole(table[stated], "training_seed", path)
+    return [
+        _read_run(path, bank, part, None if seed == NO_SEED else int(str(seed)))
+        for (_, seed), part in table.assign(seed=seeds).groupby(["method", "seed"])
+    ]
+
+
+def _read_run(path: Path, bank: Bank, table: pd.DataFrame, seed: int | None) -> Run:
     episode, query, prediction = (_whole(table, name, path) for name in COLUMNS)
     shape = bank.episodes.labels.shape
     place = _places(path, bank, episode, query)
@@ -51,7 +72,18 @@ def read_rows_file(path: Path, bank: Bank) -> Run:
     margin = np.full(len(answers), np.nan, dtype=np.float32)
     if "margin" in table:
         margin[place] = pd.to_numeric(table["margin"], errors="coerce").to_numpy(np.float32)
-    return _run(path, bank, Answers(answers.reshape(shape), margin.reshape(shape), 0.0, 0.0, 0))
+    given = Answers(answers.reshape(shape), margin.reshape(shape), 0.0, 0.0, 0)
+    return _run(str(table["method"].iloc[0]), bank, given, seed, _whether_trained(path, table))
+
+
+def _whether_trained(path: Path, table: pd.DataFrame) -> bool | None:
+    """What the column ``trained`` says; None if it is not there."""
+    if "trained" not in table:
+        return None
+    words = {str(word).strip().lower() for word in table["trained"].unique()}
+    if len(words) == 1 and words <= {"true", "1", "yes", "false", "0", "no"}:
+        return words <= {"true", "1", "yes"}
+    raise UserError(f"{path}: trained is {', '.join(sorted(words))}; it is true, or false")
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -112,17 +144,22 @@ def _check_range(path: Path, bank: Bank, prediction: NDArray[np.int64]) -> None:
         )
 
 
-def _run(path: Path, bank: Bank, answers: Answers) -> Run:
+def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: bool | None) -> Run:
     return Run(
         identity={
             "bank": bank.recipe.name,
             "bank_sha256": bank.sha256,
             "episodes": len(bank.episodes),
-            "method": path.stem,
+            "method": method,
             "revision": 0,
+            "training": None if seed is None else {"seed": seed},
             "dtype": "float32",
         },
-        declared={"sees": "unknown", "trained": None},
+        declared={
+            "sees": "unknown",
+            "trained": True if seed is not None else trained or None,
+            "says_whether_trained": seed is not None or trained is not None,
+        },
         cost=Cost(UNKNOWN, UNKNOWN, UNKNOWN, 0),
         circumstances={"device": "elsewhere"},
         rows=make_rows(bank.episodes, answers),

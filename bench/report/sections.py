@@ -11,15 +11,15 @@ from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.history import curves_of
 from bench.charts.speed import comparable, front, speed_chart
 from bench.charts.style import HALF
-from bench.comparison.classes import confusions, per_class
-from bench.comparison.show import about_groups, probability, rank_line
+from bench.comparison.classes import confusions, per_class, without_controls
+from bench.comparison.show import rank_line, titles_without_controls
 from bench.progress import Reporter
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
 from bench.report.published import published
 from bench.summary import Comparison, Row
-from bench.tables import caption, ends, render, signed
+from bench.tables import about_groups, caption, ends, probability, render, signed
 
 NAMED = 8
 """Methods that the headline names, of those that cannot be told apart from the best."""
@@ -73,7 +73,7 @@ def bank_section(comparison: Comparison, number: int, reporter: Reporter | None)
         accuracy=chart(
             f"{anchor}-accuracy",
             f"Accuracy on {comparison.bank}: thick bars say how sure these episodes make it, thin"
-            " ones what other videos and classes might give.",
+            " ones how sure other videos, classes and trainings leave the mean.",
             partial(accuracy_forest, comparison),
             tips,
             HALF,
@@ -96,26 +96,33 @@ def headline(comparison: Comparison) -> list[str]:
     whole = " (it sees all queries of an episode at once)" if best.sees == "all queries" else ""
     said = [f"{best.title}{whole} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
     if best.difference is not None:
-        p_value = probability(best.p_value_holm)
+        p_value = probability(best.p_value_corrected)
+        decided = f"; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
+        decided += (
+            f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
+        )
         said.append(
             f"That is {signed(best.difference)} points to {comparison.reference}, on the same"
-            f" queries; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
-            f" {comparison.tested_over}, after Holm."
+            f" queries{decided if p_value else ''}."
         )
     alike = [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]
     if alike:
         more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+        lettered = sum(bool(row.group) for row in comparison.rows) - 1
         said.append(
-            f"{len(alike)} of {len(comparison.rows) - 1} others cannot be told apart from it over"
-            f" {comparison.tested_over}: {', '.join(alike[:NAMED])}{more}."
+            f"{len(alike)} of {lettered} others cannot be told apart from it:"
+            f" {', '.join(alike[:NAMED])}{more}."
         )
+    if comparison.base is None:
+        said.append("Nothing is decided over episodes alone.")
     return said
 
 
 def _between(row: Row) -> str:
-    """The interval over videos and classes, where it is known."""
-    found = row.intervals.get("videos and classes")
-    return "" if found is None else f"; other videos and classes might give {ends(found)}%"
+    """The widest interval, where one wider than over episodes is known."""
+    if row.widest == "episodes":
+        return ""
+    return f"; its mean over {row.widest} lies within {ends(row.intervals[row.widest])}%"
 
 
 def ranking(comparison: Comparison, anchor: str) -> Grid:
@@ -125,13 +132,7 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
         | {"scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}")}
         for row in comparison.rows
     ]
-    over = comparison.tested_over
-    notes = [
-        *caption([comparison]).splitlines(),
-        f"p: of no difference to {comparison.reference} over {over}, after Holm for"
-        f" {len(lines) - 1} comparisons; better: probability of beating it over {over}.",
-        about_groups(comparison),
-    ]
+    notes = [*caption([comparison]).splitlines(), *about_groups(comparison)]
     return grid_of(
         f"{anchor}-ranking",
         f"All methods on {comparison.bank}",
@@ -175,7 +176,8 @@ def _differences(comparison: Comparison, anchor: str) -> Figure:
     return chart(
         f"{anchor}-differences",
         f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
-        f" what may be no difference over {comparison.tested_over} (after Holm).",
+        " what is not told apart, after correction for"
+        f" {comparison.comparisons} comparisons.",
         partial(difference_forest, comparison),
         tips,
         HALF,
@@ -217,15 +219,16 @@ def _training(comparison: Comparison, anchor: str) -> Figure | None:
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
-    found = per_class(comparison.contenders, comparison.opened)
+    contenders = without_controls(comparison.contenders)
+    found = per_class(contenders, comparison.opened)
     lines = [
-        {"method": Cell(row.title)}
+        {"method": Cell(title)}
         | {
             one.name: Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
             for one in found
             for value in [one.accuracy[index]]
         }
-        for index, row in enumerate(comparison.rows)
+        for index, title in enumerate(titles_without_controls(comparison))
     ]
     queries = [one.queries for one in found]
     notes = [

@@ -1,18 +1,36 @@
 """Intervals that say what varies in them, paired differences, and tests. docs/statistics.md."""
 
 from bench.statistics.estimate import LEVEL, Estimate, over_episodes
-from bench.statistics.jackknife import jackknife, pseudo_values
+from bench.statistics.jackknife import jackknife, pseudo_values, variance_shares
 from bench.statistics.letters import letters
-from bench.statistics.significance import holm, mcnemar_p_value, sign_flip_p_value
+from bench.statistics.significance import (
+    StepDown,
+    holm,
+    mcnemar_p_value,
+    sign_flip_p_value,
+    step_down,
+)
 from bench.statistics.units import Design, Units, design_of
-from bench.statistics.variation import KINDS, Kind, Trainings, Variation, measure
+from bench.statistics.variation import (
+    KINDS,
+    PREDICTIONS,
+    Kind,
+    Prediction,
+    Trainings,
+    Variation,
+    measure,
+    with_trainings,
+)
 
 __all__ = [
     "KINDS",
     "LEVEL",
+    "PREDICTIONS",
     "Design",
     "Estimate",
     "Kind",
+    "Prediction",
+    "StepDown",
     "Trainings",
     "Units",
     "Variation",
@@ -25,4 +43,7 @@ __all__ = [
     "over_episodes",
     "pseudo_values",
     "sign_flip_p_value",
+    "step_down",
+    "variance_shares",
+    "with_trainings",
 ]

@@ -1,7 +1,7 @@
 """A mean with its standard error: intervals, p-value and probability that follow from it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +43,31 @@ class Estimate:
         Accuracies near 1 vary more to the left than to the right, and no interval should leave
         [0, 1]. In the simulation of docs/statistics.md this covers more evenly than `interval`.
 
+        A mean of 0 or 1 without any error does not prove that there is none: of n units that all
+        succeed, others may fail with probability up to 1 - (1 - level) ** (1 / n), about 3 / n at
+        95% (the rule of three; Hanley and Lippman-Hand, JAMA 249, 1983).
+
         >>> low, high = Estimate(0.9, 0.05, 11).interval_of_fraction()
         >>> f"{low:.3f} {high:.3f}"
         '0.726 0.968'
+        >>> low, high = Estimate(1.0, 0.0, 99).interval_of_fraction()
+        >>> f"{low:.3f} {high:.3f}"
+        '0.970 1.000'
         """
         half = self.half_width(level)
+        if half == 0 and self.mean in {0.0, 1.0}:
+            unseen = 1 - (1 - level) ** (1 / (self.degrees + 1))
+            return (1 - unseen, 1.0) if self.mean else (0.0, unseen)
         if not 0 < self.mean < 1 or not half:
             return self.interval(level)
         middle = math.log(self.mean / (1 - self.mean))
         reach = half / (self.mean * (1 - self.mean))
         return _logistic(middle - reach), _logistic(middle + reach)
+
+    @property
+    def of_another_draw(self) -> "Estimate":
+        """Predict the mean of another sample of the same size, whose own error comes on top."""
+        return replace(self, error=2**0.5 * self.error)
 
     @property
     def p_value(self) -> float:

@@ -87,6 +87,21 @@ def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float
     return np.asarray(number * values.mean() - (number - 1) * without)
 
 
+def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
+    """(units,) which share of a mean's variance over units each of them carries; they sum to 1.
+
+    Args:
+        values: float64 (episodes,).
+        units: which units each episode shows; those that none shows carry nothing.
+    """
+    counts, _ = unit_sums(values[:, None], units)
+    contributed = pseudo_values(values, units)
+    squares = np.square(contributed - contributed.mean())
+    shares = np.zeros(len(units))
+    shares[counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
+    return shares
+
+
 def _strata(strata: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
     """Size of each unit's stratum, and strata numbered without gaps."""
     _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)

@@ -1,6 +1,7 @@
 """Tests of differences: exact, by permutation, and corrected for how many there are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,14 @@ EXACT_UNITS = 16
 PATTERNS = 1 << 14
 """Random patterns of signs that are tried beyond."""
 CHUNK = 1 << 20
-"""Signs held at once."""
+"""Signs, or drawn differences, held at once."""
+DRAWS = 20_000
+"""Draws of all differences together, from which step-down p-values are counted."""
+DOUBT = 4.0
+"""Share of each difference, times the degrees of freedom, that is taken to be its own. What
+comparisons have in common is itself an estimate, and of few units too large a one: with 6 to 24
+units and 8 to 40 comparisons, one of them is called different in 5% of families with this, and in
+up to 11% without (docs/statistics.md)."""
 
 
 def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
@@ -83,3 +91,76 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = values.copy()
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return [float(value) for value in corrected]
+
+
+@dataclass(frozen=True)
+class StepDown:
+    """A family of comparisons, corrected for how many and how alike they are."""
+
+    p_values: Sequence[float]
+    """Corrected, in the order of the family; NaN where there was none."""
+    threshold: float
+    """Uncorrected p-value below which one that was not told apart would have been."""
+
+
+def step_down(
+    p_values: Sequence[float],
+    loadings: NDArray[np.float64],
+    degrees: float,
+    level: float,
+    seed: int = 0,
+) -> StepDown:
+    """Correct p-values for their number, and for what comparisons have in common.
+
+    The probability that the smallest of all p-values, or of those not larger than it, is as small
+    as the one found. Comparisons with one reference move together, so that this asks for less than
+    Holm's correction, which must hold whatever they have in common.
+
+    Args:
+        p_values: two-sided, each from its own test; NaN does not count.
+        loadings: (comparisons, causes) how independent normal causes move each difference.
+        degrees: of freedom, with which these are known.
+        level: of confidence: corrected p-values below 1 - level tell methods apart.
+        seed: of the draws.
+
+    Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
+        2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
+        difference on the scale of its own Student's t.
+
+    >>> alike = step_down([0.01, 0.02], np.array([[1.0], [1.0]]), 10_000, 0.95)
+    >>> apart = step_down([0.01, 0.02], np.eye(2), 10_000, 0.95)
+    >>> [round(one, 2) for one in [*alike.p_values, *apart.p_values]]
+    [0.01, 0.02, 0.02, 0.02]
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values)[: int(np.isfinite(values).sum())]
+    corrected = values.copy()
+    if not len(order):
+        return StepDown(values.tolist(), 1 - level)
+    lengths = np.sqrt(np.square(loadings).sum(axis=1))
+    directions = loadings / np.where(lengths > 0, lengths, 1.0)[:, None]
+    found = stats.norm.isf(values[order] / 2)
+    reached = np.zeros(len(order))
+    own = min(1.0, DOUBT / degrees)
+    for drawn in _draws(directions[order], own, seed):
+        rest = np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
+        reached += (rest >= found).sum(axis=0)
+    steps = np.maximum((reached + 1) / (DRAWS + 1), values[order])
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    left = order[corrected[order] >= 1 - level]
+    if not len(left):
+        return StepDown(corrected.tolist(), 1 - level)
+    largest = np.concatenate([drawn.max(axis=1) for drawn in _draws(directions[left], own, seed)])
+    return StepDown(corrected.tolist(), float(2 * stats.norm.sf(np.quantile(largest, level))))
+
+
+def _draws(directions: NDArray[np.float64], own: float, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Absolute standard normal differences, (draws, comparisons) at a time."""
+    generator = np.random.default_rng(seed)
+    number, causes = directions.shape
+    rows = max(1, CHUNK // number)
+    for first in range(0, DRAWS, rows):
+        drawn = min(rows, DRAWS - first)
+        shared = generator.standard_normal((drawn, causes)) @ directions.T
+        alone = generator.standard_normal((drawn, number))
+        yield np.abs((1 - own) ** 0.5 * shared + own**0.5 * alone)

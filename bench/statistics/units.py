@@ -1,5 +1,6 @@
 """What was drawn at random besides the episodes: recordings and classes, and who is in which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,18 @@ class Units:
     """(units,) within which stratum a unit would be replaced by another; all 0 if anywhere."""
     kind: str
     """What a unit is, in the plural: "classes", "partner pairs", "videos", "recordings"."""
+    names: Sequence[str] = ()
+    """Of classes, or of both classes of a pair; nobody asks for those of videos."""
 
     def __len__(self) -> int:
         """How many units there are."""
         return len(self.strata)
+
+    @property
+    def always_shown(self) -> bool:
+        """Whether every episode shows some unit, so that nothing tells what others would give."""
+        counts = np.bincount(self.members[self.members >= 0], minlength=len(self))
+        return bool(counts.max() == len(self.members))
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,10 @@ def design_of(split: Split, episodes: Episodes) -> Design:
             _members(pair_of_class[class_of_video], shown),
             np.zeros(pair_of_class.max() + 1, dtype=np.int64),
             "partner pairs" if paired else "classes",
+            [
+                " and ".join(split.classes[one] for one in np.flatnonzero(pair_of_class == pair))
+                for pair in range(pair_of_class.max() + 1)
+            ],
         ),
         videos=Units(
             _members(recordings, shown),

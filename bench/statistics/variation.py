@@ -11,10 +11,24 @@ from bench.statistics.estimate import Estimate
 from bench.statistics.jackknife import Matrix, episode_covariance, jackknife
 from bench.statistics.units import Design
 
-Kind = Literal["episodes", "videos", "videos and classes", "videos, classes and trainings"]
-"""What varies in an interval: the draw of episodes from the same videos (the convention of the
-field); the videos too, of the same classes; the classes too; and the seed of training too."""
+Kind = Literal[
+    "episodes",
+    "videos",
+    "videos and trainings",
+    "videos and classes",
+    "videos, classes and trainings",
+]
+"""What varies in an interval of a mean: the draw of episodes from the same videos (the convention
+of the field); the videos too, of the same classes; the classes too; and the seed of training."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+WITH_TRAININGS: dict[Kind, Kind] = {
+    "videos": "videos and trainings",
+    "videos and classes": "videos, classes and trainings",
+}
+Prediction = Literal["another data set", "another training"]
+"""What an interval predicts, instead of a mean: the figure on one more data set of the same size,
+with the same weights; the figure on this bank after one more training."""
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 
 
 @dataclass(frozen=True)
@@ -24,11 +38,22 @@ class Trainings:
     means: Sequence[float]
 
     @property
+    def deviation(self) -> float:
+        """Standard deviation over seeds, ddof 1; NaN after one training, which tells nothing."""
+        return float(np.std(self.means, ddof=1)) if len(self.means) > 1 else math.nan
+
+    @property
     def error(self) -> Estimate:
-        """Their mean; its error is NaN after a single training, which tells nothing of others."""
+        """Their mean, as an estimate of the mean over all trainings."""
         count = len(self.means)
-        deviation = float(np.std(self.means, ddof=1)) if count > 1 else math.nan
-        return Estimate(float(np.mean(self.means)), deviation / count**0.5, count - 1)
+        return Estimate(float(np.mean(self.means)), self.deviation / count**0.5, count - 1)
+
+    @property
+    def of_one_more(self) -> Estimate:
+        """Their mean, as a prediction of what one more training gives."""
+        count = len(self.means)
+        error = self.deviation * (1 + 1 / count) ** 0.5
+        return Estimate(float(np.mean(self.means)), error, count - 1)
 
 
 @dataclass(frozen=True)
@@ -55,13 +80,76 @@ class Variation:
         Returns:
             the estimate; None where this kind of error cannot be told from these runs.
         """
+        weights = self._weights(series, minus)
+        for base, widened in WITH_TRAININGS.items():
+            if kind == widened:
+                found = self._over(base, weights)
+                return found and with_trainings(found, self._trained(series, minus))
+        return self._over(kind, weights)
+
+    def predict(self, what: Prediction, series: int, minus: int | None = None) -> Estimate | None:
+        """Predict a series' mean, or a difference; arguments and None as for `estimate`.
+
+        The error is that of the prediction: of the present mean and of the one to come.
+        """
+        weights = self._weights(series, minus)
+        if what == "another data set":
+            found = self._over("videos and classes", weights)
+            return found and found.of_another_draw
+        trained = self._trained(series, minus)
+        mean = Estimate(float(weights @ self.means), 0.0, 1)
+        return _added(mean, [one.of_one_more for one in trained]) if trained else None
+
+    def widest(self, series: int, minus: int | None = None) -> Kind | None:
+        """Name the widest kind that all of what is compared supports: the one that decides.
+
+        Returns:
+            None where nothing may be decided: where only episodes can be drawn anew, and where two
+            trained methods are compared of which one was trained once, so that nobody knows how
+            much of the difference is luck of the training.
+        """
+        base = self.base
+        trained = self._trained(series, minus)
+        if base is None or not trained:
+            return base
+        if all(len(one.means) > 1 for one in trained):
+            return WITH_TRAININGS[base]
+        return base if len(trained) == 1 else None
+
+    @property
+    def base(self) -> Kind | None:
+        """The widest kind that may decide, trainings aside; None if only episodes can be told."""
+        kinds: tuple[Kind, ...] = ("videos and classes", "videos")
+        return next((kind for kind in kinds if kind in self.covariances), None)
+
+    @property
+    def loadings(self) -> Matrix:
+        """(series, causes): how independent causes move the means, in the widest kind there is.
+
+        Their products are the covariance over units, less what is not positive in it, and the
+        variances of trainings on its diagonal.
+        """
+        base = self.base or "episodes"
+        values, vectors = np.linalg.eigh(self.covariances[base])
+        moved = vectors * np.sqrt(np.maximum(values, 0.0))
+        known = [
+            0.0 if one is None or len(one.means) < 2 else one.error.error for one in self.trainings
+        ]
+        return np.hstack([moved, np.diag(known)])
+
+    def _weights(self, series: int, minus: int | None) -> Matrix:
         weights = np.zeros(len(self.means))
         weights[series] += 1
         if minus is not None:
             weights[minus] -= 1
-        if kind == "videos, classes and trainings":
-            return self._with_trainings(weights)
-        return self._over(kind, weights)
+        return weights
+
+    def _trained(self, series: int, minus: int | None) -> list[Trainings]:
+        """The trainings behind what is compared; none where a series is compared with itself."""
+        if series == minus:
+            return []
+        found = [self.trainings[one] for one in (series, minus) if one is not None]
+        return [one for one in found if one is not None]
 
     def _over(self, kind: Kind, weights: Matrix) -> Estimate | None:
         if kind not in self.covariances:
@@ -71,17 +159,25 @@ class Variation:
             variance = least  # other videos cannot make a mean surer than the same videos do
         return Estimate(float(weights @ self.means), variance**0.5, self.degrees[kind])
 
-    def _with_trainings(self, weights: Matrix) -> Estimate | None:
-        """Add the variance of independent trainings; degrees after Welch and Satterthwaite."""
-        base = self._over("videos and classes", weights)
-        trained = [one.error for one, w in zip(self.trainings, weights, strict=True) if one and w]
-        if base is None or not trained or any(math.isnan(one.error) for one in trained):
-            return None
-        variances = np.array([part.error**2 for part in (base, *trained)])
-        degrees = np.array([part.degrees for part in (base, *trained)])
-        total = float(variances.sum())
-        joint = total**2 / float((variances**2 / degrees).sum()) if total else base.degrees
-        return Estimate(base.mean, total**0.5, joint)
+
+def with_trainings(base: Estimate, trainings: Sequence[Trainings]) -> Estimate | None:
+    """Add the variance of independent trainings to what else varies in an estimate.
+
+    Returns:
+        the estimate, its mean kept; None without trainings, or where a method was trained once.
+    """
+    return _added(base, [one.error for one in trainings]) if trainings else None
+
+
+def _added(base: Estimate, parts: Sequence[Estimate]) -> Estimate | None:
+    """Sum variances; degrees of freedom after Welch and Satterthwaite."""
+    if any(math.isnan(one.error) for one in parts):
+        return None
+    variances = np.array([part.error**2 for part in (base, *parts)])
+    degrees = np.array([part.degrees for part in (base, *parts)])
+    total = float(variances.sum())
+    joint = total**2 / float((variances**2 / degrees).sum()) if total else base.degrees
+    return Estimate(base.mean, total**0.5, joint)
 
 
 def _variance(covariance: Matrix, weights: Matrix) -> float:

@@ -175,6 +175,7 @@ def evaluate(
     backbone: str = "motion",
     sampling: str | None = None,
     resize: str | None = None,
+    decoder: str | None = None,
     device: str = "auto",
     batch_size: int = 64,
     seed: int = 0,
@@ -190,6 +191,7 @@ def evaluate(
             for.
         resize: size of pictures before the centre is cut out, "256" or "256x256"; None for what
             the backbone states.
+        decoder: what reads video files, "decord" or "av"; decord where it is installed if None.
         device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
         batch_size: episodes scored at once; it changes speed, not results.
         seed: of the methods' random weights and guesses.
@@ -200,7 +202,7 @@ def evaluate(
     """
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     found = [
         candidate
         for one in chosen

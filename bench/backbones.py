@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from bench.paths import WEIGHTS_FOLDER
 from bench.pretrained import Pretrained, prepared
 from bench.source import meaning_sha256
 from episodes.errors import UserError, unknown
+from episodes.readers import default_decoder
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class LoadedBackbone:
     weights_sha256: str
     sampling: str | None = None
     """Which frames it is shown, see `episodes.sampling`; None for what each method asks for."""
+    decoder: str = field(default_factory=default_decoder)
+    """What is asked first to read videos, see `episodes.readers`."""
 
     def sampling_for(self, method: type[Method]) -> str:
         """Which frames a method is shown; one that wants other frames than most gets those."""

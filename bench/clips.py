@@ -1,23 +1,28 @@
-"""Clips as a backbone wants them, decoded in threads."""
+"""Clips as a backbone wants them, several at once and ahead of time."""
 
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.pretrained import prepared
 from episodes.datasets import VideoFile
-from episodes.decoding import Clip, decode
+from episodes.decoding import Clip, chosen_decoder, decode_each
 from episodes.errors import UserError
 from episodes.frames import read_frames
 from episodes.media import frames_of
+from episodes.readings import IMAGES, Reading, Readings
 from episodes.sampling import Sampling, clip_count
+
+Shrunk = TypeVar("Shrunk")
 
 AHEAD_BYTES = 256 << 20
 """Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
@@ -27,25 +32,57 @@ LEAST_AHEAD, MOST_AHEAD = 32, 512
 """Bounds of their number: two batches, so that a backbone finds the next one whole; and enough."""
 
 
-def read_clip(file: VideoFile, frames: int, sampling: Sampling) -> Clip:
+def read_clip(file: VideoFile, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
     """Read one video, a file or a folder of frames: uint8 (clips * frames, height, width, 3).
 
     Raises:
         UserError: it cannot be decoded.
     """
-    if file.path.is_dir():
-        return read_frames(frames_of(file.path), frames, sampling)
-    return decode(file.path, frames, sampling)
+    return np.stack(_read(file, frames, sampling, decoder, list))
 
 
-def load_clip(file: VideoFile, spec: InputSpec, sampling: Sampling) -> Tensor:
+def load_clip(
+    file: VideoFile, spec: InputSpec, sampling: Sampling, decoder: str | None = None
+) -> Tensor:
     """Read and normalise one video: float32 (3, clips * frames, size, size).
+
+    Frames are made small a few at a time: no more than these are held in full size.
 
     Raises:
         UserError: it cannot be decoded.
     """
-    frames = read_clip(file, spec.frames, sampling)
-    return prepared(torch.from_numpy(frames)[None], spec)[0]
+
+    def shrink(frames: Clip) -> tuple[Tensor, ...]:
+        return prepared(torch.from_numpy(frames)[None], spec)[0].unbind(dim=1)
+
+    frames = _read(file, spec.frames, sampling, decoder, shrink)
+    # Colours vary fastest, as they do in what `prepared` returns: the layout decides which kernels
+    # a backbone uses, and these how its sums are rounded.
+    clip = torch.empty(len(frames), spec.size, spec.size, 3).permute(3, 0, 1, 2)
+    for place, frame in enumerate(frames):
+        clip[:, place] = frame
+    return clip
+
+
+def _read(
+    file: VideoFile,
+    frames: int,
+    sampling: Sampling,
+    decoder: str | None,
+    shrink: Callable[[Clip], Sequence[Shrunk]],
+) -> list[Shrunk]:
+    """What becomes of each frame of a clip; what is found out about the video is remembered."""
+    readings = Readings(chosen_decoder(decoder))
+    known = readings.get(file.sha256)
+    if file.path.is_dir():
+        images = frames_of(file.path)
+        taken, resized = read_frames(images, frames, sampling, shrink)
+        found = Reading(IMAGES, len(images), resized)
+    else:
+        taken, found = decode_each(file.path, frames, sampling, shrink, decoder, known, file.sha256)
+    if found != known:
+        readings.add(file.sha256, found)
+    return taken
 
 
 def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
@@ -63,11 +100,11 @@ def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
 
 
 def load_clips(
-    files: Sequence[VideoFile], spec: InputSpec, sampling: str
+    files: Sequence[VideoFile], spec: InputSpec, sampling: str, decoder: str | None = None
 ) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
     """Yield each file with its clip, or with the error it gave, in the order of the files.
 
-    As many threads decode as there are processors; what they do holds no lock of Python.
+    As many threads as there are processors make pictures small, each beside a process that decodes.
     """
     ahead = videos_ahead(spec, sampling)
     waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
@@ -76,7 +113,7 @@ def load_clips(
         try:
             while True:
                 while len(waiting) < ahead and (file := next(queue, None)) is not None:
-                    waiting.append((file, pool.submit(load_clip, file, spec, sampling)))
+                    waiting.append((file, pool.submit(load_clip, file, spec, sampling, decoder)))
                 if not waiting:
                     return
                 file, future = waiting.popleft()

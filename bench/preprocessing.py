@@ -9,14 +9,15 @@ from typing import Any
 from bench.backbone import InputSpec
 from bench.backbones import LoadedBackbone
 from bench.pretrained import CroppedInput
+from episodes.decoding import chosen_decoder
 from episodes.errors import UserError
 from episodes.sampling import canonical
 
 
 def with_preprocessing(
-    loaded: LoadedBackbone, sampling: str | None, resize: str | None
+    loaded: LoadedBackbone, sampling: str | None, resize: str | None, decoder: str | None = None
 ) -> LoadedBackbone:
-    """Return the backbone with another choice of frames, or another size of pictures.
+    """Return the backbone with another choice of frames, size of pictures, or reader of videos.
 
     Size and normalisation of what the backbone sees stay its own, and the centre is cut out.
 
@@ -25,10 +26,13 @@ def with_preprocessing(
         sampling: see `episodes.sampling.frame_indices`; None for what each method asks for.
         resize: "256": the short side, the aspect kept; "256x340": height and width, to which
             pictures are stretched; None for what the backbone states.
+        decoder: what is asked first to read videos; what is installed if None.
 
     Raises:
-        UserError: no such sampling, or a picture smaller than what the backbone sees.
+        UserError: no such sampling or decoder, or a picture smaller than what the backbone sees.
     """
+    if decoder is not None:
+        loaded = replace(loaded, decoder=chosen_decoder(decoder))
     if sampling is not None:
         loaded = replace(loaded, sampling=canonical(sampling))
     if resize is not None:
@@ -47,8 +51,9 @@ def with_preprocessing_of(features: Mapping[str, Any], loaded: LoadedBackbone) -
     """
     resized = features.get("input", {}).get("resized")
     words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
+    decoder = features.get("decoder", "").partition(" ")[0] or None
     return with_preprocessing(
-        loaded, features.get("sampling"), None if words is None else str(words)
+        loaded, features.get("sampling"), None if words is None else str(words), decoder
     )
 
 

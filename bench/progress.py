@@ -34,8 +34,9 @@ class Reporter:
         self._note = text
 
     def say(self, line: str) -> None:
-        """Say something at once, whatever goes on."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        """Say something for good, in a line; the first process of a job alone does."""
+        if os.environ.get("RANK", "0") == "0":
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:

@@ -28,6 +28,7 @@ from episodes.datasets import VideoFile
 from episodes.draws import Integers
 from episodes.errors import UserError
 from episodes.leakage import check_apart, contamination
+from episodes.readings import Readings
 from episodes.sampler import Episodes
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
@@ -120,6 +121,7 @@ def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {field: identity.get(field) for field in ASKED_FOR} | {
         "backbone": features.get("backbone"),
         "sampling": features.get("sampling"),
+        "decoder": features.get("decoder", "").partition(" ")[0],
         "resize": features.get("input", {}).get("resized"),
     }
 
@@ -141,6 +143,8 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
         alike = [group for group in groups if group.sampling == sampling]
         for first in range(0, len(alike), TOGETHER):
             _run_together(plan, bank, files, alike[first : first + TOGETHER], reporter)
+    for remark in Readings(plan.backbone.decoder).remarks(files):
+        reporter.say(f"note: {remark}")
 
 
 def _run_together(
@@ -187,12 +191,15 @@ def _run_group(
     reporter: Reporter,
 ) -> None:
     """Evaluate candidates on features that are stored."""
-    features, episodes = _features(store, files, bank)
-    for candidate, identity in group.todo:
+    keys = [Readings(loaded.decoder).key(file) for file in files]
+    features, episodes = _features(store, files, keys, bank)
+    for candidate, _ in group.todo:
         method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
         with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
             answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
         if distributed.is_first():
+            # Which reader reads a video is known for certain only now.
+            identity = _identity(plan, bank, candidate, loaded, files)
             if identity["source_sha256"] is None:
                 reporter.say(NOT_REUSABLE.format(method=candidate.entry.name))
             run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
@@ -232,18 +239,20 @@ def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
 
 
 def _features(
-    store: FeatureStore, files: Sequence[VideoFile], bank: Bank
+    store: FeatureStore, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
 ) -> tuple[Tensor, Episodes]:
-    """Features of the bank's videos, and its episodes as indices into them.
+    """Features of the bank's videos, by their keys; and its episodes as indices into them.
 
     The videos stand in the order of their content hashes: the canonical order goes by class, and
     a method could read the class off it.
     """
-    hashes = [file.sha256 for file in files]
     order, episodes = in_order_of_content(
-        hashes, bank.used_videos(), bank.episodes, len(bank.split.videos)
+        [file.sha256 for file in files],
+        bank.used_videos(),
+        bank.episodes,
+        len(bank.split.videos),
     )
-    return torch.from_numpy(store.read([hashes[index] for index in order])), episodes
+    return torch.from_numpy(store.read([keys[index] for index in order])), episodes
 
 
 def in_order_of_content(
@@ -275,7 +284,11 @@ def _identity(
 ) -> dict[str, Any]:
     """Everything that decides the rows, in the form in which a file gives it back."""
     entry, checkpoint = candidate.entry, candidate.checkpoint
-    videos = hashlib.sha256("\n".join(file.sha256 for file in files).encode())
+    readings = Readings(loaded.decoder)
+    videos = hashlib.sha256("\n".join(map(readings.key, files)).encode())
+    features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
+    if others := readings.others(files):
+        features["other_decoders"] = others
     identity = {
         "bank": bank.title,
         "bank_sha256": bank.sha256,
@@ -293,7 +306,7 @@ def _identity(
         "weights_sha256": checkpoint.sha256 if checkpoint else None,
         "training": candidate.training,
         "videos_sha256": videos.hexdigest(),
-        "features": feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device),
+        "features": features,
         "seed": plan.seed,
         "dtype": "float32",
     }

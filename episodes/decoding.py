@@ -1,221 +1,170 @@
-"""Clips from video files, with decord."""
+"""Clips from video files: which reader is asked, and what is said of a file that none reads."""
 
-import importlib.metadata
-import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from typing import Any, TypeVar
 
-import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
-from episodes.errors import UserError
+from episodes.decoding_process import DiedError, borrowed, request_to_examine, request_to_read
+from episodes.errors import UserError, unknown
+from episodes.readers import DECODERS, default_decoder
+from episodes.readings import Reading
 from episodes.sampling import Sampling, frame_indices
 
-# At the end of a file decord asks its own thread for the last frames in a busy loop, and calls the
-# file damaged after this many turns: too few, and a good file fails where the machine is busy.
-os.environ.setdefault("DECORD_EOF_RETRY_MAX", "100000")
-
 Clip = NDArray[np.uint8]
-
-REVISION = "all frames in order"
-"""How decord is used; part of a feature's identity, to be changed when other frames come out."""
-TOLERANCE = 0.1
-"""Part of its declared length that a video may lack: containers round, and count loosely."""
-NO_SUBSTITUTES = 1e-9
-"""Share of frames that decord may replace by their neighbours before it says so."""
-
-REASONS = (
-    ("Error sending packet", "a frame is damaged"),
-    ("av_read_frame failed", "it is damaged, or ends before its last frame"),
-    ("duplicate frames", "frames are damaged, or decord 0.6.0 cannot count them in this container"),
-    ("Unable to handle EOF", "decord does not find all its frames: it is damaged, or has no index"),
-    ("cannot find video stream", "decord 0.6.0 has no decoder for its codec"),
-    ("Cannot create buffer source", "it ends before its first frame"),
-    ("broken metadata", "its header states no length: remux it, `ffmpeg -i IN -c copy OUT`"),
+"""uint8 (frames, height, width, 3), RGB."""
+Shrunk = TypeVar("Shrunk")
+KINDS = (
+    (S_ISDIR, "a folder"),
+    (S_ISFIFO, "a pipe"),
+    (S_ISSOCK, "a socket"),
+    (S_ISCHR, "a device"),
+    (S_ISBLK, "a device"),
 )
-"""What decord's messages mean."""
-TOO_NARROW = "decord 0.6.0 pads frames this narrow: re-encode it 96 or wider"
-PYTHON_ERRORS = (RuntimeError, ValueError, LookupError, AssertionError, StopIteration)
-"""What decord's Python side raises."""
+"""What lies where a file should, by its mode."""
 
 
-def decoder_identity() -> str:
-    """Name and version of the decoder: another one may decode to other pixels."""
-    return f"decord {importlib.metadata.version('decord')}, {REVISION}"
+def chosen_decoder(name: str | None) -> str:
+    """Return the reader that a user asked for, or the one that is asked first.
+
+    Raises:
+        UserError: there is none of this name, or it is not installed.
+    """
+    if name is None:
+        return default_decoder()
+    if name not in DECODERS:
+        raise unknown("decoder", name, DECODERS)
+    if name == "decord" and default_decoder() != name:
+        raise UserError(
+            "--decoder decord: it is not installed, and has packages for Linux on x86-64 alone;"
+            " leave the option out, and PyAV reads the videos"
+        )
+    return name
 
 
-def decode(path: Path, frames: int, sampling: Sampling) -> Clip:
+def decoder_identity(name: str | None = None) -> str:
+    """Name and version of a reader: another one may decode to other pixels."""
+    return DECODERS[chosen_decoder(name)].identity()
+
+
+def decode(
+    path: Path,
+    frames: int,
+    sampling: Sampling,
+    decoder: str | None = None,
+) -> Clip:
     """Decode the frames that a sampling takes.
-
-    All frames are decoded, in order: where decord 0.6.0 jumps, it lands on other frames than asked
-    for in many files (open groups of pictures, B-frames of MPEG-4, H.264 in AVI), and says nothing.
 
     Args:
         path: a video file.
         frames: how many frames a clip has.
         sampling: see `episodes.sampling.frame_indices`.
+        decoder: "decord" or "av"; what is installed if None.
 
     Returns:
         uint8 (clips * frames, height, width, 3), RGB.
 
     Raises:
-        UserError: the file is missing, empty, cut short or cannot be decoded; the message names it.
+        UserError: see `decode_each`.
     """
-    with _explained(path):
-        reader, shown = _opened(path)
-        clip = _taken(reader, shown, frame_indices(sampling, shown, frames).tolist())
-    if clip.shape[-1] != 3:
-        raise _undecodable(path, TOO_NARROW)
-    return np.asarray(clip, dtype=np.uint8)
+    return np.stack(decode_each(path, frames, sampling, list, decoder)[0])
 
 
-def probe(path: Path) -> int:
-    """Decode a video's first frame and return how many there are.
+def decode_each(
+    path: Path,
+    frames: int,
+    sampling: Sampling,
+    shrink: Callable[[Clip], Sequence[Shrunk]],
+    decoder: str | None = None,
+    known: Reading | None = None,
+    sha256: str = "",
+) -> tuple[list[Shrunk], Reading]:
+    """Decode the frames that a sampling takes, and make each smaller as soon as it is there.
+
+    A video that decord does not read as libav does (packed bitstreams, AV1, narrow frames, ...) is
+    read by PyAV. One that nobody has read before is decoded to its end, so that damage shows; of
+    another, frames up to the last one that is taken are.
+
+    Args:
+        path: a video file.
+        frames: how many frames a clip has.
+        sampling: see `episodes.sampling.frame_indices`.
+        shrink: makes something of some frames, in their order: there is no need to hold a clip in
+            full size.
+        decoder: which reader is asked first; what is installed if None.
+        known: what was found out when the video was read before.
+        sha256: of its content, if it must not have changed.
+
+    Returns:
+        what became of each frame, clips * frames of them; and what is to be known next time.
 
     Raises:
-        UserError: as `decode` does, as far as that can be seen without decoding every frame.
+        UserError: the file is missing, empty, cut short, damaged, or cannot be decoded; the
+            message names it.
     """
-    with _explained(path):
-        reader, shown = _opened(path)
-        first = reader.next().asnumpy()
-    if first.shape[-1] != 3:
-        raise _undecodable(path, TOO_NARROW)
-    return shown
+    check_file(path)
+    frame_indices(sampling, 1, frames)  # refuses an unknown rule before anything is opened
+    first = known.reader if known else chosen_decoder(decoder)
+    readers = (first,) if known or first == "av" else (first, "av")
+    count = known.frames if known else None
+    answer: dict[str, Any] = {}
+    for reader in readers:
+        request = request_to_read(path, reader, frames, sampling, count, sha256)
+        taken: dict[int, Shrunk] = {}
+
+        def receive(indices: list[int], part: Clip, taken: dict[int, Shrunk] = taken) -> None:
+            taken.update(zip(indices, shrink(part), strict=True))
+
+        answer = _answered(request, receive)
+        if "frames" in answer:
+            indices = frame_indices(sampling, answer["frames"], frames).tolist()
+            return [taken[index] for index in indices], Reading(reader, answer["frames"])
+    raise _undecodable(path, answer["error"])
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn decord's errors into ones that name the file and say what to do."""
-    import decord
-
+def _answered(request: dict[str, Any], receive: Callable[[list[int], Clip], None]) -> Any:
+    """Ask a process; that it died is an answer too."""
     try:
-        yield
-    except (decord.DECORDError, decord.DECORDLimitReachedError, *PYTHON_ERRORS) as error:
-        raise _undecodable(path, _readable(str(error))) from error
+        with borrowed() as process:
+            return process.ask(request, receive)
+    except DiedError as error:
+        return {"error": str(error)}
 
 
-def _opened(path: Path) -> tuple[Any, int]:
-    """Open a file that is whole; return its reader and how many frames are shown."""
-    import decord
+def examine(path: Path) -> tuple[str, str]:
+    """Return what a file's container is called, and what a strict decoder says of its frames.
 
-    decord.logging.set_level(decord.logging.QUIET)
-    _check_present(path)
-    promise = _promise(path)
-    reader = decord.VideoReader(str(path), num_threads=1, fault_tol=NO_SUBSTITUTES)
-    _check_whole(path, promise, len(reader))
-    return reader, _shown(reader.get_frame_timestamp(range(len(reader)))[:, 0])
-
-
-def _shown(starts: NDArray[np.float32]) -> int:
-    """How many frames are shown, by the second at which each starts.
-
-    An edit list hides frames before zero, as ``ffmpeg -ss TIME -c copy`` leaves them. decord
-    counts them and does not return them. Where it knows no times, it makes up huge ones.
+    Raises:
+        UserError: it cannot be opened.
     """
-    hidden = (starts > -1e6) & (starts < 0)
-    return len(starts) - int(hidden.sum())
+    check_file(path)
+    answer = _answered(request_to_examine(path), lambda *_: None)
+    if "error" in answer:
+        raise _undecodable(path, answer["error"])
+    return answer["container"], answer["complaint"]
 
 
-def _taken(reader: Any, shown: int, indices: list[int]) -> Clip:
-    """Read all frames and keep those of the indices."""
-    kept: dict[int, Clip] = {}
-    for index in range(shown):
-        frame = reader.next()
-        if index in indices:
-            kept[index] = frame.asnumpy()
-    return np.stack([kept[index] for index in indices])
+def check_file(path: Path) -> None:
+    """Refuse what is not a file, before it is opened: a pipe would be waited for.
 
-
-def _check_present(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such video file; put it there or leave it out")
-    if path.stat().st_size == 0:
+    Raises:
+        UserError: it is none, or empty.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
+        raise UserError(
+            f"{path}: there is no such video file{why}; put it there or leave it out"
+        ) from error
+    if not S_ISREG(status.st_mode):
+        what = next((words for test, words in KINDS if test(status.st_mode)), "something else")
+        raise UserError(f"{path}: there is no such video file, but {what}; leave it out")
+    if status.st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out")
-
-
-@dataclass(frozen=True)
-class _Promise:
-    """What a file's header says of its length; 0 where it says nothing."""
-
-    frames: float
-    seconds: float
-    streams: Sequence[int]
-    """Indices of the streams, one of which lasts that long."""
-
-
-def _promise(path: Path) -> _Promise:
-    """Read the header. decord would print its own complaint about a bad one to stderr."""
-    try:
-        with av.open(path) as file:
-            stream = file.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
-                raise _undecodable(path, "it has no video stream")
-            return _declared(file, stream)
-    except UnicodeDecodeError:
-        # A tag in another encoding than UTF-8 says nothing about the video.
-        return _Promise(0, 0, [])
-    except av.FFmpegError as error:
-        reason = f"it is not a video, or its index is missing: {error.strerror}"
-        raise _undecodable(path, reason) from error
-
-
-def _declared(file: InputContainer, stream: av.VideoStream) -> _Promise:
-    """What the header says of the video stream or, failing that, of the longest stream.
-
-    Only AVI's number of frames counts: MP4 counts frames that an edit list hides. And only AVI's
-    duration does not: libav guesses it from the file's size.
-    """
-    rate, whole = float(stream.average_rate or 0), (file.duration or 0) / av.time_base
-    if file.format.name == "avi" and rate:
-        return _Promise(stream.frames, stream.frames / rate, [stream.index])
-    if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
-        return _Promise(seconds * rate, seconds, [stream.index])
-    if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", "")):
-        hours, minutes, rest = (float(part) for part in tag.groups())
-        # A tag may have been copied from a longer file that this one was cut from.
-        seconds = min(3600 * hours + 60 * minutes + rest, whole)
-        return _Promise(seconds * rate, seconds, [stream.index])
-    return _Promise(whole * rate, whole, range(len(file.streams)))
-
-
-def _check_whole(path: Path, promise: _Promise, available: int) -> None:
-    """Refuse a file that ends before its header says.
-
-    Where frames are fewer than the length times the frame rate, the rate may just be uneven: then
-    the time of the last packet decides, and the last frame may last as long as the mean one.
-    """
-    if available >= (1 - TOLERANCE) * promise.frames:
-        return
-    if _end(path, promise.streams) * (1 + 1 / available) < (1 - TOLERANCE) * promise.seconds:
-        raise _undecodable(path, f"cut short: {available} of {promise.frames:.0f} frames")
-
-
-def _end(path: Path, streams: Sequence[int]) -> float:
-    """When the last packet of these streams ends, in seconds; where reading fails is the end."""
-    end = 0.0
-    with av.open(path) as file, suppress(av.FFmpegError):
-        for packet in file.demux([file.streams[index] for index in streams]):
-            if packet.pts is not None:
-                before_zero = min(packet.stream.start_time or 0, 0)
-                ticks = packet.pts - before_zero + (packet.duration or 0)
-                end = max(end, float(ticks * packet.time_base))
-    return end
-
-
-def _readable(error: str) -> str:
-    """What one of decord's messages means, without its clock, source files and conditions."""
-    for words, meaning in REASONS:
-        if words in error:
-            return meaning
-    plain = re.sub(r"\[\d\d:\d\d:\d\d\] \S+?:\d+: ", "", error).strip()
-    return plain.splitlines()[0][:200] if plain else "no reason given"
 
 
 def _undecodable(path: Path, reason: str) -> UserError:

@@ -1,58 +1,95 @@
 """Clips from folders of images, as tools leave them that extract the frames of a video."""
 
 import importlib.metadata
-from collections.abc import Sequence
+import struct
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from episodes.errors import UserError
 from episodes.sampling import Sampling, frame_indices
 
+Pixels = NDArray[np.uint8]
+Shrunk = TypeVar("Shrunk")
+BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+"""What Pillow says of an image that unpacks to far more than its file."""
+
 
 def reader_identity() -> str:
     """Name and version of what reads images: another one may give other pixels."""
-    return f"pillow {importlib.metadata.version('pillow')}"
+    return f"pillow {importlib.metadata.version('pillow')}, 16 bits to 8"
 
 
-def read_frames(images: Sequence[Path], frames: int, sampling: Sampling) -> NDArray[np.uint8]:
-    """Read the frames that a sampling takes.
+def read_frames(
+    images: Sequence[Path],
+    frames: int,
+    sampling: Sampling,
+    shrink: Callable[[Pixels], Sequence[Shrunk]],
+) -> tuple[list[Shrunk], bool]:
+    """Read the frames that a sampling takes, and make each smaller as soon as it is there.
+
+    Crops that follow a face or a hand differ in size: each is brought to that of the first image.
 
     Args:
         images: all frames of a video, in order; at least one.
         frames: how many a clip has.
         sampling: see `episodes.sampling.frame_indices`.
+        shrink: makes something of frames, uint8 (1, height, width, 3), RGB.
 
     Returns:
-        uint8 (clips * frames, height, width, 3), RGB.
+        what became of each frame, clips * frames of them; and whether some were resized.
 
     Raises:
-        UserError: an image cannot be read, or differs from the others in size.
+        UserError: an image cannot be read.
     """
     indices = frame_indices(sampling, len(images), frames).tolist()
-    read = {index: _pixels(images[index]) for index in dict.fromkeys(indices)}
-    first = read[indices[0]]
-    for index, pixels in read.items():
-        if pixels.shape != first.shape:
-            raise UserError(
-                f"{images[index]} is {_size(pixels)}, {images[indices[0]]} is {_size(first)};"
-                " the frames of a video are of one size: extract them again"
-            )
-    return np.stack([read[index] for index in indices])
+    with _opened(images[0]) as first:
+        size = first.size
+    resized = False
+    read: dict[int, Shrunk] = {}
+    for index in dict.fromkeys(indices):
+        with _opened(images[index]) as image:
+            picture = _in_eight_bits(image)
+            if image.size != size:
+                picture, resized = picture.resize(size, Image.Resampling.BILINEAR), True
+            (read[index],) = shrink(np.array(picture, dtype=np.uint8)[None])
+    return [read[index] for index in indices], resized
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image of a kind that holds frames, and no other that Pillow knows.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such image file; extract the video's frames again")
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("JPEG", "PNG")) as image:
+                yield image
+    except BOMBS as error:
         raise UserError(
-            f"{path}: cannot be read as an image ({error}); extract the video's frames again, or"
-            " leave it out"
+            f"{path}: this image unpacks to more pixels than a frame has ({error}); leave it out"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise UserError(
+            f"{path}: cannot be read as an image ({error}); extract the video's frames again as"
+            " JPEG or PNG, or leave it out"
         ) from error
 
 
-def _size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[0]}"
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """Return RGB; of grey levels in 16 bits the upper 8, where Pillow would cut off above 255."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")

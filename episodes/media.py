@@ -93,14 +93,23 @@ def is_empty(path: Path) -> bool:
 
 
 def stamp(path: Path) -> list[int]:
-    """What shows that a video has changed without reading it: size and time of the last change."""
+    """What shows that a video has changed, without reading it.
+
+    Size and time of the last write are not enough: a file can be written over in place and given
+    its old time back. The system's own time of change, and which file it is, cannot be.
+    """
     if not path.is_dir():
         status = path.stat()
-        return [status.st_size, status.st_mtime_ns]
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     with os.scandir(path) as entries:
         images = [entry.stat() for entry in entries if is_frame(entry.name)]
-    newest = max((image.st_mtime_ns for image in images), default=0)
-    return [len(images), sum(image.st_size for image in images), newest]
+    newest = max((max(one.st_mtime_ns, one.st_ctime_ns) for one in images), default=0)
+    return [
+        len(images),
+        sum(one.st_size for one in images),
+        newest,
+        sum(one.st_ino for one in images),
+    ]
 
 
 def content_sha256(path: Path) -> str:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ def remembered(
     Returns:
         the answers, in the order of the paths.
     """
-    notebook = _notebook(what, root)
-    known = dict(_read(notebook))
+    path_of_notes = _notebook(what, root)
+    known = dict(_read(path_of_notes))
     stamps = {path: stamp(path) for path in paths}
     missing = [path for path in stamps if known.get(str(path), ([], None))[0] != stamps[path]]
     for done, (path, answer) in enumerate(_all(missing, work), start=1):
-        _write(notebook, {"path": str(path), "stamp": stamps[path], "answer": answer})
+        write_note(path_of_notes, {"path": str(path), "stamp": stamps[path], "answer": answer})
         known[str(path)] = (stamps[path], answer)
         progress(done, len(missing))
     return [known[str(path)][1] for path in paths]
@@ -54,28 +55,35 @@ def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
     }
 
 
-def _notebook(what: str, root: Path) -> Path:
-    """The file of answers, one for each piece of work and folder."""
-    key = hashlib.sha256(f"{what}\n{root.resolve()}".encode()).hexdigest()[:16]
+def notebook(what: str) -> Path:
+    """Return the file of answers of one piece of work."""
+    key = hashlib.sha256(what.encode()).hexdigest()[:16]
     return cache_folder() / "videos" / f"{key}.jsonl"
 
 
-def _read(notebook: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
-    """Yield what is written down; a line that a kill cut short is passed over."""
-    if not notebook.exists():
-        return
-    for line in notebook.read_text(encoding="utf-8").splitlines():
-        try:
-            note = json.loads(line)
+def _notebook(what: str, root: Path) -> Path:
+    return notebook(f"{what}\n{root.resolve()}")
+
+
+def _read(path: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
+    for note in notes(path):
+        with suppress(LookupError, TypeError):
             yield note["path"], (note["stamp"], note["answer"])
-        except (ValueError, LookupError, TypeError):
-            continue
 
 
-def _write(notebook: Path, note: dict[str, Any]) -> None:
+def notes(path: Path) -> Iterator[Any]:
+    """Yield what is written in a notebook; a line that a kill cut short is passed over."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
+def write_note(path: Path, note: Mapping[str, Any]) -> None:
     """Append one line; the line break in front heals a line that a kill cut short."""
-    notebook.parent.mkdir(parents=True, exist_ok=True)
-    with notebook.open("a", encoding="utf-8") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
         file.write(f"\n{json.dumps(note)}")
 
 

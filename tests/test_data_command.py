@@ -126,6 +126,9 @@ class TestVerify:
         assert len(copies) == 87  # all hard links but one
 
     def test_only_what_changed_is_opened_again(self, ucf: Tree, monkeypatch: pytest.MonkeyPatch):
+        changed = ucf.root / "YoYo" / "v_YoYo_g01_c01.avi"
+        changed.unlink()  # the others are links to one file, which changes with each of them
+        make_video(changed, frames=17, codec="mpeg4")
         verified("ucf101")
         opened: list[Path] = []
         inspect = __import__("episodes.verification", fromlist=["inspect"]).inspect
@@ -134,8 +137,6 @@ class TestVerify:
         )
         verified("ucf101")
         assert not opened
-        changed = ucf.root / "YoYo" / "v_YoYo_g01_c01.avi"
-        changed.unlink()
         make_video(changed, frames=18, codec="mpeg4")
         verified("ucf101")
         assert opened == [changed]

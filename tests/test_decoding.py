@@ -246,28 +246,18 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "mp4 with index cut": (
         lambda folder: cut(indexed_first(folder), 0.6),
-        "damaged, or ends before its last frame",
+        "damaged, or cut off, after \\d+ frames",
     ),
     "mp4 zeroed": (
         lambda folder: zeroed(video("zero.mp4", codec="mpeg4")(folder)),
-        "a frame is damaged",
+        r"frame \d+ is damaged",
     ),
     "webm zeroed": (lambda folder: zeroed(video("zero.webm")(folder)), "cut short|damaged"),
     "mkv zeroed": (lambda folder: zeroed(video("zero.mkv")(folder)), "cut short|damaged"),
     "avi zeroed": (lambda folder: zeroed(video("zero.avi")(folder)), "cut short|damaged"),
-    "48 wide": (video("narrow48.mp4", size=(48, 96)), r"pads frames this narrow: re-encode .* 96"),
-    "72 wide": (video("narrow72.mkv", size=(72, 96)), r"pads frames this narrow: re-encode .* 96"),
-    "codec unknown to decord": (
-        lambda folder: make_video(folder / "new.mp4", codec="libsvtav1"),
-        "no decoder for its codec",
-    ),
-    "transport stream": (
-        lambda folder: make_video(folder / "tv.ts", frames=200, codec="mpeg2video", rate=25),
-        "cannot count them in this container",
-    ),
     "avi cut at 60%": (
         lambda folder: cut(video("cut60.avi")(folder), 0.6),
-        r"cut short: \d of 20 frames",
+        r"damaged, or cut off, after \d+ frames",
     ),
     "mkv cut at 30%": (
         lambda folder: cut(video("cut30.mkv")(folder), 0.3),
@@ -283,7 +273,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "webm cut in its first frame": (
         lambda folder: cut(video("first.webm", size=(320, 240))(folder), 0.28),
-        "it ends before its first frame",
+        "it holds no frame that can be shown",
     ),
     "uneven mkv cut at 50%": (
         lambda folder: cut(video("uneven.mkv", times=UNEVEN)(folder), 0.5),

@@ -61,7 +61,7 @@ def embedded(store: FeatureStore, files: list[VideoFile], progress=NOTHING) -> N
 def decoding(monkeypatch: pytest.MonkeyPatch):
     """Decode by taking the file's name for every pixel, as fast or slowly as it comes."""
 
-    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+    def decode(file: VideoFile, spec: InputSpec, sampling: str, decoder: str) -> Tensor:
         time.sleep(int(file.path.name) * 7 % 5 / 4000)
         if file.path.name in ("7", "150"):
             raise UserError(f"{file.path}: cannot be decoded")
@@ -96,7 +96,7 @@ def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(
 ):
     decoded, lock = [], threading.Lock()
 
-    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+    def decode(file: VideoFile, spec: InputSpec, sampling: str, decoder: str) -> Tensor:
         with lock:
             decoded.append(file)
         return clip_of(0)
@@ -138,7 +138,7 @@ def test_an_interrupt_stores_whole_videos_or_none(store, monkeypatch: pytest.Mon
                 raise KeyboardInterrupt
             return super().forward(batch)
 
-    def decode(file: VideoFile, spec: InputSpec, sampling: str) -> Tensor:
+    def decode(file: VideoFile, spec: InputSpec, sampling: str, decoder: str) -> Tensor:
         return clip_of(int(file.path.name)).repeat(1, 3, 1, 1)  # three clips
 
     monkeypatch.setattr(clips, "load_clip", decode)

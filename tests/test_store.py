@@ -140,7 +140,7 @@ def test_several_backbones_embed_a_video_that_was_decoded_once(
 ):
     decoded: list[str] = []
 
-    def load(file: VideoFile, spec: InputSpec, sampling: str) -> torch.Tensor:
+    def load(file: VideoFile, spec: InputSpec, sampling: str, decoder: str) -> torch.Tensor:
         decoded.append(file.sha256)
         generator = torch.Generator().manual_seed(int(file.sha256))
         return torch.randn(3, spec.frames, spec.size, spec.size, generator=generator)

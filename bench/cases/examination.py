@@ -20,6 +20,7 @@ from episodes.datasets import VideoFile
 from episodes.decoding import Clip
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.readings import Readings
 from episodes.sampling import one_clip
 from methods._position_attention import Positions
 from methods.mastaf import Mastaf
@@ -144,12 +145,14 @@ class Examiner:
         store = open_store(backbone, sampling, CPU)
         with self._reporter.stage(f"embed {sampling}") as progress:
             embed_missing([(store, backbone)], sampling, files, CPU, progress)
-        return torch.from_numpy(store.read([file.sha256 for file in files]))
+        key = Readings(backbone.decoder).key
+        return torch.from_numpy(store.read([key(file) for file in files]))
 
     def _clip(self, file: VideoFile) -> Clip:
         backbone = self._models["mastaf"].backbone
         sampling = one_clip(backbone.sampling_for(Mastaf))
-        return read_clip(file, backbone.backbone.input.frames, sampling)
+        frames = backbone.backbone.input.frames
+        return read_clip(file, frames, sampling, backbone.decoder)
 
     def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
         rows = self._runs[name].rows

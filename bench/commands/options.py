@@ -40,6 +40,14 @@ Resize = Annotated[
         show_default=False,
     ),
 ]
+Decoder = Annotated[
+    str | None,
+    typer.Option(
+        help="What reads video files: decord or av (PyAV); decord where it is installed if left"
+        " out. A video that decord does not read right is read by PyAV in any case.",
+        show_default=False,
+    ),
+]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),

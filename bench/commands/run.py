@@ -8,6 +8,7 @@ import typer
 from bench.commands.options import (
     Backbone,
     Cache,
+    Decoder,
     Device,
     Json,
     Plain,
@@ -84,6 +85,7 @@ def run(
     backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
+    decoder: Decoder = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -136,7 +138,7 @@ def run(
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)
     where = choose_device(device)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     plan = Plan(
         banks=banks,
         candidates=candidates(chosen, weights, loaded.weights_sha256),

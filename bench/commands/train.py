@@ -9,6 +9,7 @@ import typer
 from bench.commands.options import (
     Backbone,
     Cache,
+    Decoder,
     Device,
     Plain,
     Plugin,
@@ -75,6 +76,7 @@ def train(
     backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
+    decoder: Decoder = None,
     freeze_backbone: Annotated[
         bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
     ] = False,
@@ -141,7 +143,7 @@ def train(
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []), plain)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)

@@ -21,6 +21,7 @@ from episodes.cache import cache_folder
 from episodes.datasets import Progress, VideoFile
 from episodes.decoding import decoder_identity
 from episodes.errors import UserError
+from episodes.readings import Readings
 
 ERRORS_SHOWN = 5
 
@@ -35,7 +36,7 @@ def feature_identity(loaded: LoadedBackbone, sampling: str, device: torch.device
         "input": asdict(loaded.backbone.input),
         "preprocessing": "short side by area, centre square; 1",
         "sampling": sampling,
-        "decoder": decoder_identity(),
+        "decoder": decoder_identity(loaded.decoder),
         "device": device.type,
         "dtype": "float32",
     }
@@ -90,22 +91,33 @@ def embed_missing(
         UserError: videos that cannot be decoded, all of them named together (at most five by
             path). What could be embedded is kept.
     """
-    by_hash = {file.sha256: file for file in files}
-    lacking = [set(store.missing(by_hash)) for store, _ in targets]
-    missing = [file for sha, file in by_hash.items() if any(sha in one for one in lacking)]
+    decoder = targets[0][1].decoder
+    readings = Readings(decoder)
+    by_key = {readings.key(file): file for file in files}
+    lacking = [set(store.missing(by_key)) for store, _ in targets]
+    missing = {key: file for key, file in by_key.items() if any(key in one for one in lacking)}
     errors: list[UserError] = []
     done = 0
-    clips = load_clips(missing, targets[0][1].backbone.input, sampling)
+    clips = zip(
+        missing,
+        load_clips(list(missing.values()), targets[0][1].backbone.input, sampling, decoder),
+        strict=True,
+    )
     with ExitStack() as stack:
         fillings = [
-            stack.enter_context(Filling(store, loaded.backbone, lacks, device))
+            stack.enter_context(Filling(store, loaded.backbone, device, bool(lacks)))
             for (store, loaded), lacks in zip(targets, lacking, strict=True)
         ]
         while batch := list(islice(clips, BATCH)):
-            errors += [found for _, found in batch if isinstance(found, UserError)]
-            good = [(file.sha256, clip) for file, clip in batch if isinstance(clip, Tensor)]
-            for filling in fillings:
-                filling.add(good)
+            errors += [found for _, (_, found) in batch if isinstance(found, UserError)]
+            # Only now it is known which reader reads a video that nobody had read before.
+            good = [
+                (asked, readings.key(file), clip)
+                for asked, (file, clip) in batch
+                if isinstance(clip, Tensor)
+            ]
+            for filling, lacks in zip(fillings, lacking, strict=True):
+                filling.add([(key, clip) for asked, key, clip in good if asked in lacks])
             done += len(batch)
             progress(done, len(missing))
     if errors:

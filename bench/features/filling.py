@@ -1,6 +1,6 @@
 """Clips through a backbone, batch after batch, and shard by shard into a store."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -85,33 +85,33 @@ class Filling:
     Args:
         store: where features go.
         backbone: on the device.
-        lacking: hashes of the videos that the store does not hold.
         device: where to compute.
+        warm: whether to begin with an untimed call; not where nothing will be added.
     """
 
     def __init__(
         self,
         store: FeatureStore,
         backbone: Backbone,
-        lacking: Collection[str],
         device: torch.device,
+        warm: bool = True,
     ) -> None:
         """Begin with nothing."""
         self._store, self._backbone, self._device = store, backbone, device
-        self._lacking = lacking
+        self._warm = warm
         self._embedding = Embedding(backbone, device)
         self._pool = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Begin, if there is anything to do."""
-        if self._lacking:
+        if self._warm:
             warm_up(self._backbone, self._device)
         return self
 
     def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
-        """Embed those of the named videos that are lacking."""
-        self._embedding.add([one for one in videos if one[0] in self._lacking])
+        """Embed videos that the store lacks, each under its key."""
+        self._embedding.add(videos)
         if len(self._embedding.names) >= SHARD:
             self._write()
 

@@ -28,6 +28,7 @@ class Look:
     spec: InputSpec
     sampling: Sampling
     dtype: torch.dtype
+    decoder: str | None
 
 
 class ClipLibrary:
@@ -83,7 +84,7 @@ class ClipLibrary:
         self._pool.shutdown(cancel_futures=True)
 
     def _load(self, file: VideoFile, look: Look) -> Tensor:
-        return load_clip(file, look.spec, look.sampling).to(self._device, look.dtype)
+        return load_clip(file, look.spec, look.sampling, look.decoder).to(self._device, look.dtype)
 
 
 class TrainingClips:
@@ -94,6 +95,7 @@ class TrainingClips:
         spec: what the backbone wants to see.
         dtype: in which clips are kept; float16 is enough for training, evaluation has float32.
         library: where they are kept.
+        decoder: what is asked first to read them.
     """
 
     def __init__(
@@ -102,9 +104,11 @@ class TrainingClips:
         spec: InputSpec,
         dtype: torch.dtype,
         library: ClipLibrary,
+        decoder: str | None = None,
     ) -> None:
         """Name the videos; nothing is decoded yet."""
         self._files, self._spec, self._dtype, self._library = files, spec, dtype, library
+        self._decoder = decoder
 
     def __len__(self) -> int:
         """How many videos there are."""
@@ -139,4 +143,4 @@ class TrainingClips:
             yield self.take([one])[0]
 
     def _look(self, sampling: Sampling) -> Look:
-        return Look(self._spec, sampling, self._dtype)
+        return Look(self._spec, sampling, self._dtype, self._decoder)

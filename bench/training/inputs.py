@@ -16,6 +16,7 @@ from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import VideoFile, dataset
+from episodes.readings import Readings
 from episodes.sampling import Jittered, Sampling, one_clip
 from episodes.split import Split
 
@@ -75,9 +76,11 @@ class Clips:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
         files = video_files(stream.split, used, reporter)
-        spec = training.backbone.backbone.input
+        backbone = training.backbone
         self._row = _rows(used, len(stream.split.videos))
-        self._clips = TrainingClips(files, spec, torch.float16, library)
+        self._clips = TrainingClips(
+            files, backbone.backbone.input, torch.float16, library, backbone.decoder
+        )
         self._training = training
         source = dataset(stream.split.dataset)
         self._flip = training.recipe.flip and not source.directional
@@ -122,7 +125,8 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
         (store,) = embedded_together(
             [training.backbone], sampling, files, training.device, progress
         )
-    return torch.from_numpy(store.read([file.sha256 for file in files]))
+    key = Readings(training.backbone.decoder).key
+    return torch.from_numpy(store.read([key(file) for file in files]))
 
 
 def _rows(used: NDArray[np.int64], videos: int) -> Tensor:

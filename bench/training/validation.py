@@ -48,8 +48,8 @@ class Validator:
         )
         files = [files[index] for index in order]
         if training.tuned:
-            spec = training.backbone.backbone.input
-            self._clips = TrainingClips(files, spec, torch.float32, library)
+            spec, decoder = training.backbone.backbone.input, training.backbone.decoder
+            self._clips = TrainingClips(files, spec, torch.float32, library, decoder)
         else:
             self._features = stored_features(training, files, reporter)
 

@@ -54,7 +54,7 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
 ):
     calls: list[Path] = []
 
-    def load(file: VideoFile, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+    def load(file: VideoFile, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
         calls.append(file.path)
         return torch.full((3, 2, 4, 4), float(file.path.name))
 
@@ -70,7 +70,7 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     assert len(calls) == decoded
 
 
-def zeros(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+def zeros(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
     return torch.zeros(3, spec.frames, spec.size, spec.size)
 
 
@@ -107,7 +107,7 @@ class TestFrames:
         """Which frames were asked for; nothing is decoded."""
         asked: list[Sampling] = []
 
-        def load(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+        def load(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
             asked.append(sampling)
             return torch.zeros(3, spec.frames, spec.size, spec.size)
 

@@ -1,0 +1,423 @@
+"""The two readers of video files: decord, and PyAV, whose libav says what the truth is.
+
+Both hand out every frame that a file shows, in order. They run in a process of their own
+(`episodes.decoding_process`), since either may crash on a damaged file.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+# At the end of a file decord asks its own thread for the last frames in a busy loop, and calls the
+# file damaged after this many turns: too few, and a good file fails where the machine is busy.
+os.environ.setdefault("DECORD_EOF_RETRY_MAX", "100000")
+
+Pixels = NDArray[np.uint8]
+"""uint8 (height, width, 3), RGB, upright."""
+Picture = Callable[[], Pixels]
+"""A decoded frame; its colours are converted when it is called, which most frames are not."""
+
+TOLERANCE = 0.1
+"""Part of its declared length that a video may lack: containers round, and count loosely."""
+TOLERATED_FRAMES = 3
+"""Frames that it may lack however short it is: XviD's packed bitstreams promise one to three more
+than come out."""
+MOST_PIXELS = 8192 * 4320
+"""Of a frame. Larger ones are errors of a header far more often than videos."""
+ROUNDING = 2
+"""Of 255: by how much two libavs may differ in a pixel and still show the same picture."""
+NO_SUBSTITUTES = 1e-9
+"""Share of frames that decord may replace by their neighbours before it says so."""
+PACKED = ("mpeg4", "avi")
+"""Codec and container of packed bitstreams, as libav calls them."""
+
+
+class UnreadableError(Exception):
+    """A reader cannot read a file; the message says why, without naming the file."""
+
+
+class Video(Protocol):
+    """An open file."""
+
+    @property
+    def expected(self) -> Sequence[int]:
+        """How many frames may come out: most likely first, and what else is likely."""
+        ...
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield every frame that is shown, in order.
+
+        Raises:
+            UnreadableError: this reader does not read the file to its end.
+        """
+        ...
+
+
+class Decoder(Protocol):
+    """A way to read video files."""
+
+    name: str
+
+    def identity(self) -> str:
+        """Name and version: another one may decode to other pixels."""
+        ...
+
+    def open(self, path: Path) -> Video:
+        """Open a file.
+
+        Raises:
+            UnreadableError: it is not a video that this reader reads.
+        """
+        ...
+
+
+def read(
+    decoder: Decoder,
+    path: Path,
+    choose: Callable[[int], Collection[int]],
+    known: int | None,
+    give: Callable[[int, Pixels], None],
+    alive: Callable[[], None],
+) -> int:
+    """Hand over the chosen frames of a video.
+
+    A file that nobody has read before is decoded to its end: only then it is certain how many
+    frames it has, and that none is damaged. Of one that was, frames up to the last chosen one are.
+
+    Args:
+        decoder: the reader.
+        path: the file.
+        choose: from the number of frames to the indices of those that are wanted.
+        known: how many frames there are, if the file has been read to its end before.
+        give: gets the index and pixels of each frame wanted, and perhaps of a few others.
+        alive: called for every decoded frame.
+
+    Returns:
+        how many frames the video has.
+
+    Raises:
+        UnreadableError: the reader does not read the file right.
+    """
+    if known is not None:
+        _hand_over(decoder.open(path), set(choose(known)), give, alive)
+        return known
+    video = decoder.open(path)
+    wanted = {index for count in video.expected if count > 0 for index in choose(count)}
+    count = _hand_over(video, wanted, give, alive, to_the_end=True)
+    if count == 0:
+        raise UnreadableError("it holds no frame that can be shown")
+    check_whole(path, count)
+    if lacking := set(choose(count)) - wanted:
+        _hand_over(decoder.open(path), lacking, give, alive)
+    return count
+
+
+def _hand_over(
+    video: Video,
+    wanted: Collection[int],
+    give: Callable[[int, Pixels], None],
+    alive: Callable[[], None],
+    to_the_end: bool = False,
+) -> int:
+    """Give the wanted frames; return how many were decoded."""
+    last, count = max(wanted, default=-1), 0
+    for index, picture in enumerate(video):
+        if index in wanted:
+            give(index, picture())
+        count = index + 1
+        alive()
+        if index == last and not to_the_end:
+            break
+    return count
+
+
+class AvDecoder:
+    """PyAV."""
+
+    name = "av"
+
+    def identity(self) -> str:
+        """Name and version, and that of the libav in it."""
+        codec = ".".join(map(str, av.library_versions["libavcodec"]))
+        return f"av {av.__version__}, libavcodec {codec}, all frames in order"
+
+    def open(self, path: Path) -> "AvVideo":
+        """Open a file."""
+        return AvVideo(path)
+
+
+class AvVideo:
+    """A file that PyAV reads."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the header alone."""
+        self._path = path
+        with opened(path) as file:
+            stream = video_stream(file)
+            self.expected = _expected(file, stream)
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Decode in one thread: processes share the work. Damaged frames end it."""
+        with opened(self._path) as file:
+            stream = video_stream(file)
+            stream.codec_context.thread_count = 1
+            first: av.VideoFrame | None = None
+            count = 0
+            try:
+                for frame in file.decode(stream):
+                    if frame.is_corrupt:
+                        raise UnreadableError(f"frame {count} is damaged")
+                    first = first or frame
+                    yield partial(pixels, frame, first)
+                    count += 1
+            except (av.FFmpegError, ValueError) as error:
+                raise UnreadableError(
+                    f"it is damaged, or cut off, after {count} frames: {_words(error)}"
+                ) from error
+
+
+def pixels(frame: av.VideoFrame, like: av.VideoFrame) -> Pixels:
+    """Convert a frame to RGB as a player shows it: upright, of the size of the video's first."""
+    _check_size(frame.width, frame.height)
+    array = frame.to_ndarray(format="rgb24", width=like.width, height=like.height)
+    return np.ascontiguousarray(np.rot90(array, frame.rotation // 90 % 4))
+
+
+def _expected(file: InputContainer, stream: av.VideoStream) -> list[int]:
+    """How many frames the header promises; without a promise, how many packets there are."""
+    promised = stream.frames or round(declared(file, stream).frames)
+    if not promised:
+        with suppress(av.FFmpegError):
+            promised = sum(packet.size > 0 for packet in file.demux(stream))
+    if (stream.codec_context.name, file.format.name) == PACKED:
+        return [promised, promised - 1, promised - 2]
+    return [promised]
+
+
+class DecordDecoder:
+    """decord, where it reads a file as libav does, and says nothing against it."""
+
+    name = "decord"
+
+    def identity(self) -> str:
+        """Name and version, and how it is used."""
+        return f"decord {importlib.metadata.version('decord')}, all frames in order"
+
+    def open(self, path: Path) -> "DecordVideo":
+        """Open a file."""
+        return DecordVideo(path)
+
+
+class DecordVideo:
+    """A file that decord reads.
+
+    All frames are decoded, in order: where decord 0.6.0 jumps, it lands on other frames than asked
+    for in many files (open groups of pictures, B-frames of MPEG-4, H.264 in AVI), and says nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it, and see to it that its first picture is the one that libav decodes."""
+        import decord
+
+        decord.logging.set_level(decord.logging.ERROR)
+        self._errors = (
+            *(decord.DECORDError, decord.DECORDLimitReachedError),
+            *(RuntimeError, ValueError, LookupError, AssertionError, StopIteration),
+        )
+        self._first = _first_picture(path)
+        try:
+            self._reader: Any = decord.VideoReader(
+                str(path), num_threads=1, fault_tol=NO_SUBSTITUTES
+            )
+            starts = self._reader.get_frame_timestamp(range(len(self._reader)))[:, 0]
+        except self._errors as error:
+            raise UnreadableError(_words(error)) from error
+        self.expected = [_shown(starts)]
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Decode; what decord's libav logs counts as an error."""
+        logged = _logged()
+        for index in range(self.expected[0]):
+            try:
+                frame = self._reader.next()
+                if index == 0:
+                    self._compare(frame.asnumpy())
+            except self._errors as error:
+                raise UnreadableError(_words(error)) from error
+            yield frame.asnumpy
+        if _logged() > logged:
+            raise UnreadableError("decord reports damaged frames")
+
+    def _compare(self, picture: Pixels) -> None:
+        """Refuse pictures that are padded, turned or coloured otherwise than libav's."""
+        same = picture.shape == self._first.shape
+        if not same or np.abs(picture.astype(np.int16) - self._first).max() > ROUNDING:
+            raise UnreadableError("decord shows other pictures than libav")
+
+
+def _first_picture(path: Path) -> Pixels:
+    for picture in AvVideo(path):
+        return picture()
+    raise UnreadableError("it holds no frame that can be shown")
+
+
+def _shown(starts: NDArray[np.float32]) -> int:
+    """How many frames are shown, by the second at which each starts.
+
+    An edit list hides frames before zero, as ``ffmpeg -ss TIME -c copy`` leaves them. decord
+    counts them and does not return them. Where it knows no times, it makes up huge ones.
+    """
+    hidden = (starts > -1e6) & (starts < 0)
+    return len(starts) - int(hidden.sum())
+
+
+def _logged() -> int:
+    """How much has been written to the error output, where that is a file."""
+    return os.fstat(2).st_size
+
+
+DECODERS: dict[str, Decoder] = {one.name: one for one in (DecordDecoder(), AvDecoder())}
+"""The readers by the name that people type."""
+
+
+def default_decoder() -> str:
+    """Return the reader that is asked first: decord where it is installed."""
+    return "decord" if importlib.util.find_spec("decord") else "av"
+
+
+def opened(path: Path) -> InputContainer:
+    """Open a file with PyAV, whatever the encoding of its tags.
+
+    Raises:
+        UnreadableError: it is no video.
+    """
+    try:
+        return av.open(path, metadata_errors="ignore")
+    except (av.FFmpegError, ValueError) as error:
+        raise UnreadableError(
+            f"it is not a video, or its index is missing: {_words(error)}"
+        ) from error
+
+
+def video_stream(file: InputContainer) -> av.VideoStream:
+    """Return the stream that a player shows.
+
+    Raises:
+        UnreadableError: there is none, or its frames are of an absurd size.
+    """
+    stream = file.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        raise UnreadableError("it has no video stream")
+    _check_size(stream.codec_context.width, stream.codec_context.height)
+    return stream
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise UnreadableError(
+            f"its frames are {width} x {height}; at most {MOST_PIXELS:,} pixels are read"
+        )
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a file's header says of its length; 0 where it says nothing."""
+
+    frames: float
+    seconds: float
+    streams: Sequence[int]
+    """Indices of the streams, one of which lasts that long."""
+
+
+def declared(file: InputContainer, stream: av.VideoStream) -> Promise:
+    """Return what the header says of the video stream or, failing that, of the longest stream.
+
+    Only AVI's number of frames counts: MP4 counts frames that an edit list hides. And only AVI's
+    duration does not: libav guesses it from the file's size.
+    """
+    rate, whole = float(stream.average_rate or 0), (file.duration or 0) / av.time_base
+    if file.format.name == "avi" and rate:
+        return Promise(stream.frames, stream.frames / rate, [stream.index])
+    if stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+        return Promise(seconds * rate, seconds, [stream.index])
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", "")):
+        hours, minutes, rest = (float(part) for part in tag.groups())
+        # A tag may have been copied from a longer file that this one was cut from.
+        seconds = min(3600 * hours + 60 * minutes + rest, whole)
+        return Promise(seconds * rate, seconds, [stream.index])
+    return Promise(whole * rate, whole, range(len(file.streams)))
+
+
+def check_whole(path: Path, count: int) -> None:
+    """Refuse a file that ends before its header says.
+
+    Where frames are fewer than the length times the frame rate, the rate may just be uneven: then
+    the time of the last packet decides, and the last frame may last as long as the mean one.
+
+    Raises:
+        UnreadableError: it lacks more than is tolerated.
+    """
+    with opened(path) as file:
+        promise = declared(file, video_stream(file))
+    if count >= promise.frames - max(TOLERATED_FRAMES, TOLERANCE * promise.frames):
+        return
+    if _end(path, promise.streams) * (1 + 1 / count) < (1 - TOLERANCE) * promise.seconds:
+        raise UnreadableError(f"cut short: {count} of {promise.frames:.0f} frames")
+
+
+def _end(path: Path, streams: Sequence[int]) -> float:
+    """When the last packet of these streams ends, in seconds; where reading fails is the end."""
+    end = 0.0
+    with opened(path) as file, suppress(av.FFmpegError):
+        for packet in file.demux([file.streams[index] for index in streams]):
+            if packet.pts is not None:
+                before_zero = min(packet.stream.start_time or 0, 0)
+                ticks = packet.pts - before_zero + (packet.duration or 0)
+                end = max(end, float(ticks * packet.time_base))
+    return end
+
+
+def examined(path: Path, alive: Callable[[], None]) -> tuple[str, str]:
+    """Decode a file strictly, to its end.
+
+    Returns:
+        what libav calls its container; and where a decoder that conceals nothing stops, in words,
+        or nothing if it does not.
+
+    Raises:
+        UnreadableError: it cannot be opened.
+    """
+    with opened(path) as file:
+        stream = video_stream(file)
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"err_detect": "explode"}
+        count, complaint = 0, ""
+        try:
+            for _ in file.decode(stream):
+                count += 1
+                alive()
+        except (av.FFmpegError, ValueError):
+            complaint = (
+                f"a strict decoder stops after {count} frames: what follows may be concealed"
+            )
+        return file.format.name, complaint
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, in a line, without clocks and places in decord's source."""
+    text = getattr(error, "strerror", None) or str(error)
+    plain = re.sub(r"\[\d\d:\d\d:\d\d\] \S+?:\d+: ", "", text).strip()
+    return plain.splitlines()[0][:200] if plain else "no reason given"

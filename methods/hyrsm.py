@@ -1,23 +1,35 @@
-"""HyRSM: videos enriched by their own frames and by the videos of the episode, then matched."""
+"""HyRSM: hybrid relations and set matching.
 
-from collections.abc import Mapping
+What distinguishes a class depends on which other classes it is to be told apart from. HyRSM
+therefore describes a video twice over. Its frames attend to one another, as in a transformer (the
+*intra-relation*). Then the videos of the episode attend to one another, with one token for each
+(the *inter-relation*), and what a video learns from the others is written into each of its frames.
+The query takes part in this; so the support videos look different to each query, and the queries do
+not see each other.
+
+Enriched frames are compared as *sets*: each frame of one video is matched with the nearest frame of
+the other, wherever it is, and the other way round (the bidirectional mean Hausdorff metric,
+Bi-MHM). An alignment in order would suffer where a sub-action comes earlier or twice. Order is seen
+all the same, since the frames know their positions.
+
+HyRSM++ adds a loss that asks neighbouring frames of a video to resemble each other, and distant
+ones to differ (temporal coherence).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear, relu
+from torch.nn.functional import cross_entropy, linear, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._inter_relation import InterRelation, Tokens
-from methods._precision import in_own_precision
-from methods._related_videos import Videos, frame_loss
-from methods._shifted import OwnFrames, Shifted, squared_lengths
+from methods.parts.alignment import hausdorff_distances
 from methods.parts.attention import SelfAttention, heads_for
-from methods.parts.frames import frame_vectors
+from methods.parts.frames import cosines, frame_vectors
 from methods.parts.positions import hyrsm_positions
-
-POSITION_DROPOUT, INTRA_DROPOUT = 0.1, 0.2
-"""Authors' dropout: after the positions, and in the attention among frames."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,91 @@ class HyRSMSettings(Settings):
     class_weight: float = 0.15
     coherence_weight: float = 0.0
     """Weight of HyRSM++'s temporal coherence term."""
+
+
+class Tokens(NamedTuple):
+    """Videos as one token each, with all that attention takes from a token alone."""
+
+    token: Tensor
+    """(..., C): mean of the frames."""
+    query: Tensor
+    """(..., C)"""
+    key: Tensor
+    """(..., C)"""
+    value: Tensor
+    """(..., heads, C): the value of each head, mapped by the output layer's columns of that head.
+
+    The output layer maps the heads' mixtures of values side by side: the sum, over heads, of a
+    mixture of values that are mapped. So they are mapped once for each video.
+    """
+
+
+class InterRelation(nn.Module):
+    """Attention between the tokens of an episode's videos, with residual, layer norm and ReLU."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        """Build it with the authors' initial weights."""
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key = nn.Linear(channels, channels, bias=False)
+        self.value = nn.Linear(channels, channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.weight_dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(0.05)
+        for projection in (self.query, self.key, self.value):
+            nn.init.normal_(projection.weight, std=(2 / (channels + channels // heads)) ** 0.5)
+        nn.init.xavier_normal_(self.out.weight)
+
+    def project(self, token: Tensor) -> Tokens:
+        """(videos, C) -> what a video brings to every episode."""
+        value = self.value(token).unflatten(-1, (self.heads, -1))
+        columns = self.out.weight.unflatten(-1, (self.heads, -1))
+        mapped = torch.einsum("vhd,chd->vhc", value, columns)
+        return Tokens(token, self.query(token), self.key(token), mapped)
+
+    def forward(self, support: Tokens, query: Tokens) -> Tensor:
+        """Relate each query by itself with the support videos.
+
+        Args:
+            support: (episodes, supports, ...) each.
+            query: (episodes, queries, ...) each.
+
+        Returns:
+            (episodes, queries, supports + 1, C); the query's own token comes last.
+        """
+
+        def together(supports: Tensor, queries: Tensor) -> Tensor:
+            repeated = supports.unsqueeze(1).expand(-1, queries.shape[1], -1, -1)
+            return torch.cat([repeated, queries.unsqueeze(2)], dim=2)
+
+        pairs = (support.query, query.query), (support.key, query.key)
+        q, k = (together(*pair).unflatten(-1, (self.heads, -1)).transpose(2, 3) for pair in pairs)
+        a = self.weight_dropout((q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1))
+        a = a.permute(0, 1, 3, 4, 2)  # (episodes, queries, looking, looked at, heads)
+        mixture = torch.einsum("eqlsh,eshc->eqlc", a[:, :, :, :-1], support.value)
+        mixture = mixture + a[:, :, :, -1] @ query.value + self.out.bias
+        return relu(self.norm(together(support.token, query.token) + self.dropout(mixture)))
+
+
+class Videos(NamedTuple):
+    """Videos after the intra-relation."""
+
+    frames: Tensor
+    """(..., T, C), for the frame classifier; (..., 0, C) where there is none."""
+    mapped: Tensor
+    """(..., T, C): the frames' part of the enriched frames."""
+    token: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    """These four are `Tokens`."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the videos of an episode tell each other."""
+        return Tokens(*self[2:])
 
 
 @register
@@ -60,24 +157,6 @@ class HyRSM(Method):
         "hyrsm-supports": {"form": "supports"},
         "hyrsm-plus-plus": {"coherence_weight": 0.3},
     }
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "temporal_atte_before.norm.weight": "intra.norm.weight",
-        "temporal_atte_before.norm.bias": "intra.norm.bias",
-        "temporal_atte_before.fn.to_qkv.weight": "intra.project_in.weight",
-        "temporal_atte_before.fn.to_out.0.weight": "intra.project_out.weight",
-        "temporal_atte_before.fn.to_out.0.bias": "intra.project_out.bias",
-        "temporal_atte.w_qs.weight": "inter.query.weight",
-        "temporal_atte.w_ks.weight": "inter.key.weight",
-        "temporal_atte.w_vs.weight": "inter.value.weight",
-        "temporal_atte.fc.weight": "inter.out.weight",
-        "temporal_atte.fc.bias": "inter.out.bias",
-        "temporal_atte.layer_norm.weight": "inter.norm.weight",
-        "temporal_atte.layer_norm.bias": "inter.norm.bias",
-        "layer2.0.weight": "merge.weight",
-        "layer2.0.bias": "merge.bias",
-        "classification_layer.weight": "head.weight",
-        "classification_layer.bias": "head.bias",
-    }
     Settings = HyRSMSettings
     settings: HyRSMSettings
 
@@ -86,63 +165,93 @@ class HyRSM(Method):
         super().__init__(shape, settings)
         channels, classes = shape.channels, self.settings.classes
         heads = heads_for(channels, self.settings.heads)
-        self.place_dropout = nn.Dropout(POSITION_DROPOUT)
-        self.intra = SelfAttention(channels, heads, INTRA_DROPOUT)
+        self.place_dropout = nn.Dropout(0.1)
+        self.intra = SelfAttention(channels, heads, dropout=0.2)
         self.inter = InterRelation(channels, heads)
         self.merge = nn.Linear(2 * channels, channels)
         self.head = nn.Linear(channels, classes) if classes else None
 
     def encode(self, features: Tensor) -> Videos:
         """(videos, C, T, H, W) -> frames related to each other, and tokens of the videos."""
-        options = self.settings
-        frames = frame_vectors(in_own_precision(self, features))
-        placed = hyrsm_positions(frames, options.position_a, options.position_b)
-        related = relu(self.intra(self.place_dropout(placed)))
-        mapped = linear(related, self._frame_weight)
-        kept = related if self.head is not None else related[:, :0]
-        tokens = self.inter.project(related.mean(dim=1))
-        return Videos(kept, mapped, squared_lengths(mapped), *tokens)
+        places = self.settings.position_a, self.settings.position_b
+        frames = self.place_dropout(hyrsm_positions(frame_vectors(features), *places))
+        frames = relu(self.intra(frames))
+        kept = frames if self.head is not None else frames[:, :0]
+        tokens = self.inter.project(frames.mean(dim=1))
+        return Videos(kept, linear(frames, self._columns[0]), *tokens)
 
     def adapt(self, support: Videos) -> Videos:
-        """(episodes, way, shot, T, C) -> (episodes, way, 1 or shot, T, C)."""
-        if self.settings.form == "supports" or support.mapped.shape[2] == 1:
+        """(episodes, way, shot, ...) -> (episodes, way, 1 or shot, ...)."""
+        if self.settings.form == "supports":
             return support
-        mean = Videos(*(tensor.mean(dim=2, keepdim=True) for tensor in support))
-        return mean._replace(squares=squared_lengths(mean.mapped))
+        # Everything after the intra-relation's ReLU is linear in the frames: means go through.
+        return Videos(*(part.mean(dim=2, keepdim=True) for part in support))
 
-    def score(self, state: Videos, query: Videos) -> Tensor:
-        """Minus the distance of the enriched query to each class: (episodes, queries, way)."""
-        return self._scores(self._relate(state, query), state.mapped.shape[1])
+    def score(self, support: Videos, query: Videos) -> Tensor:
+        """Minus the distance of each query to each class: (episodes, queries, way)."""
+        return torch.stack([self._match(*pair) for pair in self.related(support, query)], dim=1)
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the episode and of the frames; HyRSM++: temporal coherence."""
-        shots, queries = cast(Videos, episodes.support), cast(Videos, episodes.query)
-        related = self._relate(self.adapt(shots), queries)
-        scores = self._scores(related, episodes.classes.shape[1])
+        support, query = cast(Videos, episodes.support), cast(Videos, episodes.query)
+        pairs = list(self.related(self.adapt(support), query))
+        scores = torch.stack([self._match(*pair) for pair in pairs], dim=1)
         terms = {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
         if self.head is not None:
-            terms["frames"] = self.settings.class_weight * frame_loss(self.head, episodes)
+            terms["frames"] = self.settings.class_weight * self._frame_loss(episodes)
         if self.settings.coherence_weight:
-            terms["coherence"] = self.settings.coherence_weight * related.incoherence()
+            sides = (torch.stack(side) for side in zip(*pairs, strict=True))
+            incoherent = torch.stack([incoherence(side) for side in sides]).sum()
+            terms["coherence"] = self.settings.coherence_weight * incoherent
         return terms
 
-    @property
-    def _frame_weight(self) -> Tensor:
-        """Columns of the 1 x 1 convolution that see the frame."""
-        return self.merge.weight[:, : self.shape.channels]
+    def related(self, support: Videos, query: Videos) -> Iterator[tuple[Tensor, Tensor]]:
+        """Enrich the frames of the support videos and of a query by each other, query by query.
 
-    def _relate(self, state: Videos, query: Videos) -> Shifted:
-        """Enrich supports and queries by what videos tell each other.
-
-        Each query is related with the supports by itself, so they are enriched anew for it.
+        Yields:
+            support frames (episodes, way, members, T, C) and query frames (episodes, T, C).
         """
-        supports = Tokens(*(part.flatten(1, 2) for part in state.tokens))
-        tokens = self.inter(supports, query.tokens)
-        shifts = linear(tokens, self.merge.weight[:, self.shape.channels :], self.merge.bias)
-        own = OwnFrames(state.mapped.flatten(1, 2), state.squares.flatten(1, 2))
-        return Shifted(own, OwnFrames(query.mapped, query.squares), shifts)
+        supports = Tokens(*(part.flatten(1, 2) for part in support.tokens))
+        # The 1 x 1 convolution over [frame, token]: a map of the frame and a map of the token.
+        learned = linear(self.inter(supports, query.tokens), self._columns[1], self.merge.bias)
+        for asked, told in zip(query.mapped.unbind(1), learned.unbind(1), strict=True):
+            of_support = told[:, :-1].unflatten(1, support.mapped.shape[1:3])
+            yield support.mapped + of_support.unsqueeze(3), asked + told[:, -1:]
 
-    def _scores(self, related: Shifted, way: int) -> Tensor:
-        """Minus the mean over a class's members of the set distance: (episodes, queries, way)."""
-        distances: Tensor = related.set_distances().unflatten(2, (way, -1))
-        return -distances.mean(dim=-1)
+    @property
+    def _columns(self) -> tuple[Tensor, Tensor]:
+        """Columns of the 1 x 1 convolution for the frame, and for the token of its video."""
+        frame, token = self.merge.weight.chunk(2, dim=1)
+        return frame, token
+
+    def _match(self, support: Tensor, query: Tensor) -> Tensor:
+        """Score one query by Bi-MHM, averaged over the members of a class: (episodes, way)."""
+        distances = 1 - cosines(query.unsqueeze(1), support.flatten(1, 2)).squeeze(1)
+        by_class: Tensor = hausdorff_distances(distances).unflatten(1, support.shape[1:3])
+        return -by_class.mean(dim=-1)
+
+    def _frame_loss(self, episodes: LabelledEpisodes) -> Tensor:
+        """Cross-entropy of every frame of every video among the training classes."""
+        support, query = episodes.support[0], episodes.query[0]
+        of_support = episodes.classes[..., None, None].expand(support.shape[:-1])
+        of_query = episodes.classes.gather(1, episodes.labels)[..., None].expand(query.shape[:-1])
+        frames = torch.cat([support.flatten(0, -2), query.flatten(0, -2)])
+        labels = torch.cat([of_support.flatten(), of_query.flatten()])
+        return cross_entropy(cast(nn.Linear, self.head)(frames), labels)
+
+
+def incoherence(frames: Tensor) -> Tensor:
+    """How much neighbouring frames differ and distant ones agree: (..., T, C) -> ().
+
+    With cosine distances d_ij: d_ij / ((i - j)^2 + 1) for neighbours (|i - j| <= 1), and else
+    10 relu(1 - exp(-(|i - j| - 1)^2 / 51) - d_ij), averaged over all i and j.
+
+    Source: HyRSM++, in the code of alibaba-mmai-research/MoLo.
+    """
+    unit = normalize(frames, dim=-1)
+    d = 1 - unit @ unit.mT
+    time = torch.arange(frames.shape[-2], device=frames.device, dtype=frames.dtype)
+    apart = (time[:, None] - time).abs()
+    near = d / (apart.square() + 1)
+    far = 10 * relu(1 - torch.exp(-(apart - 1).square() / 51) - d)
+    return torch.where(apart <= 1, near, far).mean()

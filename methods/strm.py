@@ -1,19 +1,39 @@
-"""Spatio-temporal relation modelling (STRM): enriched patches and frames, then tuples of frames."""
+"""Spatio-temporal relation modelling (STRM).
+
+STRM compares tuples of frames as TRX does, but first lets the frames see more. A hand and a cup lie
+in different patches of a picture, so that pooling each frame to one vector blurs what they do to
+each other: the patches of a frame attend to each other first (*patch-level enrichment*). And the
+frames of a tuple are two or three of many: each frame is mixed with the other frames of its video
+before tuples are formed (*frame-level enrichment*). Then tuples of the query meet the tuples of a
+class in TRX's attention.
+
+So that patch-level enrichment alone tells classes apart, a second, simpler similarity is computed
+right behind it: how near each tuple of the query is to the nearest tuple of a class. It counts for
+a tenth, in the scores and in the loss.
+
+In the order of the authors' code: `PatchEnrichment` (PLE), the tuples of the auxiliary similarity,
+`FrameEnrichment` (FLE), and `methods.parts.tuple_attention`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, relu
+from torch.nn.functional import adaptive_max_pool2d, cross_entropy, linear, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._enriched_tuples import Enriched, nearest_tuple_scores
-from methods._enrichment import FrameEnrichment, PatchEnrichment
-from methods._precision import in_own_precision, wide
-from methods._tuple_attention import TupleAttention
-from methods._tuple_parts import TupleParts
-from methods.parts.tuples import project_tuples
+from methods.parts.positions import usual_table
+from methods.parts.tuple_attention import TupleAttention
+from methods.parts.tuples import POSITION_SCALE, project_tuples
+
+PATCHES = 4
+"""Rows and columns of patches in a frame."""
+DROPOUT = 0.1
+"""The authors' dropout, in all four places."""
+LEAST_SQUARE = 1e-12
+"""Squared distance of equal tuples, so that the gradient of its root is finite."""
 
 
 @dataclass(frozen=True)
@@ -21,36 +41,98 @@ class StrmSettings(Settings):
     """Settings of `STRM`."""
 
     cardinality: int = 2
-    """Frames in a tuple."""
+    """Number of frames in a tuple."""
     width: int | None = None
-    """Numbers that a tuple is mapped to; 1152, or all it has if fewer, unless given."""
+    """Width of keys and values; by default 1152, or what a tuple has if that is less."""
     auxiliary: float = 0.1
     """Weight of the similarity of patch-enriched frames, in the scores and in the loss."""
 
 
-def _authors_names() -> dict[str, str]:
-    modules = {
-        "transformers.0.k_linear": "tuples.key",
-        "transformers.0.v_linear": "tuples.value",
-        "transformers.0.norm_k": "tuples.norm",
-        "attn_pat.query_proj": "patches.query",
-        "attn_pat.key_proj": "patches.key",
-        "attn_pat.value_conv": "patches.value",
-        "attn_pat.Bot_MLP.inp_fc": "patches.network.0",
-        "attn_pat.Bot_MLP.hid_fc": "patches.network.2",
-        "attn_pat.Bot_MLP.out_fc": "patches.network.4",
-        "fr_enrich.Tok_MLP.inp_fc": "frames.mix_frames.0",
-        "fr_enrich.Tok_MLP.out_fc": "frames.mix_frames.2",
-        "fr_enrich.Bot_MLP.inp_fc": "frames.mix_channels.0",
-        "fr_enrich.Bot_MLP.out_fc": "frames.mix_channels.2",
-    }
-    names = {
-        f"{theirs}.{kind}": f"{ours}.{kind}"
-        for theirs, ours in modules.items()
-        for kind in ("weight", "bias")
-    }
-    fixed = {f"query_distance.0.clsW.{kind}": f"fixed_{kind}" for kind in ("weight", "bias")}
-    return names | fixed | {"attn_pat.gamma": "patches.gate"}
+def with_positions(tokens: Tensor) -> Tensor:
+    """(..., tokens, C) -> the same with a tenth of the positional table added."""
+    return tokens + POSITION_SCALE * usual_table(tokens.shape[-2], tokens.shape[-1], like=tokens)
+
+
+class PatchEnrichment(nn.Module):
+    """Let the patches of a frame attend to each other, then a small network at each patch."""
+
+    def __init__(self, channels: int) -> None:
+        """Build it; the gate of the attention starts closed."""
+        super().__init__()
+        half = max(1, channels // 2)
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
+        self.gate = nn.Parameter(torch.zeros(1))
+        self.network = nn.Sequential(
+            *(nn.Linear(channels, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU()),
+            nn.Linear(half, channels),
+        )
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> frame vectors, (videos, T, C)."""
+        frames = maps.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)
+        x = adaptive_max_pool2d(frames, PATCHES).flatten(2).mT  # (videos * T, patches, C)
+        x = self.dropout(with_positions(x))
+        # (W_q x + b_q) . (W_k x' + b_k) = W_k' (W_q x + b_q) . x' + what is the same for all x',
+        # which a softmax does not see. The authors do not divide by the root of the channels.
+        w_k = self.key.weight.mT
+        a = linear(x, w_k @ self.query.weight, w_k @ self.query.bias) @ x.mT
+        x = x + self.gate * (a.softmax(dim=-1) @ self.value(x))
+        # x + network(x), averaged over patches; the last linear map sees the average.
+        enriched: Tensor = x.mean(dim=1) + self.network[-1](self.network[:-1](x).mean(dim=1))
+        return enriched.reshape(len(maps), -1, maps.shape[1])
+
+
+class FrameEnrichment(nn.Module):
+    """Mix the frames of a video channel by channel, then the channels frame by frame."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        """Build both networks."""
+        super().__init__()
+        self.mix_frames, self.mix_channels = (
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+            for width in (frames, channels)
+        )
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(videos, T, C) -> (videos, T, C)."""
+        frames = self.dropout(with_positions(frames))
+        frames = frames + self.mix_frames(frames.mT).mT
+        enriched: Tensor = frames + self.mix_channels(frames)
+        return enriched
+
+
+class Enriched(NamedTuple):
+    """Tuples of frames after both enrichments, and after the first one alone."""
+
+    keys: Tensor
+    """(..., tuples, width)"""
+    values: Tensor
+    """(..., tuples, width)"""
+    patch_tuples: Tensor
+    """(..., tuples, C / 2): after patch-level enrichment, in the auxiliary similarity's space."""
+
+
+def nearest_tuple_scores(support: Tensor, query: Tensor) -> Tensor:
+    """Minus the mean distance of query tuples to the nearest of any support video of a class.
+
+    (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
+    """
+    episode = torch.arange(len(query), device=query.device)[:, None]
+    asked, distances = query.flatten(1, 2), []
+    for tuples in support.flatten(2, 3).unbind(1):
+        # |q - s|^2 = |q|^2 + |s|^2 - 2 q.s is good enough to find the nearest tuple, but not to say
+        # how near it is: of close tuples these terms leave little but rounding.
+        with torch.no_grad():
+            half_squares = tuples.square().sum(dim=-1)[:, None] / 2
+            nearest = (half_squares - asked @ tuples.mT).argmin(dim=-1)
+        found = tuples[episode, nearest]
+        distances.append(torch.linalg.vector_norm(asked - found, dim=-1))
+    by_query: Tensor = torch.stack(distances, dim=-1).unflatten(1, query.shape[1:3])
+    return -by_query.mean(dim=2)
 
 
 @register
@@ -73,9 +155,8 @@ class STRM(Method):
     order_aware = True
     without_gradient: ClassVar[Mapping[str, str]] = {
         "patches.key.bias": "cancels in the softmax of the attention",
-        "tuples.value.bias": "cancels in the difference of query and mixture",
+        "tuples.value.bias": "cancels in the difference of query and prototype",
     }
-    authors_names: ClassVar[Mapping[str, str]] = _authors_names()
     Settings = StrmSettings
     settings: StrmSettings
     fixed_weight: Tensor
@@ -88,40 +169,39 @@ class STRM(Method):
         self.patches = PatchEnrichment(shape.channels)
         self.frames = FrameEnrichment(shape.frames, shape.channels)
         self.tuples = TupleAttention(shape.frames, shape.channels, size, width)
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(DROPOUT)
         fixed = nn.Linear(self.tuples.key.in_features, max(1, shape.channels // 2))
         self.register_buffer("fixed_weight", fixed.weight.detach())
         self.register_buffer("fixed_bias", fixed.bias.detach())
 
     def encode(self, features: Tensor) -> Enriched:
-        """(videos, C, T, H, W) -> its tuples."""
-        frames = self.patches(in_own_precision(self, features))
+        """(videos, C, T, H, W) -> its tuples, each (videos, tuples, ...)."""
+        frames = self.patches(features)
         fixed = self.fixed_weight, self.fixed_bias
         patch_tuples = relu(project_tuples(self.dropout(frames), self.tuples.index, *fixed))
-        energy = wide(patch_tuples).square().sum(dim=-1)
-        parts: TupleParts = self.tuples(self.frames(frames))
-        return Enriched(*parts, patch_tuples, energy)
+        keys, values = self.tuples(self.frames(frames))
+        return Enriched(keys, values, patch_tuples)
 
     def adapt(self, support: Enriched) -> Enriched:
-        """Keep the tuples of the support videos, each (episodes, way, shot, tuples, ...)."""
+        """Keep all tuples of the support videos, each (episodes, way, shot, tuples, ...)."""
         return support
 
-    def score(self, state: Enriched, query: Enriched) -> Tensor:
+    def score(self, support: Enriched, query: Enriched) -> Tensor:
         """Tuples (episodes, queries, tuples, ...) -> (episodes, queries, way)."""
-        main, auxiliary = self.both_scores(state, query)
+        main, auxiliary = self.both_scores(support, query)
         return main + self.settings.auxiliary * auxiliary
 
-    def both_scores(self, state: Enriched, query: Enriched) -> tuple[Tensor, Tensor]:
-        """Scores of both enrichments and of the first alone, each (episodes, queries, way)."""
-        main = self.tuples.scores(state.parts, query.parts)
-        return main, nearest_tuple_scores(state, query)
+    def both_scores(self, support: Enriched, query: Enriched) -> tuple[Tensor, Tensor]:
+        """Scores of TRX's attention and of the auxiliary similarity, (episodes, queries, way)."""
+        main = self.tuples.scores(support[:2], query[:2])
+        return main, nearest_tuple_scores(support.patch_tuples, query.patch_tuples)
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of both scores, that of the auxiliary one weighted."""
-        labels = episodes.labels.flatten()
         support: Any = episodes.support
         query: Any = episodes.query
         main, auxiliary = self.both_scores(self.adapt(support), query)
+        labels = episodes.labels.flatten()
         return {
             "frames": cross_entropy(main.flatten(0, 1), labels),
             "patches": self.settings.auxiliary * cross_entropy(auxiliary.flatten(0, 1), labels),

@@ -1,4 +1,17 @@
-"""Temporal-relational cross-transformers (TRX)."""
+"""Temporal-relational cross-transformers (TRX).
+
+An action is a course of events, and no single frame shows it: opening and closing a door have the
+same frames. TRX therefore compares *tuples*: every choice of two frames of a video, or of three, in
+their order and however far apart. It cannot be known where in a video a sub-action happens, or how
+fast. So a tuple of the query is not compared with one particular tuple of a class. Attention looks
+for those that resemble it, among all tuples of all the class's support videos at once, and mixes
+them into a prototype that is made for this one tuple. The query belongs to the class whose
+prototypes are nearest to its tuples; a class that shows nothing like them can only mix prototypes
+that are far away.
+
+Tuples of each cardinality have an attention of their own, described with its equations in
+`methods.parts.tuple_attention`; the score is the mean over cardinalities.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
-from methods._tuple_attention import TupleAttention
-from methods._tuple_parts import TupleParts
 from methods.parts.frames import frame_vectors
-
-Tuples = tuple[Tensor, ...]
-"""The fields of `TupleParts` for each cardinality in turn."""
+from methods.parts.tuple_attention import TupleAttention, Tuples
 
 
 @dataclass(frozen=True)
@@ -22,27 +30,14 @@ class TrxSettings(Settings):
     """Settings of `TRX`."""
 
     cardinalities: tuple[int, ...] = (2, 3)
-    """Sizes of tuples of frames, each with an attention of its own; the scores are averaged."""
+    """Numbers of frames in a tuple; the scores of all are averaged."""
     width: int | None = None
-    """Numbers that a tuple is mapped to; 1152, or all it has if fewer, unless given."""
-
-
-def _authors_names(cardinalities: int) -> dict[str, str]:
-    parts = {"k_linear": "key", "v_linear": "value", "norm_k": "norm"}
-    return {
-        f"transformers.{head}.{theirs}.{kind}": f"heads.{head}.{ours}.{kind}"
-        for head in range(cardinalities)
-        for theirs, ours in parts.items()
-        for kind in ("weight", "bias")
-    }
+    """Width of keys and values; by default 1152, or what a tuple has if that is less."""
 
 
 @register
 class TRX(Method):
-    """Compare each tuple of query frames with a mixture of the class's tuples made for it.
-
-    The mixture is an attention over the tuples of all of the class's support videos.
-    """
+    """Compare each tuple of query frames with a mixture of the class's tuples made for it."""
 
     name = "trx"
     revision = 1
@@ -65,9 +60,9 @@ class TRX(Method):
         "trx-234": {"cardinalities": (2, 3, 4)},
     }
     without_gradient: ClassVar[Mapping[str, str]] = {
-        "heads.*.value.bias": "cancels in the difference of query and mixture"
+        "heads.*.value.bias": "cancels in the difference of query and prototype"
     }
-    authors_names: ClassVar[Mapping[str, str]] = _authors_names(2)
+    attention: ClassVar[type[TupleAttention]] = TupleAttention
     Settings = TrxSettings
     settings: TrxSettings
 
@@ -75,35 +70,27 @@ class TRX(Method):
         """Build one attention for each cardinality."""
         super().__init__(shape, settings)
         self.heads = nn.ModuleList(
-            TupleAttention(shape.frames, shape.channels, cardinality, self.settings.width)
+            self.attention(shape.frames, shape.channels, cardinality, self.settings.width)
             for cardinality in self.settings.cardinalities
         )
-        # As many heads as there are cardinalities.
-        self.authors_names = _authors_names(len(self.heads))  # type: ignore[misc]
 
     def encode(self, features: Tensor) -> Tuples:
-        """(videos, C, T, H, W) -> its tuples, in parts."""
-        frames = frame_vectors(in_own_precision(self, features))
-        return tuple(tensor for head in self.heads for tensor in head(frames))
+        """(videos, C, T, H, W) -> keys and values of its tuples, of each cardinality in turn."""
+        frames = frame_vectors(features)
+        return tuple(part for head in self.heads for part in head(frames))
 
     def adapt(self, support: Tuples) -> Tuples:
-        """Keep the tuples of the support videos, each (episodes, way, shot, ...)."""
+        """Keep all tuples of the support videos, (episodes, way, shot, tuples, width) each."""
         return support
 
-    def score(self, state: Tuples, query: Tuples) -> Tensor:
-        """Tuples (episodes, queries, ...) -> (episodes, queries, way)."""
-        return torch.stack(self.scores_by_cardinality(state, query)).mean(dim=0)
+    def score(self, support: Tuples, query: Tuples) -> Tensor:
+        """Tuples (episodes, queries, tuples, width) each -> (episodes, queries, way)."""
+        return torch.stack(self.scores_by_cardinality(support, query)).mean(dim=0)
 
-    def scores_by_cardinality(self, state: Tuples, query: Tuples) -> list[Tensor]:
+    def scores_by_cardinality(self, support: Tuples, query: Tuples) -> list[Tensor]:
         """Scores of each cardinality alone, each (episodes, queries, way)."""
-        pairs = zip(self.heads, _by_cardinality(state), _by_cardinality(query), strict=True)
+        parts = len(query) // len(self.heads)
         return [
-            cast(TupleAttention, head).scores(of_support, of_query)
-            for head, of_support, of_query in pairs
+            cast(TupleAttention, head).scores(support[i : i + parts], query[i : i + parts])
+            for head, i in zip(self.heads, range(0, len(query), parts), strict=True)
         ]
-
-
-def _by_cardinality(tuples: Tuples) -> list[TupleParts]:
-    """Tuples of each cardinality."""
-    fields = len(TupleParts._fields)
-    return [TupleParts(*tuples[i : i + fields]) for i in range(0, len(tuples), fields)]

@@ -19,7 +19,7 @@ import methods.parity
 from bench.method import Entry, FeatureShape
 from bench.parity import load_arrays
 from bench.reference import Golden, adopt, names_of
-from bench.registry import built_in_methods
+from bench.registry import built_in_methods, import_reproductions
 from bench.training.learner import Learner
 from bench.training.optimiser import optimiser_of, set_learning_rates
 from bench.training.recipe import TrainingRecipe
@@ -72,6 +72,7 @@ def check_training(path: Path) -> list[TrainingResult]:
         UserError: the file cannot be read, is none of training steps, its name says no method, or
             it lacks something that this method needs.
     """
+    import_reproductions()
     arrays = load_arrays(path)
     if missing := [key for key in NEEDED if key not in arrays]:
         raise UserError(

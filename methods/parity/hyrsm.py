@@ -6,7 +6,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.hyrsm import HyRSM, HyRSMSettings
 from methods.parity._episode import as_maps, scores_of, stored_shape
 
@@ -15,6 +15,29 @@ FORMS: Mapping[str, Literal["prototypes", "supports"]] = {
     "hyrsm_5shot": "prototypes",
 }
 """The authors' two classes, and the form that each computes."""
+
+
+authors_names(
+    HyRSM,
+    {
+        "temporal_atte_before.norm.weight": "intra.norm.weight",
+        "temporal_atte_before.norm.bias": "intra.norm.bias",
+        "temporal_atte_before.fn.to_qkv.weight": "intra.project_in.weight",
+        "temporal_atte_before.fn.to_out.0.weight": "intra.project_out.weight",
+        "temporal_atte_before.fn.to_out.0.bias": "intra.project_out.bias",
+        "temporal_atte.w_qs.weight": "inter.query.weight",
+        "temporal_atte.w_ks.weight": "inter.key.weight",
+        "temporal_atte.w_vs.weight": "inter.value.weight",
+        "temporal_atte.fc.weight": "inter.out.weight",
+        "temporal_atte.fc.bias": "inter.out.bias",
+        "temporal_atte.layer_norm.weight": "inter.norm.weight",
+        "temporal_atte.layer_norm.bias": "inter.norm.bias",
+        "layer2.0.weight": "merge.weight",
+        "layer2.0.bias": "merge.bias",
+        "classification_layer.weight": "head.weight",
+        "classification_layer.bias": "head.bias",
+    },
+)
 
 
 def _authors_method(golden: Golden, output: str) -> HyRSM:

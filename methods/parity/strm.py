@@ -2,9 +2,39 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.parity._episode import encode_episode, feature_shape
 from methods.strm import STRM, StrmSettings
+
+MODULES = {
+    "transformers.0.k_linear": "tuples.key",
+    "transformers.0.v_linear": "tuples.value",
+    "transformers.0.norm_k": "tuples.norm",
+    "attn_pat.query_proj": "patches.query",
+    "attn_pat.key_proj": "patches.key",
+    "attn_pat.value_conv": "patches.value",
+    "attn_pat.Bot_MLP.inp_fc": "patches.network.0",
+    "attn_pat.Bot_MLP.hid_fc": "patches.network.2",
+    "attn_pat.Bot_MLP.out_fc": "patches.network.4",
+    "fr_enrich.Tok_MLP.inp_fc": "frames.mix_frames.0",
+    "fr_enrich.Tok_MLP.out_fc": "frames.mix_frames.2",
+    "fr_enrich.Bot_MLP.inp_fc": "frames.mix_channels.0",
+    "fr_enrich.Bot_MLP.out_fc": "frames.mix_channels.2",
+}
+"""Authors' name of a layer -> ours."""
+FIXED = "query_distance.0.clsW"
+"""The projection of the auxiliary similarity, which is not trained."""
+
+authors_names(
+    STRM,
+    {
+        f"{theirs}.{kind}": f"{ours}.{kind}"
+        for theirs, ours in MODULES.items()
+        for kind in ("weight", "bias")
+    }
+    | {f"{FIXED}.{kind}": f"fixed_{kind}" for kind in ("weight", "bias")}
+    | {"attn_pat.gamma": "patches.gate"},
+)
 
 
 @reproduces("strm/logits", "strm/logits_frame", "strm/logits_patch")

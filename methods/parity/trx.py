@@ -2,9 +2,24 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.parity._episode import encode_stored, stored_shape
 from methods.trx import TRX, TrxSettings
+
+MOST_CARDINALITIES = 8
+"""Heads whose names are known: more than anybody has used."""
+PARTS = {"k_linear": "key", "v_linear": "value", "norm_k": "norm"}
+"""Authors' name of a part of a head -> ours."""
+
+authors_names(
+    TRX,
+    {
+        f"transformers.{head}.{theirs}.{kind}": f"heads.{head}.{ours}.{kind}"
+        for head in range(MOST_CARDINALITIES)
+        for theirs, ours in PARTS.items()
+        for kind in ("weight", "bias")
+    },
+)
 
 
 @reproduces("trx/logits", "trx/cardinality*/logits")

@@ -30,7 +30,9 @@ def tuple_width(asked: int | None, cardinality: int, channels: int) -> int:
     return min(AUTHORS_WIDTH, cardinality * channels) if asked is None else asked
 
 
-def project_tuples(frames: Tensor, index: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def project_tuples(
+    frames: Tensor, index: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Apply a linear map to each tuple's concatenated frames, frame by frame.
 
     The map of a concatenation is the sum of maps of its parts, so each frame is multiplied once
@@ -40,11 +42,12 @@ def project_tuples(frames: Tensor, index: Tensor, weight: Tensor, bias: Tensor) 
         frames: (videos, T, C).
         index: int64 (tuples, cardinality).
         weight: (width, cardinality * C) of the linear map.
-        bias: (width,)
+        bias: (width,), or none.
 
     Returns:
         (videos, tuples, width)
     """
     places = weight.reshape(len(weight), index.shape[1], -1).unbind(dim=1)
     parts = [(frames @ part.T)[:, index[:, place]] for place, part in enumerate(places)]
-    return torch.stack(parts).sum(dim=0) + bias
+    projected = torch.stack(parts).sum(dim=0)
+    return projected if bias is None else projected + bias

@@ -3,8 +3,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy, relu
 
 from bench.method import FeatureShape
-from methods._shifted import OwnFrames, Shifted, incoherence, squared_lengths
-from methods.hyrsm import HyRSM, HyRSMSettings
+from methods.hyrsm import HyRSM, HyRSMSettings, incoherence
 from methods.parts.attention import SelfAttention, attend, heads_for
 from tests.methods.cases import random_episode, selected
 from tests.methods.learning import labelled_episodes, untrained
@@ -100,13 +99,15 @@ def test_frames_are_classified_among_the_training_classes():
 
 
 @torch.no_grad()
-def test_frames_that_an_episode_cancels_have_cosines_near_zero():
-    """As where they are added up: of rounding no direction is told."""
-    own, shifts = torch.randn(2, 1, 1, 4, 2048), torch.randn(1, 1, 2, 2048)
-    own[1] = -shifts[:, :, 1:]
-    frames = [OwnFrames(one, squared_lengths(one)) for one in own]
-    distance = Shifted(*frames, shifts).set_distances()
-    torch.testing.assert_close(distance, torch.full((1, 1, 1), 8.0), atol=0.02, rtol=0)
+def test_queries_are_related_one_by_one():
+    method = build()
+    support, query = random_episode(method, shot=1)
+    pairs = list(method.related(method.adapt(support), query))
+    assert len(pairs) == 3
+    shown, asked = pairs[0]
+    assert shown.shape == (2, 3, 1, SHAPE.frames, SHAPE.channels)
+    assert asked.shape == (2, SHAPE.frames, SHAPE.channels)
+    assert torch.dist(shown, pairs[1][0]) > 1e-3  # The supports look different to each query.
 
 
 def test_terms_left_out_by_default():

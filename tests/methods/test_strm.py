@@ -2,12 +2,11 @@ import itertools
 
 import pytest
 import torch
-from torch.nn.functional import adaptive_max_pool2d
+from torch.nn.functional import adaptive_max_pool2d, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
-from methods._enriched_tuples import Enriched, nearest_tuple_scores
-from methods._enrichment import PatchEnrichment, _pooled
-from methods.strm import STRM, StrmSettings
+from methods.parts.positions import usual_table
+from methods.strm import STRM, PatchEnrichment, StrmSettings, nearest_tuple_scores
 from tests.methods.cases import selected
 from tests.methods.parity import assert_reproduced
 
@@ -62,17 +61,22 @@ def test_auxiliary_weight_zero_leaves_the_main_scores():
     torch.testing.assert_close(method.score(episode.support, episode.query), main)
 
 
-def enriched(patch_tuples):
-    return Enriched(*[None] * 5, patch_tuples, patch_tuples.square().sum(dim=-1))
-
-
 def test_nearest_tuples_against_loop():
     support, query = torch.rand(2, 3, 2, 4, 5), torch.rand(2, 3, 4, 5)
-    scores = nearest_tuple_scores(enriched(support), enriched(query))
+    scores = nearest_tuple_scores(support, query)
     for e, q, n in itertools.product(range(2), range(3), range(3)):
         candidates = support[e, n].flatten(0, 1)
         nearest = [min((one - other).norm() for other in candidates) for one in query[e, q]]
         torch.testing.assert_close(scores[e, q, n], -sum(nearest) / 4)
+
+
+def test_how_near_close_tuples_are_is_told_in_single_precision():
+    """Inner products of such tuples agree in all but the last digits."""
+    support = 100 + torch.rand(1, 2, 1, 3, 8, generator=torch.Generator().manual_seed(0))
+    query = support[:, 0] + 1e-3 * torch.eye(8)[:3]
+    scores = nearest_tuple_scores(support, query)
+    exact = nearest_tuple_scores(support.double(), query.double())
+    torch.testing.assert_close(scores.double(), exact, rtol=1e-5, atol=0)
 
 
 def test_closed_gate_leaves_the_network_at_each_patch():
@@ -88,17 +92,30 @@ def test_closed_gate_leaves_the_network_at_each_patch():
 
 
 @torch.no_grad()
-def test_joined_maps_of_patches_attend_as_two_do():
-    layer = PatchEnrichment(40).double()
-    patches = torch.randn(6, 16, 40, dtype=torch.float64)
-    joined, apart = layer._logits(patches), torch.cat([layer._logits(p) for p in patches.split(1)])
-    assert (joined - apart).abs().max() > 1e-3  # by the same for all keys
-    torch.testing.assert_close(joined.softmax(dim=-1), apart.softmax(dim=-1))
+@pytest.mark.parametrize("side", [3, 4, 6, 7])
+def test_patches_against_loops(side):
+    """Patches of a frame attend to each other, and each goes through the network."""
+    module = PatchEnrichment(6).eval()
+    module.gate.fill_(0.7)
+    maps = torch.randn(1, 6, 2, side, side)
+    frames = module(maps)
+    for t in range(2):
+        patches = adaptive_max_pool2d(maps[0, :, t], 4).flatten(1).T
+        patches = patches + 0.1 * usual_table(16, 6, like=patches)
+        queries, keys = module.query(patches), module.key(patches)
+        read = []
+        for patch, query in zip(patches, queries, strict=True):
+            weights = torch.stack([query @ key for key in keys]).softmax(dim=0)
+            read.append(patch + 0.7 * (weights @ module.value(patches)))
+        expected = torch.stack([one + module.network(one) for one in read]).mean(dim=0)
+        torch.testing.assert_close(frames[0, t], expected)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("side", [3, 4, 6, 7])
-def test_patches_are_those_of_torch(side):
-    maps = torch.randn(2, 5, 3, side, side)
-    expected = adaptive_max_pool2d(maps.transpose(1, 2).flatten(0, 1), 4)
-    torch.testing.assert_close(_pooled(maps), expected.flatten(2).mT)
+def test_the_auxiliary_similarity_sees_patches_alone():
+    method = STRM(SHAPE).eval()
+    maps = torch.rand(2, *SHAPE)
+    frames = method.patches(maps)
+    tuples = [torch.cat([frames[:, i], frames[:, j]], dim=1) for i, j in method.tuples.index]
+    expected = [relu(one @ method.fixed_weight.T + method.fixed_bias) for one in tuples]
+    torch.testing.assert_close(method.encode(maps).patch_tuples, torch.stack(expected, dim=1))

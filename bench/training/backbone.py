@@ -132,8 +132,9 @@ def _fit(
     )
     hits: list[float] = []
     for step, rows in enumerate(_batches(len(data.labels), recipe), start=1):
-        changes = drawn_changes(len(rows), recipe.shift)
-        clips = augmented(data.clips[rows].to(device).float(), changes, recipe.shift)
+        changes = drawn_changes(len(rows), 2 * recipe.shift)
+        clips = data.clips[rows].to(device).float()
+        clips = augmented(clips, changes, recipe.shift, clips.shape[-1])
         labels = data.labels[rows].to(device)
         with torch.autocast(device.type, torch.bfloat16):
             logits = model(clips)

@@ -1,6 +1,7 @@
 """What a learner is fed: stored features where the backbone is frozen, clips where it is tuned."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from bench import distributed
 from bench.features.embedding import embedded_together
+from bench.pretrained import CroppedInput
 from bench.progress import Reporter
 from bench.training.augmentation import augmented, drawn_changes
 from bench.training.clips import ClipLibrary, TrainingClips, Wanted
@@ -76,11 +78,14 @@ class Clips:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
         files = video_files(stream.split, used, reporter)
-        backbone = training.backbone
+        spec, decoder = training.backbone.backbone.input, training.backbone.decoder
+        self._size = spec.size
+        if training.recipe.random_crop and isinstance(spec, CroppedInput):
+            sides = spec.resized if isinstance(spec.resized, tuple) else (spec.resized,)
+            spec = replace(spec, size=min(sides))
+        self._spare = spec.size - self._size + 2 * training.recipe.shift
         self._row = _rows(used, len(stream.split.videos))
-        self._clips = TrainingClips(
-            files, backbone.backbone.input, torch.float16, library, backbone.decoder
-        )
+        self._clips = TrainingClips(files, spec, torch.float16, library, decoder)
         self._training = training
         source = dataset(stream.split.dataset)
         self._flip = training.recipe.flip and not source.directional
@@ -92,9 +97,9 @@ class Clips:
     def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
         """Return float32 (videos that are mine, 3, frames, size, size), augmented."""
         recipe = self._training.recipe
-        changes = drawn_changes(len(videos), recipe.shift, recipe.recolour, self._flip)
+        changes = drawn_changes(len(videos), self._spare, recipe.recolour, self._flip)
         clips = self._clips.take(self._wanted(videos[mine], step)).float()
-        return augmented(clips, changes[mine], recipe.shift)
+        return augmented(clips, changes[mine], recipe.shift, self._size)
 
     def _wanted(self, videos: Tensor, step: int) -> list[Wanted]:
         rows: list[int] = self._row[videos].tolist()

@@ -51,23 +51,29 @@ class Learner(nn.Module):
                 job share the videos, those of this process.
             batch: on the same device.
         """
-        maps = distributed.completed(self._maps(inputs), len(batch.videos))
+        maps = distributed.completed(self._maps(inputs, batch), len(batch.videos))
         terms: dict[str, Tensor] = {}
         if self.recipe.episode_weight > 0:
+            queries = batch.labels.shape[1] if self.recipe.sum_over_queries else 1
             own = self.method.loss(self._labelled(maps, batch))
-            terms = {name: self.recipe.episode_weight * term for name, term in own.items()}
+            weight = self.recipe.episode_weight * queries
+            terms = {name: weight * term for name, term in own.items()}
         if self.head is not None:
             logits = self.head(maps.mean(dim=(2, 3, 4)))
             entropy = nn.functional.cross_entropy(logits, batch.video_classes)
             terms["global"] = self.recipe.global_weight * entropy
         return terms
 
-    def _maps(self, inputs: Tensor) -> Tensor:
+    def _maps(self, inputs: Tensor, batch: EpisodeBatch) -> Tensor:
         if self.backbone is None:
             return inputs
+        # A share of a pass is never divided: only whole passes have batch norms that live.
+        whole = len(inputs) == len(batch.videos)
+        apart = self.recipe.separate_passes and whole
+        passes = inputs.tensor_split([batch.support.numel()]) if apart else [inputs]
         reduced = self.recipe.precision == "bfloat16"
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=reduced):
-            maps: Tensor = self.backbone(inputs)
+            maps = torch.cat([self.backbone(one) for one in passes])
         return maps.float()
 
     def _labelled(self, maps: Tensor, batch: EpisodeBatch) -> LabelledEpisodes:

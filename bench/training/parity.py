@@ -159,7 +159,7 @@ class _Steps:
         self.names = {
             theirs: ours for theirs, ours in names_of(method).items() if ours in method.state_dict()
         }
-        recipe = _recipe(golden, self.names)
+        recipe = _recipe(golden, self.names, self.authors.sums_over_queries)
         self.learner = Learner(method, None, 0, recipe).to(dtype).train()
         _without_dropout(self.learner)
         optimiser = optimiser_of(self.learner, recipe) if method.learns else None
@@ -169,7 +169,6 @@ class _Steps:
             episode = self._episode(prefix)
             self.learner.zero_grad()
             terms = self.learner(episode.maps, episode.batch)
-            terms = {name: self._factor(episode) * term for name, term in terms.items()}
             torch.stack(list(terms.values())).sum().backward()
             self.terms.append({name: float(term.detach()) for name, term in terms.items()})
             self._keep_gradients(prefix, episode)
@@ -230,10 +229,6 @@ class _Steps:
         )
         return _Episode(inputs, maps, batch)
 
-    def _factor(self, episode: _Episode) -> int:
-        """What our mean over queries is multiplied by to be the authors' sum."""
-        return episode.batch.labels.shape[1] if self.authors.sums_over_queries else 1
-
     def _keep_gradients(self, prefix: str, episode: _Episode) -> None:
         for key, videos in episode.inputs.items():
             self.gradients[f"{prefix}grad/{key}"] = _gradient(videos)
@@ -292,7 +287,7 @@ class _Steps:
                 yield _tensor_miss(key, change, stored, float(stored.abs().max()))
 
 
-def _recipe(golden: Golden, names: Mapping[str, str]) -> TrainingRecipe:
+def _recipe(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) -> TrainingRecipe:
     """The optimiser of a file, as a recipe of this project states it."""
     spared = [str(name) for name in np.atleast_1d(golden.arrays.get("without_weight_decay", []))]
     return TrainingRecipe(
@@ -304,6 +299,7 @@ def _recipe(golden: Golden, names: Mapping[str, str]) -> TrainingRecipe:
         nesterov=bool(golden.arrays.get("nesterov", False)),
         weight_decay=golden.number("weight_decay"),
         without_weight_decay=tuple(f"method.{names[name]}" for name in spared),
+        sum_over_queries=sum_over_queries,
         steps=3,
         episodes_per_step=1,
         episodes_at_once=1,

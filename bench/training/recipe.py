@@ -47,7 +47,12 @@ class TrainingRecipe:
     """Steps."""
     validation_episodes: int
     schedule: Schedule = "constant"
+    rate_from_step: tuple[tuple[int, float], ...] = ()
+    """Steps, counted from 0 and ascending, each with the factor of the learning rates from there
+    on; 1 before the first."""
     warm_up_steps: int = 0
+    warm_up_from: float = 0.0
+    """Share of the learning rates at which the warm-up begins."""
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
@@ -58,15 +63,25 @@ class TrainingRecipe:
     """Largest norm of the gradient; 0 for no limit."""
     episode_weight: float = 1.0
     """Factor of the method's own loss terms."""
+    sum_over_queries: bool = False
+    """Whether the method's loss is the sum over an episode's queries, as some authors have it, and
+    not their mean."""
     global_weight: float = 0.0
     """Factor of a linear classifier among all training classes on the mean feature of every
     video, for methods that have no such head of their own."""
     batch_norm: BatchNorm = "live"
     """Statistics in the backbone while it is tuned: of the batch, or those it came with."""
+    separate_passes: bool = False
+    """Whether the backbone, while it is tuned, sees support videos and queries in passes of their
+    own, so that a live batch norm takes the statistics of either."""
     precision: Precision = "float32"
     """Of the backbone while it is tuned; methods always train in float32."""
     shift: int = 0
-    """Pixels by which a clip is moved at most, while the backbone is tuned."""
+    """Pixels by which a clip is moved at most, while the backbone is tuned; its border is repeated
+    where there is nothing to see."""
+    random_crop: bool = False
+    """Cut clips out of anywhere in the resized picture, not out of its centre, while the backbone
+    is tuned. There is room only where pictures are resized to more than the backbone sees."""
     recolour: bool = False
     """Permute colours, scale contrast, invert."""
     flip: bool = False
@@ -83,8 +98,17 @@ class TrainingRecipe:
         for name in ("validate_every", "validation_episodes"):
             self._check(name, getattr(self, name) >= 1, "it is at least 1")
         self._check("learning_rate", self.learning_rate > 0, "it is above 0")
-        for name in ("backbone_learning_rate", "momentum", "weight_decay", "clip_norm", "jitter"):
+        for name in (
+            *("backbone_learning_rate", "momentum", "weight_decay", "clip_norm"),
+            *("shift", "jitter", "warm_up_steps", "warm_up_from"),
+        ):
             self._check(name, getattr(self, name) >= 0, "it is not negative")
+        self._check(
+            "rate_from_step",
+            all(map(_is_step_and_factor, self.rate_from_step))
+            and list(self.rate_from_step) == sorted(self.rate_from_step),
+            "it is pairs of a step and a factor, the steps ascending: [[2250, 0.1], [3750, 0.01]]",
+        )
         self._check("protocol", self.protocol in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}")
         self._check(
             "episodes_per_step",
@@ -110,11 +134,23 @@ class TrainingRecipe:
     def learning_rate_at(self, step: int) -> float:
         """Factor of both learning rates at a step, counted from 0: warm-up, then the schedule."""
         if step < self.warm_up_steps:
-            return (step + 1) / (self.warm_up_steps + 1)
+            done = (step + 1) / (self.warm_up_steps + 1)
+            return self.warm_up_from + (1 - self.warm_up_from) * done
+        factor = 1.0
+        for first, of_rate in self.rate_from_step:
+            if step >= first:
+                factor = of_rate
         if self.schedule == "constant":
-            return 1.0
+            return factor
         left = max(1, self.steps - self.warm_up_steps)
-        return 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
+        return factor * 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
+
+
+def _is_step_and_factor(pair: Any) -> bool:
+    match pair:
+        case (int(), int() | float()):
+            return not isinstance(pair[0], bool)
+    return False
 
 
 def read_training_recipe(
@@ -148,11 +184,15 @@ def read_training_recipe(
     needed = {key for key, field in declared.items() if field.default is MISSING} - {"name"}
     if missing := sorted(needed - values.keys()):
         raise UserError(f"training recipe {name}: {', '.join(missing)} is missing for {entry.name}")
-    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    recipe = TrainingRecipe(name=name, **(values | lists))
+    recipe = TrainingRecipe(name=name, **{key: _frozen(value) for key, value in values.items()})
     if episodes is None:
         return recipe
     return replace(recipe, steps=-(-episodes // recipe.episodes_per_step))
+
+
+def _frozen(value: Any) -> Any:
+    """Lists of a file as tuples, which a recipe holds."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def with_settings(name_or_path: str, entry: Entry) -> Entry:

@@ -90,7 +90,7 @@ def test_only_training_videos_are_asked_for(monkeypatch: pytest.MonkeyPatch):
 def test_augmentation_mirrors_nothing():
     # A ramp to the right stays a ramp to the right, or is inverted as a whole.
     ramp = torch.linspace(-1, 1, 48).expand(6, 3, 16, 48, 48).contiguous()
-    changed = augmented(ramp, drawn_changes(len(ramp), shift=3), shift=3)
+    changed = augmented(ramp, drawn_changes(len(ramp), 6), 3, ramp.shape[-1])
     assert changed.shape == ramp.shape
     slope = changed[..., 40] - changed[..., 8]
     brightness = changed[..., 24:].mean(dim=(1, 2, 3, 4)) - changed[..., :24].mean(dim=(1, 2, 3, 4))

@@ -23,10 +23,10 @@ from tests.training.test_meta_training import training
 def test_flipping_mirrors_every_other_clip():
     torch.manual_seed(0)
     ramp = torch.linspace(-1, 1, 48).expand(64, 3, 2, 48, 48).contiguous()
-    changed = augmented(ramp, drawn_changes(64, 0, recolour=False, flip=True), shift=0)
+    changed = augmented(ramp, drawn_changes(64, 0, recolour=False, flip=True), 0, 48)
     mirrored = (changed[..., 40] < changed[..., 8]).flatten(1).all(dim=1)
     assert 16 < mirrored.sum() < 48
-    assert torch.equal(augmented(ramp, drawn_changes(64, 0, recolour=False), shift=0), ramp)
+    assert torch.equal(augmented(ramp, drawn_changes(64, 0, recolour=False), 0, 48), ramp)
 
 
 def test_left_and_right_are_told_apart_where_classes_are_directions():
@@ -46,6 +46,30 @@ def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
     monkeypatch.setattr(type(dataset("rendered")), "directional", directional)
     inputs = Clips(planned, stream, ClipLibrary(torch.device("cpu")), Reporter())
     assert inputs._flip is not directional
+
+
+@pytest.mark.parametrize("random_crop", [False, True])
+def test_a_recipe_may_cut_clips_out_of_anywhere_in_the_picture(
+    random_crop: bool, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def ramp(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+        return torch.arange(spec.size).expand(3, spec.frames, spec.size, spec.size).float()
+
+    monkeypatch.setattr(clips, "load_clip", ramp)
+    recipe = tmp_path / "crop.toml"
+    words = f"random_crop = {str(random_crop).lower()}\nrecolour = false\nshift = 0\n"
+    recipe.write_text(f"{small_recipe.read_text()}\n{words}")
+    planned = training(tmp_path, recipe, "otam", tuned=True)
+    planned = replace(planned, backbone=with_preprocessing(planned.backbone, None, "64"))
+    stream = training_stream(planned.validation, planned.recipe, 0)
+    inputs = Clips(planned, stream, ClipLibrary(torch.device("cpu")), Reporter())
+    videos = torch.from_numpy(inputs._row.numpy().argsort()[-40:].copy())
+    torch.manual_seed(0)
+    taken = inputs.take(videos, slice(None), 0)
+    assert taken.shape[1:] == (3, 16, 48, 48)
+    assert torch.equal(taken[..., -1] - taken[..., 0], torch.full_like(taken[..., 0], 47))
+    begins = set(taken[:, 0, 0, 0, 0].tolist())
+    assert begins == {0.0} or (random_crop and len(begins) > 8 and begins <= set(range(17)))
 
 
 @pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 6)])

@@ -73,6 +73,27 @@ def test_episodes_can_count_for_nothing():
     assert set(terms) == {"global"}
 
 
+def test_a_recipe_may_sum_the_loss_over_an_episodes_queries():
+    mean = learner_of("otam", tuned=False, global_weight=0.5)(maps(), made_batch())
+    summed = learner_of("otam", tuned=False, global_weight=0.5, sum_over_queries=True)
+    terms = summed(maps(), made_batch())
+    torch.testing.assert_close(terms["episode"], 3 * mean["episode"])
+    assert terms["global"] == mean["global"]
+
+
+@pytest.mark.parametrize("policy", ["live", "frozen"])
+def test_the_backbone_may_see_supports_and_queries_apart(policy: str):
+    clips = torch.randn(12, 3, 16, 48, 48, generator=torch.Generator().manual_seed(1))
+    together, apart = (
+        learner_of("otam", tuned=True, batch_norm=policy, separate_passes=one)
+        for one in (False, True)
+    )
+    expected = torch.cat([together.backbone(clips[:6]), together.backbone(clips[6:])])
+    assert torch.equal(apart._maps(clips, made_batch()), expected)
+    close = torch.allclose(together._maps(clips, made_batch()), expected, atol=1e-5)
+    assert close is (policy == "frozen")
+
+
 def statistics(learner: Learner) -> dict[str, torch.Tensor]:
     return {
         name: one.clone()

@@ -1,13 +1,26 @@
 """Training steps of authors' own code, retraced by the learner and the optimiser used here."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from bench.reference import Golden
+from bench.registry import built_in_methods
+from bench.training import parity
+from bench.training.learner import Learner
 from bench.training.parity import check_training
+from bench.training.recipe import TrainingRecipe, read_training_recipe
 from episodes.errors import UserError
+from methods.parity.training import AUTHORS_TRAINING
+from methods.ta2n import TA2N
 from tests.command import call
 
 FOLDER = Path(__file__).parents[1] / "golden-training"
@@ -15,6 +28,7 @@ QUICK = (
     *("can_5w1s", "hyrsm_5w5s", "hyrsm-supports_5w5s", "mastaf_5w1s", "mastaf-nores_5w1s"),
     *("mastaf-no-global_5w1s", "mastaf-noml-mean_5w5s", "molo_5w5s", "otam_5w1s", "pal_5w5s"),
     *("strm_5w5s", "strm-opened_5w1s", "team_5w5s", "trx_5w1s"),
+    "ta2n-opened_5w1s",
 )
 
 
@@ -53,3 +67,97 @@ def test_a_file_that_lacks_something_is_one_message(tmp_path: Path):
     np.savez(tmp_path / "trx.npz", **arrays)
     with pytest.raises(UserError, match=r"cannot be retraced.*width"):
         check_training(tmp_path / "trx.npz")
+
+
+def missed(stem: str) -> set[str]:
+    """Checks that a file does not pass."""
+    return {one.check for one in check_training(FOLDER / f"{stem}.npz") if not one.ok}
+
+
+class TestMistakes:
+    """Each of these was, or could have been, made; none passes."""
+
+    @pytest.fixture
+    def changed_recipe(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Train with an optimiser that is not the file's."""
+        made = parity._recipe
+
+        def change(**changed: object) -> None:
+            def recipe(golden: Golden, names: Mapping[str, str], sums: bool) -> TrainingRecipe:
+                return replace(made(golden, names, sums), **changed)
+
+            monkeypatch.setattr(parity, "_recipe", recipe)
+
+        return change
+
+    @pytest.mark.parametrize("stem", ["hyrsm_5w5s", "molo_5w5s"])
+    def test_weight_decay_on_norm_layers(self, stem: str, changed_recipe: Callable[..., None]):
+        changed_recipe(without_weight_decay=())
+        assert missed(stem) == {"trajectory"}
+
+    @pytest.mark.parametrize("changed", [{"nesterov": False}, {"weight_decay": 0.0}])
+    def test_another_optimiser(
+        self, changed: dict[str, object], changed_recipe: Callable[..., None]
+    ):
+        changed_recipe(**changed)
+        assert missed("team_5w5s") == {"trajectory"}
+
+    @pytest.mark.parametrize(("stem", "sums"), [("trx_5w1s", False), ("otam_5w1s", True)])
+    def test_a_mean_for_a_sum_and_a_sum_for_a_mean(
+        self, stem: str, sums: bool, monkeypatch: pytest.MonkeyPatch
+    ):
+        name = stem.split("_", maxsplit=1)[0]
+        wrong = replace(AUTHORS_TRAINING[name], sums_over_queries=sums)
+        monkeypatch.setitem(AUTHORS_TRAINING, name, wrong)  # type: ignore[arg-type]
+        assert missed(stem) >= {"losses", "gradients", "trajectory"}
+
+    @pytest.mark.parametrize(
+        ("stem", "setting"), [("mastaf_5w1s", "lamda"), ("hyrsm_5w5s", "class_weight")]
+    )
+    def test_a_factor_of_a_loss_term_that_is_missing(
+        self, stem: str, setting: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        name = stem.split("_", maxsplit=1)[0]
+        authors = AUTHORS_TRAINING[name]
+
+        def settings(golden: Golden) -> dict[str, Any]:
+            return authors.settings(golden) | {setting: 1.0}
+
+        wrong = replace(authors, settings=settings)
+        monkeypatch.setitem(AUTHORS_TRAINING, name, wrong)  # type: ignore[arg-type]
+        assert missed(stem) >= {"losses", "gradients", "trajectory"}
+
+    @pytest.mark.parametrize("stem", ["trx_5w1s", "hyrsm_5w5s", "molo_5w5s", "strm-opened_5w1s"])
+    def test_dropout_left_on(self, stem: str, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(parity, "_without_dropout", lambda module: None)
+        assert missed(stem) >= {"losses", "gradients", "trajectory"}
+
+    @pytest.mark.parametrize("stem", ["mastaf_5w1s", "can_5w1s"])
+    def test_batch_norm_in_evaluation(self, stem: str, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(Learner, "train", lambda self, mode=True: nn.Module.train(self, False))
+        assert missed(stem) >= {"losses", "gradients", "trajectory"}
+
+    def test_supports_and_queries_in_one_pass(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(TA2N, "separate_passes", False)
+        assert missed("ta2n-opened_5w1s") >= {"losses", "gradients", "trajectory"}
+
+
+@pytest.mark.parametrize("stem", ["hyrsm_5w5s", "molo_5w1s"])
+def test_the_authors_recipe_spares_what_the_authors_spare(stem: str):
+    golden = Golden(dict(np.load(FOLDER / f"{stem}.npz")))
+    entry = built_in_methods()[stem.split("_", maxsplit=1)[0]]
+    recipe = read_training_recipe("paper", entry)
+    names = parity._Steps(golden, entry, torch.float32).names
+    spared = {
+        theirs
+        for theirs, ours in names.items()
+        if any(fnmatchcase(f"method.{ours}", one) for one in recipe.without_weight_decay)
+    }
+    assert spared == set(golden.arrays["without_weight_decay"].tolist())
+    assert recipe.weight_decay == golden.number("weight_decay")
+
+
+@pytest.mark.parametrize("name", sorted(AUTHORS_TRAINING))
+def test_the_authors_recipe_sums_where_the_authors_sum(name: str):
+    recipe = read_training_recipe("paper", built_in_methods()[name])
+    assert recipe.sum_over_queries is AUTHORS_TRAINING[name].sums_over_queries

@@ -38,7 +38,7 @@ def test_the_authors_recipe_is_that_of_the_method_and_its_variants():
 
 
 def test_a_method_whose_authors_state_nothing_is_refused():
-    with pytest.raises(UserError, match=r"says nothing about chance, only about can, mastaf"):
+    with pytest.raises(UserError, match=r"says nothing about chance, only about can, hyrsm"):
         read_training_recipe("paper", METHODS["chance"])
 
 
@@ -62,6 +62,10 @@ def test_a_classifier_baseline_learns_no_episodes():
         ("flip = 1", "flip is 1; it is a bool"),
         ('protocol = "all"', "protocol is 'all'; one of standard"),
         ("episodes_at_once = 3", "episodes_per_step is 8; it is a multiple of episodes_at_once"),
+        ("rate_from_step = [[5, 0.1], [2, 0.5]]", "rate_from_step is ((5, 0.1), (2, 0.5)); it is"),
+        ("rate_from_step = [3, 0.1]", "rate_from_step is (3, 0.1); it is pairs of a step and a"),
+        ("rate_from_step = 3", "rate_from_step is 3; it is a tuple"),
+        ("warm_up_from = -0.1", "warm_up_from is -0.1; it is not negative"),
         ("stepz = 3", "there is no stepz; a recipe has"),
         ("steps =", "is not a training recipe"),
     ],
@@ -95,6 +99,33 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert 0 < factors[-1] < 0.001
     constant: TrainingRecipe = replace(recipe, schedule="constant")
     assert constant.learning_rate_at(103) == 1.0
+
+
+def test_the_learning_rate_falls_at_the_steps_that_a_recipe_names():
+    recipe = read_training_recipe("paper", METHODS["hyrsm"])
+    steps = (0, 374, 749, 750, 2249, 2250, 3749, 3750, 9999)
+    factors = [recipe.learning_rate_at(step) for step in steps]
+    # The authors' rate at the last of a step's four iterations, 2e-5 + 8e-5 * iteration / 3000.
+    warm_up = [0.2 + 0.8 * iteration / 3000 for iteration in (3, 1499, 2999)]
+    assert factors[:3] == pytest.approx(warm_up, abs=1e-3)
+    assert factors[3:] == [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_the_authors_rates_are_those_of_their_code():
+    recipes = {
+        name: read_training_recipe("paper", METHODS[name])
+        for name in ("mastaf", "trx", "strm", "ta2n", "otam", "pal", "team", "can")
+    }
+    assert {name: one.learning_rate for name, one in recipes.items()} == {
+        **dict.fromkeys(("trx", "strm", "ta2n", "otam", "team"), 0.001),
+        "mastaf": 0.01,
+        "pal": 0.0001,
+        "can": 0.1,
+    }
+    assert with_settings("paper", METHODS["mastaf-self"]).settings.batch_norm == "reference"
+    can = recipes["can"]  # 300 steps an epoch
+    rates = [can.learning_rate * can.learning_rate_at(300 * epoch) for epoch in (59, 60, 70, 80)]
+    assert rates == pytest.approx([0.1, 0.006, 0.0012, 0.00024])
 
 
 def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path):

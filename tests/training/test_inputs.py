@@ -52,7 +52,7 @@ def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
 def test_a_recipe_may_cut_clips_out_of_anywhere_in_the_picture(
     random_crop: bool, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def ramp(file: object, spec: InputSpec, sampling: Sampling) -> torch.Tensor:
+    def ramp(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
         return torch.arange(spec.size).expand(3, spec.frames, spec.size, spec.size).float()
 
     monkeypatch.setattr(clips, "load_clip", ramp)

@@ -11,25 +11,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.gate import Tolerance, Verdict
-    from bench.run_directory import Run
 
-HELP = """Say whether runs are worse than a baseline.
+HELP = """Say whether runs are worse than a baseline: ok, WORSE or undecided.
 
 Both folders hold run directories, at any depth; methods are compared one by one, on the same
-queries. A method is worse if its mean loss is above --drop and the interval of the paired
-difference over episodes leaves zero out. Speed is judged on the same machine and device only. Where
+queries. A method is ok if the interval of the paired difference over episodes is above --drop, and
+WORSE if it is below and the loss is sure after correction for the number of methods. Settings,
+weights, backbone, frames and videos must be the baseline's, unless --allow-drift says otherwise;
+changed code is told and judged. Speed is judged on the same machine and device only. Where
 GITHUB_ACTIONS is set, findings are also printed as GitHub's annotations, on stderr.
 
 \b
 exit status
-  0  no loss above what is tolerated, or none that the interval can tell from zero
-  1  at least one method is worse or slower
-  2  not compared: other bank, dtype or episodes, a missing method, an empty or damaged run
+  0  every method is ok
+  1  at least one is WORSE, or slower
+  2  undecided: too few episodes, or not compared: a missing method, another bank, a damaged run
+  3  the gate itself failed
 """
 EPILOG = (
     "\b\nExample: fvbench gate results/baselines/default results/local/run --drop 0.01"
     " --junit gate.xml"
 )
+
+
+INTERNAL = 3
+"""Exit status of a mistake in the gate: a CI that reads 1 as "worse" must not see it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +51,7 @@ def gate(
         typer.Option(help="Mean accuracy that may be lost, a fraction: 0.005 is half a point."),
     ] = 0.005,
     level: Annotated[
-        float, typer.Option(help="Coverage of the interval that must leave zero out.")
+        float, typer.Option(help="Coverage of the interval of the difference.")
     ] = 0.95,
     throughput_drop: Annotated[
         float, typer.Option(help="Scoring speed that may be lost, a fraction.")
@@ -58,38 +64,72 @@ def gate(
             " accepted.json there.",
         ),
     ] = False,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Methods of the baseline to compare, with commas.", show_default="all"),
+    ] = None,
+    allow_drift: Annotated[
+        bool,
+        typer.Option(
+            "--allow-drift",
+            help="Compare although settings, weights, backbone, frames or videos differ.",
+        ),
+    ] = False,
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts as JUnit XML to this file.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Compare a run with a baseline."""
+    import traceback
+
     from bench.gate import Tolerance
+    from episodes.errors import UserError
+
+    tolerance = Tolerance(drop, level, throughput_drop)
+    chosen = [] if methods is None else [name.strip() for name in methods.split(",")]
+    try:
+        status = _gate(baseline, run, tolerance, chosen, allow_drift, accept, junit, json)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        typer.echo("error: the gate itself failed, which says nothing of the run", err=True)
+        raise typer.Exit(INTERNAL) from error
+    raise typer.Exit(status)
+
+
+def _gate(
+    baseline: Path,
+    run: Path,
+    tolerance: "Tolerance",
+    methods: "Sequence[str]",
+    allow_drift: bool,
+    accept: bool,
+    junit: Path | None,
+    json: bool,
+) -> int:
+    from bench.gate import verdicts_of
     from bench.gate.baseline import accept as take_in
+    from bench.gate.baseline import lying_there, read_anchor
     from bench.gate.output import write_junit
     from bench.gate.verdict import exit_status, judge
     from bench.run_directory import find_runs, read_run
 
-    tolerance = Tolerance(drop, level, throughput_drop)
-    runs = [read_run(path) for path in find_runs(run)]
-    verdicts = judge(_baseline(baseline, accept), runs, tolerance)
+    if accept:
+        runs = [read_run(path) for path in find_runs(run)]
+        runs = [one for one in runs if not methods or one.identity["method"] in methods]
+        verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
+    else:
+        verdicts = verdicts_of(baseline, run, tolerance, methods, allow_drift)
     if junit is not None:
         write_junit(junit, verdicts)
     _say(verdicts, tolerance, json)
-    if accept:
-        typer.echo(f"accepted: see {take_in(baseline, runs, verdicts)}", err=True)
-        return
-    raise typer.Exit(exit_status(verdicts))
-
-
-def _baseline(folder: Path, accept: bool) -> "list[Run]":
-    """The runs of the baseline; for `--accept` whatever lies there, even nothing."""
-    from bench.gate.baseline import read_baseline
-    from bench.run_directory import read_run
-
     if not accept:
-        return read_baseline(folder)
-    return [read_run(path.parent) for path in sorted(folder.glob("**/run.json"))]
+        return exit_status(verdicts)
+    record = take_in(baseline, runs, verdicts)
+    typer.echo(f"accepted: see {record}", err=True)
+    return 0
 
 
 def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:

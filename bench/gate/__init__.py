@@ -8,9 +8,10 @@ A test needs no plugin:
         assert_not_worse("results/baselines/default", "results/local/new", drop=0.005)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gate.baseline import read_baseline
+from bench.gate.baseline import read_anchor, read_baseline
 from bench.gate.output import line
 from bench.gate.verdict import Tolerance, Verdict, exit_status, judge
 from bench.run_directory import find_runs, read_run
@@ -20,14 +21,39 @@ from episodes.errors import UserError
 __all__ = ["Tolerance", "Verdict", "assert_not_worse", "verdicts_of"]
 
 
-def verdicts_of(baseline: Path, run: Path, tolerance: Tolerance | None = None) -> list[Verdict]:
+def verdicts_of(
+    baseline: Path,
+    run: Path,
+    tolerance: Tolerance | None = None,
+    methods: Sequence[str] = (),
+    allow_drift: bool = False,
+) -> list[Verdict]:
     """Compare the runs in one folder with those in another, as `bench.gate.verdict.judge` does.
 
+    Args:
+        baseline: folder with the runs that are the baseline, and its anchor.
+        run: folder with the new runs, of the same methods on the same banks.
+        tolerance: what they may lose.
+        methods: those that are compared; all of the baseline if empty.
+        allow_drift: compare although settings, weights, features or videos differ.
+
     Raises:
-        UserError: a folder holds no run, or one that cannot be read.
+        UserError: a folder holds no run, or one that cannot be read, or no run of a method.
     """
-    runs = [read_run(path) for path in find_runs(run)]
-    return judge(read_baseline(baseline), runs, tolerance)
+    before, first = read_baseline(baseline), read_anchor(baseline)
+    after = [read_run(path) for path in find_runs(run)]
+    if methods:
+        known = {one.identity["method"] for one in before}
+        if absent := sorted(set(methods) - known):
+            raise UserError(
+                f"--methods {', '.join(absent)}: {baseline} has no run of them, but of"
+                f" {', '.join(sorted(known))}"
+            )
+        before, first, after = (
+            [one for one in runs if one.identity["method"] in methods]
+            for runs in (before, first, after)
+        )
+    return judge(before, after, tolerance, first, allow_drift)
 
 
 def assert_not_worse(
@@ -36,29 +62,33 @@ def assert_not_worse(
     drop: float = 0.005,
     level: float = LEVEL,
     throughput_drop: float = 0.2,
+    methods: Sequence[str] = (),
+    allow_drift: bool = False,
 ) -> list[Verdict]:
-    """Fail a test if a run is worse than its baseline, or was not compared in full.
+    """Fail a test if a run is worse than its baseline, or if that cannot be told.
 
     Args:
         baseline: folder with the runs that are the baseline.
         run: folder with the new runs, of the same methods on the same banks.
         drop: mean accuracy that may be lost, a fraction.
-        level: coverage of the interval that must leave zero out, on the paired difference over
-            episodes.
+        level: coverage of the interval on the paired difference over episodes.
         throughput_drop: speed that may be lost, a fraction; judged on the same machine only.
+        methods: those that are compared; all of the baseline if empty.
+        allow_drift: compare although settings, weights, features or videos differ.
 
     Returns:
-        the verdicts, where none is bad.
+        the verdicts, all of them ok or of methods that the baseline does not have.
 
     Raises:
         AssertionError: a method is worse or slower; the message has a line for each.
-        UserError: a method is missing or cannot be compared, or there is nothing to compare.
+        UserError: a method is missing, cannot be compared, or took part in too few episodes.
     """
-    verdicts = verdicts_of(Path(baseline), Path(run), Tolerance(drop, level, throughput_drop))
+    tolerance = Tolerance(drop, level, throughput_drop)
+    verdicts = verdicts_of(Path(baseline), Path(run), tolerance, methods, allow_drift)
     status = exit_status(verdicts)
     lines = "\n".join(line(one) for one in verdicts if one.outcome != "ok")
     if status == 1:
         raise AssertionError(lines)
     if status == 2:
-        raise UserError(f"not compared in full:\n{lines}")
+        raise UserError(f"undecided:\n{lines}")
     return verdicts

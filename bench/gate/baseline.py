@@ -2,34 +2,40 @@
 
 A baseline is a folder of run directories. Once `accept` has written it, ``accepted.json`` beside
 them says who took in what and when, with the hash of every run; a baseline that was changed in
-another way is refused.
+another way is refused. The run of a method that was accepted first is kept under ``anchor/`` when
+another takes its place, so that a baseline that moves in small steps is still held to its start.
 """
 
 import getpass
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.contenders import Contender
 from bench.gate.verdict import Verdict, name_of
 from bench.run_directory import FILES, Run, dump, find_runs, read_run, write_run
 from episodes.atomic import write_text
 from episodes.errors import UserError
 
 RECORD = "accepted.json"
+ANCHOR = "anchor"
+PLAIN = str.maketrans({" ": "-", "(": None, ")": None, ",": None})
+"""How a name becomes one of a folder."""
 
 
 def read_baseline(folder: Path) -> list[Run]:
-    """Read the runs of a baseline.
+    """Read the runs of a baseline, its anchor aside.
 
     Raises:
         UserError: there is none, one is damaged, or they are not those that were accepted.
     """
-    runs = [read_run(path) for path in find_runs(folder)]
+    runs = [read_run(path) for path in find_runs(folder) if not _is_anchor(folder, path)]
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record["runs"])):
         raise UserError(
@@ -37,6 +43,22 @@ def read_baseline(folder: Path) -> list[Run]:
             " `fvbench gate --accept` only; restore it, or accept a run anew"
         )
     return runs
+
+
+def lying_there(folder: Path) -> list[Run]:
+    """Read whatever lies in the folder of a baseline, accepted or not, even nothing."""
+    paths = sorted(path.parent for path in folder.glob("**/run.json"))
+    return [read_run(path) for path in paths if not path.is_relative_to(folder / ANCHOR)]
+
+
+def read_anchor(folder: Path) -> list[Run]:
+    """Read the runs that were accepted first, of the methods whose baseline has moved since."""
+    kept = folder / ANCHOR
+    return [read_run(path) for path in find_runs(kept)] if kept.is_dir() else []
+
+
+def _is_anchor(folder: Path, path: Path) -> bool:
+    return _name(folder, path).startswith(f"{ANCHOR}/")
 
 
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
@@ -47,7 +69,8 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     Args:
         folder: of the baseline; made if need be.
         runs: what becomes the baseline.
-        verdicts: of these runs against the old baseline, for the record.
+        verdicts: of these runs against the old baseline, for the record. Whoever accepts a run
+            that is WORSE has seen the loss and means it: that method begins anew, without anchor.
 
     Returns:
         the record's path.
@@ -56,8 +79,17 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
         UserError: the old record is damaged.
     """
     record = _record(folder) or {"runs": {}, "history": []}
+    meant = {(one.method, one.bank) for one in verdicts if one.outcome == "WORSE"}
     for run in runs:
-        write_run(_place(folder, run), run)
+        place = _place(folder, run)
+        kept = folder / ANCHOR / place.relative_to(folder)
+        if (name_of(run), run.identity["bank"]) in meant:
+            shutil.rmtree(kept, ignore_errors=True)
+        elif place.is_dir() and not kept.is_dir():
+            old = read_run(place)
+            if not old.rows["prediction"].equals(run.rows["prediction"]):
+                write_run(kept, old)
+        write_run(place, run)
     record["runs"] = {_name(folder, path): _hash(path) for path in find_runs(folder)}
     record["history"].append(
         {
@@ -76,11 +108,18 @@ def _place(folder: Path, run: Run) -> Path:
     """Where a run goes: the place of the run of the same name and bank, or one of its own."""
     if folder.is_dir():
         for path in sorted({path.parent for path in folder.glob("**/run.json")}):
-            found = read_run(path)
-            if (name_of(found), found.identity["bank"]) == (name_of(run), run.identity["bank"]):
+            if path.is_relative_to(folder / ANCHOR):
+                continue
+            if _seat(read_run(path)) == _seat(run):
                 return path
-    name = name_of(run).replace(" (", "-").replace(", ", "-").replace(" ", "-").rstrip(")")
+    name = "-".join(filter(None, _seat(run)[:2])).translate(PLAIN)
     return folder / str(run.identity["bank"]) / name
+
+
+def _seat(run: Run) -> tuple[str, str, str]:
+    """What makes a run take the place of another: method, training seed and bank."""
+    seeds = [f"seed-{seed}" for seed in Contender([run]).seeds]
+    return name_of(run), "".join(seeds), str(run.identity["bank"])
 
 
 def _change(verdict: Verdict) -> str:

@@ -1,59 +1,91 @@
 """Verdicts for people, for JUnit and for GitHub."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.gate.verdict import FAILURES, NOT_MEASURED, Tolerance, Verdict
+from bench.gate.verdict import Change, Tolerance, Verdict
 from episodes.atomic import replacing
 
 
 def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
-    """One line for each method, and what they were judged by."""
+    """One line for each method, what else differs, and what they were judged by."""
+    anchored = any(one.since_anchor is not None for one in verdicts)
     lines = [
         [
             one.method,
             _revisions(one),
             one.bank,
             f"{one.episodes:,}" if one.episodes else "",
-            difference(one),
+            _per_cent(one.answers_changed),
+            difference(one.since_baseline),
+            *([difference(one.since_anchor)] if anchored else []),
             _speed(one),
             f"{one.outcome} {one.reason}".strip(),
         ]
         for one in verdicts
     ]
-    headers = ["method", "revision", "bank", "episodes", "points", "speed", "verdict"]
+    since = ["since anchor"] if anchored else []
+    headers = ["method", "revision", "bank", "episodes", "changed %", "points", *since, "speed"]
+    headers.append("verdict")
     body = tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)
-    return (
-        f"{body}\npoints: accuracy now minus before, and its {tolerance.level:.0%} interval over"
-        f" episodes, paired.\nWORSE: more than {100 * tolerance.drop:g} points lost, and the"
-        " interval leaves zero out.\nspeed: of scoring, now / before; in brackets where it is not"
-        " judged: another machine, or timed for less than a second.\n"
-    )
+    drop = f"{100 * tolerance.drop:g}"
+    notes = [
+        *_told("drift", {one.method: one.drift for one in verdicts}),
+        *_told(
+            "changed", {o.method: [field.partition(":")[0] for field in o.code] for o in verdicts}
+        ),
+        f"points: accuracy now minus before, and its {tolerance.level:.0%} interval over episodes,"
+        " paired; over trainings too where weights are others.",
+        f"ok: the interval is above −{drop}. WORSE: it is below, and the loss is sure after Holm's"
+        " correction for all methods. undecided: neither.",
+        "speed: of scoring, now / before; in brackets where it is not judged: another machine, or"
+        " timed for less than a second.",
+    ]
+    if anchored:
+        notes.append("since anchor: the same to the run that was accepted first.")
+    return "\n".join([body, *notes]) + "\n"
 
 
-def difference(one: Verdict) -> str:
+def _told(what: str, found: Mapping[str, Sequence[str]]) -> list[str]:
+    """What differs, in one line for all methods of which the same is true."""
+    methods: dict[str, list[str]] = {}
+    for method, differences in found.items():
+        for one in differences:
+            methods.setdefault(one, []).append(method)
+    return [f"{what}: {one} ({', '.join(names)})" for one, names in methods.items()]
+
+
+def difference(change: Change | None) -> str:
     """The difference in points with its interval; empty where nothing was compared."""
-    if math.isnan(one.difference):
+    if change is None:
         return ""
-    low, high = (100 * end for end in one.interval)
-    return f"{100 * one.difference:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    low, high = (100 * end for end in change.interval)
+    return f"{100 * change.difference:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
 def line(one: Verdict) -> str:
     """A verdict in one line."""
-    compared = not math.isnan(one.difference)
-    figures = f"{difference(one)} points over {one.episodes:,} episodes" if compared else ""
-    parts = (one.method, _revisions(one), f"bank {one.bank}", figures, one.outcome, one.reason)
-    return "  ".join(part for part in parts if part)
+    figures = ""
+    if one.since_baseline is not None:
+        figures = f"{difference(one.since_baseline)} points over {one.episodes:,} episodes"
+    if one.since_anchor is not None:
+        figures += f", {difference(one.since_anchor)} since the anchor"
+    drift = f"drift: {'; '.join(one.drift)}" if one.drift else ""
+    parts = (one.method, _revisions(one), f"bank {one.bank}", figures)
+    return "  ".join(part for part in (*parts, one.outcome, one.reason, drift) if part)
 
 
 def _revisions(one: Verdict) -> str:
     known = [f"r{r}" for r in (one.revision_before, one.revision) if r is not None]
     return " → ".join(dict.fromkeys(known))
+
+
+def _per_cent(fraction: float) -> str:
+    return "" if math.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
 def _speed(one: Verdict) -> str:
@@ -64,8 +96,8 @@ def _speed(one: Verdict) -> str:
 
 def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts as JUnit XML: a test case for each method, a suite for the gate."""
-    failures = [one for one in verdicts if one.outcome in FAILURES]
-    errors = [one for one in verdicts if one.outcome in NOT_MEASURED]
+    failures = [one for one in verdicts if one.outcome == "WORSE"]
+    errors = [one for one in verdicts if one.outcome == "undecided"]
     suite = ElementTree.Element(
         "testsuite",
         name="fvbench gate",
@@ -85,7 +117,7 @@ def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 def annotations(verdicts: Sequence[Verdict]) -> str:
     """Workflow commands by which GitHub shows what failed beside a pull request."""
-    levels = dict.fromkeys(FAILURES | NOT_MEASURED, "error") | {"new": "warning"}
+    levels = {"WORSE": "error", "undecided": "error", "new": "warning"}
     return "".join(
         f"::{levels[one.outcome]} title=fvbench gate: {one.method}::{line(one)}\n"
         for one in verdicts

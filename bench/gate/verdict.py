@@ -1,26 +1,37 @@
 """Verdicts: is a run worse than its baseline, method by method?"""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from bench.contenders import Contender
+from scipy import stats
+
+from bench.contenders import DRAWN, Contender, contenders
 from bench.run_directory import Run
-from bench.statistics import LEVEL, Estimate, over_episodes
+from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
 
-Outcome = Literal["ok", "WORSE", "SLOWER", "missing", "not compared", "new"]
-FAILURES: frozenset[Outcome] = frozenset({"WORSE", "SLOWER"})
-NOT_MEASURED: frozenset[Outcome] = frozenset({"missing", "not compared"})
+Outcome = Literal["ok", "WORSE", "undecided", "new"]
+"""ok: it is shown that no more than the tolerated drop is lost. WORSE: it is shown that more is.
+undecided: neither is shown, or nothing could be compared. new: the baseline does not have it."""
 MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
 """Fields of identity without which there is nothing to compare."""
+CODE = ("source_sha256", "features.source_sha256", "revision")
+"""Fields of identity that a gate is there to let change: they are told, and refuse nothing."""
 MACHINE = ("computer", "device", "machine", "threads")
 """Circumstances that make speeds comparable, where all are known and the same."""
-Key = tuple[str, str]
-"""Name of a run and of its bank."""
 LEAST_SECONDS = 1.0
 """A speed that was timed for less is not judged."""
+ROUNDING = 1e-9
+"""A loss of exactly what is tolerated is tolerated, however it is rounded."""
+MOST = 10**7
+"""More episodes than this are not named."""
+Key = tuple[str, str]
+"""Name of a method, with its training, and of its bank."""
+Interval = tuple[float, float]
+Since = Literal["the baseline", "the anchor"]
+ONCE = "what another training would give is unknown; train with several seeds on both sides"
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,23 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A paired difference to an older run, and what it amounts to."""
+
+    difference: float
+    """Accuracy now minus accuracy before, a fraction."""
+    interval: Interval
+    outcome: Outcome
+    episodes_to_decide: int | None
+    """How many would decide, if the difference stays what it is; None where it is decided."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What became of one method."""
 
     method: str
-    """Its name, with its training and seed where there are some."""
+    """Its name, with its training where there is one."""
     bank: str
     outcome: Outcome
     reason: str
@@ -62,10 +85,15 @@ class Verdict:
     episodes: int = 0
     accuracy_before: float = math.nan
     accuracy: float = math.nan
-    difference: float = math.nan
-    """Accuracy now minus accuracy before, a fraction."""
-    interval: tuple[float, float] = (math.nan, math.nan)
-    """Of the difference, over episodes, paired."""
+    answers_changed: float = math.nan
+    """Fraction of queries that are answered differently, of the first training."""
+    since_baseline: Change | None = None
+    since_anchor: Change | None = None
+    """Since the first run that was ever accepted; None where the baseline is that run still."""
+    drift: tuple[str, ...] = ()
+    """What else differs from the baseline's run: field, value there, value here."""
+    code: tuple[str, ...] = ()
+    """The same of code and revisions, which may change."""
     speed: float = math.nan
     """Scoring speed now divided by speed before."""
     speed_judged: bool = False
@@ -73,18 +101,28 @@ class Verdict:
 
 
 def judge(
-    baseline: Sequence[Run], runs: Sequence[Run], tolerance: Tolerance | None = None
+    baseline: Sequence[Run],
+    runs: Sequence[Run],
+    tolerance: Tolerance | None = None,
+    anchor: Sequence[Run] = (),
+    allow_drift: bool = False,
 ) -> list[Verdict]:
-    """Compare every run with its baseline, episode by episode.
+    """Compare every method of a run with its baseline, episode by episode.
 
-    A method is worse if its mean loss is above the tolerated drop and the interval on the paired
-    difference leaves zero out. The interval is over episodes: bank and videos are the same, and
-    the question is whether this code does worse on them, not how it would do on others.
+    A method is ok if the lower end of the interval on the paired difference is above the tolerated
+    drop, and WORSE if the upper end is below it and, after Holm's correction for all methods, the
+    loss itself is sure: whatever their number, some unchanged method is called WORSE in at most 5%
+    of runs. The interval is over episodes: bank and videos are the same, and the question is
+    whether this code does worse on them, not how it would do on others. Where weights are others
+    than the baseline's, trainings vary too.
 
     Args:
         baseline: what is compared with.
         runs: the new ones.
         tolerance: what they may lose; half a point if None.
+        anchor: the runs that were accepted first. The baseline moves, and many small losses add
+            up: what is decided since the anchor counts as well.
+        allow_drift: compare although settings, weights, features or videos differ.
 
     Returns:
         a verdict for each method of either side, in the order of the baseline.
@@ -94,121 +132,287 @@ def judge(
     """
     allowed = tolerance or Tolerance()
     before, after = _named(baseline, "the baseline"), _named(runs, "the run")
+    first = _named(anchor, "the anchor")
     partners = {key: _partner(key, before, after) for key in before}
-    verdicts = [
-        _missing(key, run) if (partner := partners[key]) is None else _judged(run, partner, allowed)
-        for key, run in before.items()
-    ]
+    pairs = {
+        key: _compared(before[key], partner, first.get(key), allow_drift)
+        for key, partner in partners.items()
+        if partner is not None
+    }
+    family = [(key, since) for key, pair in pairs.items() for since in pair.differences]
+    corrected = holm([no_loss(pairs[key].differences[since]) for key, since in family])
+    p_values = dict(zip(family, corrected, strict=True))
+    verdicts = []
+    for key, one in before.items():
+        if key in pairs:
+            mine = {since: p_values[key, since] for since in pairs[key].differences}
+            verdicts.append(pairs[key].verdict(allowed, mine))
+        else:
+            verdicts.append(_missing(key, one))
     matched = {id(partner) for partner in partners.values()}
-    return verdicts + [_new(run) for run in after.values() if id(run) not in matched]
+    return verdicts + [_new(key, one) for key, one in after.items() if id(one) not in matched]
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:
-    """Return 1 if a method is worse or slower, else 2 if one was not compared or none, else 0."""
+    """Return 1 if a method is worse, else 2 if one is undecided or none is ok, else 0."""
     outcomes = {one.outcome for one in verdicts}
-    if outcomes & FAILURES:
+    if "WORSE" in outcomes:
         return 1
-    return 2 if outcomes & NOT_MEASURED or "ok" not in outcomes else 0
+    return 2 if "undecided" in outcomes or "ok" not in outcomes else 0
 
 
 def name_of(run: Run) -> str:
-    """Name a run: its method, with how it was trained and from which seed where it was."""
-    one = Contender([run])
-    words = [one.trained] if one.training is not None else []
-    words += [f"seed {seed}" for seed in one.seeds]
-    return f"{one.method} ({', '.join(words)})" if words else one.method
+    """Name the method of a run, with how it was trained where it was."""
+    return _name(Contender([run]))
 
 
-def _named(runs: Sequence[Run], where: str) -> dict[Key, Run]:
-    found: dict[Key, Run] = {}
+def change(difference: Estimate, episodes: int, p_value: float, allowed: Tolerance) -> Change:
+    """Judge a paired difference.
+
+    Args:
+        difference: accuracy now minus before, over episodes; over trainings too if they differ.
+        episodes: how many there were.
+        p_value: that there is no loss, corrected for the number of methods.
+        allowed: what may be lost.
+    """
+    low, high = difference.interval(allowed.level)
+    outcome: Outcome = "undecided"
+    if low >= -allowed.drop - ROUNDING:
+        outcome = "ok"
+    elif high < -allowed.drop - ROUNDING and p_value < 1 - allowed.level:
+        outcome = "WORSE"
+    more = _episodes_to_decide(difference, episodes, allowed) if outcome == "undecided" else None
+    return Change(difference.mean, (low, high), outcome, more)
+
+
+def _episodes_to_decide(difference: Estimate, episodes: int, allowed: Tolerance) -> int:
+    """How many episodes put the tolerated drop outside the interval of the same difference."""
+    half = difference.half_width(allowed.level)
+    away = abs(difference.mean + allowed.drop)
+    if away * MOST**0.5 < half * episodes**0.5:
+        return MOST
+    return max(math.ceil(episodes * (half / away) ** 2), episodes + 1)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A method on both sides."""
+
+    before: Contender
+    after: Contender
+    differences: Mapping[Since, Estimate]
+    """Those that can be taken."""
+    refused: str
+    """Why nothing is decided, if it is not."""
+
+    def verdict(self, allowed: Tolerance, p_values: Mapping[Since, float]) -> Verdict:
+        """Judge it, with the corrected p-value of each difference."""
+        before, after = self.before.first, self.after.first
+        known = Verdict(
+            *_key(self.before),
+            outcome="undecided",
+            reason=self.refused,
+            revision_before=before.identity["revision"],
+            revision=after.identity["revision"],
+            drift=_drift(self.before, self.after),
+            code=_differing(self.before, self.after, lambda path: path in CODE),
+        )
+        if "the baseline" not in self.differences:
+            return known
+        episodes = len(self.before.episode_accuracy())
+        found = {
+            since: change(one, episodes, p_values[since], allowed)
+            for since, one in self.differences.items()
+        }
+        speed = after.cost.score_episodes_per_s / before.cost.score_episodes_per_s
+        judged = _speed_tells(before, after)
+        outcome, reason = _together(found, speed if judged else math.nan, allowed)
+        return replace(
+            known,
+            outcome=outcome,
+            reason=reason,
+            episodes=episodes,
+            accuracy_before=float(self.before.episode_accuracy().mean()),
+            accuracy=float(self.after.episode_accuracy().mean()),
+            answers_changed=float((before.rows["prediction"] != after.rows["prediction"]).mean()),
+            since_baseline=found["the baseline"],
+            since_anchor=found.get("the anchor"),
+            speed=speed,
+            speed_judged=judged,
+        )
+
+
+def _compared(
+    before: Contender, after: Contender, anchor: Contender | None, allow_drift: bool
+) -> _Pair:
+    """Take the differences of a method, or say what forbids it."""
+    refused = _not_comparable(before, after)
+    if not refused and not allow_drift and _drift(before, after):
+        refused = "drift: see below; --allow-drift compares nevertheless"
+    if refused:
+        return _Pair(before, after, {}, refused)
+    found: dict[Since, Estimate] = {}
+    older: dict[Since, Contender | None] = {"the baseline": before, "the anchor": anchor}
+    for since, one in older.items():
+        if one is not None and not _not_comparable(one, after):
+            difference = _difference(one, after)
+            if difference is None:
+                return _Pair(before, after, {}, f"trained anew since {since}: {ONCE}")
+            found[since] = difference
+    return _Pair(before, after, found, "")
+
+
+def _difference(before: Contender, after: Contender) -> Estimate | None:
+    """The paired difference; over trainings too, if they are others. None if of these is one."""
+    found = over_episodes(after.episode_accuracy() - before.episode_accuracy())
+    trained = [one.trainings for one in (before, after) if one.trainings is not None]
+    if not trained or _weights(before) == _weights(after):
+        return found
+    return with_trainings(found, trained)
+
+
+def no_loss(difference: Estimate) -> float:
+    """One-sided p-value of a difference that is zero or above."""
+    if math.isnan(difference.error):
+        return math.nan
+    if difference.error == 0:
+        return 0.0 if difference.mean < 0 else 1.0
+    return float(stats.t.cdf(difference.mean / difference.error, difference.degrees))
+
+
+def _together(
+    found: Mapping[Since, Change], speed: float, allowed: Tolerance
+) -> tuple[Outcome, str]:
+    """The verdict of both differences and of the speed, and its reason."""
+    for since, one in found.items():
+        if one.outcome == "WORSE":
+            return "WORSE", "" if since == "the baseline" else f"since {since}"
+    if speed < 1 - allowed.throughput_drop:
+        return "WORSE", f"scores {speed:.0%} of the episodes per second that it did"
+    for since, one in found.items():
+        if one.outcome == "undecided":
+            where = "" if since == "the baseline" else f"since {since}: "
+            return "undecided", where + _how_many(one)
+    return "ok", ""
+
+
+def _how_many(one: Change) -> str:
+    if one.episodes_to_decide is None or one.episodes_to_decide >= MOST:
+        return "no number of episodes would decide: the difference is what is tolerated"
+    return f"about {one.episodes_to_decide:,} episodes would decide"
+
+
+def _name(one: Contender) -> str:
+    return f"{one.method} ({one.trained.partition(',')[0]})" if one.seeds else one.method
+
+
+def _key(one: Contender) -> Key:
+    return _name(one), str(one.first.identity["bank"])
+
+
+def _named(runs: Sequence[Run], where: str) -> dict[Key, Contender]:
+    """Put training seeds together, and name what comes out."""
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        key = name_of(run), str(run.identity["bank"])
-        if key in found:
+        groups.setdefault((run.identity["method"], str(run.identity["bank"])), []).append(run)
+    found: dict[Key, Contender] = {}
+    for one in (one for group in groups.values() for one in contenders(group)):
+        if _key(one) in found:
             raise UserError(
-                f"{where} holds two runs of {key[0]} on bank {key[1]}; name the folder of one"
+                f"{where} holds two runs of {_name(one)} on bank {_key(one)[1]}; name the folder"
+                " of one"
             )
-        found[key] = run
+        found[_key(one)] = one
     return found
 
 
-def _partner(key: Key, before: Mapping[Key, Run], after: Mapping[Key, Run]) -> Run | None:
+def _partner(
+    key: Key, before: Mapping[Key, Contender], after: Mapping[Key, Contender]
+) -> Contender | None:
     """The run of the same name on the same bank, or else one on a bank without a baseline."""
     if key in after:
         return after[key]
-    others = [run for other, run in after.items() if other[0] == key[0] and other not in before]
+    others = [one for other, one in after.items() if other[0] == key[0] and other not in before]
     return others[0] if others else None
 
 
-def _missing(key: Key, before: Run) -> Verdict:
+def _missing(key: Key, before: Contender) -> Verdict:
     return Verdict(
         *key,
-        outcome="missing",
-        reason="the run does not have it; run it too, or take it out of the baseline",
-        revision_before=before.identity["revision"],
+        outcome="undecided",
+        reason="missing: the run does not have it; run it too, name --methods, or take it out of"
+        " the baseline",
+        revision_before=before.first.identity["revision"],
         accuracy_before=float(before.episode_accuracy().mean()),
     )
 
 
-def _new(run: Run) -> Verdict:
+def _new(key: Key, one: Contender) -> Verdict:
     return Verdict(
-        name_of(run),
-        run.identity["bank"],
+        *key,
         outcome="new",
         reason="the baseline does not have it; --accept takes it in",
-        revision=run.identity["revision"],
-        episodes=run.identity["episodes"],
-        accuracy=float(run.episode_accuracy().mean()),
+        revision=one.first.identity["revision"],
+        episodes=one.first.identity["episodes"],
+        accuracy=float(one.episode_accuracy().mean()),
     )
 
 
-def _judged(before: Run, after: Run, allowed: Tolerance) -> Verdict:
-    figures = {
-        "method": name_of(before),
-        "bank": before.identity["bank"],
-        "revision_before": before.identity["revision"],
-        "revision": after.identity["revision"],
-    }
-    if reason := _not_comparable(before, after):
-        return Verdict(**figures, outcome="not compared", reason=reason)
-    one, other = before.episode_accuracy(), after.episode_accuracy()
-    difference = over_episodes(other - one)
-    speed = after.cost.score_episodes_per_s / before.cost.score_episodes_per_s
-    judged = _speed_tells(before, after)
-    outcome, reason = _outcome(difference, speed if judged else math.nan, allowed)
-    return Verdict(
-        **figures,
-        outcome=outcome,
-        reason=reason,
-        episodes=len(one),
-        accuracy_before=float(one.mean()),
-        accuracy=float(other.mean()),
-        difference=difference.mean,
-        interval=difference.interval(allowed.level),
-        speed=speed,
-        speed_judged=judged,
-    )
-
-
-def _outcome(difference: Estimate, speed: float, allowed: Tolerance) -> tuple[Outcome, str]:
-    """The verdict, and its reason where the accuracy does not say it."""
-    _, high = difference.interval(allowed.level)
-    # Rounding must not turn a loss of exactly what is tolerated into one above it.
-    if -difference.mean > allowed.drop + 1e-9 and high < 0:
-        return "WORSE", ""
-    if speed < 1 - allowed.throughput_drop:
-        return "SLOWER", f"scores {speed:.0%} of the episodes per second that it did"
-    return "ok", ""
-
-
-def _not_comparable(before: Run, after: Run) -> str:
+def _not_comparable(before: Contender, after: Contender) -> str:
     """Which field of identity forbids a comparison, with both values; empty if none."""
-    for field in MUST_AGREE:
-        one, other = before.identity[field], after.identity[field]
+    for name in MUST_AGREE:
+        one, other = before.first.identity[name], after.first.identity[name]
         if one != other:
-            return f"{field} is {one!s:.12} in the baseline and {other!s:.12} in the run"
-    if before.identity["episodes"] < 2:
+            return f"{name} is {one!s:.12} in the baseline and {other!s:.12} in the run"
+    sizes = {len(run.rows) for one in (before, after) for run in one.runs}
+    if len(sizes) > 1:
+        least, most = min(sizes), max(sizes)
+        return f"there are {least:,} rows and {most:,} rows of the same bank; run it again"
+    if before.first.identity["episodes"] < 2:
         return "a single episode has no interval"
     return ""
+
+
+def _weights(one: Contender) -> list[Any]:
+    return [(run.identity.get("training"), run.identity.get("weights_sha256")) for run in one.runs]
+
+
+def _drift(before: Contender, after: Contender) -> tuple[str, ...]:
+    """What differs that does not change by itself, and makes another question of the comparison."""
+    return _differing(before, after, lambda path: path not in CODE)
+
+
+def _differing(
+    before: Contender, after: Contender, counts: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Fields of identity that both sides state and that differ, as text.
+
+    The files of the rendered data set are left out: their bytes depend on the encoder that this
+    machine has, and their pixels do not.
+    """
+    if before.seeds != after.seeds:
+        seeds = f"training.seed: {_listed(before.seeds)} → {_listed(after.seeds)}"
+        return (seeds,) if counts("training.seed") else ()
+    told = set()
+    for one, other in zip(before.runs, after.runs, strict=True):
+        old, new = (dict(_flat(run.identity)) for run in (one, other))
+        for path in old.keys() & new.keys():
+            same_pixels = path == "videos_sha256" and old.get("dataset") == DRAWN
+            if old[path] != new[path] and counts(path) and not same_pixels:
+                told.add(f"{path}: {old[path]!s:.12} → {new[path]!s:.12}")
+    return tuple(sorted(told))
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds)) or "none"
 
 
 def _speed_tells(before: Run, after: Run) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from bench.across.summary import across_comparisons
 from bench.charts.accuracy import accuracy_figure
 from bench.charts.classes import class_chart, confusion_chart
 from bench.charts.curves import training_chart
 from bench.charts.forest import accuracy_forest, difference_forest
 from bench.charts.history import curves_of
 from bench.charts.speed import speed_chart
+from bench.charts.transfer import transfer_chart
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.show import titles_without_controls
 from bench.summary import Comparison
@@ -24,7 +26,8 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
     """Draw the chart of a name.
 
     Args:
-        name: a name in `CHARTS`; "banks" takes any number of banks, the others one.
+        name: a name in `CHARTS`, which takes one bank; "banks", which takes any number; or
+            "transfer", which takes at least two, the first of which the others are drawn over.
         comparisons: one for each bank.
 
     Raises:
@@ -32,8 +35,10 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
     """
     if name == "banks":
         return accuracy_figure(comparisons)
+    if name == "transfer":
+        return transfer_chart(across_comparisons(comparisons))
     if name not in CHARTS:
-        raise UserError(f"--chart {name!r} is none of {', '.join(['banks', *CHARTS])}")
+        raise UserError(f"--chart {name!r} is none of {', '.join(['banks', 'transfer', *CHARTS])}")
     if len(comparisons) > 1:
         banks = ", ".join(one.bank for one in comparisons)
         raise UserError(

@@ -20,6 +20,10 @@ Every difference is decided over the widest of videos, classes and trainings tha
 support, and corrected for the number of comparisons: of all methods with the reference, controls
 and duplicates left out, or of those that --family names.
 
+With --across, runs of the same methods on several banks: rank correlation of the methods between
+banks, what the order of frames is worth on each, ranks with intervals, and in how many banks one
+method is better than another.
+
 \b
 exit status
   0  done
@@ -66,9 +70,12 @@ def compare(
     mcnemar: Annotated[
         bool, typer.Option("--mcnemar", help="Show McNemar's test, which is of these videos alone.")
     ] = False,
+    across: Annotated[
+        bool, typer.Option("--across", help="Compare banks with each other, by their methods.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Compare methods on one bank."""
+    """Compare methods on one bank, or several banks by their methods."""
     from bench.comparison.family import read_family
     from bench.comparison.gathering import gather
     from bench.comparison.show import content, text
@@ -76,6 +83,13 @@ def compare(
     from bench.summary import compare_on_one_bank
 
     runs, banks = gather(places, bank, data, episodes)
+    if across:
+        from bench.across import show
+        from bench.across.summary import across as compared
+
+        found = compared(runs, banks)
+        typer.echo(dump(found.content()) if json else show.text(found), nl=False)
+        return
     declared = [] if family is None else read_family(family)
     comparison = compare_on_one_bank(runs, reference, banks, declared)
     typer.echo(dump(content(comparison)) if json else text(comparison, mcnemar), nl=False)

@@ -11,6 +11,7 @@ HELP = """Draw finished runs as a chart in a file of its own.
 
 \b
   banks         accuracy of every method on all banks, with its interval over episodes
+  transfer      accuracy on every other bank against that on the first
   accuracy      accuracy on one bank, with both kinds of interval
   differences   paired differences to the reference
   speed         accuracy against scoring speed

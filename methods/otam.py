@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from bench.method import PairMethod, Settings, register
@@ -71,17 +72,13 @@ class OTAM(PairMethod):
     def similarity(self, query: Tensor, support: Tensor) -> Tensor:
         """Frame vectors (..., A, T, C) and (..., B, T, C) -> minus the costs, (..., A, B)."""
         D = 1 - cosines(query, support, self.settings.epsilon)
-        match self.settings.directions:
-            case "one":
-                return -self.cost(D)
-            case "both":
-                return -(self.cost(D) + self.cost(D.mT))
-            case "mean of both":
-                return -(self.cost(D) + self.cost(D.mT)) / 2
-            case "reversed":
-                return -(self.cost(D) + self.cost(D.flip(-2, -1))) / 2
-
-    def cost(self, D: Tensor) -> Tensor:
-        """Cost φ(D) of the cheapest alignment, (..., rows, columns) -> (...)."""
+        alignments = {
+            "one": [D],
+            "both": [D, D.mT],
+            "mean of both": [D, D.mT],
+            "reversed": [D, D.flip(-2, -1)],
+        }[self.settings.directions]
         setting = self.settings
-        return alignment_costs(D, setting.temperature, setting.padding, setting.relaxation)
+        how = setting.temperature, setting.padding, setting.relaxation
+        costs = alignment_costs(torch.stack(alignments), *how)
+        return -(costs.sum(dim=0) if setting.directions == "both" else costs.mean(dim=0))

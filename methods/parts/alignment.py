@@ -40,15 +40,11 @@ def alignment_costs(
 
     Source: Cao et al., CVPR 2020, arXiv:1906.11415; tobyperrett/few-shot-action-recognition.
     """
-
-    def least(costs: list[Tensor]) -> Tensor:
-        stacked = torch.stack(costs)
-        if relaxation == "hard":
-            return stacked.amin(dim=0)
-        return -temperature * torch.logsumexp(stacked / -temperature, dim=0)
-
-    D = pad(distances.mT if padding == "ta2n-rows" else distances, (1, 1)).movedim((-2, -1), (0, 1))
-    rows, columns = D.shape[:2]
+    # Along the way costs are kept as w = -γ / λ: their smooth minimum is a logarithm of sums.
+    either, scale = (torch.maximum, 1.0) if relaxation == "hard" else (torch.logaddexp, temperature)
+    D = distances.mT if padding == "ta2n-rows" else distances
+    steps = (pad(D, (1, 1)) / -scale).movedim((-2, -1), (0, 1)).contiguous()
+    rows, columns = steps.shape[:2]
     entered_from_above = {
         "paper": {columns - 1},
         "perrett": {1, columns - 1},
@@ -56,16 +52,16 @@ def alignment_costs(
     }[padding]
     above: list[Tensor] = []
     for row in range(rows):
-        costs = [D[row, 0]]
+        w = [steps[row, 0]]
         for column in range(1, columns):
-            reached_from = [costs[column - 1]]
+            before = w[column - 1]
             if row > 0:
-                reached_from.append(above[column - 1])
+                before = either(above[column - 1], before)
             if row > 0 and column in entered_from_above:
-                reached_from.append(above[column])
-            costs.append(D[row, column] + least(reached_from))
-        above = costs
-    return above[-1]
+                before = either(above[column], before)
+            w.append(steps[row, column] + before)
+        above = w
+    return -scale * above[-1]
 
 
 def hausdorff_distances(distances: Tensor) -> Tensor:

@@ -1,19 +1,27 @@
-"""Matching networks with full context: support videos vote, having seen one another."""
+"""Matching networks with full-context embeddings: support videos vote, having seen one another.
 
-from collections.abc import Mapping
+Whether two support videos are alike matters little by itself: what counts is how they differ within
+*this* support set. So each is embedded in the context of all others: g(x, S) comes from a
+bidirectional LSTM that reads the whole support set. The query is embedded in the same context:
+f(x, S) comes from a second LSTM that looks at the support set, by attention, as many times as there
+are support videos, each time for what the last look has left open. Then the support videos vote for
+their classes by their similarity to the query, as in `methods.matching_networks`.
+
+An LSTM reads in an order, and the order of a support set means nothing. It is read in the order of
+its videos' mean features, so that no shuffling can change a score.
+"""
+
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
+from methods.matching_networks import SHARPNESS
 from methods.parts.content_order import Pooled, content_order, pool, reorder, undo
 
-SHARPNESS = 100.0
-"""Factor of the cosines before the softmax over support videos, as in CloserLookFewShot."""
 LEAST_VOTE = 1e-6
 """Added to a share of votes before its logarithm, as the authors of both code bases do."""
 LEAST_LENGTH = 1e-5
@@ -33,11 +41,7 @@ class FullContextSettings(Settings):
 
 @register
 class FullContextMatchingNetworks(Method):
-    """Votes as in the plain form, of vectors that have seen the whole support set.
-
-    A bidirectional LSTM reads the support set; another one reads, for each query, way * shot
-    times what attention picks from it.
-    """
+    """Let support videos vote that have seen one another, for a query that has seen them."""
 
     name = "matching-networks-fce"
     revision = 1
@@ -54,7 +58,6 @@ class FullContextMatchingNetworks(Method):
     order_aware = False
     Settings = FullContextSettings
     settings: FullContextSettings
-    authors_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, shape: FeatureShape, settings: FullContextSettings | None = None) -> None:
         """Build both LSTMs; the hidden size is the number of channels."""
@@ -62,19 +65,13 @@ class FullContextMatchingNetworks(Method):
         channels = shape.channels
         self.reader = nn.LSTM(channels, channels, batch_first=True, bidirectional=True)
         self.cell = nn.LSTMCell(2 * channels, channels)
-        theirs = AUTHORS_MODULES[self.settings.similarity]
-        self.authors_names = {  # type: ignore[misc]
-            f"{theirs[module]}.{name}": f"{module}.{name}"
-            for module in ("reader", "cell")
-            for name in getattr(self, module).state_dict()
-        }
 
     def encode(self, features: Tensor) -> Pooled:
         """(videos, C, T, H, W) -> mean vector (videos, C) and its mean (videos,)."""
-        return pool(in_own_precision(self, features))
+        return pool(features)
 
     def adapt(self, support: Pooled) -> Tensor:
-        """(episodes, way, shot, C) -> vectors that have seen each other, of the same shape."""
+        """(episodes, way, shot, C) -> g(x, S) of each support video, of the same shape."""
         vectors = support.vectors.flatten(1, 2)
         if self.settings.reading == "given":
             return self.read(vectors).reshape(support.vectors.shape)
@@ -82,48 +79,45 @@ class FullContextMatchingNetworks(Method):
         in_context = self.read(reorder(vectors, order))
         return undo(in_context, order).reshape(support.vectors.shape)
 
+    def read(self, g: Tensor) -> Tensor:
+        """Embed each support video in the context of all: (episodes, videos, C), both ways.
+
+        g(x_i, S) = h_i forth + h_i back + g'(x_i), with g' the vector that came in.
+        """
+        forth, back = self.reader(g)[0].chunk(2, dim=-1)
+        in_context: Tensor = forth + back + g
+        return in_context
+
     def score(self, support: Tensor, query: Pooled) -> Tensor:
-        """(episodes, queries, C) -> log of the share of votes (episodes, queries, way)."""
-        in_context = support.flatten(1, 2)
-        vectors = self.read_for_queries(in_context, query.vectors)
-        votes = torch.softmax(self._similarity(vectors, in_context), dim=-1)
-        shares = votes.reshape(*votes.shape[:2], *support.shape[1:3]).sum(dim=-1)
-        return torch.log(shares + LEAST_VOTE)
+        """(episodes, queries, C) -> logarithm of each class's votes, (episodes, queries, way)."""
+        g = support.flatten(1, 2)
+        f = self.read_for_queries(g, query.vectors)
+        votes = self._similarity(f, g).softmax(dim=-1)
+        by_class: Tensor = votes.unflatten(-1, support.shape[1:3])
+        return torch.log(by_class.sum(dim=-1) + LEAST_VOTE)
 
-    def read(self, vectors: Tensor) -> Tensor:
-        """Add what both directions of the LSTM say: (episodes, videos, C) -> the same shape."""
-        read: Tensor = self.reader(vectors)[0]
-        forth, back = read.chunk(2, dim=-1)
-        return vectors + forth + back
+    def read_for_queries(self, g: Tensor, query: Tensor) -> Tensor:
+        """Embed queries (episodes, queries, C) in the context of g (episodes, videos, C).
 
-    def read_for_queries(self, support: Tensor, query: Tensor) -> Tensor:
-        """Read the support set (episodes, videos, C) for queries (episodes, queries, C)."""
-        hidden, memory = query, torch.zeros_like(query)
-        for _ in range(support.shape[1]):
-            attention = torch.softmax(hidden @ support.mT, dim=-1)
-            seen = torch.cat([query, attention @ support], dim=-1).flatten(0, 1)
-            state = self.cell(seen, (hidden.flatten(0, 1), memory.flatten(0, 1)))
-            hidden, memory = (tensor.reshape(query.shape) for tensor in state)
-            hidden = hidden + query
-        return hidden
+        For K = the number of support videos, f(x, S) = h_K, from h_0 = f'(x) and c_0 = 0, by
 
-    def _similarity(self, query: Tensor, support: Tensor) -> Tensor:
+            r = sum over i of softmax_i(h . g_i) g_i
+            h, c = LSTM([f'(x), r], h, c), and h = h + f'(x)
+        """
+        h, c = query, torch.zeros_like(query)
+        for _ in range(g.shape[1]):
+            r = (h @ g.mT).softmax(dim=-1) @ g
+            seen = torch.cat([query, r], dim=-1).flatten(0, 1)
+            state = self.cell(seen, (h.flatten(0, 1), c.flatten(0, 1)))
+            h, c = (one.reshape(query.shape) for one in state)
+            h = h + query
+        return h
+
+    def _similarity(self, f: Tensor, g: Tensor) -> Tensor:
         """(episodes, queries, C), (episodes, videos, C) -> (episodes, queries, videos)."""
         if self.settings.similarity == "easyfsl":
-            return torch.matmul(query, normalize(support, dim=-1).mT)
-        return SHARPNESS * relu(_nearly_unit(query) @ _nearly_unit(support).mT)
-
-
-AUTHORS_MODULES = {
-    "closerlook": {"reader": "G_encoder", "cell": "FCE.lstmcell"},
-    "easyfsl": {
-        "reader": "support_features_encoder",
-        "cell": "query_features_encoding_cell",
-    },
-}
-"""Code base -> our module -> its name there."""
-
-
-def _nearly_unit(vectors: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / (lengths + LEAST_LENGTH)
+            return f @ normalize(g, dim=-1).mT
+        f, g = (
+            x / (torch.linalg.vector_norm(x, dim=-1, keepdim=True) + LEAST_LENGTH) for x in (f, g)
+        )
+        return SHARPNESS * relu(f @ g.mT)

@@ -1,16 +1,58 @@
-"""MoLo: frames and motion read against the whole video, matched as sets."""
+"""MoLo: motion-augmented long-short contrastive learning.
+
+A frame matched by itself knows nothing of the action around it: two classes may share all their
+frames but a few. MoLo makes each frame aware of the whole video. A learned token of the *whole
+video* (long) is put in front of the frames (short), and all attend to each other. In training, the
+frames of a support video have to find the query of their class by its video token alone, and the
+query's frames that of the support video: so what a frame holds comes to fit the video as a whole.
+
+Two such branches run side by side. One reads the frames, the other the *motion* between them: the
+difference of neighbouring feature maps, the later one convolved once more. Videos are matched frame
+by frame as sets, as in HyRSM, and the distances of the two branches are added up; the video tokens
+have done their work and take no part.
+
+The authors also decode pixel differences from the motion and ask for the true ones. A method here
+sees features, not pixels, so that decoder and its loss are left out. They serve training only.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, relu
 
-from bench.method import FeatureShape, LabelledEpisodes, Method, register
-from methods._precision import in_own_precision
-from methods._video_token_layers import Likeness, MoLoSettings, MotionLayer, TransformerLayer
-from methods.parts.frames import frame_vectors
+from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from methods.parts.alignment import hausdorff_distances
+from methods.parts.attention import SelfAttention, heads_for
+from methods.parts.frames import cosines, frame_vectors
+from methods.parts.positions import hyrsm_positions
+
+COSINE_EPSILON = 0.01
+"""Added to the product of the norms in every cosine, unlike in HyRSM."""
+MOTION_REDUCTION = 8
+"""The motion branch works on one channel in eight."""
+
+
+@dataclass(frozen=True)
+class MoLoSettings(Settings):
+    """Settings of MoLo; loss weights as the authors' for SSv2-Small."""
+
+    motion: bool = True
+    """Whether motion between frames is read too, where there are maps and several frames."""
+    motion_weight: float = 0.3
+    heads: int = 8
+    width: int = 2048
+    """Hidden width of the feed-forward networks, whatever the number of channels."""
+    position_a: float = 10.0
+    """Tokens are multiplied by sqrt(C / position_a) before the positions are added."""
+    position_b: float = 1.0
+    """The table of positions is multiplied by it."""
+    contrastive_weight: float = 0.05
+    classes: int = 0
+    """Training classes of the video classifier; 0 leaves it and its loss term out."""
+    class_weight: float = 0.15
 
 
 class Tokens(NamedTuple):
@@ -22,29 +64,66 @@ class Tokens(NamedTuple):
     """(..., T, C), or (..., 0, C) without the motion branch"""
 
 
-def _branch_names(branch: str, suffix: str) -> dict[str, str]:
-    """Authors' names of a branch's parameters -> ours."""
-    layer = f"temporal_atte_before{suffix}.layers.0"
-    parts = {
-        f"{layer}.0.norm": "attention.norm",
-        f"{layer}.0.fn.to_out.0": "attention.project_out",
-        f"{layer}.1.net.0": "feed_forward.0",
-        f"{layer}.1.net.3": "feed_forward.3",
-    }
-    return {
-        f"class_token{suffix}": f"{branch}.video_token",
-        f"scale{suffix}": f"{branch}.scale",
-        f"{layer}.0.fn.to_qkv.weight": f"{branch}.attention.project_in.weight",
-    } | _with_biases({theirs: f"{branch}.{ours}" for theirs, ours in parts.items()})
+class Similarities(NamedTuple):
+    """What one branch says of every query and class, (episodes, queries, way) each."""
+
+    match: Tensor
+    """Minus the set distance between their frames."""
+    support_to_query: Tensor
+    """Minus the distances of the support's frames to the query's video token, summed and scaled."""
+    query_to_support: Tensor
+    """The same the other way round."""
 
 
-def _with_biases(layers: Mapping[str, str]) -> dict[str, str]:
-    """Names of layers -> names of their weights and biases."""
-    return {
-        f"{theirs}.{kind}": f"{ours}.{kind}"
-        for theirs, ours in layers.items()
-        for kind in ("weight", "bias")
-    }
+class FrameBranch(nn.Module):
+    """One layer of a transformer over the frames of a video and a learned token of the whole."""
+
+    def __init__(self, channels: int, options: MoLoSettings) -> None:
+        """Build it for frames of ``channels``."""
+        super().__init__()
+        self.options = options
+        self.video_token = nn.Parameter(torch.randn(channels))
+        self.scale = nn.Parameter(torch.ones(()))
+        self.dropout = nn.Dropout(0.1)
+        self.attention = SelfAttention(channels, heads_for(channels, options.heads), dropout=0.2)
+        self.feed_forward = nn.Sequential(
+            *(nn.Linear(channels, options.width), nn.GELU(), nn.Dropout(0.05)),
+            *(nn.Linear(options.width, channels), nn.Dropout(0.05)),
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(videos, T, C) -> tokens (videos, 1 + T, C), the video's first."""
+        tokens = torch.cat([self.video_token.expand(len(frames), 1, -1), frames], dim=1)
+        placed = hyrsm_positions(tokens, self.options.position_a, self.options.position_b)
+        tokens = self.attention(self.dropout(placed))
+        return relu(tokens + self.feed_forward(tokens))
+
+    def compare(self, support: Tensor, query: Tensor) -> Similarities:
+        """Tokens (episodes, way, 1 + T, C) and (episodes, queries, 1 + T, C)."""
+        distances = 1 - cosines(query, support, COSINE_EPSILON)  # (..., query's, support's)
+        return Similarities(
+            -hausdorff_distances(distances[..., 1:, 1:]),
+            -self.scale * distances[..., 0, 1:].sum(dim=-1),
+            -self.scale * distances[..., 1:, 0].sum(dim=-1),
+        )
+
+
+class MotionBranch(FrameBranch):
+    """The same for the steps between frames."""
+
+    def __init__(self, channels: int, options: MoLoSettings) -> None:
+        """Build it for maps of ``channels``."""
+        super().__init__(channels, options)
+        few = max(1, channels // MOTION_REDUCTION)
+        self.reduce = nn.Conv3d(channels, few, kernel_size=3, padding=1)
+        self.next = nn.Conv3d(few, few, kernel_size=(1, 3, 3), padding=(0, 1, 1))
+        self.expand = nn.Conv3d(few, channels, kernel_size=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> tokens (videos, 1 + T - 1, C), the video's first."""
+        reduced = self.reduce(maps)
+        steps = self.next(reduced[:, :, 1:]) - reduced[:, :, :-1]
+        return super().forward(frame_vectors(relu(self.expand(steps))))
 
 
 @register
@@ -64,18 +143,6 @@ class MoLo(Method):
     needs = "maps"
     order_aware = True
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"molo-frame": {"motion": False}}
-    authors_names: ClassVar[Mapping[str, str]] = {
-        **_branch_names("frames", ""),
-        **_branch_names("motion", "_motion"),
-        **_with_biases(
-            {
-                "motion_reduce": "motion.reduce",
-                "motion_conv": "motion.next",
-                "motion_up": "motion.expand",
-                "classification_layer": "head",
-            }
-        ),
-    }
     Settings = MoLoSettings
     settings: MoLoSettings
 
@@ -84,33 +151,32 @@ class MoLo(Method):
         super().__init__(shape, settings)
         options, channels = self.settings, shape.channels
         moves = options.motion and shape.frames > 1 and shape.height * shape.width > 1
-        self.frames = TransformerLayer(channels, options)
-        self.motion = MotionLayer(channels, options) if moves else None
+        self.frames = FrameBranch(channels, options)
+        self.motion = MotionBranch(channels, options) if moves else None
         self.head = nn.Linear(channels, options.classes) if options.classes else None
 
     def encode(self, features: Tensor) -> Tokens:
         """(videos, C, T, H, W) -> tokens of both branches, each video by itself."""
-        features = in_own_precision(self, features)
         frames = self.frames(frame_vectors(features))
         return Tokens(frames, frames[:, :0] if self.motion is None else self.motion(features))
 
     def adapt(self, support: Tokens) -> Tokens:
-        """(episodes, way, shot, tokens, C) -> mean over the shots, (episodes, way, tokens, C)."""
+        """(episodes, way, shot, tokens, C) -> means over the shots, (episodes, way, tokens, C)."""
         return Tokens(*(tokens.mean(dim=2) for tokens in support))
 
     def score(self, state: Tokens, query: Tokens) -> Tensor:
         """Minus the weighted set distances of the branches: (episodes, queries, way)."""
         return self._match(self.compare(state, query))
 
-    def compare(self, state: Tokens, query: Tokens) -> list[Likeness]:
-        """Scores of the frame branch and, if there is one, of the motion branch."""
+    def compare(self, state: Tokens, query: Tokens) -> list[Similarities]:
+        """Compare the frames and, where there is a branch for it, the motion."""
         branches = [self.frames.compare(state.frames, query.frames)]
         if self.motion is not None:
             branches.append(self.motion.compare(state.motion, query.motion))
         return branches
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
-        """Cross-entropy of the episode, of video tokens against frames, of training classes."""
+        """Cross-entropy of the episode, of frames against video tokens, and of training classes."""
         support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
         branches = self.compare(self.adapt(support), query)
         labels = episodes.labels.flatten()
@@ -127,7 +193,7 @@ class MoLo(Method):
             terms["classes"] = self.settings.class_weight * self._class_loss(self.head, episodes)
         return terms
 
-    def _match(self, branches: list[Likeness]) -> Tensor:
+    def _match(self, branches: list[Similarities]) -> Tensor:
         frames, *motion = (branch.match for branch in branches)
         return frames + self.settings.motion_weight * motion[0] if motion else frames
 

@@ -4,9 +4,34 @@ from typing import Literal
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.matching_networks_fce import FullContextMatchingNetworks, FullContextSettings
 from methods.parity._episode import encode_stored, stored_shape
+
+MODULES = {
+    "G_encoder": "reader",
+    "support_features_encoder": "reader",
+    "FCE.lstmcell": "cell",
+    "query_features_encoding_cell": "cell",
+}
+"""Names of our LSTMs in CloserLookFewShot and in easyfsl."""
+PARAMETERS = {
+    "reader": [
+        f"{kind}_l0{way}"
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        for way in ("", "_reverse")
+    ],
+    "cell": ["weight_ih", "weight_hh", "bias_ih", "bias_hh"],
+}
+
+authors_names(
+    FullContextMatchingNetworks,
+    {
+        f"{theirs}.{parameter}": f"{ours}.{parameter}"
+        for theirs, ours in MODULES.items()
+        for parameter in PARAMETERS[ours]
+    },
+)
 
 
 def _authors_method(

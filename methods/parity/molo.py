@@ -1,14 +1,56 @@
 """MoLo: outputs of alibaba-mmai-research/MoLo."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from bench.reference import Golden, adopt, reproduces
-from methods._video_token_layers import MoLoSettings
-from methods.molo import MoLo, summary
+from bench.reference import Golden, adopt, authors_names, reproduces
+from methods.molo import MoLo, MoLoSettings, summary
 from methods.parity._episode import Encoded, encode_episode, feature_shape
+
+
+def _branch_names(branch: str, suffix: str) -> dict[str, str]:
+    """Authors' names of a branch's parameters -> ours."""
+    layer = f"temporal_atte_before{suffix}.layers.0"
+    parts = {
+        f"{layer}.0.norm": "attention.norm",
+        f"{layer}.0.fn.to_out.0": "attention.project_out",
+        f"{layer}.1.net.0": "feed_forward.0",
+        f"{layer}.1.net.3": "feed_forward.3",
+    }
+    return {
+        f"class_token{suffix}": f"{branch}.video_token",
+        f"scale{suffix}": f"{branch}.scale",
+        f"{layer}.0.fn.to_qkv.weight": f"{branch}.attention.project_in.weight",
+    } | _with_biases({theirs: f"{branch}.{ours}" for theirs, ours in parts.items()})
+
+
+def _with_biases(layers: Mapping[str, str]) -> dict[str, str]:
+    """Names of layers -> names of their weights and biases."""
+    return {
+        f"{theirs}.{kind}": f"{ours}.{kind}"
+        for theirs, ours in layers.items()
+        for kind in ("weight", "bias")
+    }
+
+
+authors_names(
+    MoLo,
+    {
+        **_branch_names("frames", ""),
+        **_branch_names("motion", "_motion"),
+        **_with_biases(
+            {
+                "motion_reduce": "motion.reduce",
+                "motion_conv": "motion.next",
+                "motion_up": "motion.expand",
+                "classification_layer": "head",
+            }
+        ),
+    },
+)
 
 
 def _authors_method(golden: Golden) -> MoLo:

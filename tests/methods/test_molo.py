@@ -3,8 +3,7 @@ import torch
 from torch.nn.functional import conv2d, conv3d, cross_entropy, relu
 
 from bench.method import FeatureShape
-from methods._video_token_layers import MoLoSettings
-from methods.molo import MoLo
+from methods.molo import MoLo, MoLoSettings
 from tests.methods.cases import random_episode
 from tests.methods.learning import labelled_episodes, untrained
 from tests.methods.parity import assert_reproduced, outputs

@@ -156,9 +156,11 @@ class _Steps:
         method = adopt(
             entry.build(FeatureShape(*first.maps.shape[1:]), 0), golden.weights("weight/")
         )
-        self.names = {
-            theirs: ours for theirs, ours in names_of(method).items() if ours in method.state_dict()
-        }
+        names = names_of(method)
+        # The authors' names leave out how many batches a batch norm has seen.
+        names = {**names, **{_count(theirs): _count(ours) for theirs, ours in names.items()}}
+        held = method.state_dict().keys() & set(names.values())
+        self.names = {theirs: ours for theirs, ours in names.items() if ours in held}
         recipe = _recipe(golden, self.names, self.authors.sums_over_queries)
         self.learner = Learner(method, None, 0, recipe).to(dtype).train()
         _without_dropout(self.learner)
@@ -308,6 +310,11 @@ def _recipe(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) ->
         validate_every=3,
         validation_episodes=1,
     )
+
+
+def _count(name: str) -> str:
+    """The name of a batch norm's count, if this is that of its mean."""
+    return name.replace("running_mean", "num_batches_tracked")
 
 
 def _without_dropout(module: nn.Module) -> None:

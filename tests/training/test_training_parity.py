@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
+from bench.method import FeatureShape
 from bench.reference import Golden
 from bench.registry import built_in_methods
-from bench.training import parity
+from bench.training import authors_steps
 from bench.training.learner import Learner
 from bench.training.parity import check_training
 from bench.training.recipe import TrainingRecipe, read_training_recipe
@@ -80,13 +80,13 @@ class TestMistakes:
     @pytest.fixture
     def changed_recipe(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         """Train with an optimiser that is not the file's."""
-        made = parity._recipe
+        made = authors_steps.recipe_of
 
         def change(**changed: object) -> None:
             def recipe(golden: Golden, names: Mapping[str, str], sums: bool) -> TrainingRecipe:
                 return replace(made(golden, names, sums), **changed)
 
-            monkeypatch.setattr(parity, "_recipe", recipe)
+            monkeypatch.setattr(authors_steps, "recipe_of", recipe)
 
         return change
 
@@ -129,7 +129,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("stem", ["trx_5w1s", "hyrsm_5w5s", "molo_5w5s", "strm-opened_5w1s"])
     def test_dropout_left_on(self, stem: str, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(parity, "_without_dropout", lambda module: None)
+        monkeypatch.setattr(authors_steps, "without_dropout", lambda module: None)
         assert missed(stem) >= {"losses", "gradients", "trajectory"}
 
     @pytest.mark.parametrize("stem", ["mastaf_5w1s", "can_5w1s"])
@@ -147,10 +147,10 @@ def test_the_authors_recipe_spares_what_the_authors_spare(stem: str):
     golden = Golden(dict(np.load(FOLDER / f"{stem}.npz")))
     entry = built_in_methods()[stem.split("_", maxsplit=1)[0]]
     recipe = read_training_recipe("paper", entry)
-    names = parity._Steps(golden, entry, torch.float32).names
+    method = entry.build(FeatureShape(16, 4, 7, 7), 0)
     spared = {
         theirs
-        for theirs, ours in names.items()
+        for theirs, ours in authors_steps.authors_names_of(method).items()
         if any(fnmatchcase(f"method.{ours}", one) for one in recipe.without_weight_decay)
     }
     assert spared == set(golden.arrays["without_weight_decay"].tolist())

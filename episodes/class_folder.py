@@ -11,8 +11,19 @@ from episodes.media import is_frame, is_video_file, videos_below
 
 
 def shown(folder: Path) -> list[Path]:
-    """What a folder holds, sorted, but for what starts with a dot."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    """What a folder holds, sorted, but for what starts with a dot.
+
+    Raises:
+        UserError: a name is not in UTF-8.
+    """
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in paths:
+        if any("\udc80" <= letter <= "\udcff" for letter in path.name):
+            raise UserError(
+                f"{str(path)!a}: this name is not in UTF-8, and banks are hashed by names; rename"
+                " it (`convmv` does whole folders)"
+            )
+    return paths
 
 
 def videos_of_class(folder: Path) -> Iterator[Path]:

@@ -1,33 +1,40 @@
 """What remains of a bank where videos are missing: whole episodes, never changed ones."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from episodes.bank import Bank
+from episodes.datasets import Progress
+from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.errors import UserError
 from episodes.split import Video
 
 
-def without_missing(bank: Bank) -> Bank:
-    """Leave out every episode that touches a video which is not there, or known to be damaged.
+def unusable(bank: Bank, progress: Progress) -> dict[Video, str]:
+    """Return the videos of a bank that are not there or cannot be read, and why."""
+    if not isinstance(bank.source, Published | Folder):
+        return {}
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
+    return bank.source.unusable(videos, progress)
+
+
+def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
+    """Leave out every episode that touches one of the videos.
 
     What is left has a hash and a title of its own: it is never taken for the whole bank.
 
     Raises:
         UserError: no episode is left.
     """
-    if not isinstance(bank.source, Published):
-        return bank
-    videos = [bank.split.videos[index] for index in bank.used_videos()]
-    unusable = bank.source.unusable(bank.source.index(bank.source.root), videos)
-    kept = untouched(bank, set(unusable))
+    kept = untouched(bank, missing)
     if not kept.any():
+        video, why = next(iter(missing.items()))
         raise UserError(
-            f"every episode of bank {bank.recipe.name} touches one of {len(unusable):,} missing"
-            f" videos; get some: `fvbench data verify {bank.source.name}` names them"
+            f"every episode of bank {bank.recipe.name} touches one of {len(missing):,} videos that"
+            f" cannot be used, such as {video.label}/{video.name} ({why}); get some of them"
         )
     if kept.all():
         return bank

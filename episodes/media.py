@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from episodes.errors import UserError
@@ -85,6 +86,43 @@ def frames_of(folder: Path) -> list[Path]:
 def _by_number(name: str) -> tuple[list[int], str]:
     """``frame_10.jpg`` comes after ``frame_9.jpg``."""
     return [int(digits) for digits in re.findall(r"\d+", name)], name
+
+
+def why_not_opened(path: Path, root: Path) -> str:
+    """Say why a path must not be opened as a video of a folder; nothing if it may be.
+
+    Nothing is opened: a pipe would be waited for, and a device might do anything.
+
+    >>> why_not_opened(Path("nowhere.mp4"), Path())
+    'it is not there'
+    """
+    try:
+        mode, whole = path.stat().st_mode, path.resolve(strict=True)
+    except FileNotFoundError:
+        return "it is not there"
+    except (OSError, RuntimeError):  # Python 3.11 and 3.12 say RuntimeError of a circle
+        return "it is a link that leads in a circle"
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return "it is a pipe, a socket or a device, and no file"
+    # A folder may be a link: that is how people spread a data set over disks.
+    inside = whole.is_relative_to(root.resolve()) or whole.is_relative_to(path.parent.resolve())
+    return "" if inside else f"it is a link that leads out of {root}, to {whole}"
+
+
+def refuse_unopenable(paths: Sequence[Path], root: Path) -> None:
+    """Refuse videos that must not be opened.
+
+    Raises:
+        UserError: one is none, or lies outside the folder.
+    """
+    reasons = {path: why for path in paths if (why := why_not_opened(path, root))}
+    if reasons:
+        path, why = next(iter(reasons.items()))
+        more = f", and {len(reasons) - 1} others like it" if len(reasons) > 1 else ""
+        raise UserError(
+            f"{path}: {why}{more}; copy the video to where it is looked for, take it away, or leave"
+            " it out with --allow-missing"
+        )
 
 
 def is_empty(path: Path) -> bool:

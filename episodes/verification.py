@@ -15,7 +15,7 @@ from episodes.datasets.published import Published
 from episodes.errors import UserError
 from episodes.inspection import inspect, inspection_identity
 from episodes.locating import Index
-from episodes.media import content_sha256, is_empty
+from episodes.media import content_sha256, is_empty, why_not_opened
 from episodes.memory import remembered
 from episodes.recipe import read_recipe, recipe_names
 from episodes.split import SPLIT_NAMES, SplitName, Video
@@ -105,7 +105,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
     """
     index = source.index(source.root) if isinstance(source, Published) else Index(source.root)
     places, unknown = _places(source, index)
-    troubles = [trouble for place in places for trouble in _at_a_glance(place)]
+    troubles = [trouble for place in places for trouble in _at_a_glance(source.root, place)]
     if not fast:
         gone = _unusable(troubles)
         there = [one for one in places if (one.video.label, one.video.name) not in gone]
@@ -142,13 +142,15 @@ def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dic
     return places, unknown
 
 
-def _at_a_glance(place: _Place) -> Iterator[Trouble]:
+def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
     """What can be seen without opening a file."""
     if not place.paths:
         yield _trouble(place, "missing", "not found")
         return
     first, *others = place.paths
-    if is_empty(first):
+    if why := why_not_opened(first, root):
+        yield _trouble(place, "damaged", f"{first}: {why}")
+    elif is_empty(first):
         yield _trouble(place, "empty", f"{first} has 0 bytes")
     if others:
         yield _trouble(place, "several", f"{first} is used, {others[0]} is not")

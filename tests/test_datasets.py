@@ -10,7 +10,7 @@ import pytest
 
 from episodes.adding import add_dataset
 from episodes.bank import Bank, frozen
-from episodes.coverage import without_missing
+from episodes.coverage import unusable, without
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.facts import all_facts
@@ -457,7 +457,7 @@ class TestMissing:
             bank.source.files("test", bank.split.videos, NOTHING)
 
     def test_or_whole_episodes_are_left_out(self, bank: Bank):
-        left = without_missing(bank)
+        left = without(bank, unusable(bank, NOTHING))
         assert not {0, 7} & set(left.used_videos())
         both = [*bank.episodes.support.reshape(500, -1).T, *bank.episodes.query.T]
         touched = sum((part == 0) | (part == 7) for part in both) > 0
@@ -466,7 +466,7 @@ class TestMissing:
         assert (left.episodes.support == bank.episodes.support[~touched]).all()
 
     def test_what_is_left_is_never_taken_for_the_whole(self, bank: Bank):
-        left = without_missing(bank)
+        left = without(bank, unusable(bank, NOTHING))
         assert left.sha256 != bank.sha256
         assert left.title == f"k ({len(left.episodes)} of 500 episodes)"
         assert bank.title == "k"
@@ -476,7 +476,7 @@ class TestMissing:
         shutil.rmtree(tmp_path / "data" / "unboxing")
         shutil.rmtree(tmp_path / "data" / "side kick")
         with pytest.raises(UserError, match="every episode"):
-            without_missing(bank)
+            without(bank, unusable(bank, NOTHING))
 
 
 class TestOwnSplits:

@@ -1,6 +1,7 @@
 """``fvbench run --data FOLDER``: anybody's own videos, whatever their codecs."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -284,14 +285,58 @@ class TestRefusals:
         assert status == 2
         assert "bad.mp4" in printed
 
-    @pytest.mark.parametrize(
-        ("words", "said"),
-        [
-            (("--bank", "default"), "give one of the two"),
-            (("--allow-missing",), "take damaged ones away"),
-        ],
-    )
-    def test_options_of_banks_beside_a_folder(self, words: tuple[str, ...], said: str, own: Path):
-        status, printed = call("run", "--data", own, *words)
+    def test_a_bank_beside_a_folder(self, own: Path):
+        status, printed = call("run", "--data", own, "--bank", "default")
         assert status == 2
-        assert said in printed
+        assert "give one of the two" in printed
+
+
+class TestWhatCannotBeRead:
+    """It is named, and the rest is evaluated where the user says so."""
+
+    @pytest.fixture
+    def root(self, own: Path, tmp_path: Path) -> Path:
+        """Three classes of the six clips, and videos as people have them."""
+        for label in CLASSES[:3]:
+            shutil.copytree(own / label, tmp_path / "data" / label)
+        make_video(tmp_path / "data" / CLASSES[0] / "narrow.mp4", 13, (72, 96))
+        make_video(tmp_path / "data" / CLASSES[1] / "new codec.mkv", 14, codec="libsvtav1")
+        return tmp_path / "data"
+
+    def test_a_damaged_one_is_named_with_the_way_out(self, root: Path, tmp_path: Path):
+        (root / CLASSES[2] / "damaged.mp4").write_bytes(b"no video" * 99)
+        words = ("run", "--data", root, "--methods", "protonet,otam", "--out", tmp_path / "out")
+        status, printed = call(*words, "--episodes", "60")
+        assert status == 2
+        assert printed.count("damaged.mp4") == 1
+        assert "--allow-missing" in printed
+        status, printed = call(*words, "--episodes", "60", "--allow-missing")
+        assert status == 0
+        assert "they touch 1 videos that cannot be used:" in printed
+        assert f"{CLASSES[2]}/damaged.mp4: " in printed
+        assert "2 of 20 videos are read by av" in printed
+        header = json.loads((tmp_path / "out" / "otam" / "run.json").read_text())["identity"]
+        assert list(header["features"]["other_decoders"].values()) == [2]
+        assert header["bank"] == f"data-3w1s ({header['episodes']} of 60 episodes)"
+
+    @pytest.mark.parametrize("kind", ["pipe", "circle", "out", "device"])
+    def test_what_is_no_file_is_refused_before_it_is_opened(self, kind, root, tmp_path):
+        trap = root / CLASSES[0] / "trap.mp4"
+        if kind == "pipe":
+            os.mkfifo(trap)
+        elif kind == "out":
+            trap.symlink_to(make_video(tmp_path / "elsewhere.mp4", 15))
+        else:
+            trap.symlink_to({"circle": trap, "device": "/dev/zero"}[kind])
+        words = ("run", "--data", root, "--methods", "protonet", "--episodes", "60")
+        status, printed = call(*words, "--out", tmp_path / "out")
+        assert (status, printed.count("trap.mp4: it is a ")) == (2, 1)
+        status, printed = call(*words, "--allow-missing", "--out", tmp_path / "out")
+        assert (status, printed.count("trap.mp4: it is a ")) == (0, 1)
+
+    def test_a_name_in_an_old_encoding_is_refused_in_a_line(self, root: Path, tmp_path: Path):
+        old = os.fsdecode("caf\u00e9.mp4".encode("latin-1"))
+        make_video(root / CLASSES[0] / "new.mp4", 16).rename(root / CLASSES[0] / old)
+        status, printed = call("run", "--data", root, "--methods", "protonet")
+        assert status == 2
+        assert "caf\\udce9.mp4': this name is not in UTF-8" in printed.replace("\n", " ")

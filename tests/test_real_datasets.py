@@ -16,7 +16,7 @@ from bench.summary import rebuilt
 from episodes import facts_of
 from episodes.adding import add_dataset
 from episodes.bank import frozen, open_bank
-from episodes.coverage import without_missing
+from episodes.coverage import unusable, without
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.facts import FOLDER, all_facts, facts, names_sha256
@@ -80,7 +80,7 @@ class TestEgoGestAR:
         bank = open_bank("egogestar-5w1s-test")
         with pytest.raises(UserError, match=r"3 of the 220 videos.*--allow-missing"):
             bank.source.files("test", bank.split.videos, NOTHING)
-        left = without_missing(bank)
+        left = without(bank, unusable(bank, NOTHING))
         assert left.title == "egogestar-5w1s-test (8,701 of 10,000 episodes)"
         names = {bank.split.videos[index].name for index in left.used_videos()}
         assert len(names) == 217
@@ -225,7 +225,8 @@ class TestRowsWithoutVideos:
         tree = gestures(tmp_path / "data")
         add_dataset("egogestar", tree.root, None, trust=False)
         (tree.root / "testvideo" / "testvideo_star_17.mp4").unlink()
-        left = without_missing(open_bank("egogestar-5w1s-test", 400))
+        bank = open_bank("egogestar-5w1s-test", 400)
+        left = without(bank, unusable(bank, NOTHING))
         assert left.left_out > 10
         run = made_run("otam", 0.5, bank=left.title, bank_sha256=left.sha256)
         shape = left.episodes.labels.shape

@@ -75,8 +75,8 @@ def run(
         bool,
         typer.Option(
             "--allow-missing",
-            help="Leave out every episode that touches a missing video, instead of refusing the"
-            " bank; the table says how many are left.",
+            help="Leave out every episode that touches a missing or damaged video, instead of"
+            " refusing the bank; the table says how many are left.",
         ),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(

@@ -128,7 +128,11 @@ def _together(errors: Sequence[UserError]) -> UserError:
     """One error for all files that could not be decoded."""
     left_out = len(errors) - ERRORS_SHOWN
     more = f"\n... and {left_out} more" if left_out > 0 else ""
-    return UserError("\n".join(map(str, errors[:ERRORS_SHOWN])) + more)
+    way_out = (
+        f"\n{len(errors)} videos cannot be read; --allow-missing evaluates the episodes without"
+        " them (of a data set with a name, after `fvbench data verify NAME` has found them all)"
+    )
+    return UserError("\n".join(map(str, errors[:ERRORS_SHOWN])) + more + way_out)
 
 
 def embed(

@@ -1,5 +1,6 @@
 """Anybody's own videos: a folder of classes, each a folder of videos."""
 
+import os
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from itertools import groupby
@@ -8,8 +9,15 @@ from pathlib import Path
 from episodes.class_folder import shown, videos_of_class
 from episodes.datasets import Progress, VideoFile
 from episodes.errors import UserError
+from episodes.inspection import inspect, inspection_identity
 from episodes.locating import Index
-from episodes.media import VIDEO_SUFFIXES, content_sha256, is_video_file
+from episodes.media import (
+    VIDEO_SUFFIXES,
+    content_sha256,
+    is_video_file,
+    refuse_unopenable,
+    why_not_opened,
+)
 from episodes.memory import remembered
 from episodes.registration import Members, registration
 from episodes.split import Split, SplitName, Video
@@ -63,6 +71,7 @@ class Folder:
         """
         paths = [self.root / video.label / video.name for video in videos]
         _refuse_missing(self.name, paths)
+        refuse_unopenable(paths, self.root)
         hashes = remembered("sha256", self.root, paths, content_sha256, progress)
         _refuse_copies(paths, hashes)
         return [
@@ -74,6 +83,15 @@ class Folder:
         """Return where a video lies; empty if it is not there. The index is not needed."""
         path = self.root / video.label / video.name
         return [path] if path.exists() else []
+
+    def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
+        """Return those that cannot be read, and why; videos that nobody has read yet are opened."""
+        paths = {self.root / video.label / video.name: video for video in videos}
+        reasons = {path: why_not_opened(path, self.root) for path in paths}
+        there = [path for path, why in reasons.items() if not why]
+        looks = remembered(inspection_identity(), self.root, there, inspect, progress)
+        reasons |= {path: look["error"] for path, look in zip(there, looks, strict=True)}
+        return {paths[path]: why for path, why in reasons.items() if why}
 
     def state(self) -> str:
         """Say how much is there."""
@@ -140,7 +158,7 @@ def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:
 
 
 def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
-    missing = [path for path in paths if not path.exists()]
+    missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         raise UserError(
             f"{missing[0]} and {len(missing) - 1} others of {name} are no longer there; restore"

@@ -10,7 +10,7 @@ from episodes.facts import Facts, SplitFacts, facts, folded
 from episodes.inspection import inspection_identity
 from episodes.lists import read_lists
 from episodes.locating import Identify, Index, Names, as_listed, by_folder
-from episodes.media import content_sha256, is_empty
+from episodes.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
 from episodes.membership import derived, recognised
 from episodes.memory import recalled, remembered
 from episodes.registration import Members, Registration, registration
@@ -182,6 +182,7 @@ class Published:
         if missing:
             raise self._missing(split, missing, len(videos))
         paths = [found[0] for found in places]
+        refuse_unopenable(paths, index.root)
         hashes = remembered("sha256", index.root, paths, content_sha256, progress)
         return [
             VideoFile(video, path, sha256)
@@ -193,13 +194,21 @@ class Published:
         found = self.facts.by_name.get(folded(video.label))
         return index.find(video, self.names, (found[1].alias,) if found else ())
 
-    def unusable(self, index: Index, videos: Sequence[Video]) -> list[Video]:
-        """Return those that are not there or empty, or that `data verify` found damaged."""
+    def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
+        """Return those that are not there or empty, or that `data verify` found damaged, and why.
+
+        Nothing is opened, and no progress told: there may be a hundred thousand.
+        """
+        index = self.index(self.root)
         places = {video: found[0] for video in videos if (found := self.places(index, video))}
-        looks = recalled(inspection_identity(), index.root, list(places.values()))
-        useless = {path for path, look in looks.items() if look["error"]}
-        useless |= {path for path in places.values() if is_empty(path)}
-        return [video for video in videos if places.get(video) in useless | {None}]
+        reasons = {video: why_not_opened(path, index.root) for video, path in places.items()}
+        openable = [places[video] for video, why in reasons.items() if not why]
+        looks = recalled(inspection_identity(), index.root, openable)
+        reasons |= {video: "it was not found" for video in videos if video not in places}
+        for video, path in places.items():
+            reasons[video] = reasons[video] or (looks[path]["error"] if path in looks else "")
+            reasons[video] = reasons[video] or ("it has 0 bytes" if is_empty(path) else "")
+        return {video: why for video, why in reasons.items() if why}
 
     def state(self) -> str:
         """Say whether the dataset is registered, and what to do if not."""

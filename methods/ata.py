@@ -1,22 +1,40 @@
-"""Appearance and temporal alignment (ATA) of frames to class prototypes, refined in the episode."""
+"""ATA: do the frames of a query look like those of a class, and do they come in the same order?
 
+Every class is a sequence of prototype frames, the mean of its shots frame by frame. Two things
+speak for a class. By appearance, every frame of the query finds a frame there that looks like it,
+in whatever order. In time, the frames it finds lie where they would lie in a video of the same
+speed: the attention of the query's frames over those of the class is close to a diagonal. A query
+is given to the class for which the two together speak most, each as a probability over the classes.
+
+One to five videos make poor prototypes, so these are refined in the episode. `ATA` does it by
+gradient descent on the support videos: their appearance should tell their class, every frame should
+be sure of its partner, and the partners should be spread over the whole video. `TransductiveATA`,
+which sees all queries at once, draws the prototypes towards the queries that they attract.
+
+Letters: N way, S shots, Q queries; P prototype frames, Z scaled cosines of frames, A attention;
+i a frame of the video, j one of the class.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method import Method, Settings, register
-from methods._adam import adam
-from methods._prototype_alignment import Prototypes, alignment_scores, support_loss
 from methods.parts.frames import frame_vectors
 
 AUTHORS = (
     "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"
     " a6b3143, ops/ata.py, inference.py"
 )
+SHARPNESS = 5.0
+"""Factor of both scores before the softmax over the classes."""
+TINY = 1e-12
+"""Added in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +51,24 @@ class AtaSettings(Settings):
     """Of Adam, which the inductive refinement runs."""
 
 
-class _AlignedFrames(Method):
-    """What both forms of ATA share."""
+class Prototypes(NamedTuple):
+    """What an episode's support videos taught."""
+
+    frames: Tensor
+    """P (episodes, N, T, C)"""
+    scale: Tensor
+    """(episodes,)"""
+
+
+class AlignedFrames(Method):
+    """What both forms of ATA share: frames, first prototypes, and the two scores."""
 
     revision = 1
+    source = AUTHORS
+    differs = (
+        "nothing in the episode; the authors' training of the backbone with the same scores is"
+        " not part of it"
+    )
     needs = "frames"
     order_aware = True
     Settings = AtaSettings
@@ -44,79 +76,122 @@ class _AlignedFrames(Method):
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors of length 1, (videos, T, C)."""
-        # Two bytes are too few for steps of a thousandth.
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        return normalize(frame_vectors(wide), dim=-1)
+        return normalize(frame_vectors(features), dim=-1)
 
     def start(self, support: Tensor) -> Prototypes:
-        """(episodes, way, shot, T, C) -> frame-wise means, and the scale to start from."""
+        """(episodes, N, S, T, C) -> frame-wise means, and the scale to start from."""
         frames = support.mean(dim=2)
         return Prototypes(frames, frames.new_full((len(frames),), self.settings.scale))
 
-    def class_shares(self, prototypes: Prototypes, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Softmax over the classes of both scores, each (episodes, queries, way)."""
-        by_appearance, by_time = alignment_scores(prototypes, query, self.settings.sigma)
+    def probabilities(self, prototypes: Prototypes, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Softmax over the classes of both scores, each (episodes, Q, N)."""
+        cosines = scaled_cosines(prototypes, query)
+        by_appearance = SHARPNESS * appearance(cosines)
+        by_time = SHARPNESS * temporal(cosines, self.settings.sigma)
         return by_appearance.softmax(dim=-1), by_time.softmax(dim=-1)
 
 
 @register
-class ATA(_AlignedFrames):
-    """Score a query by its frames' likeness to a class's frames and by how diagonal it is.
-
-    Prototypes and scale are refined on the episode's support videos by gradient descent.
-    """
+class ATA(AlignedFrames):
+    """Match frames by appearance and in time, with prototypes refined on the support videos."""
 
     name = "ata"
-    source = AUTHORS
-    differs = (
-        "nothing in the episode; the authors' training of the backbone with the same scores is"
-        " not part of it"
-    )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ata-unrefined": {"steps": 0}}
 
     def adapt(self, support: Tensor) -> Prototypes:
-        """(episodes, way, shot, T, C) -> refined prototypes, by Adam on the support videos."""
-        start = self.start(support)
+        """(episodes, N, S, T, C) -> prototypes and scale after some steps of Adam."""
         with torch.inference_mode(False), torch.enable_grad():
-            videos = support.clone()
-            frames, scale = adam(
-                lambda frames, scale: support_loss(Prototypes(frames, scale), videos),
-                start,
-                self.settings.learning_rate,
-                self.settings.steps,
-            )
-        return Prototypes(frames, scale)
+            videos = support.clone().detach()
+            refined = Prototypes(*(one.clone().requires_grad_() for one in self.start(videos)))
+            # Adam acts on every number by itself, so that all episodes are refined at once.
+            adam = torch.optim.Adam(refined, lr=self.settings.learning_rate)
+            for _ in range(self.settings.steps):
+                adam.zero_grad()
+                support_loss(refined, videos).sum().backward()
+                adam.step()
+        return Prototypes(refined.frames.detach(), refined.scale.detach())
 
-    def score(self, state: Prototypes, query: Tensor) -> Tensor:
-        """(episodes, queries, T, C) -> sum of two shares, (episodes, queries, way)."""
-        by_appearance, by_time = self.class_shares(state, query)
+    def score(self, prototypes: Prototypes, query: Tensor) -> Tensor:
+        """(episodes, Q, T, C) -> sum of both probabilities, (episodes, Q, N)."""
+        by_appearance, by_time = self.probabilities(prototypes, query)
         return by_appearance + by_time
 
 
 @register
-class TransductiveATA(_AlignedFrames):
+class TransductiveATA(AlignedFrames):
     """ATA whose prototypes are drawn towards the queries that they attract."""
 
     name = "ata-transductive"
-    source = AUTHORS
-    differs = ATA.differs
     sees = "all queries"
 
     def adapt(self, support: Tensor) -> Prototypes:
-        """(episodes, way, shot, T, C) -> frame-wise means."""
+        """(episodes, N, S, T, C) -> frame-wise means."""
         return self.start(support)
 
-    def score(self, state: Prototypes, query: Tensor) -> Tensor:
-        """(episodes, queries, T, C) -> shares by appearance, (episodes, queries, way)."""
-        return self.class_shares(self.refine(state, query), query)[0]
+    def score(self, prototypes: Prototypes, query: Tensor) -> Tensor:
+        """(episodes, Q, T, C) -> probabilities by appearance, (episodes, Q, N)."""
+        return self.probabilities(self.refine(prototypes, query), query)[0]
 
     def refine(self, start: Prototypes, query: Tensor) -> Prototypes:
-        """Add to the first prototypes the mean of the queries, weighted by their shares."""
+        """Add to the first prototypes the mean of the queries, weighted by their probabilities."""
         prototypes = start
         for _ in range(self.settings.steps):
-            by_appearance, by_time = self.class_shares(prototypes, query)
+            by_appearance, by_time = self.probabilities(prototypes, query)
             weights = by_appearance + by_time
             sums = torch.einsum("eqn,eqtc->entc", weights, query)
             means = sums / weights.sum(dim=1)[..., None, None]
             prototypes = Prototypes(normalize(means + start.frames, dim=-1), start.scale)
         return prototypes
+
+
+def scaled_cosines(prototypes: Prototypes, videos: Tensor) -> Tensor:
+    """Compare every frame i of videos (episodes, videos, T, C) with every frame j of the classes.
+
+    Returns Z, (episodes, videos, N, T, T).
+    """
+    products = torch.einsum("evic,enjc->evnij", videos, prototypes.frames)
+    return products * prototypes.scale[:, None, None, None, None]
+
+
+def appearance(cosines: Tensor) -> Tensor:
+    """Take the smooth maximum over j and average over i: mean_i log sum_j exp Z_ij, (...)."""
+    return cosines.logsumexp(dim=-1).mean(dim=-1)
+
+
+def temporal(cosines: Tensor, sigma: float) -> Tensor:
+    """Hold the attention against that expected in time: 2 - mean_i KL(A_i || expected), (...)."""
+    attention = cosines.softmax(dim=-1)
+    expected = expected_attention(attention, sigma)
+    divergence = (attention * (attention / expected + TINY).log()).sum(dim=-1)
+    return 2 - divergence.mean(dim=-1)
+
+
+def expected_attention(like: Tensor, sigma: float) -> Tensor:
+    """Attention of a frame over the class's frames in a video of the same speed, (T, T).
+
+    A normal distribution around the same time, whose variance is 2 squared frames of 8.
+    """
+    frames = like.shape[-1]
+    time = torch.arange(frames, dtype=like.dtype, device=like.device) / frames
+    distance = (time[:, None] - time) / math.sqrt(2 / 64)
+    return (-distance.square() / (2 * sigma**2)).softmax(dim=-1)
+
+
+def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
+    """Loss that the refinement minimises: (episodes, N, S, T, C) -> (episodes,).
+
+    Cross-entropy of the support videos by appearance; plus 0.1 times the entropy of each frame's
+    attention over its own class, for it to be sure; minus the entropy of the attention averaged
+    over the frames, for it to reach the whole video.
+    """
+    cosines = scaled_cosines(prototypes, support.flatten(1, 2)).unflatten(1, support.shape[1:3])
+    cross = -appearance(cosines).log_softmax(dim=-1).diagonal(dim1=1, dim2=3).mean(dim=(1, 2))
+    own = cosines.diagonal(dim1=1, dim2=3).softmax(dim=3)  # A (episodes, S, T, T, N)
+    single = entropy(own, dim=3).mean(dim=(1, 2, 3))
+    together = entropy(own.mean(dim=2), dim=2).mean(dim=(1, 2))
+    return cross + 0.1 * single - together
+
+
+def entropy(attention: Tensor, dim: int) -> Tensor:
+    """Entropy along ``dim``, which falls away."""
+    return -(attention * (attention + TINY).log()).sum(dim=dim)

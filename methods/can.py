@@ -1,4 +1,14 @@
-"""CAN: cross-attention between maps; MASTAF without its self branch, and its ancestor."""
+"""CAN: two maps weight each other's positions before they are compared; MASTAF's ancestor.
+
+An object fills a part of an image only, and a backbone that never saw its class does not look at
+that part. So CAN lets a class and a query tell each other where to look: positions of the one whose
+relations to the other stand out are weighted up, and the maps are compared after that. This is the
+cross-attention of MASTAF, which took it over and added self-attention: `methods.mastaf` holds the
+mathematics, and CAN is its cross branch alone.
+
+Where all queries of an episode are seen at once, the most confident of them join the support set
+under the class predicted for them, and all are scored again (`TransductiveCan`).
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,9 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from bench.method import register
-from methods._map_attention import MastafSettings
-from methods._position_attention import Positions
-from methods.mastaf import Mastaf
+from methods.mastaf import Mastaf, MastafSettings
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,6 @@ class Can(Mastaf):
     Settings = CanSettings
     settings: CanSettings
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    authors_names: ClassVar[Mapping[str, str]] = {
-        **{
-            theirs: ours
-            for theirs, ours in Mastaf.authors_names.items()
-            if not ours.startswith("head")
-        },
-        "clasifier.weight": "head.weight",  # spelt so by the authors
-        "clasifier.bias": "head.bias",
-    }
 
 
 @register
@@ -60,36 +59,32 @@ class TransductiveCan(Can):
     sees = "all queries"
     differs = f"{Can.differs}; trained as CAN is; with fewer than three queries it is CAN"
 
-    def adapt(self, support: Positions) -> Positions:
-        """(episodes, way, shot, ...): kept, as queries are going to join."""
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, N, S, L, C): keep the maps of the shots, which queries are going to join."""
         return support
 
-    def score(self, support: Positions, query: Positions) -> Tensor:
-        """(episodes, queries, ...) -> scores after the last round (episodes, queries, way)."""
-        scores = super().score(self.prototypes(support), query)
-        queries = query.maps.shape[1]
+    def score(self, support: Tensor, query: Tensor) -> Tensor:
+        """Score, let the most confident queries join, score again; more of them in each round.
+
+        (episodes, N, S, L, C) and (episodes, Q, L, C) -> (episodes, Q, N)
+        """
+        scores = super().score(support.mean(dim=2), query)
+        queries = query.shape[1]
         # The small addend keeps 35 / 75 of 75 from being rounded to less than 35.
         step = math.floor(self.settings.fraction * queries + 1e-9)
         for joining in range(step, queries + 1, step) if step else ():
             chosen = most_confident(scores, joining)
-            prototypes = self._joined(support.maps, query.maps, chosen)
-            scores = super().score(prototypes, query)
+            joined = torch.einsum("eqn,eqlc->enlc", chosen, query)
+            # The sum of the members, not their mean: a score depends on the direction alone.
+            scores = super().score(support.sum(dim=2) + joined, query)
         return scores
-
-    def _joined(self, support: Tensor, query: Tensor, chosen: Tensor) -> Positions:
-        """Prototypes of support (episodes, way, shot, L, C) and chosen (episodes, queries, way).
-
-        Sums, not means: only the directions of the positions enter a score.
-        """
-        total = support.sum(dim=2) + torch.einsum("eqn,eqlc->enlc", chosen, query)
-        return self.attention.positions(total)
 
 
 def most_confident(scores: Tensor, count: int) -> Tensor:
     """Pick the ``count`` queries of an episode with the largest best score.
 
-    (episodes, queries, way) -> the same shape: 1 where a chosen query has its best class, else 0.
+    (episodes, Q, N) -> the same shape: 1 where a chosen query has its best class, else 0.
     """
     best, way = scores.max(dim=-1)
     chosen = torch.zeros_like(best).scatter(1, best.topk(count, dim=1).indices, 1.0)
-    return chosen[..., None] * one_hot(way, scores.shape[-1])
+    return chosen.unsqueeze(-1) * one_hot(way, scores.shape[-1])

@@ -1,34 +1,114 @@
-"""MASTAF: self- and cross-attention over the positions of feature maps, and its ablations."""
+"""MASTAF: maps whose positions are weighted by attention before a query and a class are compared.
+
+A backbone turns a video into a map of L positions in time and space, each a vector of C channels.
+The plain way to compare a query with a class is to average both maps and take the cosine. But what
+tells two actions apart happens at a few positions, and an average drowns it. So MASTAF first gives
+every position an attention weight. Two things decide how much a position counts:
+
+- how it relates to the other positions of its own map (self-attention): what the video is about;
+- how it relates to the positions of the map it is compared with (cross-attention): what this query
+  and this class have in common.
+
+Both are read off a relation map M, which holds the cosines of all positions of one map with all
+positions of another. Averaged over the positions that are about to be weighted, M says how strongly
+each position of the other map is met; from that a small meta-learner makes a kernel. The mean of M
+under this kernel scores each position, and a softmax over the positions turns scores into weights.
+They are added to 1 and do not replace it (a residual), so that what all videos of a class share
+remains in the map.
+
+A query scores the cosine of the two cross-attended maps plus that of the two self-attended maps.
+Training asks for more: every single position of a query has to find its class (nearest-neighbour
+loss), and to name it among all training classes (global loss).
+
+Letters: N way, S shots, Q queries; P prototypes, F queries, as maps; M relations; A attention. The
+numbers of equations are the paper's as far as its appendix names them; the rest follows the code.
+"""
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool3d, cross_entropy, normalize, relu
 
-from bench.method import FeatureShape, LabelledEpisodes, Method, register
-from methods._branches import Branch, pooled_scores, position_entropy, position_scores
-from methods._map_attention import MapAttention, MastafSettings, MetaLearner
-from methods._position_attention import Positions, as_positions, pooled_grid, without_pieces
-from methods._precision import in_own_precision
+from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+
+EPSILON = 1e-12
+"""Shortest vector that is brought to length 1, as in `torch.nn.functional.normalize`."""
 
 
-def _layer_names(theirs: str, ours: str, *kinds: str) -> dict[str, str]:
-    """Authors' names of a layer's tensors -> ours; its weight and bias, and other ``kinds``."""
-    return {f"{theirs}.{kind}": f"{ours}.{kind}" for kind in ("weight", "bias", *kinds)}
+@dataclass(frozen=True)
+class MastafSettings(Settings):
+    """What the authors' command line offers, and what their ablations switch."""
+
+    positions: int = 49
+    """Most positions a map keeps; time is pooled first, then space. The authors have 1x7x7."""
+    alpha: float = 1.0
+    """Weight of the self branch; the cross branch has weight 1."""
+    scale: float = 7.0
+    """Factor of the cosines: the sharpness of the softmax in the loss."""
+    temperature: float = 0.025
+    """Of the softmax over positions."""
+    hidden: int = 6
+    """Width of the meta-learner, at 36 positions (CAN) and at 49 alike."""
+    kernel: Literal["learned", "mean"] = "learned"
+    """Whether a meta-learner makes the kernel from the pooled relations, or they are it."""
+    residual: bool = True
+    """Whether attention is added to the map (1 + gain * softmax) or replaces it (softmax)."""
+    residual_gain: float = 1.0
+    """Gain in 1 + gain * softmax; positions / 49 keeps the authors' ratio on other grids."""
+    branches: Literal["both", "self", "cross", "none"] = "both"
+    """Which attention takes part; "none" compares the plain maps."""
+    batch_norm: Literal["default", "reference"] = "default"
+    """"reference" leaves it out for the self-attention of a lone query, as the authors do."""
+    lamda: float = 0.5
+    """Weight of the nearest-neighbour loss."""
+    global_weight: float = 1.0
+    """Weight of the loss of classifying among all training classes."""
+    classes: int = 0
+    """Training classes of the global head; 0 builds no head and leaves its loss out."""
+
+
+class MetaLearner(nn.Module):
+    """Makes a kernel over positions from pooled relations: w = W2 relu(BN(W1 m + b1)) + b2."""
+
+    def __init__(self, positions: int, hidden: int) -> None:
+        """Build two linear maps, initialised as the authors do: N(0, sqrt(2 / outputs))."""
+        super().__init__()
+        self.squeeze = nn.Linear(positions, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.expand = nn.Linear(hidden, positions)
+        for layer in (self.squeeze, self.expand):
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / layer.out_features))
+
+    def forward(self, pooled: Tensor, batch_norm: bool = True) -> Tensor:
+        """Pooled relations m (..., L) -> kernel w (..., L)."""
+        hidden = self.squeeze(pooled)
+        if batch_norm:
+            hidden = self.norm(hidden.flatten(0, -2)).reshape(hidden.shape)
+        kernel: Tensor = self.expand(relu(hidden))
+        return kernel
+
+
+class Branch(NamedTuple):
+    """One way to compare: which positions count, of the classes and of the queries.
+
+    Where the attention is the same for all that it is compared with, that axis has length 1.
+    """
+
+    weight: float
+    """Of its cosines in the score."""
+    of_class: Tensor
+    """A (episodes, N, Q or 1, L): over the positions of each prototype, given each query."""
+    of_query: Tensor
+    """A (episodes, Q, N or 1, L): over the positions of each query, given each class."""
 
 
 @register
 class Mastaf(Method):
-    """Compare pooled maps whose positions were weighted by self- and by cross-attention.
-
-    Source: code lxhit/STAF; the steps are relations (cosines of positions), a kernel made from
-    their means, a softmax over positions, a residual, a cosine of the pooled maps.
-
-    A positive factor of a position cancels in its cosine, so the query's attention cancels in
-    the nearest-neighbour loss: only the global loss reaches the query's cross-attention, and none
-    its self-attention, which trains through the shared meta-learner alone.
-    """
+    """Compare pooled maps whose positions were weighted by self- and by cross-attention."""
 
     name = "mastaf"
     revision = 1
@@ -38,12 +118,12 @@ class Mastaf(Method):
     )
     differs = (
         "any grid, pooled to at most 49 positions (time first; the authors' is 1x7x7), so that the"
-        " order of frames counts only where they have fewer than 25; batch norm is always applied,"
-        " where the authors skip it for the self-attention of a lone query (batch_norm=reference);"
-        " the backbone is frozen. As in the authors' design, no loss"
-        " reaches the self-attention of a query but through the shared meta-learner. Self and"
-        " Cross are models of their own with scale 7; Self feeds its own map, Neighbor the plain"
-        " map to the global head; No-Global keeps the factor 0.5 of the other loss"
+        " order of frames counts only where they have fewer than 25. In training as the authors';"
+        " in evaluation batch norm is applied to the self-attention of a lone query too, where the"
+        " authors skip it (batch_norm=reference), so that a query's scores do not depend on how"
+        " many are asked. The backbone is frozen. Self and Cross are models of their own with"
+        " scale 7; Self feeds its own map, Neighbor the plain map to the global head; No-Global"
+        " keeps the factor 0.5 of the other loss"
     )
     needs = "maps"
     order_aware = False
@@ -60,12 +140,6 @@ class Mastaf(Method):
         "mastaf-cross": {"branches": "cross"},
         "mastaf-neighbor": {"branches": "none"},
     }
-    authors_names: ClassVar[Mapping[str, str]] = {
-        **_layer_names("cam.conv1.conv", "learner.squeeze"),
-        **_layer_names("cam.conv1.bn", "learner.norm", "running_mean", "running_var"),
-        **_layer_names("cam.conv2", "learner.expand"),
-        **_layer_names("classifier", "head"),
-    }
 
     def __init__(self, shape: FeatureShape, settings: MastafSettings | None = None) -> None:
         """Build the meta-learner for the pooled grid, and the head where there are classes."""
@@ -77,73 +151,134 @@ class Mastaf(Method):
         self.has_head = own.classes > 0 and own.global_weight > 0
         if self.has_head:
             self.head = nn.Linear(shape.channels, own.classes)
-        # The authors' checkpoints also hold what this set of settings does without.
-        held = self.state_dict()
-        names = {theirs: ours for theirs, ours in self.authors_names.items() if ours in held}
-        self.authors_names = names  # type: ignore[misc]
 
-    def encode(self, features: Tensor) -> Positions:
-        """(videos, C, T, H, W) -> positions and their attention to themselves, videos first."""
-        plain = self.attention.positions(as_positions(in_own_precision(self, features), self.grid))
-        if self.settings.batch_norm == "reference":
-            return plain  # There the attention of a query depends on how many queries there are.
-        encoded = self.attention.to_itself(plain)
-        crosses = self.settings.branches in ("both", "cross")
-        return encoded if crosses else without_pieces(encoded)
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> maps of L positions, (videos, L, C)."""
+        if features.shape[2:] != self.grid:
+            if (1, *features.shape[3:]) == self.grid:
+                # As below; but a GPU adds up the gradient in the same order every time.
+                features = features.mean(dim=2, keepdim=True)
+            else:
+                features = adaptive_avg_pool3d(features, self.grid)
+        return features.flatten(2).transpose(1, 2).contiguous()
 
-    def adapt(self, support: Positions) -> Any:
-        """(episodes, way, shot, ...) -> prototypes (episodes, way, ...)."""
-        return self.prototypes(support)
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, N, S, L, C) -> P, the mean map of each class, (episodes, N, L, C)."""
+        return support.mean(dim=2)
 
-    def prototypes(self, support: Positions) -> Positions:
-        """Mean map of each class: (episodes, way, shot, ...) -> (episodes, way, ...)."""
-        if support.maps.shape[2] == 1 and self.settings.batch_norm == "default":
-            return Positions(*(tensor[:, :, 0] for tensor in support))
-        return self.attention.to_itself(self.attention.positions(support.maps.mean(dim=2)))
+    def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
+        """Add up the cosines of the pooled maps.
 
-    def score(self, prototypes: Positions, query: Positions) -> Tensor:
-        """(episodes, queries, ...) -> cosines of pooled maps, (episodes, queries, way)."""
-        return self.settings.scale * pooled_scores(self.compare(prototypes, query), query)
+        P (episodes, N, L, C) and F (episodes, Q, L, C) -> (episodes, Q, N)
+        """
+        cosines = []
+        for branch in self.compare(prototypes, query):
+            of_class = normalize(branch.of_class @ prototypes, dim=-1).transpose(1, 2)
+            of_query = normalize(branch.of_query @ query, dim=-1)
+            cosines.append(branch.weight * (of_query * of_class).sum(dim=-1))
+        return self.settings.scale * torch.stack(cosines).sum(dim=0)
 
-    @property
-    def attention(self) -> MapAttention:
-        """How maps attend to each other."""
-        return MapAttention(self.settings, self.learner)
+    def compare(self, prototypes: Tensor, query: Tensor) -> list[Branch]:
+        """Attend: P (episodes, N, L, C) and F (episodes, Q, L, C) -> branches, the cross one first.
 
-    def compare(self, prototypes: Positions, query: Positions) -> list[Branch]:
-        """Return the branches that take part, the cross branch first."""
-        return self.attention.compare(prototypes, query)
+        The batch norm meets the relations in the authors' order, on which its running statistics
+        depend: prototypes among themselves, queries among themselves, prototypes given queries,
+        queries given prototypes.
+        """
+        kind, alpha = self.settings.branches, self.settings.alpha
+        p, f = normalize(prototypes, dim=-1), normalize(query, dim=-1)
+        branches = []
+        if kind == "none":
+            ones = (torch.ones_like(maps[..., 0]).unsqueeze(2) for maps in (p, f))
+            branches.append(Branch(1.0, *ones))
+        if kind in ("both", "self"):
+            # A lone map has no statistics to train with; the authors leave batch norm out always.
+            lone = query.shape[1] == 1 and (
+                self.training or self.settings.batch_norm == "reference"
+            )
+            of_class = self.attention(p @ p.mT).unsqueeze(2)  # eq. 2
+            of_query = self.attention(f @ f.mT, batch_norm=not lone).unsqueeze(2)
+            branches.append(Branch(alpha if kind == "both" else 1.0, of_class, of_query))
+        if kind in ("both", "cross"):
+            relations = torch.einsum("enic,eqjc->enqij", p, f)  # M, all pairs of positions
+            of_class = self.attention(relations)  # eq. 6
+            of_query = self.attention(relations.mT).transpose(1, 2)  # eq. 7
+            branches.insert(0, Branch(1.0, of_class, of_query))
+        return branches
+
+    def attention(self, relations: Tensor, batch_norm: bool = True) -> Tensor:
+        """Weight positions by their relations to others: M (..., own L, other L) -> A (..., own L).
+
+        The kernel w is made from m, the relations averaged over the own positions i; then
+        s_i = mean_j w_j M_ij and A = 1 + softmax(s / temperature).
+        """
+        pooled = relations.mean(dim=-2)  # m
+        kernel = pooled if self.learner is None else self.learner(pooled, batch_norm)  # w
+        scores = (relations * kernel.unsqueeze(-2)).mean(dim=-1)  # s
+        weights = torch.softmax(scores / self.settings.temperature, dim=-1)
+        return 1 + self.settings.residual_gain * weights if self.settings.residual else weights
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
-        """Nearest class at every position, and training class at every position."""
-        support, query = cast(Positions, episodes.support), cast(Positions, episodes.query)
-        classes = episodes.classes.gather(1, episodes.labels)
-        return self.losses(support, query, episodes.labels, classes)
-
-    def losses(
-        self, support: Positions, query: Positions, labels: Tensor, classes: Tensor
-    ) -> dict[str, Tensor]:
-        """Both losses, times their weights.
-
-        Support (episodes, way, shot, ...), query (episodes, queries, ...); of each query its way
-        and its training class, ``labels`` and ``classes`` (episodes, queries).
-        """
-        branches = self.compare(self.prototypes(support), query)
-        local = self.local_scores(branches, query)
-        terms = {"nearest": self.settings.lamda * position_entropy(local, labels)}
+        """Find the nearest class, and name the training class, at every position of a query."""
+        support, query = cast(Tensor, episodes.support), cast(Tensor, episodes.query)
+        prototypes, labels, own = support.mean(dim=2), episodes.labels, self.settings
+        branches = self.compare(prototypes, query)
+        nearest = self.local_scores(branches, prototypes, query)
+        terms = {"nearest": own.lamda * position_entropy(nearest, labels)}
         if self.has_head:
-            logits = self.global_logits(branches, query, labels)
-            terms["global"] = self.settings.global_weight * position_entropy(logits, classes)
+            logits = self.global_logits(branches[0], query, labels)
+            classes = episodes.classes.gather(1, labels)
+            terms["global"] = own.global_weight * position_entropy(logits, classes)
         return terms
 
-    def local_scores(self, branches: list[Branch], query: Positions) -> Tensor:
-        """Scores of the single positions of a query, (episodes, queries, way, L)."""
-        return self.settings.scale * position_scores(branches, query)
+    def local_scores(self, branches: list[Branch], prototypes: Tensor, query: Tensor) -> Tensor:
+        """Compare single positions of a query with pooled classes: (episodes, Q, N, L).
 
-    def global_logits(self, branches: list[Branch], query: Positions, labels: Tensor) -> Tensor:
+        A positive factor of a position cancels in its cosine, but where it makes a vector shorter
+        than `EPSILON`. So this loss teaches the attention of the classes only; that of the queries
+        learns from the global loss (cross) and through the meta-learner that all share.
+        """
+        cosines, lengths = [], torch.linalg.vector_norm(query, dim=-1).unsqueeze(2)
+        for branch in branches:
+            of_class = normalize(branch.of_class @ prototypes, dim=-1).transpose(1, 2)
+            attended = branch.of_query * lengths
+            products = (of_class @ query.mT) * branch.of_query
+            cosines.append(branch.weight * products / attended.clamp(min=EPSILON))
+        return self.settings.scale * torch.stack(cosines).sum(dim=0)
+
+    def global_logits(self, branch: Branch, query: Tensor, labels: Tensor) -> Tensor:
         """Training class at each position of the map attended with the query's true class.
 
-        labels (episodes, queries) -> (episodes, queries, classes, L)
+        F (episodes, Q, L, C), labels (episodes, Q) -> (episodes, Q, training classes, L)
         """
-        logits: Tensor = self.head(branches[0].attended_with(query, labels))
-        return logits.transpose(2, 3)
+        # Self-attention is the same for all classes, so that it has only one entry to take.
+        way = labels.clamp(max=branch.of_query.shape[2] - 1)
+        own = branch.of_query.take_along_dim(way[..., None, None], dim=2).squeeze(2)
+        logits: Tensor = self.head(query * own.unsqueeze(-1))
+        return logits.mT
+
+
+def position_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy at every position, averaged over positions and queries.
+
+    (episodes, Q, classes, L), (episodes, Q) -> ()
+    """
+    targets = labels.flatten()[:, None].expand(-1, logits.shape[-1])
+    return cross_entropy(logits.flatten(0, 1), targets)
+
+
+def pooled_grid(shape: FeatureShape, positions: int) -> tuple[int, int, int]:
+    """Frames, height and width of a grid with no more than ``positions``.
+
+    Time is pooled first; space only where a single frame has too many positions.
+
+    >>> pooled_grid(FeatureShape(96, 8, 6, 6), 49), pooled_grid(FeatureShape(96, 8, 1, 1), 49)
+    ((1, 6, 6), (8, 1, 1))
+    >>> pooled_grid(FeatureShape(768, 8, 14, 14), 49)
+    (1, 7, 7)
+    """
+    _, frames, height, width = shape
+    if height * width <= positions:
+        return min(frames, positions // (height * width)), height, width
+    rows = min(height, positions, max(1, math.isqrt(positions * height // width)))
+    return 1, rows, min(width, positions // rows)

@@ -203,20 +203,26 @@ def test_neighbors_angle_is_that_of_the_mean_features(case: Case):
     assert case.classes[case.label] == videos[-1].label
 
 
-def test_attention_of_a_class_is_the_one_that_its_score_used(case: Case, examiner: Examiner):
-    """Exchanging query and class gives the factors that the prototype of the score was made of."""
+def test_the_attention_shown_is_the_one_that_the_angles_come_from(case: Case, examiner: Examiner):
     model = examiner._models["mastaf"].method
     support = examiner._bank.episodes.support[1]
     files = examiner._files([*support.ravel().tolist(), int(examiner._bank.episodes.query[1, 2])])
     with torch.no_grad():
-        encoded = model.encode(examiner._features(examiner._models["mastaf"].backbone, files))
-        shown = type(encoded)(*(one[None, :-1, None] for one in encoded))
-        prototypes = model.prototypes(shown)
-        asked = type(encoded)(*(one[None, -1:] for one in encoded))
-        used = model.compare(prototypes, asked)[0].prototype[0, :, 0]
-    factors = torch.from_numpy(case.attention.support_cross).flatten(1)
-    again = torch.einsum("nlc,nl->nc", prototypes.maps[0], factors)
-    torch.testing.assert_close(again, used)
+        maps = model.encode(examiner._features(examiner._models["mastaf"].backbone, files))
+
+    def pooled(factors, some):
+        return (torch.from_numpy(factors).flatten(-3).unsqueeze(-1) * some).sum(dim=-2)
+
+    shown, asked = maps[:-1], maps[-1]
+    attention = case.attention
+    cross = torch.cosine_similarity(
+        pooled(attention.support_cross, shown), pooled(attention.query_cross, asked)
+    )
+    own = torch.cosine_similarity(
+        pooled(attention.support_self, shown), pooled(attention.query_self, asked)[None]
+    )
+    angles = ((cross + own) / 2).acos().rad2deg().numpy()
+    assert case.angles["mastaf"] == pytest.approx(angles, abs=0.01)
 
 
 def test_a_run_that_todays_code_does_not_give_is_refused(outcomes: Outcomes):

@@ -22,7 +22,6 @@ from episodes.draws import Integers
 from episodes.errors import UserError
 from episodes.readings import Readings
 from episodes.sampling import one_clip
-from methods._position_attention import Positions
 from methods.mastaf import Mastaf
 
 UNDECIDED = 1e-3
@@ -133,11 +132,11 @@ class Examiner:
 
     def _look(
         self, model: Model, files: Sequence[VideoFile], support: Integers
-    ) -> tuple[Positions, Positions]:
-        """Encode videos, the query last: support (1, way, shot, ...) and query (1, 1, ...)."""
-        encoded = model.method.encode(self._features(model.backbone, files))
-        shown = (one[:-1].reshape(1, *support.shape, *one.shape[1:]) for one in encoded)
-        return Positions(*shown), Positions(*(one[None, -1:] for one in encoded))
+    ) -> tuple[Tensor, Tensor]:
+        """Encode videos, the query last: prototypes (1, way, L, C) and query (1, 1, L, C)."""
+        maps = model.method.encode(self._features(model.backbone, files))
+        shown = maps[:-1].reshape(1, *support.shape, *maps.shape[1:])
+        return model.method.adapt(shown), maps[None, -1:]
 
     def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
         """(videos, C, T, H, W), embedded now where the store does not have them."""
@@ -165,30 +164,26 @@ class Examiner:
             )
 
 
-def _angles(model: Mastaf, support: Positions, query: Positions) -> Degrees:
+def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
     """Degrees between the query and each prototype, (way,).
 
     MASTAF's score is a weighted sum of the cosines of its branches: by the sum of the weights, it
     is the cosine of the two representations put behind one another, each at length 1.
     """
-    prototypes = model.prototypes(support)
     weight = sum(branch.weight for branch in model.compare(prototypes, query))
     cosines = model.score(prototypes, query)[0, 0].double() / (model.settings.scale * weight)
     degrees: Degrees = cosines.clamp(-1, 1).arccos().rad2deg().numpy()
     return degrees
 
 
-def _attention(model: Mastaf, support: Positions, query: Positions) -> Attention:
-    """Attention of both sides: comparing in exchanged roles gives that of the classes."""
-    prototypes = model.prototypes(support)
+def _attention(model: Mastaf, prototypes: Tensor, query: Tensor) -> Attention:
+    """Attention of both branches, to the query and to the prototypes."""
     cross, own = model.compare(prototypes, query)
-    lone = model.prototypes(Positions(*(one[:, :, None] for one in query)))
-    of_class, own_of_class = model.compare(lone, prototypes)
     return Attention(
-        _on_grid(model, own.attention[0, 0, 0]),
-        _on_grid(model, cross.attention[0, :, 0]),
-        _on_grid(model, own_of_class.attention[0, 0]),
-        _on_grid(model, of_class.attention[0, 0]),
+        _on_grid(model, own.of_query[0, 0, 0]),
+        _on_grid(model, cross.of_query[0, 0]),
+        _on_grid(model, own.of_class[0, :, 0]),
+        _on_grid(model, cross.of_class[0, :, 0]),
     )
 
 

@@ -15,8 +15,7 @@ from bench.preprocessing import with_preprocessing_of
 from bench.registry import built_in_methods
 from bench.run_directory import Run, plain
 from episodes.errors import UserError
-from methods._map_attention import MastafSettings
-from methods.mastaf import Mastaf
+from methods.mastaf import Mastaf, MastafSettings
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,15 @@
 from torch import Tensor
 
 from bench.reference import Golden, reproduces
-from methods._prototype_alignment import alignment_scores
-from methods.ata import ATA, AtaSettings, TransductiveATA
+from methods.ata import (
+    ATA,
+    SHARPNESS,
+    AtaSettings,
+    TransductiveATA,
+    appearance,
+    scaled_cosines,
+    temporal,
+)
 from methods.parity._episode import encode_stored, stored_shape
 
 
@@ -25,7 +32,8 @@ def _of_authors(golden: Golden, output: str) -> Tensor:
         return method.score(state, query)[0]
     if isinstance(method, TransductiveATA):
         state = method.refine(state, query)
-    if part in ("appearance", "temporal"):
-        scores = alignment_scores(state, query, settings.sigma)
-        return scores[0 if part == "appearance" else 1][0]
+    if part == "appearance":
+        return SHARPNESS * appearance(scaled_cosines(state, query))[0]
+    if part == "temporal":
+        return SHARPNESS * temporal(scaled_cosines(state, query), settings.sigma)[0]
     return {"prototypes": state.frames[0], "scale": state.scale}[part]

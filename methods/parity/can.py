@@ -2,10 +2,15 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.can import Can, CanSettings, TransductiveCan
 from methods.parity._episode import encode_stored, scores_of, stored_shape
-from methods.parity.mastaf import loss_as_stored, sizes_of
+from methods.parity.mastaf import ATTENTION, loss_as_stored, position_outputs, sizes_of
+
+for method in (Can, TransductiveCan):
+    # The authors' own spelling.
+    head = {"clasifier.weight": "head.weight", "clasifier.bias": "head.bias"}
+    authors_names(method, ATTENTION | head)
 
 
 def _authors_method(golden: Golden, cls: type[Can]) -> Can:
@@ -32,13 +37,8 @@ def _reproduce_scores(golden: Golden, output: str) -> Tensor:
 @reproduces("can/local_scores", "can/global_logits")
 def _reproduce_positions(golden: Golden, output: str) -> Tensor:
     method = _authors_method(golden, Can)
-    support, query = encode_stored(golden, method)
-    branches = method.compare(method.prototypes(support), query)
-    if output == "can/local_scores":
-        values = method.local_scores(branches, query)
-    else:
-        values = method.global_logits(branches, query, golden.tensor("query_labels")[None])
-    return values.reshape(*values.shape[1:3], *golden.tensor("query").shape[2:])
+    episode = encode_stored(golden, method)
+    return position_outputs(method, golden, episode, output.removeprefix("can/"))
 
 
 @reproduces("can/loss*")

@@ -6,10 +6,25 @@ from typing import Any
 from torch import Tensor
 
 from bench.method import FeatureShape
-from bench.reference import Golden, adopt, reproduces
-from methods._map_attention import MastafSettings
-from methods.mastaf import Mastaf
+from bench.reference import Golden, adopt, authors_names, reproduces
+from methods.mastaf import Mastaf, MastafSettings, position_entropy
 from methods.parity._episode import Encoded, encode_episode, feature_shape
+
+ATTENTION = {
+    "cam.conv1.conv.weight": "learner.squeeze.weight",
+    "cam.conv1.conv.bias": "learner.squeeze.bias",
+    "cam.conv1.bn.weight": "learner.norm.weight",
+    "cam.conv1.bn.bias": "learner.norm.bias",
+    "cam.conv1.bn.running_mean": "learner.norm.running_mean",
+    "cam.conv1.bn.running_var": "learner.norm.running_var",
+    "cam.conv2.weight": "learner.expand.weight",
+    "cam.conv2.bias": "learner.expand.bias",
+}
+"""Names of the attention's parameters, in CAN too."""
+authors_names(
+    Mastaf,
+    ATTENTION | {"classifier.weight": "head.weight", "classifier.bias": "head.bias"},
+)
 
 AUTHORS_ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "mastaf": {},
@@ -50,16 +65,23 @@ def loss_as_stored(method: Mastaf, golden: Golden, episode: Encoded, output: str
     There, queries of one class may belong to several training classes.
     """
     labels, classes = (golden.tensor(f"query_{key}labels")[None] for key in ("", "global_"))
-    terms = method.losses(*episode, labels, classes)
-    return {
-        "loss": terms["global"] + terms["nearest"],
-        "loss_global": terms["global"] / method.settings.global_weight,
-        "loss_nn": terms["nearest"] / method.settings.lamda,
-    }[output]
+    prototypes, query = method.adapt(episode.support), episode.query
+    branches = method.compare(prototypes, query)
+    nearest = position_entropy(method.local_scores(branches, prototypes, query), labels)
+    named = position_entropy(method.global_logits(branches[0], query, labels), classes)
+    own = method.settings
+    total = own.global_weight * named + own.lamda * nearest
+    return {"loss": total, "loss_global": named, "loss_nn": nearest}[output]
 
 
-def _on_the_grid(golden: Golden, values: Tensor) -> Tensor:
-    """(1, queries, classes, L) -> (queries, classes, T, H, W)."""
+def position_outputs(method: Mastaf, golden: Golden, episode: Encoded, output: str) -> Tensor:
+    """Return what a reference file holds of single positions: (queries, classes, grid)."""
+    prototypes, query = method.adapt(episode.support), episode.query
+    branches = method.compare(prototypes, query)
+    if output == "local_scores":
+        values = method.local_scores(branches, prototypes, query)
+    else:
+        values = method.global_logits(branches[0], query, golden.tensor("query_labels")[None])
     return values.reshape(*values.shape[1:3], *golden.tensor("query").shape[2:])
 
 
@@ -79,12 +101,7 @@ def _reproduce_scores(golden: Golden, output: str) -> Tensor:
 def _reproduce_positions(golden: Golden, output: str) -> Tensor:
     ablation, which = output.split("/")
     method = _authors_method(golden, ablation)
-    support, query = _authors_episode(golden, method)
-    branches = method.compare(method.prototypes(support), query)
-    if which == "local_scores":
-        return _on_the_grid(golden, method.local_scores(branches, query))
-    labels = golden.tensor("query_labels")[None]
-    return _on_the_grid(golden, method.global_logits(branches, query, labels))
+    return position_outputs(method, golden, _authors_episode(golden, method), which)
 
 
 @reproduces("mastaf/loss*", "nores/loss*", "noml_mean/loss*")

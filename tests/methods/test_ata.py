@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods._adam import adam
-from methods._prototype_alignment import Prototypes, support_loss
-from methods.ata import ATA, AtaSettings, TransductiveATA
+from methods.ata import ATA, AtaSettings, Prototypes, TransductiveATA, support_loss
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced
 
@@ -96,23 +94,14 @@ def test_support_loss_against_loop():
         assert found[e].item() == pytest.approx(sum(terms) / len(terms), abs=1e-5)
 
 
-def test_adam_is_torchs_for_each_episode():
-    generator = torch.Generator().manual_seed(0)
-    start = [torch.randn(3, 4, generator=generator), torch.randn(3, generator=generator)]
-
-    def loss(matrix, number):
-        return (matrix.sin() * number[:, None]).square().sum(dim=1) + number
-
-    found = adam(loss, start, 0.05, 30)
-    for episode in range(3):
-        own = [part[episode : episode + 1].clone().requires_grad_() for part in start]
-        optimiser = torch.optim.Adam(own, lr=0.05)
-        for _ in range(30):
-            optimiser.zero_grad()
-            loss(*own).sum().backward()
-            optimiser.step()
-        for ours, theirs in zip(found, own, strict=True):
-            torch.testing.assert_close(ours[episode], theirs[0].detach(), atol=1e-5, rtol=1e-5)
+def test_episodes_are_refined_each_by_itself():
+    method = ATA(SHAPE)
+    support, _ = random_episode(method)
+    together = method.adapt(support)
+    for episode in range(2):
+        alone = method.adapt(support[episode : episode + 1])
+        torch.testing.assert_close(together.frames[episode], alone.frames[0])
+        torch.testing.assert_close(together.scale[episode], alone.scale[0])
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods._map_attention import MastafSettings
 from methods.can import Can, CanSettings, TransductiveCan, most_confident
-from methods.mastaf import Mastaf
+from methods.mastaf import Mastaf, MastafSettings
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 1, 2, 3)
@@ -24,8 +23,7 @@ def episode(method, way=3, shot=2, queries=7):
     generator = torch.Generator().manual_seed(4)
     support = method.encode(torch.rand(way * shot, *SHAPE, generator=generator))
     query = method.encode(torch.rand(queries, *SHAPE, generator=generator))
-    support = type(support)(*(part.reshape(1, way, shot, *part.shape[1:]) for part in support))
-    return support, type(query)(*(part[None] for part in query))
+    return support.reshape(1, way, shot, *support.shape[1:]), query[None]
 
 
 @torch.no_grad()
@@ -47,11 +45,11 @@ def test_rounds_against_loops(fraction):
     step = int(fraction * 7)
     scores = inductive.score(inductive.adapt(support), query)[0]
     for joining in range(step, 8, step):
-        members = [list(shots) for shots in support.maps[0]]
+        members = [list(shots) for shots in support[0]]
         for q in sorted(range(7), key=lambda q: -scores[q].max())[:joining]:
-            members[scores[q].argmax()].append(query.maps[0, q])
+            members[scores[q].argmax()].append(query[0, q])
         means = torch.stack([torch.stack(maps).mean(dim=0) for maps in members])[None]
-        scores = inductive.score(inductive.attention.positions(means), query)[0]
+        scores = inductive.score(means, query)[0]
     ours = transductive.score(transductive.adapt(support), query)[0]
     torch.testing.assert_close(ours, scores, atol=1e-5, rtol=0)
 

@@ -1,11 +1,9 @@
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize, relu
+from torch.nn.functional import adaptive_avg_pool3d, cross_entropy, normalize, relu
 
-from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, apply
-from methods._map_attention import MastafSettings
-from methods._position_attention import pooled_grid, without_attention
-from methods.mastaf import Mastaf
+from bench.method import REGISTRY, FeatureShape, LabelledEpisodes
+from methods.mastaf import Mastaf, MastafSettings, pooled_grid
 from tests.methods.parity import assert_reproduced, outputs
 
 CLIP = FeatureShape(12, 1, 3, 3)
@@ -34,12 +32,9 @@ def episodes(shape=CLIP, count=2, way=3, shot=2, queries=4):
 
 
 def encoded(method, support, query):
-    def back(videos, count):
-        return apply(videos, lambda tensor: tensor.reshape(*count, *tensor.shape[1:]))
-
     return (
-        back(method.encode(support.flatten(0, 2)), support.shape[:3]),
-        back(method.encode(query.flatten(0, 1)), query.shape[:2]),
+        method.encode(support.flatten(0, 2)).unflatten(0, support.shape[:3]),
+        method.encode(query.flatten(0, 1)).unflatten(0, query.shape[:2]),
     )
 
 
@@ -147,20 +142,14 @@ def test_mean_kernel_against_hand_values():
     # C = 2, L = 2: the class shows (1,0) then (0,1), the query (1,0) then (1,1)/sqrt 2.
     method = build(FeatureShape(2, 2, 1, 1), kernel="mean")
     root = 0.5**0.5
-    of_class = without_attention(torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]]))
-    of_query = without_attention(torch.tensor([[[[1.0, 0.0], [root, root]]]]))
-    cross = method.compare(of_class, of_query)[0]
-    torch.testing.assert_close(cross.attention, torch.full((1, 1, 1, 2), 1.5))
+    of_class = torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]])
+    of_query = torch.tensor([[[[1.0, 0.0], [root, root]]]])
+    cross, own = method.compare(of_class, of_query)
+    torch.testing.assert_close(own.of_class, torch.full((1, 1, 1, 2), 1.5))
+    torch.testing.assert_close(cross.of_query, torch.full((1, 1, 1, 2), 1.5))
     # Scores 0.5 and 0.25: softmax of a difference of 0.25 / 0.025 = 10.
-    pooled = torch.tensor([1.9999546, 1.0000454])
-    torch.testing.assert_close(cross.prototype[0, 0, 0], pooled, atol=2e-7, rtol=0)
-
-
-@torch.no_grad()
-def test_self_attention_of_hand_values_is_even():
-    method = build(FeatureShape(2, 2, 1, 1), kernel="mean")
-    encoded_class = method.encode(torch.eye(2).reshape(1, 2, 2, 1, 1))
-    torch.testing.assert_close(encoded_class.attention, torch.full((1, 2), 1.5))
+    weights = torch.tensor([1.9999546, 1.0000454])
+    torch.testing.assert_close(cross.of_class[0, 0, 0], weights, atol=2e-7, rtol=0)
 
 
 @torch.no_grad()
@@ -168,11 +157,10 @@ def test_attention_shares_out_one_in_addition_to_one_each():
     method = build()
     support, query = encoded(method, *episodes())
     for branch in method.compare(method.adapt(support), query):
-        torch.testing.assert_close(
-            branch.attention.sum(-1), torch.full(branch.attention.shape[:-1], 10.0)
-        )
-        assert branch.attention.min() >= 1
-        assert branch.attention.max() <= 2
+        for weights in (branch.of_class, branch.of_query):
+            torch.testing.assert_close(weights.sum(-1), torch.full(weights.shape[:-1], 10.0))
+            assert weights.min() >= 1
+            assert weights.max() <= 2
 
 
 @torch.no_grad()
@@ -184,19 +172,43 @@ def test_even_attention_is_the_cosine_of_means():
     torch.testing.assert_close(answer(method, support, query), 7 * 1.4 * cosine)
 
 
-def test_no_loss_reaches_the_querys_own_self_attention():
+def test_no_loss_reaches_the_querys_own_self_attention(monkeypatch):
     method = build(classes=9)
     support, query = encoded(method, *episodes())
-    attention = query.attention.detach().requires_grad_()
-    labelled = LabelledEpisodes(
-        support,
-        query._replace(attention=attention),
-        torch.zeros(2, 4, dtype=torch.long),
-        torch.tensor([[4, 0, 8], [1, 2, 3]]),
-    )
-    sum(method.loss(labelled).values()).backward()
-    assert attention.grad.abs().max() < 1e-6
+    compare, seen = method.compare, []
+
+    def compare_and_remember(*maps):
+        cross, own = compare(*maps)
+        seen.append(own.of_query.detach().requires_grad_())
+        return [cross, own._replace(of_query=seen[0])]
+
+    monkeypatch.setattr(method, "compare", compare_and_remember)
+    labels, classes = torch.zeros(2, 4, dtype=torch.long), torch.tensor([[4, 0, 8], [1, 2, 3]])
+    sum(method.loss(LabelledEpisodes(support, query, labels, classes)).values()).backward()
+    assert seen[0].grad.abs().max() < 1e-6
     assert all(parameter.grad.abs().max() > 0 for parameter in method.parameters())
+
+
+@pytest.mark.parametrize("form", ["default", "reference"])
+@pytest.mark.parametrize("queries", [1, 4])
+def test_batch_norm_meets_the_maps_in_the_authors_order(form, queries):
+    method = build(batch_norm=form).train()
+    support, query = encoded(method, *episodes(count=1, queries=queries))
+    prototypes, seen = method.adapt(support), []
+    method.learner.squeeze.register_forward_hook(lambda _, given, __: seen.append(given[0][0]))
+    batches = []
+    method.learner.norm.register_forward_hook(lambda _, given, __: batches.append(len(given[0])))
+    method.score(prototypes, query)
+    # A lone query has no statistics, and is left out.
+    alone = [queries] if queries > 1 else []
+    assert batches == [3, *alone, 3 * queries, 3 * queries]
+    p, f = normalize(prototypes[0], dim=-1), normalize(query[0], dim=-1)
+    torch.testing.assert_close(seen[0], (p @ p.mT).mean(dim=1))
+    torch.testing.assert_close(seen[1], (f @ f.mT).mean(dim=1))
+    torch.testing.assert_close(seen[2][2, 0], (p[2] @ f[0].T).mean(dim=0))
+    torch.testing.assert_close(
+        seen[3].flatten(0, 1).sum(0), sum((f[:, None] @ p.mT).mean(2).flatten(0, 1))
+    )
 
 
 @torch.no_grad()
@@ -230,6 +242,15 @@ def test_both_batch_norms_agree_on_several_queries():
 )
 def test_grid_keeps_to_the_budget(shape, grid):
     assert pooled_grid(FeatureShape(*shape), 49) == grid
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"), [((8, 6, 6), (1, 6, 6)), ((8, 4, 4), (3, 4, 4)), ((4, 8, 8), (1, 7, 7))]
+)
+def test_maps_are_averaged_to_the_grid(shape, grid):
+    features = torch.randn(3, 5, *shape, generator=torch.Generator().manual_seed(0))
+    averaged = adaptive_avg_pool3d(features, grid).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(build(FeatureShape(5, *shape)).encode(features), averaged)
 
 
 def test_parameters_are_as_many_as_the_authors():

@@ -4,9 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import adaptive_avg_pool3d
 
-from methods._position_attention import as_positions
 from methods.parts.positions import hyrsm_table, usual_table
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -41,10 +39,3 @@ def test_first_rows_do_not_depend_on_the_number_of_frames():
 def test_table_is_of_the_kind_asked_for(dtype):
     assert usual_table(8, 6, like=torch.zeros((), dtype=dtype)).dtype == dtype
     assert hyrsm_table(8, 6, like=torch.zeros((), dtype=dtype)).dtype == dtype
-
-
-@pytest.mark.parametrize("grid", [(1, 6, 6), (8, 6, 6), (4, 6, 6), (1, 4, 3)])
-def test_maps_are_averaged_to_the_grid(grid: tuple[int, int, int]):
-    features = torch.randn(3, 5, 8, 6, 6, generator=torch.Generator().manual_seed(0))
-    averaged = adaptive_avg_pool3d(features, grid).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(as_positions(features, grid), averaged)

@@ -35,6 +35,7 @@ from bench.run_directory import Run, read_run
 from bench.summary import Comparison, compare_on_one_bank
 from bench.tables import flat
 from episodes.bank import Bank, open_bank
+from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder
 
 
@@ -211,5 +212,8 @@ def evaluate(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out) if out is not None else Path(temporary)
         plan = Plan([bank], found, loaded, where, batch_size, seed, folder)
-        runs = [read_run(path) for path in execute(plan, Reporter())]
+        folders, failures = execute(plan, Reporter())
+        if failures:
+            raise UserError("\n".join(f"{one.bank}: {one.reason}" for one in failures))
+        runs = [read_run(path) for path in folders]
     return Results(runs, bank)

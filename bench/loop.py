@@ -4,7 +4,8 @@ A method sees features and nothing else: no label, no class, no name, no positio
 anything. The loop alone knows which query belongs where, and only after the scores are in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeGuard
@@ -76,20 +77,22 @@ def evaluate(
         progress: told how many episodes are done.
 
     Raises:
-        UserError: the method gives scores of a wrong shape, or scores that are not finite.
+        UserError: the method gives something of a wrong shape, or scores that are not finite, or
+            changes what it is given.
     """
     forget_peak_memory(device)
     keep_freed_memory()
     method = method.to(device)
-    with Stopwatch(device) as encode_watch:
+    with _unchanged(method, [features], "encode"), Stopwatch(device) as encode_watch:
         videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
-    _warm_up(method, videos, episodes, device, batch_size)
-    with Stopwatch(device) as score_watch:
-        first, second, prediction = answer(
-            method, videos, episodes, device, batch_size, progress
-        ).numpy()
-    _check_finite(method, first - second)
+    with _unchanged(method, [features, *tensors(videos)], "adapt or score"):
+        _warm_up(method, videos, episodes, device, batch_size)
+        with Stopwatch(device) as score_watch:
+            first, second, prediction = answer(
+                method, videos, episodes, device, batch_size, progress
+            ).numpy()
+    _check_finite(method, first - second, features)
     return Answers(
         prediction.astype(np.int16),
         first - second,
@@ -103,6 +106,9 @@ def encode(method: Method, features: Tensor, device: torch.device) -> Representa
     """Encode each video once: what belongs to a video is not done again for every episode.
 
     What is returned lives on ``device`` if it fits there, else with the host.
+
+    Raises:
+        UserError: the method gives representations of a wrong shape.
     """
     chunks = [
         slice(first, min(first + ENCODE_CHUNK, len(features)))
@@ -111,17 +117,68 @@ def encode(method: Method, features: Tensor, device: torch.device) -> Representa
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     mine = distributed.share(chunks)
     # A process without a share encodes a video all the same, to know what representations are.
-    encoded = method.encode(features[mine[0] if mine else slice(1)].to(device))
+    encoded = _encoded(method, features[mine[0] if mine else slice(1)].to(device))
+    like = [(tensor.dtype, tensor.shape[1:]) for tensor in tensors(encoded)]
     rows = sum(distributed.share(lengths))
     home = _home(encoded, len(features), device)
     kept = apply(encoded, lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]), device=home))
     filled = 0
     for chunk in mine:
         if chunk is not mine[0]:
-            encoded = method.encode(features[chunk].to(device))
+            encoded = _encoded(method, features[chunk].to(device), like)
         _copy(encoded, kept, filled)
         filled += chunk.stop - chunk.start
     return apply(kept, lambda tensor: distributed.together(tensor, lengths))
+
+
+def _encoded(
+    method: Method, features: Tensor, like: Sequence[tuple[torch.dtype, torch.Size]] | None = None
+) -> Representation:
+    """Ask a method for representations of some videos, and check what it gives.
+
+    Args:
+        method: the method.
+        features: (videos, C, T, H, W).
+        like: types and shapes of what it gave for other videos, number of videos left out.
+
+    Raises:
+        UserError: not a tensor, or tensors, with a row for each video, or not as before.
+    """
+    found = method.encode(features)
+    parts = [found] if isinstance(found, Tensor) else found
+    if not (parts and isinstance(parts, tuple | list) and all(map(torch.is_tensor, parts))):
+        raise UserError(
+            f"method {method.name} encoded videos as {type(found).__name__}; encode() returns a"
+            " tensor, or a (named) tuple of tensors"
+        )
+    shapes = [tuple(part.shape) for part in parts]
+    if any(shape[:1] != features.shape[:1] for shape in shapes):
+        raise UserError(
+            f"method {method.name} encoded {len(features)} videos as tensors of shape"
+            f" {', '.join(map(str, shapes))}; each has a row for each video: mend its encode()"
+        )
+    if like is not None and [(part.dtype, part.shape[1:]) for part in parts] != like:
+        raise UserError(
+            f"method {method.name} encoded some videos as {', '.join(map(str, shapes))}, of another"
+            " type or shape than others: mend its encode()"
+        )
+    return found
+
+
+@contextmanager
+def _unchanged(method: Method, given: Sequence[Tensor], functions: str) -> Iterator[None]:
+    """Refuse a method that changes in place what it is given: other methods see it too.
+
+    torch counts how often a tensor is written to. Writing past torch, as through numpy, is found
+    by who owns the features.
+    """
+    before = [tensor._version for tensor in given]
+    yield
+    if [tensor._version for tensor in given] != before:
+        raise UserError(
+            f"method {method.name} changed in place, in its {functions}(), what it was given and"
+            " others are given too; work on a copy: x = x - 1 in place of x -= 1"
+        )
 
 
 def _copy(source: Representation, target: Representation, first: int) -> None:
@@ -227,9 +284,15 @@ def scorer(
     return partial(pairs.look_up, table), lambda *_: None
 
 
-def _check_finite(method: Method, margin: NDArray[np.float32]) -> None:
+def _check_finite(method: Method, margin: NDArray[np.float32], features: Tensor) -> None:
     bad = int((~np.isfinite(margin)).any(axis=1).sum())
     if bad:
+        videos = int((~features.flatten(1).isfinite().all(dim=1)).sum())
+        if videos:
+            raise UserError(
+                f"the features of {videos} of {len(features)} videos are not finite numbers: the"
+                f" backbone made them so, and no method, such as {method.name}, can score them"
+            )
         raise UserError(
             f"method {method.name} gave scores that are not finite in {bad} of {len(margin)}"
             " episodes; every score is a finite number: guard its divisions and logarithms"

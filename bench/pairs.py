@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import distributed
 from bench.method import Method, PairMethod, Representation, apply
-from bench.scoring import brought, tensors
+from bench.scoring import brought, checked, tensors
 from episodes.sampler import Episodes
 
 SIDE = {"cpu": 48, "cuda": 128}
@@ -66,7 +66,8 @@ def compared(
     """Compare some videos, as queries, with some others, each as the only one of a class."""
     query = apply(videos, lambda tensor: brought(tensor[rows], device)[None])
     shown = apply(videos, lambda tensor: brought(tensor[columns], device)[None, :, None])
-    return method.score(shown, query)[0]
+    queries, classes = rows.stop - rows.start, columns.stop - columns.start
+    return checked(method, method.score(shown, query), (1, queries, classes))[0]
 
 
 def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from bench.backbones import LoadedBackbone
 from bench.candidates import Candidate
 from bench.checkpoints import load_weights, tuned_backbone
 from bench.circumstances import circumstances
+from bench.containment import contained
 from bench.features.embedding import embedded_together, feature_identity
 from bench.features.store import FeatureStore
 from bench.loop import Answers, evaluate
@@ -22,7 +23,18 @@ from bench.method import FeatureShape, Method
 from bench.pretrained import Pretrained
 from bench.progress import Reporter
 from bench.registry import source_sha256
-from bench.run_directory import Cost, Run, check_may_write, make_rows, plain, read_run, write_run
+from bench.run_directory import (
+    Cost,
+    Failure,
+    Run,
+    check_may_write,
+    find_failures,
+    make_rows,
+    plain,
+    read_run,
+    write_failure,
+    write_run,
+)
 from episodes.bank import Bank
 from episodes.datasets import VideoFile
 from episodes.draws import Integers
@@ -56,6 +68,8 @@ class Plan:
     batch_size: int
     seed: int
     out: Path
+    time_limit: float | None = None
+    """Seconds that a method may take on a bank, features not counted."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
@@ -72,11 +86,24 @@ class Plan:
         return folder / candidate.entry.name
 
 
-def execute(plan: Plan, reporter: Reporter) -> list[Path]:
-    """Make every run of the plan that is not there yet; return all their folders.
+class Executed(NamedTuple):
+    """What became of a plan."""
+
+    folders: Sequence[Path]
+    """Of the runs that are there."""
+    failures: Sequence[Failure]
+    """Methods that failed, and left no run."""
+
+
+def execute(plan: Plan, reporter: Reporter) -> Executed:
+    """Make every run of the plan that is not there yet.
 
     Finished work is reused at every stage: rendered videos, features, and runs of the same
-    identity in the same place.
+    identity in the same place. A method that fails is noted in place of its run, and the others go
+    on; in a job of several processes it ends the job, whose processes would wait for each other.
+
+    Raises:
+        UserError: what would fail for every method, such as missing videos.
     """
     _check_apart(plan)
     folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.candidates]
@@ -85,7 +112,8 @@ def execute(plan: Plan, reporter: Reporter) -> list[Path]:
         check_may_write(folder)
     for bank in plan.banks:
         _run_bank(plan, bank, reporter)
-    return folders
+    failures = [one for folder in folders for one in find_failures(folder)]
+    return Executed([folder for folder in folders if (folder / "run.json").exists()], failures)
 
 
 def _check_apart(plan: Plan) -> None:
@@ -193,18 +221,46 @@ def _run_group(
     """Evaluate candidates on features that are stored."""
     keys = [Readings(loaded.decoder).key(file) for file in files]
     features, episodes = _features(store, files, keys, bank)
+    sound = _sum(features)
     for candidate, _ in group.todo:
-        method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
-        with reporter.stage(f"{candidate.entry.name} on {bank.recipe.name}") as progress:
-            answers = evaluate(method, features, episodes, plan.device, plan.batch_size, progress)
+        folder, name = plan.folder(bank, candidate), candidate.entry.name
+        try:
+            with contained(name, plan.seed, plan.time_limit):
+                method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
+                with reporter.stage(f"{name} on {bank.recipe.name}") as progress:
+                    answers = evaluate(
+                        method, features, episodes, plan.device, plan.batch_size, progress
+                    )
+            _check_sum(name, features, sound)
+        except UserError as error:
+            if distributed.size() > 1:
+                raise
+            reporter.say(f"failed: {name} on {bank.title}: {error}")
+            write_failure(folder, Failure(bank.title, name, str(error)))
+            if _sum(features) != sound:
+                features, episodes = _features(store, files, keys, bank)
+            continue
         if distributed.is_first():
             # Which reader reads a video is known for certain only now.
             identity = _identity(plan, bank, candidate, loaded, files)
             if identity["source_sha256"] is None:
-                reporter.say(NOT_REUSABLE.format(method=candidate.entry.name))
+                reporter.say(NOT_REUSABLE.format(method=name))
             run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
-            write_run(plan.folder(bank, candidate), run)
+            write_run(folder, run)
         distributed.wait()
+
+
+def _sum(features: Tensor) -> int:
+    """A number that changes when features do, however that was done."""
+    return int(features.view(torch.int32).sum())
+
+
+def _check_sum(method: str, features: Tensor, sound: int) -> None:
+    if _sum(features) != sound:
+        raise UserError(
+            f"method {method} changed the features in place, past torch; the others are given them"
+            " too: work on a copy"
+        )
 
 
 def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:

@@ -24,6 +24,8 @@ from episodes.sampler import Episodes
 SCHEMA = 2
 """Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
 FILES = ("run.json", "rows.parquet")
+FAILURE = "failed.json"
+"""Stands in place of them where a method failed."""
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 """What tables read of a run's identity."""
 COMPACT: dict[str, Any] = {
@@ -79,6 +81,15 @@ class Run:
         return int(self.rows["query"].max()) + 1
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A method that gave no rows on a bank, and why."""
+
+    bank: str
+    method: str
+    reason: str
+
+
 def make_rows(
     episodes: Episodes, answers: Answers, numbers: NDArray[np.int64] | None = None
 ) -> pd.DataFrame:
@@ -108,7 +119,8 @@ def write_run(folder: Path, run: Run) -> None:
     """
     check_may_write(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").unlink(missing_ok=True)
+    for name in ("run.json", FAILURE):
+        (folder / name).unlink(missing_ok=True)
     with replacing(folder / "rows.parquet") as unfinished:
         encoding = {column: ENCODING[column] for column in ENCODING if column in run.rows}
         run.rows.to_parquet(unfinished, index=False, column_encoding=encoding, **COMPACT)
@@ -123,6 +135,33 @@ def write_run(folder: Path, run: Run) -> None:
     write_text(folder / "run.json", dump(header))
 
 
+def write_failure(folder: Path, failure: Failure) -> None:
+    """Write that a method failed, in place of the run that it was to replace.
+
+    Raises:
+        UserError: the folder holds files that no run wrote.
+    """
+    check_may_write(folder)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    write_text(folder / FAILURE, dump(asdict(failure)))
+
+
+def find_failures(folder: Path) -> list[Failure]:
+    """Return what failed at or below a folder.
+
+    Raises:
+        UserError: a file that says so is damaged.
+    """
+    failures = []
+    for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
+        try:
+            failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged: {error}; delete it and run again") from error
+    return failures
+
+
 def check_may_write(folder: Path) -> None:
     """Refuse a folder that holds files that no run wrote: they would be mixed with ours.
 
@@ -130,7 +169,7 @@ def check_may_write(folder: Path) -> None:
         UserError: naming one of them.
     """
     for path in folder.glob("*"):
-        if path.name not in FILES and ".unfinished" not in path.name:
+        if path.name not in (*FILES, FAILURE) and ".unfinished" not in path.name:
             raise UserError(
                 f"{folder} holds {path.name}, which no run wrote; choose another --out or move it"
             )

@@ -33,11 +33,17 @@ def score(
 
 
 def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:
-    """Return scores if they have the shape they should have.
+    """Return scores if they are numbers of the shape they should have.
 
     Raises:
-        UserError: they have another one.
+        UserError: they are something else.
     """
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        kind = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
+        raise UserError(
+            f"method {method.name} gave scores of type {kind}; a score is a floating-point number:"
+            " mend its score()"
+        )
     if scores.shape != torch.Size(expected):
         raise UserError(
             f"method {method.name} gave scores of shape {tuple(scores.shape)}; (episodes, queries,"

@@ -119,6 +119,10 @@ class _Module:
     """Names that some scope in it looks up at the top level, or among Python's own."""
     cell: bool = False
 
+    @property
+    def of_harness(self) -> bool:
+        return self.name.partition(".")[0] in HARNESS
+
 
 class _Reached:
     """The definitions reached so far, numbered in the order in which they are met."""
@@ -224,8 +228,11 @@ class _Reached:
         return [self._number(module, at) for at in range(len(module.statements))]
 
     def _touch(self, module: _Module) -> None:
-        """Count what happens when a module is imported, and modules with it."""
-        if module in self._touched:
+        """Count what happens when a module is imported, and modules with it.
+
+        Not in the harness, where only starts and what they name are asked for.
+        """
+        if module in self._touched or module.of_harness:
             return
         self._touched.add(module)
         for index, statement in enumerate(module.statements):
@@ -238,7 +245,7 @@ class _Reached:
     def _take_home(self, module: _Module) -> None:
         """Count every file of a module's home."""
         home = module.name.partition(".")[0]
-        if home not in self._taken:
+        if home not in self._taken and not module.of_harness:
             self._taken.add(home)
             self._whole(module)
             for file in _files_of(home):

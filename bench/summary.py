@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.contenders import Contender, contenders, titles
-from bench.run_directory import Run, dump
+from bench.run_directory import Failure, Run, dump
 from bench.statistics import (
     KINDS,
     LEVEL,
@@ -178,6 +178,8 @@ class Comparison:
     """Of the contenders' accuracies, in the order of ``rows``."""
     opened: Bank | None = field(repr=False, compare=False)
     """The bank, where it could be rebuilt."""
+    failures: Sequence[Failure] = ()
+    """Methods that were to be compared, and gave no rows."""
 
     def of(self, title: str) -> Row | None:
         """Return the row with this title."""
@@ -200,6 +202,7 @@ class Comparison:
             "units": self.units,
             "declared": [asdict(one) for one in self.declared],
             "rows": [asdict(row) for row in self.rows],
+            "failed": [{"method": one.method, "reason": one.reason} for one in self.failures],
         }
 
 
@@ -208,6 +211,7 @@ def compare(
     reference: str | None = None,
     banks: Sequence[Bank] = (),
     family: Sequence[Pair] = (),
+    failures: Sequence[Failure] = (),
 ) -> list[Comparison]:
     """Compare runs, those on each bank among themselves.
 
@@ -218,6 +222,7 @@ def compare(
         banks: banks that cannot be rebuilt by their names.
         family: pairs of methods whose comparison was declared; every method with the reference,
             if there are none.
+        failures: methods without rows, which stand with those of the same bank.
 
     Raises:
         UserError: runs of one bank differ in episodes or dtype, a method occurs twice, or the
@@ -226,7 +231,13 @@ def compare(
     by_bank: dict[str, list[Run]] = {}
     for run in runs:
         by_bank.setdefault(run.identity["bank"], []).append(run)
-    return [compare_on_one_bank(found, reference, banks, family) for found in by_bank.values()]
+    return [
+        replace(
+            compare_on_one_bank(found, reference, banks, family),
+            failures=[one for one in failures if one.bank == bank],
+        )
+        for bank, found in by_bank.items()
+    ]
 
 
 def compare_on_one_bank(

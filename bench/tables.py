@@ -87,11 +87,23 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
     if style == "csv":
         return _csv(comparisons)
     lines = [_line(row, comparisons) for row in _distinct(comparisons)]
+    lines += _failed(comparisons, lines[0])
     side_by_side = _body(lines, style)
     if style != "terminal" or width is None or _breadth(side_by_side) <= width:
         return table(lines, caption(comparisons), style)
     below = [f"{one.bank}\n{_body(_short_lines(one), style)}\n" for one in comparisons]
     return "\n".join([*below, f"{_wrapped(caption(comparisons), width)}\n"])
+
+
+def _failed(comparisons: Sequence[Comparison], like: Mapping[str, str]) -> list[dict[str, str]]:
+    """Lines of methods that failed and have no row on any bank; the caption says why."""
+    known = {row.method for one in comparisons for row in one.rows}
+    lines: dict[str, dict[str, str]] = {}
+    for one in comparisons:
+        for name in sorted({failure.method for failure in one.failures} - known):
+            line = lines.setdefault(name, dict.fromkeys(like, NOTHING) | {"method": name})
+            line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
+    return list(lines.values())
 
 
 def _short_lines(one: Comparison) -> list[dict[str, str]]:
@@ -172,6 +184,8 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
         found = next((other for other in one.rows if other.key == row.key), None)
         cells = bank_cells(one, found)
         line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells.items()}
+        if found is None and any(failure.method == row.method for failure in one.failures):
+            line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
     speed = {SPEED: f"{row.episodes_per_s:,.0f}"}
     if len(comparisons) == 1:
         speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
@@ -300,6 +314,11 @@ def caption(comparisons: Sequence[Comparison]) -> str:
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
         f" scoring {comparisons[0].bank}.",
     ]
+    notes += [
+        f"{failure.method} failed on {one.bank}: {failure.reason}"
+        for one in comparisons
+        for failure in one.failures
+    ]
     return "\n".join([*notes, *about_marks(rows), *_about_training(rows)])
 
 
@@ -395,6 +414,11 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
     """One line for each contender and bank, fractions unrounded."""
     text = io.StringIO()
     records = [flat(row) for one in comparisons for row in one.rows]
+    records += [
+        {"bank": one.bank, "method": failure.method, "failed": failure.reason}
+        for one in comparisons
+        for failure in one.failures
+    ]
     titles = dict.fromkeys(title for record in records for title in record)
     writer = csv.DictWriter(text, fieldnames=list(titles), lineterminator="\n")
     writer.writeheader()

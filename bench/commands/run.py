@@ -29,6 +29,7 @@ What is finished is reused: after an interruption, give the same command again.
 \b
 exit status
   0  done
+  1  a method failed; the table says why, and holds the others
   2  nothing measured: bad input, a bank that does not verify, missing data
 """
 EPILOG = "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
@@ -103,6 +104,15 @@ def run(
         int, typer.Option(help="Episodes scored at once; changes speed, not results.", min=1)
     ] = 64,
     device: Device = "auto",
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a method may take on a bank; one that takes longer counts as failed.",
+            min=0.001,
+            show_default=False,
+        ),
+    ] = None,
     plugin: Plugin = None,
     plain: Plain = False,
     keep_going: Annotated[
@@ -147,19 +157,27 @@ def run(
         batch_size=batch_size,
         seed=seed,
         out=out,
+        time_limit=time_limit,
     )
     notes = (contamination_of(loaded, one) for one in banks)
     for words in filter(None, notes if distributed.is_first() else ()):
         typer.echo(f"note: {words}", err=True)
-    folders = execute(plan, Reporter())
+    folders, failures = execute(plan, Reporter())
     if not distributed.is_first():
         return
-    comparisons = compare([read_run(folder) for folder in folders], reference, plan.banks)
-    for comparison, one in zip(comparisons, plan.banks, strict=True):
+    runs = [read_run(folder) for folder in folders]
+    if reference in {failure.method for failure in failures}:
+        reference = None
+    comparisons = compare(runs, reference, plan.banks, failures=failures)
+    for comparison in comparisons:
+        (one,) = (one for one in plan.banks if one.title == comparison.bank)
         write_summary(plan.bank_folder(one), comparison)
-    typer.echo(tabulated(comparisons, "terminal", json), nl=False)
-    if report:
+    if comparisons:
+        typer.echo(tabulated(comparisons, "terminal", json), nl=False)
+    if report and comparisons:
         from bench.report.page import write_report
 
         write_report(out / "report.html", comparisons)
         typer.echo(f"report: {out / 'report.html'}", err=True)
+    if failures:
+        raise typer.Exit(1)

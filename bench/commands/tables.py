@@ -46,14 +46,15 @@ def tables(
     json: Json = False,
 ) -> None:
     """Print the comparison of finished runs."""
-    from bench.run_directory import find_runs, read_run
+    from bench.run_directory import find_failures, find_runs, read_run
     from bench.summary import compare
 
     if folders[0] == PAPER:
         typer.echo(_paper(folders[1:], style, json), nl=False)
         return
     paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
-    comparisons = compare([read_run(path) for path in paths], reference)
+    failures = [one for folder in folders for one in find_failures(folder)]
+    comparisons = compare([read_run(path) for path in paths], reference, failures=failures)
     typer.echo(shown(comparisons, style, json), nl=False)
 
 

@@ -32,6 +32,8 @@ class BankSection:
     name: str
     anchor: str
     headline: Sequence[str]
+    failed: Sequence[str]
+    """Methods that gave no rows, and why."""
     ranking: Grid
     accuracy: Figure
     differences: Figure | None
@@ -69,6 +71,7 @@ def bank_section(comparison: Comparison, number: int, reporter: Reporter | None)
         name=comparison.bank,
         anchor=anchor,
         headline=headline(comparison),
+        failed=[f"{one.method} failed: {one.reason}" for one in comparison.failures],
         ranking=ranking(comparison, anchor),
         accuracy=chart(
             f"{anchor}-accuracy",

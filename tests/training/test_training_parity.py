@@ -1,7 +1,7 @@
 """Training steps of authors' own code, retraced by the learner and the optimiser used here."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from bench.method import FeatureShape
 from bench.reference import Golden
@@ -136,6 +137,28 @@ class TestMistakes:
     def test_batch_norm_in_evaluation(self, stem: str, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(Learner, "train", lambda self, mode=True: nn.Module.train(self, False))
         assert missed(stem) >= {"losses", "gradients", "trajectory"}
+
+    @pytest.mark.parametrize(
+        ("order", "expected"), [((0, 1, 2, 3), set()), ((0, 2, 3, 1), {"trajectory"})]
+    )
+    def test_the_order_of_running_statistics(
+        self, order: Sequence[int], expected: set[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        """MASTAF's batch norm sees four sets of relations an episode, and the last weighs most."""
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def forward(norm: nn.BatchNorm1d, hidden: Tensor) -> Tensor:
+            seen.append((hidden.detach().mean(dim=0), hidden.detach().var(dim=0)))
+            if len(seen) == len(order):
+                for one in order:
+                    norm.running_mean.lerp_(seen[one][0], norm.momentum)
+                    norm.running_var.lerp_(seen[one][1], norm.momentum)
+                    norm.num_batches_tracked += 1
+                seen.clear()
+            return batch_norm(hidden, None, None, norm.weight, norm.bias, True, eps=norm.eps)
+
+        monkeypatch.setattr(nn.BatchNorm1d, "forward", forward)
+        assert missed("mastaf_5w5s") == expected
 
     def test_supports_and_queries_in_one_pass(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(TA2N, "separate_passes", False)

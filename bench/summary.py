@@ -41,8 +41,6 @@ Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "con
 """What a difference amounts to, after correction for the size of its family. "1 seed": a method
 that was trained once is not judged against another trained one. "": nothing may be said, or
 nothing was asked."""
-CEILING = 0.9
-"""Accuracy above which intervals over few classes cover less than they say."""
 DOMINANT = 0.5
 """Share of a variance above which one class carries it."""
 
@@ -560,12 +558,15 @@ class _Figures:
 
 def _of_fraction(estimates: Mapping[Kind, Estimate]) -> dict[Kind, Interval]:
     """Intervals of accuracies: symmetric over episodes, as the convention has it, inside 0 to 1."""
-    return {
-        kind: one.interval()
-        if kind == "episodes" and 0 < one.mean < 1
-        else one.interval_of_fraction()
-        for kind, one in estimates.items()
-    }
+    found: dict[Kind, Interval] = {}
+    for kind, one in estimates.items():
+        if kind == "episodes" and 0 < one.mean < 1:
+            found[kind] = one.interval()
+        elif "classes" in kind:
+            found[kind] = one.interval_over_classes()
+        else:
+            found[kind] = one.interval_of_fraction()
+    return found
 
 
 def write_summary(folder: Path, comparison: Comparison) -> None:

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from bench.statistics import LEVEL
-from bench.summary import CEILING, Comparison, Interval, Row, Versus
+from bench.statistics import CEILING, LEVEL, UNSEEN
+from bench.summary import Comparison, Interval, Row, Versus
 from episodes.errors import UserError
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
@@ -340,8 +340,8 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     )
     if any(row.accuracy > CEILING for row in rows):
         said.append(
-            f"Above {CEILING:.0%} an interval over few classes covers less than it says: a rare"
-            " hard class may not have been drawn."
+            f"Above {CEILING:.0%} a rare hard class may not have been drawn: the lower end of an"
+            f" interval over classes is as if one more had been, of which {UNSEEN:.0%} is right."
         )
     return said
 

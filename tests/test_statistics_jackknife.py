@@ -1,6 +1,6 @@
 """Intervals over videos and classes: by hand, and by simulation on a small scale.
 
-The large simulation is `python -m bench.statistics.simulation`; its results are in
+The large simulation is `python -m studies.coverage`; its results are in
 docs/statistics.md.
 """
 
@@ -21,14 +21,13 @@ from bench.statistics import (
     mcnemar_p_value,
     measure,
     sign_flip_p_value,
-    significance,
     step_down,
     variance_shares,
 )
-from bench.statistics.simulation.candidates import CANDIDATES
-from bench.statistics.simulation.coverage import over_worlds, study_of
-from bench.statistics.simulation.worlds import Features, Logits, World
 from episodes.bank import open_bank
+from studies.coverage.candidates import CANDIDATES
+from studies.coverage.coverage import over_worlds, study_of
+from studies.coverage.worlds import Features, Logits, World
 
 
 def test_jackknife_against_hand_value():
@@ -152,10 +151,7 @@ def test_another_data_set_adds_an_error_as_large_as_its_own():
     assert variation.predict("another training", 0, 1) is None
 
 
-def test_a_family_of_comparisons_is_called_different_as_rarely_as_one(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(significance, "DRAWS", 2000)
+def test_a_family_of_comparisons_is_called_different_as_rarely_as_one():
     generator = np.random.default_rng(1)
     shared = generator.normal(0, 1, (600, 1, 12))  # what all methods are compared with
     own = generator.normal(0, 1, (600, 8, 12))
@@ -164,7 +160,9 @@ def test_a_family_of_comparisons_is_called_different_as_rarely_as_one(
         means, covariance = units.mean(axis=1), np.cov(units) / 12
         p_values = 2 * stats.t.sf(np.abs(means) / np.sqrt(np.diag(covariance)), 11)
         loadings = (units - means[:, None]) / (12 * 11) ** 0.5
-        wrong["step-down"] += min(step_down(p_values, loadings, 11, 0.95).p_values) < 0.05
+        wrong["step-down"] += (
+            min(step_down(p_values, loadings, 11, 0.95, draws=2000).p_values) < 0.05
+        )
         wrong["uncorrected"] += p_values.min() < 0.05
     assert wrong["step-down"] / 600 < 0.07
     assert wrong["uncorrected"] / 600 > 0.15

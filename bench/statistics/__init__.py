@@ -1,6 +1,6 @@
 """Intervals that say what varies in them, paired differences, and tests. docs/statistics.md."""
 
-from bench.statistics.estimate import LEVEL, Estimate, over_episodes
+from bench.statistics.estimate import CEILING, LEVEL, UNSEEN, Estimate, over_episodes
 from bench.statistics.jackknife import jackknife, pseudo_values, variance_shares
 from bench.statistics.letters import letters
 from bench.statistics.significance import (
@@ -23,9 +23,11 @@ from bench.statistics.variation import (
 )
 
 __all__ = [
+    "CEILING",
     "KINDS",
     "LEVEL",
     "PREDICTIONS",
+    "UNSEEN",
     "Design",
     "Estimate",
     "Kind",

@@ -9,6 +9,10 @@ from scipy import stats
 
 LEVEL = 0.95
 """Coverage of intervals unless another is asked for."""
+CEILING = 0.9
+"""Accuracy above which a rare hard class may not have been drawn, and would matter."""
+UNSEEN = 0.7
+"""Accuracy of a class that was not drawn, as far as caution goes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,28 @@ class Estimate:
     def of_another_draw(self) -> "Estimate":
         """Predict the mean of another sample of the same size, whose own error comes on top."""
         return replace(self, error=2**0.5 * self.error)
+
+    def interval_over_classes(self, level: float = LEVEL) -> tuple[float, float]:
+        """Lower and upper end of an accuracy over classes: `interval_of_fraction`, and caution.
+
+        Where nearly all is right, the few classes that were drawn tell little of a hard one that
+        was not. Above `CEILING` the lower end is as low as if one more class had been drawn, of
+        which `UNSEEN` is right. In the simulation of docs/statistics.md this covers where nothing
+        else does.
+        """
+        low, high = self.interval_of_fraction(level)
+        if self.mean > CEILING:
+            low = min(low, self.with_one_more(UNSEEN).interval_of_fraction(level)[0])
+        return low, high
+
+    def with_one_more(self, value: float) -> "Estimate":
+        """Return what this would be, had one more unit been drawn that is worth ``value``."""
+        units = self.degrees + 1
+        mean = (units * self.mean + value) / (units + 1)
+        squares = self.degrees * units * self.error**2 + (value - self.mean) ** 2 * units / (
+            units + 1
+        )
+        return Estimate(mean, (squares / units / (units + 1)) ** 0.5, self.degrees + 1)
 
     @property
     def p_value(self) -> float:

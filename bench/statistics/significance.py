@@ -109,6 +109,7 @@ def step_down(
     degrees: float,
     level: float,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> StepDown:
     """Correct p-values for their number, and for what comparisons have in common.
 
@@ -122,6 +123,7 @@ def step_down(
         degrees: of freedom, with which these are known.
         level: of confidence: corrected p-values below 1 - level tell methods apart.
         seed: of the draws.
+        draws: how many; p-values are multiples of one over this.
 
     Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
         2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
@@ -142,25 +144,29 @@ def step_down(
     found = stats.norm.isf(values[order] / 2)
     reached = np.zeros(len(order))
     own = min(1.0, DOUBT / degrees)
-    for drawn in _draws(directions[order], own, seed):
+    for drawn in _draws(directions[order], own, seed, draws):
         rest = np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
         reached += (rest >= found).sum(axis=0)
-    steps = np.maximum((reached + 1) / (DRAWS + 1), values[order])
+    steps = np.maximum((reached + 1) / (draws + 1), values[order])
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     left = order[corrected[order] >= 1 - level]
     if not len(left):
         return StepDown(corrected.tolist(), 1 - level)
-    largest = np.concatenate([drawn.max(axis=1) for drawn in _draws(directions[left], own, seed)])
+    largest = np.concatenate(
+        [drawn.max(axis=1) for drawn in _draws(directions[left], own, seed, draws)]
+    )
     return StepDown(corrected.tolist(), float(2 * stats.norm.sf(np.quantile(largest, level))))
 
 
-def _draws(directions: NDArray[np.float64], own: float, seed: int) -> Iterator[NDArray[np.float64]]:
+def _draws(
+    directions: NDArray[np.float64], own: float, seed: int, draws: int
+) -> Iterator[NDArray[np.float64]]:
     """Absolute standard normal differences, (draws, comparisons) at a time."""
     generator = np.random.default_rng(seed)
     number, causes = directions.shape
     rows = max(1, CHUNK // number)
-    for first in range(0, DRAWS, rows):
-        drawn = min(rows, DRAWS - first)
+    for first in range(0, draws, rows):
+        drawn = min(rows, draws - first)
         shared = generator.standard_normal((drawn, causes)) @ directions.T
         alone = generator.standard_normal((drawn, number))
         yield np.abs((1 - own) ** 0.5 * shared + own**0.5 * alone)

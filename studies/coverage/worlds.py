@@ -5,13 +5,15 @@ two videos that are alike. Accuracy over new worlds is what an interval over vid
 should cover; over new videos of the same classes, what one over videos should.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.sampler import Episodes
+from episodes.recipe import Protocol, Recipe
+from episodes.sampler import VERSION, Episodes, draw
 from episodes.split import Split, Video
 
 Hits = NDArray[np.bool_]
@@ -37,22 +39,21 @@ class Place:
         return np.asarray(self.class_of_video[self.episodes.support[:, :, 0]])
 
 
-def make_split(classes: int, videos: int, paired: bool) -> Split:
-    """Make a split of classes with as many videos each, two of a recording.
-
-    Args:
-        classes: how many; even.
-        videos: of each class; even.
-        paired: whether classes 0 and 1, 2 and 3, ... are partners, and recordings have two videos.
-    """
-    names = [f"{index:04d}" for index in range(classes)]
+def make_bank(
+    sizes: Sequence[int], episodes: int, shot: int = 1, protocol: Protocol = "standard"
+) -> tuple[Split, Episodes]:
+    """Draw five-way episodes over classes that have no partners, with so many videos each."""
     listed = tuple(
-        Video(name, f"{number // 2 if paired else number:04d}", f"{number:04d}")
-        for name in names
-        for number in range(videos)
+        Video(f"{index:04d}", f"{number:04d}", f"{number:04d}")
+        for index, size in enumerate(sizes)
+        for number in range(size)
     )
-    partners = {name: names[index ^ 1] for index, name in enumerate(names)} if paired else {}
-    return Split("simulation", "test", listed, partners)
+    split = Split("simulation", "test", listed, {})
+    queries = 5 if protocol == "one-class" else 1
+    recipe = Recipe(
+        "simulation", "simulation", "test", protocol, 5, shot, queries, episodes, 0, VERSION
+    )
+    return split, draw(recipe, split, episodes)
 
 
 def place_of(split: Split, episodes: Episodes) -> Place:
@@ -72,8 +73,7 @@ def place_of(split: Split, episodes: Episodes) -> Place:
 class Logits:
     """The chance of a right answer is a sum of effects, on the scale of the logit.
 
-    The issue of which this is the answer had these sizes: classes 0.7, videos 0.7 as query and as
-    support, each ordered pair of classes 0.4.
+    Its sizes: classes 0.7, videos 0.7 as query and as support, each ordered pair of classes 0.4.
     """
 
     middle: float = 1.35
@@ -82,26 +82,48 @@ class Logits:
     of_two_classes: float = 0.4
     shared: float = 0.8
     """Share of each effect's variance that both methods have in common."""
+    tails: float = math.inf
+    """Degrees of freedom of Student's t, from which effects of classes are drawn."""
+    hard: float = 0.0
+    """Share of classes that are hard."""
+    depth: float = 0.0
+    """How much harder these are."""
+    gaining: float = 0.0
+    """Share of classes in which the first method is better than the second."""
+    gain: float = 0.0
+    """How much better it is there."""
 
     def __call__(
         self, place: Place, classes: np.random.Generator, videos: np.random.Generator
     ) -> Hits:
         """Draw a world and answer every query with both methods."""
+        chance = _logistic(self.logits(place, classes, videos))
+        return np.asarray(videos.random(chance.shape) < chance)
+
+    def logits(
+        self, place: Place, classes: np.random.Generator, videos: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Draw a world: (2, episodes, queries) how easy every query is for both methods."""
         number, count = len(place.pair_of_class), len(place.class_of_video)
         pair, recording = place.pair_of_class, place.recording_of_video
         of_class = self.of_class * self._alike(classes, number, pair)
+        if math.isfinite(self.tails):
+            of_class *= np.sqrt(self.tails / classes.chisquare(self.tails, number))
+        of_class -= self.depth * (classes.random(number) < self.hard)
+        of_class[0] += self.gain * (classes.random(number) < self.gaining)
         of_two = self.of_two_classes * self._two(classes, (number, number))
         of_query, of_support = (
             self.of_video * self._alike(videos, count, recording) for _ in range(2)
         )
         shown, labels = place.classes, place.episodes.labels.astype(np.int64)
         true = np.take_along_axis(shown, labels, axis=1)
-        support = np.take_along_axis(place.episodes.support[:, :, 0], labels, axis=1)
+        chosen = labels[:, :, None]
+        support = np.take_along_axis(place.episodes.support, chosen, axis=1)
         confused = of_two[:, true[:, :, None], shown[:, None, :]].sum(axis=3)
         confused -= of_two[:, true, true]
-        logit = of_class[:, true] + of_query[:, place.episodes.query] + of_support[:, support]
-        chance = 1 / (1 + np.exp(-(self.middle + logit + confused)))
-        return np.asarray(videos.random(chance.shape) < chance)
+        logit = of_class[:, true] + of_query[:, place.episodes.query]
+        logit = logit + of_support[:, support].mean(axis=3)
+        return np.asarray(self.middle + logit + confused)
 
     def _two(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Standard normal effects of both methods, partly shared."""
@@ -138,6 +160,29 @@ class Features:
         points = _points(place, self.noise, total, classes, videos)
         halves = points[:, : self.dimensions], points[:, -self.dimensions :]
         return np.stack([_nearest(place, seen) for seen in halves])
+
+
+def _logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-values)))
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """Two equally good methods that are trained several times, with more or less luck."""
+
+    trainings: int
+    luck: float = 0.02
+    """Standard deviation between trainings, on the scale of the logit: 0.4 points at 72%."""
+    base: Logits = Logits(shared=0.99)
+
+    def __call__(
+        self, place: Place, classes: np.random.Generator, videos: np.random.Generator
+    ) -> Hits:
+        """Answer every query, (2 methods x trainings, episodes, queries)."""
+        logits = self.base.logits(place, classes, videos)
+        luck = self.luck * videos.standard_normal((2, self.trainings))
+        chance = _logistic(logits[:, None] + luck[:, :, None, None])
+        return np.asarray(videos.random(chance.shape) < chance).reshape(-1, *logits.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
 """Ways to an interval that were tried, the chosen ones among them."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from bench.statistics.estimate import Estimate, over_episodes
-from bench.statistics.jackknife import jackknife, unit_sums
-from bench.statistics.simulation.worlds import Place
+from bench.statistics.jackknife import jackknife, pseudo_values, unit_sums
 from bench.statistics.units import Design, Units
-from bench.statistics.variation import Kind, Trainings, measure
+from bench.statistics.variation import Kind, Prediction, Trainings, Variation, measure
+from studies.coverage.worlds import Place
 
 Interval = tuple[float, float]
 
@@ -30,6 +33,25 @@ class Sample:
     """Whether it is an accuracy, rather than a difference."""
     trainings: Trainings | None = None
 
+    @cached_property
+    def variation(self) -> Variation:
+        """What the harness finds in it."""
+        return measure(self.values[:, None], self.design, [self.trainings])
+
+    def estimate(self, kind: Kind) -> Estimate:
+        """Return what the harness says over a kind of variation."""
+        found = self.variation.estimate(kind, 0)
+        if found is None:
+            raise ValueError(f"the simulated bank cannot tell what varies with {kind}")
+        return found
+
+    def predict(self, what: Prediction) -> Estimate:
+        """Return what the harness says of the next one."""
+        found = self.variation.predict(what, 0)
+        if found is None:
+            raise ValueError(f"the simulated bank cannot predict {what}")
+        return found
+
 
 Candidate = Callable[[Sample], Interval]
 RESAMPLES = 100
@@ -44,19 +66,43 @@ def over(kind: Kind) -> Candidate:
     """Return what the harness prints for a kind of variation."""
 
     def interval(sample: Sample) -> Interval:
-        estimate = measure(sample.values[:, None], sample.design, [sample.trainings]).estimate(
-            kind, 0
-        )
-        if estimate is None:
-            raise ValueError(f"the simulated bank cannot tell what varies with {kind}")
-        return estimate.interval_of_fraction() if sample.is_fraction else estimate.interval()
+        estimate = sample.estimate(kind)
+        if not sample.is_fraction:
+            return estimate.interval()
+        if "classes" in kind:
+            return estimate.interval_over_classes()
+        return estimate.interval_of_fraction()
 
     return interval
 
 
 def symmetric(sample: Sample) -> Interval:
     """The chosen one, not on the scale of the logit."""
-    return over("videos and classes")(replace(sample, is_fraction=False))
+    return sample.estimate("videos and classes").interval()
+
+
+def corrected_for_skewness(sample: Sample) -> Interval:
+    """Hall's transformation of Student's t, Journal of the Royal Statistical Society B 54, 1992.
+
+    Its skewness is that of what single units contribute.
+    """
+    estimate = sample.estimate("videos and classes")
+    contributed = pseudo_values(sample.values, sample.design.classes)
+    number = len(contributed)
+    skewness = float(stats.skew(contributed, bias=False)) / number**0.5
+    reach = float(stats.t.ppf(0.975, estimate.degrees))
+    if abs(skewness) < 1e-6:
+        return estimate.interval()
+    low, high = (
+        3 * (math.copysign(abs(inner) ** (1 / 3), inner) - 1) / skewness
+        for inner in (1 + skewness * (end - skewness / 6) for end in (-reach, reach))
+    )
+    return estimate.mean - high * estimate.error, estimate.mean - low * estimate.error
+
+
+def on_the_logit(sample: Sample) -> Interval:
+    """The chosen one, without a class that was not drawn."""
+    return sample.estimate("videos and classes").interval_of_fraction()
 
 
 def with_noise(sample: Sample) -> Interval:
@@ -132,5 +178,12 @@ CANDIDATES: Mapping[str, Candidate] = {
     "jackknife over single classes": single_classes,
     "jackknife, noise not taken off": with_noise,
     "jackknife, symmetric": symmetric,
+    "chosen": over("videos and classes"),
+}
+OF_HARD: Mapping[str, Candidate] = {
+    "episodes": of_episodes,
+    "symmetric": symmetric,
+    "corrected for skewness": corrected_for_skewness,
+    "scale of the logit": on_the_logit,
     "chosen": over("videos and classes"),
 }

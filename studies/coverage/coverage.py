@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.simulation.candidates import Candidate, Sample
-from bench.statistics.simulation.worlds import Place, Trained, World, place_of
 from bench.statistics.units import Design, design_of
 from bench.statistics.variation import Trainings
 from episodes.bank import Bank
+from studies.coverage.candidates import Candidate, Sample
+from studies.coverage.worlds import Place, Trained, World, place_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Coverage:
     """Mean over worlds."""
     error: float
     """True standard error of the mean that the interval is around."""
+    mean: float
+    """Over worlds."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Study:
     world: World
     seed: int = 0
 
+    def hits(self, number: int, classes: int) -> NDArray[np.float64]:
+        """Answer the bank in one world, (methods or trainings, episodes, queries)."""
+        of_classes = np.random.default_rng([self.seed, 1, classes])
+        of_videos = np.random.default_rng([self.seed, 2, number])
+        return self.world(self.place, of_classes, of_videos).astype(np.float64)
+
     def sample(self, number: int, classes: int, difference: bool) -> Sample:
         """Answer the bank in one world.
 
@@ -42,9 +50,7 @@ class Study:
             classes: of the classes; worlds that share it have the same classes.
             difference: between the two methods, rather than the first one's accuracy.
         """
-        of_classes = np.random.default_rng([self.seed, 1, classes])
-        of_videos = np.random.default_rng([self.seed, 2, number])
-        hits = self.world(self.place, of_classes, of_videos).astype(np.float64)
+        hits = self.hits(number, classes)
         by_query = hits[0] - hits[1] if difference else hits[0]
         trainings = None
         if isinstance(self.world, Trained):
@@ -55,7 +61,7 @@ class Study:
             by_query=by_query,
             place=self.place,
             design=self.design,
-            generator=of_videos,
+            generator=np.random.default_rng([self.seed, 3, number]),
             is_fraction=not difference,
             trainings=trainings,
         )
@@ -123,6 +129,6 @@ def _covered(
     half_widths = (ends[..., 1] - ends[..., 0]).mean(axis=0) / 2
     error = float(np.sqrt(np.square(apart).mean()))
     return {
-        name: Coverage(float(covered), float(half), error)
+        name: Coverage(float(covered), float(half), error, float(np.mean(means)))
         for name, covered, half in zip(candidates, inside.mean(axis=0), half_widths, strict=True)
     }

@@ -1,6 +1,7 @@
 """The figures of runs, derived from their rows: what tables show and ``summary.json`` holds."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -41,6 +42,8 @@ Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "con
 """What a difference amounts to, after correction for the size of its family. "1 seed": a method
 that was trained once is not judged against another trained one. "": nothing may be said, or
 nothing was asked."""
+SEEDS = re.compile(r", \d+ seeds")
+"""What a title says of the number of trainings, which nobody must know to name it."""
 DOMINANT = 0.5
 """Share of a variance above which one class carries it."""
 
@@ -280,6 +283,7 @@ def _choose(
 ) -> int:
     """Which row is meant: of several of a method the one that was not trained."""
     methods = sorted({one.method for one in found})
+    wanted = next((name for name in names if wanted == SEEDS.sub("", name)), wanted)
     if wanted is not None and wanted not in {*methods, *names}:
         raise UserError(
             f"{option} {wanted!r} is not among the runs; there are: {', '.join(sorted(names))}"

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from tabulate import tabulate
 
 from bench.statistics import CEILING, LEVEL, UNSEEN
-from bench.summary import Comparison, Interval, Row, Versus
+from bench.summary import Comparison, Declared, Interval, Row, Versus
 from episodes.errors import UserError
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
@@ -190,6 +190,30 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     if len(comparisons) == 1:
         speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
     return line | speed
+
+
+def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
+    """Render the comparisons of a declared family; arguments and errors as for `render`."""
+    if style not in FORMATS:
+        raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
+    found = [(one.bank, each) for one in comparisons for each in one.declared]
+    if style == "csv":
+        return _csv_of([{"bank": bank} | flat(each) for bank, each in found])
+    lines = [
+        ({"bank": bank} if len(comparisons) > 1 else {})
+        | {
+            "method": each.method,
+            "against": each.against,
+            "points": signed(each.difference or 0.0),
+            "interval": decisive_interval(each),
+            "± over\nepisodes": half(each.difference_interval or (0.0, 0.0)),
+            "p": probability(each.p_value_corrected),
+            "verdict": verdict_cell(each),
+        }
+        for bank, each in found
+    ]
+    notes = [note for one in comparisons for note in about_verdicts(one)]
+    return table(lines, "\n".join([*about_intervals(comparisons), *notes]), style)
 
 
 def marked(row: Row) -> str:
@@ -412,13 +436,17 @@ def _about_training(rows: Sequence[Row]) -> list[str]:
 
 def _csv(comparisons: Sequence[Comparison]) -> str:
     """One line for each contender and bank, fractions unrounded."""
-    text = io.StringIO()
     records = [flat(row) for one in comparisons for row in one.rows]
     records += [
         {"bank": one.bank, "method": failure.method, "failed": failure.reason}
         for one in comparisons
         for failure in one.failures
     ]
+    return _csv_of(records)
+
+
+def _csv_of(records: Sequence[Mapping[str, object]]) -> str:
+    text = io.StringIO()
     titles = dict.fromkeys(title for record in records for title in record)
     writer = csv.DictWriter(text, fieldnames=list(titles), lineterminator="\n")
     writer.writeheader()
@@ -426,7 +454,7 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
     return text.getvalue()
 
 
-def flat(row: Row) -> dict[str, object]:
+def flat(row: Row | Declared) -> dict[str, object]:
     """Every figure of a row under a name of its own, intervals under two."""
     found: dict[str, object] = {}
     content = asdict(row)

@@ -1,22 +1,61 @@
-"""The page ``results/README.md``: every table in it is what the command above it prints.
+"""The page ``results/README.md``: its tables and its verdicts follow from the committed rows.
 
-``python -m tests.results_page`` writes the tables anew from the committed rows.
+Every table is what the command above it prints. Every verdict on two methods in the text stands
+between marks that name them, and is made of their corrected p-value: the comparisons are declared
+in ``results/comparisons.toml``. ``python -m tests.results_page`` writes both anew.
 """
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
+from bench.comparison.family import read_family
 from bench.paths import RESULTS_FOLDER
+from bench.run_directory import find_runs, read_run
+from bench.summary import Declared, compare
+from bench.tables import decisive_interval, probability, signed
 from tests.command import call
 
 PAGE = RESULTS_FOLDER / "README.md"
+FAMILY = RESULTS_FOLDER / "comparisons.toml"
+COMPARED = ("runs", "study/default", "study/default-live")
+"""Folders of the runs that are compared."""
 BLOCK = re.compile(r"(<!-- (fvbench [^\n]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+VERDICT = re.compile(r"(<!-- verdict: (.+?) \| (.+?) -->)(.*?)(<!-- / -->)", re.DOTALL)
 
 
 def regenerated(text: str) -> str:
-    """Return the page with every table made anew."""
+    """Return the page with every table and every verdict made anew."""
+    text = VERDICT.sub(lambda found: f"{found[1]}{words(found[2], found[3])}{found[5]}", text)
     return BLOCK.sub(lambda found: f"{found[1]}\n{_printed(found[2])}\n{found[4]}", text)
+
+
+def words(method: str, against: str) -> str:
+    """Say what a declared comparison amounts to, and no more."""
+    found = declared()[method, against]
+    points, interval = signed(found.difference or 0.0), decisive_interval(found)
+    p_value = probability(found.p_value_corrected)
+    figures = f"{points} points, {interval}, p {p_value if p_value[:1] in '<>' else f'= {p_value}'}"
+    if found.verdict in {"better", "worse"}:
+        return f"{found.verdict} ({figures})"
+    if found.verdict == "undecided":
+        return f"not told apart ({figures}; {100 * (found.smallest or 0.0):.1f} would have been)"
+    return f"not judged ({points} points; {found.verdict})"
+
+
+@cache
+def declared() -> dict[tuple[str, str], Declared]:
+    """Every declared comparison, by the names in its declaration."""
+    family = read_family(FAMILY)
+    paths = [path for folder in COMPARED for path in find_runs(RESULTS_FOLDER / folder)]
+    (comparison,) = compare([read_run(path) for path in paths], family=family)
+    return dict(zip(family, comparison.declared, strict=True))
+
+
+def written_by_hand(text: str) -> str:
+    """Return what of the page no command has printed."""
+    return VERDICT.sub("", BLOCK.sub("", text))
 
 
 def _printed(command: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -9,13 +10,36 @@ from bench.cards import WEIGHTS, read_card
 from bench.paper import PUBLISHED, RUNS
 from bench.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
 from bench.run_directory import find_runs
-from tests.results_page import BLOCK, PAGE, regenerated
+from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
+
+CLAIMS = re.compile(
+    r"\b(better|worse|best|outperforms?|beats?|gains?|gained|improves?|helps?|hurts?|loses?|lost"
+    r"|wins?|superior|inferior|level with|above|below|matters?|owes?|stronger|weaker)\b",
+    re.IGNORECASE,
+)
+"""Words that say of two methods that one is the better one, or that none is."""
 
 
 def test_the_tables_follow_from_the_rows_byte_for_byte():
     text = PAGE.read_text(encoding="utf-8")
     assert len(BLOCK.findall(text)) >= 2
     assert regenerated(text) == text
+
+
+def test_no_sentence_claims_more_than_its_p_value():
+    # Verdicts stand between marks and are made of corrected p-values (the test above compares
+    # them); what is written by hand says what was done and found, and judges nothing.
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(VERDICT.findall(text)) > 10
+    assert CLAIMS.findall(written_by_hand(text)) == []
+
+
+def test_a_verdict_is_that_of_the_corrected_p_value():
+    said = {pair: words(*pair) for pair in declared()}
+    for pair, found in declared().items():
+        told = found.p_value_corrected is not None and found.p_value_corrected < 0.05
+        assert said[pair].startswith(("better", "worse")) == told
+        assert found.p_value_corrected is None or found.p_value_corrected >= found.p_value
 
 
 def test_weights_have_cards_and_are_small():
@@ -54,6 +78,7 @@ def test_nothing_else_lies_in_results():
     found = {path.name for path in RESULTS_FOLDER.iterdir()} - {"local", "__pycache__"}
     assert found <= {
         "README.md",
+        "comparisons.toml",
         "published.csv",
         "runs",
         "study",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Json, OwnVideos, Reference
+from bench.commands.options import Family, Json, OwnVideos, Reference
 
 HELP = """Compare methods on a bank: paired differences and groups.
 
@@ -59,14 +59,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    family: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file that names the comparisons of a study, written before it is run:"
-            ' comparisons = [["otam", "protonet"], ...].',
-            show_default=False,
-        ),
-    ] = None,
+    family: Family = None,
     mcnemar: Annotated[
         bool, typer.Option("--mcnemar", help="Show McNemar's test, which is of these videos alone.")
     ] = False,

@@ -67,6 +67,14 @@ Reference = Annotated[
         show_default=False,
     ),
 ]
+Family = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file that names the comparisons of a study, written before it is run:"
+        ' comparisons = [["otam", "protonet"], ...]. Nothing else is judged then.',
+        show_default=False,
+    ),
+]
 OwnVideos = Annotated[
     Path | None,
     typer.Option(help="Folder of your own videos that the runs were made on.", show_default=False),

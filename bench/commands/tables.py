@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Reference
+from bench.commands.options import Family, Json, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,8 @@ Takes run directories and folders that hold some, at any depth. Runs on one bank
 among themselves; each bank adds columns of its own.
 
 `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
-ours, from the runs that come with the program, or from the folders named after it.
+ours, from the runs that come with the program, or from the folders named after it. With --family
+the table is of the comparisons that the file names, and of nothing else.
 
 \b
 exit status
@@ -43,19 +44,27 @@ def tables(
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
     ] = "terminal",
     reference: Reference = None,
+    family: Family = None,
     json: Json = False,
 ) -> None:
     """Print the comparison of finished runs."""
+    from bench.comparison.family import read_family
     from bench.run_directory import find_failures, find_runs, read_run
     from bench.summary import compare
+    from bench.tables import render_declared
 
     if folders[0] == PAPER:
         typer.echo(_paper(folders[1:], style, json), nl=False)
         return
     paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
     failures = [one for folder in folders for one in find_failures(folder)]
-    comparisons = compare([read_run(path) for path in paths], reference, failures=failures)
-    typer.echo(shown(comparisons, style, json), nl=False)
+    declared = [] if family is None else read_family(family)
+    runs = [read_run(path) for path in paths]
+    comparisons = compare(runs, reference, family=declared, failures=failures)
+    if declared and not json:
+        typer.echo(render_declared(comparisons, style), nl=False)
+    else:
+        typer.echo(shown(comparisons, style, json), nl=False)
 
 
 def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:

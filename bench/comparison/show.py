@@ -20,12 +20,10 @@ from bench.tables import (
     about_marks,
     about_verdicts,
     bank_cells,
-    decisive_interval,
     marked,
     probability,
-    signed,
+    render_declared,
     table,
-    verdict_cell,
 )
 
 HARDEST = 8
@@ -54,7 +52,9 @@ def content(comparison: Comparison) -> dict[str, Any]:
 
 def text(comparison: Comparison, mcnemar: bool = False) -> str:
     """The rank table, where methods disagree, and what is hard for all."""
-    parts = [rank_table(comparison), _declared_table(comparison)]
+    parts = [rank_table(comparison)]
+    if comparison.declared:
+        parts.append(render_declared([comparison], "terminal"))
     parts.append(_disagreement_table(comparison, mcnemar))
     if comparison.opened is not None:
         found = without_controls(comparison.contenders)
@@ -90,22 +90,6 @@ def rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
     if len({other.backbone for other in comparison.rows}) > 1:
         line["backbone"] = row.backbone or NOTHING
     return line | bank_cells(comparison, row, whole=True)
-
-
-def _declared_table(comparison: Comparison) -> str:
-    """The comparisons of a declared family."""
-    lines = [
-        {
-            "declared": one.method,
-            "against": one.against,
-            "points": signed(one.difference or 0.0),
-            "interval": decisive_interval(one),
-            "p": probability(one.p_value_corrected),
-            "verdict": verdict_cell(one),
-        }
-        for one in comparison.declared
-    ]
-    return table(lines, "", "terminal") if lines else ""
 
 
 def titles_without_controls(comparison: Comparison) -> list[str]:

@@ -34,6 +34,7 @@ from bench.run import Plan, execute
 from bench.run_directory import Run, read_run
 from bench.summary import Comparison, compare_on_one_bank
 from bench.tables import flat
+from bench.text import text_source
 from episodes.bank import Bank, open_bank
 from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder
@@ -177,6 +178,8 @@ def evaluate(
     sampling: str | None = None,
     resize: str | None = None,
     decoder: str | None = None,
+    text: str | Path | None = None,
+    prompt: str | None = None,
     device: str = "auto",
     batch_size: int = 64,
     seed: int = 0,
@@ -193,6 +196,9 @@ def evaluate(
         resize: size of pictures before the centre is cut out, "256" or "256x256"; None for what
             the backbone states.
         decoder: what reads video files, "decord" or "av"; decord where it is installed if None.
+        text: file with text features of the classes' names, for methods that read them; those of
+            the backbone's text tower if None.
+        prompt: the template that a text tower reads names in; its own if None.
         device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
         batch_size: episodes scored at once; it changes speed, not results.
         seed: of the methods' random weights and guesses.
@@ -204,6 +210,8 @@ def evaluate(
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    file = None if text is None else Path(text)
+    source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
     found = [
         candidate
         for one in chosen
@@ -211,7 +219,7 @@ def evaluate(
     ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out) if out is not None else Path(temporary)
-        plan = Plan([bank], found, loaded, where, batch_size, seed, folder)
+        plan = Plan([bank], found, loaded, where, batch_size, seed, folder, text=source)
         folders, failures = execute(plan, Reporter())
         if failures:
             raise UserError("\n".join(f"{one.bank}: {one.reason}" for one in failures))

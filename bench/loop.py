@@ -62,6 +62,7 @@ def evaluate(
     device: torch.device,
     batch_size: int,
     progress: Progress,
+    text: Tensor | None = None,
 ) -> Answers:
     """Score every query of every episode.
 
@@ -75,6 +76,7 @@ def evaluate(
         device: where to compute.
         batch_size: episodes scored at once; it changes speed and memory, not scores.
         progress: told how many episodes are done.
+        text: text feature of each video's class, (videos, C), for a method that reads names.
 
     Raises:
         UserError: the method gives something of a wrong shape, or scores that are not finite, or
@@ -87,10 +89,10 @@ def evaluate(
         videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
     with _unchanged(method, [features, *tensors(videos)], "adapt or score"):
-        _warm_up(method, videos, episodes, device, batch_size)
+        _warm_up(method, videos, episodes, device, batch_size, text)
         with Stopwatch(device) as score_watch:
             first, second, prediction = answer(
-                method, videos, episodes, device, batch_size, progress
+                method, videos, episodes, device, batch_size, progress, text
             ).numpy()
     _check_finite(method, first - second, features)
     return Answers(
@@ -199,13 +201,14 @@ def _warm_up(
     episodes: Episodes,
     device: torch.device,
     batch_size: int,
+    text: Tensor | None,
 ) -> None:
     """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
     if by_pair(method, videos, episodes, device):
         first = pairs.blocks(len(tensors(videos)[0]), device)[0]
         pairs.compared(method, videos, first, first, device)
     else:
-        score(method, videos, *_indices(episodes, slice(batch_size), device), device)
+        score(method, videos, *_indices(episodes, slice(batch_size), device), device, text)
 
 
 def cached(
@@ -226,6 +229,7 @@ def answer(
     device: torch.device,
     batch_size: int,
     progress: Progress,
+    text: Tensor | None = None,
 ) -> Tensor:
     """Best score, second best and the way of the best: float32 (3, episodes, queries), on the host.
 
@@ -233,7 +237,7 @@ def answer(
     of pairs of videos where they are kept: no more than one number for a pair of an episode. A GPU
     is waited for once, at the end.
     """
-    scored, progress = scorer(method, videos, episodes, device, progress)
+    scored, progress = scorer(method, videos, episodes, device, progress, text)
     windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
     lengths = [len(range(len(episodes))[window]) for window in windows]
     mine = distributed.share(windows)
@@ -269,13 +273,16 @@ def scorer(
     episodes: Episodes,
     device: torch.device,
     progress: Progress,
+    text: Tensor | None = None,
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Progress]:
     """How support and query indices become scores, and who is to be told of it.
 
     Where that is by looking up pairs, the pairs are the work, and looking up is not told of.
     """
     if not by_pair(method, videos, episodes, device):
-        return (lambda support, query: score(method, videos, support, query, device)), progress
+        return (
+            lambda support, query: score(method, videos, support, query, device, text)
+        ), progress
 
     def in_episodes(done: int, total: int) -> None:
         progress(len(episodes) * done // total, len(episodes))

@@ -27,17 +27,28 @@ class FeatureShape(NamedTuple):
     width: int
 
 
+class NamedSupport(NamedTuple):
+    """What a `TextMethod` is given to adapt to."""
+
+    videos: Any
+    """(episodes, way, shot, ...) of each tensor that `encode` returns."""
+    text: Tensor
+    """(episodes, way, C): text features of the classes' names."""
+
+
 class LabelledEpisodes(NamedTuple):
     """Training episodes: the only form in which a method ever gets labels."""
 
-    support: Representation
-    """(episodes, way, shot, ...)"""
-    query: Representation
+    support: Any
+    """(episodes, way, shot, ...), as `adapt` takes it."""
+    query: Any
     """(episodes, queries, ...)"""
     labels: Tensor
     """int64 (episodes, queries): 0..way-1."""
     classes: Tensor
     """int64 (episodes, way): which training class each way is."""
+    class_text: Tensor | None = None
+    """(training classes, C): text features of all of them, for a `TextMethod`."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,8 @@ class Method(nn.Module):
     own: a live batch norm in `encode` then takes the statistics of either, not of all videos."""
     without_gradient: ClassVar[Mapping[str, str]] = {}
     """Parameters that training does not reach: pattern of their names (as in `fnmatch`) -> why."""
+    needs_text: ClassVar[bool] = False
+    """Whether it reads what the classes of an episode are called: true of a `TextMethod`."""
     accelerates: ClassVar[str]
     """Name of the method of which this class is a quicker form: declared by a subclass of that
     method's class that gives the same scores, losses and gradients in less time, and by no other
@@ -171,6 +184,20 @@ class PairMethod(Method):
             )
         by_class: Tensor = similarities.unflatten(-1, (way, shot))
         return by_class.mean(dim=-1)
+
+
+class TextMethod(Method):
+    """A method that is given, beside the support, what the names of its classes say.
+
+    The names come as text features, one vector for each class in the support's order of classes, in
+    the space of the frame vectors. No name and no number of a class reaches the method.
+    """
+
+    needs_text = True
+
+    def adapt(self, support: NamedSupport) -> Any:
+        """Return whatever `score` needs to know of the support videos and their classes' names."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from episodes.errors import UserError
 Arrays = Mapping[str, NDArray[Any]]
 Status = Literal["ok", "NOT EQUAL", "not implemented", "error"]
 
-GIVEN = ("support", "query", "support_labels", "query_labels", "query_global_labels")
+GIVEN = (
+    *("support", "query", "support_labels", "query_labels", "query_global_labels"),
+    *("text", "text_train"),
+)
 """Top-level keys that hold an episode's videos and labels."""
 CONSTANTS = (
     "alpha",
@@ -35,6 +38,7 @@ CONSTANTS = (
     "scale",
     "sigma",
     "temperature",
+    "text_coff",
     "transductive_fraction",
 )
 """Names of settings, as ``name`` for a whole file or as ``method/name``; deeper down, the same

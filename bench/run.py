@@ -35,6 +35,7 @@ from bench.run_directory import (
     write_failure,
     write_run,
 )
+from bench.text import TextSource, names_of_classes, needed, text_of_videos
 from episodes.bank import Bank
 from episodes.datasets import VideoFile
 from episodes.draws import Integers
@@ -70,6 +71,8 @@ class Plan:
     out: Path
     time_limit: float | None = None
     """Seconds that a method may take on a bank, features not counted."""
+    text: TextSource | None = None
+    """What the names of classes say, for methods that read them."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
@@ -226,10 +229,11 @@ def _run_group(
         folder, name = plan.folder(bank, candidate), candidate.entry.name
         try:
             with contained(name, plan.seed, plan.time_limit):
+                text = _text(plan, bank, files) if candidate.entry.cls.needs_text else None
                 method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
                 with reporter.stage(f"{name} on {bank.recipe.name}") as progress:
                     answers = evaluate(
-                        method, features, episodes, plan.device, plan.batch_size, progress
+                        method, features, episodes, plan.device, plan.batch_size, progress, text
                     )
             _check_sum(name, features, sound)
         except UserError as error:
@@ -292,6 +296,13 @@ def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
     title = f"prepare {source.name} videos"
     with distributed.first_alone(), reporter.stage(title) as progress:
         return source.files(bank.recipe.split, videos, progress)
+
+
+def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
+    """What the name of each video's class says, (videos, C), in the order of `_features`."""
+    order = np.argsort([file.sha256 for file in files], kind="stable")
+    text = needed(plan.text, "of this run")
+    return text_of_videos(text, bank, [files[index].video for index in order])
 
 
 def _features(
@@ -366,6 +377,9 @@ def _identity(
         "seed": plan.seed,
         "dtype": "float32",
     }
+    if entry.cls.needs_text:
+        names = names_of_classes(bank.source, bank.split.classes)
+        identity["text"] = needed(plan.text, entry.name).identity(names)
     return plain(identity)
 
 
@@ -385,6 +399,7 @@ def _run(
         "differs": entry.cls.differs,
         "sees": entry.cls.sees,
         "needs": entry.cls.needs,
+        "needs_text": entry.cls.needs_text,
         "order_aware": entry.cls.order_aware,
         "pretraining": entry.cls.pretraining,
         "backbone_pretraining": loaded.backbone.pretraining,

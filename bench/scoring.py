@@ -1,11 +1,12 @@
 """What the loop asks of a method for some episodes: to gather, adapt and score."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from bench.method import Method, Representation, apply
+from bench.method import Method, NamedSupport, Representation, TextMethod, apply
 from episodes.errors import UserError
 
 CPU = torch.device("cpu")
@@ -17,6 +18,7 @@ def score(
     support: Tensor,
     query: Tensor,
     device: torch.device = CPU,
+    text: Tensor | None = None,
 ) -> Tensor:
     """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
 
@@ -26,10 +28,32 @@ def score(
         support: (episodes, way, shot) indices.
         query: (episodes, queries) indices.
         device: where to compute.
+        text: text feature of each video's class, (videos, C), for a method that reads names.
     """
-    state = method.adapt(pick(videos, support, device))
+    state = adapted(method, pick(videos, support, device), support, device, text)
     scores = method.score(state, pick(videos, query, device))
     return checked(method, scores, (*query.shape, support.shape[1]))
+
+
+def adapted(
+    method: Method,
+    shown: Representation,
+    support: Tensor,
+    device: torch.device,
+    text: Tensor | None,
+) -> Any:
+    """Return what the support taught; only a `TextMethod` is given the names of its classes.
+
+    Raises:
+        ValueError: the method reads names, and whoever runs it gave none.
+    """
+    if not isinstance(method, TextMethod):
+        return method.adapt(shown)
+    if text is None:
+        raise ValueError(f"{method.name} reads names of classes; none were given")
+    # Only of the support: a query's name is its label.
+    names = cast(Tensor, pick(text, support[:, :, 0], device))
+    return method.adapt(NamedSupport(shown, names))
 
 
 def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:

@@ -46,8 +46,16 @@ def accuracy(method: Method, features: Tensor, episodes: Episodes, batch_size: i
     return float((answers.prediction == episodes.labels).mean())
 
 
+def text_of(method: Method, features: Tensor) -> Tensor | None:
+    """Text features that say nothing, for a method that reads names."""
+    if not method.needs_text:
+        return None
+    return torch.rand(features.shape[:2], generator=torch.Generator().manual_seed(2))
+
+
 def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
-    answers = evaluate(method, features, episodes, CPU, 128, NOTHING)
+    text = text_of(method, features)
+    answers = evaluate(method, features, episodes, CPU, 128, NOTHING, text)
     hits = (answers.prediction == episodes.labels).mean(axis=1)
     low, high = over_episodes(hits).interval(0.9999)
     rounding = 1e-9  # an interval of width 0, where every episode has one right answer
@@ -154,8 +162,9 @@ def test_the_seed_of_chance_is_obeyed():
 def test_predictions_do_not_depend_on_the_batch_size(name: str, batch_size: int):
     features, episodes = random_features(), draw_episodes(32)
     method = ENTRIES[name].build(SHAPE, seed=0)
+    text = text_of(method, features)
     one, other = (
-        evaluate(method, features, episodes, CPU, size, NOTHING) for size in (32, batch_size)
+        evaluate(method, features, episodes, CPU, size, NOTHING, text) for size in (32, batch_size)
     )
     np.testing.assert_array_equal(one.prediction, other.prediction)
     np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
@@ -196,5 +205,6 @@ def test_the_global_random_state_is_left_alone(name: str):
     method = ENTRIES[name].build(SHAPE, seed=0)
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    evaluate(method, random_features(), draw_episodes(4), CPU, 4, NOTHING)
+    features = random_features()
+    evaluate(method, features, draw_episodes(4), CPU, 4, NOTHING, text_of(method, features))
     assert torch.equal(before, torch.random.get_rng_state())

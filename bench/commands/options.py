@@ -48,6 +48,22 @@ Decoder = Annotated[
         show_default=False,
     ),
 ]
+Text = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text features of the classes' names for methods that read them, computed elsewhere:"
+        " .csv (name, then its numbers) or .npz (names, vectors).",
+        show_default=False,
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        help="Template that the backbone's text tower reads a name in, such as 'a video of {}';"
+        " the tower's own if left out.",
+        show_default=False,
+    ),
+]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),

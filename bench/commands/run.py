@@ -13,9 +13,11 @@ from bench.commands.options import (
     Json,
     Plain,
     Plugin,
+    Prompt,
     Reference,
     Resize,
     Sampling,
+    Text,
     use_cache,
 )
 from bench.commands.tables import shown as tabulated
@@ -87,6 +89,8 @@ def run(
     sampling: Sampling = None,
     resize: Resize = None,
     decoder: Decoder = None,
+    text: Text = None,
+    prompt: Prompt = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -141,14 +145,18 @@ def run(
     from bench.run import Plan, contamination_of, execute
     from bench.run_directory import read_run
     from bench.summary import compare, write_summary
+    from bench.text import text_source
 
     context.with_resource(distributed.joined())
+    where = choose_device(device)
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     chosen = choose(methods, all_methods(plugin or [], leave_out=keep_going), plain)
+    if methods is None and source is None:
+        chosen = [entry for entry in chosen if not entry.cls.needs_text]
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
     banks = chosen_banks(bank, data, episodes, allow_missing)
-    where = choose_device(device)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     plan = Plan(
         banks=banks,
         candidates=candidates(chosen, weights, loaded.weights_sha256),
@@ -158,6 +166,7 @@ def run(
         seed=seed,
         out=out,
         time_limit=time_limit,
+        text=source,
     )
     notes = (contamination_of(loaded, one) for one in banks)
     for words in filter(None, notes if distributed.is_first() else ()):

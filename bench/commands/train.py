@@ -13,8 +13,10 @@ from bench.commands.options import (
     Device,
     Plain,
     Plugin,
+    Prompt,
     Resize,
     Sampling,
+    Text,
     use_cache,
 )
 
@@ -30,7 +32,8 @@ classes are never touched. Backbone and method are trained together, or the meth
 when the same command is given again.
 
 Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
-shipped, which is trained by plain classification (a quarter of an hour on two cores).
+shipped, which is trained by plain classification (a quarter of an hour on two cores), or `words`
+for the text tower of motion-words.
 
 \b
 exit status
@@ -77,6 +80,8 @@ def train(
     sampling: Sampling = None,
     resize: Resize = None,
     decoder: Decoder = None,
+    text: Text = None,
+    prompt: Prompt = None,
     freeze_backbone: Annotated[
         bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
     ] = False,
@@ -100,7 +105,8 @@ def train(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Optimiser steps of 32 clips each, for `backbone` alone; 2400 if left out.",
+            help="Optimiser steps, for `backbone` (of 32 clips; 2400 if left out) and `words` (of"
+            " 256 videos; 300) alone.",
             show_default=False,
             min=3,
         ),
@@ -124,6 +130,7 @@ def train(
     from bench.preprocessing import with_preprocessing
     from bench.progress import Reporter
     from bench.registry import all_methods, choose
+    from bench.text import text_source
     from bench.training.clips import ClipLibrary
     from bench.training.curve import check_tensorboard, write_tensorboard
     from bench.training.meta import train as train_one
@@ -134,23 +141,27 @@ def train(
 
     context.with_resource(distributed.joined())
     where, numbers = choose_device(device), whole_numbers(seeds)
-    if methods == ["backbone"]:
+    if methods in (["backbone"], ["words"]):
         _refuse_options_of_methods(context, numbers)
-        _train_backbone(numbers[0], steps, where, out)
+        _train_shipped(methods[0], numbers[0], steps, where, out)
         return
     if steps is not None:
-        raise UserError(f"--steps {steps} is for `fvbench train backbone`; methods have --episodes")
+        raise UserError(
+            f"--steps {steps} is for `fvbench train backbone` and `words`; methods have --episodes"
+        )
     if tensorboard:
         check_tensorboard()
     entries = choose(",".join(methods), all_methods(plugin or []), plain)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    names = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)
         bank = open_bank(validation, chosen.validation_episodes)
         method = with_settings(recipe, entry)
         trainings += [
-            Training(method, seed, chosen, bank, loaded, tuned, where, out) for seed in numbers
+            Training(method, seed, chosen, bank, loaded, tuned, where, out, names)
+            for seed in numbers
         ]
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
@@ -185,11 +196,14 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
         )
 
 
-def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: Path) -> None:
+def _train_shipped(
+    what: str, seed: int, steps: int | None, device: "torch.device", out: Path
+) -> None:
     from bench import distributed
     from bench.backbones import backbones
     from bench.progress import Reporter
     from bench.training.backbone import BackboneRecipe, train_backbone
+    from bench.training.words import WordsRecipe, train_words
     from episodes.errors import UserError
 
     if distributed.size() > 1:
@@ -197,8 +211,12 @@ def _train_backbone(seed: int, steps: int | None, device: "torch.device", out: P
             f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
             " torchrun"
         )
-    recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
-    path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
+    if what == "words":
+        words = WordsRecipe(seed=seed, steps=steps or WordsRecipe.steps)
+        path = train_words(words, device, out, Reporter())
+    else:
+        recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
+        path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
 
 

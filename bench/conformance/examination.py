@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bench.conformance import isolation, robustness, symmetry
+from bench.conformance import isolation, names, robustness, symmetry
 from bench.conformance.declarations import declarations
 from bench.conformance.fast_form import fast_form
 from bench.conformance.figures import Figures, figures
@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     symmetry.episodes,
     symmetry.videos,
     symmetry.pairs,
+    names.names,
     isolation.random_state,
     isolation.memory,
     isolation.inputs,

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from bench.conformance.rule import Breaches, Subject, rule
-from bench.conformance.trial import answered, encoded
+from bench.conformance.trial import CPU, answered, encoded
 from bench.method import Method, Representation, gather
+from bench.scoring import adapted
 
 OF_TORCH = {"_parameters", "_buffers", "_modules"}
 """Attributes of a module whose content is looked at by name."""
@@ -57,7 +58,7 @@ def inputs(subject: Subject) -> Breaches:
     given = {"support": gather(videos, trial.support), "query": gather(videos, trial.query)}
     before = _frozen_each(given)
     with torch.no_grad():
-        state = method.adapt(given["support"])
+        state = adapted(method, given["support"], trial.support, CPU, trial.names)
         yield from _changed("adapt", given, before)
         both = given | {"state": state}
         before = _frozen_each(both)

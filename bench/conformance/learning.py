@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.conformance.rule import Breaches, Subject, rule
 from bench.conformance.trial import SHAPE, Trial, make_trial
-from bench.method import Entry, LabelledEpisodes, Method, gather
+from bench.method import Entry, LabelledEpisodes, Method, NamedSupport, gather
 
 STEPS = 3
 """Steps of training within which a gradient has to arrive: a layer behind one that starts at zero
@@ -61,9 +61,13 @@ def _episodes(method: Method) -> LabelledEpisodes:
     videos = method.encode(trial.features)
     way = trial.support.shape[1]
     classes = torch.stack([torch.arange(CLASSES).roll(step)[:way] for step in range(3)])
-    return LabelledEpisodes(
-        gather(videos, trial.support), gather(videos, trial.query), trial.labels, classes
-    )
+    support, query = gather(videos, trial.support), gather(videos, trial.query)
+    if not method.needs_text:
+        return LabelledEpisodes(support, query, trial.labels, classes)
+    text = trial.text[trial.support[:, :, 0]].double()
+    class_text = torch.zeros(CLASSES, text.shape[-1], dtype=text.dtype)
+    class_text[classes.flatten()] = text.flatten(0, 1)
+    return LabelledEpisodes(NamedSupport(support, text), query, trial.labels, classes, class_text)
 
 
 def _gradients(method: Method) -> dict[str, Tensor]:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench import scoring
 from bench.loop import encode
 from bench.method import FeatureShape, Method, Representation, gather
-from bench.scoring import score
 
 SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)
 """Small, and no two sides alike, so that a method that mixes them up is found out."""
@@ -35,6 +35,13 @@ class Trial:
     """int64 (episodes, queries): videos."""
     labels: Tensor
     """int64 (episodes, queries): 0..way-1."""
+    text: Tensor
+    """(videos, C): what the name of each video's class says, for a method that reads names."""
+
+    @property
+    def names(self) -> Tensor:
+        """The text features in the precision of the videos' features."""
+        return self.text.to(self.features.dtype)
 
     def only(self, episodes: slice | list[int]) -> "Trial":
         """Keep some episodes, in the order given."""
@@ -55,13 +62,21 @@ class Trial:
 
     def with_queries(self, change: Callable[[Tensor], Tensor]) -> "Trial":
         """Change the feature maps of the queries; the support videos stay as they are."""
-        changed = change(self.features[self.query.flatten()])
+        queries = self.query.flatten()
+        changed = change(self.features[queries])
         place = len(self.features) + torch.arange(len(changed))
         return replace(
             self,
             features=torch.cat([self.features, changed]),
             query=place.reshape(self.query.shape),
+            text=torch.cat([self.text, self.text[queries]]),
         )
+
+    def with_names(self, order: Sequence[int]) -> "Trial":
+        """Exchange the names of the classes of every episode: class c is called as order[c] was."""
+        text = self.text.clone()
+        text[self.support] = self.text[self.support[:, order]]
+        return replace(self, text=text)
 
 
 def make_trial(
@@ -69,6 +84,7 @@ def make_trial(
 ) -> Trial:
     """Make episodes of classes that move: from one random map to another, plus noise.
 
+    The name of a class says what its videos look like on average, as a text tower would learn.
     Every episode has classes and videos of its own. The same arguments make the same trial.
     """
     generator = torch.Generator().manual_seed(0)
@@ -80,9 +96,10 @@ def make_trial(
     time = torch.linspace(0, 1, shape.frames)[:, None, None]
     noise = NOISE * torch.randn(first.shape, generator=generator)
     features = torch.lerp(first, last, time) + noise
+    text = torch.lerp(first, last, time).relu().mean(dim=(3, 4, 5)).flatten(0, 1)
     index = torch.arange(label.numel()).reshape(label.shape)
     support = index[:, : way * shot].reshape(episodes, way, shot)
-    return Trial(features.flatten(0, 1).relu(), support, index[:, way * shot :], labels)
+    return Trial(features.flatten(0, 1).relu(), support, index[:, way * shot :], labels, text)
 
 
 def with_frames(order: Sequence[int]) -> Callable[[Tensor], Tensor]:
@@ -99,13 +116,14 @@ def encoded(method: Method, trial: Trial) -> Representation:
 @torch.no_grad()
 def adapted(method: Method, videos: Representation, trial: Trial) -> Any:
     """Return what the support videos of all episodes taught."""
-    return method.adapt(gather(videos, trial.support))
+    shown = gather(videos, trial.support)
+    return scoring.adapted(method, shown, trial.support, CPU, trial.names)
 
 
 @torch.no_grad()
 def scored(method: Method, videos: Representation, trial: Trial) -> Tensor:
     """Score all queries of a trial whose videos were encoded, (episodes, queries, way)."""
-    return score(method, videos, trial.support, trial.query)
+    return scoring.score(method, videos, trial.support, trial.query, text=trial.names)
 
 
 def answered(method: Method, trial: Trial) -> Tensor:

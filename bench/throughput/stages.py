@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import pairs
 from bench.device import forget_peak_memory, peak_memory
 from bench.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
 from bench.method import Entry, Representation, apply
-from bench.scoring import pick, tensors
+from bench.scoring import adapted, pick, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
 from episodes.sampler import Episodes
@@ -60,6 +61,8 @@ class Bench:
         self.method = entry.build(sizes.features, seed=0).to(device)
         self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
         self.videos = self._encode_all()
+        text = sizes.videos, sizes.features.channels
+        self.text = torch.rand(text, device=device) if self.method.needs_text else None
         self.episodes = sizes.episodes(TOTAL_EPISODES)
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
         self.batches = -(-TOTAL_EPISODES // self.batch_size)
@@ -83,23 +86,24 @@ class Bench:
         for first in range(0, clips, len(self.chunk)):
             encode(self.method, self.chunk[: clips - first], self.device)
 
-    def support(self, number: int) -> Any:
-        """Support videos of one of the batches."""
-        return self._gathered(self.episodes.support, number)
+    def state(self, number: int) -> Any:
+        """Gather the support videos of one of the batches and adapt to them."""
+        index = self._batch(self.episodes.support, number)
+        shown = pick(self.videos, index, self.device)
+        return adapted(self.method, shown, index, self.device, self.text)
 
     def query(self, number: int) -> Any:
         """Query videos of one of the batches."""
-        return self._gathered(self.episodes.query, number)
+        return pick(self.videos, self._batch(self.episodes.query, number), self.device)
 
-    def _gathered(self, indices: Any, number: int) -> Any:
+    def _batch(self, indices: Any, number: int) -> Tensor:
         first = number % BATCHES * self.batch_size
-        index = torch.from_numpy(indices[first : first + self.batch_size]).long()
-        return pick(self.videos, index, self.device)
+        return torch.from_numpy(indices[first : first + self.batch_size]).long()
 
     def adapt(self, batches: int) -> None:
         """Gather and adapt to the support videos of so many batches."""
         for number in range(batches):
-            self.method.adapt(self.support(number))
+            self.state(number)
 
     def score(self, states: list[Any], batches: int) -> None:
         """Gather and score the queries of so many batches."""
@@ -112,7 +116,15 @@ class Bench:
         some = Episodes(
             self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
         )
-        answer(self.method, self.videos, some, self.device, self.batch_size, lambda *_: None)
+        answer(
+            self.method,
+            self.videos,
+            some,
+            self.device,
+            self.batch_size,
+            lambda *_: None,
+            self.text,
+        )
 
 
 @torch.no_grad()
@@ -142,7 +154,7 @@ def _adapt_stage(bench: Bench, repeats: int) -> Stage:
 
 
 def _score_stage(bench: Bench, repeats: int) -> Stage:
-    states = [bench.method.adapt(bench.support(number)) for number in range(BATCHES)]
+    states = [bench.state(number) for number in range(BATCHES)]
     timing = repeated(
         lambda batches: bench.score(states, batches), bench.batches, repeats, bench.device
     )

@@ -51,7 +51,10 @@ def retrace(golden: Golden, entry: Entry, dtype: torch.dtype) -> RetracedSteps:
     method = adopt(entry.build(shape, 0), golden.weights("weight/"))
     names = authors_names_of(method)
     recipe = recipe_of(golden, names, authors.sums_over_queries)
-    learner = Learner(method, None, 0, recipe).to(dtype).train()
+    text = golden.tensor("text_train").to(dtype) if method.needs_text else None
+    learner = Learner(method, None, 0, recipe, text).to(dtype).train()
+    if text is not None:
+        text.requires_grad_()  # Nothing trains it; its gradient is one more thing to compare.
     without_dropout(learner)
     optimiser = optimiser_of(learner, recipe) if method.learns else None
     steps = RetracedSteps()
@@ -63,6 +66,8 @@ def retrace(golden: Golden, entry: Entry, dtype: torch.dtype) -> RetracedSteps:
         steps.terms.append({name: float(term.detach()) for name, term in terms.items()})
         for key, videos in episode.inputs.items():
             steps.gradients[f"{prefix}grad/{key}"] = _gradient(videos)
+        if text is not None:
+            steps.gradients.setdefault("grad/text_train", _gradient(text))
         if prefix == "":
             for theirs, parameter in _parameters(method, names).items():
                 gradient = _gradient(parameter).reshape(golden.tensor(f"weight/{theirs}").shape)
@@ -92,7 +97,9 @@ def recipe_of(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) 
     spared = [str(name) for name in np.atleast_1d(golden.arrays.get("without_weight_decay", []))]
     return TrainingRecipe(
         name="reference file",
-        optimiser="adam" if str(golden.arrays["optimizer"]).startswith("Adam") else "sgd",
+        optimiser="adam"
+        if str(golden.arrays["optimizer"]).casefold().startswith("adam")
+        else "sgd",
         learning_rate=golden.number("lr"),
         backbone_learning_rate=0.0,
         momentum=golden.number("momentum") if "momentum" in golden else 0.0,

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 
 from bench import distributed
 from bench.backbone import Backbone
-from bench.method import Entry, FeatureShape, LabelledEpisodes, Method, apply, join
+from bench.method import (
+    Entry,
+    FeatureShape,
+    LabelledEpisodes,
+    Method,
+    NamedSupport,
+    apply,
+    join,
+)
 from bench.training.recipe import TrainingRecipe
 from bench.training.stream import EpisodeBatch
 
@@ -20,18 +28,28 @@ class Learner(nn.Module):
         backbone: the backbone, if it is tuned; None if features come ready.
         classes: training classes.
         recipe: weights of the losses, precision, batch norm.
+        class_text: text features of all training classes, (classes, C), for a method that reads
+            names; nothing trains them.
     """
 
     def __init__(
-        self, method: Method, backbone: Backbone | None, classes: int, recipe: TrainingRecipe
+        self,
+        method: Method,
+        backbone: Backbone | None,
+        classes: int,
+        recipe: TrainingRecipe,
+        class_text: Tensor | None = None,
     ) -> None:
         """Put the parts together; the global head is made where the recipe gives it weight."""
         super().__init__()
         self.method = method
         self.backbone = backbone
         self.recipe = recipe
+        self.register_buffer("class_text", class_text, persistent=False)
         needed = recipe.global_weight > 0 and not has_own_head(method)
         self.head = nn.Linear(method.shape.channels, classes) if needed else None
+
+    class_text: Tensor | None
 
     def train(self, mode: bool = True) -> "Learner":
         """Switch to training; a frozen batch norm in the backbone stays in evaluation."""
@@ -86,7 +104,9 @@ class Learner(nn.Module):
             videos, lambda one: one[:count].reshape(*batch.support.shape, *one.shape[1:])
         )
         query = apply(videos, lambda one: one[count:].reshape(*batch.query.shape, *one.shape[1:]))
-        return LabelledEpisodes(support, query, batch.labels, batch.classes)
+        if self.class_text is not None:
+            support = NamedSupport(support, self.class_text[batch.classes])
+        return LabelledEpisodes(support, query, batch.labels, batch.classes, self.class_text)
 
 
 def for_training(entry: Entry, classes: int) -> Entry:

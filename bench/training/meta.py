@@ -77,7 +77,9 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
     entry = for_training(training.entry, classes)
     method = entry.built(training.shape, entry.settings)
     backbone = training.copied_backbone() if training.tuned else None
-    learner = Learner(method, backbone, classes, training.recipe).to(training.device).train()
+    text = training.class_text() if method.needs_text else None
+    learner = Learner(method, backbone, classes, training.recipe, text)
+    learner.to(training.device).train()
     if backbone is None and not method.learns:
         raise UserError(
             f"{entry.name} has no weights of its own; leave --freeze-backbone out to train the"

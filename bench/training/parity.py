@@ -108,7 +108,7 @@ def _method_of(path: Path) -> Entry:
     """Return the method, or variant, that a file is named after: the longest name in its own."""
     entries = built_in_methods().values()
     known = {entry.name: entry for entry in entries if entry.cls.name in AUTHORS_TRAINING}
-    found = [name for name in known if name in path.stem]
+    found = [name for name in known if name in path.stem.replace("_", "-")]
     if not found:
         raise UserError(
             f"{path}: its name says no method whose training can be retraced; it holds one of"
@@ -152,7 +152,7 @@ def _loss_misses(
             weight = golden.number(factor) if factor else 1.0
             value = weight * golden.number(f"{prefix}loss/{theirs}")
             expected[ours] = expected.get(ours, 0.0) + value
-    expected["total"] = golden.number(f"{prefix}loss/total")
+    expected["total"] = golden.number(f"loss/step{number}")
     found = found | {"total": sum(found.values())}
     misses = []
     for name, value in expected.items():

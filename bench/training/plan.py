@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.backbone import Backbone
 from bench.backbones import LoadedBackbone
 from bench.method import Entry, FeatureShape
 from bench.registry import source_sha256
 from bench.run_directory import plain
+from bench.text import TextSource, names_of_classes, needed
 from bench.training.recipe import TrainingRecipe
 from episodes.bank import Bank
+from episodes.datasets import dataset
 from episodes.errors import UserError
 
 DRAWS = 1 << 56
@@ -35,6 +38,8 @@ class Training:
     """Whether the backbone is trained too."""
     device: torch.device
     out: Path
+    text: TextSource | None = None
+    """What the names of classes say, for methods that read them."""
 
     @property
     def folder(self) -> Path:
@@ -114,7 +119,23 @@ class Training:
             },
             "device": self.device.type,
         }
+        if self.entry.cls.needs_text:
+            identity["text"] = needed(self.text, self.entry.name).identity(self._class_names)
         return plain(identity)
+
+    def class_text(self) -> Tensor:
+        """Return the text features of all training classes, (classes, C).
+
+        Raises:
+            UserError: there are none.
+        """
+        return needed(self.text, self.entry.name).features(self._class_names)
+
+    @property
+    def _class_names(self) -> list[str]:
+        """Names of the training classes, in the order of the split."""
+        source = dataset(self.validation.split.dataset)
+        return names_of_classes(source, source.split("train").classes)
 
     def copied_backbone(self) -> Backbone:
         """Return a copy of the backbone, to be changed."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 import torch
+from torch import Tensor
 
 from bench import distributed
 from bench.backbone import Backbone
@@ -13,6 +14,7 @@ from bench.loop import evaluate
 from bench.method import Entry
 from bench.progress import Reporter
 from bench.run import in_order_of_content
+from bench.text import needed, text_of_videos
 from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
@@ -39,6 +41,7 @@ class Validator:
             reporter: told how far that is.
         """
         self._training, self._entry = training, entry
+        self._text: Tensor | None = None
         bank = training.validation
         used = bank.used_videos()
         files = video_files(bank.split, used, reporter)
@@ -47,6 +50,9 @@ class Validator:
             hashes, used, bank.episodes, len(bank.split.videos)
         )
         files = [files[index] for index in order]
+        if entry.cls.needs_text:
+            text = needed(training.text, entry.name)
+            self._text = text_of_videos(text, bank, [file.video for file in files])
         if training.tuned:
             spec, decoder = training.backbone.backbone.input, training.backbone.decoder
             self._clips = TrainingClips(files, spec, torch.float32, library, decoder)
@@ -60,7 +66,13 @@ class Validator:
         method.load_state_dict({name: state[name] for name in method.state_dict()})
         features = self._embedded(learner) if self._training.tuned else self._features
         answers = evaluate(
-            method, features, self._episodes, self._training.device, BATCH, lambda done, total: None
+            method,
+            features,
+            self._episodes,
+            self._training.device,
+            BATCH,
+            lambda done, total: None,
+            self._text,
         )
         return float((answers.prediction == self._episodes.labels).mean())
 

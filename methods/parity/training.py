@@ -91,6 +91,15 @@ def _team(golden: Golden) -> dict[str, Any]:
     return {"tokens": tokens, "position_scale": golden.number("pe_scale")}
 
 
+def _clip_fsar(golden: Golden) -> dict[str, Any]:
+    widen = golden.tensor("weight/context2.layers.0.1.net.0.bias")
+    return {
+        "merge": "before" if golden.number("merge_before") else "after",
+        "feed_forward": len(widen),
+        "class_weight": golden.number("class_weight"),
+    }
+
+
 AUTHORS_TRAINING: Mapping[str, AuthorsTraining] = {
     "mastaf": AuthorsTraining(
         "CTHW",
@@ -131,6 +140,11 @@ AUTHORS_TRAINING: Mapping[str, AuthorsTraining] = {
             "s2q_motion": ("contrastive", "contrastive_weight"),
             "q2s_motion": ("contrastive", "contrastive_weight"),
         },
+    ),
+    "clip-fsar": AuthorsTraining(
+        "TC",
+        _clip_fsar,
+        {"episode": ("episode", ""), "classes": ("classes", "class_weight")},
     ),
     "pal": AuthorsTraining(
         "TC",

@@ -1,0 +1,305 @@
+"""Methods that read the names of classes: where names come from, and what a method is given."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.conformance import examine
+from bench.conformance.trial import SHAPE
+from bench.loop import evaluate
+from bench.method import Entry, FeatureShape, Method, NamedSupport, Settings, TextMethod
+from bench.registry import built_in_methods
+from bench.text import text_from_file
+from episodes.class_names import class_names
+from episodes.errors import UserError
+from tests.command import call, predictions, same
+from tests.conftest import make_video
+from tests.synthetic import (
+    CPU,
+    NOTHING,
+    class_of_video,
+    draw_episodes,
+    random_features,
+    separable_features,
+)
+
+ENTRIES = built_in_methods()
+CHANNELS = 24
+NAMES = ("brush hair", "RideBike", "wave")
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
+)
+
+
+def of_class() -> Tensor:
+    """Text features of the 960 rendered test videos: the direction of each one's class."""
+    return torch.eye(CHANNELS)[class_of_video()]
+
+
+def accuracy(name: str, features: Tensor, text: Tensor | None) -> float:
+    method = ENTRIES[name].build(FeatureShape(*features.shape[1:]), seed=0)
+    episodes = draw_episodes(200)
+    answers = evaluate(method, features, episodes, CPU, 64, NOTHING, text)
+    return float((answers.prediction == episodes.labels).mean())
+
+
+class TestWhatAMethodIsGiven:
+    def test_names_classify_what_the_support_cannot(self):
+        features = separable_features(noise=4.0)
+        assert accuracy("zero-shot", features, of_class()) > 0.8
+        assert accuracy("text-prototype", features, of_class()) > accuracy(
+            "protonet-cosine", features, None
+        )
+
+    def test_names_of_nothing_leave_chance(self):
+        assert accuracy("zero-shot", random_features(shape=(24, 4, 2, 2)), of_class()) < 0.3
+
+    def test_names_of_other_classes_mislead(self):
+        text = torch.eye(CHANNELS).roll(1, dims=0)[class_of_video()]
+        assert accuracy("zero-shot", separable_features(noise=1.0), text) < 0.3
+
+    def test_the_name_of_a_query_is_never_looked_at(self):
+        """The text of videos that are no support video of an episode may be anything."""
+        features, episodes = separable_features(noise=2.0), draw_episodes(50)
+        method = ENTRIES["zero-shot"].build(FeatureShape(*features.shape[1:]), seed=0)
+        for number in range(5):
+            one = type(episodes)(
+                *(part[number : number + 1] for part in (episodes.support, episodes.query)),
+                episodes.labels[number : number + 1],
+            )
+            text = of_class()
+            others = torch.ones(len(text), dtype=torch.bool)
+            others[torch.from_numpy(one.support[:, :, 0].astype(np.int64)).flatten()] = False
+            spoiled = text.clone()
+            spoiled[others] = torch.nan
+            found = [evaluate(method, features, one, CPU, 8, NOTHING, t) for t in (text, spoiled)]
+            assert np.array_equal(found[0].prediction, found[1].prediction)
+
+    def test_a_method_that_reads_names_needs_some(self):
+        with pytest.raises(ValueError, match="zero-shot reads names"):
+            accuracy("zero-shot", separable_features(noise=1.0), None)
+
+
+class TestRules:
+    def broken(self, cls: type[Method]) -> set[str]:
+        return {breach.rule for breach in examine(Entry("probe", cls, Settings())).breaches}
+
+    def test_a_text_method_that_ignores_names_is_found_out(self):
+        class Deaf(TextMethod):
+            """Made to break the rule."""
+
+            name = "probe"
+            revision = 1
+            source = differs = "test, 2026"
+            needs = "vector"
+            order_aware = False
+
+            def encode(self, features: Tensor) -> Tensor:
+                return features.mean(dim=(2, 3, 4))
+
+            def adapt(self, support: NamedSupport) -> Tensor:
+                return support.videos.mean(dim=2)
+
+            def score(self, state: Tensor, query: Tensor) -> Tensor:
+                return query @ state.mT
+
+        assert self.broken(Deaf) == {"names"}
+
+    def test_a_text_method_that_runs_from_the_right_name_is_found_out(self):
+        class Perverse(TextMethod):
+            """Made to break the rule."""
+
+            name = "probe"
+            revision = 1
+            source = differs = "test, 2026"
+            needs = "vector"
+            order_aware = False
+
+            def encode(self, features: Tensor) -> Tensor:
+                return features.mean(dim=(2, 3, 4))
+
+            def adapt(self, support: NamedSupport) -> Tensor:
+                return -support.text
+
+            def score(self, state: Tensor, query: Tensor) -> Tensor:
+                return query @ state.mT
+
+        assert self.broken(Perverse) == {"names"}
+
+    def test_names_follow_their_classes(self):
+        subject = ENTRIES["text-prototype"].build(SHAPE, 0)
+        assert isinstance(subject, TextMethod)
+        support, text = torch.rand(1, 4, 2, 12), torch.rand(1, 4, 12)
+        state = subject.adapt(NamedSupport(support, text))
+        order = [2, 0, 3, 1]
+        turned = subject.adapt(NamedSupport(support[:, order], text[:, order]))
+        torch.testing.assert_close(turned, state[:, order])
+
+
+class TestNamesOfClasses:
+    @pytest.mark.parametrize(
+        ("dataset", "label", "name"),
+        [
+            ("ucf101", "ApplyEyeMakeup", "Apply Eye Makeup"),
+            ("hmdb51", "brush_hair", "brush hair"),
+            ("kinetics-100", "air drumming", "air drumming"),
+            ("rendered", "grow-then-shake", "grow then shake"),
+            ("ssv2-all", "Something falling like a rock", "[something] falling like a rock"),
+            ("mine", "été", "été"),
+            ("mine", "---", "---"),
+        ],
+    )
+    def test_labels_become_words(self, dataset: str, label: str, name: str):
+        assert class_names(dataset, [label]) == {label: name}
+
+    def test_a_table_beside_own_videos_wins(self, tmp_path: Path):
+        (tmp_path / "names.csv").write_text('class,name\nwave,"waving, with a hand"\n')
+        found = class_names("mine", ["wave", "RideBike"], tmp_path)
+        assert found == {"wave": "waving, with a hand", "RideBike": "Ride Bike"}
+
+    @pytest.mark.parametrize("line", ["waving", "wave,", "wive,waving", "wave,a,b"])
+    def test_a_wrong_line_is_named(self, tmp_path: Path, line: str):
+        (tmp_path / "names.csv").write_text(f"{line}\n")
+        with pytest.raises(UserError, match=r"names\.csv"):
+            class_names("mine", ["wave"], tmp_path)
+
+
+class TestTextFromAFile:
+    def test_both_forms_hold_the_same(self, tmp_path: Path):
+        vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+        np.savez(tmp_path / "text.npz", names=np.array(["a", "b"]), vectors=vectors)
+        (tmp_path / "text.csv").write_text("name,x,y,z\na,0,1,2\nb,3,4,5\n")
+        for name in ("text.npz", "text.csv"):
+            source = text_from_file(tmp_path / name, 3)
+            assert source.features(["b", "a"]).tolist() == [[3, 4, 5], [0, 1, 2]]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("a.csv", "wave,1,2\n", "3 numbers"),
+            ("a.csv", "wave,1,2,nan\n", "finite"),
+            ("a.csv", "wave,1,x,2\n", "cannot be read"),
+            ("a.csv", "", "cannot be read|for 0 names"),
+            ("a.npz", "no archive", "cannot be read"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path: Path, name: str, content: str, said: str):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(UserError, match=said):
+            text_from_file(tmp_path / name, 3)
+
+    def test_a_class_without_a_feature_is_named(self, tmp_path: Path):
+        (tmp_path / "a.csv").write_text("wave,1,2,3\n")
+        with pytest.raises(UserError, match="no feature for 'jump'"):
+            text_from_file(tmp_path / "a.csv", 3).features(["wave", "jump"])
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("own") / "videos"
+    for number, label in enumerate(NAMES):
+        (root / label).mkdir(parents=True)
+        for place in range(3):
+            make_video(root / label / f"{place}.mp4", 8 + place, (96, 64 + 8 * number))
+    return root
+
+
+def test_without_a_text_tower_such_methods_are_refused_or_left_out(own: Path, tmp_path: Path):
+    words = ("run", "--data", own, "--episodes", "5", "--out", tmp_path / "out")
+    status, said = call(*words, "--methods", "zero-shot")
+    assert status == 2
+    assert "reads the names of classes" in said
+
+
+def test_text_computed_elsewhere_is_part_of_the_identity(own: Path, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for seed in (0, 1):
+        names = ("brush hair", "wave", "Ride Bike")
+        lines = [",".join([name, *map(str, rng.normal(size=96))]) for name in names]
+        (tmp_path / f"{seed}.csv").write_text("\n".join(lines))
+        words = ("run", "--data", own, "--methods", "zero-shot,protonet", "--episodes", "20")
+        status, said = call(
+            *words, "--text", tmp_path / f"{seed}.csv", "--out", tmp_path / f"out{seed}"
+        )
+        assert status == 0, said
+    identities = [
+        {
+            name: json.loads((tmp_path / f"out{seed}" / name / "run.json").read_text())["identity"]
+            for name in ("zero-shot", "protonet")
+        }
+        for seed in (0, 1)
+    ]
+    assert identities[0]["zero-shot"]["text"] != identities[1]["zero-shot"]["text"]
+    assert identities[0]["protonet"] == identities[1]["protonet"]
+
+
+@needs_transformers
+class TestClip:
+    @pytest.fixture(scope="class", params=["clip", "siglip"])
+    def model(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+        """A tiny random model with both towers and a tokenizer, as `save_pretrained` writes it."""
+        return tiny_model(request.param, tmp_path_factory.mktemp(request.param))
+
+    def test_a_folder_of_own_videos_runs(self, model: Path, own: Path, tmp_path: Path):
+        words = ("run", "--data", own, "--backbone", f"clip={model}", "--episodes", "20")
+        chosen = "zero-shot,clip-fsar,text-prototype,protonet"
+        for out in ("one", "two"):
+            status, said = call(*words, "--methods", chosen, "--out", tmp_path / out)
+            assert status == 0, said
+        assert same(predictions(tmp_path / "one"), predictions(tmp_path / "two"))
+        status, said = call(
+            *words, "--methods", "zero-shot", "--prompt", "a {}", "--out", tmp_path / "prompt"
+        )
+        assert status == 0, said
+        header = json.loads((tmp_path / "prompt" / "zero-shot" / "run.json").read_text())
+        assert header["identity"]["text"]["prompt"] == "a {}"
+        assert header["declared"]["needs_text"] is True
+
+    def test_a_prompt_has_a_place_for_the_name(self, model: Path, own: Path, tmp_path: Path):
+        status, said = call(
+            *("run", "--data", own, "--backbone", f"clip={model}", "--methods", "zero-shot"),
+            *("--prompt", "a photo", "--episodes", "5", "--out", tmp_path),
+        )
+        assert status == 2
+        assert "no single place" in said
+
+
+def tiny_model(kind: str, folder: Path) -> Path:
+    """Write a tiny random CLIP or SigLIP with a tokenizer of single letters."""
+    import transformers
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+
+    special = {"<pad>": 0, "<s>": 1, "</s>": 2, "?": 3}
+    letters = {letter: 4 + place for place, letter in enumerate("abcdefghijklmnopqrstuvwxyz ")}
+    tokenizer = Tokenizer(models.WordLevel(special | letters, unk_token="?"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    text = sizes | {"vocab_size": 31, "max_position_embeddings": 40}
+    text |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    vision = sizes | {"image_size": 32, "patch_size": 16}
+    torch.manual_seed(0)
+    if kind == "clip":
+        config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
+        network = transformers.CLIPModel(config)
+    else:
+        network = transformers.SiglipModel(
+            transformers.SiglipConfig(text_config=text, vision_config=vision)
+        )
+    network.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder

@@ -242,13 +242,14 @@ class TestCommand:
     def test_text_and_json_tell_the_same(self, folder: Path, found: Across):
         status, text = call("compare", "--across", folder)
         assert status == 0
-        assert "one on some banks, the other on others: " in text
+        assert "one is better on some banks, the other on others: " in text
         assert "8 partner pairs" in text
         status, said = call("compare", "--across", folder, "--json")
         content = json.loads(said)
         assert content["agreements"][0]["tau"]["value"] == pytest.approx(
             found.agreements[0].tau.value
         )
+        assert call("compare", "--across", folder, "--format", "markdown")[1].startswith("| bank")
         assert content["standings"]["good"]["default"]["best_rank"] == 1
 
     def test_the_chart_has_a_mark_for_each_contender(self, folder: Path, found: Across):

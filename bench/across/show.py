@@ -103,12 +103,13 @@ def replicability(found: Across) -> str:
     )
     lines = [
         f"Of {len(found.pairs)} pairs of methods, after correction on each bank:",
+        "",
         *(
-            f"  the same one is better on {count} of {banks} banks: {counts[count]}"
+            f"- the same one is better on {count} of {banks} banks: {counts[count]}"
             for count in range(banks, 0, -1)
         ),
-        f"  on none: {counts[0]}",
-        f"  one on some banks, the other on others: {len(contradicted)}",
+        f"- none is better on any: {counts[0]}",
+        f"- one is better on some banks, the other on others: {len(contradicted)}",
         *_named(contradicted),
     ]
     return "\n".join(lines) + "\n"
@@ -117,9 +118,9 @@ def replicability(found: Across) -> str:
 def _named(contradicted: Sequence[Pair]) -> list[str]:
     """Pairs of which each is better somewhere."""
     lines = [
-        f"    {one.first} on {', '.join(one.first_better)};"
+        f"    - {one.first} on {', '.join(one.first_better)};"
         f" {one.second} on {', '.join(one.second_better)}"
         for one in contradicted[:SHOWN]
     ]
     more = len(contradicted) - SHOWN
-    return [*lines, f"    and {more} more pairs (--json has all)"] if more > 0 else lines
+    return [*lines, f"    - and {more} more pairs (--json has all)"] if more > 0 else lines

@@ -66,6 +66,9 @@ def compare(
     across: Annotated[
         bool, typer.Option("--across", help="Compare banks with each other, by their methods.")
     ] = False,
+    style: Annotated[
+        str, typer.Option("--format", help="Of --across: terminal, markdown or latex.")
+    ] = "terminal",
     json: Json = False,
 ) -> None:
     """Compare methods on one bank, or several banks by their methods."""
@@ -81,7 +84,7 @@ def compare(
         from bench.across.summary import across as compared
 
         found = compared(runs, banks)
-        typer.echo(dump(found.content()) if json else show.text(found), nl=False)
+        typer.echo(dump(found.content()) if json else show.text(found, style), nl=False)
         return
     declared = [] if family is None else read_family(family)
     comparison = compare_on_one_bank(runs, reference, banks, declared)

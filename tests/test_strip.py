@@ -1,0 +1,37 @@
+"""The strip of frames of an episode."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.charts.strip import FRAMES, strip
+from episodes.adding import add_dataset
+from episodes.bank import open_bank
+from episodes.errors import UserError
+from tests.layouts import own_registrations
+from tests.test_real_datasets import gestures
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path: Path) -> Iterator[None]:
+    with own_registrations(tmp_path / "config"):
+        yield
+
+
+def test_a_row_for_each_class_and_its_frames_in_order(tmp_path: Path):
+    add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
+    bank = open_bank("egogestar-5w1s-test", 3)
+    figure = strip(bank, 2)
+    images = [axes.images[0].get_array() for axes in figure.axes]
+    assert len(images) == 5 * FRAMES
+    named = {text.get_text() for text in figure.texts}
+    assert named == {bank.split.videos[index].label for index in bank.episodes.support[2, :, 0]}
+    row = np.stack(images[:FRAMES])
+    assert len(np.unique(row.reshape(FRAMES, -1), axis=0)) == FRAMES
+
+
+def test_a_video_that_is_not_here_is_one_message():
+    with pytest.raises(UserError, match="not here yet"):
+        strip(open_bank("egogestar-5w1s-test", 1, without_list=True), 0)

@@ -61,7 +61,8 @@ def _gaps(found: Across, style: str) -> str:
     ]
     note = (
         "gap: mean accuracy of the methods to which the order of frames can make a difference, less"
-        f" that of the others, in points; {LEVEL:.0%} interval over videos and classes."
+        f" that of the others, in points, of the methods that all banks have; {LEVEL:.0%} interval"
+        " over videos and classes."
     )
     return table(lines, note, style) if lines else ""
 

@@ -1,7 +1,7 @@
 """Several banks side by side: agreement, gaps, and which differences repeat."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
@@ -164,7 +164,7 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
             )
             if len(mine & theirs) >= FEWEST
         ],
-        gaps=[gap for place in places if (gap := _gap(place)) is not None],
+        gaps=[gap for place in places if (gap := _gap(place, common)) is not None],
         methods=ordered,
         standings={method: by_method[method] for method in ordered},
         pairs=_pairs(ordered, {title: found[1] for title, found in standings.items()}),
@@ -199,13 +199,13 @@ def _agreement(one: Place, other: Place, methods: Sequence[str]) -> Agreement:
     return Agreement(one.title, other.title, len(methods), kendall(*sides), spearman(*sides))
 
 
-def _gap(place: Place) -> Gap | None:
+def _gap(place: Place, methods: Collection[str]) -> Gap | None:
     """The mean of order-aware methods less that of the others; None where one kind is missing."""
     aware: list[str] = []
     blind: list[str] = []
     for one in place.comparison.contenders:
         order_aware = one.first.declared.get("order_aware")
-        if not one.is_control and order_aware is not None:
+        if named(one) in methods and order_aware is not None:
             (aware if order_aware else blind).append(named(one))
     if not aware or not blind:
         return None

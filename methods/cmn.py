@@ -1,4 +1,17 @@
-"""CMN: frames gathered around learned hubs, then prototypes."""
+"""CMN: the frames of a video gathered around a few learned hubs, then compared as prototypes.
+
+The mean of a video's frames mixes everything that is in it. CMN keeps several summaries apart. Each
+of J hub vectors stands for one kind of content, every frame is shared out among the hubs according
+to how well it fits them, and the summary of a hub is what frames add to it (multi-saliency
+embedding):
+
+    a_ij = softmax_j(p_i . h_j / sqrt C)        the part of frame i that hub j takes
+    q_j  = sum_i a_ij (p_i - h_j)               what the frames add to hub j, brought to length 1
+
+One linear layer makes a vector of C channels from all q_j, and a query belongs to the class whose
+mean vector is nearest. The memory that gave the method its name, compound memory networks, is not
+part of the code that this follows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
 from methods.parts.frames import frame_vectors
 
 NEAR_ZERO = 1e-8
@@ -25,11 +37,7 @@ class CmnSettings(Settings):
 
 @register
 class Cmn(Method):
-    """Describe a video by what its frames add to each of a few hubs; compare with prototypes.
-
-    With shares a_ij = softmax_j(p_i . h_j / sqrt C) of frame i in hub j, the descriptor of hub j
-    is sum_i a_ij (p_i - h_j) at unit length.
-    """
+    """Describe a video by what its frames add to each of a few hubs; compare with prototypes."""
 
     name = "cmn"
     revision = 1
@@ -48,11 +56,6 @@ class Cmn(Method):
     Settings = CmnSettings
     settings: CmnSettings
     without_gradient: ClassVar[Mapping[str, str]] = {"merge.bias": "cancels in the distances"}
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "h": "hubs",
-        "fc.weight": "merge.weight",
-        "fc.bias": "merge.bias",
-    }
 
     def __init__(self, shape: FeatureShape, settings: CmnSettings | None = None) -> None:
         """Build hubs near zero and a merging layer that sums their descriptors."""
@@ -66,9 +69,9 @@ class Cmn(Method):
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> (videos, C)."""
-        frames = frame_vectors(in_own_precision(self, features))
-        shares = torch.softmax(frames @ self.hubs.mT / frames.shape[-1] ** 0.5, dim=-1)
-        added = shares.mT @ frames - shares.sum(dim=1)[..., None] * self.hubs
+        frames = frame_vectors(features)
+        weights = torch.softmax(frames @ self.hubs.mT / frames.shape[-1] ** 0.5, dim=-1)  # a
+        added = weights.mT @ frames - weights.sum(dim=1).unsqueeze(-1) * self.hubs  # q
         merged: Tensor = self.merge(normalize(added, dim=-1).flatten(1))
         return merged
 

@@ -1,15 +1,25 @@
-"""CrossTransformer on frames: prototypes aligned with each query frame by attention."""
+"""CrossTransformer on frames: for every frame of a query, a class makes the frame that answers it.
 
-from collections.abc import Mapping
+A prototype that is an average answers every query alike. Here each frame of the query attends to
+all frames of all shots of a class, by keys, and gets a mixture of them, by values: the prototype of
+this class for this frame. The query belongs to the class whose mixtures are most like its own
+frames. A class that shows nothing similar has nothing to mix it from.
+
+    A_tu = softmax_u(k(q_t) . k(s_u) / sqrt h)       eq. 1 and 2: frame u of a class for frame t
+    p_t  = sum_u A_tu v(s_u)                         eq. 3: the prototype for frame t
+
+The paper does this for positions of images; on frames it is a baseline of the video papers, which
+compare v(q_t) and p_t by their cosine instead of a distance.
+"""
+
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._precision import in_own_precision
 from methods.parts.frames import frame_vectors
 
 AUTHORS_FRAMES = 8
@@ -48,10 +58,6 @@ class CrossTransformer(Method):
     order_aware = False
     Settings = CrossTransformerSettings
     settings: CrossTransformerSettings
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "key_head.weight": "key.weight",
-        "value_head.weight": "value.weight",
-    }
 
     def __init__(
         self, shape: FeatureShape, settings: CrossTransformerSettings | None = None
@@ -64,7 +70,7 @@ class CrossTransformer(Method):
 
     def encode(self, features: Tensor) -> Projected:
         """(videos, C, T, H, W) -> keys and values (videos, T, width)."""
-        frames = frame_vectors(in_own_precision(self, features))
+        frames = frame_vectors(features)
         return Projected(self.key(frames), self.value(frames))
 
     def adapt(self, support: Projected) -> Projected:
@@ -73,9 +79,9 @@ class CrossTransformer(Method):
 
     def score(self, support: Projected, query: Projected) -> Tensor:
         """(episodes, queries, T, width) -> sums of cosines (episodes, queries, way)."""
-        products = torch.einsum("eqth,enuh->eqntu", query.keys, support.keys)
-        attention = torch.softmax(products / query.keys.shape[-1] ** 0.5, dim=-1)
-        prototypes = torch.einsum("eqntu,enuh->eqnth", attention, support.values)
-        directions = normalize(query.values, dim=-1)[:, :, None]
+        similarity = torch.einsum("eqth,enuh->eqntu", query.keys, support.keys)
+        attention = torch.softmax(similarity / query.keys.shape[-1] ** 0.5, dim=-1)  # A
+        prototypes = torch.einsum("eqntu,enuh->eqnth", attention, support.values)  # p
+        directions = normalize(query.values, dim=-1).unsqueeze(2)
         cosines = (normalize(prototypes, dim=-1) * directions).sum(dim=-1)
         return cosines.sum(dim=-1) / AUTHORS_FRAMES

@@ -1,16 +1,22 @@
-"""PAL: videos attend to the support set; the loss also looks from the prototypes' side."""
+"""PAL: prototypes and queries look at the support set first, and prototypes look for their queries.
 
-from collections.abc import Mapping
+A prototype that is the mean of one to five videos is at the mercy of each of them. PAL lets every
+support video attend to all others before the mean is taken, so that one that lies off is drawn to
+the rest, and classes know of each other; then the query attends to the support set that has become
+of it (hybrid attention). Both keep what they were, and what they read is added.
+
+Training compares in both directions. Every query has to find its prototype, as always; and every
+prototype has to find its queries among all queries of the episode (prototype-centred loss).
+"""
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._precision import in_own_precision
-from methods.parts.frames import Frames, frame_cosines
+from methods.parts.frames import cosines
 
 LEAST_TOTAL = 0.1
 """Added to the sum of a prototype's scores over all queries, as in the code."""
@@ -43,12 +49,6 @@ class Pal(Method):
     order_aware = False
     Settings = PalSettings
     settings: PalSettings
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "mha.in_proj_weight": "attention.in_proj_weight",
-        "mha.in_proj_bias": "attention.in_proj_bias",
-        "mha.out_proj.weight": "attention.out_proj.weight",
-        "mha.out_proj.bias": "attention.out_proj.bias",
-    }
 
     def __init__(self, shape: FeatureShape, settings: PalSettings | None = None) -> None:
         """Build the attention, with one head."""
@@ -56,49 +56,42 @@ class Pal(Method):
         self.attention = nn.MultiheadAttention(shape.channels, num_heads=1, batch_first=True)
 
     def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> (videos, C)."""
-        return in_own_precision(self, features).mean(dim=(2, 3, 4))
+        """(videos, C, T, H, W) -> mean vector (videos, C)."""
+        return features.mean(dim=(2, 3, 4))
 
     def adapt(self, support: Tensor) -> Tensor:
         """(episodes, way, shot, C) -> support videos that attended to each other, same shape."""
         videos = support.flatten(1, 2)
-        return self._attend(videos, videos).reshape(support.shape)
+        return self.attend(videos, videos).reshape(support.shape)
 
     def score(self, support: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, C) -> cosines (episodes, queries, way)."""
-        attended = self._attend(query, support.flatten(1, 2))
-        pair = _one_frame(attended), _one_frame(support.mean(dim=2, keepdim=True))
-        return frame_cosines(*pair, self.settings.epsilon)[..., 0, 0, 0]
+        """(episodes, queries, C) -> cosines to the prototypes, (episodes, queries, way)."""
+        asking, prototypes = self.attend(query, support.flatten(1, 2)), support.mean(dim=2)
+        pairs = cosines(asking.unsqueeze(2), prototypes.unsqueeze(2), self.settings.epsilon)
+        return pairs[..., 0, 0]
+
+    def attend(self, videos: Tensor, support: Tensor) -> Tensor:
+        """Add to videos (episodes, A, C) what they read in the support set (episodes, B, C)."""
+        read: Tensor = self.attention(videos, support, support, need_weights=False)[0]
+        return videos + read
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
-        """Cross-entropy of the queries, and contrast of each prototype among the queries."""
-        support: Any = episodes.support
-        query: Any = episodes.query
+        """Cross-entropy of each query among prototypes, and of each prototype among queries."""
+        support, query = cast(Tensor, episodes.support), cast(Tensor, episodes.query)
         scores = self.score(self.adapt(support), query)
         return {
             "episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten()),
             "prototypes": prototype_contrast(scores, episodes.labels),
         }
 
-    def _attend(self, videos: Tensor, support: Tensor) -> Tensor:
-        """(episodes, videos, C), (episodes, way * shot, C) -> (episodes, videos, C)."""
-        read: Tensor = self.attention(videos, support, support, need_weights=False)[0]
-        return videos + read
-
 
 def prototype_contrast(scores: Tensor, labels: Tensor) -> Tensor:
-    """Minus the log of the share that its own queries have in a prototype's scores.
+    """Minus the log of the part that its own queries have of a prototype's similarities.
 
     scores (episodes, queries, way), labels (episodes, queries) -> (), the mean over prototypes
     """
-    strength = scores.sigmoid()
+    similarity = scores.sigmoid()
     own = one_hot(labels, scores.shape[-1]).to(scores.dtype)
-    share = (strength * own).sum(dim=1) / (LEAST_TOTAL + strength.sum(dim=1))
+    part = (similarity * own).sum(dim=1) / (LEAST_TOTAL + similarity.sum(dim=1))
     has_query = own.any(dim=1)
-    return -share.where(has_query, 1.0).log().sum() / has_query.sum()
-
-
-def _one_frame(videos: Tensor) -> Frames:
-    """(..., C) -> videos of one frame (..., 1, C)."""
-    vectors = videos.unsqueeze(-2)
-    return Frames(vectors, torch.linalg.vector_norm(vectors, dim=-1))
+    return -part.where(has_query, 1.0).log().sum() / has_query.sum()

@@ -1,23 +1,47 @@
-"""TEAM: videos read by a fixed set of learned pattern tokens, matched token by token."""
+"""TEAM: videos as answers to a fixed set of questions, so that nothing is aligned in time.
+
+Methods that match frames have to decide which frame belongs to which, for every pair of videos.
+TEAM asks every video the same M questions instead. A pattern token is a learned vector; it attends
+to the frames of a video and reads from them what fits it. Token plus reading is a positive pattern,
+what the video has of it; token minus reading is a negative pattern, what the video lacks. Two
+videos are compared token by token, by M cosines, whatever their lengths and speeds.
+
+Classes that are alike share patterns, which then tell nothing. So the patterns of a class are moved
+away from those of each other class, the further the more alike the two are (adaptation). And a
+query should not only be near the positive patterns of its class (positive distance): it should
+also lack what the other classes have, and have what they lack (negative distance).
+
+Letters: N way, S shots, Q queries; X frames, P tokens, o what tokens read, e how alike two classes
+are, f the refinement. The formulas are those of the authors' code.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, relu
+from torch.nn.functional import cross_entropy, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._precision import in_own_precision
-from methods._token_patterns import Patterns, largest_of_others, token_distances, unit
 from methods.parts.frames import frame_vectors
 from methods.parts.positions import usual_table
 
 DROPOUT = 0.1
-"""Authors' dropout: after the positions, on the attention's weights, on what is read."""
+"""Authors' dropout: after the positions, on the attention weights, on what is read."""
 NOMINAL_HEADS = 8
 """The attention has one head, but is scaled for the width of one of eight."""
+SHORTEST = 1e-8
+"""Least length that a token is divided by in a cosine."""
+
+
+class Patterns(NamedTuple):
+    """Patterns of videos, each of length 1."""
+
+    positive: Tensor
+    """(episodes, videos, M, C): what the videos have of the tokens."""
+    negative: Tensor
+    """(episodes, videos, M, C): what they lack."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +76,11 @@ class TEAM(Method):
         "team-neg": {"matching": "negative", "adapted": False},
         "team-without-adaptation": {"adapted": False},
     }
-    authors_names: ClassVar[Mapping[str, str]] = {
-        "DPM.AP": "tokens",
-        "DPM.ln.weight": "norm.weight",
-        "DPM.ln.bias": "norm.bias",
-        "DPM.mlp.inp_fc.weight": "mlp.0.weight",
-        "DPM.mlp.inp_fc.bias": "mlp.0.bias",
-        "DPM.mlp.out_fc.weight": "mlp.2.weight",
-        "DPM.mlp.out_fc.bias": "mlp.2.bias",
-    }
     Settings = TEAMSettings
     settings: TEAMSettings
 
     def __init__(self, shape: FeatureShape, settings: TEAMSettings | None = None) -> None:
-        """Build the method for features of ``shape``."""
+        """Build tokens, the norm that they share with frames, and the refinement."""
         super().__init__(shape, settings)
         channels = shape.channels
         self.tokens = nn.Parameter(torch.randn(self.settings.tokens, channels))
@@ -78,31 +93,30 @@ class TEAM(Method):
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors (videos, T, C).
 
-        The tokens read a class's shots only after their mean was taken, so not here; a query's
-        reading has M / T times the size of its frames, too much to keep for every video.
+        Tokens read a class after the mean of its shots was taken, so not here; and what they read
+        of a query has M / T times the size of its frames, too much to keep for every video.
         """
-        return frame_vectors(in_own_precision(self, features))
+        return frame_vectors(features)
 
     def adapt(self, support: Tensor) -> Patterns:
-        """(episodes, way, shot, T, C) -> patterns of each class, (episodes, way, M, C) twice."""
-        read = self._read(support.mean(dim=2))
-        plain = self._patterns(read)
-        return self._move_apart(read, plain) if self.settings.adapted else plain
+        """(episodes, N, S, T, C) -> patterns of each class, (episodes, N, M, C) twice."""
+        read = self.read(support.mean(dim=2))
+        plain = self.patterns(read)
+        return self.move_apart(read, plain) if self.settings.adapted else plain
 
     def score(self, state: Patterns, query: Tensor) -> Tensor:
-        """Minus the sum of the chosen distances: (episodes, queries, way)."""
+        """Minus the sum of the chosen distances: (episodes, Q, T, C) -> (episodes, Q, N)."""
         positive, negative = self.scores(state, query)
         if self.settings.matching == "both":
             return positive + negative
         return positive if self.settings.matching == "positive" else negative
 
     def scores(self, state: Patterns, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Minus the positive and minus the negative distance, (episodes, queries, way) each."""
-        asked = self._patterns(self._read(query))
-        lacking = token_distances(state.positive, asked.negative)
-        missed = token_distances(state.negative, asked.positive)
-        negative = (largest_of_others(lacking) + largest_of_others(missed)) / 2
-        return -token_distances(state.positive, asked.positive), -negative
+        """Minus the positive and minus the negative distance, (episodes, Q, N) each."""
+        asked = self.patterns(self.read(query))
+        lacking = largest_of_others(token_distances(state.positive, asked.negative))
+        having = largest_of_others(token_distances(state.negative, asked.positive))
+        return -token_distances(state.positive, asked.positive), -(lacking + having) / 2
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the positive and of the negative distances."""
@@ -114,34 +128,58 @@ class TEAM(Method):
             return {"positive": positive}
         return {"positive": positive, "negative": negative}
 
-    def _read(self, frames: Tensor) -> Tensor:
-        """What each token reads in a video: (..., T, C) -> (..., M, C)."""
+    def read(self, frames: Tensor) -> Tensor:
+        """Let tokens attend to a video: X (..., T, C) -> o (..., M, C).
+
+        o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X), with the same norm for both.
+        """
         table = usual_table(frames.shape[-2], frames.shape[-1], like=frames)
-        placed = self.dropout(frames + self.settings.position_scale * table)
-        seen = self.norm(placed)
-        likeness = self.norm(self.tokens) @ seen.mT * (NOMINAL_HEADS / self.shape.channels) ** 0.5
-        read: Tensor = self.dropout(self.dropout(likeness.softmax(dim=-1)) @ seen)
+        seen = self.norm(self.dropout(frames + self.settings.position_scale * table))
+        similarity = self.norm(self.tokens) @ seen.mT
+        weights = (similarity * (NOMINAL_HEADS / self.shape.channels) ** 0.5).softmax(dim=-1)
+        read: Tensor = self.dropout(self.dropout(weights) @ seen)
         return read
 
-    def _refine(self, tokens: Tensor) -> Tensor:
-        """(..., M, C) -> (..., M, C), not negative."""
+    def refine(self, tokens: Tensor) -> Tensor:
+        """f(x) = relu(x + MLP(x)), token by token: (..., M, C) -> (..., M, C)."""
         return relu(tokens + self.mlp(tokens))
 
-    def _patterns(self, read: Tensor) -> Patterns:
-        positive, negative = self._refine(self.tokens + read), self._refine(self.tokens - read)
+    def patterns(self, read: Tensor) -> Patterns:
+        """f(P + o) and f(P - o), at length 1."""
+        positive, negative = self.refine(self.tokens + read), self.refine(self.tokens - read)
         return Patterns(unit(positive), unit(negative))
 
-    def _move_apart(self, read: Tensor, plain: Patterns) -> Patterns:
-        """Move each class's tokens away from those of every other class, and add up.
+    def move_apart(self, read: Tensor, plain: Patterns) -> Patterns:
+        """Move the patterns of each class n away from those of every other class m.
 
-        One other class at a time: all pairs of classes at once would take ``way`` times the
-        memory. The authors' mean over the others has the same direction as the sum.
+        The mean over m of f(P + o_n - e_nm (o_m - o_n)), and of f(P - o_n + e'_nm (o_m - o_n)), in
+        which e and e' are the cosines of the plain positive and negative patterns of n and m.
         """
-        way = read.shape[1]
         positive, negative = torch.zeros_like(read), torch.zeros_like(read)
-        for step in range(1, way):
+        # One other class at a time: all pairs at once would take N times the memory. The sum has
+        # the direction of the mean, and only directions are compared.
+        for step in range(1, read.shape[1]):
             away = read.roll(step, dims=1) - read
-            alike = [(own * own.roll(step, dims=1)).sum(-1, keepdim=True) for own in plain]
-            positive = positive + self._refine(self.tokens + read - alike[0] * away)
-            negative = negative + self._refine(self.tokens - read + alike[1] * away)
+            e, e_negative = ((own * own.roll(step, dims=1)).sum(-1, keepdim=True) for own in plain)
+            positive = positive + self.refine(self.tokens + read - e * away)
+            negative = negative + self.refine(self.tokens - read + e_negative * away)
         return Patterns(unit(positive), unit(negative))
+
+
+def unit(tokens: Tensor) -> Tensor:
+    """Bring tokens (..., C) to length 1; zero stays zero."""
+    return normalize(tokens, dim=-1, eps=SHORTEST)
+
+
+def token_distances(support: Tensor, query: Tensor) -> Tensor:
+    """Sum over the tokens of 1 - cosine.
+
+    (episodes, N, M, C), (episodes, Q, M, C) -> (episodes, Q, N)
+    """
+    return support.shape[2] - query.flatten(2) @ support.flatten(2).mT
+
+
+def largest_of_others(distances: Tensor) -> Tensor:
+    """For each class the largest distance to any other class: (episodes, Q, N)."""
+    itself = torch.eye(distances.shape[-1], dtype=torch.bool, device=distances.device)
+    return distances.unsqueeze(-2).masked_fill(itself, -torch.inf).amax(dim=-1)

@@ -1,12 +1,17 @@
-"""The TSN baseline of the video papers: cosines to the support videos, one by one."""
+"""The TSN baseline of the video papers: one vector a video, compared with each support video.
+
+A temporal segment network (TSN) looks at a few frames spread over a video and averages what it
+sees, so that their order is lost. The video papers compare such averages by their cosine, and over
+the shots of a class they average the cosines, not the videos. What a method of alignment scores
+above that, it owes to time.
+"""
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from bench.method import Method, Settings, register
-from methods.parts.frames import Frames, frame_cosines
+from bench.method import PairMethod, Settings, register
+from methods.parts.frames import cosines
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class TsnSettings(Settings):
 
 
 @register
-class Tsn(Method):
+class Tsn(PairMethod):
     """Mean cosine of a query with the support videos of each class, frames averaged first."""
 
     name = "tsn-cosine"
@@ -33,15 +38,10 @@ class Tsn(Method):
     Settings = TsnSettings
     settings: TsnSettings
 
-    def encode(self, features: Tensor) -> Frames:
-        """(videos, C, T, H, W) -> the mean vector of each video, as its only frame."""
-        vectors = features.mean(dim=(2, 3, 4))[:, None]
-        return Frames(vectors, torch.linalg.vector_norm(vectors, dim=-1))
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> mean vector (videos, C)."""
+        return features.mean(dim=(2, 3, 4))
 
-    def adapt(self, support: Frames) -> Frames:
-        """(episodes, way, shot, 1, C): kept as it is."""
-        return support
-
-    def score(self, support: Frames, query: Frames) -> Tensor:
-        """(episodes, queries, 1, C) -> mean cosines (episodes, queries, way)."""
-        return frame_cosines(query, support, self.settings.epsilon).mean(dim=(3, 4, 5))
+    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """(..., A, C), (..., B, C) -> cosines (..., A, B)."""
+        return cosines(query.unsqueeze(-2), support.unsqueeze(-2), self.settings.epsilon)[..., 0, 0]

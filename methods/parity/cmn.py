@@ -2,9 +2,11 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.cmn import Cmn, CmnSettings
 from methods.parity._episode import scores_of, stored_shape
+
+authors_names(Cmn, {"h": "hubs", "fc.weight": "merge.weight", "fc.bias": "merge.bias"})
 
 
 @reproduces("cmn/scores")

@@ -2,9 +2,13 @@
 
 from torch import Tensor
 
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.cross_transformer import CrossTransformer, CrossTransformerSettings
 from methods.parity._episode import scores_of, stored_shape
+
+authors_names(
+    CrossTransformer, {"key_head.weight": "key.weight", "value_head.weight": "value.weight"}
+)
 
 
 @reproduces("cross_transformer/logits")

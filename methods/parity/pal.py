@@ -4,9 +4,19 @@ import torch
 from torch import Tensor
 
 from bench.method import LabelledEpisodes
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.pal import Pal, PalSettings
 from methods.parity._episode import encode_stored, scores_of, stored_shape
+
+authors_names(
+    Pal,
+    {
+        "mha.in_proj_weight": "attention.in_proj_weight",
+        "mha.in_proj_bias": "attention.in_proj_bias",
+        "mha.out_proj.weight": "attention.out_proj.weight",
+        "mha.out_proj.bias": "attention.out_proj.bias",
+    },
+)
 
 
 def _authors_method(golden: Golden) -> Pal:

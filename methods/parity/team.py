@@ -6,9 +6,22 @@ import torch
 from torch import Tensor
 
 from bench.method import LabelledEpisodes
-from bench.reference import Golden, adopt, reproduces
+from bench.reference import Golden, adopt, authors_names, reproduces
 from methods.parity._episode import Encoded, encode_stored, stored_shape
 from methods.team import TEAM, TEAMSettings
+
+authors_names(
+    TEAM,
+    {
+        "DPM.AP": "tokens",
+        "DPM.ln.weight": "norm.weight",
+        "DPM.ln.bias": "norm.bias",
+        "DPM.mlp.inp_fc.weight": "mlp.0.weight",
+        "DPM.mlp.inp_fc.bias": "mlp.0.bias",
+        "DPM.mlp.out_fc.weight": "mlp.2.weight",
+        "DPM.mlp.out_fc.bias": "mlp.2.bias",
+    },
+)
 
 
 def _authors_episode(golden: Golden, **changed: Any) -> tuple[TEAM, Encoded]:

@@ -1,20 +1,7 @@
 """One vector a frame, and the cosines between the frames of two videos."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
-
-from methods._products import inner_products
-
-
-class Frames(NamedTuple):
-    """Videos as one vector a frame."""
-
-    vectors: Tensor
-    """(..., T, C)"""
-    norms: Tensor
-    """(..., T): Euclidean length of each vector."""
 
 
 def frame_vectors(features: Tensor) -> Tensor:
@@ -42,39 +29,3 @@ def cosines(query: Tensor, support: Tensor, epsilon: float = 0.0) -> Tensor:
     lengths = norms + epsilon if epsilon else norms.clamp(min=torch.finfo(norms.dtype).tiny)
     cosines: Tensor = products / lengths
     return cosines
-
-
-def encode_frames(features: Tensor) -> Frames:
-    """(videos, C, T, H, W) -> frame vectors (videos, T, C) and their norms (videos, T)."""
-    vectors = frame_vectors(features)
-    return Frames(vectors, torch.linalg.vector_norm(vectors, dim=-1))
-
-
-def frame_cosines(query: Frames, support: Frames, epsilon: float) -> Tensor:
-    """Cosine of every query frame with every support frame.
-
-    Args:
-        query: vectors (episodes, queries, Tq, C).
-        support: vectors (episodes, way, shot, Ts, C).
-        epsilon: added to the product of the two norms; 0 is the plain cosine, 0 for zero vectors.
-
-    Returns:
-        (episodes, queries, way, shot, Tq, Ts)
-    """
-    episodes, queries, q_frames, _ = query.vectors.shape
-    way, shot, s_frames = support.norms.shape[1:]
-    products = inner_products(query.vectors.flatten(1, 2), support.vectors.flatten(1, 3))
-    norms = query.norms.flatten(1).unsqueeze(2) * support.norms.flatten(1).unsqueeze(1)
-    lengths = norms + epsilon if epsilon else norms.clamp(min=torch.finfo(norms.dtype).tiny)
-    cosines = products / lengths
-    return cosines.reshape(episodes, queries, q_frames, way, shot, s_frames).permute(
-        0, 1, 3, 4, 2, 5
-    )
-
-
-def shots_side_by_side(similarities: Tensor) -> Tensor:
-    """Put the frames of a class's shots into one row.
-
-    (episodes, queries, way, shot, Tq, Ts) -> (episodes, queries, way, 1, Tq, shot * Ts)
-    """
-    return similarities.transpose(3, 4).flatten(4, 5).unsqueeze(3)

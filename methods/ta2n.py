@@ -1,19 +1,40 @@
-"""TA2N: videos aligned in time by themselves, then pair by pair in time and space."""
+"""TA2N: two-stage action alignment.
 
+Two videos of one action are hard to compare because the action starts earlier in one of them, goes
+faster, has its parts in another order of time, or happens in another corner of the picture. TA2N
+undoes this in two stages before it compares videos frame by frame:
+
+1. *Temporal transform* (TTM): each video by itself. A small network proposes where the action lies,
+   a straight line a t + b through the video's time, and the video is resampled along it.
+2. *Action coordination* (ACM): each query with each class. In time, every frame of the prototype
+   looks for the frames of the query that show the same, and the query gets their mixture added. In
+   space, a network looks at the pair of videos and proposes an offset for each frame: the prototype
+   is read around that offset, the query around the opposite one.
+
+What is left of a pair are two vectors a frame; the score is minus the sum of their cosine
+distances.
+With several shots, all shots of a class are first aligned in time with one reference and averaged.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, max_pool3d, normalize, relu
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods._pair_alignment import PairAlignment, Pairs, Prepared
-from methods._precision import in_own_precision
-from methods._retiming import Retiming
-from methods._shot_alignment import Reference, ShotAlignment
 
-PARTS = ("key", "query", "value")
+LARGEST_OFFSET = 0.75
+"""How far from the centre a frame is read: 1 is the edge of the map."""
+PERTURBATION = 0.2
+"""Step between the 3 x 3 offsets around the one proposed, whose masks are averaged."""
+
+Reference = Literal["mean", "first", "smallest"]
+"""What the shots of a class are aligned with: their mean, the first one, or the one with the
+smallest mean feature: one of them as well, but whatever their order."""
 
 
 @dataclass(frozen=True)
@@ -23,42 +44,195 @@ class TA2NSettings(Settings):
     second_stage: bool = True
     """Whether pairs of videos are aligned too, or only every video by itself."""
     reference: Reference = "mean"
-    """What the shots of a class are aligned to; the authors take the first one."""
+    """What the shots of a class are aligned with; the authors take the first one."""
     dropout: float = 0.5
     """Share of the feature maps' entries set to zero in training."""
 
 
-class Video(NamedTuple):
-    """Videos along their own lines of time."""
+class PooledConvolution(nn.Module):
+    """3 x 3 x 3 convolution, batch norm, max-pooling, ReLU."""
 
-    maps: Tensor
-    """(..., T, H, W, C)"""
-    of_class: Tensor
-    """(..., T, H, W, 128): as prototypes in the first convolution over pairs; (..., 0) without."""
-    of_query: Tensor
-    """(..., T, H, W, 128): as queries"""
+    def __init__(self, channels: int, width: int, pool: tuple[int, int, int]) -> None:
+        """Build it; the pooling never exceeds the map."""
+        super().__init__()
+        self.conv = nn.Conv3d(channels, width, kernel_size=3, padding=1)
+        self.norm = nn.BatchNorm3d(width)
+        self.pool = pool
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, channels, T, H, W) -> (n, width, less, less, less)."""
+        return self.after_convolution(self.conv(maps))
+
+    def after_convolution(self, maps: Tensor) -> Tensor:
+        """(n, width, T, H, W) -> (n, width, less, less, less)."""
+        kernel = [min(pair) for pair in zip(self.pool, maps.shape[2:], strict=True)]
+        return relu(max_pool3d(self.norm(maps), kernel))
+
+
+class TemporalTransform(nn.Module):
+    """First stage: one straight line of time for every video, and the video along it."""
+
+    def __init__(self, channels: int) -> None:
+        """Build it; it starts near the video's own time (a = tanh 2, b = 0)."""
+        super().__init__()
+        self.blocks = nn.Sequential(
+            PooledConvolution(channels, 64, (2, 2, 2)), PooledConvolution(64, 128, (2, 2, 2))
+        )
+        self.line = nn.Sequential(nn.Linear(128, 32), nn.ReLU(), nn.Linear(32, 2), nn.Tanh())
+        last = cast(nn.Linear, self.line[2])
+        nn.init.zeros_(last.weight)
+        last.bias.data.copy_(torch.tensor([2.0, 0.0]))
+
+    def theta(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> slope a and start b of each video's time, (videos, 2)."""
+        line: Tensor = self.line(self.blocks(maps).amax(dim=(2, 3, 4)))
+        return line
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> maps along the new time; zero outside the video."""
+        frames = maps.shape[2]
+        t = torch.linspace(-1, 1, frames, dtype=maps.dtype, device=maps.device)
+        a, b = self.theta(maps).unsqueeze(-1).unbind(dim=1)
+        place = ((a * t + b + 1) / 2 * (frames - 1)).unsqueeze(-1)  # in frames, (videos, T, 1)
+        # Between the frames before and behind; at a frame itself, the slope is that to its right.
+        before = place.floor()
+        frame = torch.arange(frames, dtype=maps.dtype, device=maps.device)
+        weights = (frame == before) * (1 + before - place) + (frame == before + 1) * (
+            place - before
+        )
+        return torch.einsum("vts,vcshw->vcthw", weights, maps)
+
+
+class ShotAlignment(nn.Module):
+    """Several shots: align those of a class in time with a reference, and average them."""
+
+    def __init__(self, channels: int) -> None:
+        """Build it for maps of ``channels``."""
+        super().__init__()
+        self.key, self.query, self.value = (
+            nn.Linear(channels, channels, bias=False) for _ in range(3)
+        )
+
+    def forward(self, shots: Tensor, reference: Reference) -> Tensor:
+        """(episodes, way, shot, C, T, H, W) -> (episodes, way, C, T, H, W)."""
+        frames = frame_means(shots)
+        goal = self._goal(frames, reference).unsqueeze(2)
+        a = attention(self.query(goal), self.key(frames)) / shots.shape[2]
+        return self.values(torch.einsum("enkyx,enkcxhw->encyhw", a, shots))
+
+    def values(self, maps: Tensor) -> Tensor:
+        """Map every position: (..., C, T, H, W) -> the same shape."""
+        values: Tensor = self.value(maps.movedim(-4, -1))
+        return values.movedim(-1, -4)
+
+    def _goal(self, frames: Tensor, reference: Reference) -> Tensor:
+        """Frames (episodes, way, shot, T, C) -> those to align with, (episodes, way, T, C)."""
+        if reference == "mean":
+            return frames.mean(dim=2)
+        if reference == "first":
+            return frames[:, :, 0]
+        smallest = frames.mean(dim=(-2, -1)).argmin(dim=2)
+        return frames.take_along_dim(smallest[..., None, None, None], dim=2).squeeze(2)
+
+
+class Pairs(NamedTuple):
+    """Every class's prototype aligned with every query."""
+
+    prototypes: Tensor
+    """(episodes, queries, way, T, C)"""
+    queries: Tensor
+    """(episodes, queries, way, T, C)"""
+    offsets: Tensor
+    """(episodes, queries, way, T, 2), as (x, y)"""
+
+    def scores(self) -> Tensor:
+        """Minus the cosine distances, frame by frame, summed: (episodes, queries, way)."""
+        return -(1 - cosine_similarity(self.prototypes, self.queries, dim=-1)).sum(dim=-1)
+
+
+class ActionCoordination(nn.Module):
+    """Second stage: where in time and space a prototype and a query show the same."""
+
+    def __init__(self, channels: int) -> None:
+        """Build it; it starts with all offsets zero."""
+        super().__init__()
+        self.key, self.query, self.value = (
+            nn.Linear(channels, channels, bias=False) for _ in range(3)
+        )
+        self.first = PooledConvolution(2 * channels, 128, (1, 2, 2))
+        self.second = PooledConvolution(128, 128, (1, 2, 2))
+        self.offset = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 2), nn.Tanh())
+        last = cast(nn.Linear, self.offset[2])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, prototypes: Tensor, queries: Tensor) -> Pairs:
+        """Align (episodes, way, C, T, H, W) with (episodes, queries, C, T, H, W)."""
+        # In time: p_x + V p_x, and q_x + sum over y of A_xy V q_y, the same all over a frame.
+        p, q = frame_means(prototypes).unsqueeze(1), frame_means(queries).unsqueeze(2)
+        a = attention(self.key(p), self.query(q))  # (episodes, queries, way, T, T)
+        prototypes = prototypes.unsqueeze(1) + over_frames(self.value(p))
+        queries = queries.unsqueeze(2) + over_frames(a @ self.value(q))
+        # In space: an offset for each frame of each pair.
+        pairs = torch.cat([prototypes.expand_as(queries), queries], dim=3)
+        offsets = self.offsets(self.first(pairs.flatten(0, 2))).unflatten(0, pairs.shape[:3])
+        mask, mirrored = (offset_masks(o, *queries.shape[-2:]) for o in (offsets, -offsets))
+        shown = torch.einsum("eqnthw,eqncthw->eqntc", mask, prototypes.expand_as(queries))
+        asked = torch.einsum("eqnthw,eqncthw->eqntc", mirrored, queries)
+        return Pairs(shown, asked, offsets)
+
+    def offsets(self, maps: Tensor) -> Tensor:
+        """Propose where to look: maps of the first block (pairs, 128, T, H, W) -> (pairs, T, 2)."""
+        offsets: Tensor = self.offset(self.second(maps).amax(dim=(-2, -1)).mT)
+        return LARGEST_OFFSET * offsets
+
+
+def frame_means(maps: Tensor) -> Tensor:
+    """(..., C, T, H, W) -> mean over each frame, (..., T, C)."""
+    return maps.mean(dim=(-2, -1)).mT
+
+
+def over_frames(frames: Tensor) -> Tensor:
+    """(..., T, C) -> to be added to maps (..., C, T, H, W)."""
+    return frames.mT[..., None, None]
+
+
+def attention(asking: Tensor, asked: Tensor) -> Tensor:
+    """(..., T, C) and (..., Ts, C) -> attention weights of the frames asked, (..., T, Ts)."""
+    return (asking @ asked.mT / math.sqrt(asking.shape[-1])).softmax(dim=-1)
+
+
+def offset_masks(offsets: Tensor, height: int, width: int) -> Tensor:
+    """Masks at offsets (x, y) from the centre: (..., 2) -> (..., height, width), sum 1 each.
+
+    The mean of the masks of the 9 offsets around each; as a mask is a product of one over the
+    rows and one over the columns, so is the mean.
+    """
+    columns, rows = _profile(offsets[..., 0], width), _profile(offsets[..., 1], height)
+    return rows.unsqueeze(-1) * columns.unsqueeze(-2)
+
+
+def _profile(offset: Tensor, size: int) -> Tensor:
+    """Weight of each of ``size`` positions in [-1, 1], seen from ``-offset``: (...) -> (..., size).
+
+    With g the position plus the offset: 1 where |g| < 1, from there on relu(1 - r (|g| - 1)), which
+    is 0 from one position further out. At |g| = 1, the authors' slope is r.
+    """
+    steps = PERTURBATION * torch.tensor([-1.0, 0.0, 1.0]).to(offset)
+    position = torch.linspace(-1, 1, size).to(offset)
+    distance = (position + (offset.unsqueeze(-1) + steps).unsqueeze(-1)).abs()
+    outside = relu(1 - (size - 1) / 2 * (distance - 1))
+    weight = torch.where(distance < 1, torch.ones_like(outside), outside)
+    return (weight / weight.sum(dim=-1, keepdim=True)).mean(dim=-2)
 
 
 class Prototypes(NamedTuple):
-    """What `score` needs to know of the classes."""
+    """One video a class."""
 
     maps: Tensor
-    """(episodes, way, T, H, W, C)"""
-    prepared: Prepared | None
-    """For the second stage, where there is one."""
+    """(episodes, way, C, T, H, W)"""
     several: bool
-    """Whether there is more than one shot, so that queries are mapped like the shots."""
-
-
-def _layer_names(theirs: str, ours: str, *kinds: str) -> dict[str, str]:
-    """Authors' names of a layer's tensors -> ours; its weight and bias, and other ``kinds``."""
-    return {f"{theirs}.{kind}": f"{ours}.{kind}" for kind in ("weight", "bias", *kinds)}
-
-
-def _block_names(net: str, place: int, ours: str) -> dict[str, str]:
-    """Authors' names of the convolution at ``place`` and the norm behind it -> ours."""
-    norm = _layer_names(f"{net}.{place + 1}", f"{ours}.norm", "running_mean", "running_var")
-    return _layer_names(f"{net}.{place}", f"{ours}.conv") | norm
+    """Whether it was made of several shots."""
 
 
 @register
@@ -73,7 +247,8 @@ class TA2N(Method):
         " their mean, as the order of shots means nothing here (the authors take the first one;"
         " variant ta2n-first-shot, the first by mean feature); where pooling by 2 would leave"
         " nothing of a short video or a small map, that direction is not pooled; no layer norm"
-        " over the classes (off in the authors' scripts). As the authors': the multi-shot maps get"
+        " over the classes (off in the authors' scripts); the loss is averaged, not summed, over"
+        " queries. As the authors': the multi-shot maps get"
         " no gradient from one-shot episodes, keys and queries of the attentions none from a"
         " single frame; and before the first step, as the last layers start at zero, the layers"
         " before them get none"
@@ -88,18 +263,7 @@ class TA2N(Method):
     without_gradient: ClassVar[Mapping[str, str]] = {
         "*.conv.bias": "the batch norm behind it takes it off again",
     }
-    authors_names: ClassVar[Mapping[str, str]] = {
-        **_block_names("firststage.locnet", 0, "retiming.blocks.0"),
-        **_block_names("firststage.locnet", 4, "retiming.blocks.1"),
-        **_block_names("secondstage.mvnet", 0, "pairing.first"),
-        **_block_names("secondstage.mvnet", 4, "pairing.second"),
-        **_layer_names("firststage.locnet.10", "retiming.line.0"),
-        **_layer_names("firststage.locnet.12", "retiming.line.2"),
-        **_layer_names("secondstage.mvnet.10", "pairing.offset.0"),
-        **_layer_names("secondstage.mvnet.12", "pairing.offset.2"),
-        **{f"secondstage.{part}net.weight": f"pairing.{part}.weight" for part in PARTS},
-        **{f"{part}net_multi.weight": f"shots.{part}.weight" for part in PARTS},
-    }
+    coordination: ClassVar[type[ActionCoordination]] = ActionCoordination
     Settings = TA2NSettings
     settings: TA2NSettings
 
@@ -107,45 +271,37 @@ class TA2N(Method):
         """Build the method for features of ``shape``."""
         super().__init__(shape, settings)
         self.dropout = nn.Dropout(self.settings.dropout)
-        self.retiming = Retiming(shape.channels)
+        self.retiming = TemporalTransform(shape.channels)
         self.shots = ShotAlignment(shape.channels)
-        self.pairing = PairAlignment(shape.channels) if self.settings.second_stage else None
+        self.pairing = self.coordination(shape.channels) if self.settings.second_stage else None
 
-    def encode(self, features: Tensor) -> Video:
+    def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> the same along each video's own line of time."""
-        retimed = self.retiming(self.dropout(in_own_precision(self, features)))
-        maps = retimed.movedim(1, -1).contiguous()
-        if self.pairing is None:
-            return Video(maps, *(maps.new_empty(len(maps), 0) for _ in range(2)))
-        # Right for one shot; with several, videos change before they are paired.
-        return Video(maps, self.pairing.of_class(maps), self.pairing.of_query(maps))
+        retimed: Tensor = self.retiming(self.dropout(features))
+        return retimed
 
-    def adapt(self, support: Video) -> Prototypes:
-        """(episodes, way, shot, ...) -> one aligned video a class."""
-        several = support.maps.shape[2] > 1
-        maps, convolved = support.maps[:, :, 0], support.of_class[:, :, 0]
-        if several:
-            maps = self.shots(support.maps, self.settings.reference)
-            convolved = convolved if self.pairing is None else self.pairing.of_class(maps)
-        prepared = None if self.pairing is None else self.pairing.prepare(maps, convolved)
-        return Prototypes(maps, prepared, several)
+    def adapt(self, support: Tensor) -> Prototypes:
+        """(episodes, way, shot, C, T, H, W) -> one aligned video a class."""
+        several = support.shape[2] > 1
+        maps = self.shots(support, self.settings.reference) if several else support[:, :, 0]
+        return Prototypes(maps, several)
 
-    def score(self, state: Prototypes, query: Video) -> Tensor:
+    def score(self, state: Prototypes, query: Tensor) -> Tensor:
         """Minus the cosine distances, frame by frame, summed: (episodes, queries, way)."""
-        if state.prepared is None:
-            asked = self.shots.value(query.maps) if state.several else query.maps
-            return _compare_maps(state.maps, asked)
-        return self.align(state, query).scores()
+        if self.pairing is not None:
+            return self.align(state, query).scores()
+        # Whole maps of each frame at length 1, all frames side by side.
+        maps = state.maps, self.query_maps(state, query)
+        shown, asked = (
+            normalize(one.transpose(2, 3).flatten(3), dim=-1).flatten(2) for one in maps
+        )
+        return asked @ shown.mT - query.shape[3]
 
-    def align(self, state: Prototypes, query: Video) -> Pairs:
-        """Align every class with every query (episodes, queries, ...), where that is done."""
-        pairing = cast(PairAlignment, self.pairing)
-        maps = self.shots.value(query.maps) if state.several else query.maps
-        convolved = pairing.of_query(maps) if state.several else query.of_query
-        return cast(Pairs, pairing(state.prepared, maps, convolved))
+    def align(self, state: Prototypes, query: Tensor) -> Pairs:
+        """Align every class with every query (episodes, queries, C, T, H, W) in time and space."""
+        pairing = cast(ActionCoordination, self.pairing)
+        return cast(Pairs, pairing(state.maps, self.query_maps(state, query)))
 
-
-def _compare_maps(support: Tensor, query: Tensor) -> Tensor:
-    """Minus the cosine distances of whole maps, frame by frame: (episodes, queries, way)."""
-    shown, asked = (normalize(maps.flatten(3), dim=-1).flatten(2) for maps in (support, query))
-    return asked @ shown.mT - support.shape[2]
+    def query_maps(self, state: Prototypes, query: Tensor) -> Tensor:
+        """Map queries (episodes, queries, C, T, H, W) as the shots were, if there are several."""
+        return self.shots.values(query) if state.several else query

@@ -5,15 +5,8 @@ import torch
 from torch.nn.functional import conv3d, cosine_similarity, grid_sample, max_pool3d, relu
 
 from bench.method import FeatureShape
-from methods._offset_masks import offset_masks
-from methods._pair_convolution import (
-    add_constants,
-    constant_parts,
-    halve,
-    largest_response,
-    mix_constants,
-)
-from methods.ta2n import TA2N, TA2NSettings, Video
+from methods.fast.ta2n import FastTA2N
+from methods.ta2n import TA2N, TA2NSettings, offset_masks
 from tests.methods.cases import random_episode
 from tests.methods.learning import untrained
 from tests.methods.parity import assert_reproduced, outputs
@@ -27,28 +20,46 @@ def test_authors_numbers(file, output):
 
 
 @torch.no_grad()
-def build(shape=SHAPE, **settings):
+def build(shape=SHAPE, form=TA2N, **settings):
     """Build a method away from its neutral start, where all videos are treated alike."""
     torch.manual_seed(0)
-    method = TA2N(shape, TA2NSettings(**settings)).eval()
+    method = form(shape, TA2NSettings(**settings)).eval()
     method.retiming.line[2].weight.normal_(std=0.5)
     if method.pairing is not None:
         method.pairing.offset[2].weight.normal_(std=0.5)
     return method
 
 
-@torch.no_grad()
-def test_retiming_against_grid_sample():
-    method = build().retiming
-    maps = torch.randn(3, *SHAPE)
-    time = torch.linspace(-1, 1, SHAPE.frames)
-    slope, start = method.theta(maps).T[:, :, None]
+def along(maps, slope, start):
+    """Resample (videos, C, T, H, W) along the lines slope t + start, (videos, 1) each."""
+    time = torch.linspace(-1, 1, maps.shape[2], dtype=maps.dtype)
     place = slope * time + start
     grid = torch.stack([place, -torch.ones_like(place)], dim=-1)[:, None]
     lines = maps.transpose(1, 2).flatten(2).mT.unsqueeze(2)
     sampled = grid_sample(lines, grid, align_corners=True).squeeze(2)
-    expected = sampled.mT.reshape(3, SHAPE.frames, -1, *SHAPE[2:]).transpose(1, 2)
+    return sampled.mT.reshape(len(maps), maps.shape[2], -1, *maps.shape[3:]).transpose(1, 2)
+
+
+@torch.no_grad()
+def test_retiming_against_grid_sample():
+    method = build().retiming
+    maps = torch.randn(3, *SHAPE)
+    expected = along(maps, *method.theta(maps).T[:, :, None])
     torch.testing.assert_close(method(maps), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("frames", [4, 5, 8])
+def test_the_slope_of_retiming_at_the_start_is_that_of_grid_sample(frames):
+    """The middle one of an odd number of frames is asked for exactly where it is."""
+    method = TA2N(SHAPE._replace(frames=frames)).double().retiming
+    maps = torch.randn(2, 6, frames, 5, 4, dtype=torch.float64)
+    start = torch.tensor([[0.96, 0.0]], dtype=torch.float64).expand(2, 2)
+    weights = torch.randn(maps.shape, dtype=torch.float64)
+    found, expected = start.clone().requires_grad_(), start.clone().requires_grad_()
+    method.theta = lambda _: found
+    (weights * method(maps)).sum().backward()
+    (weights * along(maps, *expected.T[:, :, None])).sum().backward()
+    torch.testing.assert_close(found.grad, expected.grad)
 
 
 def test_a_moved_video_is_zero_outside_itself():
@@ -62,67 +73,41 @@ def test_a_moved_video_is_zero_outside_itself():
 
 
 def slow_mask(offset, height, width):
-    """Mean of the masks of 9 offsets around (x, y)."""
+    """Mean of the masks of 9 offsets around (x, y); the edge of the map counts as outside."""
     masks = []
     for across, down in itertools.product((-0.2, 0, 0.2), repeat=2):
-        mask = torch.empty(height, width)
+        weights = []
         for row, column in itertools.product(range(height), range(width)):
-            share = 1.0
+            weight = torch.ones((), dtype=torch.float64)
             for place, size, move in (
                 (row, height, offset[1] + down),
                 (column, width, offset[0] + across),
             ):
-                seen = abs(place * 2 / (size - 1) - 1 + move)
-                share *= max(0, 1 - max(0, seen - 1) * (size - 1) / 2)
-            mask[row, column] = share
+                seen = (place * 2 / (size - 1) - 1 + move).abs()
+                if seen >= 1:
+                    weight = weight * relu(1 - (seen - 1) * (size - 1) / 2)
+            weights.append(weight)
+        mask = torch.stack(weights).reshape(height, width)
         masks.append(mask / mask.sum())
     return torch.stack(masks).mean(dim=0)
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (0.7, -0.2), (-0.75, 0.75), (0.31, 0.05)])
 @pytest.mark.parametrize("size", [(7, 7), (3, 6), (2, 2)])
-def test_masks_against_loops(offset, size):
-    found = offset_masks(torch.tensor([offset]), *size)
-    torch.testing.assert_close(found[0], slow_mask(offset, *size))
+def test_masks_and_their_slopes_against_loops(offset, size):
+    found = torch.tensor(offset, dtype=torch.float64, requires_grad=True)
+    expected = found.detach().clone().requires_grad_()
+    masks = [offset_masks(found[None], *size)[0], slow_mask(expected, *size)]
+    torch.testing.assert_close(*masks)
+    weights = torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for mask in masks:
+        (weights * mask).sum().backward()
+    torch.testing.assert_close(found.grad, expected.grad)
 
 
 def test_masks_of_a_single_position():
     found = offset_masks(torch.tensor([[0.7, -0.7]]), 1, 1)
     assert found.tolist() == [[[1.0]]]
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (6, 5)])
-def test_constant_frames_convolved(size):
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(4, 3, 3, 3, 3, generator=generator)
-    frames = torch.randn(2, 1, 5, 3, generator=generator)
-    shares = torch.randn(2, 1, 2, 5, 5, generator=generator)
-    found = torch.zeros(2, 1, 2, 5, *size, 4)
-    add_constants(found, mix_constants(shares, constant_parts(weight, frames, *size), 4))
-    mixed = shares @ frames.unsqueeze(2)
-    maps = mixed.mT[..., None, None].expand(2, 1, 2, 3, 5, *size)
-    expected = conv3d(maps.flatten(0, 2), weight, padding=1).movedim(1, -1)
-    torch.testing.assert_close(found.flatten(0, 2), expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 3), (6, 5)])
-@pytest.mark.parametrize("frames", [1, 2, 5])
-def test_largest_response_against_a_convolution_of_all_positions(frames, size):
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.randn(frames, 4, *size, 3, generator=generator)
-    weight, bias = torch.randn(2, 3, 3, 3, 3, generator=generator), torch.randn(2)
-    convolved = conv3d(maps.permute(1, 4, 0, 2, 3), weight, bias, padding=1)
-    pooled = max_pool3d(convolved, (1, min(2, size[0]), min(2, size[1])))
-    expected = pooled.amax(dim=(3, 4)).permute(2, 0, 1)
-    torch.testing.assert_close(largest_response(maps, weight, bias), expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 6)])
-def test_halving_against_max_pooling(size):
-    maps = torch.randn(2, 3, *size, 4)
-    channels_first = maps.movedim(-1, 1)
-    expected = max_pool3d(channels_first, (1, min(2, size[0]), min(2, size[1])))
-    assert torch.equal(halve(maps), expected.movedim(1, -1))
 
 
 def attend(asking, asked):
@@ -171,9 +156,8 @@ def slow_pair(method, prototype, query):
     prototype = prototype + pairing.value(shown).T[..., None, None]
     offsets = slow_offsets(pairing, torch.cat([prototype, query]))
     score = 0
-    for t, offset in enumerate(offsets.tolist()):
-        mask = slow_mask(offset, *prototype.shape[2:])
-        mirrored = slow_mask([-place for place in offset], *prototype.shape[2:])
+    for t, offset in enumerate(offsets.double()):
+        mask, mirrored = (slow_mask(one, *prototype.shape[2:]).float() for one in (offset, -offset))
         first = (mask * prototype[:, t]).sum(dim=(1, 2))
         second = (mirrored * query[:, t]).sum(dim=(1, 2))
         score = score - (1 - cosine_similarity(first, second, dim=0))
@@ -194,8 +178,7 @@ def test_scores_against_loops(settings, shot):
     support, query = random_episode(method, shot=shot)
     scores = method.score(method.adapt(support), query)
     for e, q, n in [(0, 0, 0), (0, 2, 1), (1, 1, 2)]:
-        shots = support.maps[e, n].movedim(-1, 1)
-        prototype, asked = slow_prototype(method, shots), query.maps[e, q].movedim(-1, 0)
+        prototype, asked = slow_prototype(method, support[e, n]), query[e, q]
         if shot > 1:
             asked = everywhere(method.shots.value, asked)
         if method.settings.second_stage:
@@ -210,19 +193,21 @@ def test_only_the_authors_reference_depends_on_the_order_of_shots():
     for reference, depends in (("mean", False), ("first", True)):
         method = build(reference=reference)
         support, query = random_episode(method, shot=3)
-        flipped = Video(*(part.flip(2) for part in support))
-        scores = [method.score(method.adapt(s), query) for s in (support, flipped)]
+        scores = [method.score(method.adapt(s), query) for s in (support, support.flip(2))]
         assert (torch.dist(*scores) > 1e-4) == depends
 
 
 @pytest.mark.parametrize("shape", [(6, 8, 6, 6), (6, 1, 6, 6), (6, 8, 1, 1), (6, 3, 2, 5)])
+@pytest.mark.parametrize("shot", [1, 2])
 @torch.no_grad()
-def test_small_maps_and_short_videos(shape):
-    method = build(FeatureShape(*shape))
-    support, query = random_episode(method)
-    scores = method.score(method.adapt(support), query)
-    assert scores.shape == (2, 3, 3)
-    assert scores.isfinite().all()
+def test_small_maps_and_short_videos(shape, shot):
+    plain, fast = (build(FeatureShape(*shape), form=form) for form in (TA2N, FastTA2N))
+    scores = []
+    for method in (plain, fast):
+        support, query = random_episode(method, shot=shot)
+        scores.append(method.score(method.adapt(support), query))
+    assert scores[0].shape == (2, 3, 3)
+    torch.testing.assert_close(scores[1], scores[0])
 
 
 def without_gradient(method, shot):
@@ -245,8 +230,9 @@ def test_at_the_neutral_start_only_the_last_layers_of_both_nets_learn():
     assert not {"retiming.line.2.weight", "pairing.offset.2.weight"} & found
 
 
-def test_training_takes_batch_statistics_over_all_pairs():
-    method = build().train()
+@pytest.mark.parametrize("form", [TA2N, FastTA2N])
+def test_training_takes_batch_statistics_over_all_pairs(form):
+    method = build(form=form).train()
     support, query = random_episode(method)
     before = method.pairing.first.norm.num_batches_tracked.item()
     method.score(method.adapt(support), query)

@@ -16,6 +16,7 @@ from bench.cards import file_sha256
 from bench.method import Method
 from bench.paths import WEIGHTS_FOLDER
 from bench.pretrained import Pretrained, prepared
+from bench.shipped import check_shipped
 from bench.source import meaning_sha256
 from episodes.errors import UserError, unknown
 from episodes.readers import default_decoder
@@ -118,10 +119,11 @@ def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
     """Load a backbone with the weights that come with the program, or with others of its kind."""
     path = Path(where) if where else weights_path(cls.name)
+    check_shipped(path)
     if not path.is_file():
         raise UserError(
-            f"the weights of backbone {cls.name} are not at {path}; restore the file, or make it"
-            f" anew with `fvbench train backbone --out {WEIGHTS_FOLDER}`"
+            f"the weights of backbone {cls.name} are not at {path}; check the path, or make some"
+            " with `fvbench train backbone`"
         )
     backbone = cls()
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from bench.cards import WEIGHTS, Card, file_sha256, read_card
 from bench.method import Entry, Settings
 from bench.paths import WEIGHTS_FOLDER
+from bench.shipped import committed
 from episodes.errors import UserError
 
 SHIPPED = WEIGHTS_FOLDER / "heads"
@@ -108,7 +109,10 @@ def _from_folder(entry: Entry, folder: Path, backbone_sha256: str) -> Iterator[C
 
 def _seeds_of(entry: Entry, folder: Path) -> list[Path]:
     """Files of weights of a method, by training seed: FOLDER/METHOD/seed-S/weights.safetensors."""
-    paths = (folder / entry.name).glob(f"seed-*/{WEIGHTS}")
+    pattern = f"seed-*/{WEIGHTS}"
+    place = folder.resolve() / entry.name
+    paths = set(place.glob(pattern))
+    paths |= {path for path in committed() if path.match(f"{place}/{pattern}")}  # may be missing
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
 
 

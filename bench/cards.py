@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.run_directory import SEAL, check_seal
+from bench.shipped import check_shipped
 from episodes.errors import UserError
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "settings": (),
+    "training": ("recipe", "seed", "backbone", "episodes"),
+    "backbone": ("name", "weights_sha256"),
+    "trained_on": ("dataset",),
+}
+"""What runs read of a card."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +52,19 @@ def read_card(weights: Path) -> Card | None:
         UserError: the card is damaged, or belongs to other weights.
     """
     path = weights.parent / CARD
+    check_shipped(weights)
+    check_shipped(path)
     if weights.name != WEIGHTS or not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         card = Card(**{name: content[name] for name in Card.__dataclass_fields__})
-        for key in ("recipe", "seed", "backbone", "episodes"):
-            _ = card.training[key]
-        _ = card.trained_on["dataset"]
+        if SEAL in content:  # older cards have none
+            check_seal(content)
+        for part, keys in NEEDED.items():
+            values = getattr(card, part)
+            if not isinstance(values, Mapping) or not values.keys() >= set(keys):
+                raise ValueError(f"{part} does not have {', '.join(keys)}")
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
             f"{path} is not a card of weights: {error!r}; restore it, or train again"

@@ -10,6 +10,7 @@ from bench.backbones import backbones, weights_path
 from bench.device import describe_device
 from bench.installation import Finding
 from bench.pretrained import Pretrained
+from bench.shipped import committed, problems
 from episodes.bank import open_bank
 from episodes.cache import cache_folder
 from episodes.datasets import datasets
@@ -30,6 +31,7 @@ def diagnose() -> list[Finding]:
             Finding(f"dataset {name}", one.state().startswith("ready"), False, one.state())
             for name, one in sorted(datasets().items())
         ),
+        *_shipped(),
         _bank("default"),
         _bank("default-order"),
     ]
@@ -67,8 +69,18 @@ def _weights(name: str, cls: type[Backbone]) -> Finding:
     path = weights_path(name)
     if path.is_file():
         return Finding(f"backbone {name}", True, True, "weights shipped")
-    words = f"no weights at {path}; restore it, or `fvbench train backbone --out {path.parent}`"
-    return Finding(f"backbone {name}", False, True, words)
+    return Finding(f"backbone {name}", False, True, f"no weights at {path}; restore them")
+
+
+def _shipped() -> list[Finding]:
+    """Whether the files that come with the program are those that were committed."""
+    try:
+        found = problems()
+    except UserError as error:
+        found = [str(error)]
+    if not found:
+        return [Finding("shipped weights", True, True, f"{len(committed())} files verified")]
+    return [Finding("shipped weights", False, True, problem) for problem in found]
 
 
 def _bank(name: str) -> Finding:

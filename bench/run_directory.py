@@ -21,9 +21,11 @@ from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
 FILES = ("run.json", "rows.parquet")
+SEAL = "content_sha256"
+"""Under which a file of JSON holds its own hash."""
 FAILURE = "failed.json"
 """Stands in place of them where a method failed."""
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
@@ -132,7 +134,7 @@ def write_run(folder: Path, run: Run) -> None:
         "cost": asdict(run.cost),
         "circumstances": run.circumstances,
     }
-    write_text(folder / "run.json", dump(header))
+    write_text(folder / "run.json", sealed(header))
 
 
 def write_failure(folder: Path, failure: Failure) -> None:
@@ -216,7 +218,10 @@ def _upgraded(header: dict[str, Any], path: Path) -> dict[str, Any]:
         UserError: a schema that no function upgrades, such as a newer one.
     """
     schema = header["schema"]
-    if schema not in (SCHEMA, *UPGRADES):
+    if schema == SCHEMA:
+        check_seal(header)
+        return header
+    if schema not in UPGRADES:
         raise UserError(
             f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"
             " version of fewshot-video-bench that wrote it, or run again"
@@ -231,7 +236,15 @@ def _from_1_to_2(header: dict[str, Any]) -> dict[str, Any]:
     return header | {"schema": 2, "identity": {"training": None} | header["identity"]}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1_to_2}
+def _from_2_to_3(header: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 holds its own hash; what came before is believed as it stands."""
+    return header | {"schema": 3}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_1_to_2,
+    2: _from_2_to_3,
+}
 
 
 def _cost(content: Mapping[str, Any]) -> Cost:
@@ -256,6 +269,26 @@ def find_runs(folder: Path) -> list[Path]:
             raise UserError(f"{folder}: no folder of runs, and no rows in a .csv or .parquet file")
         raise UserError(f"{folder}: no run here; `fvbench run --out {folder}` makes some")
     return found
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """Return JSON that also holds the hash of all else that it holds."""
+    return dump({**content, SEAL: _hash_of(content)})
+
+
+def check_seal(content: Mapping[str, Any]) -> None:
+    """Refuse what was read from sealed JSON and is not what was written.
+
+    Raises:
+        ValueError: something in it was changed.
+        KeyError: it has no seal.
+    """
+    if content[SEAL] != _hash_of({key: one for key, one in content.items() if key != SEAL}):
+        raise ValueError("it was changed after it was written: its own hash differs")
+
+
+def _hash_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(dump(content).encode()).hexdigest()
 
 
 def dump(content: Mapping[str, Any]) -> str:

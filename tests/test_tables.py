@@ -207,6 +207,24 @@ def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):
     assert str(folder) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("identity", {"method": "otam"}),
+        ("declared", {"trained": True}),
+        ("cost", {"score_episodes_per_s": 1e9}),
+        ("circumstances", {"device": "another"}),
+    ],
+)
+def test_no_field_of_a_header_can_be_changed_unnoticed(tmp_path: Path, part: str, change: dict):
+    write_run(tmp_path, RUNS[0])
+    header = json.loads((tmp_path / "run.json").read_text())
+    header[part] |= change
+    (tmp_path / "run.json").write_text(json.dumps(header))
+    with pytest.raises(UserError, match="was changed after it was written"):
+        read_run(tmp_path)
+
+
 def test_an_incomplete_run_is_refused(tmp_path: Path):
     write_run(tmp_path, RUNS[0])
     RUNS[0].rows.iloc[:-3].to_parquet(tmp_path / "rows.parquet", index=False)

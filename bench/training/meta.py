@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
+from bench.cards import file_sha256
 from bench.device import repeatable
 from bench.progress import Reporter
 from bench.training.clips import ClipLibrary
@@ -153,6 +154,7 @@ class _Loop:
             weights = weights_for_use(self.learner, self.training.entry, self.training.shape)
             if distributed.is_first():
                 save_tensors(self.training.folder / best.file, weights)
+                best.sha256 = file_sha256(self.training.folder / best.file)
         return accuracy
 
     def _step(self, step: int) -> dict[str, float]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cards import CARD, WEIGHTS, file_sha256
+from bench.cards import CARD, WEIGHTS, file_sha256, read_card
 from bench.circumstances import circumstances
-from bench.run_directory import dump
+from bench.run_directory import sealed
 from bench.training.plan import Training
-from bench.training.state import State, check_same, clear_state
+from bench.training.state import State, check_figures, check_same, clear_state
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -31,21 +31,34 @@ def finished(folder: Path, identity: Mapping[str, Any]) -> bool:
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
         check_same(folder, content["identity"], identity)
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{card} is no card of a training; delete {folder}") from error
-    return (folder / WEIGHTS).exists()
+    if not (folder / WEIGHTS).exists():
+        return False
+    read_card(folder / WEIGHTS)
+    return True
 
 
 def finish(training: Training, identity: Mapping[str, Any], state: State) -> Path:
     """Keep the best weights, write card and curve, and remove the rest.
 
     A kill in between loses nothing: the state goes last, and the same command ends the work.
+
+    Raises:
+        UserError: the best weights, or their figures, are not those that training wrote down.
     """
     folder = training.folder
+    best = folder / state.best.file
+    try:
+        check_figures(state)
+        if file_sha256(best) != state.best.sha256:
+            raise ValueError(f"{best.name} is not the one that was written")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} is damaged: {error}; delete it and train again") from error
     with replacing(folder / WEIGHTS) as unfinished:
-        unfinished.write_bytes((folder / state.best.file).read_bytes())
+        unfinished.write_bytes(best.read_bytes())
     write_curve(folder / CURVE, state)
-    write_text(folder / CARD, dump(_card(training, identity, state)))
+    write_text(folder / CARD, sealed(_card(training, identity, state)))
     clear_state(folder)
     return folder
 

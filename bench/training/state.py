@@ -10,15 +10,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from torch import Tensor, nn, optim
 
 from bench.cards import file_sha256
-from bench.run_directory import dump
+from bench.run_directory import check_seal, sealed
 from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
 
 STATE = "state.json"
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    safetensors.SafetensorError,
+)
+"""What reading a damaged file may raise."""
 
 
 @dataclass
@@ -28,6 +39,8 @@ class Best:
     step: int = -1
     accuracy: float = -1.0
     file: str = ""
+    sha256: str = ""
+    """Of the file."""
 
 
 @dataclass
@@ -54,12 +67,12 @@ def save_state(
     content = {
         "identity": identity,
         "file": path.name,
-        "sha256": file_sha256(path),
+        "file_sha256": file_sha256(path),
         "step": state.step,
         "best": vars(state.best),
         "curve": state.curve,
     }
-    write_text(folder / STATE, dump(content))
+    write_text(folder / STATE, sealed(content))
     _drop_others(folder, {path.name, state.best.file})
 
 
@@ -77,16 +90,43 @@ def load_state(
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         check_same(folder, content["identity"], identity)
-        file = folder / content["file"]
-        if file_sha256(file) != content["sha256"]:
-            raise ValueError(f"{file.name} is not the one that was written with it")
-        _restore(safetensors.torch.load_file(file), learner, optimiser)
-        return State(content["step"], Best(**content["best"]), content["curve"])
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        check_seal(content)
+        state = State(content["step"], Best(**content["best"]), content["curve"])
+        for name, sha256 in (
+            (content["file"], content["file_sha256"]),
+            (state.best.file, state.best.sha256),
+        ):
+            if file_sha256(folder / name) != sha256:
+                raise ValueError(f"{name} is not the one that was written with it")
+        check_figures(state)
+        _restore(safetensors.torch.load_file(folder / content["file"]), learner, optimiser)
+    except UNREADABLE as error:
         raise UserError(
             f"{path}: the state of an unfinished training is damaged: {error}; delete {folder} and"
             " train again"
         ) from error
+    return state
+
+
+def check_figures(state: State) -> None:
+    """Refuse figures that no training gives: the best one is the first of the best on its curve.
+
+    Raises:
+        ValueError: they contradict each other.
+    """
+    measured = {
+        int(row["step"] or 0): accuracy
+        for row in state.curve
+        if (accuracy := row.get("validation_accuracy")) is not None
+    }
+    if [row["step"] for row in state.curve] != list(range(state.step + 1)):
+        raise ValueError(f"its curve does not have the steps 0 to {state.step}")
+    if not all(0 <= accuracy <= 1 for accuracy in measured.values()):
+        raise ValueError("an accuracy on its curve is not between 0 and 1")
+    measured.pop(0, None)  # the start is measured, and not kept
+    best = max(measured, key=lambda step: (measured[step], -step))
+    if (state.best.step, state.best.accuracy) != (best, measured[best]):
+        raise ValueError("its best checkpoint is not the best of its curve")
 
 
 def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

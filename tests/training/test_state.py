@@ -1,0 +1,81 @@
+"""The state of an unfinished training: believed whole, or refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bench.cards import file_sha256
+from bench.training.state import STATE, Best, State, load_state, save_state, save_tensors
+from episodes.errors import UserError
+
+IDENTITY = {"method": "x", "recipe": {"episodes": 4}}
+
+
+def built() -> tuple[nn.Module, torch.optim.Optimizer]:
+    learner = nn.Linear(2, 1)
+    return learner, torch.optim.Adam(learner.parameters())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A training after two steps, the first of which was the best."""
+    learner, optimiser = built()
+    learner(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    best = tmp_path / "best-000001.safetensors"
+    save_tensors(best, learner.state_dict())
+    curve = [
+        {"step": step, "validation_accuracy": accuracy}
+        for step, accuracy in enumerate([0.85, 0.75, 0.75])
+    ]
+    state = State(2, Best(1, 0.75, best.name, file_sha256(best)), curve)
+    save_state(tmp_path, IDENTITY, state, learner, optimiser)
+    return tmp_path
+
+
+def loaded(folder: Path) -> tuple[State, dict[str, torch.Tensor]]:
+    learner, optimiser = built()
+    state = load_state(folder, IDENTITY, learner, optimiser)
+    return state, learner.state_dict()
+
+
+def test_no_flipped_bit_is_believed(folder: Path):
+    whole, weights = loaded(folder)
+    assert (whole.step, whole.best.accuracy) == (2, 0.75)
+    refused = 0
+    for path in sorted(folder.iterdir()):
+        sound = path.read_bytes()
+        for bit in range(0, 8 * len(sound), 17):
+            content = bytearray(sound)
+            content[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(content)
+            try:
+                state, found = loaded(folder)
+            except UserError:
+                refused += 1
+            else:
+                assert state == whole
+                assert all(torch.equal(found[name], one) for name, one in weights.items())
+        path.write_bytes(sound)
+    assert refused > 500
+    assert loaded(folder)[0] == whole
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", 1),
+        ("best", {"step": 1, "accuracy": 8.775, "file": "best-000001.safetensors", "sha256": ""}),
+        ("file", "../elsewhere.safetensors"),
+        ("curve", []),
+        ("best", None),
+    ],
+)
+def test_what_was_edited_is_refused(folder: Path, field: str, value: object):
+    content = json.loads((folder / STATE).read_text())
+    (folder / STATE).write_text(json.dumps(content | {field: value}))
+    with pytest.raises(UserError, match="is damaged"):
+        loaded(folder)

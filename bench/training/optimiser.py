@@ -15,9 +15,15 @@ def optimiser_of(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimi
     Parameters are grouped by their learning rate (``peak``, which the schedule scales at each
     step) and by whether weight decay spares them.
     """
+    kinds = {
+        f"{place}.{name}": type(layer).__name__
+        for place, layer in learner.named_modules()
+        for name, _ in layer.named_parameters(recurse=False)
+    }
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
-        spared = any(fnmatchcase(name, pattern) for pattern in recipe.without_weight_decay)
+        known_as = name, kinds.get(name, "")
+        spared = any(fnmatchcase(one, p) for one in known_as for p in recipe.without_weight_decay)
         groups.setdefault((name.startswith("backbone."), spared), []).append(parameter)
     options = [
         {

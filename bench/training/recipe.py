@@ -57,8 +57,8 @@ class TrainingRecipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     without_weight_decay: tuple[str, ...] = ()
-    """Parameters that weight decay spares: patterns of their names (as in `fnmatch`), which begin
-    with ``method.``, ``backbone.`` or ``head.``."""
+    """Parameters that weight decay spares: patterns (as in `fnmatch`) of their names, which begin
+    with ``method.``, ``backbone.`` or ``head.``, or of their layers' kinds: ``LayerNorm``."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0 for no limit."""
     episode_weight: float = 1.0

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.backbones import load_backbone
 from bench.method import FeatureShape
 from bench.registry import built_in_methods
 from bench.training.learner import Learner, for_training, weights_for_use
+from bench.training.optimiser import optimiser_of
 from bench.training.recipe import TrainingRecipe, read_training_recipe
 from bench.training.stream import EpisodeBatch
 
@@ -92,6 +94,23 @@ def test_the_backbone_may_see_supports_and_queries_apart(policy: str):
     assert torch.equal(apart._maps(clips, made_batch()), expected)
     close = torch.allclose(together._maps(clips, made_batch()), expected, atol=1e-5)
     assert close is (policy == "frozen")
+
+
+def test_weight_decay_spares_by_name_and_by_kind_of_layer():
+    one = learner_of("trx", tuned=True, weight_decay=0.1, learning_rate=0.2)
+    recipe = replace(one.recipe, without_weight_decay=("BatchNorm*", "method.*.bias"))
+    spared = set()
+    for group in optimiser_of(one, recipe).param_groups:
+        of_backbone = any(two is group["params"][0] for two in one.backbone.parameters())
+        assert group["peak"] == (recipe.backbone_learning_rate if of_backbone else 0.2)
+        assert group["weight_decay"] in (0.0, 0.1)
+        spared |= {id(two) for two in group["params"] if group["weight_decay"] == 0}
+    norms = [layer for layer in one.backbone.modules() if isinstance(layer, _BatchNorm)]
+    expected = {id(two) for layer in norms for two in layer.parameters()}
+    biases = {id(two) for name, two in one.method.named_parameters() if name.endswith("bias")}
+    assert norms
+    assert biases
+    assert spared == expected | biases
 
 
 def statistics(learner: Learner) -> dict[str, torch.Tensor]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,14 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
+from torch.optim import Optimizer
 
 from bench.method import FeatureShape
 from bench.reference import Golden
 from bench.registry import built_in_methods
 from bench.training import authors_steps
 from bench.training.learner import Learner
+from bench.training.optimiser import optimiser_of
 from bench.training.parity import check_training
 from bench.training.recipe import TrainingRecipe, read_training_recipe
 from episodes.errors import UserError
@@ -171,13 +172,21 @@ def test_the_authors_recipe_spares_what_the_authors_spare(stem: str):
     entry = built_in_methods()[stem.split("_", maxsplit=1)[0]]
     recipe = read_training_recipe("paper", entry)
     method = entry.build(FeatureShape(16, 4, 7, 7), 0)
-    spared = {
-        theirs
-        for theirs, ours in authors_steps.authors_names_of(method).items()
-        if any(fnmatchcase(f"method.{ours}", one) for one in recipe.without_weight_decay)
-    }
-    assert spared == set(golden.arrays["without_weight_decay"].tolist())
+    names = authors_steps.authors_names_of(method)
+    spared, decayed = (
+        {id(parameter) for group in groups for parameter in group["params"]}
+        for groups in by_decay(optimiser_of(Learner(method, None, 0, recipe), recipe))
+    )
+    authors = {names[name] for name in golden.arrays["without_weight_decay"].tolist()}
+    assert {name for name, one in method.named_parameters() if id(one) in spared} == authors
+    assert len(decayed) == len(list(method.parameters())) - len(authors)
     assert recipe.weight_decay == golden.number("weight_decay")
+
+
+def by_decay(optimiser: Optimizer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    groups = optimiser.param_groups
+    spared = [group for group in groups if group["weight_decay"] == 0]
+    return spared, [group for group in groups if group["weight_decay"] > 0]
 
 
 @pytest.mark.parametrize("name", sorted(AUTHORS_TRAINING))

@@ -40,7 +40,7 @@ def throughput(
     features: Annotated[
         str, typer.Option(help="Shape of a video's features: C,T,H,W.")
     ] = "2048,8,1,1",
-    videos: Annotated[int, typer.Option(help="Unique videos.", min=1)] = 480,
+    videos: Annotated[int, typer.Option(help="Unique videos.", min=1)] = 2745,
     queries: Annotated[int, typer.Option(help="Queries of an episode, in all.", min=1)] = 5,
     way: Annotated[int, typer.Option(help="Classes of an episode.", min=1)] = 5,
     shot: Annotated[int, typer.Option(help="Support videos of a class.", min=1)] = 1,

@@ -30,7 +30,8 @@ QUICK = (
     *("can_5w1s", "hyrsm_5w5s", "hyrsm-supports_5w5s", "mastaf_5w5s", "mastaf-nores_5w1s"),
     *("mastaf-no-global_5w1s", "mastaf-noml-mean_5w5s", "molo_5w5s", "otam_5w1s", "pal_5w5s"),
     *("strm_5w5s", "strm-opened_5w1s", "team_5w5s", "trx_5w1s"),
-    "ta2n-opened_5w1s",
+    "ta2n_5w5s",
+    "clip-fsar-merge-after_training_5w5s",
 )
 
 

@@ -139,6 +139,25 @@ class TestAcross:
         assert set(found.methods) == SKILLS.keys() - {"chance"}
         assert [one.methods for one in found.agreements] == [5]
 
+    def test_a_method_that_answers_like_another_counts_once(self, runs: list[Run]):
+        def named(one: Run, name: str) -> Run:
+            return Run(
+                {**one.identity, "method": name},
+                one.declared,
+                one.cost,
+                one.circumstances,
+                one.rows,
+            )
+
+        twins = [named(one, "twin") for one in runs if one.identity["method"] == "middling"]
+        found = across([*runs, *twins])
+        assert found.duplicates == {"twin": "middling"}
+        assert "twin" not in found.methods
+        assert [one.methods for one in found.agreements] == [5]
+        assert [one.order_blind for one in found.gaps] == [2, 2]
+        on_one_bank = across([*runs, twins[0]])
+        assert on_one_bank.duplicates == {}
+
     def test_what_repeats_and_what_is_contradicted(self, found: Across):
         pairs = {frozenset((one.first, one.second)): one for one in found.pairs}
         assert len(pairs) == len(found.pairs) == 10

@@ -77,12 +77,14 @@ def _ranks(found: Across, style: str) -> str:
         }
         for method in found.methods
     ]
+    alike = ", ".join(f"{one} ({other})" for one, other in found.duplicates.items())
+    alike = f"\nLeft out for giving the same answers as another one: {alike}." if alike else ""
     units = "\n".join(f"{place.title}: {place.comparison.units}." for place in found.places)
     note = (
         f"rank: the {LEVEL:.0%} interval of a method's rank among the {len(found.methods)} that all"
         " banks have, for all methods at once. Methods surely better (paired, over videos and"
         " classes, Holm over all pairs of the bank) stand before it, methods surely worse behind"
-        f" it. Sorted by mean rank.\n{units}"
+        f" it. Sorted by mean rank.{alike}\n{units}"
     )
     return table(lines, note, style)
 

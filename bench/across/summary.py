@@ -98,7 +98,9 @@ class Across:
     agreements: Sequence[Agreement]
     gaps: Sequence[Gap]
     methods: Sequence[str]
-    """Those that all banks have, controls left out, by their mean rank."""
+    """Those that all banks have, controls and duplicates left out, by their mean rank."""
+    duplicates: Mapping[str, str]
+    """Method -> the one that gives the same answers on every bank, which stands for both."""
     standings: Mapping[str, Mapping[str, Standing]]
     """By method and bank."""
     pairs: Sequence[Pair]
@@ -109,6 +111,7 @@ class Across:
             "level": LEVEL,
             "banks": {place.title: place.comparison.units for place in self.places},
             "agreements": [asdict(one) for one in self.agreements],
+            "duplicates": dict(self.duplicates),
             "gaps": [asdict(one) for one in self.gaps],
             "standings": {
                 method: {bank: asdict(one) for bank, one in found.items()}
@@ -146,6 +149,8 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         {named(one) for one in place.comparison.contenders if not one.is_control}
         for place in places
     ]
+    duplicates = _duplicates(places, sorted(set.union(*contenders)))
+    contenders = [found - duplicates.keys() for found in contenders]
     common = sorted(set.intersection(*contenders))
     if not common:
         raise UserError("no method was run on all of the banks; name runs of the same methods")
@@ -166,6 +171,7 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         ],
         gaps=[gap for place in places if (gap := _gap(place, common)) is not None],
         methods=ordered,
+        duplicates=duplicates,
         standings={method: by_method[method] for method in ordered},
         pairs=_pairs(ordered, {title: found[1] for title, found in standings.items()}),
     )
@@ -176,6 +182,29 @@ def across_comparisons(comparisons: Sequence[Comparison]) -> Across:
     contenders = [one for found in comparisons for one in found.contenders]
     banks = [found.opened for found in comparisons if found.opened is not None]
     return across([run for one in contenders for run in one.runs], banks)
+
+
+def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, str]:
+    """Methods whose answers are those of another one on every bank, and the first such by name.
+
+    Counted twice, a method would weigh twice in correlations and gaps.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    found: dict[str, str] = {}
+    for method in methods:
+        answers = tuple(
+            None
+            if (index := place.of(method)) is None
+            else tuple(
+                run.rows["prediction"].to_numpy().tobytes()
+                for run in place.comparison.contenders[index].runs
+            )
+            for place in places
+        )
+        other = first.setdefault(answers, method)
+        if other != method:
+            found[method] = other
+    return found
 
 
 def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:

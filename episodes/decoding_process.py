@@ -8,6 +8,7 @@ import atexit
 import faulthandler
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,10 +16,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import BufferedReader, BufferedWriter
+from mmap import mmap
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,10 +75,11 @@ class Process:
             answer: Answer = json.loads(line)
             if "shape" not in answer:
                 return answer
-            frames = np.empty(answer["shape"], np.uint8)
+            frames = _outside_the_heap(answer["shape"])
             if back.readinto(frames.data.cast("B")) < frames.nbytes:
                 break
             receive(answer["indices"], frames)
+            del frames
         raise DiedError(self._end())
 
     def _end(self) -> str:
@@ -94,6 +97,11 @@ class Process:
         self._process.kill()
         self._process.communicate()
         self._log.close()
+
+
+def _outside_the_heap(shape: Sequence[int]) -> Pixels:
+    """Return memory that goes back to the system at once: large frames would leave holes."""
+    return np.frombuffer(mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
 
 
 _idle: list[Process] = []

@@ -63,8 +63,8 @@ class Readings:
         """Say what is special about how videos were read."""
         for identity, count in self.others(files).items():
             yield (
-                f"{count} of {len(files)} videos are read by {identity.split(',')[0]}, since"
-                f" {self._decoder} does not read them right"
+                f"{count} of {len(files)} videos are read by {identity.split(',')[0]}:"
+                f" {self._decoder} misreads them, or they are larger than it reads in little memory"
             )
         resized = [file for file in files if (known := self.get(file.sha256)) and known.resized]
         if resized:

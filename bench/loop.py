@@ -24,6 +24,7 @@ from bench.device import (
     peak_memory,
     wait_for,
 )
+from bench.features.store import StoredFeatures
 from bench.method import Method, PairMethod, Representation, apply
 from bench.scoring import CPU, score, tensors
 from episodes.datasets import Progress
@@ -57,7 +58,7 @@ class Answers:
 @torch.no_grad()
 def evaluate(
     method: Method,
-    features: Tensor,
+    features: Tensor | StoredFeatures,
     episodes: Episodes,
     device: torch.device,
     batch_size: int,
@@ -85,10 +86,11 @@ def evaluate(
     forget_peak_memory(device)
     keep_freed_memory()
     method = method.to(device)
-    with _unchanged(method, [features], "encode"), Stopwatch(device) as encode_watch:
+    given = [features] if isinstance(features, Tensor) else []  # on disk they cannot be changed
+    with _unchanged(method, given, "encode"), Stopwatch(device) as encode_watch:
         videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
-    with _unchanged(method, [features, *tensors(videos)], "adapt or score"):
+    with _unchanged(method, [*given, *tensors(videos)], "adapt or score"):
         _warm_up(method, videos, episodes, device, batch_size, text)
         with Stopwatch(device) as score_watch:
             first, second, prediction = answer(
@@ -104,7 +106,9 @@ def evaluate(
     )
 
 
-def encode(method: Method, features: Tensor, device: torch.device) -> Representation:
+def encode(
+    method: Method, features: Tensor | StoredFeatures, device: torch.device
+) -> Representation:
     """Encode each video once: what belongs to a video is not done again for every episode.
 
     What is returned lives on ``device`` if it fits there, else with the host.
@@ -291,10 +295,16 @@ def scorer(
     return partial(pairs.look_up, table), lambda *_: None
 
 
-def _check_finite(method: Method, margin: NDArray[np.float32], features: Tensor) -> None:
+def _check_finite(
+    method: Method, margin: NDArray[np.float32], features: Tensor | StoredFeatures
+) -> None:
     bad = int((~np.isfinite(margin)).any(axis=1).sum())
     if bad:
-        videos = int((~features.flatten(1).isfinite().all(dim=1)).sum())
+        parts = (
+            features[first : first + ENCODE_CHUNK]
+            for first in range(0, len(features), ENCODE_CHUNK)
+        )
+        videos = sum(int((~part.flatten(1).isfinite().all(dim=1)).sum()) for part in parts)
         if videos:
             raise UserError(
                 f"the features of {videos} of {len(features)} videos are not finite numbers: the"

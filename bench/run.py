@@ -17,7 +17,7 @@ from bench.checkpoints import load_weights, tuned_backbone
 from bench.circumstances import circumstances
 from bench.containment import contained
 from bench.features.embedding import embedded_together, feature_identity
-from bench.features.store import FeatureStore
+from bench.features.store import FeatureStore, StoredFeatures
 from bench.loop import Answers, evaluate
 from bench.method import FeatureShape, Method
 from bench.pretrained import Pretrained
@@ -53,6 +53,8 @@ NOT_REUSABLE = (
     "note: the run of {method} is not reusable: the source of its code is not to be had, or has"
     " changed since it was loaded; it will be made anew"
 )
+READ_AT_ONCE = 256 << 20
+"""Bytes of features up to which they are held in memory for all methods."""
 TOGETHER = 8
 """Backbones on the device at once, which share what is decoded."""
 
@@ -254,12 +256,12 @@ def _run_group(
         distributed.wait()
 
 
-def _sum(features: Tensor) -> int:
-    """A number that changes when features do, however that was done."""
-    return int(features.view(torch.int32).sum())
+def _sum(features: Tensor | StoredFeatures) -> int:
+    """A number that changes when features do, however that was done; those on disk cannot."""
+    return int(features.view(torch.int32).sum()) if isinstance(features, Tensor) else 0
 
 
-def _check_sum(method: str, features: Tensor, sound: int) -> None:
+def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> None:
     if _sum(features) != sound:
         raise UserError(
             f"method {method} changed the features in place, past torch; the others are given them"
@@ -307,8 +309,10 @@ def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
 
 def _features(
     store: FeatureStore, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
-) -> tuple[Tensor, Episodes]:
+) -> tuple[Tensor | StoredFeatures, Episodes]:
     """Features of the bank's videos, by their keys; and its episodes as indices into them.
+
+    Small ones are read at once, large ones when they are encoded, for each method anew.
 
     The videos stand in the order of their content hashes: the canonical order goes by class, and
     a method could read the class off it.
@@ -319,7 +323,8 @@ def _features(
         bank.episodes,
         len(bank.split.videos),
     )
-    return torch.from_numpy(store.read([keys[index] for index in order])), episodes
+    stored = StoredFeatures(store, [keys[index] for index in order])
+    return stored if stored.nbytes > READ_AT_ONCE else stored[:], episodes
 
 
 def in_order_of_content(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.method import FeatureShape
 from episodes.atomic import replacing, write_text
@@ -153,6 +156,36 @@ class FeatureStore:
         with suppress(OSError):
             index.unlink(missing_ok=True)
             _Shard(index, (), 0, "").data.unlink(missing_ok=True)
+
+
+class StoredFeatures:
+    """Features of some videos that stay on disk until a slice of them is asked for.
+
+    Maps of 2D networks are large, 3.2 MB a video for ``resnet50``, and most methods make a few
+    vectors of each at once. Whoever takes a slice gets a copy of its own.
+
+    Args:
+        store: which holds them.
+        videos: their keys, in order.
+    """
+
+    def __init__(self, store: FeatureStore, videos: Sequence[str]) -> None:
+        """Name them; nothing is read."""
+        self._store, self._videos = store, videos
+        self.shape = (len(videos), *store.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """What all of them would take in memory."""
+        return np.dtype(np.float32).itemsize * math.prod(self.shape)
+
+    def __len__(self) -> int:
+        """How many videos there are."""
+        return len(self._videos)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        """Read some of them: float32 (videos, C, T, H, W)."""
+        return torch.from_numpy(self._store.read(self._videos[part]))
 
 
 def _read_index(index: Path) -> _Shard:

@@ -2,21 +2,35 @@
 
 import json
 import math
+import os
 import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from episodes.decoding import decode, decoder_identity
+from episodes.decoding import decode, decode_each, decoder_identity
+from episodes.decoding_process import Process, _idle
 from episodes.errors import UserError
+from episodes.media import content_sha256, videos_below
+from episodes.readers import AvVideo, read
+from episodes.readings import Reading
 from episodes.sampling import RULES, frame_indices
 from tests.conftest import make_video
+from tests.video_files import (
+    packed_bitstream,
+    painted,
+    patched,
+    with_durations,
+    with_length,
+    with_sizes_of,
+)
 
 ROOT = Path(__file__).parents[1]
 RULE = "segment-centres"
@@ -160,6 +174,173 @@ def test_unknown_rule_is_refused_as_such(tmp_path: Path):
 def test_identity_names_the_decoder_its_version_and_how_it_is_used():
     """Features on disk are keyed by it."""
     assert decoder_identity() == "decord 0.6.0, all frames in order"
+
+
+READ_AS_LIBAV_DOES: dict[str, tuple[Callable[[Path], Path], str, int]] = {
+    "packed bitstream": (lambda folder: packed_bitstream(folder / "xvid.avi"), "av", 30),
+    "48 wide": (lambda folder: painted(folder / "a.mp4", "libx264", size=(48, 96)), "av", 24),
+    "72 wide": (lambda folder: painted(folder / "a.mkv", "ffv1", size=(72, 96)), "av", 24),
+    "58 wide": (lambda folder: painted(folder / "a.mp4", "libx264", size=(58, 96)), "decord", 24),
+    "AV1": (lambda folder: painted(folder / "a.mkv", "libsvtav1"), "av", 24),
+    "10 bits": (lambda folder: painted(folder / "a.mp4", "libx264", "yuv420p10le"), "av", 24),
+    "interlaced": (
+        lambda folder: painted(folder / "a.mp4", "libx264", options={"flags": "+ilme+ildct"}),
+        "av",
+        24,
+    ),
+    "transport stream": (lambda folder: painted(folder / "a.ts", "mpeg2video"), "av", 24),
+    "above full HD": (
+        lambda folder: painted(
+            folder / "a.mp4",
+            "libx264",
+            size=(2560, 1440),
+            frames=2,
+            options={"preset": "ultrafast"},
+        ),
+        "av",
+        2,
+    ),
+    "HEVC": (lambda folder: painted(folder / "a.mp4", "libx265"), "decord", 24),
+    "turned left": (
+        lambda folder: painted(folder / "a.mp4", "libx264", rotation=90),
+        "decord",
+        24,
+    ),
+    "turned right": (
+        lambda folder: painted(folder / "a.mov", "libx264", rotation=-90),
+        "decord",
+        24,
+    ),
+    "upside down": (
+        lambda folder: painted(folder / "a.mp4", "libx264", rotation=180),
+        "decord",
+        24,
+    ),
+    "4:4:4": (lambda folder: painted(folder / "a.mp4", "libx264", "yuv444p"), "decord", 24),
+}
+"""A property -> how to make such a file, what reads it, and how many frames it shows."""
+
+
+@pytest.mark.parametrize("name", READ_AS_LIBAV_DOES)
+def test_both_readers_give_the_frames_of_libav(name: str, tmp_path: Path):
+    make, reader, count = READ_AS_LIBAV_DOES[name]
+    path = make(tmp_path)
+    frames = [list(AvVideo(path))[index]() for index in range(count)]
+    for decoder in ("decord", "av"):
+        clip, reading = decode_each(path, count, "linspace", list, decoder)
+        assert reading == Reading(reader if decoder == "decord" else "av", count)
+        assert np.array_equal(clip, frames)
+
+
+def test_turned_videos_are_shown_upright(tmp_path: Path):
+    plain = every_frame(painted(tmp_path / "plain.mp4", "libx264", options={"qp": "0"}))
+    for degrees in (90, 180, -90):
+        path = painted(tmp_path / "a.mp4", "libx264", rotation=degrees, options={"qp": "0"})
+        upright = decode(path, 24, "linspace", "av")
+        assert np.array_equal(upright, np.rot90(plain, degrees // 90, axes=(1, 2)))
+
+
+@pytest.mark.parametrize("decoder", ["decord", "av"])
+@pytest.mark.parametrize("make", [packed_bitstream, lambda path: painted(path, "libx264")])
+def test_of_a_video_known_to_be_whole_no_frame_behind_the_last_one_is_decoded(
+    decoder: str, make: Callable[[Path], Path], tmp_path: Path
+):
+    path = make(tmp_path / "a.avi")
+    whole, reading = decode_each(path, 8, RULE, list, decoder)
+    again, same = decode_each(path, 8, RULE, list, decoder, known=reading)
+    assert np.array_equal(whole, again)
+    assert same == reading
+    behind = frame_indices(RULE, reading.frames, 8)[-1] + 2
+    decoded: list[int] = []
+
+    def pictures(_: Path) -> Iterator[Callable[[], int]]:
+        for index in range(99):
+            decoded.append(index)
+            yield lambda: 0
+
+    counting = SimpleNamespace(open=pictures)
+    read(counting, path, lambda count: [behind], 99, lambda *_: None, lambda: None)
+    assert decoded == list(range(behind + 1))
+
+
+class TestHostileFile:
+    """It ends nothing but its own process, and is named."""
+
+    def test_header_that_makes_decord_run_out_of_memory(self, tmp_path: Path):
+        path = patched(make_video(tmp_path / "a.mp4"), with_durations(10**9))
+        assert decode_each(path, 8, RULE, list, "decord")[1] == Reading("av", 20)
+
+    @pytest.mark.parametrize("decoder", ["decord", "av"])
+    def test_length_of_years(self, decoder: str, tmp_path: Path):
+        path = patched(make_video(tmp_path / "a.avi", codec="mpeg4"), with_length(10**9))
+        with pytest.raises(UserError, match=r"a\.avi: .*cut short: 20 of 1000000000 frames"):
+            decode(path, 8, RULE, decoder)
+
+    def test_frames_of_an_absurd_size(self, tmp_path: Path):
+        source = painted(tmp_path / "a.mkv", "ffv1", size=(640, 480), frames=2)
+        path = patched(source, with_sizes_of(16_000, 16_000))
+        with pytest.raises(UserError, match=r"a\.mkv: .*16000 x 16000; at most 35,389,440 pixels"):
+            decode(path, 8, RULE)
+
+    def test_decoder_that_comes_to_no_frame(self, tmp_path: Path, monkeypatch):
+        monkeypatch.setattr("episodes.decoding_process.TIME_LIMIT", 0.05)
+        path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=2)
+        with pytest.raises(UserError, match=r"a\.mp4: .*came to no further frame in"):
+            decode(path, 8, RULE, "av")
+        monkeypatch.undo()
+        assert decode(path, 2, RULE, "av").shape == (2, 2160, 3840, 3)
+
+    def test_process_that_is_killed(self, tmp_path: Path, monkeypatch):
+        path = make_video(tmp_path / "a.mp4")
+
+        def crash(process: Process, request: dict, receive: object) -> dict:
+            process._process.kill()
+            return ask(process, request, receive)
+
+        ask = Process.ask
+        monkeypatch.setattr(Process, "ask", crash)
+        with pytest.raises(UserError, match=r"a\.mp4: .*its decoder crashed: SIGKILL"):
+            decode(path, 8, RULE)
+        monkeypatch.undo()
+        assert decode(path, 8, RULE).shape[0] == 8
+
+    def test_content_that_is_not_what_was_hashed(self, tmp_path: Path):
+        path = make_video(tmp_path / "a.mp4")
+        sha256 = content_sha256(path)
+        assert decode_each(path, 8, RULE, list, sha256=sha256)[1].frames == 20
+        patched(path, with_durations(21))
+        with pytest.raises(UserError, match=r"a\.mp4: .*content has changed since it was hashed"):
+            decode_each(path, 8, RULE, list, sha256=sha256)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_decoder_of_4k(tmp_path: Path):
+    options = {"preset": "ultrafast", "g": "8"}
+    path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=12, options=options)
+    seen: list[tuple[int, ...]] = []
+    decode_each(path, 8, RULE, lambda frames: seen.append(frames.shape) or [0] * len(frames))
+    assert seen == [(1, 2160, 3840, 3)] * 8, "never more than one frame in full size"
+    status = Path(f"/proc/{_idle[-1]._process.pid}/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    assert peak < 200_000
+
+
+CLIPS = os.environ.get("FVBENCH_CLIPS")
+
+
+@pytest.mark.skipif(not CLIPS, reason="FVBENCH_CLIPS names no folder of real clips")
+def test_both_readers_agree_on_real_clips():
+    paths = [Path(path) for path in videos_below(Path(CLIPS or ""))]
+    assert paths, f"no videos below {CLIPS}"
+    for path in paths:
+        with av.open(path, metadata_errors="ignore") as file:
+            count = sum(1 for _ in file.decode(file.streams.best("video")))
+        clips = {}
+        for decoder in ("decord", "av"):
+            clip, reading = decode_each(path, min(count, 99), "linspace", list, decoder)
+            assert reading.frames == count, path
+            clips[decoder] = np.stack(clip).astype(np.int16)
+        assert np.abs(clips["decord"] - clips["av"]).max() <= 2, path
 
 
 def cut(path: Path, share: float) -> Path:

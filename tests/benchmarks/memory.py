@@ -43,7 +43,7 @@ def drawn(videos: int, episodes: int) -> Episodes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", default="protonet,otam,chamfer,bi-mhm,visil,tsn")
+    parser.add_argument("--methods", default="protonet,otam,bi-mhm")
     parser.add_argument("--videos", type=int, default=2745)
     parser.add_argument("--episodes", type=int, default=1000)
     wanted = parser.parse_args()

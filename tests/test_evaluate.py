@@ -1,6 +1,7 @@
 """The loop: what it tells methods, what it does not, and what it refuses."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.features.store import FeatureStore, StoredFeatures
 from bench.loop import evaluate
 from bench.method import FeatureShape, Method
 from bench.registry import built_in_methods
@@ -208,3 +210,27 @@ def test_the_global_random_state_is_left_alone(name: str):
     features = random_features()
     evaluate(method, features, draw_episodes(4), CPU, 4, NOTHING, text_of(method, features))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "chance", "single-frame"])
+def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: Path):
+    """Chunk by chunk, in another order than the shards'; a video's maps are never all in memory."""
+    features = random_features(300, (12, 8, 2, 2))
+    store = FeatureStore(tmp_path, {"test": "lazy"}, FeatureShape(12, 8, 2, 2))
+    for first in (0, 100, 200):
+        part = features[first : first + 100].numpy()
+        store.write([str(number) for number in range(first, first + 100)], part, 1.0)
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    stored = StoredFeatures(store, [str(number) for number in order.tolist()])
+    assert stored.nbytes == features.numpy().nbytes
+    generator = np.random.default_rng(0)
+    support, query = (
+        generator.integers(0, 300, (64, *shape), np.int32) for shape in ((5, 1), (5,))
+    )
+    episodes = Episodes(support, query, np.tile(np.arange(5, dtype=np.int16), (64, 1)))
+    method = ENTRIES[name].build(FeatureShape(12, 8, 2, 2), 0)
+    answers = [
+        evaluate(method, one, episodes, CPU, 64, NOTHING) for one in (features[order], stored)
+    ]
+    np.testing.assert_array_equal(answers[0].prediction, answers[1].prediction)
+    np.testing.assert_array_equal(answers[0].margin, answers[1].margin)

@@ -51,9 +51,13 @@ class HyRSMSettings(Settings):
     """Weight of HyRSM++'s temporal coherence term."""
 
 
-class Tokens(NamedTuple):
-    """Videos as one token each, with all that attention takes from a token alone."""
+class Videos(NamedTuple):
+    """Videos after the intra-relation, with what each brings to the inter-relation by itself."""
 
+    frames: Tensor
+    """(..., T, C), for the frame classifier; (..., 0, C) where there is none."""
+    mapped: Tensor
+    """(..., T, C): the frames' part of the enriched frames."""
     token: Tensor
     """(..., C): mean of the frames."""
     query: Tensor
@@ -61,11 +65,8 @@ class Tokens(NamedTuple):
     key: Tensor
     """(..., C)"""
     value: Tensor
-    """(..., heads, C): the value of each head, mapped by the output layer's columns of that head.
-
-    The output layer maps the heads' mixtures of values side by side: the sum, over heads, of a
-    mixture of values that are mapped. So they are mapped once for each video.
-    """
+    """(..., heads, C): of each head, with the output layer applied: its map of mixtures of values,
+    the heads side by side, is a sum over heads of mixtures of mapped values."""
 
 
 class InterRelation(nn.Module):
@@ -86,14 +87,13 @@ class InterRelation(nn.Module):
             nn.init.normal_(projection.weight, std=(2 / (channels + channels // heads)) ** 0.5)
         nn.init.xavier_normal_(self.out.weight)
 
-    def project(self, token: Tensor) -> Tokens:
-        """(videos, C) -> what a video brings to every episode."""
+    def project(self, token: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(videos, C) -> query, key and value of `Videos`."""
         value = self.value(token).unflatten(-1, (self.heads, -1))
         columns = self.out.weight.unflatten(-1, (self.heads, -1))
-        mapped = torch.einsum("vhd,chd->vhc", value, columns)
-        return Tokens(token, self.query(token), self.key(token), mapped)
+        return self.query(token), self.key(token), torch.einsum("vhd,chd->vhc", value, columns)
 
-    def forward(self, support: Tokens, query: Tokens) -> Tensor:
+    def forward(self, support: Videos, query: Videos) -> Tensor:
         """Relate each query by itself with the support videos.
 
         Args:
@@ -115,25 +115,6 @@ class InterRelation(nn.Module):
         mixture = torch.einsum("eqlsh,eshc->eqlc", a[:, :, :, :-1], support.value)
         mixture = mixture + a[:, :, :, -1] @ query.value + self.out.bias
         return relu(self.norm(together(support.token, query.token) + self.dropout(mixture)))
-
-
-class Videos(NamedTuple):
-    """Videos after the intra-relation."""
-
-    frames: Tensor
-    """(..., T, C), for the frame classifier; (..., 0, C) where there is none."""
-    mapped: Tensor
-    """(..., T, C): the frames' part of the enriched frames."""
-    token: Tensor
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    """These four are `Tokens`."""
-
-    @property
-    def tokens(self) -> Tokens:
-        """What the videos of an episode tell each other."""
-        return Tokens(*self[2:])
 
 
 @register
@@ -177,8 +158,8 @@ class HyRSM(Method):
         frames = self.place_dropout(hyrsm_positions(frame_vectors(features), *places))
         frames = relu(self.intra(frames))
         kept = frames if self.head is not None else frames[:, :0]
-        tokens = self.inter.project(frames.mean(dim=1))
-        return Videos(kept, linear(frames, self._columns[0]), *tokens)
+        token = frames.mean(dim=1)
+        return Videos(kept, linear(frames, self._columns[0]), token, *self.inter.project(token))
 
     def adapt(self, support: Videos) -> Videos:
         """(episodes, way, shot, ...) -> (episodes, way, 1 or shot, ...)."""
@@ -211,9 +192,9 @@ class HyRSM(Method):
         Yields:
             support frames (episodes, way, members, T, C) and query frames (episodes, T, C).
         """
-        supports = Tokens(*(part.flatten(1, 2) for part in support.tokens))
+        supports = Videos(*(part.flatten(1, 2) for part in support))
         # The 1 x 1 convolution over [frame, token]: a map of the frame and a map of the token.
-        learned = linear(self.inter(supports, query.tokens), self._columns[1], self.merge.bias)
+        learned = linear(self.inter(supports, query), self._columns[1], self.merge.bias)
         for asked, told in zip(query.mapped.unbind(1), learned.unbind(1), strict=True):
             of_support = told[:, :-1].unflatten(1, support.mapped.shape[1:3])
             yield support.mapped + of_support.unsqueeze(3), asked + told[:, -1:]

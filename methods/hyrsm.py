@@ -163,7 +163,7 @@ class HyRSM(Method):
 
     def adapt(self, support: Videos) -> Videos:
         """(episodes, way, shot, ...) -> (episodes, way, 1 or shot, ...)."""
-        if self.settings.form == "supports":
+        if self.settings.form == "supports" or support.token.shape[2] == 1:
             return support
         # Everything after the intra-relation's ReLU is linear in the frames: means go through.
         return Videos(*(part.mean(dim=2, keepdim=True) for part in support))

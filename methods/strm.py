@@ -121,16 +121,18 @@ def nearest_tuple_scores(support: Tensor, query: Tensor) -> Tensor:
 
     (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
     """
+    asked, tuples = query.flatten(1, 2), support.flatten(2, 3)
+    # |q - s|^2 = |q|^2 + |s|^2 - 2 q.s is good enough to find the nearest tuple, but not to say how
+    # near it is: of close tuples these terms leave little but rounding.
+    with torch.no_grad():
+        half_squares = tuples.square().sum(dim=-1).unsqueeze(1) / 2
+        products = (asked @ tuples.flatten(1, 2).mT).unflatten(2, tuples.shape[1:3])
+        nearest = (half_squares - products).argmin(dim=-1)  # (episodes, queries * tuples, way)
     episode = torch.arange(len(query), device=query.device)[:, None]
-    asked, distances = query.flatten(1, 2), []
-    for tuples in support.flatten(2, 3).unbind(1):
-        # |q - s|^2 = |q|^2 + |s|^2 - 2 q.s is good enough to find the nearest tuple, but not to say
-        # how near it is: of close tuples these terms leave little but rounding.
-        with torch.no_grad():
-            half_squares = tuples.square().sum(dim=-1)[:, None] / 2
-            nearest = (half_squares - asked @ tuples.mT).argmin(dim=-1)
-        found = tuples[episode, nearest]
-        distances.append(torch.linalg.vector_norm(asked - found, dim=-1))
+    distances = [
+        torch.linalg.vector_norm(asked - of_class[episode, found], dim=-1)
+        for of_class, found in zip(tuples.unbind(1), nearest.unbind(2), strict=True)
+    ]
     by_query: Tensor = torch.stack(distances, dim=-1).unflatten(1, query.shape[1:3])
     return -by_query.mean(dim=2)
 

@@ -3,28 +3,27 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from bench.backbones import weights_path
+from bench.backbones import LoadedBackbone, load_backbone
 from bench.cards import file_sha256
 from bench.circumstances import circumstances
-from bench.clips import load_clips
 from bench.device import describe_device
+from bench.features.embedding import embedded_together
 from bench.progress import Reporter
 from bench.run_directory import dump
+from bench.text import names_of_classes
 from episodes.atomic import replacing, write_text
-from episodes.class_names import class_names
 from episodes.datasets import dataset
-from episodes.errors import UserError
+from episodes.readings import Readings
 from episodes.split import SplitName
 from methods.backbones.motion import MotionNet
 from methods.backbones.motion_words import MotionWords, words_of
 
-DATASET = "rendered"
+DATASET, SAMPLING = "rendered", "segment-centres"
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,10 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
     Returns:
         the path of the weights.
     """
-    backbone = MotionWords()
-    vision = safetensors.torch.load_file(weights_path(MotionNet.name))
-    backbone.load_state_dict(vision, strict=False)
-    backbone.eval().to(device)
     torch.manual_seed(recipe.seed)
-    videos, labels, names = _videos(backbone, "train", device, reporter)
+    vision, backbone = load_backbone(MotionNet.name, device), MotionWords().to(device).eval()
+    backbone.load_state_dict(vision.backbone.state_dict(), strict=False)
+    videos, labels, names = _videos(vision, "train", device, reporter)
     words = words_of(names).to(device)
     optimiser = torch.optim.AdamW(
         backbone.text.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -82,7 +79,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         "bytes": path.stat().st_size,
         "backbone": backbone.name,
         "revision": backbone.revision,
-        "vision": {"backbone": "motion", "sha256": file_sha256(weights_path(MotionNet.name))},
+        "vision": {"backbone": MotionNet.name, "sha256": vision.weights_sha256},
         "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
         "trained_on": {
             "dataset": DATASET,
@@ -93,7 +90,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         },
         "recipe": asdict(recipe),
         "training_accuracy": _accuracy(backbone, videos, labels, names),
-        "validation_accuracy": _accuracy(backbone, *_videos(backbone, "val", device, reporter)),
+        "validation_accuracy": _accuracy(backbone, *_videos(vision, "val", device, reporter)),
         "licence": "Apache-2.0",
         "device": describe_device(device),
         "made_by": circumstances(device),
@@ -114,23 +111,19 @@ def _accuracy(backbone: MotionWords, videos: Tensor, labels: Tensor, names: list
     return round(float((nearest == labels).float().mean()), 4)
 
 
-@torch.no_grad()
 def _videos(
-    backbone: MotionWords, name: SplitName, device: torch.device, reporter: Reporter
+    vision: LoadedBackbone, name: SplitName, device: torch.device, reporter: Reporter
 ) -> tuple[Tensor, Tensor, list[str]]:
     """Mean frame of every video of a split (videos, C), its class, and the names of all classes."""
     source = dataset(DATASET)
     split = source.split(name)
     with reporter.stage(f"prepare {name} videos") as progress:
         files = source.files(name, split.videos, progress)
-    means: list[Tensor] = []
     with reporter.stage(f"embed {name} videos") as progress:
-        for _, clip in load_clips(files, backbone.input, "segment-centres"):
-            if isinstance(clip, UserError):
-                raise clip
-            means.append(backbone(clip[None].to(device)).mean(dim=(2, 3, 4)))
-            progress(len(means), len(files))
+        (store,) = embedded_together([vision], SAMPLING, files, device, progress)
+    key = Readings(vision.decoder).key
+    maps = torch.from_numpy(store.read([key(file) for file in files]))
     place = {label: index for index, label in enumerate(split.classes)}
-    labels = torch.from_numpy(np.array([place[file.video.label] for file in files])).to(device)
-    names = class_names(source.name, split.classes)
-    return torch.cat(means), labels, [names[label] for label in split.classes]
+    labels = torch.tensor([place[file.video.label] for file in files])
+    names = names_of_classes(source, split.classes)
+    return maps.mean(dim=(2, 3, 4)).to(device), labels.to(device), names

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from bench.reference import Golden, reproduces
-from methods._fitted_head import FittedHead, Head
 from methods.fitted_heads import (
     Baseline,
     BaselinePlus,
     BaselinePlusPlus,
     CosineSettings,
+    FittedHead,
+    Head,
 )
 from methods.parity._episode import as_maps, encode_episode, feature_shape
 
@@ -24,8 +24,8 @@ def _scores_as_stored(
     name, which = output.split("/")
     head = start
     if which == "scores":
-        targets = one_hot(golden.tensor("support_labels"), golden.way)[None].to(support.dtype)
-        head = method.fit(start, support, targets, golden.tensor(f"{name}/permutations"))
+        labels = golden.tensor("support_labels")[None]
+        head = method.fit(start, support, labels, golden.tensor(f"{name}/permutations"))
     return method.logits(head, method.query_form(query))[0]
 
 

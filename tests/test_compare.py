@@ -51,7 +51,7 @@ def test_compare_shows_differences_groups_and_hard_classes():
         "vs protonet",
         "over episodes",
         "12 partner pairs",
-        "taken for",
+        "confused with",
         "of 1 comparisons",
     ):
         assert words in " ".join(text.split())

@@ -111,7 +111,7 @@ def test_all_that_the_issue_lists_is_there(real: str):
         "Accuracy and paired differences",
         "Accuracy against speed",
         "Accuracy by class",
-        "What is taken for what",
+        "Which classes are confused with which",
         "How often each kind of case occurs",
         "What the methods say of themselves",
         "Make it again",

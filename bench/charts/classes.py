@@ -1,4 +1,4 @@
-"""Accuracy by class, and which classes are taken for which."""
+"""Accuracy by class, and which classes are confused with which."""
 
 from collections.abc import Sequence
 
@@ -38,11 +38,11 @@ def class_chart(
 
 
 def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
-    """Draw how often a class is taken for another one, the worst pair on top."""
+    """Draw how often a class is confused with another one, the worst pair on top."""
     figure, axes = sheet(width, 0.7 + ROW * len(pairs))
     names = [f"{one.true} → {one.predicted}" for one in pairs]
     name_lines(axes, names)
     axes.barh(range(len(pairs)), [100 * one.share for one in pairs], height=0.6, color=ACCENT)
-    axes.set_xlabel("taken for the other, per cent of the queries that were offered it")
+    axes.set_xlabel("confused with the other, per cent of the queries that were offered it")
     tidy(axes)
     return figure

@@ -1,4 +1,4 @@
-"""Accuracy by class, the hardest classes, and which class is taken for which."""
+"""Accuracy by class, the hardest classes, and which class is confused with which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ClassAccuracy:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Queries of one class that were taken for another one."""
+    """Queries of one class that were confused with another one."""
 
     true: str
     predicted: str
@@ -66,7 +66,7 @@ def _hits(one: Contender, true: NDArray[np.int64], classes: int) -> NDArray[np.f
 
 
 def confusions(contenders: Sequence[Contender], bank: Bank, most: int = 10) -> list[Confusion]:
-    """Which classes are taken for which, the most confused pair first.
+    """Which classes are confused with which, the most frequent pair first.
 
     A pair of classes is counted where an episode offers both, so that classes that often meet are
     not counted as confused for that.
@@ -83,7 +83,7 @@ def confusions(contenders: Sequence[Contender], bank: Bank, most: int = 10) -> l
         chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
         taken += np.bincount(chosen.ravel(), minlength=len(names) ** 2) / len(runs)
     share = np.divide(taken, met, out=np.zeros_like(taken), where=met > 0)
-    share[:: len(names) + 1] = 0  # taken for itself: right
+    share[:: len(names) + 1] = 0  # the class itself: right
     order = np.argsort(-share, kind="stable")[:most]
     return [
         Confusion(

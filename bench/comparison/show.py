@@ -151,7 +151,7 @@ def _confusion_table(found: Sequence[Confusion]) -> str:
     lines = [
         {
             "most confused: class": one.true,
-            "taken for": one.predicted,
+            "confused with": one.predicted,
             "% of queries": f"{100 * one.share:.1f}",
             "queries": f"{one.queries:,}",
         }

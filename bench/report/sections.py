@@ -249,7 +249,7 @@ def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
     lines = [
         {
             "class": Cell(one.true),
-            "taken for": Cell(one.predicted),
+            "confused with": Cell(one.predicted),
             "% of queries": Cell(f"{100 * one.share:.1f}", one.share),
             "queries": Cell(f"{one.queries:,}"),
         }
@@ -258,4 +258,6 @@ def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
     notes = [f"By {best}, of the queries in whose episode both classes are."]
     if not lines:
         return None
-    return grid_of(f"{anchor}-confusions", "What is taken for what", lines, notes, look="bars")
+    return grid_of(
+        f"{anchor}-confusions", "Which classes are confused with which", lines, notes, look="bars"
+    )

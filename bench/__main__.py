@@ -2,6 +2,10 @@
 
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,31 +31,80 @@ from bench.commands import (
     throughput,
     train,
 )
-from episodes.errors import UserError
+from episodes.errors import UserError, shown
 
+ROOT = Path(__file__).parents[1]
 INTERRUPTED = 130
 JOBS = ("run", "train")
 """Commands that several processes can do together, as torchrun starts them."""
 
 
+DEFECT = 3
+TRACEBACK = "FVBENCH_TRACEBACK"
+"""Environment variable that asks for the traceback of a defect."""
+
+
 class _Guarded(TyperGroup):
-    """Turns a user's mistake into one message, and Ctrl-C into advice."""
+    """Turns whatever goes wrong into one message, and Ctrl-C into advice.
+
+    Names from files and folders that would steer a terminal are spelled out.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _spelled_out(sys.stdout), _spelled_out(sys.stderr):
+                return super().invoke(ctx)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
-            raise typer.Exit(2) from error
+            raise _ended(str(error), 2) from error
         except OSError as error:
-            print(f"error: {error}; choose another place or mend this one", file=sys.stderr)  # noqa: T201
-            raise typer.Exit(2) from error
+            raise _ended(f"{error}; choose another place or mend this one", 2) from error
+        except MemoryError as error:
+            raise _ended("there is not enough memory for this", 2) from error
         except KeyboardInterrupt as error:
             print(  # noqa: T201
                 "\ninterrupted; what is finished is kept, and the same command goes on from there",
                 file=sys.stderr,
             )
             raise typer.Exit(INTERRUPTED) from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] in {"typer", "click"}:
+                raise
+            if os.environ.get(TRACEBACK):
+                raise
+            raise _ended(_unexpected(error), DEFECT) from error
+
+
+def _ended(message: str, status: int) -> typer.Exit:
+    """Say why the command ends, and return what ends it."""
+    print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
+    return typer.Exit(status)
+
+
+def _unexpected(error: Exception) -> str:
+    """What is said of an exception that nobody foresaw, with the line that it comes from."""
+    words = " ".join(str(error).split())[:300]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [one for one in frames if Path(one.filename).is_relative_to(ROOT)] or frames
+    place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
+    return (
+        f"a defect of this program, or of a plugin: {type(error).__name__}: {words} ({place});"
+        f" please report it to the maintainers of fewshot-video-bench {__version__}, with the"
+        f" command and what {TRACEBACK}=1 before it shows"
+    )
+
+
+@contextmanager
+def _spelled_out(stream: Any) -> Iterator[None]:
+    """Spell out what would steer a terminal; a terminal's stderr shows bars, which need that."""
+    if stream is sys.stderr and stream.isatty():
+        yield
+        return
+    write = stream.write
+    stream.write = lambda text: write(shown(text) if isinstance(text, str) else text)
+    try:
+        yield
+    finally:
+        del stream.write
 
 
 app = typer.Typer(

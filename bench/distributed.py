@@ -7,8 +7,9 @@ depend on how many there are. Alone, a process has all the pieces and nothing is
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -16,6 +17,7 @@ import torch.distributed as job
 from torch import Tensor
 
 from episodes.errors import UserError
+from episodes.locking import locked
 
 PATIENCE = timedelta(minutes=int(os.environ.get("FVBENCH_PATIENCE_MINUTES", "60")))
 """How long a process waits for the others, which may have more to decode."""
@@ -43,18 +45,23 @@ def is_first() -> bool:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(out: Path) -> Iterator[None]:
     """Be one of the job's processes for a while, if torchrun started this one.
 
-    Tensors of a CPU travel by gloo, those of a GPU by nccl.
+    Tensors of a CPU travel by gloo, those of a GPU by nccl. The first process holds ``out``.
+
+    Raises:
+        UserError: another command writes to ``out``.
     """
     if not started_by_torchrun():
-        yield
+        with locked(out):
+            yield
         return
     on_gpu = torch.cuda.is_available() and job.is_nccl_available()
     job.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
     try:
-        yield
+        with locked(out) if is_first() else nullcontext():
+            yield
     finally:
         job.destroy_process_group()
 

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from episodes.datasets import Progress as Report
+from episodes.errors import shown
 
 SECONDS_BETWEEN_LINES = 20
 
@@ -36,7 +37,7 @@ class Reporter:
     def say(self, line: str) -> None:
         """Say something for good, in a line; the first process of a job alone does."""
         if os.environ.get("RANK", "0") == "0":
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:

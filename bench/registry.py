@@ -17,7 +17,7 @@ import methods.fast
 import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
 from bench.source import meaning_sha256, of_harness, remember_loaded
-from episodes.errors import UserError
+from episodes.errors import UserError, shown
 
 ENTRY_POINTS = "fvbench.methods"
 """Entry-point group under which other distributions announce modules with methods."""
@@ -149,7 +149,7 @@ def _import_or_leave_out(load: Callable[[], object]) -> None:
     try:
         load()
     except UserError as error:
-        print(f"left out: {error}", file=sys.stderr)  # noqa: T201
+        print(f"left out: {shown(str(error))}", file=sys.stderr)  # noqa: T201
 
 
 def _import_file(path: Path) -> None:

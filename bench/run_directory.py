@@ -7,6 +7,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.loop import Answers
+from bench.method import NAME
 from episodes.atomic import replacing, write_text
-from episodes.errors import UserError
+from episodes.errors import UserError, shown
 from episodes.sampler import Episodes
 
 SCHEMA = 3
@@ -28,6 +31,8 @@ SEAL = "content_sha256"
 """Under which a file of JSON holds its own hash."""
 FAILURE = "failed.json"
 """Stands in place of them where a method failed."""
+MOST_ROWS = 200_000_000
+"""More than a million episodes of a hundred queries have."""
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 """What tables read of a run's identity."""
 COMPACT: dict[str, Any] = {
@@ -159,7 +164,7 @@ def find_failures(folder: Path) -> list[Failure]:
     for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
         try:
             failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path} is damaged: {error}; delete it and run again") from error
     return failures
 
@@ -191,6 +196,7 @@ def read_run(folder: Path) -> Run:
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         header = _upgraded(header, path)
+        _check_size(folder / "rows.parquet")
         rows = pd.read_parquet(folder / "rows.parquet")
         if "margin" not in rows:
             rows["margin"] = math.nan  # committed without it: most of the bytes, and no figure's
@@ -204,11 +210,42 @@ def read_run(folder: Path) -> Run:
         )
         if header["rows_sha256"] != _sha256(folder / "rows.parquet"):
             raise ValueError("rows.parquet is not the one that was written with run.json")
-        if missing := NEEDED - run.identity.keys():
-            raise ValueError(f"its identity lacks {', '.join(sorted(missing))}")
+        _check(run)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{folder} is damaged: {error}; delete it and run again") from error
     return run
+
+
+def _check_size(rows: Path) -> None:
+    """Refuse rows that would take the memory: a small file may claim billions of them."""
+    count = pq.ParquetFile(rows).metadata.num_rows
+    if count > MOST_ROWS:
+        raise ValueError(f"it claims {count:,} rows; there are at most {MOST_ROWS:,}")
+
+
+def _check(run: Run) -> None:
+    """Refuse a run whose parts are not what all who read it take them for.
+
+    Names are also names of folders and parts of lines, and so hold no path and no control codes.
+    """
+    identity = run.identity
+    if missing := NEEDED - identity.keys():
+        raise ValueError(f"its identity lacks {', '.join(sorted(missing))}")
+    if not re.fullmatch(NAME, str(identity["method"])):
+        raise ValueError(f"{identity['method']!r} is no name of a method")
+    training = identity.get("training") or {}
+    for name in (identity["bank"], *(one for one in training.values() if isinstance(one, str))):
+        if not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name:
+            raise ValueError(f"{name!r} is no name of a bank or of a training's parts")
+    for field in ("episodes", "revision"):
+        if not isinstance(identity[field], int):
+            raise TypeError(f"{field} is {identity[field]!r}, not a whole number")
+    for mapping, fields_ in ((run.declared, ("trained", "sees")), (run.circumstances, ("device",))):
+        for field in fields_:
+            mapping[field]
+    queries = run.queries_per_episode
+    if len(run.rows) != queries * run.rows["episode"].nunique():
+        raise ValueError("its rows are not as many for every episode")
 
 
 def _upgraded(header: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 """Files that are either whole or not there."""
 
+import errno
+import hashlib
 import os
+import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_tidied: set[Path] = set()
 
 
 @contextmanager
@@ -13,16 +18,63 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the new one, never a part, whenever the writer is killed. Two
     writers do not disturb each other: the last to finish wins. The file keeps its suffix while it
-    is unfinished, since encoders and savers choose a format by it.
+    is unfinished, since encoders and savers choose a format by it. What killed writers of this
+    computer left in the folder is removed.
+
+    Raises:
+        OSError: naming ``path`` where the system names none, as it does not for a full disk.
     """
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.unfinished{path.suffix}")
+    _remove_leftovers(path.parent)
+    unfinished = path.with_name(
+        f".{_writer(os.getpid())}-{uuid.uuid4().hex}.unfinished{path.suffix}"
+    )
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if error.filename is None:
+            code = error.errno or errno.EIO
+            raise OSError(code, error.strerror or str(error), str(path)) from error
+        raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _writer(process: int) -> str:
+    """What names of unfinished files begin with: the computer and the process that writes."""
+    computer = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    return f"{computer}-{process}"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove files whose writers are no more, once for each folder."""
+    if folder in _tidied:
+        return
+    _tidied.add(folder)
+    for path in folder.glob(".*-*-*.unfinished*"):
+        process = path.name.split("-")[1]
+        if path.name.startswith(f".{_writer(0)[:8]}-") and process.isdecimal():
+            try:
+                os.kill(int(process), 0)
+            except ProcessLookupError:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            except OSError:  # it lives, and belongs to somebody else
+                continue
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's names to the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

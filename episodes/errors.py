@@ -1,8 +1,14 @@
 """The one exception that a user's mistake raises, wherever it is found."""
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable
+
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that steer a terminal or reorder a line, and halves of characters that are none."""
 
 
 class UserError(Exception):
@@ -27,6 +33,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"no {kind} is called {name!r}; {hint}")
 
 
+def shown(text: str) -> str:
+    r"""Return text as it may be shown: what a name brings to steer a terminal is spelled out.
+
+    >>> shown("evil\x1b[2J.mp4")
+    'evil\\x1b[2J.mp4'
+    """
+    return INVISIBLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def warn(line: str) -> None:
     """Say on stderr what a user should know of a run that goes on."""
-    print(f"warning: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"warning: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201

@@ -15,6 +15,7 @@ from episodes import registration
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.split import Split, Video
 
+os.environ["FVBENCH_TRACEBACK"] = "1"  # a defect fails a test with its traceback
 MILLISECONDS = Fraction(1, 1000)
 SMALL_RECIPE = """
 base = "default"

@@ -1,5 +1,6 @@
 """A file is whole or not there, whenever its writer stops."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from episodes.atomic import replacing, write_text
+from episodes.errors import UserError
+from episodes.locking import locked
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +89,57 @@ def test_bytes_are_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytes
     replace = Path.replace
     monkeypatch.setattr(Path, "replace", lambda *pair: order.append("named") or replace(*pair))
     write_text(path, "whole")
-    assert order == ["synced", "named"]
+    assert order == ["synced", "named", "synced"]  # the folder's names last
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_others_write_is_not(tmp_path: Path):
+    code = (
+        "import os, signal, sys, pathlib\n"
+        "from episodes.atomic import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as unfinished:\n"
+        "    unfinished.write_text('ne')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "one.txt")]
+    subprocess.run(command, cwd=ROOT, timeout=60, check=False)
+    (left,) = tmp_path.iterdir()
+    theirs = tmp_path / left.name.replace(left.name.split("-")[1], str(os.getpid()))
+    theirs.write_text("a living process writes this")
+    write_text(tmp_path / "two.txt", "whole")
+    assert set(tmp_path.iterdir()) == {theirs, tmp_path / "two.txt"}
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path):
+    def fill() -> None:
+        with replacing(tmp_path / "big.npy"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*big\.npy"):
+        fill()
+
+
+def test_a_folder_is_held_by_one_command_at_a_time(tmp_path: Path):
+    code = (
+        "import sys, pathlib\n"
+        "from episodes.locking import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        words = rf"in use by process {other.pid} on .* since"
+        with pytest.raises(UserError, match=words), locked(tmp_path):
+            raise AssertionError("two hold it")
+        other.kill()  # its lock dies with it
+        other.wait()
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path):

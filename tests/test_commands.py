@@ -198,3 +198,24 @@ def test_parity_as_json():
 
 def test_parity_cannot_tell_of_a_file_that_is_not_there(tmp_path: Path):
     assert call("parity", tmp_path / "absent.npz")[0] == 2
+
+
+def test_a_defect_is_said_in_one_line_and_is_no_verdict(monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of \x1b[31mall")
+
+    monkeypatch.delenv("FVBENCH_TRACEBACK")
+    monkeypatch.setattr("bench.run_directory.find_runs", broken)
+    status, said = call("tables", "nowhere")
+    assert status == 3
+    assert said.startswith("error: a defect of this program, or of a plugin: ZeroDivisionError")
+    assert "please report it" in said
+    assert (said.count("\n"), "\x1b" in said) == (1, False)
+
+
+def test_names_that_steer_a_terminal_are_spelled_out(tmp_path: Path):
+    name = "evil\x1b[2J\u202e"
+    status, said = call("tables", tmp_path / name)
+    assert status == 2
+    assert "evil\\x1b[2J\\u202e" in said
+    assert "\x1b" not in said

@@ -11,7 +11,8 @@ import pytest
 
 from bench.gate import Tolerance, assert_not_worse
 from bench.gate import verdict as verdict_module
-from bench.gate.verdict import change, exit_status, judge, no_loss
+from bench.gate.output import annotations, write_junit
+from bench.gate.verdict import Verdict, change, exit_status, judge, no_loss
 from bench.run_directory import Run, find_runs, read_run, write_run
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
@@ -141,7 +142,9 @@ def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
 
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype", "episodes"])
 def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
-    other = replace(RUNS["otam"], identity={**RUNS["otam"].identity, field: 7})
+    other = replace(
+        RUNS["otam"], identity={**RUNS["otam"].identity, field: "7" if field == "bank" else 7}
+    )
     status, text = call("gate", OLD, new(other))
     assert status == 2
     assert f"{field} is" in text
@@ -199,7 +202,7 @@ def test_forms_for_machines(
     folder = new(changed(RUNS["otam"], 0.03))
     status, text = call("gate", OLD, folder, "--junit", tmp_path / "gate.xml")
     assert status == 1
-    assert "::error title=fvbench gate: otam::" in text
+    assert "::error title=fvbench gate%3A otam::" in text
     suite = ElementTree.parse(tmp_path / "gate.xml").getroot()  # noqa: S314 - our own file
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
     assert "WORSE" in suite.find("testcase[@name='otam']/failure").text
@@ -370,3 +373,36 @@ def test_a_mistake_in_the_gate_is_not_called_worse(monkeypatch: pytest.MonkeyPat
     status, text = call("gate", OLD, OLD)
     assert status == 3
     assert "the gate itself failed" in text
+
+
+def test_a_name_of_a_bank_gives_no_command_and_breaks_no_file(tmp_path: Path):
+    verdict = Verdict("otam", "b\n::warning::x%\x1b\x00", "undecided", "why", 1, 1)
+    (line,) = annotations([verdict]).splitlines()
+    assert "%0A::warning::x%25" in line
+    write_junit(tmp_path / "gate.xml", [verdict])
+    case = ElementTree.parse(tmp_path / "gate.xml").find("testcase")  # noqa: S314 - our own
+    assert case is not None
+    assert case.get("classname") == "b\n::warning::x%\\x1b\\x00"
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("method", "../../up"),
+        ("method", "/etc/up"),
+        ("bank", "../up"),
+        ("bank", "a/b"),
+        ("bank", "a\x1b[2J"),
+        ("training", {"recipe": "../../up", "seed": 0, "backbone": "frozen", "episodes": 1}),
+    ],
+)
+def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
+    tmp_path: Path, field: str, name: object
+):
+    run = RUNS["otam"]
+    write_run(tmp_path / "run", replace(run, identity={**run.identity, field: name}))
+    status, said = call("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
+    assert (status, "is no name of" in said) == (2, True)
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+    assert not (tmp_path / "baseline").exists()

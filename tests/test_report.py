@@ -1,5 +1,6 @@
 """The report: what it holds, that it is one file, and that nothing in it can break out."""
 
+import base64
 import hashlib
 import json
 import re
@@ -157,10 +158,45 @@ def test_everything_that_is_seen_is_said(real: str):
 def test_charts_take_their_colours_from_the_page(real: str):
     charts = re.findall(r'<svg class="chart".*?</svg>', real, flags=re.DOTALL)
     assert len(charts) == 8  # two of them curves of the training of MASTAF
+    sheet = re.search(r"<style>(.*?)</style>", real, flags=re.DOTALL)[1]
+    looks = dict(re.findall(r"\[data-look=(n\d+)\]\{(.*?)\}", sheet))
     for chart in charts:
-        assert "var(--ink)" in chart or "var(--muted)" in chart
+        colours = "".join(looks[name] for name in re.findall(r'data-look="(n\d+)"', chart))
+        assert "var(--ink)" in colours or "var(--muted)" in colours
+        assert not any(colour in colours.lower() for colour in THEMED)
         assert not any(colour in chart.lower() for colour in THEMED)
         assert "DejaVu" not in chart
+
+
+def test_the_page_runs_its_own_script_and_nothing_else(real: str):
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', real)[1]
+    policy = unescape(policy)
+    assert "unsafe" not in policy
+    for kind in ("style", "script"):
+        content = re.findall(rf"<{kind}>(.*?)</{kind}>", real, flags=re.DOTALL)
+        assert len(content) == 1
+        digest = base64.b64encode(hashlib.sha256(content[0].encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert not any("style" in attributes for _, attributes in Page(real).elements)
+
+
+def test_the_page_names_no_folder_of_the_machine_and_steers_no_terminal():
+    runs = [
+        replace(
+            made_run("protonet", 0.5),
+            declared={"sees": "one query", "trained": None, "source": "a\u202eb"},
+            circumstances={
+                "device": "cpu",
+                "command": "fvbench run --data '/home/a b/my videos' --out=/home/me/out",
+                "weights": "/srv/secret/weights.safetensors",
+            },
+        )
+    ]
+    page = render(compare(runs))
+    for word in ("/home", "/srv", "secret", "\u202e"):
+        assert word not in page
+    assert "--out=…/out" in unescape(page)
+    assert "a\\u202eb" in page
 
 
 def test_names_and_paths_cannot_break_out():

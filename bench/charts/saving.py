@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from bench.charts.style import ACCENT, INK, LINE, MUTED, SECOND
 from episodes.atomic import replacing
@@ -35,9 +36,17 @@ def save_figure(figure: Figure, path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise UserError(f"--out {path}: a figure ends in {', '.join(SUFFIXES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    _take_literally(figure)
     with mpl.rc_context({"svg.hashsalt": SALT}), replacing(path) as unfinished:
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
         figure.savefig(unfinished, dpi=150, metadata=metadata)
+
+
+def _take_literally(figure: Figure) -> None:
+    """Show dollars in names as dollars: to matplotlib two of them enclose a formula."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_parse_math(False)
 
 
 def inline_svg(figure: Figure, name: str, title: str, tips: Sequence[str] = ()) -> str:
@@ -49,7 +58,10 @@ def inline_svg(figure: Figure, name: str, title: str, tips: Sequence[str] = ()) 
         title: what it shows, for those who do not see it.
         tips: what to say at the mark with the id ``tip-N``; in text, not in HTML.
     """
-    with io.StringIO() as file, mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}):
+    with (
+        io.StringIO() as file,
+        mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}),
+    ):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
         svg = file.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -102,7 +102,8 @@ def run(
     ] = None,
     reference: Reference = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the methods' random weights and guesses.", min=0)
+        int,
+        typer.Option(help="Seed of the methods' random weights and guesses.", min=0, max=2**63 - 1),
     ] = 0,
     batch_size: Annotated[
         int, typer.Option(help="Episodes scored at once; changes speed, not results.", min=1)
@@ -147,7 +148,7 @@ def run(
     from bench.summary import compare, write_summary
     from bench.text import text_source
 
-    context.with_resource(distributed.joined())
+    context.with_resource(distributed.joined(out))
     where = choose_device(device)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)

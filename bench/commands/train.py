@@ -139,7 +139,7 @@ def train(
     from episodes.bank import open_bank
     from episodes.errors import UserError
 
-    context.with_resource(distributed.joined())
+    context.with_resource(distributed.joined(out))
     where, numbers = choose_device(device), whole_numbers(seeds)
     if methods in (["backbone"], ["words"]):
         _refuse_options_of_methods(context, numbers)

@@ -140,7 +140,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         dict(record["runs"]), list(record["history"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error}; restore it") from error
     return record
 

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from bench.gate.verdict import Change, Tolerance, Verdict
 from episodes.atomic import replacing
+from episodes.errors import shown
 
 
 def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
@@ -106,9 +107,11 @@ def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
         errors=str(len(errors)),
     )
     for one in verdicts:
-        case = ElementTree.SubElement(suite, "testcase", classname=one.bank, name=one.method)
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=shown(one.bank), name=shown(one.method)
+        )
         kind = "failure" if one in failures else "error" if one in errors else "system-out"
-        ElementTree.SubElement(case, kind).text = line(one)
+        ElementTree.SubElement(case, kind).text = shown(line(one))
     ElementTree.indent(suite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:
@@ -119,7 +122,17 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
     """Workflow commands by which GitHub shows what failed beside a pull request."""
     levels = {"WORSE": "error", "undecided": "error", "new": "warning"}
     return "".join(
-        f"::{levels[one.outcome]} title=fvbench gate: {one.method}::{line(one)}\n"
+        f"::{levels[one.outcome]} title={_property(f'fvbench gate: {one.method}')}"
+        f"::{_message(line(one))}\n"
         for one in verdicts
         if one.outcome in levels
     )
+
+
+def _message(words: str) -> str:
+    """Words as a workflow command takes them: a line break would begin another command."""
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _message(words).replace(":", "%3A").replace(",", "%2C")

@@ -1,6 +1,10 @@
 """The page: everything put into one HTML file that needs nothing else."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Sequence
+from html import unescape
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +16,14 @@ from bench.report.provenance import provenance
 from bench.report.sections import BankSection, bank_section
 from bench.summary import Comparison
 from episodes.atomic import write_text
+from episodes.errors import shown
 
 TEMPLATES = PackageLoader("bench.report")
+STYLE, POLICY = "@style sheet@", "@policy@"
+"""Where in the page they go, once it is known what it holds."""
+SEPARATOR = r"[/\\]"
+PLACE = re.compile(r"(?<![\w./:…-])(?:/[^\s/'\"<>,;]+){2,}|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}")
+"""Absolute paths, which say who made a page and where."""
 
 
 def write_report(
@@ -37,19 +47,58 @@ def render(comparisons: Sequence[Comparison], reporter: Reporter | None = None) 
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_without_places,
     )
     banks: list[BankSection] = [
         bank_section(one, number, reporter) for number, one in enumerate(comparisons, start=1)
     ]
-    return environment.get_template("report.html").render(
+    script = _own("script.js")
+    page = environment.get_template("report.html").render(
         title=_title(comparisons),
         lead=_lead(comparisons),
         banks=banks,
         provenance=provenance(comparisons),
         version=bench.__version__,
-        style=_own("style.css"),
-        script=_own("script.js"),
+        style=Markup(STYLE),  # noqa: S704 - a mark, which is replaced below
+        policy=POLICY,
+        script=script,
     )
+    page, looks = _named_looks(page)
+    style = f"{_own('style.css')}\n{looks}"
+    policy = (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}';"
+        " img-src data:"
+    )
+    return page.replace(POLICY, policy).replace(STYLE, style)
+
+
+def _without_places(value: object) -> object:
+    """Take folders of the machine out of whatever text goes into the page, and control codes."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return shown(PLACE.sub(lambda found: f"…/{re.split(SEPARATOR, found[0])[-1]}", value))
+
+
+def _named_looks(page: str) -> tuple[str, str]:
+    """Move what is written in ``style`` attributes into a style sheet: the page forbids those.
+
+    Returns:
+        the page, whose elements name their look; the rules, strong enough to take the attributes'
+        place.
+    """
+    looks: dict[str, int] = {}
+
+    def name(found: re.Match[str]) -> str:
+        return f' data-look="n{looks.setdefault(unescape(found[1]), len(looks))}"'
+
+    page = re.sub(r' style="([^"]*)"', name, page)
+    rules = (f"{3 * f'[data-look=n{number}]'}{{{look}}}" for look, number in looks.items())
+    return page, "\n".join(rules)
+
+
+def _sha256(content: str) -> str:
+    """A hash as a page's policy names what it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:

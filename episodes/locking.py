@@ -1,0 +1,90 @@
+"""One writer at a time in a folder: a lock that says who holds it, and dies with its holder."""
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from episodes.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NAME = ".lock"
+UNLOCKABLE = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""Errors of folders that nobody can write to, and of file systems without locks."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for one command; where the system has no locks, do nothing.
+
+    Raises:
+        UserError: another command holds it; the message says which.
+    """
+    if fcntl is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    try:
+        file = _held(path)
+    except OSError as error:
+        if error.errno not in UNLOCKABLE:
+            raise
+        yield
+        return
+    holder = {
+        "process": os.getpid(),
+        "computer": platform.node(),
+        "command": shlex.join(["fvbench", *sys.argv[1:]]),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _held(path: Path) -> int:
+    """Open and lock the file of a lock."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(file, 4096, 0).decode(errors="replace")
+            os.close(file)
+            raise UserError(_in_use(path, holder)) from None
+        except OSError:
+            os.close(file)
+            raise
+        # Whoever held it before may have removed it after it was opened here.
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(file).st_ino == path.stat().st_ino:
+                return file
+        os.close(file)
+
+
+def _in_use(path: Path, holder: str) -> str:
+    try:
+        known = json.loads(holder)
+        who = (
+            f"process {known['process']} on {known['computer']} since {known['since']}"
+            f" ({known['command']})"
+        )
+    except (ValueError, LookupError, TypeError):
+        who = "another process"
+    return f"{path.parent} is in use by {who}; wait until that is done, or choose another --out"

@@ -96,10 +96,9 @@ class TemporalTransform(nn.Module):
         place = ((a * t + b + 1) / 2 * (frames - 1)).unsqueeze(-1)  # in frames, (videos, T, 1)
         # Between the frames before and behind; at a frame itself, the slope is that to its right.
         before = place.floor()
+        beyond = place - before
         frame = torch.arange(frames, dtype=maps.dtype, device=maps.device)
-        weights = (frame == before) * (1 + before - place) + (frame == before + 1) * (
-            place - before
-        )
+        weights = (frame == before) * (1 - beyond) + (frame == before + 1) * beyond
         return torch.einsum("vts,vcshw->vcthw", weights, maps)
 
 
@@ -118,6 +117,7 @@ class ShotAlignment(nn.Module):
         frames = frame_means(shots)
         goal = self._goal(frames, reference).unsqueeze(2)
         a = attention(self.query(goal), self.key(frames)) / shots.shape[2]
+        # The values of a mixture of frames are the mixture of their values.
         return self.values(torch.einsum("enkyx,enkcxhw->encyhw", a, shots))
 
     def values(self, maps: Tensor) -> Tensor:

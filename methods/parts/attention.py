@@ -15,22 +15,21 @@ def heads_for(channels: int, wanted: int) -> int:
     return math.gcd(channels, wanted)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
-    """Attention of projected tokens, C / heads channels a head, each scaled by its root.
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Multi-head attention of projected tokens: softmax(q . k / sqrt(C / heads)) v in each head.
 
     Args:
         query: (..., tokens, C)
         key: (..., others, C)
         value: (..., others, C)
         heads: divides C.
-        dropout: share of the attention weights set to zero; give 0 in evaluation.
 
     Returns:
         (..., tokens, C), the heads side by side.
     """
     query, key, value = (_heads_apart(tokens, heads) for tokens in (query, key, value))
-    read = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-    return read.transpose(-2, -3).flatten(-2)
+    mixed = scaled_dot_product_attention(query, key, value)
+    return mixed.transpose(-2, -3).flatten(-2)
 
 
 def _heads_apart(tokens: Tensor, heads: int) -> Tensor:
@@ -40,10 +39,10 @@ def _heads_apart(tokens: Tensor, heads: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Tokens plus what they read from each other, normalised before (not after) the reading."""
+    """Multi-head self-attention behind a layer norm, with a residual around both."""
 
     def __init__(self, channels: int, heads: int, dropout: float) -> None:
-        """Build it for tokens of ``channels``; ``dropout`` acts on what is read."""
+        """Build it for tokens of ``channels``; ``dropout`` is of what the attention returns."""
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(channels)
@@ -54,5 +53,5 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., tokens, C) -> (..., tokens, C)."""
         query, key, value = self.project_in(self.norm(tokens)).chunk(3, dim=-1)
-        read: Tensor = self.dropout(self.project_out(attend(query, key, value, self.heads)))
-        return tokens + read
+        mixed: Tensor = self.dropout(self.project_out(attend(query, key, value, self.heads)))
+        return tokens + mixed

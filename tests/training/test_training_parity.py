@@ -41,6 +41,18 @@ def test_the_authors_steps_are_retraced(stem: str):
     assert missed == []
 
 
+@pytest.mark.parametrize("stem", ["mastaf_5w1s", "mastaf_5w5s"])
+def test_mastaf_trains_as_its_authors_do_by_default(stem: str, monkeypatch: pytest.MonkeyPatch):
+    authors = AUTHORS_TRAINING["mastaf"]
+
+    def settings(golden: Golden) -> dict[str, Any]:
+        return authors.settings(golden) | {"batch_norm": "default"}
+
+    changed = replace(authors, settings=settings)
+    monkeypatch.setitem(AUTHORS_TRAINING, "mastaf", changed)  # type: ignore[arg-type]
+    assert not missed(stem)
+
+
 def test_the_command_prints_a_line_for_each_check(tmp_path: Path):
     status, text = call("parity", "--training", FOLDER / "otam_5w5s.npz", "--json")
     checks = [one["check"] for one in json.loads(text)]

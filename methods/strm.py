@@ -24,16 +24,14 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, cross_entropy, linear, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 from methods.parts.tuple_attention import TupleAttention
-from methods.parts.tuples import POSITION_SCALE, project_tuples
+from methods.parts.tuples import project_tuples
 
 PATCHES = 4
 """Rows and columns of patches in a frame."""
 DROPOUT = 0.1
 """The authors' dropout, in all four places."""
-LEAST_SQUARE = 1e-12
-"""Squared distance of equal tuples, so that the gradient of its root is finite."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,6 @@ class StrmSettings(Settings):
     """Width of keys and values; by default 1152, or what a tuple has if that is less."""
     auxiliary: float = 0.1
     """Weight of the similarity of patch-enriched frames, in the scores and in the loss."""
-
-
-def with_positions(tokens: Tensor) -> Tensor:
-    """(..., tokens, C) -> the same with a tenth of the positional table added."""
-    return tokens + POSITION_SCALE * usual_table(tokens.shape[-2], tokens.shape[-1], like=tokens)
 
 
 class PatchEnrichment(nn.Module):
@@ -72,9 +65,10 @@ class PatchEnrichment(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> frame vectors, (videos, T, C)."""
+        # All frames, with their channels last: max-pooling is quickest in that form.
         frames = maps.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)
         x = adaptive_max_pool2d(frames, PATCHES).flatten(2).mT  # (videos * T, patches, C)
-        x = self.dropout(with_positions(x))
+        x = self.dropout(usual_positions(x))
         # (W_q x + b_q) . (W_k x' + b_k) = W_k' (W_q x + b_q) . x' + what is the same for all x',
         # which a softmax does not see. The authors do not divide by the root of the channels.
         w_k = self.key.weight.mT
@@ -99,7 +93,7 @@ class FrameEnrichment(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(videos, T, C) -> (videos, T, C)."""
-        frames = self.dropout(with_positions(frames))
+        frames = self.dropout(usual_positions(frames))
         frames = frames + self.mix_frames(frames.mT).mT
         enriched: Tensor = frames + self.mix_channels(frames)
         return enriched

@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods.parts.frames import frame_vectors
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 
 DROPOUT = 0.1
 """Authors' dropout: after the positions, on the attention weights, on what is read."""
@@ -133,8 +133,8 @@ class TEAM(Method):
 
         o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X), with the same norm for both.
         """
-        table = usual_table(frames.shape[-2], frames.shape[-1], like=frames)
-        seen = self.norm(self.dropout(frames + self.settings.position_scale * table))
+        placed = usual_positions(frames, self.settings.position_scale)
+        seen = self.norm(self.dropout(placed))
         similarity = self.norm(self.tokens) @ seen.mT
         weights = (similarity * (NOMINAL_HEADS / self.shape.channels) ** 0.5).softmax(dim=-1)
         read: Tensor = self.dropout(self.dropout(weights) @ seen)

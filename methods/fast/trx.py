@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from bench.method import register
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 from methods.parts.tuple_attention import TupleAttention, Tuples
-from methods.parts.tuples import POSITION_SCALE
 from methods.trx import TRX
 
 
@@ -52,8 +51,7 @@ class FastTupleAttention(TupleAttention):
 
     def forward(self, frames: Tensor) -> Parts:
         """(videos, T, C) -> its tuples, in parts."""
-        table = usual_table(frames.shape[1], frames.shape[2], like=frames)
-        frames = self.dropout(frames + POSITION_SCALE * table)
+        frames = self.dropout(usual_positions(frames))
         keys = self._parts(frames, self.key.weight) + self.key.bias / self.cardinality
         keys = keys - keys.mean(dim=-1, keepdim=True)
         tuples = self.member @ keys

@@ -18,7 +18,7 @@ def usual_table(frames: int, channels: int, like: Tensor) -> Tensor:
     """Sinusoids as in Vaswani et al., 2017, section 3.5: (frames, channels).
 
     Even channel i holds sin(t / 10000^(i/C)), and channel i + 1 the cosine of the same wave. Used
-    by TRX, STRM and TEAM, which scale it by 0.1.
+    by TRX, STRM and TEAM.
 
     >>> usual_table(2, 3, like=torch.zeros(()))
     tensor([[0.0000, 1.0000, 0.0000],
@@ -26,6 +26,11 @@ def usual_table(frames: int, channels: int, like: Tensor) -> Tensor:
     """
     channel = torch.arange(channels)
     return _waves(frames, (channel - channel % 2) / channels, like)
+
+
+def usual_positions(tokens: Tensor, scale: float = 0.1) -> Tensor:
+    """Tell tokens (..., T, C) their place as TRX, STRM and TEAM do: tokens + 0.1 table."""
+    return tokens + scale * usual_table(tokens.shape[-2], tokens.shape[-1], like=tokens)
 
 
 def hyrsm_table(frames: int, channels: int, like: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from methods.parts.positions import usual_table
-from methods.parts.tuples import POSITION_SCALE, project_tuples, tuple_index, tuple_width
+from methods.parts.positions import usual_positions
+from methods.parts.tuples import project_tuples, tuple_index, tuple_width
 
 Tuples = tuple[Tensor, ...]
 """Tuples of videos as the attention sees them: their keys and their values, (..., tuples, d)."""
@@ -34,8 +34,7 @@ class TupleAttention(nn.Module):
 
     def forward(self, frames: Tensor) -> Tuples:
         """(videos, T, C) -> keys and values of its tuples, each (videos, tuples, d)."""
-        table = usual_table(frames.shape[1], frames.shape[2], like=frames)
-        frames = self.dropout(frames + POSITION_SCALE * table)
+        frames = self.dropout(usual_positions(frames))
         # One map makes the keys of support tuples and what query tuples search with.
         keys = self.norm(project_tuples(frames, self.index, self.key.weight, self.key.bias))
         # The values' bias cancels in u_p - t_p, as the weights of a prototype add up to 1.

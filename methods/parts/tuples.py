@@ -8,9 +8,6 @@ from torch import Tensor
 AUTHORS_WIDTH = 1152
 """Numbers that a tuple is mapped to in TRX, STRM and Chamfer++."""
 
-POSITION_SCALE = 0.1
-"""Factor of the positional table in TRX and STRM."""
-
 
 def tuple_index(frames: int, cardinality: int) -> Tensor:
     """Every increasing choice of frames, in lexicographic order: int64 (tuples, cardinality).

@@ -68,3 +68,23 @@ def test_no_failure_among_a_few_units_does_not_prove_that_there_is_none():
     # All 12 units right: 0.05 ** (1 / 12) of all units at least, with 95% confidence.
     assert Estimate(1.0, 0.0, 11).interval_of_fraction() == (pytest.approx(0.05 ** (1 / 12)), 1.0)
     assert Estimate(0.0, 0.0, 99).interval_of_fraction() == (0.0, pytest.approx(0.0295, abs=1e-4))
+
+
+def test_near_the_ceiling_a_class_that_was_not_drawn_is_reckoned_with():
+    # Nine of ten classes at 96%, one at 95%: the next might be at 70%.
+    near = Estimate(0.959, 0.001, 9)
+    low, high = near.interval_over_classes()
+    assert low == pytest.approx(near.with_one_more(0.7).interval_of_fraction()[0])
+    assert low < 0.9 < near.interval_of_fraction()[0]
+    assert high == near.interval_of_fraction()[1]
+    middling = Estimate(0.8, 0.02, 9)
+    assert middling.interval_over_classes() == middling.interval_of_fraction()
+
+
+def test_one_unit_more_is_as_if_it_had_been_drawn():
+    values = np.array([0.9, 0.8, 0.7, 0.95])
+    expected = over_episodes(np.append(values, 0.2))
+    found = over_episodes(values).with_one_more(0.2)
+    assert (found.mean, found.error, found.degrees) == pytest.approx(
+        (expected.mean, expected.error, expected.degrees)
+    )

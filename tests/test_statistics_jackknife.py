@@ -42,6 +42,18 @@ def test_jackknife_against_hand_value():
     assert degrees == 3
 
 
+def test_units_are_drawn_anew_within_their_stratum():
+    # Two videos of each of two classes; classes differ, their videos do not: nothing would vary.
+    members = np.array([[0, 2], [0, 3], [1, 2], [1, 3]] * 10, dtype=np.int32)
+    alone = np.array([[0], [1], [2], [3]] * 10, dtype=np.int32)
+    values = np.array([[0.0], [0.0], [1.0], [1.0]] * 10)
+    covariance, degrees = jackknife(values, Units(alone, np.array([0, 0, 1, 1]), "videos"))
+    assert degrees == 2
+    assert covariance[0, 0] == pytest.approx(0)
+    assert jackknife(values, Units(alone, np.zeros(4, dtype=np.int64), "videos"))[0][0, 0] > 0.05
+    assert jackknife(np.ones((40, 1)), Units(members, np.zeros(4, int), "videos"))[0][0, 0] == 0
+
+
 def test_a_class_in_every_episode_leaves_nothing_to_tell():
     members = np.array([[0, 1], [0, 2]], dtype=np.int32)
     covariance, degrees = jackknife(np.ones((2, 1)), Units(members, np.zeros(3, int), "classes"))

@@ -24,7 +24,7 @@ def families(units: int, methods: int, shared: float, worlds: int) -> tuple[floa
             generator.standard_normal((methods, units)),
         )
         p_values, loadings = _tested(shared**0.5 * common + (1 - shared) ** 0.5 * own)
-        stepped = step_down(p_values.tolist(), loadings, units - 1, 0.95, draws=2000)
+        stepped = step_down(p_values.tolist(), loadings, units - 1, 0.95, draws=1000)
         wrong += min(stepped.p_values) < 0.05, min(holm(p_values.tolist())) < 0.05
     return float(wrong[0] / worlds), float(wrong[1] / worlds)
 

@@ -91,6 +91,20 @@ def test_the_seed_of_a_simulation_is_obeyed():
     assert not np.array_equal(samples[0], samples[2])
 
 
+def test_an_error_over_classes_is_that_of_classes_and_of_paired_differences():
+    # Both methods find the same classes hard: accuracies vary with them, and differences hardly.
+    bank = open_bank("default", 500)
+    design = design_of(bank.split, bank.episodes)
+    hard = (design.classes.members >= 6).sum(axis=1) / 5
+    noise = np.random.default_rng(0).normal(0, 0.02, (500, 2))
+    variation = measure(hard[:, None] + noise, design)
+    over_episodes, over_classes = (
+        variation.estimate(kind, 0).error for kind in ("episodes", "videos and classes")
+    )
+    assert over_classes > 3 * over_episodes
+    assert variation.estimate("videos and classes", 0, 1).error < 0.1 * over_classes
+
+
 def test_trainings_add_their_variance():
     values = np.random.default_rng(0).random((400, 1))
     bank = open_bank("default", 400)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -25,6 +26,7 @@ from episodes.sampler import VERSION
 from tests.command import call, predictions
 from tests.conftest import make_video
 from tests.layouts import Tree, known_lists, own_registrations, pairs, write_lists
+from tests.video_files import packed_bitstream
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +81,42 @@ class TestAdd:
         shutil.rmtree(tmp_path / "config")
         status, printed = call("bank", "verify", "ucf101-small")
         assert (status, "fvbench data add ucf101" in printed) == (2, True)
+
+
+class TestPackedBitstreams:
+    """HMDB51 and others are XviD in AVI: a header promises more frames than come out."""
+
+    def test_hmdb51_registers_and_verifies(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data")
+        packed_bitstream(tmp_path / "sources" / "source.avi")
+        tree.fill("hmdb51")
+        assert call("data", "add", "hmdb51", "--root", tree.root)[0] == 0
+        status, content = verified("hmdb51")
+        assert (status, content["usable"]) == (0, True)
+        assert not set(kinds(content).values()) - {"copy"}
+
+    def test_a_folder_of_them_registers_verifies_and_runs(self, tmp_path: Path):
+        root = tmp_path / "data"
+        for number, label in enumerate(("cartwheel", "climb stairs", "wave")):
+            (root / label).mkdir(parents=True)
+            for clip in range(3):
+                packed_bitstream(root / label / f"{clip}.avi", 20 + clip, (96 + 16 * number, 96))
+        assert call("data", "add", "mine", "--root", root)[0] == 0
+        status, content = verified("mine")
+        assert (status, content["troubles"]) == (0, [])
+        words = ("--methods", "protonet", "--episodes", "30", "--out", tmp_path / "out")
+        for decoder, said in ((None, "9 of 9 videos are read by av"), ("av", "")):
+            option = ("--decoder", decoder) if decoder else ()
+            place = (*words[:-1], tmp_path / f"out {decoder}")
+            status, printed = call("run", "--data", root, *place, *option)
+            assert status == 0
+            assert said in printed
+        one, other = (tmp_path / f"out {name}" / "protonet" for name in (None, "av"))
+        rows = [pd.read_parquet(place / "rows.parquet") for place in (one, other)]
+        pd.testing.assert_frame_equal(*rows)
+        status, printed = call("run", "--data", root, *words[:-1], one.parent, "--decoder", "av")
+        assert status == 2
+        assert "decoder decord, not av" in printed.replace("\n", " ")
 
 
 class TestVerify:

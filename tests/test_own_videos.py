@@ -13,6 +13,7 @@ from episodes.adding import add_dataset
 from episodes.datasets import dataset
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
+from episodes.frames import read_frames
 from episodes.own_splits import register_folder
 from episodes.own_videos import bank_over_folder
 from episodes.recipe import Recipe
@@ -107,6 +108,50 @@ def hashes(root: Path) -> dict[str, str]:
     folder = Folder("some", root)
     videos = [video for video in folder.split("test").videos if video.label == CLASSES[0]]
     return {file.video.name: file.sha256 for file in folder.files("test", videos, NOTHING)}
+
+
+class TestFolderOfFrames:
+    """Crops that follow something, and pictures that programs leave."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        """Two classes of three folders of twelve frames each, all of one size."""
+        for shade, label in enumerate(("dark", "bright")):
+            for clip in range(3):
+                folder = tmp_path / "data" / label / f"clip{clip}"
+                folder.mkdir(parents=True)
+                for number in range(12):
+                    picture = np.full((60, 80, 3), 20 + 180 * shade + number + clip, np.uint8)
+                    Image.fromarray(picture).save(folder / f"{number}.png")
+        return tmp_path / "data"
+
+    def test_frames_that_differ_in_size_are_brought_to_the_first_one_s(self, root, tmp_path):
+        for number in range(1, 12):
+            picture = Image.new("RGB", (31 + number, 90 - number), (21, 21, 21))
+            picture.save(root / "dark" / "clip1" / f"{number}.png")
+        words = ("run", "--data", root, "--methods", "protonet", "--episodes", "20")
+        status, printed = call(*words, "--out", tmp_path / "out")
+        assert status == 0
+        assert "1 of 6 folders of frames differ in size" in printed.replace("\n", " ")
+        assert "1 of 6" in call(*words, "--out", tmp_path / "again")[1], "of stored features too"
+
+    def test_grey_of_16_bits_keeps_its_upper_8(self, tmp_path: Path):
+        levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+        Image.fromarray(levels).save(tmp_path / "0.png")
+        (frame,), _ = read_frames([tmp_path / "0.png"], 1, "linspace", list)
+        assert np.array_equal(frame, np.repeat((levels >> 8)[..., None], 3, axis=2))
+
+    def test_no_other_program_is_asked_to_read_a_picture(self, tmp_path: Path):
+        picture = tmp_path / "0.jpg"
+        for kind in ("EPS", "GIF", "TIFF", "BMP"):
+            Image.new("RGB", (40, 30)).save(picture, kind)
+            with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
+                read_frames([picture], 1, "linspace", list)
+
+    def test_a_picture_that_unpacks_to_a_bomb_is_named(self, tmp_path: Path):
+        Image.new("L", (20_000, 10_000)).save(tmp_path / "0.png")
+        with pytest.raises(UserError, match=r"0\.png: this image unpacks to more pixels"):
+            read_frames([tmp_path / "0.png"], 1, "linspace", list)
 
 
 class TestRecordings:

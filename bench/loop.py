@@ -33,6 +33,8 @@ from episodes.sampler import Episodes
 
 ENCODE_CHUNK = 128
 """Videos encoded at once."""
+READ_BYTES = 64 << 20
+"""Bytes of features that are read from disk at once."""
 RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that representations may take, or scores of all pairs. Larger
 representations stay with the host; pairs are scored anew in every episode then."""
@@ -116,10 +118,7 @@ def encode(
     Raises:
         UserError: the method gives representations of a wrong shape.
     """
-    chunks = [
-        slice(first, min(first + ENCODE_CHUNK, len(features)))
-        for first in range(0, len(features), ENCODE_CHUNK)
-    ]
+    chunks = _chunks(features)
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     mine = distributed.share(chunks)
     # A process without a share encodes a video all the same, to know what representations are.
@@ -135,6 +134,15 @@ def encode(
         _copy(encoded, kept, filled)
         filled += chunk.stop - chunk.start
     return apply(kept, lambda tensor: distributed.together(tensor, lengths))
+
+
+def _chunks(features: Tensor | StoredFeatures) -> list[slice]:
+    """Which videos are encoded together; fewer where their maps come from disk, and are large."""
+    length = ENCODE_CHUNK
+    if isinstance(features, StoredFeatures):
+        length = max(1, min(length, READ_BYTES * len(features) // features.nbytes))
+    count = len(features)
+    return [slice(first, min(first + length, count)) for first in range(0, count, length)]
 
 
 def _encoded(
@@ -300,10 +308,7 @@ def _check_finite(
 ) -> None:
     bad = int((~np.isfinite(margin)).any(axis=1).sum())
     if bad:
-        parts = (
-            features[first : first + ENCODE_CHUNK]
-            for first in range(0, len(features), ENCODE_CHUNK)
-        )
+        parts = (features[chunk] for chunk in _chunks(features))
         videos = sum(int((~part.flatten(1).isfinite().all(dim=1)).sum()) for part in parts)
         if videos:
             raise UserError(

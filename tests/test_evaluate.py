@@ -213,7 +213,7 @@ def test_the_global_random_state_is_left_alone(name: str):
 
 
 @pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "chance", "single-frame"])
-def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: Path):
+def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: Path, monkeypatch):
     """Chunk by chunk, in another order than the shards'; a video's maps are never all in memory."""
     features = random_features(300, (12, 8, 2, 2))
     store = FeatureStore(tmp_path, {"test": "lazy"}, FeatureShape(12, 8, 2, 2))
@@ -229,8 +229,9 @@ def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: P
     )
     episodes = Episodes(support, query, np.tile(np.arange(5, dtype=np.int16), (64, 1)))
     method = ENTRIES[name].build(FeatureShape(12, 8, 2, 2), 0)
+    monkeypatch.setattr("bench.loop.READ_BYTES", 40 * features[0].numpy().nbytes)
     answers = [
         evaluate(method, one, episodes, CPU, 64, NOTHING) for one in (features[order], stored)
     ]
     np.testing.assert_array_equal(answers[0].prediction, answers[1].prediction)
-    np.testing.assert_array_equal(answers[0].margin, answers[1].margin)
+    np.testing.assert_allclose(answers[0].margin, answers[1].margin, rtol=1e-4, atol=1e-5)

@@ -90,7 +90,8 @@ class Folder:
         reasons = {path: why_not_opened(path, self.root) for path in paths}
         there = [path for path, why in reasons.items() if not why]
         looks = remembered(inspection_identity(), self.root, there, inspect, progress)
-        reasons |= {path: look["error"] for path, look in zip(there, looks, strict=True)}
+        for path, look in zip(there, looks, strict=True):
+            reasons[path] = look["error"].removeprefix(f"{path}: ")
         return {paths[path]: why for path, why in reasons.items() if why}
 
     def state(self) -> str:

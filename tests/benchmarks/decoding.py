@@ -56,7 +56,13 @@ def main() -> None:
         lines = [
             speeds(path, decoder, wanted.rounds) for path in paths for decoder in ("decord", "av")
         ]
-    heads = ["file", "--decoder", "read by", "first time, frames/s", *(f"again, {r}" for r in RULES)]
+    heads = [
+        "file",
+        "--decoder",
+        "read by",
+        "first time, frames/s",
+        *(f"again, {r}" for r in RULES),
+    ]
     print(tabulate(lines, heads, tablefmt="pipe", floatfmt=",.0f"))  # noqa: T201
 
 

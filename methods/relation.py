@@ -1,16 +1,35 @@
-"""Relation networks: a small convolutional network judges each pair of class and query."""
+"""Relation networks: a small network learns to judge whether two maps belong together.
+
+Other methods fix how a query is compared with a class, by a distance or a cosine, and learn
+features that suit it. A relation network learns the comparison itself. The maps of a prototype and
+of a query are put together, channel upon channel, and two convolutions and two linear layers make
+one number of them, the relation score. As the convolutions see both maps at the same place, they
+can learn what has to agree where, which no distance of averages expresses.
+
+    r_nq = g(C(f(s_n), f(x_q)))                        eq. 1: C puts maps together, g judges them
+    loss = mean_nq (r_nq - [n is the class of q])^2    eq. 2
+
+The code bases in use differ in padding and pooling, and one leaves out the sigmoid and takes the
+cross-entropy among the classes; both forms are here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, cross_entropy, mse_loss, one_hot, relu
+from torch.nn.functional import (
+    adaptive_max_pool2d,
+    conv2d,
+    cross_entropy,
+    max_pool2d,
+    mse_loss,
+    one_hot,
+    relu,
+)
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods._map_pooling import pool_by_two, pool_to
-from methods._precision import in_own_precision
 
 
 @dataclass(frozen=True)
@@ -27,22 +46,9 @@ class RelationSettings(Settings):
     """Width of the last layer but one."""
 
 
-class Sides(NamedTuple):
-    """The first convolution of a map, as the one and as the other half of a pair."""
-
-    of_class: Tensor
-    """(..., C, H', W')"""
-    of_query: Tensor
-    """(..., C, H', W')"""
-
-
 @register
 class RelationNet(Method):
-    """Convolve prototype and query together, twice, then judge them by two linear layers.
-
-    The first convolution sees both maps side by side, so that it is a sum of one over each map:
-    that one is taken once for each video.
-    """
+    """Convolve prototype and query together, twice, then judge them by two linear layers."""
 
     name = "relation-net"
     revision = 1
@@ -68,83 +74,57 @@ class RelationNet(Method):
         "second.bias": "the batch norm behind it takes it off again",
         "judge.bias": "cancels in the softmax among classes (output=logit)",
     }
-    authors_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, shape: FeatureShape, settings: RelationSettings | None = None) -> None:
         """Build the network; batch norms keep the statistics of the last batch, as published."""
         super().__init__(shape, settings)
-        form, width = self.settings.form, self.settings.width or shape.channels
-        self.first = nn.Conv2d(2 * shape.channels, width, 3, padding=self._paddings()[0])
+        width = self.settings.width or shape.channels
+        if self.settings.form == "easyfsl":
+            paddings = 1, 0
+        else:
+            paddings = (1, 1) if max(shape.height, shape.width) < 10 else (0, 0)
+        self.first = nn.Conv2d(2 * shape.channels, width, 3, padding=paddings[0])
         self.first_norm = nn.BatchNorm2d(width, momentum=1.0)
-        self.second = nn.Conv2d(width, width, 3, padding=self._paddings()[1])
+        self.second = nn.Conv2d(width, width, 3, padding=paddings[1])
         self.second_norm = nn.BatchNorm2d(width, momentum=1.0)
-        self.hidden = nn.Linear(width * self._positions_left(), self.settings.hidden)
+        maps = torch.zeros(1, 1, shape.height, shape.width)
+        for padding, size in zip(paddings, (5, 1), strict=True):
+            maps = self.pool(conv2d(maps, torch.zeros(1, 1, 3, 3), padding=padding), size)
+        self.hidden = nn.Linear(width * maps.numel(), self.settings.hidden)
         self.judge = nn.Linear(self.settings.hidden, 1)
-        self.authors_names = {  # type: ignore[misc]
-            f"relation_module.{theirs}.{name}": f"{ours}.{name}"
-            for ours, theirs in AUTHORS_MODULES[form].items()
-            for name in getattr(self, ours).state_dict()
-            if name != "num_batches_tracked"
-        }
 
-    def encode(self, features: Tensor) -> Sides:
-        """(videos, C, T, H, W) -> both halves of the first convolution (videos, C, H', W')."""
-        maps = in_own_precision(self, features).mean(dim=2)
-        of_class, of_query = self.first.weight.chunk(2, dim=1)
-        padding = self._paddings()[0]
-        return Sides(
-            conv2d(maps, of_class, padding=padding),
-            conv2d(maps, of_query, self.first.bias, padding=padding),
-        )
+    def encode(self, features: Tensor) -> Any:
+        """(videos, C, T, H, W) -> mean map over time (videos, C, H, W)."""
+        return features.mean(dim=2)
 
-    def adapt(self, support: Sides) -> Tensor:
-        """(episodes, way, shot, ...) -> (episodes, way, C, H', W'): means are linear, too."""
-        return support.of_class.mean(dim=2)
+    def adapt(self, support: Any) -> Tensor:
+        """(episodes, way, shot, C, H, W) -> prototypes (episodes, way, C, H, W)."""
+        prototypes: Tensor = support.mean(dim=2)
+        return prototypes
 
-    def score(self, prototypes: Tensor, query: Sides) -> Tensor:
-        """(episodes, queries, ...) -> relation scores (episodes, queries, way)."""
-        pairs = prototypes[:, None] + query.of_query[:, :, None]
-        maps = self._pool(relu(self.first_norm(pairs.flatten(0, 2))), 5)
-        maps = self._pool(relu(self.second_norm(self.second(maps))), 1)
-        scores: Tensor = self.judge(relu(self.hidden(maps.flatten(1))))
-        scores = scores.reshape(pairs.shape[:3])
+    def score(self, prototypes: Tensor, query: Any) -> Tensor:
+        """(episodes, queries, C, H, W) -> relation scores (episodes, queries, way)."""
+        shape = *query.shape[:2], prototypes.shape[1], -1, -1, -1
+        together = prototypes.unsqueeze(1).expand(shape), query.unsqueeze(2).expand(shape)
+        return self.relate(self.first(torch.cat(together, dim=3).flatten(0, 2))).view(shape[:3])
+
+    def relate(self, maps: Tensor) -> Tensor:
+        """Judge pairs, convolved together once: (pairs, C, H', W') -> (pairs,)."""
+        maps = self.pool(relu(self.first_norm(maps)), 5)
+        maps = self.pool(relu(self.second_norm(self.second(maps))), 1)
+        scores: Tensor = self.judge(relu(self.hidden(maps.flatten(1)))).squeeze(1)
         return scores.sigmoid() if self.settings.output == "sigmoid" else scores
+
+    def pool(self, maps: Tensor, size: int) -> Tensor:
+        """Pool to ``size``, or by 2; a side of 1 stays as it is."""
+        if self.settings.form == "easyfsl":
+            return adaptive_max_pool2d(maps, size)
+        return max_pool2d(maps, [min(side, 2) for side in maps.shape[2:]])
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Squared error to 1 for the right class and 0 for the others, or cross-entropy."""
-        support, query = cast(Sides, episodes.support), cast(Sides, episodes.query)
-        scores = self.score(self.adapt(support), query)
+        scores = self.score(self.adapt(episodes.support), episodes.query)
         if self.settings.output == "logit":
             return {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
         wanted = one_hot(episodes.labels, scores.shape[-1]).to(scores.dtype)
         return {"relation": mse_loss(scores, wanted)}
-
-    def _paddings(self) -> tuple[int, int]:
-        """Padding of the two convolutions."""
-        if self.settings.form == "easyfsl":
-            return 1, 0
-        return (1, 1) if max(self.shape.height, self.shape.width) < 10 else (0, 0)
-
-    def _pool(self, maps: Tensor, size: int) -> Tensor:
-        """Pool to ``size``, or by 2; a side of 1 stays as it is."""
-        return pool_to(maps, size) if self.settings.form == "easyfsl" else pool_by_two(maps)
-
-    def _positions_left(self) -> int:
-        """Positions of a map that is left for the linear layers."""
-        if self.settings.form == "easyfsl":
-            return 1
-        maps = torch.zeros(1, 1, self.shape.height, self.shape.width)
-        for padding in self._paddings():
-            maps = self._pool(conv2d(maps, torch.zeros(1, 1, 3, 3), padding=padding), 1)
-        return maps.numel()
-
-
-MODULES = ("first", "first_norm", "second", "second_norm", "hidden", "judge")
-AUTHORS_MODULES: Mapping[str, Mapping[str, str]] = {
-    form: dict(zip(MODULES, theirs, strict=True))
-    for form, theirs in (
-        ("easyfsl", ("0.0", "0.1", "1.0", "1.1", "3", "5")),
-        ("closerlook", ("layer1.C", "layer1.BN", "layer2.C", "layer2.BN", "fc1", "fc2")),
-    )
-}
-"""Form -> our module -> its name there."""

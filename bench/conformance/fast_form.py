@@ -1,6 +1,7 @@
 """The rule on quicker forms: they give what the method gives."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Outcome(NamedTuple):
     """(episodes, queries, way), without gradients, as a run computes them."""
     losses: dict[str, Tensor]
     gradients: dict[str, Tensor]
-    """Of the losses' sum with respect to the features and to every parameter that it reaches."""
+    """Of the losses' sum for the features, and for every parameter that is said to get one."""
 
 
 @rule("fast-form")
@@ -71,7 +72,13 @@ def outcome(entry: Entry, shape: FeatureShape, trial: Trial) -> Outcome:
             )
         )
         total = torch.stack(list(losses.values())).sum()
-        wanted = {"features": features, **dict(method.named_parameters())}
+        # What a parameter has that is said to get no gradient is rounding, another in each form.
+        none = entry.cls.without_gradient
+        wanted = {"features": features} | {
+            name: parameter
+            for name, parameter in method.named_parameters()
+            if not any(fnmatchcase(name, pattern) for pattern in none)
+        }
         values = {name: loss.detach() for name, loss in losses.items()}
         if not total.requires_grad:
             return Outcome(scores, values, {})

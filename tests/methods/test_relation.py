@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import adaptive_max_pool2d, max_pool2d
 
 from bench.method import FeatureShape, LabelledEpisodes
-from methods.relation import RelationNet, RelationSettings, Sides
+from methods.relation import RelationNet, RelationSettings
 from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(4, 3, 5, 6)
@@ -29,13 +29,8 @@ def episode(method, way=3, shot=2, queries=4):
     generator = torch.Generator().manual_seed(1)
     support = torch.rand(way, shot, *method.shape, generator=generator)
     query = torch.rand(queries, *method.shape, generator=generator)
-    halves = method.encode(support.flatten(0, 1))
-    return (
-        support,
-        query,
-        Sides(*(half.reshape(1, way, shot, *half.shape[1:]) for half in halves)),
-        Sides(*(half[None] for half in method.encode(query))),
-    )
+    shown = method.encode(support.flatten(0, 1)).unflatten(0, (1, way, shot))
+    return support, query, shown, method.encode(query)[None]
 
 
 @torch.no_grad()

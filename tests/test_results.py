@@ -78,6 +78,7 @@ def test_nothing_else_lies_in_results():
     found = {path.name for path in RESULTS_FOLDER.iterdir()} - {"local", "__pycache__"}
     assert found <= {
         "README.md",
+        "real",
         "comparisons.toml",
         "published.csv",
         "runs",

@@ -77,7 +77,9 @@ def _ranks(found: Across, style: str) -> str:
         }
         for method in found.methods
     ]
-    alike = ", ".join(f"{one} ({other})" for one, other in found.duplicates.items())
+    alike = ", ".join(
+        f"{one} (as {other})" for one, other in found.duplicates.items() if other in found.methods
+    )
     alike = f"\nLeft out for giving the same answers as another one: {alike}." if alike else ""
     units = "\n".join(f"{place.title}: {place.comparison.units}." for place in found.places)
     note = (

@@ -1,0 +1,46 @@
+"""The page about real videos: its tables follow from committed rows, without any video."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.run_directory import find_runs
+from tests.layouts import own_registrations
+from tests.real_videos_page import PAGE
+from tests.results_page import BLOCK, regenerated
+
+ROWS = Path(__file__).parents[1] / "results" / "real"
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(tmp_path: Path) -> Iterator[None]:
+    """A reader has no copy of the data sets."""
+    with own_registrations(tmp_path):
+        yield
+
+
+def test_the_tables_follow_from_the_rows_byte_for_byte():
+    """It reads some hundred runs: seconds, for the page's every figure."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(BLOCK.findall(text)) >= 4
+    assert regenerated(text) == text
+    assert "videos and classes unknown" not in text
+
+
+def test_rows_hold_no_margins_and_no_names_of_videos():
+    for folder in find_runs(ROWS):
+        rows = pd.read_parquet(folder / "rows.parquet")
+        assert list(rows) == ["episode", "query", "label", "prediction"]
+        assert all(kind.kind == "i" for kind in rows.dtypes)
+
+
+def test_runs_were_made_from_a_commit_with_the_shipped_weights():
+    for folder in find_runs(ROWS):
+        made = json.loads((folder / "run.json").read_text())
+        assert made["circumstances"]["dirty"] is False
+        command = made["circumstances"]["command"]
+        assert command.startswith("fvbench run ")
+        assert " /" not in command

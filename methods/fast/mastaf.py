@@ -119,5 +119,5 @@ class FastMastaf(Mastaf):
             weights = torch.cat([relu(hidden), torch.ones_like(hidden[..., :1])], dim=-1)
         mixed = (weights @ vectors).transpose(1, 2)  # v, (e, A, B, C)
         scores = (own.maps @ mixed.mT).mT * own.to_unit.unsqueeze(2)  # s
-        shares = torch.softmax(scores / self.settings.temperature, dim=-1)
-        return 1 + self.settings.residual_gain * shares if self.settings.residual else shares
+        attention = torch.softmax(scores / self.settings.temperature, dim=-1)
+        return 1 + self.settings.residual_gain * attention if self.settings.residual else attention

@@ -138,7 +138,7 @@ def authors_names(method: type[Method], names: Mapping[str, str]) -> None:
 
 def names_of(method: Method) -> Mapping[str, str]:
     """What authors call the parameters of a method; empty where nobody has said."""
-    return AUTHORS_NAMES.get(method.name) or getattr(method, "authors_names", {})
+    return AUTHORS_NAMES.get(method.name, {})
 
 
 def adopt(method: Method, weights: Mapping[str, Tensor]) -> Method:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.reference import REPRODUCTIONS, Golden, Reproduce, Reproduction
 from bench.registry import import_reproductions
+from bench.weights_file import check_unpacked
 from episodes.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -114,6 +115,7 @@ def _is_given(key: str) -> bool:
 def load_arrays(path: Path) -> Arrays:
     """Read all arrays of a ``.npz`` file, running nothing that it may contain."""
     try:
+        check_unpacked(path)
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except FileNotFoundError:

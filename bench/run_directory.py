@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -35,6 +36,8 @@ MOST_ROWS = 200_000_000
 """More than a million episodes of a hundred queries have."""
 NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
 """What tables read of a run's identity."""
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
+"""What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": ["query", "label", "prediction"],
@@ -151,7 +154,7 @@ def write_failure(folder: Path, failure: Failure) -> None:
     check_may_write(folder)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    write_text(folder / FAILURE, dump(asdict(failure)))
+    write_text(folder / FAILURE, sealed(asdict(failure)))
 
 
 def find_failures(folder: Path) -> list[Failure]:
@@ -163,8 +166,10 @@ def find_failures(folder: Path) -> list[Failure]:
     failures = []
     for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
         try:
-            failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError) as error:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            check_seal(content)
+            failures.append(Failure(content["bank"], content["method"], content["reason"]))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is damaged: {error}; delete it and run again") from error
     return failures
 
@@ -196,7 +201,9 @@ def read_run(folder: Path) -> Run:
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         header = _upgraded(header, path)
-        _check_size(folder / "rows.parquet")
+        if header["rows_sha256"] != _sha256(folder / "rows.parquet"):
+            raise ValueError("rows.parquet is not the one that was written with run.json")
+        check_size(folder / "rows.parquet")
         rows = pd.read_parquet(folder / "rows.parquet")
         if "margin" not in rows:
             rows["margin"] = math.nan  # committed without it: most of the bytes, and no figure's
@@ -208,16 +215,18 @@ def read_run(folder: Path) -> Run:
             header["circumstances"],
             rows,
         )
-        if header["rows_sha256"] != _sha256(folder / "rows.parquet"):
-            raise ValueError("rows.parquet is not the one that was written with run.json")
         _check(run)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{folder} is damaged: {error}; delete it and run again") from error
     return run
 
 
-def _check_size(rows: Path) -> None:
-    """Refuse rows that would take the memory: a small file may claim billions of them."""
+def check_size(rows: Path) -> None:
+    """Refuse rows that would take the memory: a small file may claim billions of them.
+
+    Raises:
+        ValueError: there are too many.
+    """
     count = pq.ParquetFile(rows).metadata.num_rows
     if count > MOST_ROWS:
         raise ValueError(f"it claims {count:,} rows; there are at most {MOST_ROWS:,}")

@@ -7,10 +7,12 @@ somebody computed elsewhere. A method is given vectors, never a name and never a
 import csv
 import hashlib
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor
 from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
+from bench.weights_file import check_unpacked
 from episodes.bank import Bank
 from episodes.cache import cache_folder
 from episodes.class_names import class_names
@@ -163,7 +166,7 @@ def text_from_file(path: Path, channels: int) -> TextSource:
         names, vectors = _npz(path) if path.suffix == ".npz" else _csv(path)
     except FileNotFoundError:
         raise UserError(f"--text {path}: there is no such file") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(
             f"--text {path} cannot be read: {error}; it is a .csv of a name and its numbers in each"
             " line, or an .npz with names and vectors"
@@ -178,6 +181,7 @@ def text_from_file(path: Path, channels: int) -> TextSource:
 
 
 def _npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    check_unpacked(path)
     with np.load(path, allow_pickle=False) as file:
         return [str(name) for name in file["names"]], file["vectors"].astype(np.float32)
 

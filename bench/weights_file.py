@@ -1,9 +1,11 @@
 """Reading files of weights: tensors by name, and never code."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -12,6 +14,13 @@ from episodes.errors import UserError
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
 """Keys under which training scripts put the weights beside other things."""
+UNREADABLE = (
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(AssertionError, MemoryError, OverflowError, safetensors.SafetensorError),
+)
+"""What torch and safetensors raise of files with flipped bits."""
+MOST_BYTES = 4 << 30
+"""Of arrays in an archive, unpacked."""
 WRAPPERS = ("module.",)
 """What wrapping a model for several GPUs puts before every name."""
 
@@ -34,9 +43,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             " made it. In the environment that made it, save the weights alone:"
             " `torch.save(model.state_dict(), 'weights.pt')`"
         ) from error
-    except (RuntimeError, OSError, EOFError, safetensors.SafetensorError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     return _unwrapped(content, path)
+
+
+def check_unpacked(path: Path) -> None:
+    """Refuse an archive of arrays that would take the memory when it is unpacked.
+
+    Raises:
+        ValueError: it is too large.
+        zipfile.BadZipFile: it is no archive.
+    """
+    with zipfile.ZipFile(path) as file:
+        size = sum(member.file_size for member in file.infolist())
+    if size > MOST_BYTES:
+        raise ValueError(f"it would unpack to {size:,} bytes; there are at most {MOST_BYTES:,}")
 
 
 def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:

@@ -15,6 +15,10 @@ UNKNOWN = ""
 """Stands for a hash that has not been computed yet."""
 
 
+MOST_PLACES = 100_000_000
+"""Videos of all episodes of a bank, each counted as often as it occurs: half a gigabyte."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides which episodes a bank holds, and their hash.
@@ -65,6 +69,13 @@ class Recipe:
                 raise UserError(f"recipe {self.name}: {field} is {value!r}; it is a whole number")
             if value < 1 and field not in {"seed", "sampler"}:
                 raise UserError(f"recipe {self.name}: {field} is {value}; it is at least 1")
+        size = self.episodes * self.way * (self.shot + self.queries)
+        if size > MOST_PLACES:
+            raise UserError(
+                f"recipe {self.name}: {self.episodes:,} episodes of {self.way} classes with"
+                f" {self.shot} + {self.queries} videos are {size:,} places of videos; a bank has at"
+                f" most {MOST_PLACES:,}: ask for fewer --episodes"
+            )
         if self.protocol not in PROTOCOLS:
             raise UserError(
                 f"recipe {self.name}: protocol {self.protocol!r} is none of {', '.join(PROTOCOLS)}"

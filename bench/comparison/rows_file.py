@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyarrow import ArrowInvalid
+from pyarrow import ArrowException
 
 from bench.loop import Answers
-from bench.run_directory import Cost, Run, make_rows
+from bench.run_directory import Cost, Run, check_size, make_rows
 from episodes.bank import Bank
 from episodes.errors import UserError
 
@@ -88,8 +88,11 @@ def _whether_trained(path: Path, table: pd.DataFrame) -> bool | None:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError, ArrowInvalid) as error:
+        if path.suffix == ".csv":
+            return pd.read_csv(path)
+        check_size(path)
+        return pd.read_parquet(path)
+    except (OSError, ValueError, ArrowException) as error:
         raise UserError(
             f"{path} cannot be read: {error}; it is a {path.suffix} of {', '.join(COLUMNS)}"
         ) from error

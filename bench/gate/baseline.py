@@ -19,7 +19,16 @@ from typing import Any
 
 from bench.contenders import Contender
 from bench.gate.verdict import Verdict, name_of
-from bench.run_directory import FILES, Run, dump, find_runs, read_run, write_run
+from bench.run_directory import (
+    FILES,
+    SEAL,
+    Run,
+    check_seal,
+    find_runs,
+    read_run,
+    sealed,
+    write_run,
+)
 from episodes.atomic import write_text
 from episodes.errors import UserError
 
@@ -100,7 +109,7 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
             "changes": [_change(one) for one in verdicts],
         }
     )
-    write_text(folder / RECORD, dump(record))
+    write_text(folder / RECORD, sealed(record))
     return folder / RECORD
 
 
@@ -140,8 +149,11 @@ def _record(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         dict(record["runs"]), list(record["history"])
+        if SEAL in record:  # older ones have none
+            check_seal(record)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error}; restore it") from error
+    record.pop(SEAL, None)
     return record
 
 

@@ -93,6 +93,9 @@ class TrainingRecipe:
         """Refuse values that no training can use."""
         for field in fields(self):
             self._check_type(field.name, field.type)
+            value = getattr(self, field.name)
+            if isinstance(value, float):
+                self._check(field.name, math.isfinite(value), "it is a finite number")
         for name in ("steps", "episodes_per_step", "episodes_at_once", "queries"):
             self._check(name, getattr(self, name) >= 1, "it is at least 1")
         for name in ("validate_every", "validation_episodes"):

@@ -5,6 +5,7 @@ Weights are named as there: a model of the hub, or a folder that `save_pretraine
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -202,6 +203,11 @@ def _from_pretrained(
 ) -> tuple[Any, Mapping[str, Any]]:
     """Load a network and its image processor's settings.
 
+    Args:
+        architecture: its class in transformers.
+        place: a folder, or a model of the hub, of a certain revision if it is MODEL@REVISION.
+        options: what the class is told.
+
     Raises:
         UserError: the package or the model is not there, or it is another kind of model.
     """
@@ -215,10 +221,15 @@ def _from_pretrained(
     from transformers.image_processing_base import ImageProcessingMixin
 
     cls = getattr(transformers, architecture)
+    name, _, revision = (place, "", "") if Path(place).is_dir() else place.partition("@")
+    pinned = {"revision": revision} if revision else {}
     try:
-        _check_kind(cls, place)
+        _check_kind(cls, name, pinned)
         with _quietly(transformers.utils.logging):
-            network, found = cls.from_pretrained(place, output_loading_info=True, **options)
+            # Weights in any other form are a pickle, which can hold code.
+            network, found = cls.from_pretrained(
+                name, output_loading_info=True, use_safetensors=True, **pinned, **options
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no {architecture} could be loaded from {place!r}: {str(error).splitlines()[0]}; name"
@@ -231,14 +242,14 @@ def _from_pretrained(
         )
     network = network.float()  # clips are float32, whatever the weights were saved in
     try:
-        return network, ImageProcessingMixin.get_image_processor_dict(place)[0]
+        return network, ImageProcessingMixin.get_image_processor_dict(name, **pinned)[0]
     except (OSError, ValueError):
         return network, {}
 
 
-def _check_kind(cls: Any, place: str) -> None:
+def _check_kind(cls: Any, place: str, pinned: Mapping[str, str]) -> None:
     """Refuse another kind of model: what it has no weights for would be random."""
-    kind = cls.config_class.get_config_dict(place)[0].get("model_type")
+    kind = cls.config_class.get_config_dict(place, **pinned)[0].get("model_type")
     if kind not in {None, cls.config_class.model_type}:
         raise UserError(f"{place} is a model of kind {kind}, not {cls.config_class.model_type}")
 

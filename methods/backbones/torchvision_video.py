@@ -1,5 +1,6 @@
 """The video ResNets of torchvision, where torchvision can be imported."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -54,12 +55,19 @@ class TorchvisionVideo(FromFile):
         if not path.is_file():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(url, str(path), progress=True)
-            except OSError as error:
+                # The end of the name is the beginning of the hash.
+                torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2])
+            except (OSError, RuntimeError) as error:
                 raise UserError(
                     f"{url} cannot be fetched ({error}); fetch it elsewhere, and say"
                     f" where it is: --backbone {cls.name}=FILE"
                 ) from error
+        if (
+            not hashlib.sha256(path.read_bytes())
+            .hexdigest()
+            .startswith(path.stem.rpartition("-")[2])
+        ):
+            raise UserError(f"{path} is damaged: its hash is not that in its name; delete it")
         return path
 
     @classmethod

@@ -19,20 +19,25 @@ def built() -> tuple[nn.Module, torch.optim.Optimizer]:
     return learner, torch.optim.Adam(learner.parameters())
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A training after two steps, the first of which was the best."""
+def written(folder: Path) -> None:
+    """Write a training after two steps, the first of which was the best."""
+    torch.manual_seed(0)
     learner, optimiser = built()
     learner(torch.ones(1, 2)).sum().backward()
     optimiser.step()
-    best = tmp_path / "best-000001.safetensors"
+    best = folder / "best-000001.safetensors"
     save_tensors(best, learner.state_dict())
     curve = [
         {"step": step, "validation_accuracy": accuracy}
         for step, accuracy in enumerate([0.85, 0.75, 0.75])
     ]
     state = State(2, Best(1, 0.75, best.name, file_sha256(best)), curve)
-    save_state(tmp_path, IDENTITY, state, learner, optimiser)
+    save_state(folder, IDENTITY, state, learner, optimiser)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    written(tmp_path)
     return tmp_path
 
 

@@ -114,7 +114,9 @@ def test_trainings_add_their_variance():
     base = variation.estimate("videos and classes", 0)
     full = variation.estimate("videos, classes and trainings", 0)
     assert full.error**2 == pytest.approx(base.error**2 + 0.01 / 3)
-    assert 2 < full.degrees < 13
+    parts = ((base.error**2, base.degrees), (0.01 / 3, 2))  # Welch and Satterthwaite
+    expected = full.error**4 / sum(variance**2 / degrees for variance, degrees in parts)
+    assert full.degrees == pytest.approx(expected)
     single = measure(values, design, [Trainings([0.5])])
     assert single.estimate("videos, classes and trainings", 0) is None
 

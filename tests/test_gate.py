@@ -317,6 +317,19 @@ def test_a_refactoring_is_told_and_judged():
     assert (verdict.outcome, verdict.drift, len(verdict.code)) == ("ok", (), 3)
 
 
+@pytest.mark.parametrize(("dataset", "outcome"), [("rendered", "ok"), ("ucf101", "undecided")])
+def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
+    reads = [{"backbone": "motion", "decoder": name} for name in ("decord", "av")]
+    before, after = (
+        replace(
+            RUNS["otam"], identity=RUNS["otam"].identity | {"dataset": dataset, "features": one}
+        )
+        for one in reads
+    )
+    (verdict,) = judge([before], [after])
+    assert verdict.outcome == outcome
+
+
 def test_what_one_side_does_not_state_is_no_drift():
     stated = replace(RUNS["otam"], identity=RUNS["otam"].identity | {"form": "plain"})
     (verdict,) = judge([RUNS["otam"]], [stated])

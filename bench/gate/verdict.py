@@ -19,6 +19,8 @@ MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
 """Fields of identity without which there is nothing to compare."""
 CODE = ("source_sha256", "features.source_sha256", "revision")
 """Fields of identity that a gate is there to let change: they are told, and refuse nothing."""
+OF_FILES = ("videos_sha256", "features.decoder")
+"""Fields of identity that say how pixels came out of files."""
 MACHINE = ("computer", "device", "machine", "threads")
 """Circumstances that make speeds comparable, where all are known and the same."""
 LEAST_SECONDS = 1.0
@@ -387,8 +389,8 @@ def _differing(
 ) -> tuple[str, ...]:
     """Fields of identity that both sides state and that differ, as text.
 
-    The files of the rendered data set are left out: their bytes depend on the encoder that this
-    machine has, and their pixels do not.
+    Files of the rendered data set and what reads them are left out: bytes depend on the encoder
+    that this machine has, and pixels, which are encoded without loss, do not.
     """
     if before.seeds != after.seeds:
         seeds = f"training.seed: {_listed(before.seeds)} → {_listed(after.seeds)}"
@@ -397,7 +399,7 @@ def _differing(
     for one, other in zip(before.runs, after.runs, strict=True):
         old, new = (dict(_flat(run.identity)) for run in (one, other))
         for path in old.keys() & new.keys():
-            same_pixels = path == "videos_sha256" and old.get("dataset") == DRAWN
+            same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
             if old[path] != new[path] and counts(path) and not same_pixels:
                 told.add(f"{path}: {old[path]!s:.12} → {new[path]!s:.12}")
     return tuple(sorted(told))

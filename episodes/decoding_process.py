@@ -36,6 +36,9 @@ MEMORY_LIMIT = 4 << 30
 AT_ONCE = 8 << 20
 """Bytes of frames that are handed over together; a larger frame goes alone."""
 
+PIPE = 1 << 20
+"""Bytes that may wait in a pipe, on Linux: with fewer, the two sides wake each other more often."""
+
 Receive = Callable[[list[int], Pixels], None]
 """Takes indices and pixels of some frames, uint8 (frames, height, width, 3)."""
 Request = dict[str, Any]
@@ -58,6 +61,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            pipesize=PIPE if sys.platform == "linux" else -1,
         )
 
     def ask(self, request: Request, receive: Receive) -> Answer:
@@ -75,7 +79,7 @@ class Process:
             answer: Answer = json.loads(line)
             if "shape" not in answer:
                 return answer
-            frames = _outside_the_heap(answer["shape"])
+            frames = _memory_for(answer["shape"])
             if back.readinto(frames.data.cast("B")) < frames.nbytes:
                 break
             receive(answer["indices"], frames)
@@ -99,9 +103,14 @@ class Process:
         self._log.close()
 
 
-def _outside_the_heap(shape: Sequence[int]) -> Pixels:
-    """Return memory that goes back to the system at once: large frames would leave holes."""
-    return np.frombuffer(mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
+def _memory_for(shape: Sequence[int]) -> Pixels:
+    """Return memory for frames; that of large ones goes back to the system at once."""
+    size = math.prod(shape)
+    return (
+        np.empty(shape, np.uint8)
+        if size <= AT_ONCE
+        else np.frombuffer(mmap(-1, size), np.uint8).reshape(shape)
+    )
 
 
 _idle: list[Process] = []

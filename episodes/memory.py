@@ -66,18 +66,26 @@ def _notebook(what: str, root: Path) -> Path:
 
 
 def _read(path: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
-    for note in notes(path):
+    for note in notes_from(path, 0)[0]:
         with suppress(LookupError, TypeError):
             yield note["path"], (note["stamp"], note["answer"])
 
 
-def notes(path: Path) -> Iterator[Any]:
-    """Yield what is written in a notebook; a line that a kill cut short is passed over."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
+def notes_from(path: Path, offset: int) -> tuple[list[Any], int]:
+    """Return what is written in a notebook from a place on, and where to go on next time.
+
+    A line that a kill cut short is passed over.
+    """
+    found: list[Any] = []
+    if not path.exists() or path.stat().st_size <= offset:
+        return found, offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    for line in data.split(b"\n"):
         with suppress(ValueError):
-            yield json.loads(line)
+            found.append(json.loads(line))
+    return found, offset + len(data)
 
 
 def write_note(path: Path, note: Mapping[str, Any]) -> None:

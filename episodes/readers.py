@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +52,11 @@ class UnreadableError(Exception):
 
 class Video(Protocol):
     """An open file."""
+
+    @property
+    def promise(self) -> "Promise":
+        """What its header says of its length."""
+        ...
 
     @property
     def expected(self) -> Sequence[int]:
@@ -120,7 +125,7 @@ def read(
     count = _hand_over(video, wanted, give, alive, to_the_end=True)
     if count == 0:
         raise UnreadableError("it holds no frame that can be shown")
-    check_whole(path, count)
+    check_whole(path, video.promise, count)
     if lacking := set(choose(count)) - wanted:
         _hand_over(decoder.open(path), lacking, give, alive)
     return count
@@ -165,15 +170,15 @@ class AvVideo:
 
     def __init__(self, path: Path) -> None:
         """Read the header alone."""
-        self._path = path
-        with opened(path) as file:
-            stream = video_stream(file)
-            self.expected = _expected(file, stream)
+        self._file = opened(path)
+        self._stream = video_stream(self._file)
+        self.promise = declared(self._file, self._stream)
+        self.expected = _expected(self._file, self._stream, self.promise)
 
     def __iter__(self) -> Iterator[Picture]:
-        """Decode in one thread: processes share the work. Damaged frames end it."""
-        with opened(self._path) as file:
-            stream = video_stream(file)
+        """Decode in one thread, once: processes share the work. Damaged frames end it."""
+        with self._file as file:
+            stream = self._stream
             stream.codec_context.thread_count = 1
             first: av.VideoFrame | None = None
             count = 0
@@ -197,12 +202,9 @@ def pixels(frame: av.VideoFrame, like: av.VideoFrame) -> Pixels:
     return np.ascontiguousarray(np.rot90(array, frame.rotation // 90 % 4))
 
 
-def _expected(file: InputContainer, stream: av.VideoStream) -> list[int]:
-    """How many frames the header promises; without a promise, how many packets there are."""
-    promised = stream.frames or round(declared(file, stream).frames)
-    if not promised:
-        with suppress(av.FFmpegError):
-            promised = sum(packet.size > 0 for packet in file.demux(stream))
+def _expected(file: InputContainer, stream: av.VideoStream, promise: "Promise") -> list[int]:
+    """How many frames the header promises; no better guess where it promises none."""
+    promised = stream.frames or round(promise.frames)
     if (stream.codec_context.name, file.format.name) == PACKED:
         return [promised, promised - 1, promised - 2]
     return [promised]
@@ -215,11 +217,16 @@ class DecordDecoder:
 
     def identity(self) -> str:
         """Name and version, and how it is used."""
-        return f"decord {importlib.metadata.version('decord')}, all frames in order"
+        return f"decord {_version('decord')}, all frames in order"
 
     def open(self, path: Path) -> "DecordVideo":
         """Open a file."""
         return DecordVideo(path)
+
+
+@cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 class DecordVideo:
@@ -238,7 +245,9 @@ class DecordVideo:
             *(decord.DECORDError, decord.DECORDLimitReachedError),
             *(RuntimeError, ValueError, LookupError, AssertionError, StopIteration),
         )
-        self._first = _first_picture(path)
+        libav = AvVideo(path)
+        self.promise = libav.promise
+        self._first = _first_picture(libav)
         if self._first[..., 0].size > MOST_PIXELS_OF_DECORD:
             raise UnreadableError("decord decodes ahead, which takes too much memory here")
         try:
@@ -271,8 +280,8 @@ class DecordVideo:
             raise UnreadableError("decord shows other pictures than libav")
 
 
-def _first_picture(path: Path) -> Pixels:
-    for picture in AvVideo(path):
+def _first_picture(video: AvVideo) -> Pixels:
+    for picture in video:
         return picture()
     raise UnreadableError("it holds no frame that can be shown")
 
@@ -296,6 +305,7 @@ DECODERS: dict[str, Decoder] = {one.name: one for one in (DecordDecoder(), AvDec
 """The readers by the name that people type."""
 
 
+@cache
 def default_decoder() -> str:
     """Return the reader that is asked first: decord where it is installed."""
     return "decord" if importlib.util.find_spec("decord") else "av"
@@ -365,7 +375,7 @@ def declared(file: InputContainer, stream: av.VideoStream) -> Promise:
     return Promise(whole * rate, whole, range(len(file.streams)))
 
 
-def check_whole(path: Path, count: int) -> None:
+def check_whole(path: Path, promise: Promise, count: int) -> None:
     """Refuse a file that ends before its header says.
 
     Where frames are fewer than the length times the frame rate, the rate may just be uneven: then
@@ -374,8 +384,6 @@ def check_whole(path: Path, count: int) -> None:
     Raises:
         UnreadableError: it lacks more than is tolerated.
     """
-    with opened(path) as file:
-        promise = declared(file, video_stream(file))
     if count >= promise.frames - max(TOLERATED_FRAMES, TOLERANCE * promise.frames):
         return
     if _end(path, promise.streams) * (1 + 1 / count) < (1 - TOLERANCE) * promise.seconds:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from episodes.datasets import VideoFile
-from episodes.memory import notebook, notes, write_note
+from episodes.memory import notebook, notes_from, write_note
 from episodes.readers import DECODERS
 
 IMAGES = "pillow"
@@ -42,11 +42,10 @@ class Readings:
 
     def get(self, sha256: str) -> Reading | None:
         """Return what is known of a video; None if nobody has read it."""
-        known, size = _KNOWN.get(self._path, ({}, 0))
-        if sha256 not in known and self._path.exists() and self._path.stat().st_size != size:
-            size = self._path.stat().st_size
-            known = {note.pop("sha256"): Reading(**note) for note in notes(self._path)}
-            _KNOWN[self._path] = known, size
+        known = _KNOWN.setdefault(self._path, {})
+        if sha256 not in known:
+            fresh, _READ_TO[self._path] = notes_from(self._path, _READ_TO.get(self._path, 0))
+            known.update({note.pop("sha256"): Reading(**note) for note in fresh})
         return known.get(sha256)
 
     def add(self, sha256: str, reading: Reading) -> None:
@@ -87,5 +86,7 @@ class Readings:
         return self._decoder if known is None or known.reader == IMAGES else known.reader
 
 
-_KNOWN: dict[Path, tuple[dict[str, Reading], int]] = {}
-"""What was read of each notebook, and how long it was then."""
+_KNOWN: dict[Path, dict[str, Reading]] = {}
+"""What was read of each notebook."""
+_READ_TO: dict[Path, int] = {}
+"""And how far: other processes add to it."""

@@ -225,7 +225,8 @@ READ_AS_LIBAV_DOES: dict[str, tuple[Callable[[Path], Path], str, int]] = {
 def test_both_readers_give_the_frames_of_libav(name: str, tmp_path: Path):
     make, reader, count = READ_AS_LIBAV_DOES[name]
     path = make(tmp_path)
-    frames = [list(AvVideo(path))[index]() for index in range(count)]
+    frames = [picture() for picture in AvVideo(path)]
+    assert len(frames) == count
     for decoder in ("decord", "av"):
         clip, reading = decode_each(path, count, "linspace", list, decoder)
         assert reading == Reading(reader if decoder == "decord" else "av", count)

@@ -1,5 +1,6 @@
 """Comparing our computation of a published method with the numbers its authors' code gave."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -46,7 +47,10 @@ CONSTANTS = (
 name is a result (``ata/iter50/scale`` was fitted)."""
 WEIGHTS = "weight"
 """Part of a key that marks what follows as a trained weight."""
-UNREADABLE = (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, TypeError, LookupError, SyntaxError, RuntimeError),
+    *(MemoryError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 """What numpy raises for other kinds of files, for objects and for damage."""
 FITTED_HEADS = ("initial.", "final.")
 """How weights of heads that are fitted in the episode begin, before and after."""

@@ -258,7 +258,11 @@ def _run_group(
 
 def _sum(features: Tensor | StoredFeatures) -> int:
     """A number that changes when features do, however that was done; those on disk cannot."""
-    return int(features.view(torch.int32).sum()) if isinstance(features, Tensor) else 0
+    if not isinstance(features, Tensor):
+        return 0
+    bits = features.flatten().view(torch.int32)
+    pairs = bits[: len(bits) // 2 * 2].view(torch.int64)  # thirty times as fast as one by one
+    return int(pairs.sum()) + int(bits[-1])
 
 
 def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> None:

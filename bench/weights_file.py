@@ -1,6 +1,7 @@
 """Reading files of weights: tensors by name, and never code."""
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
 """Keys under which training scripts put the weights beside other things."""
 UNREADABLE = (
     *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(AssertionError, MemoryError, OverflowError, safetensors.SafetensorError),
+    *(AssertionError, MemoryError, OverflowError, struct.error, safetensors.SafetensorError),
 )
 """What torch and safetensors raise of files with flipped bits."""
 MOST_BYTES = 4 << 30

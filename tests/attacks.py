@@ -178,7 +178,7 @@ TARGETS = [
         lambda folder: _state(folder, "best-000001.safetensors"),
         _read_state,
     ),
-    Target("card of weights", False, _made(_card, "card.json"), _read_card),
+    Target("card of weights, without a hash", False, _made(_card, "card.json"), _read_card),
     Target(
         "weights of a backbone, named",
         False,

@@ -92,7 +92,7 @@ def _read(path: Path) -> pd.DataFrame:
             return pd.read_csv(path)
         check_size(path)
         return pd.read_parquet(path)
-    except (OSError, ValueError, ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArrowException) as error:
         raise UserError(
             f"{path} cannot be read: {error}; it is a {path.suffix} of {', '.join(COLUMNS)}"
         ) from error

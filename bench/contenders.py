@@ -52,6 +52,11 @@ class Contender:
         return self.method in CONTROLS
 
     @property
+    def reads_names(self) -> bool:
+        """Whether it is given what the classes are called."""
+        return bool(self.first.declared.get("needs_text"))
+
+    @property
     def trained(self) -> str:
         """Whether and how it was trained, in a word or two: a column of tables."""
         if not self.first.declared.get("says_whether_trained", True):

@@ -38,7 +38,7 @@ from episodes.errors import UserError
 Interval = tuple[float, float]
 Pair = tuple[str, str]
 """Methods, or titles of rows, whose difference is asked for: first minus second."""
-Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "control", ""]
+Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "control", "names", ""]
 """What a difference amounts to, after correction for the size of its family. "1 seed": a method
 that was trained once is not judged against another trained one. "": nothing may be said, or
 nothing was asked."""
@@ -116,6 +116,8 @@ class Row(Versus):
     sees: str
     order_aware: bool | None
     """Whether the order of a query's features in time can change its score; None if unsaid."""
+    reads_names: bool
+    """Whether it is given what the classes are called."""
     is_control: bool
     same_as: str | None
     """Title of an earlier row whose answers are the same, query by query."""
@@ -393,8 +395,8 @@ class _Figures:
         }
 
     def _may_decide(self, one: int, other: int) -> bool:
-        is_control = self.found[one].is_control or self.found[other].is_control
-        return not is_control and self.variation.widest(one, other) is not None
+        apart = self._undecidable(one, other) in ("control", "names")
+        return not apart and self.variation.widest(one, other) is not None
 
     def _corrected(self, pairs: Sequence[tuple[int, int]]) -> StepDown:
         p_values = [math.nan if (e := self._decisive(*p)) is None else e.p_value for p in pairs]
@@ -419,6 +421,7 @@ class _Figures:
             for index, one in enumerate(self.found)
             if not self.pairs
             and not one.is_control
+            and one.reads_names == self.found[self.reference].reads_names
             and self.first_alike[index] == index
             and self.variation.base is not None
             and (one.trainings is None or len(one.trainings.means) > 1)
@@ -480,6 +483,9 @@ class _Figures:
         """Why there is no verdict, as far as it is not a matter of the family."""
         if self.found[one].is_control or self.found[other].is_control:
             return "control"
+        # A method that is told the names answers another question, unless somebody asks for both.
+        if not self.pairs and self.found[one].reads_names != self.found[other].reads_names:
+            return "names"
         if self.first_alike[one] == self.first_alike[other]:
             return "same answers"
         if self.variation.base is not None and self.variation.widest(one, other) is None:
@@ -529,6 +535,7 @@ class _Figures:
             frames=one.frames,
             sees=first.declared["sees"],
             order_aware=first.declared.get("order_aware"),
+            reads_names=one.reads_names,
             is_control=one.is_control,
             same_as=self._same_as(index),
             episodes=first.identity["episodes"],

@@ -24,6 +24,8 @@ NARROWEST = 72
 """Characters that notes may take on a terminal, below however narrow a table."""
 TRANSDUCTIVE = "*"
 """Marks methods that see all queries of an episode at once."""
+NAMES = " (names)"
+"""Marks methods that are told what the classes of an episode are called."""
 ORDER_AWARE = "→"
 """Marks methods to which the order of a query's features in time can make a difference."""
 RUN_OF_LETTERS = 3
@@ -219,7 +221,8 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
 def marked(row: Row) -> str:
     """The method's name, with what a reader must know of it as marks: `about_marks` says what."""
     transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
-    return row.name + transductive + (f" {ORDER_AWARE}" if row.order_aware else "")
+    names = NAMES if row.reads_names else ""
+    return row.name + transductive + names + (f" {ORDER_AWARE}" if row.order_aware else "")
 
 
 def bank_cells(one: Comparison, row: Row | None, whole: bool = False) -> dict[str, str]:
@@ -412,6 +415,11 @@ def about_marks(rows: Sequence[Row]) -> list[str]:
     notes = []
     if any(row.sees == "all queries" for row in rows):
         notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
+    if any(row.reads_names for row in rows):
+        notes.append(
+            f"{NAMES.strip()}: is told what the classes of an episode are called; judged against"
+            " others that are told, unless a declared family asks for more."
+        )
     if any(row.order_aware for row in rows):
         notes.append(
             f"{ORDER_AWARE} order-aware: another order of a query's frames can change its score."

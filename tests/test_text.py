@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from bench.conformance.trial import SHAPE
 from bench.loop import evaluate
 from bench.method import Entry, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.registry import built_in_methods
+from bench.summary import compare_on_one_bank
+from bench.tables import marked
 from bench.text import text_from_file
 from episodes.class_names import class_names
 from episodes.errors import UserError
@@ -22,6 +25,7 @@ from tests.conftest import make_video
 from tests.synthetic import (
     CPU,
     NOTHING,
+    answered,
     class_of_video,
     draw_episodes,
     random_features,
@@ -197,6 +201,28 @@ class TestTextFromAFile:
         (tmp_path / "a.csv").write_text("wave,1,2,3\n")
         with pytest.raises(UserError, match="no feature for 'jump'"):
             text_from_file(tmp_path / "a.csv", 3).features(["wave", "jump"])
+
+
+class TestTables:
+    def test_methods_that_are_told_names_are_marked_and_kept_apart(self):
+        told = [answered("zero-shot", 0.9, seed=1), answered("text-prototype", 0.6, seed=2)]
+        told = [replace(run, declared={**run.declared, "needs_text": True}) for run in told]
+        runs = [answered("protonet", 0.7, seed=3), answered("otam", 0.9, seed=4), *told]
+        rows = {row.method: row for row in compare_on_one_bank(runs, "protonet").rows}
+        assert rows["otam"].verdict == "better"
+        assert rows["zero-shot"].verdict == rows["text-prototype"].verdict == "names"
+        assert rows["zero-shot"].group == ()
+        assert marked(rows["zero-shot"]) == "zero-shot (names)"
+        assert marked(rows["otam"]) == "otam"
+        among = {row.method: row for row in compare_on_one_bank(told, "text-prototype").rows}
+        assert among["zero-shot"].verdict == "better"
+
+    def test_a_declared_family_compares_them(self):
+        told = answered("zero-shot", 0.9, seed=1)
+        told = replace(told, declared={**told.declared, "needs_text": True})
+        runs = [answered("protonet", 0.7, seed=3), told]
+        found = compare_on_one_bank(runs, "protonet", family=[("zero-shot", "protonet")])
+        assert [versus.verdict for versus in found.declared] == ["better"]
 
 
 @pytest.fixture(scope="module")

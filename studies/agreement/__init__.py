@@ -1,0 +1,1 @@
+"""Does the interval of a rank correlation between banks hold the truth?"""

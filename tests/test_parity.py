@@ -24,6 +24,7 @@ RESULTS = (
     *("initial_scores", "transductive_scores", "self_scores", "cross_scores"),
     *("support_embedding", "query_embedding", "theta_", "offsets"),
     *("appearance", "temporal", "prototypes", "scale"),
+    *("query_tokens", "support_tokens", "cosine"),
 )
 
 

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
     from bench.gate import Tolerance, Verdict
 
-HELP = """Say whether runs are worse than a baseline: ok, WORSE or undecided.
+HELP = """Say whether runs are worse than a baseline.
 
 Both folders hold run directories, at any depth; methods are compared one by one, on the same
-queries. A method is ok if the interval of the paired difference over episodes is above --drop, and
-WORSE if it is below and the loss is sure after correction for the number of methods. Settings,
+queries. A method is ok if the interval of the paired difference over episodes is above --drop,
+WORSE if it is below and the loss is sure after correction for the number of methods, and undecided
+otherwise. Settings,
 weights, backbone, frames and videos must be the baseline's, unless --allow-drift says otherwise;
 changed code is told and judged. Speed is judged on the same machine and device only. Where
 GITHUB_ACTIONS is set, findings are also printed as GitHub's annotations, on stderr.

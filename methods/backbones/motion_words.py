@@ -68,7 +68,7 @@ def words_of(texts: Sequence[str]) -> Tensor:
     """Numbers of the words in each text: int64 (texts, LONGEST), 0 behind the last one.
 
     >>> words_of(["grow then shake"]).tolist()
-    [[8, 22, 17, 0, 0, 0, 0, 0]]
+    [[8, 23, 18, 0, 0, 0, 0, 0]]
     """
     number = {word: index for index, word in enumerate(WORDS, start=1)}
     found = ([number.get(word) for word in re.findall(r"[^\W_]+", one.casefold())] for one in texts)

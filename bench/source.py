@@ -59,12 +59,13 @@ def meaning_sha256(starts: Iterable[Definition]) -> str | None:
     itself, unless a definition of the harness is among the starts.
 
     Returns:
-        None where the source cannot be had, as for a class that was typed into an interpreter, or
-        has changed since it was loaded. Nothing may be reused then.
+        None where the source cannot be had, as for a class that was typed into an interpreter, has
+        changed since it was loaded, or is nested too deeply to be walked. Nothing may be reused
+        then.
     """
     try:
         return _Reached().hash_of(starts)
-    except _NoSourceError:
+    except (_NoSourceError, RecursionError):
         return None
 
 
@@ -453,8 +454,17 @@ def _same_home(name: str, importer: str) -> bool:
     return _installed(_file(own)) and bool(_distributions(top) & _distributions(own))
 
 
+@cache
 def _installed(file: str) -> bool:
-    return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    """Whether the file of a top-level module lies where an installer puts distributions.
+
+    Such a folder can have any name (`pip install --target`), but the records are beside the code.
+    """
+    path = Path(file)
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+        return True
+    folder = path.parent.parent if path.stem == "__init__" else path.parent
+    return any(folder.glob("*.dist-info"))
 
 
 @cache

@@ -343,3 +343,24 @@ def test_a_file_beside_a_plugin_that_another_shadows_is_refused(tmp_path: Path):
         all_methods([other])
     with pytest.raises(UserError, match="`import random` finds"):
         all_methods([plugin(tmp_path / "more", "more", "from random import K", 3)])
+
+
+def test_a_library_is_no_source_of_the_users_wherever_it_is_installed(tmp_path: Path):
+    """`pip install --target` takes a folder of any name; its code is covered by no hash."""
+    hashes = []
+    for number, text in enumerate(["K = 1", "K = 2", f"K = {' + '.join('1' * 600)}"]):
+        folder = tmp_path / f"folder{number}"
+        for name in ("_elsewhere/__init__.py", "_elsewhere-1.dist-info/METADATA"):
+            (folder / name).parent.mkdir(parents=True)
+            (folder / name).write_text(text)
+        sys.modules.pop("_elsewhere", None)
+        sys.path.insert(0, str(folder))
+        mine = "from _elsewhere import K\n\ndef start():\n    return K"
+        hashes.append(hash_of(tmp_path, {"__init__.py": "", "method.py": mine}, "method.start"))
+    assert None not in hashes
+    assert len(set(hashes)) == 1
+
+
+def test_code_nested_too_deeply_is_not_identified(tmp_path: Path):
+    deep = {"__init__.py": "", "method.py": f"def start():\n    return {' + '.join('1' * 600)}"}
+    assert hash_of(tmp_path, deep, "method.start") is None

@@ -74,7 +74,9 @@ class Dataset:
     published: str = ""
     """Its name in the file of published figures; empty if the paper has no such column."""
     how: str = ""
-    """How to fill it, where its data cannot be shipped."""
+    """How to fill it."""
+    absent: str = "data not present"
+    """What stands in place of a figure as long as nothing has been run on it."""
 
 
 def _how(name: str) -> str:
@@ -89,7 +91,13 @@ def _how(name: str) -> str:
 DATASETS = (
     Dataset("UCF101", "ucf101-5w1s-test", "UCF101", _how("ucf101")),
     Dataset("SSv2-all", "ssv2-all-5w1s-test", "SSv2-Full", _how("ssv2-all")),
-    Dataset("rendered", "default"),
+    Dataset(
+        "rendered",
+        "default",
+        how=f"fvbench run --methods {','.join(IN_THE_PAPER)} --out results/local/paper; fvbench"
+        " tables paper results/local/paper",
+        absent="not run",
+    ),
 )
 
 
@@ -244,7 +252,8 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
 def _cells(line: Line) -> dict[str, str]:
     """One line as text under titles."""
     row = line.row
-    absent = "data not present" if line.backbone is None else "not run"
+    dataset = next(one for one in DATASETS if one.title == line.dataset)
+    absent = dataset.absent if line.backbone is None else "not run"
     cells = {
         "variant": line.method,
         "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
@@ -281,9 +290,9 @@ def _notes(lines: Sequence[Line], style: str) -> str:
     ]
     missing = {line.dataset for line in lines if line.backbone is None}
     notes += [
-        f"{one.title}: data not present; to fill it: {one.how}"
+        f"{one.title}: {one.absent}; to fill it: {one.how}"
         for one in DATASETS
-        if one.title in missing and one.how
+        if one.title in missing
     ]
     separator = "\n\n" if style == "markdown" else "\n"
     mark = "% " if style == "latex" else ""

@@ -330,7 +330,7 @@ def _describe(design: Design, bank: Bank, variation: Variation) -> str:
     said = units if units == in_all else f"{units} ({in_all})"
     if variation.base == "videos and classes":
         return said
-    why = "every episode shows one of them" if design.classes.always_shown else "there is one"
+    why = "every episode shows all of them" if design.classes.always_shown else "there is one"
     if variation.base == "videos":
         return f"{said}; classes cannot vary ({why}), so that videos decide"
     return f"{said}; neither classes nor videos can vary, so that nothing is decided"

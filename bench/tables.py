@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -242,7 +243,7 @@ def bank_cells(one: Comparison, row: Row | None, whole: bool = False) -> dict[st
 
 def _broken(bank: str) -> str:
     """A bank's name in several lines, so that its columns stay narrow."""
-    return bank.replace("-", "-\n")
+    return re.sub(r"-|\s(?=\()|\s(?=episodes)", lambda gap: gap[0].strip() + "\n", bank)
 
 
 def half(interval: Interval) -> str:
@@ -380,9 +381,9 @@ def about_verdicts(one: Comparison) -> list[str]:
     every: list[Versus] = [*one.rows, *one.declared]
     family = "declared" if one.declared else "neither controls nor duplicates"
     said = [
-        f"{one.bank}: verdict: of {one.comparisons} comparisons ({family}), step-down max-T,"
-        f" {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both methods"
-        " support. undecided < x: not told apart; a difference of x points would have been."
+        f"{one.bank}: verdict: of {_counted(one.comparisons, 'comparison')} ({family}), step-down"
+        f" max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both"
+        " methods support. undecided < x: not told apart; a difference of x points would have been."
     ]
     if any(versus.verdict == "1 seed" for versus in every):
         said.append(
@@ -406,8 +407,12 @@ def about_groups(one: Comparison) -> list[str]:
         return ["Groups that cannot be told apart are too many for letters; --json has them."]
     return [
         "group: methods that share a letter cannot be told apart, after correction for"
-        f" {one.pairs:,} pairs."
+        f" {_counted(one.pairs, 'pair')}."
     ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def about_marks(rows: Sequence[Row]) -> list[str]:

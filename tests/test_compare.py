@@ -52,7 +52,7 @@ def test_compare_shows_differences_groups_and_hard_classes():
         "over episodes",
         "12 partner pairs",
         "confused with",
-        "of 1 comparisons",
+        "of 1 comparison ",
     ):
         assert words in " ".join(text.split())
     assert "McNemar" not in text

@@ -134,6 +134,13 @@ def test_what_is_not_present_says_so_and_how_to_fill_it(style: str):
         assert f"--validation {name}-5w1s-val" in text
 
 
+def test_without_runs_the_rendered_data_are_not_called_missing():
+    lines = [line for line in paper_lines([]) if line.dataset == "rendered"]
+    text = render_paper(lines, "terminal")
+    assert "data not present" not in text
+    assert "fvbench run --methods mastaf,mastaf-no-global" in text
+
+
 def test_the_command_reads_folders(tmp_path: Path):
     for number, run in enumerate(RUNS[2:8]):
         write_run(tmp_path / str(number) / run.identity["method"], run)

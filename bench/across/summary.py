@@ -153,7 +153,14 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
     contenders = [found - duplicates.keys() for found in contenders]
     common = sorted(set.intersection(*contenders))
     if not common:
-        raise UserError("no method was run on all of the banks; name runs of the same methods")
+        each = "; ".join(
+            f"{place.title}: {', '.join(sorted(found)) or 'controls only'}"
+            for place, found in zip(places, contenders, strict=True)
+        )
+        raise UserError(
+            f"no method was run everywhere ({each}); name runs of the same methods, or leave out"
+            " the folder that has others"
+        )
     standings = {place.title: _standings(place, common) for place in places}
     by_method = {
         method: {place.title: standings[place.title][0][method] for place in places}

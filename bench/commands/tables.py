@@ -22,8 +22,8 @@ Takes run directories and folders that hold some, at any depth. Runs on one bank
 among themselves; each bank adds columns of its own.
 
 `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
-ours, from the runs that come with the program, or from the folders named after it. With --family
-the table is of the comparisons that the file names, and of nothing else.
+ours, from the runs in the repository if this is a checkout of it, or from the folders named after
+it. With --family the table is of the comparisons that the file names, and of nothing else.
 
 \b
 exit status

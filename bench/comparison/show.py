@@ -158,5 +158,7 @@ def _confusion_table(found: Sequence[Confusion]) -> str:
         for one in found
     ]
     return table(
-        lines, "Of the queries in whose episode both classes are, over all methods.", "terminal"
+        lines,
+        "% of queries: of those whose episode holds both classes, over all methods.",
+        "terminal",
     )

@@ -128,7 +128,9 @@ class Rule:
         """Say how a method breaks the rule; an error of the method is a breach, too."""
         try:
             return list(self.look(subject))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # one that exits is told of, and the others are examined
             return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
 
 

@@ -255,7 +255,7 @@ def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
         }
         for one in found
     ]
-    notes = [f"By {best}, of the queries in whose episode both classes are."]
+    notes = [f"By {best}; a percentage of the queries whose episode holds both classes."]
     if not lines:
         return None
     return grid_of(

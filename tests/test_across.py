@@ -251,7 +251,9 @@ class TestAcross:
 
     def test_banks_without_a_method_in_common_are_told_with_what_each_has(self, runs: list[Run]):
         banks = sorted({one.identity["bank"] for one in runs})
-        methods = sorted({one.identity["method"] for one in runs if one.identity["method"] not in CONTROLS})
+        methods = sorted(
+            {one.identity["method"] for one in runs if one.identity["method"] not in CONTROLS}
+        )
         apart = dict(zip(banks, methods, strict=False))
         chosen = [one for one in runs if apart.get(one.identity["bank"]) == one.identity["method"]]
         with pytest.raises(UserError, match="no method was run everywhere") as raised:

@@ -141,6 +141,12 @@ class CannotBeBuilt(Sound):
         self.size = shape.absent
 
 
+@broken("scores", "it raises SystemExit: 7")
+class EndsTheProgram(Sound):
+    def adapt(self, support: Tensor) -> Any:
+        raise SystemExit(7)
+
+
 @broken("declarations", "the name 'Bad_Name' is not made of")
 class BadName(Sound):
     name = "Bad_Name"

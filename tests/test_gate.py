@@ -13,7 +13,14 @@ from bench.gate import Tolerance, assert_not_worse
 from bench.gate import verdict as verdict_module
 from bench.gate.output import annotations, write_junit
 from bench.gate.verdict import Verdict, change, exit_status, judge, no_loss
-from bench.run_directory import Run, find_runs, read_run, write_run
+from bench.run_directory import (
+    Failure,
+    Run,
+    find_runs,
+    read_run,
+    write_failure,
+    write_run,
+)
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
 from tests.command import call
@@ -126,6 +133,14 @@ def test_a_missing_method_is_found(new: Callable[..., Path]):
     status, text = call("gate", OLD, new(None))
     assert status == 2
     assert "missing" in text
+
+
+def test_a_method_that_failed_is_found_with_its_reason(new: Callable[..., Path]):
+    folder = new(None)
+    write_failure(folder / "otam", Failure("default", "otam", "method otam failed: own words"))
+    status, text = call("gate", OLD, folder)
+    assert status == 2
+    assert "undecided: method otam failed: own words" in text
 
 
 def test_a_worse_method_weighs_more_than_a_missing_one():
@@ -270,7 +285,7 @@ def test_small_steps_are_seen_as_what_they_add_up_to(new: Callable[..., Path], t
             assert call("gate", baseline, folder, "--accept", "--drop", "0.014")[0] == 0
     assert "−0.4" in words[4]
     assert "−2.2" in words[4]
-    assert "WORSE since the anchor" in words[4]
+    assert "WORSE: since the anchor" in words[4]
     assert status == 1
 
 

@@ -9,12 +9,13 @@ A test needs no plugin:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.gate.baseline import read_anchor, read_baseline
 from bench.gate.output import line
 from bench.gate.verdict import Tolerance, Verdict, exit_status, judge
-from bench.run_directory import find_runs, read_run
+from bench.run_directory import find_failures, find_runs, read_run
 from bench.statistics import LEVEL
 from episodes.errors import UserError
 
@@ -53,7 +54,16 @@ def verdicts_of(
             [one for one in runs if one.identity["method"] in methods]
             for runs in (before, first, after)
         )
-    return judge(before, after, tolerance, first, allow_drift)
+    verdicts = judge(before, after, tolerance, first, allow_drift)
+    for failure in find_failures(run):
+        verdicts = [
+            replace(one, reason=failure.reason)
+            if one.revision is None  # the run has nothing of it
+            and (one.method.partition(" (")[0], one.bank) == (failure.method, failure.bank)
+            else one
+            for one in verdicts
+        ]
+    return verdicts
 
 
 def assert_not_worse(

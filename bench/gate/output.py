@@ -25,7 +25,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
             difference(one.since_baseline),
             *([difference(one.since_anchor)] if anchored else []),
             _speed(one),
-            f"{one.outcome} {one.reason}".strip(),
+            ": ".join(filter(None, (one.outcome, one.reason))),
         ]
         for one in verdicts
     ]

@@ -359,8 +359,8 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
         over = min(kinds, key=len) if several else kinds[0]
         said.append(
             f"interval: {LEVEL:.0%}, for the mean over all {over} that might have been"
-            f" drawn{several}; one more data set scatters more widely. Differences are paired, in"
-            " points."
+            f" drawn{several}; another data set would vary more than that. Differences are paired,"
+            " in points."
         )
     said.append(
         f"± over episodes: half the {LEVEL:.0%} interval over other draws of the same videos, the"

@@ -58,7 +58,7 @@ def test_every_committed_run_names_the_weights_it_used():
     known = {path.parent for path in WEIGHTS_FOLDER.glob(f"**/{WEIGHTS}")}
     hashes = {json.loads((folder / "card.json").read_text())["sha256"] for folder in known}
     used = set()
-    for folder in find_runs(RUNS):
+    for folder in [*find_runs(RUNS), *find_runs(RESULTS_FOLDER / "names")]:
         identity = json.loads((folder / "run.json").read_text())["identity"]
         assert (identity["weights_sha256"] is None) == (identity["training"] is None)
         used.add(identity["weights_sha256"])
@@ -81,6 +81,7 @@ def test_nothing_else_lies_in_results():
         "real",
         "comparisons.toml",
         "published.csv",
+        "names",
         "runs",
         "study",
         "weights",

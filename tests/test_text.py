@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.backbones import load_backbone
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.loop import evaluate
@@ -285,6 +286,18 @@ class TestClip:
         header = json.loads((tmp_path / "prompt" / "zero-shot" / "run.json").read_text())
         assert header["identity"]["text"]["prompt"] == "a {}"
         assert header["declared"]["needs_text"] is True
+
+    def test_patches_lie_on_their_grid(self, model: Path):
+        """A picture whose lower left patch alone is bright differs there most."""
+        loaded = load_backbone(f"clip-patches={model}", CPU).backbone
+        assert loaded.grid == (8, 2, 2)
+        dark = torch.zeros(1, 3, 8, 32, 32)
+        bright = dark.clone()
+        bright[..., 16:, :16] = 3.0
+        with torch.no_grad():
+            moved = (loaded(bright) - loaded(dark)).norm(dim=1)[0]
+        assert moved.shape == (8, 2, 2)
+        assert (moved.flatten(1).argmax(dim=1) == 2).all()
 
     def test_a_prompt_has_a_place_for_the_name(self, model: Path, own: Path, tmp_path: Path):
         status, said = call(

@@ -63,18 +63,19 @@ class Clip(Pretrained):
     def load(cls, where: str) -> tuple[Self, str]:
         """Build the backbone from a model of the hub, or a folder that `save_pretrained` wrote."""
         if not where:
-            raise UserError(f"backbone clip needs a model: {cls.weights}")
+            raise UserError(f"backbone {cls.name} needs a model: {cls.weights}")
         network, tokenizer, processor = _from_pretrained(where)
         backbone = cls(network, tokenizer, processor)
         backbone.declare(pretraining=f"{where}: pictures with captions")
         return backbone, content_sha256(network.state_dict())
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(videos, 3, frames, size, size) -> (videos, C, frames, 1, 1)."""
-        return framewise(lambda images: self._vectors(images)[:, :, None, None], clips)
+        """(videos, 3, frames, size, size) -> (videos, C, *grid)."""
+        return framewise(self._vectors, clips)
 
     def _vectors(self, images: Tensor) -> Tensor:
-        return _pooled(self.network.get_image_features(pixel_values=images))
+        """(images, 3, size, size) -> (images, C, 1, 1)."""
+        return _pooled(self.network.get_image_features(pixel_values=images))[:, :, None, None]
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return (texts, C)."""
@@ -89,6 +90,35 @@ class Clip(Pretrained):
         device = next(self.network.parameters()).device
         given = {name: tokens[name].to(device) for name in _reads(self.network, tokens)}
         return _pooled(self.network.get_text_features(**given))
+
+
+class ClipPatches(Clip):
+    """The patches of every frame on their grid, brought into the space of the words one by one.
+
+    For methods that compare maps. Training aligned the pooled vector of a picture with its caption,
+    not its patches, so that methods that read names are better served by `Clip`.
+    """
+
+    name = "clip-patches"
+    weights = Clip.weights.replace("clip=MODEL", "clip-patches=MODEL")
+    grid = (8, 14, 14)
+
+    def __init__(self, network: Any, tokenizer: Any, processor: Any = None) -> None:
+        """Keep both towers; the grid follows from the size of a patch."""
+        super().__init__(network, tokenizer, processor)
+        vision = network.config.vision_config
+        side = vision.image_size // vision.patch_size
+        self.declare(grid=(self.input.frames, side, side))
+
+    def _vectors(self, images: Tensor) -> Tensor:
+        """(images, 3, size, size) -> (images, C, side, side)."""
+        tower, side = self.network.vision_model, self.grid[-1]
+        tokens = tower(pixel_values=images).last_hidden_state
+        if hasattr(self.network, "visual_projection"):
+            # CLIP normalises and projects its class token, the first, alone; SigLIP has none.
+            tokens = self.network.visual_projection(tower.post_layernorm(tokens[:, 1:]))
+        maps: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))
+        return maps
 
 
 def _reads(network: Any, tokens: Any) -> list[str]:

@@ -172,18 +172,16 @@ def test_whatever_a_method_does_the_others_give_the_same_rows(
 
 
 def test_a_method_that_works_again_is_run_again(tmp_path: Path):
-    file = tmp_path / "mine.py"
-    words = ("run", "--episodes", "4", "--methods", "mine,protonet", "--plugin", file)
+    file = tmp_path / "mended.py"
+    words = ("run", "--episodes", "4", "--methods", "mended,protonet", "--plugin", file)
     for body, status in (("raise ValueError", 1), ("return super().score(s, q)", 0)):
-        text = (
-            f"@register\nclass Mine(Base):\n    name = 'mine'\n    def score(self, s, q): {body}\n"
-        )
-        file.write_text(HEAD + text)
+        text = "@register\nclass Mended(Base):\n    name = 'mended'\n"
+        file.write_text(f"{HEAD}{text}    def score(self, s, q): {body}\n")
         found, said = call(*words, "--out", tmp_path / "out")
         assert found == status, said
-        assert (tmp_path / "out" / "mine" / "failed.json").exists() == bool(status)
-        assert (tmp_path / "out" / "mine" / "run.json").exists() == (not status)
-        for name in [name for name in sys.modules if name.endswith(".mine")]:
+        assert (tmp_path / "out" / "mended" / "failed.json").exists() == bool(status)
+        assert (tmp_path / "out" / "mended" / "run.json").exists() == (not status)
+        for name in [name for name in sys.modules if name.endswith(".mended")]:
             del sys.modules[name]
 
 

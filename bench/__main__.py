@@ -27,9 +27,11 @@ from bench.commands import (
     power,
     report,
     run,
+    submit,
     tables,
     throughput,
     train,
+    verify,
 )
 from episodes.errors import UserError, shown
 
@@ -126,6 +128,8 @@ for module in (
     power,
     figures,
     report,
+    submit,
+    verify,
     cases,
     listing,
     bank,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import bench
 from bench.progress import Reporter
+from bench.report.places import without_places
 from bench.report.provenance import provenance
 from bench.report.sections import BankSection, bank_section
 from bench.summary import Comparison
@@ -21,9 +22,6 @@ from episodes.errors import shown
 TEMPLATES = PackageLoader("bench.report")
 STYLE, POLICY = "@style sheet@", "@policy@"
 """Where in the page they go, once it is known what it holds."""
-SEPARATOR = r"[/\\]"
-PLACE = re.compile(r"(?<![\w./:…-])(?:/[^\s/'\"<>,;]+){2,}|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}")
-"""Absolute paths, which say who made a page and where."""
 
 
 def write_report(
@@ -76,7 +74,7 @@ def _without_places(value: object) -> object:
     """Take folders of the machine out of whatever text goes into the page, and control codes."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return shown(PLACE.sub(lambda found: f"…/{re.split(SEPARATOR, found[0])[-1]}", value))
+    return shown(without_places(value))
 
 
 def _named_looks(page: str) -> tuple[str, str]:

@@ -1,0 +1,43 @@
+"""``fvbench submit``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import OwnVideos
+
+HELP = """Pack a run into one file for others: for a leaderboard, or beside a paper.
+
+The .zip holds the run's identity, its rows and the figures that they amount to. The same run gives
+the same bytes, and no folder of this machine is named in it. `fvbench verify` is how others check
+it. Weights are not in it: publish them beside it if the method was trained.
+
+\b
+exit status
+  0  done
+  2  nothing written: no run there, several, or one whose bank cannot be drawn here
+"""
+EPILOG = "\b\nExample: fvbench submit results/local/try/otam --out results/local/otam.zip"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("submit", help=HELP, epilog=EPILOG)(submit)
+
+
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    out: Annotated[Path, typer.Option(help="File to write, .zip.")],
+    bank: Annotated[
+        str | None,
+        typer.Option(help="The run's bank, where it was a recipe file.", show_default=False),
+    ] = None,
+    data: OwnVideos = None,
+) -> None:
+    """Pack a run for others."""
+    from bench.banks import chosen_banks
+    from bench.site.submission import pack
+
+    pack(run, out, chosen_banks(bank, data, None) if bank or data else ())
+    typer.echo(f"wrote {out}; `fvbench verify {out}` is how others check it")

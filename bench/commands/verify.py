@@ -1,0 +1,136 @@
+"""``fvbench verify``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.commands.options import Cache, Device, Json, OwnVideos, Plugin, use_cache
+
+if TYPE_CHECKING:
+    from bench.site.rerun import Rerun
+    from bench.site.submission import Submission
+
+HELP = """Check a run that somebody else packed with `fvbench submit`.
+
+Draws the bank anew and compares its hash, checks that the rows answer every query of it once under
+its labels, works out every figure from the rows and compares it with the one stated, and checks
+the hashes of header and rows. That shows that the figures follow from the rows, not that the method
+gave them: with --rerun, that many episodes, chosen at random, are evaluated here and compared query
+by query. No code comes with the file: a method that is not built in is named with --plugin, trained
+weights with --weights.
+
+\b
+exit status
+  0  it is what it says
+  1  it is not; the message says in which way
+  2  cannot tell: its bank, method, weights or videos are not here
+"""
+EPILOG = "\b\nExample: fvbench verify results/local/otam.zip --rerun 100"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify", help=HELP, epilog=EPILOG)(verify)
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="What `fvbench submit` wrote.")],
+    rerun: Annotated[
+        int, typer.Option(metavar="N", help="Evaluate so many of its episodes anew.", min=0)
+    ] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the choice of those episodes; drawn, and told, if left out.",
+            show_default=False,
+            min=0,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Its trained weights, a file or a folder; those of this program if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Its backbone, where that needs NAME=WHERE.", show_default=False),
+    ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(help="Its bank, where that was a recipe file.", show_default=False),
+    ] = None,
+    data: OwnVideos = None,
+    device: Device = "auto",
+    plugin: Plugin = None,
+    cache: Cache = None,
+    json: Json = False,
+) -> None:
+    """Check a run that somebody else packed."""
+    use_cache(cache)
+    import secrets
+
+    from bench.banks import chosen_banks
+    from bench.run_directory import dump
+    from bench.site.submission import RefusedError, unpack
+
+    try:
+        found = unpack(file, chosen_banks(bank, data, None) if bank or data else ())
+    except RefusedError as error:
+        typer.echo(dump({"holds": False, "reason": str(error)}) if json else f"refused: {error}")
+        raise typer.Exit(1) from error
+    again = None
+    if rerun:
+        from bench.device import choose_device
+        from bench.progress import Reporter
+        from bench.registry import all_methods
+        from bench.site.rerun import rerun as evaluate_anew
+
+        seed = secrets.randbelow(2**32) if seed is None else seed
+        methods = all_methods(plugin or [])
+        where = choose_device(device)
+        again = evaluate_anew(found, rerun, seed, methods, where, Reporter(), weights, backbone)
+    holds = again is None or again.holds
+    if json:
+        typer.echo(dump(_content(found, again, seed) | {"holds": holds}), nl=False)
+    else:
+        typer.echo("\n".join(_lines(found, again, seed)))
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list[str]:
+    from bench.tables import accuracy_cell, half
+
+    row, identity = found.comparison.rows[0], found.run.identity
+    lines = [
+        f"bank       {row.bank}, drawn anew: {row.episodes:,} episodes, sha256"
+        f" {found.comparison.bank_sha256:.12}…, equal",
+        f"rows       {row.queries:,}, one for each query, labels those of the bank; sha256"
+        f" {found.rows_sha256:.12}…, equal",
+        f"figures    {row.method}: {accuracy_cell(row)}% over {row.widest}, ±"
+        f" {half(row.interval)} over episodes; equal to those stated",
+        f"method     revision {identity['revision']}, code sha256"
+        f" {identity.get('source_sha256')!s:.12}…, trained: {row.trained_words}",
+    ]
+    if again is None:
+        return [*lines, "not rerun: --rerun N evaluates N of its episodes here"]
+    lines.append(
+        f"rerun      {'holds' if again.holds else 'DIFFERS'}: of {again.queries:,} queries of"
+        f" {again.episodes:,} episodes (--seed {seed}), {again.differing:,} are answered otherwise"
+    )
+    if again.changed:
+        lines.append(f"           not as in the run: {', '.join(again.changed)}")
+    return lines
+
+
+def _content(found: "Submission", again: "Rerun | None", seed: int | None) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "rows_sha256": found.rows_sha256,
+        "figures": found.comparison.content(),
+        "rerun": None if again is None else asdict(again) | {"seed": seed},
+    }

@@ -1,0 +1,126 @@
+"""Some episodes of a submission, evaluated anew: does the method answer as its rows say?"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.backbones import backbones, load_backbone
+from bench.candidates import SHIPPED, UNTRAINED, Candidate, candidates
+from bench.method import Entry, find
+from bench.preprocessing import with_preprocessing_of
+from bench.progress import Reporter
+from bench.run import Plan, execute
+from bench.run_directory import Run, plain, read_run
+from bench.site.submission import Submission
+from bench.text import text_source
+from episodes.errors import UserError, unknown
+
+MAY_DIFFER = 0.01
+"""Of the queries that are answered anew: near ties fall otherwise on another machine."""
+CODE = ("revision", "settings", "form", "source_sha256", "features")
+"""What of a run's identity may have changed since without a number changing."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What came out of evaluating episodes anew."""
+
+    episodes: int
+    queries: int
+    differing: int
+    """Queries with another answer."""
+    changed: Sequence[str]
+    """What of the run's identity is not as it was."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answers are those of the submission, but for near ties."""
+        return self.differing <= MAY_DIFFER * self.queries
+
+
+def rerun(
+    submission: Submission,
+    count: int,
+    seed: int,
+    methods: Mapping[str, Entry],
+    device: torch.device,
+    reporter: Reporter,
+    weights: str | None = None,
+    backbone: str | None = None,
+) -> Rerun:
+    """Evaluate some episodes of a submission anew and compare the answers, query by query.
+
+    Args:
+        submission: that was checked.
+        count: how many episodes; all if it has fewer.
+        seed: of the choice of episodes. The submitter must not be able to guess it.
+        methods: what may be run: the submission brings a name and no code.
+        device: where to compute.
+        reporter: told how far it is.
+        weights: a file or folder of trained weights; those that come with the program if None.
+        backbone: name and place of a backbone's weights; the run's backbone by name if None.
+
+    Raises:
+        UserError: method, weights, backbone or videos are not here, or the method fails.
+    """
+    run, bank = submission.run, submission.bank
+    places = np.random.default_rng(seed).permutation(len(bank.episodes))[:count]
+    some = bank.only(np.sort(places))
+    features = run.identity.get("features") or {}
+    name = str(features.get("backbone"))
+    if backbone is None and name not in backbones():
+        raise unknown("backbone", name, backbones())
+    loaded = with_preprocessing_of(features, load_backbone(backbone or name, device))
+    entry = find(run.identity["method"], methods)
+    text = text_source(
+        loaded.backbone, loaded.weights_sha256, None, _prompt(run.identity.get("text"))
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            banks=[some],
+            candidates=[_candidate(run, entry, weights, loaded.weights_sha256)],
+            backbone=loaded,
+            device=device,
+            batch_size=64,
+            seed=int(run.identity["seed"]),
+            out=Path(folder),
+            text=text,
+        )
+        done = execute(plan, reporter)
+        if done.failures:
+            raise UserError(f"{entry.name} failed here: {done.failures[0].reason}")
+        again = read_run(done.folders[0])
+    before = run.rows[run.rows["episode"].isin(some.numbers)]
+    differing = before["prediction"].to_numpy() != again.rows["prediction"].to_numpy()
+    changed = [key for key in CODE if again.identity.get(key) != run.identity.get(key)]
+    return Rerun(len(some.episodes), len(differing), int(differing.sum()), changed)
+
+
+def _candidate(run: Run, entry: Entry, weights: str | None, backbone_sha256: str) -> Candidate:
+    """The method with the run's weights and settings."""
+    wanted = run.identity.get("weights_sha256")
+    if wanted is None:
+        (candidate,) = candidates([entry], UNTRAINED, backbone_sha256)
+    else:
+        found = candidates([entry], weights or str(SHIPPED), backbone_sha256)
+        fitting = [one for one in found if one.checkpoint and one.checkpoint.sha256 == wanted]
+        if not fitting:
+            raise UserError(
+                f"the weights of this run (sha256 {wanted:.12}…) are not in"
+                f" {weights or 'those that come with the program'}; name their file or folder with"
+                " --weights"
+            )
+        candidate = fitting[0]
+    here, then = plain(asdict(candidate.entry.settings)), run.identity.get("settings")
+    if here != then:
+        raise UserError(f"{entry.name} has settings {here} here, and had {then} in this run")
+    return candidate
+
+
+def _prompt(text: Any) -> str | None:
+    return str(text["prompt"]) if isinstance(text, Mapping) and "prompt" in text else None

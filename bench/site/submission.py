@@ -1,0 +1,286 @@
+"""Submissions: a run in one file for others, who hold it against the bank before they believe it.
+
+A submission is a ``.zip`` of three members: ``run.json`` and ``rows.parquet`` as in a run
+directory, and ``figures.json``, what the rows are said to amount to. The same run gives the same
+bytes anywhere, and nothing in it names a folder of the machine that made it.
+"""
+
+import hashlib
+import io
+import json
+import math
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.report.places import PLACE, without_places
+from bench.run_directory import (
+    FILES,
+    ROW_TYPES,
+    SEAL,
+    UNREADABLE,
+    Run,
+    dump,
+    find_runs,
+    plain,
+    read_run,
+    sealed,
+)
+from bench.summary import Comparison, compare_on_one_bank, rebuilt
+from episodes.atomic import replacing
+from episodes.bank import Bank
+from episodes.errors import UserError
+
+FIGURES = "figures.json"
+LARGEST = {"run.json": 1 << 20, "rows.parquet": 1 << 30, FIGURES: 1 << 20}
+"""Members, and how many bytes each may unpack to."""
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""When every member was written, as far as the file says: the least that a .zip can state."""
+MOST_ROWS = 20_000_000
+MOST_EPISODES = 1_000_000
+"""What a submission may have of them: a small file may claim billions."""
+CLOSE = 1e-9
+"""How far a figure may lie from the one worked out here: what summing in another order changes."""
+
+
+class RefusedError(UserError):
+    """A submission that is not what it says."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run that was checked against its bank."""
+
+    run: Run
+    bank: Bank
+    comparison: Comparison
+    """Of the run alone: its figures, worked out here."""
+    rows_sha256: str
+
+
+def pack(place: Path, file: Path, banks: Sequence[Bank] = ()) -> None:
+    """Write a submission of the run at or below a folder.
+
+    Args:
+        place: a run directory, or a folder that holds one.
+        file: to be written, a ``.zip``.
+        banks: where to look first for the run's bank.
+
+    Raises:
+        UserError: there are several runs, a run is damaged, its bank cannot be drawn here, or its
+            identity names a folder of this machine.
+    """
+    if file.suffix != ".zip":
+        raise UserError(f"--out {file}: a submission is a .zip; call it {file.with_suffix('.zip')}")
+    found = find_runs(place)
+    if len(found) > 1:
+        raise UserError(
+            f"{place} holds {len(found)} runs, a submission is of one; name one of them, such as"
+            f" {found[0]}"
+        )
+    run = read_run(found[0])
+    header = json.loads((found[0] / "run.json").read_text(encoding="utf-8"))
+    if named := PLACE.search(json.dumps(header["identity"])):
+        raise UserError(
+            f"the run's identity names a folder of this machine, {named[0]}, which nobody else has;"
+            " run again with a name in its place"
+        )
+    header.pop(SEAL, None)
+    for part in ("declared", "circumstances"):
+        header[part] = _without_places(header[part])
+    contents = {
+        "run.json": sealed(header).encode(),
+        "rows.parquet": (found[0] / "rows.parquet").read_bytes(),
+        FIGURES: dump(figures(_checked(run, banks)[1])).encode(),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as unfinished:
+        unfinished.write_bytes(_zipped(contents))
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_places(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    return without_places(value) if isinstance(value, str) else value
+
+
+def _zipped(contents: Mapping[str, bytes]) -> bytes:
+    """Members without compression, which would differ between versions of zlib."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in contents.items():
+            member = zipfile.ZipInfo(name, LONG_AGO)
+            member.create_system = 3  # Unix, wherever this runs
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def unpack(file: Path, banks: Sequence[Bank] = ()) -> Submission:
+    """Read a submission and check everything that can be checked without its videos.
+
+    The bank is drawn anew, rows must answer every query of it once, and the stated figures must be
+    those of the rows.
+
+    Args:
+        file: from anybody.
+        banks: where to look first for its bank.
+
+    Raises:
+        RefusedError: it is not what it says; the message says in which way.
+        UserError: its bank cannot be drawn here.
+    """
+    contents = _members(file)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FILES:
+            (Path(folder) / name).write_bytes(contents[name])
+        try:
+            _check_size(Path(folder) / "rows.parquet")
+            run = read_run(Path(folder))
+            if run.rows["episode"].max() >= MOST_EPISODES:
+                raise ValueError(f"its rows name episodes beyond {MOST_EPISODES:,}")
+        except (UserError, RecursionError, *UNREADABLE) as error:
+            reason = str(error).replace(f"{folder} is damaged: ", "").replace(folder, "")
+            reason = reason.removesuffix("; delete it and run again").replace("\n", " ")
+            raise RefusedError(f"{file} holds no run that can be read: {reason}") from error
+    try:
+        bank, comparison = _checked(run, banks)
+    except UNREADABLE as error:
+        raise RefusedError(f"{file} holds no run that can be compared: {error}") from error
+    _check_figures(file, contents[FIGURES], comparison)
+    return Submission(run, bank, comparison, hashlib.sha256(contents["rows.parquet"]).hexdigest())
+
+
+def _members(file: Path) -> dict[str, bytes]:
+    """The members of a submission, none of them unpacked to more than it may be."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if sorted(one.filename for one in entries) != sorted(LARGEST):
+                names = ", ".join(repr(one.filename)[:60] for one in entries[:5]) or "nothing"
+                raise RefusedError(
+                    f"{file} holds {names}; a submission holds {', '.join(LARGEST)} once each and"
+                    " nothing else"
+                )
+            contents = {}
+            for one in entries:
+                with archive.open(one) as member:
+                    content = member.read(LARGEST[one.filename] + 1)
+                if len(content) > LARGEST[one.filename]:
+                    raise RefusedError(
+                        f"{file}: {one.filename} unpacks to more than {LARGEST[one.filename]:,}"
+                        " bytes, the most that it may have"
+                    )
+                contents[one.filename] = content
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: there is no such file") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise RefusedError(
+            f"{file} is no submission: {error}; `fvbench submit` makes one"
+        ) from error
+    return contents
+
+
+def _check_size(rows: Path) -> None:
+    """Refuse rows that would take the memory when they are read."""
+    table = pq.ParquetFile(rows)
+    if table.metadata.num_rows > MOST_ROWS:
+        raise ValueError(f"it claims {table.metadata.num_rows:,} rows, of at most {MOST_ROWS:,}")
+    for field in table.schema_arrow:
+        if field.name not in ROW_TYPES or not pa.types.is_primitive(field.type):
+            raise ValueError(f"its column {field.name!r} of {field.type} is none of rows")
+
+
+def _checked(run: Run, banks: Sequence[Bank]) -> tuple[Bank, Comparison]:
+    """The bank of a run, drawn anew, and the figures of the run on it."""
+    bank, problem = rebuilt(run, banks)
+    if bank is None:
+        raise UserError(f"the bank of this run cannot be drawn here: {problem}")
+    check_rows(run, bank)
+    return bank, compare_on_one_bank([run], banks=[bank])
+
+
+def check_rows(run: Run, bank: Bank) -> None:
+    """Refuse rows that do not answer every query of the bank once, or an identity that lies of it.
+
+    Raises:
+        RefusedError: naming the first thing that is wrong.
+    """
+    stated = run.identity
+    actual = {
+        "bank": bank.title,
+        "episodes": len(bank.episodes),
+        "dataset": bank.recipe.dataset,
+        "protocol": bank.recipe.protocol,
+        "way": bank.recipe.way,
+        "shot": bank.recipe.shot,
+    }
+    for field, value in actual.items():
+        if stated.get(field, value) != value:
+            raise RefusedError(
+                f"the run says {field} {stated[field]!r}, its bank {bank.title} has {value!r}"
+            )
+    labels = bank.episodes.labels
+    expected: dict[str, np.ndarray] = {
+        "episode": np.repeat(bank.numbers, labels.shape[1]),
+        "query": np.tile(np.arange(labels.shape[1]), len(labels)),
+        "label": labels.ravel(),
+    }
+    if len(run.rows) != labels.size:
+        raise RefusedError(f"it has {len(run.rows):,} rows, its bank {labels.size:,} queries")
+    for column, values in expected.items():
+        wrong = np.flatnonzero(run.rows[column].to_numpy() != values)
+        if len(wrong):
+            raise RefusedError(
+                f"row {wrong[0]:,} has {column} {run.rows[column].iloc[wrong[0]]}, the bank has"
+                f" {values[wrong[0]]} there ({len(wrong):,} rows differ)"
+            )
+    outside = ~run.rows["prediction"].between(0, bank.recipe.way - 1).to_numpy()
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise RefusedError(
+            f"row {row:,} predicts {run.rows['prediction'].iloc[row]}; a class of an episode is"
+            f" 0..{bank.recipe.way - 1}"
+        )
+
+
+def figures(comparison: Comparison) -> dict[str, Any]:
+    """Return what the rows of a single run amount to."""
+    (row,) = comparison.rows
+    return {"queries": row.queries, "accuracy": row.accuracy, "intervals": dict(row.intervals)}
+
+
+def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
+    """Refuse stated figures that are not those of the rows."""
+    stated = _numbers(content, file)
+    for name, value in _flat(plain(figures(comparison))).items():
+        if not math.isclose(stated.get(name, math.nan), value, rel_tol=CLOSE, abs_tol=CLOSE):
+            raise RefusedError(
+                f"{file}: {FIGURES} states {name} {stated.get(name)}, its rows give {value}"
+            )
+
+
+def _numbers(content: bytes, file: Path) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in _flat(json.loads(content)).items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
+
+
+def _flat(content: Any) -> dict[str, Any]:
+    """Figures by name, the ends of each interval under names of their own."""
+    ends = {
+        f"{end} of the interval over {kind}": value
+        for kind, interval in content["intervals"].items()
+        for end, value in zip(("low", "high"), interval, strict=True)
+    }
+    return {key: value for key, value in content.items() if key != "intervals"} | ends

@@ -1,0 +1,230 @@
+"""Submissions: what was packed is believed only as far as it can be worked out again."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.loop import Answers
+from bench.run_directory import Cost, Run, check_seal, make_rows, read_run, write_run
+from bench.site.submission import pack, unpack
+from episodes.bank import open_bank
+from episodes.errors import UserError
+from tests.command import call
+
+EPISODES = 40
+HOME = "/home/ada/secret"
+
+
+def a_run(name: str = "otam") -> Run:
+    """A run of the default bank whose answers are right three times in four."""
+    bank = open_bank("default", EPISODES)
+    labels = bank.episodes.labels
+    wrong = np.random.default_rng(0).random(labels.shape) < 0.25
+    prediction = np.where(wrong, (labels + 1) % 5, labels).astype(np.int16)
+    answers = Answers(prediction, np.ones(labels.shape, np.float32), 1.0, 1.0, 10**8)
+    identity = {
+        "bank": bank.title,
+        "bank_sha256": bank.sha256,
+        "episodes": EPISODES,
+        "method": name,
+        "revision": 1,
+        "dtype": "float32",
+    }
+    return Run(
+        identity=identity,
+        declared={"sees": "one query", "trained": None},
+        cost=Cost(1.0, 1.0, 1.0, 1),
+        circumstances={"device": "CPU", "command": f"fvbench run --data {HOME}/clips"},
+        rows=make_rows(bank.episodes, answers),
+    )
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    write_run(tmp_path / "run", a_run())
+    pack(tmp_path / "run", tmp_path / "run.zip")
+    return tmp_path / "run.zip"
+
+
+def members(file: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(file: Path, contents: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def test_the_same_run_gives_the_same_bytes_wherever_it_lies(packed: Path, tmp_path: Path):
+    write_run(tmp_path / "elsewhere" / "deep" / "otam", a_run())
+    pack(tmp_path / "elsewhere", tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+def test_no_folder_of_the_machine_is_in_it(packed: Path, tmp_path: Path):
+    everything = b"".join(members(packed).values())
+    assert HOME.encode() not in everything
+    assert str(tmp_path).encode() not in everything
+    header = json.loads(members(packed)["run.json"])
+    check_seal(header)
+    assert header["circumstances"]["command"] == "fvbench run --data …/clips"
+
+
+def test_what_comes_out_is_what_went_in(packed: Path):
+    found = unpack(packed)
+    assert found.run.identity == a_run().identity
+    pd.testing.assert_frame_equal(found.run.rows, a_run().rows)
+    rows = a_run().rows
+    right = (rows["label"] == rows["prediction"]).mean()
+    assert found.comparison.rows[0].accuracy == pytest.approx(right)
+
+
+def test_an_identity_that_names_a_folder_is_not_packed(tmp_path: Path):
+    run = a_run()
+    identity = {**run.identity, "settings": {"table": f"{HOME}/table.csv"}}
+    write_run(tmp_path / "run", replace(run, identity=identity))
+    with pytest.raises(UserError, match="names a folder of this machine, /home/ada"):
+        pack(tmp_path / "run", tmp_path / "run.zip")
+
+
+def test_several_runs_are_not_one_submission(tmp_path: Path):
+    for name in ("otam", "mean"):
+        write_run(tmp_path / name, a_run(name))
+    with pytest.raises(UserError, match="holds 2 runs"):
+        pack(tmp_path, tmp_path / "run.zip")
+
+
+def rewritten(change: Callable[[Run], Run]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    """Members of a run that was changed and written as a run is, hashes and seal and all."""
+
+    def make(contents: dict[str, bytes]) -> dict[str, bytes]:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            write_run(Path(folder), change(a_run()))
+            return contents | {
+                name: (Path(folder) / name).read_bytes() for name in ("run.json", "rows.parquet")
+            }
+
+    return make
+
+
+def other_first(column: str, value: int) -> Callable[[Run], Run]:
+    def change(run: Run) -> Run:
+        rows = run.rows.copy()
+        rows.loc[0, column] = value
+        return replace(run, rows=rows)
+
+    return change
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
+
+
+def huge_table(contents: dict[str, bytes]) -> dict[str, bytes]:
+    table = io.BytesIO()
+    pd.DataFrame({"episode": [0], "path": ["x" * 1000]}).to_parquet(table)
+    return contents | {"rows.parquet": table.getvalue()}
+
+
+HOSTILE = {
+    "a path that climbs": (
+        lambda found: {"../run.json": found["run.json"], **found},
+        "holds '../run.json'",
+    ),
+    "an absolute path": (lambda found: {"/etc/passwd": b"x", **found}, "holds '/etc/passwd'"),
+    "one member more": (lambda found: {**found, "setup.py": b"x"}, "and nothing else"),
+    "one member fewer": (lambda found: {"run.json": found["run.json"]}, "and nothing else"),
+    "a member that unpacks to much": (
+        lambda found: {**found, "run.json": b" " * (1 << 21)},
+        "unpacks to more than 1,048,576 bytes",
+    ),
+    "a changed header": (
+        lambda found: {**found, "run.json": found["run.json"].replace(b"otam", b"best")},
+        "its own hash differs",
+    ),
+    "changed rows": (
+        lambda found: {**found, "rows.parquet": flipped(found["rows.parquet"], 10)},
+        "not the one that was written",
+    ),
+    "rows with columns of their own": (huge_table, "'path' of .* is none of rows"),
+    "nested without end": (lambda found: {**found, "run.json": b"[" * 10**5}, "can be read"),
+    "figures nested without end": (
+        lambda found: {**found, "figures.json": b"[" * 10**5},
+        "holds no figures",
+    ),
+    "figures that its rows do not give": (
+        lambda found: {**found, "figures.json": found["figures.json"].replace(b"0.7", b"0.9")},
+        "states accuracy 0.9.* its rows give 0.7",
+    ),
+    "no figures": (lambda found: {**found, "figures.json": b"{}"}, "holds no figures"),
+    "another label": (rewritten(other_first("label", 9)), "row 0 has label 9, the bank has"),
+    "an answer twice": (rewritten(other_first("query", 1)), "row 0 has query 1, the bank has 0"),
+    "a class that is not there": (
+        rewritten(other_first("prediction", 5)),
+        "row 0 predicts 5; a class of an episode is 0..4",
+    ),
+    "episodes far away": (
+        rewritten(lambda run: replace(run, rows=run.rows.assign(episode=run.rows.episode + 2**30))),
+        "beyond 1,000,000",
+    ),
+    "a lie about the bank": (
+        rewritten(lambda run: replace(run, identity={**run.identity, "shot": 5})),
+        "says shot 5, its bank default has 1",
+    ),
+    "better answers than the figures say": (
+        rewritten(lambda run: replace(run, rows=run.rows.assign(prediction=run.rows["label"]))),
+        "its rows give 1.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_not_what_it_says_is_refused_in_a_line(name: str, packed: Path):
+    change, words = HOSTILE[name]
+    write_members(packed, change(members(packed)))
+    status, said = call("verify", packed)
+    assert status == 1
+    assert len(said.strip().splitlines()) == 1
+    assert said.startswith("refused: ")
+    assert re.search(words, said), said
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
+    (tmp_path / "run.zip").write_bytes(b"PK\x03\x04 and nothing more")
+    assert call("verify", tmp_path / "run.zip")[0] == 1
+
+
+def test_a_bank_that_nobody_has_is_not_judged(tmp_path: Path, packed: Path):
+    other = rewritten(lambda run: replace(run, identity={**run.identity, "bank": "theirs"}))
+    write_members(packed, other(members(packed)))
+    with pytest.raises(UserError, match="cannot be drawn here"):
+        unpack(packed)
+
+
+def test_answers_are_made_anew_where_asked(tmp_path: Path):
+    out = tmp_path / "run"
+    assert call("run", "--methods", "chance", "--episodes", "4", "--out", out)[0] == 0
+    assert call("submit", out, "--out", tmp_path / "honest.zip")[0] == 0
+    status, said = call("verify", tmp_path / "honest.zip", "--rerun", "2", "--seed", "1")
+    assert status == 0, said
+    assert "of 10 queries of 2 episodes (--seed 1), 0 are answered otherwise" in said
+
+    run = read_run(out / "chance")
+    write_run(out / "chance", replace(run, rows=run.rows.assign(prediction=run.rows["label"])))
+    assert call("submit", out, "--out", tmp_path / "invented.zip")[0] == 0
+    assert call("verify", tmp_path / "invented.zip")[0] == 0  # its figures do follow from its rows
+    status, said = call("verify", tmp_path / "invented.zip", "--rerun", "4")
+    assert status == 1
+    assert "DIFFERS" in said

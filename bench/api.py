@@ -20,21 +20,21 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.backbones import load_backbone
-from bench.candidates import candidates
-from bench.charts.catalogue import draw
-from bench.charts.saving import save_figure
-from bench.device import choose_device
+from bench.comparison.summary import Comparison, compare_on_one_bank
+from bench.comparison.tables import flat
+from bench.features.backbones import load_backbone
+from bench.features.preprocessing import with_preprocessing
+from bench.features.text import text_source
+from bench.machine.device import choose_device
+from bench.machine.progress import Reporter
 from bench.method import Entry, find
-from bench.preprocessing import with_preprocessing
-from bench.progress import Reporter
-from bench.registry import all_methods
+from bench.plugins.registry import all_methods
+from bench.report.charts.catalogue import draw
+from bench.report.charts.saving import save_figure
 from bench.report.page import write_report
-from bench.run import Plan, execute
-from bench.run_directory import Run, read_run
-from bench.summary import Comparison, compare_on_one_bank
-from bench.tables import flat
-from bench.text import text_source
+from bench.running.execute import Plan, execute
+from bench.runs.directory import Run, read_run
+from bench.weights.candidates import candidates
 from episodes.bank import Bank, open_bank
 from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder

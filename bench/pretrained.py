@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Backbone, InputSpec, normalised
-from bench.weights_file import read_weights
+from bench.weights.weights_file import read_weights
 from episodes.errors import UserError
 
 

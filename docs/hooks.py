@@ -23,16 +23,16 @@ from typer.testing import CliRunner
 import bench
 import episodes
 from bench.__main__ import app
+from bench.conformance.parity import ParityResult, check
 from bench.method import Entry, Method
-from bench.parity import ParityResult, check
+from bench.plugins.registry import built_in_methods
 from bench.reference import REPRODUCTIONS
-from bench.registry import built_in_methods
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 RUNS = ROOT / "results" / "runs"
 if TYPE_CHECKING:
-    from bench.summary import Row
+    from bench.comparison.summary import Row
 
 PUBLIC = ("bench.api", "bench.method", "bench.backbone", "bench.reference")
 """Modules that people write against."""
@@ -209,7 +209,7 @@ def _parity(cls: type[Method]) -> str:
 
 def _results(names: list[str]) -> str:
     """Accuracies of committed runs, where there are some."""
-    from bench.tables import ends, half
+    from bench.comparison.tables import ends, half
 
     rows = [
         f"| {row.bank} | {row.title} | {row.trained_words} | {100 * row.accuracy:.1f} |"
@@ -228,8 +228,8 @@ def _results(names: list[str]) -> str:
 @cache
 def committed() -> "list[Row]":
     """What the committed runs amount to."""
-    from bench.run_directory import find_runs, read_run
-    from bench.summary import compare
+    from bench.comparison.summary import compare
+    from bench.runs.directory import find_runs, read_run
 
     if not RUNS.is_dir():
         return []

@@ -27,20 +27,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.backbones import load_backbone
-from bench.cards import read_card
-from bench.checkpoints import read_weights
 from bench.comparison.rows_file import read_rows_file
+from bench.conformance.parity import load_arrays
+from bench.features.backbones import load_backbone
 from bench.features.store import FeatureStore
 from bench.gate.baseline import accept, read_baseline
 from bench.method import FeatureShape
-from bench.parity import load_arrays
-from bench.paths import WEIGHTS_FOLDER
-from bench.registry import built_in_methods
-from bench.run_directory import Failure, find_failures, read_run, write_failure, write_run
+from bench.plugins.registry import built_in_methods
+from bench.running.checkpoints import read_weights
+from bench.runs.directory import Failure, find_failures, read_run, write_failure, write_run
 from bench.training.recipe import read_training_recipe
 from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
+from bench.weights.cards import read_card
+from bench.weights.paths import WEIGHTS_FOLDER
 from episodes.bank import open_bank
 from episodes.errors import UserError
 from episodes.recipe import FOLDER as BANK_RECIPES

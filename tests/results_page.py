@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 from bench.comparison.family import read_family
-from bench.paths import RESULTS_FOLDER
-from bench.run_directory import find_runs, read_run
-from bench.summary import Declared, compare
-from bench.tables import decisive_interval, probability, signed
+from bench.comparison.summary import Declared, compare
+from bench.comparison.tables import decisive_interval, probability, signed
+from bench.runs.directory import find_runs, read_run
+from bench.weights.paths import RESULTS_FOLDER
 from tests.command import call
 
 PAGE = RESULTS_FOLDER / "README.md"

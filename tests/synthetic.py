@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.loop import Answers
-from bench.run_directory import Cost, Run, make_rows
+from bench.running.loop import Answers
+from bench.runs.directory import Cost, Run, make_rows
 from episodes.bank import open_bank
 from episodes.datasets import dataset
 from episodes.recipe import Protocol, Recipe

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.across.agreement import Side, kendall, spearman
-from bench.across.summary import Across, across
-from bench.charts.transfer import transfer_chart
-from bench.contenders import CONTROLS
-from bench.loop import Answers
-from bench.run_directory import Run, make_rows, write_run
+from bench.comparison.across.agreement import Side, kendall, spearman
+from bench.comparison.across.summary import Across, across
+from bench.report.charts.transfer import transfer_chart
+from bench.running.loop import Answers
+from bench.runs.contenders import CONTROLS
+from bench.runs.directory import Run, make_rows, write_run
 from bench.statistics import Design, Units
 from episodes.bank import Bank, open_bank
 from episodes.errors import UserError

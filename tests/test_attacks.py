@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from bench.training.recipe import read_training_recipe
 from episodes.errors import UserError, shown
 from episodes.recipe import read_recipe

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.backbone import InputSpec, normalised
-from bench.backbones import backbones, load_backbone
+from bench.features.backbones import backbones, load_backbone
 from bench.pretrained import Pretrained
 from episodes.errors import UserError
 from methods.backbones.motion import MotionNet, with_differences

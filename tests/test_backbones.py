@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
-from bench.backbones import backbones, load_backbone
+from bench.features.backbones import backbones, load_backbone
 from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, content_sha256, prepared
 from episodes.errors import UserError

@@ -15,15 +15,15 @@ from matplotlib.patches import Rectangle
 from safetensors.torch import save_file
 from scipy import stats
 
-from bench.backbones import load_backbone
-from bench.cases.drawing import RED, attention_figure, case_figure, describe
-from bench.cases.examination import Case, Examiner
-from bench.cases.gallery import chosen
-from bench.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
-from bench.cases.rebuilding import rebuilt
-from bench.clips import load_clip
-from bench.progress import Reporter
-from bench.run_directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
+from bench.features.backbones import load_backbone
+from bench.features.clips import load_clip
+from bench.machine.progress import Reporter
+from bench.report.cases.drawing import RED, attention_figure, case_figure, describe
+from bench.report.cases.examination import Case, Examiner
+from bench.report.cases.gallery import chosen
+from bench.report.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
+from bench.report.cases.rebuilding import rebuilt
+from bench.runs.directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
 from episodes.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError

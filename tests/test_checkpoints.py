@@ -7,10 +7,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench.checkpoints import load_weights, read_weights
 from bench.method import FeatureShape
+from bench.plugins.registry import built_in_methods
 from bench.reference import Golden, names_of
-from bench.registry import built_in_methods
+from bench.running.checkpoints import load_weights, read_weights
 from episodes.errors import UserError
 from tests.command import call
 from tests.methods.parity import load

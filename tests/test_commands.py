@@ -158,7 +158,7 @@ def test_doctor_says_how_to_get_a_dataset_and_how_to_make_it_known(
 
 
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("bench.diagnosis.weights_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("bench.commands.diagnosis.weights_path", lambda name: tmp_path / name)
     status, text = call("doctor")
     assert status == 1
     assert "MISS  backbone motion" in text
@@ -205,7 +205,7 @@ def test_a_defect_is_said_in_one_line_and_is_no_verdict(monkeypatch: pytest.Monk
         raise ZeroDivisionError("of \x1b[31mall")
 
     monkeypatch.delenv("FVBENCH_TRACEBACK")
-    monkeypatch.setattr("bench.run_directory.find_runs", broken)
+    monkeypatch.setattr("bench.runs.directory.find_runs", broken)
     status, said = call("tables", "nowhere")
     assert status == 3
     assert said.startswith("error: a defect of this program, or of a plugin: ZeroDivisionError")

@@ -11,10 +11,10 @@ import pytest
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.disagreement import disagreement
 from bench.comparison.show import content, rank_line, rank_table
-from bench.contenders import contenders, titles
-from bench.loop import Answers
-from bench.run_directory import Run, find_runs, make_rows, read_run, write_run
-from bench.summary import compare_on_one_bank
+from bench.comparison.summary import compare_on_one_bank
+from bench.running.loop import Answers
+from bench.runs.contenders import contenders, titles
+from bench.runs.directory import Run, find_runs, make_rows, read_run, write_run
 from episodes.bank import open_bank
 from episodes.errors import UserError
 from episodes.own_videos import bank_over_folder

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.backbones import backbones
 from bench.conformance import RULES, examine
 from bench.conformance.rule import change
 from bench.conformance.trial import GRID, SHAPE, make_trial
+from bench.features.backbones import backbones
 from bench.method import (
     REGISTRY,
     Entry,
@@ -25,7 +25,7 @@ from bench.method import (
     PairMethod,
     Settings,
 )
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from tests.command import call
 
 ENTRIES = built_in_methods()

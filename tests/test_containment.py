@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.method import REGISTRY
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from tests.command import call, predictions
 
 GOOD = ("protonet", "otam")
@@ -144,7 +144,7 @@ def plugin(tmp_path: Path) -> Path:
 def test_whatever_a_method_does_the_others_give_the_same_rows(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("bench.loop.ENCODE_CHUNK", 16)  # several, of few videos
+    monkeypatch.setattr("bench.running.loop.ENCODE_CHUNK", 16)  # several, of few videos
     words = ("run", "--episodes", "4")
     assert call(*words, "--methods", ",".join(GOOD), "--out", tmp_path / "clean")[0] == 0
     names = [f"a-{name}" for name in HOSTILE]

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.candidates import Candidate, Checkpoint
-from bench.cards import Card
-from bench.progress import Reporter
-from bench.registry import built_in_methods
-from bench.run import Plan, execute
-from bench.run_directory import read_run
+from bench.machine.progress import Reporter
+from bench.plugins.registry import built_in_methods
+from bench.running.execute import Plan, execute
+from bench.runs.directory import read_run
+from bench.weights.candidates import Candidate, Checkpoint
+from bench.weights.cards import Card
 from episodes import bank, recipe
 from episodes.datasets import dataset
 from episodes.errors import UserError

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bench.backbone import InputSpec
-from bench.clips import load_clip
+from bench.features.clips import load_clip
 from episodes.datasets import VideoFile
 from episodes.decoding import decode, decode_each, decoder_identity
 from episodes.decoding_process import Process, _idle

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from bench.device import repeatable
+from bench.machine.device import repeatable
 
 DETERMINISTIC = torch.utils.deterministic  # type: ignore[attr-defined]
 

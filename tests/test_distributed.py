@@ -8,10 +8,10 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from bench import pairs
-from bench.loop import encode
 from bench.method import FeatureShape
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
+from bench.running import pairs
+from bench.running.loop import encode
 from tests.command import done, predictions, torchrun
 from tests.synthetic import CPU, NOTHING, random_features
 

@@ -10,10 +10,10 @@ from types import ModuleType
 import pytest
 
 from bench import __version__
-from bench.cases.gallery import as_kind
-from bench.cases.outcomes import Outcomes
-from bench.registry import built_in_methods
-from bench.run_directory import read_run
+from bench.plugins.registry import built_in_methods
+from bench.report.cases.gallery import as_kind
+from bench.report.cases.outcomes import Outcomes
+from bench.runs.directory import read_run
 from tests.command import call, parse
 from tests.conftest import make_video
 

@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import clips
 from bench.backbone import Backbone, InputSpec
-from bench.backbones import LoadedBackbone
-from bench.features import filling
+from bench.features import clips, filling
+from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import embed, embed_missing
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.features.store import FeatureStore, StoredFeatures
-from bench.loop import evaluate
 from bench.method import FeatureShape, Method
-from bench.registry import built_in_methods
-from bench.run import in_order_of_content
+from bench.plugins.registry import built_in_methods
+from bench.running.execute import in_order_of_content
+from bench.running.loop import evaluate
 from bench.statistics import over_episodes
 from episodes.errors import UserError
 from episodes.sampler import Episodes
@@ -229,7 +229,7 @@ def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: P
     )
     episodes = Episodes(support, query, np.tile(np.arange(5, dtype=np.int16), (64, 1)))
     method = ENTRIES[name].build(FeatureShape(12, 8, 2, 2), 0)
-    monkeypatch.setattr("bench.loop.READ_BYTES", 40 * features[0].numpy().nbytes)
+    monkeypatch.setattr("bench.running.loop.READ_BYTES", 40 * features[0].numpy().nbytes)
     answers = [
         evaluate(method, one, episodes, CPU, 64, NOTHING) for one in (features[order], stored)
     ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.conformance.fast_form import fast_form
 from bench.conformance.rule import Subject
 from bench.method import REGISTRY, Entry, FeatureShape, Method, register
-from bench.registry import built_in_methods, choose, source_sha256
+from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import MetaBaseline, ProtoNet
 from tests.command import call

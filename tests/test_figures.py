@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from bench.charts.catalogue import CHARTS, draw
-from bench.charts.classes import class_chart
-from bench.charts.curves import SPAN, training_chart
-from bench.charts.forest import accuracy_forest, difference_forest
-from bench.charts.saving import inline_svg
-from bench.charts.speed import comparable, front, speed_chart
-from bench.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
 from bench.comparison.classes import ClassAccuracy
-from bench.run_directory import find_runs, read_run
-from bench.summary import compare
+from bench.comparison.summary import compare
+from bench.report.charts.catalogue import CHARTS, draw
+from bench.report.charts.classes import class_chart
+from bench.report.charts.curves import SPAN, training_chart
+from bench.report.charts.forest import accuracy_forest, difference_forest
+from bench.report.charts.saving import inline_svg
+from bench.report.charts.speed import comparable, front, speed_chart
+from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
+from bench.runs.directory import find_runs, read_run
 from episodes.errors import UserError
 from tests.command import call
 from tests.synthetic import answered

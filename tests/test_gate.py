@@ -13,7 +13,7 @@ from bench.gate import Tolerance, assert_not_worse
 from bench.gate import verdict as verdict_module
 from bench.gate.output import annotations, write_junit
 from bench.gate.verdict import Verdict, change, exit_status, judge, no_loss
-from bench.run_directory import (
+from bench.runs.directory import (
     Failure,
     Run,
     find_runs,

@@ -10,14 +10,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench import loop, pairs
-from bench.backbones import load_backbone
-from bench.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
+from bench.features.backbones import load_backbone
 from bench.features.embedding import embed
 from bench.features.filling import BATCH, Embedding
-from bench.loop import answer, encode, evaluate
+from bench.machine.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
+from bench.running import loop, pairs
+from bench.running.loop import answer, encode, evaluate
 from episodes.sampler import Episodes
 from tests.command import done, torchrun
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features

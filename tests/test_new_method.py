@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.method import REGISTRY
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from tests.command import call, done, fvbench
 
 built_in_methods()

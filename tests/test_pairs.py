@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import pairs
-from bench.loop import by_pair, encode, evaluate
 from bench.method import FeatureShape, Method, PairMethod
-from bench.registry import built_in_methods
-from bench.scoring import score
+from bench.plugins.registry import built_in_methods
+from bench.running import pairs
+from bench.running.loop import by_pair, encode, evaluate
+from bench.running.scoring import score
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
@@ -130,7 +130,7 @@ def test_pairs_are_kept_only_where_memory_has_room(monkeypatch: pytest.MonkeyPat
     videos = encode(method, random_features(VIDEOS), CPU)
     enough = 4 * VIDEOS**2 * 2
     for free, expected in ((enough, True), (enough - 1, False)):
-        monkeypatch.setattr("bench.loop.free_memory", lambda _, free=free: free)
+        monkeypatch.setattr("bench.running.loop.free_memory", lambda _, free=free: free)
         assert by_pair(method, videos, episodes, CPU) == expected
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
-from bench.run_directory import Run, find_runs, read_run, write_run
+from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
+from bench.runs.directory import Run, find_runs, read_run, write_run
 from tests.command import call
 
 OLD = Path(__file__).parent / "runs" / "schema-1"

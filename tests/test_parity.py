@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench import parity, reference
-from bench.parity import check, exit_status, outputs
+from bench import reference
+from bench.conformance import parity
+from bench.conformance.parity import check, exit_status, outputs
 from bench.reference import declines, reproduces
 from episodes.errors import UserError
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.backbones import load_backbone
-from bench.checkpoints import tuned_backbone
+from bench.features.backbones import load_backbone
 from bench.features.embedding import embed, feature_identity
-from bench.paths import WEIGHTS_FOLDER
-from bench.preprocessing import with_preprocessing, with_preprocessing_of
+from bench.features.preprocessing import with_preprocessing, with_preprocessing_of
+from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
-from bench.registry import built_in_methods
-from bench.run_directory import plain
+from bench.running.checkpoints import tuned_backbone
+from bench.runs.directory import plain
+from bench.weights.paths import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call, predictions
 

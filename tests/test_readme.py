@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from tests.command import call, parse
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from bench.compact import compact
-from bench.loop import Answers
-from bench.run_directory import make_rows, read_run, write_run
-from bench.summary import rebuilt
+from bench.comparison.summary import rebuilt
+from bench.running.loop import Answers
+from bench.runs.compact import compact
+from bench.runs.directory import make_rows, read_run, write_run
 from episodes import facts_of
 from episodes.adding import add_dataset
 from episodes.bank import frozen, open_bank

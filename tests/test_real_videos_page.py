@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.run_directory import find_runs
+from bench.runs.directory import find_runs
 from tests.layouts import own_registrations
 from tests.real_videos_page import PAGE
 from tests.results_page import BLOCK, regenerated

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases.outcomes import MODELS
-from bench.charts.saving import THEMED
-from bench.progress import Reporter
+from bench.comparison.summary import compare
+from bench.machine.progress import Reporter
+from bench.report.cases.outcomes import MODELS
+from bench.report.charts.saving import THEMED
 from bench.report.grid import Cell, grid_of
 from bench.report.page import render
 from bench.report.sections import headline, ranking
-from bench.run_directory import Run, find_runs, read_run
-from bench.summary import compare
+from bench.runs.directory import Run, find_runs, read_run
 from tests.command import call
 from tests.synthetic import answered
 from tests.test_tables import RUNS, made_run

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from bench.cards import WEIGHTS, read_card
-from bench.paper import PUBLISHED, RUNS
-from bench.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
-from bench.run_directory import find_runs
+from bench.comparison.paper import PUBLISHED, RUNS
+from bench.runs.directory import find_runs
+from bench.weights.cards import WEIGHTS, read_card
+from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
 from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
 
 CLAIMS = re.compile(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.features.embedding import embedded_together
-from bench.paths import WEIGHTS_FOLDER
+from bench.weights.paths import WEIGHTS_FOLDER
 from tests.command import call, done, predictions, same
 
 SMALL = ("run", "--episodes", "8", "--methods")
@@ -109,7 +109,7 @@ def test_an_out_that_is_a_file_is_refused_before_the_work(tmp_path: Path):
 def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     call(*SMALL, "otam", "--out", tmp_path)
     written = (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns
-    monkeypatch.setattr("bench.run.source_sha256", lambda entry: "changed")
+    monkeypatch.setattr("bench.running.execute.source_sha256", lambda entry: "changed")
     assert call(*SMALL, "otam", "--out", tmp_path)[0] == 0
     assert (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns > written
 
@@ -234,8 +234,8 @@ def test_so_many_backbones_are_on_the_device_at_once(
         at_once.append(len(backbones))
         return embedded_together(backbones, *words)
 
-    monkeypatch.setattr("bench.run.TOGETHER", most)
-    monkeypatch.setattr("bench.run.embedded_together", counted)
+    monkeypatch.setattr("bench.running.execute.TOGETHER", most)
+    monkeypatch.setattr("bench.running.execute.embedded_together", counted)
     tuned = WEIGHTS_FOLDER / "tuned"
     code, printed = call(
         *("run", "--methods", "otam,mastaf", "--weights", tuned, "--episodes", "2"),

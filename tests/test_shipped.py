@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import backbones, candidates, shipped
-from bench.paths import WEIGHTS_FOLDER
-from bench.registry import built_in_methods
+from bench.features import backbones
+from bench.plugins.registry import built_in_methods
+from bench.weights import candidates, shipped
+from bench.weights.paths import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call
 from tests.synthetic import CPU
@@ -34,7 +35,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_every_shipped_file_is_listed_and_as_it_was_committed():
-    """After weights were replaced: the docstring of `bench.shipped` says how to list them."""
+    """The docstring of `bench.weights.shipped` says how to list weights that were replaced."""
     found = {path for path in WEIGHTS_FOLDER.rglob("*") if path.is_file()} - {shipped.SUMS}
     assert {path.resolve() for path in found} == shipped.committed().keys()
     assert shipped.problems() == []

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from bench.method import REGISTRY, Entry, Method
-from bench.registry import all_methods, built_in_methods, source_sha256
-from bench.source import meaning_sha256, remember_loaded
+from bench.plugins.registry import all_methods, built_in_methods, source_sha256
+from bench.plugins.source import meaning_sha256, remember_loaded
 from episodes.errors import UserError
 
 NUMBERS = count()

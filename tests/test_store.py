@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.backbone import InputSpec
-from bench.backbones import LoadedBackbone, load_backbone
+from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embed_missing, open_store
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
@@ -146,7 +146,7 @@ def test_several_backbones_embed_a_video_that_was_decoded_once(
         return torch.randn(3, spec.frames, spec.size, spec.size, generator=generator)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("bench.clips.load_clip", load)
+    monkeypatch.setattr("bench.features.clips.load_clip", load)
     files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), str(n)) for n in range(3)]
     shipped = load_backbone("motion", CPU)
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.charts.strip import FRAMES, strip
+from bench.report.charts.strip import FRAMES, strip
 from episodes.adding import add_dataset
 from episodes.bank import open_bank
 from episodes.errors import UserError

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.loop import Answers
-from bench.run_directory import Cost, Run, check_seal, make_rows, read_run, write_run
+from bench.running.loop import Answers
+from bench.runs.directory import Cost, Run, check_seal, make_rows, read_run, write_run
 from bench.site.submission import pack, unpack
 from episodes.bank import open_bank
 from episodes.errors import UserError

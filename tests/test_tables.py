@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.charts.accuracy import accuracy_figure
-from bench.charts.saving import save_figure
-from bench.loop import Answers
-from bench.run_directory import (
+from bench.comparison.summary import compare, write_summary
+from bench.comparison.tables import render
+from bench.report.charts.accuracy import accuracy_figure
+from bench.report.charts.saving import save_figure
+from bench.running.loop import Answers
+from bench.runs.directory import (
     ROW_TYPES,
     Cost,
     Run,
@@ -23,8 +25,6 @@ from bench.run_directory import (
     write_run,
 )
 from bench.statistics import over_episodes
-from bench.summary import compare, write_summary
-from bench.tables import render
 from episodes.errors import UserError
 from episodes.sampler import Episodes
 

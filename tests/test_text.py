@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.backbones import load_backbone
+from bench.comparison.summary import compare_on_one_bank
+from bench.comparison.tables import marked
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
-from bench.loop import evaluate
+from bench.features.backbones import load_backbone
+from bench.features.text import text_from_file
 from bench.method import Entry, FeatureShape, Method, NamedSupport, Settings, TextMethod
-from bench.registry import built_in_methods
-from bench.summary import compare_on_one_bank
-from bench.tables import marked
-from bench.text import text_from_file
+from bench.plugins.registry import built_in_methods
+from bench.running.loop import evaluate
 from episodes.class_names import class_names
 from episodes.errors import UserError
 from tests.command import call, predictions, same

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.device import Stopwatch
+from bench.machine.device import Stopwatch
 from bench.method import FeatureShape
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Bench, measure
 from bench.throughput.timing import repeated
@@ -18,7 +18,7 @@ from tests.synthetic import CPU
 
 SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
 SLOW = """
-from bench.device import time
+from bench.machine.device import time
 from bench.method import Method, register
 
 @register
@@ -58,7 +58,7 @@ def clock(monkeypatch):
         return now[0]
 
     clock = SimpleNamespace(perf_counter=perf_counter, sleep=sleep)
-    monkeypatch.setattr("bench.device.time", clock)
+    monkeypatch.setattr("bench.machine.device.time", clock)
     monkeypatch.setattr("bench.throughput.peaks.MOST", 1)  # a product takes no time here
     return clock
 

@@ -39,8 +39,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a bank."""
-    from bench.bank_view import as_content, as_text
-    from bench.run_directory import dump
+    from bench.commands.bank_view import as_content, as_text
+    from bench.runs.directory import dump
     from episodes.bank import open_bank
 
     bank = open_bank(name)
@@ -49,7 +49,7 @@ def show(
 
 def verify(name: Name, json: Json = False) -> None:
     """Verify a bank."""
-    from bench.run_directory import dump
+    from bench.runs.directory import dump
     from episodes.bank import BankMismatchError, open_bank
 
     try:

@@ -60,12 +60,12 @@ def cases(
 ) -> None:
     """Count the cases and draw some."""
     use_cache(cache)
-    from bench.cases.examination import Examiner
-    from bench.cases.gallery import as_text, chosen, write_case, write_index
-    from bench.cases.outcomes import Outcomes
     from bench.comparison.gathering import gather
-    from bench.progress import Reporter
-    from bench.run_directory import dump
+    from bench.machine.progress import Reporter
+    from bench.report.cases.examination import Examiner
+    from bench.report.cases.gallery import as_text, chosen, write_case, write_index
+    from bench.report.cases.outcomes import Outcomes
+    from bench.runs.directory import dump
 
     runs, banks = gather(folders, None, data, None)
     outcomes = Outcomes(runs, banks)

@@ -49,7 +49,7 @@ def check_method(
 
     from bench.conformance import examine
     from bench.conformance.selection import select
-    from bench.registry import all_methods
+    from bench.plugins.registry import all_methods
 
     torch.set_num_threads(1)  # the episodes are too small to share
     selection = select(methods or [], every, all_methods(plugin or []))

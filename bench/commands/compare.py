@@ -75,13 +75,13 @@ def compare(
     from bench.comparison.family import read_family
     from bench.comparison.gathering import gather
     from bench.comparison.show import content, text
-    from bench.run_directory import dump
-    from bench.summary import compare_on_one_bank
+    from bench.comparison.summary import compare_on_one_bank
+    from bench.runs.directory import dump
 
     runs, banks = gather(places, bank, data, episodes)
     if across:
-        from bench.across import show
-        from bench.across.summary import across as compared
+        from bench.comparison.across import show
+        from bench.comparison.across.summary import across as compared
 
         found = compared(runs, banks)
         typer.echo(dump(found.content()) if json else show.text(found, style), nl=False)

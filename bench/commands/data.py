@@ -79,9 +79,9 @@ def verify(
 ) -> None:
     """Check a dataset."""
     use_cache(cache)
-    from bench.data_view import as_text
-    from bench.progress import Reporter
-    from bench.run_directory import dump
+    from bench.commands.data_view import as_text
+    from bench.machine.progress import Reporter
+    from bench.runs.directory import dump
     from episodes.datasets import dataset
     from episodes.datasets.folder import Folder
     from episodes.datasets.published import Published

@@ -23,11 +23,11 @@ def doctor(cache: Cache = None, json: Json = False) -> None:
     use_cache(cache)
     from json import dumps
 
-    from bench.installation import look_at_packages
+    from bench.machine.installation import look_at_packages
 
     findings = look_at_packages()
     if all(finding.ok for finding in findings):
-        from bench.diagnosis import diagnose
+        from bench.commands.diagnosis import diagnose
 
         findings += diagnose()
     if json:

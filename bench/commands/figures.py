@@ -45,10 +45,10 @@ def figures(
     data: OwnVideos = None,
 ) -> None:
     """Draw the comparison of finished runs."""
-    from bench.charts.catalogue import draw
-    from bench.charts.saving import save_figure
     from bench.comparison.gathering import gather
-    from bench.summary import compare
+    from bench.comparison.summary import compare
+    from bench.report.charts.catalogue import draw
+    from bench.report.charts.saving import save_figure
 
     runs, banks = gather(places, None, data, None)
     save_figure(draw(chart, compare(runs, reference, banks)), out)

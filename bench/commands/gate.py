@@ -115,7 +115,7 @@ def _gate(
     from bench.gate.baseline import lying_there, read_anchor
     from bench.gate.output import write_junit
     from bench.gate.verdict import exit_status, judge
-    from bench.run_directory import find_runs, read_run
+    from bench.runs.directory import find_runs, read_run
 
     if accept:
         runs = [read_run(path) for path in find_runs(run)]
@@ -139,7 +139,7 @@ def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> N
 
     from bench.gate.output import annotations, text
     from bench.gate.verdict import exit_status
-    from bench.run_directory import dump
+    from bench.runs.directory import dump
 
     if json:
         content = asdict(tolerance) | {

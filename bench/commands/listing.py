@@ -43,7 +43,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List methods, banks, datasets or backbones."""
-    from bench.run_directory import dump
+    from bench.runs.directory import dump
     from episodes.errors import UserError
 
     kinds: dict[str, Callable[[], Records]] = {
@@ -101,7 +101,7 @@ def _width(records: Records, columns: Sequence[str]) -> int:
 def _methods(plugins: list[Any]) -> Records:
     from dataclasses import asdict
 
-    from bench.registry import all_methods
+    from bench.plugins.registry import all_methods
 
     return [
         {
@@ -149,7 +149,7 @@ def _datasets() -> Records:
 def _backbones() -> Records:
     from dataclasses import asdict
 
-    from bench.backbones import backbones, where_weights_come_from
+    from bench.features.backbones import backbones, where_weights_come_from
 
     return [
         {

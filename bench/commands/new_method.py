@@ -29,8 +29,8 @@ def new_method(
     into: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
 ) -> None:
     """Write a new method."""
-    from bench.method_template import write_method
-    from bench.registry import all_methods
+    from bench.commands.method_template import write_method
+    from bench.plugins.registry import all_methods
 
     written = write_method(name, into, all_methods())
     typer.echo(f"wrote {written.method} and {written.test}; next:\n")

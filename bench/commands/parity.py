@@ -46,9 +46,9 @@ def parity(
     from dataclasses import asdict
     from json import dumps
 
-    from bench.parity import check, exit_status
-    from bench.registry import all_methods
-    from bench.run_directory import plain
+    from bench.conformance.parity import check, exit_status
+    from bench.plugins.registry import all_methods
+    from bench.runs.directory import plain
 
     all_methods(plugin or [])
     if training:

@@ -8,8 +8,8 @@ import typer
 from bench.commands.options import Json, Reference
 
 if TYPE_CHECKING:
+    from bench.comparison.summary import Comparison
     from bench.statistics.power import Need
-    from bench.summary import Comparison
 
 HELP = """Tell how much data it takes to see a difference.
 
@@ -43,8 +43,8 @@ def power(
     from dataclasses import asdict
 
     from bench.comparison.gathering import gather
-    from bench.run_directory import dump
-    from bench.summary import compare_on_one_bank
+    from bench.comparison.summary import compare_on_one_bank
+    from bench.runs.directory import dump
     from episodes.errors import UserError
 
     if not 0 < difference < 1:
@@ -95,8 +95,8 @@ def _needs(comparison: "Comparison", wanted: float) -> "dict[str, dict[str, Need
 
 
 def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted: float) -> str:
+    from bench.comparison.tables import table
     from bench.statistics.power import MOST
-    from bench.tables import table
 
     lines = []
     for title, found in needs.items():

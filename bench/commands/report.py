@@ -39,9 +39,9 @@ def report(
     """Write the report of finished runs."""
     use_cache(cache)
     from bench.comparison.gathering import gather
-    from bench.progress import Reporter
+    from bench.comparison.summary import compare
+    from bench.machine.progress import Reporter
     from bench.report.page import write_report
-    from bench.summary import compare
     from episodes.errors import UserError
 
     if out.is_dir():

@@ -134,19 +134,19 @@ def run(
 ) -> None:
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
-    from bench import distributed
-    from bench.backbones import load_backbone
-    from bench.banks import chosen_banks
-    from bench.candidates import candidates
-    from bench.device import choose_device
+    from bench.commands.banks import chosen_banks
+    from bench.comparison.summary import compare, write_summary
+    from bench.features.backbones import load_backbone
+    from bench.features.preprocessing import with_preprocessing
+    from bench.features.text import text_source
+    from bench.machine import distributed
+    from bench.machine.device import choose_device
+    from bench.machine.progress import Reporter
     from bench.method import find
-    from bench.preprocessing import with_preprocessing
-    from bench.progress import Reporter
-    from bench.registry import all_methods, choose
-    from bench.run import Plan, contamination_of, execute
-    from bench.run_directory import read_run
-    from bench.summary import compare, write_summary
-    from bench.text import text_source
+    from bench.plugins.registry import all_methods, choose
+    from bench.running.execute import Plan, contamination_of, execute
+    from bench.runs.directory import read_run
+    from bench.weights.candidates import candidates
 
     context.with_resource(distributed.joined(out))
     where = choose_device(device)

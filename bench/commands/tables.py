@@ -12,7 +12,7 @@ from bench.commands.options import Family, Json, Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.summary import Comparison
+    from bench.comparison.summary import Comparison
 
 PAPER = Path("paper")
 """Asks for the paper's tables instead of naming a folder."""
@@ -49,9 +49,9 @@ def tables(
 ) -> None:
     """Print the comparison of finished runs."""
     from bench.comparison.family import read_family
-    from bench.run_directory import find_failures, find_runs, read_run
-    from bench.summary import compare
-    from bench.tables import render_declared
+    from bench.comparison.summary import compare
+    from bench.comparison.tables import render_declared
+    from bench.runs.directory import find_failures, find_runs, read_run
 
     if folders[0] == PAPER:
         typer.echo(_paper(folders[1:], style, json), nl=False)
@@ -69,8 +69,8 @@ def tables(
 
 def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
     """Return the ablation tables, from committed runs unless folders are named."""
-    from bench.paper import RUNS, paper_lines, render_paper
-    from bench.run_directory import dump, find_runs, read_run
+    from bench.comparison.paper import RUNS, paper_lines, render_paper
+    from bench.runs.directory import dump, find_runs, read_run
 
     where = folders or ([RUNS] if RUNS.is_dir() else [])
     paths = dict.fromkeys(path for folder in where for path in find_runs(folder))
@@ -82,8 +82,8 @@ def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
 
 def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
     """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
-    from bench.run_directory import dump
-    from bench.tables import render
+    from bench.comparison.tables import render
+    from bench.runs.directory import dump
 
     if json:
         return dump({"banks": [comparison.content() for comparison in comparisons]})

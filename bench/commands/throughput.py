@@ -54,9 +54,9 @@ def throughput(
     """Measure methods and print what was found."""
     from json import dumps
 
-    from bench.device import choose_device
-    from bench.progress import Reporter
-    from bench.registry import all_methods, choose
+    from bench.machine.device import choose_device
+    from bench.machine.progress import Reporter
+    from bench.plugins.registry import all_methods, choose
     from bench.throughput.plan import Sizes, feature_shape
     from bench.throughput.processes import measured_apart
     from bench.throughput.record import as_table

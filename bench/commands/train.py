@@ -124,13 +124,13 @@ def train(
 ) -> None:
     """Train weights."""
     use_cache(cache)
-    from bench import distributed
-    from bench.backbones import load_backbone
-    from bench.device import choose_device
-    from bench.preprocessing import with_preprocessing
-    from bench.progress import Reporter
-    from bench.registry import all_methods, choose
-    from bench.text import text_source
+    from bench.features.backbones import load_backbone
+    from bench.features.preprocessing import with_preprocessing
+    from bench.features.text import text_source
+    from bench.machine import distributed
+    from bench.machine.device import choose_device
+    from bench.machine.progress import Reporter
+    from bench.plugins.registry import all_methods, choose
     from bench.training.clips import ClipLibrary
     from bench.training.curve import check_tensorboard, write_tensorboard
     from bench.training.meta import train as train_one
@@ -199,9 +199,9 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
 def _train_shipped(
     what: str, seed: int, steps: int | None, device: "torch.device", out: Path
 ) -> None:
-    from bench import distributed
-    from bench.backbones import backbones
-    from bench.progress import Reporter
+    from bench.features.backbones import backbones
+    from bench.machine import distributed
+    from bench.machine.progress import Reporter
     from bench.training.backbone import BackboneRecipe, train_backbone
     from bench.training.words import WordsRecipe, train_words
     from episodes.errors import UserError

@@ -72,8 +72,8 @@ def verify(
     use_cache(cache)
     import secrets
 
-    from bench.banks import chosen_banks
-    from bench.run_directory import dump
+    from bench.commands.banks import chosen_banks
+    from bench.runs.directory import dump
     from bench.site.submission import RefusedError, unpack
 
     try:
@@ -83,9 +83,9 @@ def verify(
         raise typer.Exit(1) from error
     again = None
     if rerun:
-        from bench.device import choose_device
-        from bench.progress import Reporter
-        from bench.registry import all_methods
+        from bench.machine.device import choose_device
+        from bench.machine.progress import Reporter
+        from bench.plugins.registry import all_methods
         from bench.site.rerun import rerun as evaluate_anew
 
         seed = secrets.randbelow(2**32) if seed is None else seed
@@ -102,7 +102,7 @@ def verify(
 
 
 def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list[str]:
-    from bench.tables import accuracy_cell, half
+    from bench.comparison.tables import accuracy_cell, half
 
     row, identity = found.comparison.rows[0], found.run.identity
     lines = [

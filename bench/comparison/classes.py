@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.contenders import Contender
+from bench.runs.contenders import Contender
 from episodes.bank import Bank
 
 

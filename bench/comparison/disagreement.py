@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contenders import Contender
+from bench.runs.contenders import Contender
 from bench.statistics import mcnemar_p_value
 
 

@@ -15,7 +15,7 @@ easily, and what is not asked not at all.
 import tomllib
 from pathlib import Path
 
-from bench.summary import Pair
+from bench.comparison.summary import Pair
 from episodes.errors import UserError
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.banks import chosen_banks
+from bench.commands.banks import chosen_banks
 from bench.comparison.rows_file import is_rows_file, read_rows_file
-from bench.run_directory import Run, find_runs, read_run
-from bench.summary import rebuilt
+from bench.comparison.summary import rebuilt
+from bench.runs.directory import Run, find_runs, read_run
 from episodes.bank import Bank
 from episodes.errors import UserError
 

@@ -21,8 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from bench.loop import Answers
-from bench.run_directory import Cost, Run, check_size, make_rows
+from bench.running.loop import Answers
+from bench.runs.directory import Cost, Run, check_size, make_rows
 from episodes.bank import Bank
 from episodes.errors import UserError
 

@@ -12,8 +12,8 @@ from bench.comparison.classes import (
     without_controls,
 )
 from bench.comparison.disagreement import Disagreement, disagreement
-from bench.summary import Comparison, Row
-from bench.tables import (
+from bench.comparison.summary import Comparison, Row
+from bench.comparison.tables import (
     NOTHING,
     about_groups,
     about_intervals,

@@ -11,9 +11,9 @@ from torch import Tensor
 from bench.conformance.learning import trainee
 from bench.conformance.rule import Breaches, Subject, rule
 from bench.conformance.trial import CPU, SHAPE, VECTORS, Trial, make_trial
-from bench.loop import encode
 from bench.method import Entry, FeatureShape, LabelledEpisodes, gather
-from bench.scoring import score
+from bench.running.loop import encode
+from bench.running.scoring import score
 
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4}
 """Largest difference, as a share of the largest number of a tensor."""

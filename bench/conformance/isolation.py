@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.conformance.rule import Breaches, Subject, rule
 from bench.conformance.trial import CPU, answered, encoded
 from bench.method import Method, Representation, gather
-from bench.scoring import adapted
+from bench.running.scoring import adapted
 
 OF_TORCH = {"_parameters", "_buffers", "_modules"}
 """Attributes of a module whose content is looked at by name."""

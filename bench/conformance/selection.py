@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.method import Entry, find
-from bench.registry import methods_in, plugin_files
+from bench.plugins.registry import methods_in, plugin_files
 from episodes.errors import UserError
 
 

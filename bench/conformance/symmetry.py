@@ -7,7 +7,7 @@ import torch
 from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
 from bench.conformance.trial import CPU, Trial, scored
 from bench.method import PairMethod, join
-from bench.pairs import look_up, similarities
+from bench.running.pairs import look_up, similarities
 
 QUERY_ORDER = [3, 0, 4, 1, 2]
 CLASS_ORDER = [2, 0, 3, 1]

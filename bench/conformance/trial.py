@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import scoring
-from bench.loop import encode
 from bench.method import FeatureShape, Method, Representation, gather
+from bench.running import scoring
+from bench.running.loop import encode
 
 SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)
 """Small, and no two sides alike, so that a method that mixes them up is found out."""

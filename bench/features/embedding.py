@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import distributed
 from bench.backbone import Backbone
-from bench.backbones import LoadedBackbone
-from bench.clips import load_clips
+from bench.features.backbones import LoadedBackbone
+from bench.features.clips import load_clips
 from bench.features.filling import BATCH, Embedding, Filling, warm_up
 from bench.features.store import FeatureStore
+from bench.machine import distributed
 from bench.method import FeatureShape
 from episodes.cache import cache_folder
 from episodes.datasets import Progress, VideoFile

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone
-from bench.device import Stopwatch
 from bench.features.store import FeatureStore
+from bench.machine.device import Stopwatch
 
 BATCH = 16
 """Clips embedded at once, always: the last batch is filled up. Kernels may add in another order

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.gate.baseline import read_anchor, read_baseline
 from bench.gate.output import line
 from bench.gate.verdict import Tolerance, Verdict, exit_status, judge
-from bench.run_directory import find_failures, find_runs, read_run
+from bench.runs.directory import find_failures, find_runs, read_run
 from bench.statistics import LEVEL
 from episodes.errors import UserError
 

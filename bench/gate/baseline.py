@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import Contender
 from bench.gate.verdict import Verdict, name_of
-from bench.run_directory import (
+from bench.runs.contenders import Contender
+from bench.runs.directory import (
     FILES,
     SEAL,
     Run,

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from scipy import stats
 
-from bench.contenders import DRAWN, Contender, contenders
-from bench.run_directory import Run
+from bench.runs.contenders import DRAWN, Contender, contenders
+from bench.runs.directory import Run
 from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.tables import table
+from bench.comparison.tables import table
 
 NUMBER = re.compile(r"[<>]?([+−-]?[\d,]*\.?\d+)(?=$|[ %])")
 

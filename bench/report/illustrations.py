@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cases.drawing import attention_figure, case_figure, describe
-from bench.cases.examination import Case, Examiner
-from bench.cases.gallery import per_cent
-from bench.cases.outcomes import (
+from bench.comparison.summary import Comparison
+from bench.machine.progress import Reporter
+from bench.report.cases.drawing import attention_figure, case_figure, describe
+from bench.report.cases.examination import Case, Examiner
+from bench.report.cases.gallery import per_cent
+from bench.report.cases.outcomes import (
     BRANCHES,
     COMBINATIONS,
     KINDS,
@@ -16,11 +18,9 @@ from bench.cases.outcomes import (
     Share,
     verdict,
 )
-from bench.progress import Reporter
 from bench.report.figures import Figure, picture
 from bench.report.grid import Cell, Grid, grid_of
-from bench.run_directory import Run
-from bench.summary import Comparison
+from bench.runs.directory import Run
 from episodes.errors import UserError
 
 ATTENTION = (

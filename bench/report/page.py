@@ -11,11 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
-from bench.progress import Reporter
+from bench.comparison.summary import Comparison
+from bench.machine.progress import Reporter
 from bench.report.places import without_places
 from bench.report.provenance import provenance
 from bench.report.sections import BankSection, bank_section
-from bench.summary import Comparison
 from episodes.atomic import write_text
 from episodes.errors import shown
 

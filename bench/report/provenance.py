@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contenders import Contender
+from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
-from bench.summary import Comparison
+from bench.runs.contenders import Contender
 
 SHORT = 12
 """Digits of a hash that tables show; the full one stands in the details."""

@@ -3,9 +3,9 @@
 import csv
 from dataclasses import replace
 
-from bench.paths import RESULTS_FOLDER
+from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
-from bench.summary import Comparison
+from bench.weights.paths import RESULTS_FOLDER
 
 FILE = RESULTS_FOLDER / "published.csv"
 NAMES = {

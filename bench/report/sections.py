@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.charts.catalogue import PAIRS
-from bench.charts.curves import training_chart
-from bench.charts.forest import accuracy_forest, difference_forest
-from bench.charts.history import curves_of
-from bench.charts.speed import comparable, front, speed_chart
-from bench.charts.style import HALF
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.show import rank_line, titles_without_controls
-from bench.progress import Reporter
+from bench.comparison.summary import Comparison, Row
+from bench.comparison.tables import about_groups, caption, ends, probability, render, signed
+from bench.machine.progress import Reporter
+from bench.report.charts.catalogue import PAIRS
+from bench.report.charts.curves import training_chart
+from bench.report.charts.forest import accuracy_forest, difference_forest
+from bench.report.charts.history import curves_of
+from bench.report.charts.speed import comparable, front, speed_chart
+from bench.report.charts.style import HALF
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
 from bench.report.published import published
-from bench.summary import Comparison, Row
-from bench.tables import about_groups, caption, ends, probability, render, signed
 
 NAMED = 8
 """Methods that the headline names, of those that cannot be told apart from the best."""

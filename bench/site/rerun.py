@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.backbones import backbones, load_backbone
-from bench.candidates import SHIPPED, UNTRAINED, Candidate, candidates
+from bench.features.backbones import backbones, load_backbone
+from bench.features.preprocessing import with_preprocessing_of
+from bench.features.text import text_source
+from bench.machine.progress import Reporter
 from bench.method import Entry, find
-from bench.preprocessing import with_preprocessing_of
-from bench.progress import Reporter
-from bench.run import Plan, execute
-from bench.run_directory import Run, plain, read_run
+from bench.running.execute import Plan, execute
+from bench.runs.directory import Run, plain, read_run
 from bench.site.submission import Submission
-from bench.text import text_source
+from bench.weights.candidates import SHIPPED, UNTRAINED, Candidate, candidates
 from episodes.errors import UserError, unknown
 
 MAY_DIFFER = 0.01

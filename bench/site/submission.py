@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.comparison.summary import Comparison, compare_on_one_bank, rebuilt
 from bench.report.places import PLACE, without_places
-from bench.run_directory import (
+from bench.runs.directory import (
     FILES,
     ROW_TYPES,
     SEAL,
@@ -33,7 +34,6 @@ from bench.run_directory import (
     read_run,
     sealed,
 )
-from bench.summary import Comparison, compare_on_one_bank, rebuilt
 from episodes.atomic import replacing
 from episodes.bank import Bank
 from episodes.errors import UserError

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from bench.progress import Reporter
+from bench.machine.progress import Reporter
 from bench.throughput.record import Record
 from episodes.errors import UserError
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.device import describe_device
+from bench.machine.device import describe_device
 from bench.method import Entry
 from bench.throughput.peaks import Peaks
 from bench.throughput.plan import Sizes

@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.device import keep_freed_memory
+from bench.machine.device import keep_freed_memory
 from bench.method import Entry
 from bench.throughput.peaks import measured_peaks
 from bench.throughput.plan import Sizes

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import pairs
-from bench.device import forget_peak_memory, peak_memory
-from bench.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
+from bench.machine.device import forget_peak_memory, peak_memory
 from bench.method import Entry, Representation, apply
-from bench.scoring import adapted, pick, tensors
+from bench.running import pairs
+from bench.running.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
+from bench.running.scoring import adapted, pick, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
 from episodes.sampler import Episodes

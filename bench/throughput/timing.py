@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.device import Stopwatch
+from bench.machine.device import Stopwatch
 
 LEAST_SECONDS = 0.1
 """A repeat lasts at least this long, or does all there is to do: less is noise."""

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Backbone
-from bench.circumstances import circumstances
-from bench.clips import load_clips
-from bench.device import describe_device
-from bench.progress import Reporter
-from bench.run_directory import dump
+from bench.features.clips import load_clips
+from bench.machine.circumstances import circumstances
+from bench.machine.device import describe_device
+from bench.machine.progress import Reporter
+from bench.runs.directory import dump
 from bench.training.augmentation import augmented, drawn_changes
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from bench import distributed
+from bench.machine import distributed
 from episodes.errors import UserError
 
 BatchNorm = nn.modules.batchnorm._BatchNorm

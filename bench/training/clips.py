@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import InputSpec
-from bench.clips import load_clip, videos_ahead
+from bench.features.clips import load_clip, videos_ahead
 from episodes.datasets import VideoFile
 from episodes.sampling import Jittered, Sampling
 

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import distributed
 from bench.features.embedding import embedded_together
+from bench.machine import distributed
+from bench.machine.progress import Reporter
 from bench.pretrained import CroppedInput
-from bench.progress import Reporter
 from bench.training.augmentation import augmented, drawn_changes
 from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.plan import DRAWS, Training

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor, nn
 
-from bench import distributed
 from bench.backbone import Backbone
+from bench.machine import distributed
 from bench.method import (
     Entry,
     FeatureShape,

@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench import distributed
-from bench.cards import file_sha256
-from bench.device import repeatable
-from bench.progress import Reporter
+from bench.machine import distributed
+from bench.machine.device import repeatable
+from bench.machine.progress import Reporter
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
 from bench.training.learner import Learner, for_training, weights_for_use
@@ -23,6 +22,7 @@ from bench.training.sharing import Sharing
 from bench.training.state import State, load_state, save_state, save_tensors
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
+from bench.weights.cards import file_sha256
 from episodes.datasets import Progress
 from episodes.errors import UserError
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cards import CARD, WEIGHTS, file_sha256, read_card
-from bench.circumstances import circumstances
-from bench.run_directory import sealed
+from bench.machine.circumstances import circumstances
+from bench.runs.directory import sealed
 from bench.training.plan import Training
 from bench.training.state import State, check_figures, check_same, clear_state
+from bench.weights.cards import CARD, WEIGHTS, file_sha256, read_card
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError

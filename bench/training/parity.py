@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 import methods.parity
+from bench.conformance.parity import load_arrays
 from bench.method import Entry
-from bench.parity import load_arrays
+from bench.plugins.registry import built_in_methods, import_reproductions
 from bench.reference import Golden
-from bench.registry import built_in_methods, import_reproductions
 from bench.training.authors_steps import EPISODES, INPUTS, RetracedSteps, retrace
 from episodes.errors import UserError
 from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone
-from bench.backbones import LoadedBackbone
+from bench.features.backbones import LoadedBackbone
+from bench.features.text import TextSource, names_of_classes, needed
 from bench.method import Entry, FeatureShape
-from bench.registry import source_sha256
-from bench.run_directory import plain
-from bench.text import TextSource, names_of_classes, needed
+from bench.plugins.registry import source_sha256
+from bench.runs.directory import plain
 from bench.training.recipe import TrainingRecipe
 from episodes.bank import Bank
 from episodes.datasets import dataset

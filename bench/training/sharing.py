@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench import distributed
 from bench.backbone import Backbone
+from bench.machine import distributed
 from bench.training.batch_norm import RunningStatistics
 from bench.training.learner import Learner
 from bench.training.plan import Training

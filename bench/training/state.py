@@ -14,8 +14,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn, optim
 
-from bench.cards import file_sha256
-from bench.run_directory import check_seal, sealed
+from bench.runs.directory import check_seal, sealed
+from bench.weights.cards import file_sha256
 from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
 

@@ -6,15 +6,15 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from bench import distributed
 from bench.backbone import Backbone
 from bench.features import filling
 from bench.features.filling import Embedding, warm_up
-from bench.loop import evaluate
+from bench.features.text import needed, text_of_videos
+from bench.machine import distributed
+from bench.machine.progress import Reporter
 from bench.method import Entry
-from bench.progress import Reporter
-from bench.run import in_order_of_content
-from bench.text import needed, text_of_videos
+from bench.running.execute import in_order_of_content
+from bench.running.loop import evaluate
 from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from bench.backbones import LoadedBackbone, load_backbone
-from bench.cards import file_sha256
-from bench.circumstances import circumstances
-from bench.device import describe_device
+from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embedded_together
-from bench.progress import Reporter
-from bench.run_directory import dump
-from bench.text import names_of_classes
+from bench.features.text import names_of_classes
+from bench.machine.circumstances import circumstances
+from bench.machine.device import describe_device
+from bench.machine.progress import Reporter
+from bench.runs.directory import dump
+from bench.weights.cards import file_sha256
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.readings import Readings

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
 
-from bench.across.agreement import Side, kendall
+from bench.comparison.across.agreement import Side, kendall
 from bench.statistics import Design, Units
 
 METHODS = 28

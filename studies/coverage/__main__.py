@@ -13,8 +13,8 @@ import typer
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from bench.charts.saving import save_figure
-from bench.progress import Reporter
+from bench.machine.progress import Reporter
+from bench.report.charts.saving import save_figure
 from bench.statistics.jackknife import pseudo_values
 from bench.statistics.significance import sign_flip_p_value
 from bench.statistics.variation import Trainings, measure

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from bench.backbones import LoadedBackbone, backbones
-from bench.clips import load_clips, videos_ahead
-from bench.device import choose_device, forget_peak_memory, peak_memory
+from bench.features.backbones import LoadedBackbone, backbones
+from bench.features.clips import load_clips, videos_ahead
 from bench.features.embedding import embed, embed_missing
 from bench.features.store import FeatureStore
+from bench.machine.device import choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape, Method
 from episodes.bank import open_bank
 from tests.synthetic import NOTHING

@@ -9,9 +9,9 @@ import time
 
 import torch
 
-from bench.loop import evaluate
 from bench.method import FeatureShape, Method
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
+from bench.running.loop import evaluate
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
 
 SHAPE = (96, 8, 6, 6)  # of the default backbone

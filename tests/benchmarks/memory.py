@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from bench.device import forget_peak_memory, peak_memory
 from bench.features.store import FeatureStore, StoredFeatures
-from bench.loop import evaluate
+from bench.machine.device import forget_peak_memory, peak_memory
 from bench.method import FeatureShape
-from bench.registry import all_methods
+from bench.plugins.registry import all_methods
+from bench.running.loop import evaluate
 from episodes.sampler import Episodes
 from tests.synthetic import CPU, NOTHING
 

@@ -20,10 +20,10 @@ import torch
 from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.device import keep_freed_memory
+from bench.machine.device import keep_freed_memory
 from bench.method import FeatureShape, Representation, apply
-from bench.registry import built_in_methods, choose
-from bench.scoring import score, tensors
+from bench.plugins.registry import built_in_methods, choose
+from bench.running.scoring import score, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.stages import Bench
 from tests.benchmarks.reference import REFERENCES

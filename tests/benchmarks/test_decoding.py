@@ -1,6 +1,6 @@
 """How fast video files become clips, one after another: `tox run -e speed`."""
 
-from bench.clips import load_clip
+from bench.features.clips import load_clip
 from bench.method import Method
 from episodes.bank import open_bank
 from methods.backbones.motion import MotionNet

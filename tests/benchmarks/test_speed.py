@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench.loop import evaluate
 from bench.method import FeatureShape
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
+from bench.running.loop import evaluate
 from episodes.bank import open_bank
 from episodes.datasets import dataset
 from episodes.recipe import read_recipe

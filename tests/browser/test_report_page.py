@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.comparison.summary import compare
 from bench.report.page import write_report
-from bench.summary import compare
 from tests.test_tables import RUNS, made_run
 
 BROWSER = next(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from bench.plugins.registry import import_reproductions
 from bench.reference import REPRODUCTIONS, Golden
-from bench.registry import import_reproductions
 
 FOLDER = Path(__file__).parents[1] / "golden"
 INPUTS = ("*weight/*", "*/permutations", "*/scale", "*/transductive_fraction")

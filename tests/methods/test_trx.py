@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, gather
+from bench.plugins.registry import import_reproductions
 from bench.reference import adopt, names_of
-from bench.registry import import_reproductions
 from methods.fast.trx import FastTRX
 from methods.parts.positions import usual_table
 from methods.trx import TRX, TrxSettings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.backbones import backbones
-from bench.progress import Reporter
+from bench.features.backbones import backbones
+from bench.machine.progress import Reporter
 from bench.training import backbone as training
 from bench.training.augmentation import augmented, drawn_changes
 from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
@@ -53,7 +53,7 @@ def test_the_card_tells_a_stranger_how_the_weights_were_made(tmp_path: Path):
 
 
 def test_the_shipped_card_belongs_to_the_shipped_weights():
-    from bench.paths import WEIGHTS_FOLDER
+    from bench.weights.paths import WEIGHTS_FOLDER
 
     card = json.loads((WEIGHTS_FOLDER / "motion.json").read_text())
     weights = (WEIGHTS_FOLDER / "motion.safetensors").read_bytes()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.backbone import InputSpec
-from bench.preprocessing import with_preprocessing
-from bench.progress import Reporter
+from bench.features.preprocessing import with_preprocessing
+from bench.machine.progress import Reporter
 from bench.training import clips
 from bench.training.augmentation import augmented, drawn_changes
 from bench.training.clips import ClipLibrary, TrainingClips
@@ -118,7 +118,7 @@ def test_clips_ahead_of_those_taken_count_as_many_as_a_video_gives(
     sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(clips, "load_clip", zeros)
-    monkeypatch.setattr("bench.clips.AHEAD_BYTES", 40 * 4 * 3 * 2 * 4 * 4)
+    monkeypatch.setattr("bench.features.clips.AHEAD_BYTES", 40 * 4 * 3 * 2 * 4 * 4)
     library = ClipLibrary(torch.device("cpu"))
     next(clips_of(100, library).each([(row, sampling) for row in range(100)]))
     assert len(library._waiting) == ahead

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.backbones import load_backbone
+from bench.features.backbones import load_backbone
 from bench.method import FeatureShape
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from bench.training.learner import Learner, for_training, weights_for_use
 from bench.training.optimiser import optimiser_of
 from bench.training.recipe import TrainingRecipe, read_training_recipe

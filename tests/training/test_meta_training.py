@@ -14,14 +14,13 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import distributed
-from bench.backbones import load_backbone
-from bench.cards import CARD, WEIGHTS, file_sha256
 from bench.features import filling
+from bench.features.backbones import load_backbone
 from bench.features.embedding import embed
-from bench.preprocessing import with_preprocessing
-from bench.progress import Reporter
-from bench.registry import built_in_methods
+from bench.features.preprocessing import with_preprocessing
+from bench.machine import distributed
+from bench.machine.progress import Reporter
+from bench.plugins.registry import built_in_methods
 from bench.training import meta
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Features
@@ -30,6 +29,7 @@ from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE
 from bench.training.validation import Validator
+from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call

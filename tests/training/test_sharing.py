@@ -14,13 +14,13 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from bench import distributed
-from bench.backbones import load_backbone
-from bench.cards import CARD, WEIGHTS
+from bench.features.backbones import load_backbone
+from bench.machine import distributed
 from bench.method import REGISTRY
 from bench.training import meta
 from bench.training.batch_norm import RunningStatistics
 from bench.training.sharing import Sharing
+from bench.weights.cards import CARD, WEIGHTS
 from episodes.errors import UserError
 from tests.command import call, torchrun
 from tests.training.test_meta_training import train_one, training

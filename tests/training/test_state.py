@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cards import file_sha256
 from bench.training.state import STATE, Best, State, load_state, save_state, save_tensors
+from bench.weights.cards import file_sha256
 from episodes.errors import UserError
 
 IDENTITY = {"method": "x", "recipe": {"episodes": 4}}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from bench.training import stream as module
 from bench.training.recipe import TrainingRecipe, read_training_recipe
 from bench.training.stream import guarded_split, training_stream

@@ -13,8 +13,8 @@ from torch.nn.functional import batch_norm
 from torch.optim import Optimizer
 
 from bench.method import FeatureShape
+from bench.plugins.registry import built_in_methods
 from bench.reference import Golden
-from bench.registry import built_in_methods
 from bench.training import authors_steps
 from bench.training.learner import Learner
 from bench.training.optimiser import optimiser_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry import built_in_methods
+from bench.plugins.registry import built_in_methods
 from bench.training.recipe import (
     TrainingRecipe,
     read_training_recipe,

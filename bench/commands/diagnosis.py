@@ -1,0 +1,92 @@
+"""What is present of all that a run may need, and what to do about what is not."""
+
+import os
+import shutil
+
+import torch
+
+from bench.backbone import Backbone
+from bench.features.backbones import backbones, weights_path
+from bench.machine.device import describe_device
+from bench.machine.installation import Finding
+from bench.pretrained import Pretrained
+from bench.weights.shipped import committed, problems
+from episodes.bank import open_bank
+from episodes.cache import cache_folder
+from episodes.datasets import datasets
+from episodes.errors import UserError
+
+SPACE_NEEDED = 1_000_000_000
+"""Bytes: the rendered dataset takes about 450 MB in full, features of its videos as much again."""
+
+
+def diagnose() -> list[Finding]:
+    """Look at everything that a run may need."""
+    return [
+        Finding("cpu", True, True, describe_device(torch.device("cpu"))),
+        _gpu(),
+        _cache(),
+        *(_weights(name, cls) for name, cls in sorted(backbones().items())),
+        *(
+            Finding(f"dataset {name}", one.state().startswith("ready"), False, one.state())
+            for name, one in sorted(datasets().items())
+        ),
+        *_shipped(),
+        _bank("default"),
+        _bank("default-order"),
+    ]
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        return Finding("gpu", True, False, describe_device(torch.device("cuda")))
+    return Finding("gpu", False, False, "none that torch can use; everything runs on the CPU")
+
+
+def _cache() -> Finding:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Finding(
+            "cache", False, True, f"{folder}: {error}; set FVBENCH_CACHE to another folder"
+        )
+    if not os.access(folder, os.W_OK):
+        return Finding("cache", False, True, f"{folder} cannot be written; set FVBENCH_CACHE")
+    free = shutil.disk_usage(folder).free
+    words = f"{folder}, {free / 1e9:.0f} GB free"
+    if free < SPACE_NEEDED:
+        return Finding(
+            "cache", False, True, f"{words}; 1 GB is needed: free some or set FVBENCH_CACHE"
+        )
+    return Finding("cache", True, True, words)
+
+
+def _weights(name: str, cls: type[Backbone]) -> Finding:
+    if issubclass(cls, Pretrained):
+        present = cls.present()
+        return Finding(f"backbone {name}", present, False, "here" if present else cls.weights)
+    path = weights_path(name)
+    if path.is_file():
+        return Finding(f"backbone {name}", True, True, "weights shipped")
+    return Finding(f"backbone {name}", False, True, f"no weights at {path}; restore them")
+
+
+def _shipped() -> list[Finding]:
+    """Whether the files that come with the program are those that were committed."""
+    try:
+        found = problems()
+    except UserError as error:
+        found = [str(error)]
+    if not found:
+        return [Finding("shipped weights", True, True, f"{len(committed())} files verified")]
+    return [Finding("shipped weights", False, True, problem) for problem in found]
+
+
+def _bank(name: str) -> Finding:
+    try:
+        return Finding(
+            f"bank {name}", True, True, f"verified, sha256 {open_bank(name).sha256[:16]}"
+        )
+    except UserError as error:
+        return Finding(f"bank {name}", False, True, str(error))

@@ -1,0 +1,131 @@
+"""Several banks side by side, as text."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.comparison.across.agreement import Correlation
+from bench.comparison.across.summary import Across, Pair, Standing
+from bench.comparison.tables import points, signed, table
+from bench.statistics import LEVEL
+
+SHOWN = 10
+"""Pairs on which banks contradict each other that the text names; JSON has all."""
+
+
+def text(found: Across, style: str = "terminal") -> str:
+    """Return agreement, gaps, ranks and what repeats, each as a table with its notes."""
+    parts = [_agreements(found, style), _gaps(found, style), _ranks(found, style)]
+    return "\n".join([*(part for part in parts if part), replicability(found)])
+
+
+def _agreements(found: Across, style: str) -> str:
+    lines = [
+        {
+            "bank": one.one,
+            "other bank": one.other,
+            "methods": str(one.methods),
+            "Kendall's tau": _correlation(one.tau),
+            "Spearman's rho": _correlation(one.rho),
+        }
+        for one in found.agreements
+    ]
+    note = (
+        f"Rank correlation of the methods' accuracies, with the {LEVEL:.0%} interval over classes"
+        " (jackknife; chance and single-frame left out). Methods that hardly differ pull it"
+        " towards 0."
+    )
+    return table(lines, note, style) if lines else ""
+
+
+def _correlation(one: Correlation) -> str:
+    value = _hundredths(one.value)
+    if one.interval is None:
+        return value
+    return f"{value} ({_hundredths(one.interval[0])} to {_hundredths(one.interval[1])})"
+
+
+def _hundredths(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _gaps(found: Across, style: str) -> str:
+    lines = [
+        {
+            "bank": one.bank,
+            "order-aware methods": str(one.order_aware),
+            "others": str(one.order_blind),
+            "gap": signed(one.gap),
+            "interval": points(one.interval),
+        }
+        for one in found.gaps
+    ]
+    note = (
+        "gap: mean accuracy of the methods to which the order of frames can make a difference, less"
+        f" that of the others, in points, of the methods that all banks have; {LEVEL:.0%} interval"
+        " over videos and classes."
+    )
+    return table(lines, note, style) if lines else ""
+
+
+def _ranks(found: Across, style: str) -> str:
+    lines = [
+        {"method": method}
+        | {
+            f"{place.title}\n{title}": cell
+            for place in found.places
+            for title, cell in _standing(found.standings[method][place.title]).items()
+        }
+        for method in found.methods
+    ]
+    alike = ", ".join(
+        f"{one} (as {other})" for one, other in found.duplicates.items() if other in found.methods
+    )
+    alike = f"\nLeft out for giving the same answers as another one: {alike}." if alike else ""
+    units = "\n".join(f"{place.title}: {place.comparison.units}." for place in found.places)
+    note = (
+        f"rank: the {LEVEL:.0%} interval of a method's rank among the {len(found.methods)} that all"
+        " banks have, for all methods at once. Methods surely better (paired, over videos and"
+        " classes, Holm over all pairs of the bank) stand before it, methods surely worse behind"
+        f" it. Sorted by mean rank.{alike}\n{units}"
+    )
+    return table(lines, note, style)
+
+
+def _standing(one: Standing) -> dict[str, str]:
+    same = one.best_rank == one.worst_rank
+    rank = str(one.best_rank) if same else f"{one.best_rank} to {one.worst_rank}"
+    return {"accuracy %": f"{100 * one.accuracy:.1f}", "rank": rank}
+
+
+def replicability(found: Across) -> str:
+    """Say in how many banks differences repeat, and where banks contradict each other."""
+    banks = len(found.places)
+    contradicted = [pair for pair in found.pairs if pair.first_better and pair.second_better]
+    counts = Counter(
+        max(len(pair.first_better), len(pair.second_better))
+        for pair in found.pairs
+        if pair not in contradicted
+    )
+    lines = [
+        f"Of {len(found.pairs)} pairs of methods, after correction on each bank:",
+        "",
+        *(
+            f"- the same one is better on {count} of {banks} banks: {counts[count]}"
+            for count in range(banks, 0, -1)
+        ),
+        f"- none is better on any: {counts[0]}",
+        f"- one is better on some banks, the other on others: {len(contradicted)}",
+        *_named(contradicted),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _named(contradicted: Sequence[Pair]) -> list[str]:
+    """Pairs of which each is better somewhere."""
+    lines = [
+        f"    - {one.first} on {', '.join(one.first_better)};"
+        f" {one.second} on {', '.join(one.second_better)}"
+        for one in contradicted[:SHOWN]
+    ]
+    more = len(contradicted) - SHOWN
+    return [*lines, f"    - and {more} more pairs (--json has all)"] if more > 0 else lines

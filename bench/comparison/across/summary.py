@@ -1,0 +1,310 @@
+"""Several banks side by side: agreement, gaps, and which differences repeat."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bench.comparison.across.agreement import FEWEST, Correlation, Side, kendall, spearman
+from bench.comparison.summary import Comparison, compare_on_one_bank
+from bench.runs.contenders import Contender
+from bench.runs.directory import Run
+from bench.statistics import LEVEL, design_of, holm, measure
+from episodes.bank import Bank
+from episodes.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """All contenders on one bank with one backbone."""
+
+    title: str
+    """The bank, and the backbone where there are several."""
+    comparison: Comparison = field(repr=False)
+
+    def of(self, method: str) -> int | None:
+        """Place of a method among the comparison's contenders, best first; None if not there."""
+        found = [named(one) for one in self.comparison.contenders]
+        return found.index(method) if method in found else None
+
+    def side(self, methods: Sequence[str]) -> Side:
+        """Accuracies of methods, all of which are there."""
+        contenders = self.comparison.contenders
+        chosen = [contenders[index] for one in methods if (index := self.of(one)) is not None]
+        bank = self.comparison.opened
+        return Side(
+            np.stack([one.episode_accuracy() for one in chosen], axis=1),
+            None if bank is None else design_of(bank.split, bank.episodes),
+            self.title if bank is None else bank.split.sha256,
+        )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two banks order the methods that both have."""
+
+    one: str
+    other: str
+    methods: int
+    tau: Correlation
+    """Kendall's tau-b."""
+    rho: Correlation
+    """Spearman's."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What the order of frames is worth on a bank: order-aware methods less the others."""
+
+    bank: str
+    order_aware: int
+    """Methods whose mean accuracy is taken."""
+    order_blind: int
+    gap: float
+    """A fraction."""
+    interval: tuple[float, float] | None
+    """95%, over videos and classes; None where classes are not known."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method's place on one bank. Ranks count from 1, the best."""
+
+    accuracy: float
+    best_rank: int
+    worst_rank: int
+    """Methods surely better stand before it, methods surely worse behind it; the ranks between are
+    a simultaneous 95% interval for all methods of the bank."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods, and the banks on which one surely beats the other."""
+
+    first: str
+    second: str
+    first_better: tuple[str, ...]
+    second_better: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Across:
+    """Everything about several banks."""
+
+    places: Sequence[Place]
+    agreements: Sequence[Agreement]
+    gaps: Sequence[Gap]
+    methods: Sequence[str]
+    """Those that all banks have, controls and duplicates left out, by their mean rank."""
+    duplicates: Mapping[str, str]
+    """Method -> the one that gives the same answers on every bank, which stands for both."""
+    standings: Mapping[str, Mapping[str, Standing]]
+    """By method and bank."""
+    pairs: Sequence[Pair]
+
+    def content(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "level": LEVEL,
+            "banks": {place.title: place.comparison.units for place in self.places},
+            "agreements": [asdict(one) for one in self.agreements],
+            "duplicates": dict(self.duplicates),
+            "gaps": [asdict(one) for one in self.gaps],
+            "standings": {
+                method: {bank: asdict(one) for bank, one in found.items()}
+                for method, found in self.standings.items()
+            },
+            "pairs": [asdict(one) for one in self.pairs],
+        }
+
+
+def named(one: Contender) -> str:
+    """Name a contender as it is the same on every bank: the method, and whether it was trained."""
+    training = one.training
+    words = {True: "trained", False: "untrained", None: ""}[one.first.declared["trained"]]
+    if training is not None:
+        words = f"{training['backbone']}, {training['recipe']}"
+    return f"{one.method} ({words})" if words else one.method
+
+
+def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
+    """Compare several banks by the methods that were run on them.
+
+    Args:
+        runs: of the same methods on at least two banks, or with two backbones.
+        banks: those that cannot be opened by their names.
+
+    Raises:
+        UserError: there is one bank, or runs of one cannot be compared.
+    """
+    places = _places(runs, banks)
+    if len(places) < 2:
+        raise UserError(
+            f"all runs are on {places[0].title}; name runs of the same methods on two banks or more"
+        )
+    contenders = [
+        {named(one) for one in place.comparison.contenders if not one.is_control}
+        for place in places
+    ]
+    duplicates = _duplicates(places, sorted(set.union(*contenders)))
+    contenders = [found - duplicates.keys() for found in contenders]
+    common = sorted(set.intersection(*contenders))
+    if not common:
+        each = "; ".join(
+            f"{place.title}: {', '.join(sorted(found)) or 'controls only'}"
+            for place, found in zip(places, contenders, strict=True)
+        )
+        raise UserError(
+            f"no method was run everywhere ({each}); name runs of the same methods, or leave out"
+            " the folder that has others"
+        )
+    standings = {place.title: _standings(place, common) for place in places}
+    by_method = {
+        method: {place.title: standings[place.title][0][method] for place in places}
+        for method in common
+    }
+    ordered = sorted(common, key=lambda method: (_mean_rank(by_method, method), method))
+    return Across(
+        places=places,
+        agreements=[
+            _agreement(one, other, sorted(mine & theirs))
+            for (one, mine), (other, theirs) in combinations(
+                zip(places, contenders, strict=True), 2
+            )
+            if len(mine & theirs) >= FEWEST
+        ],
+        gaps=[gap for place in places if (gap := _gap(place, common)) is not None],
+        methods=ordered,
+        duplicates=duplicates,
+        standings={method: by_method[method] for method in ordered},
+        pairs=_pairs(ordered, {title: found[1] for title, found in standings.items()}),
+    )
+
+
+def across_comparisons(comparisons: Sequence[Comparison]) -> Across:
+    """Compare several banks that were compared each for itself; errors as for `across`."""
+    contenders = [one for found in comparisons for one in found.contenders]
+    banks = [found.opened for found in comparisons if found.opened is not None]
+    return across([run for one in contenders for run in one.runs], banks)
+
+
+def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, str]:
+    """Methods whose answers are those of another one on every bank, and the first such by name.
+
+    Counted twice, a method would weigh twice in correlations and gaps.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    found: dict[str, str] = {}
+    for method in methods:
+        answers = tuple(
+            None
+            if (index := place.of(method)) is None
+            else tuple(
+                run.rows["prediction"].to_numpy().tobytes()
+                for run in place.comparison.contenders[index].runs
+            )
+            for place in places
+        )
+        other = first.setdefault(answers, method)
+        if other != method:
+            found[method] = other
+    return found
+
+
+def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
+    """Group runs by bank and backbone, in the order in which they come."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        backbone = (run.identity.get("features") or {}).get("backbone", "")
+        groups.setdefault((run.identity["bank"], backbone), []).append(run)
+    several = len({backbone for _, backbone in groups}) > 1
+    return [
+        Place(
+            f"{bank}, {backbone}" if several and backbone else bank,
+            compare_on_one_bank(found, None, banks),
+        )
+        for (bank, backbone), found in groups.items()
+    ]
+
+
+def _agreement(one: Place, other: Place, methods: Sequence[str]) -> Agreement:
+    sides = one.side(methods), other.side(methods)
+    return Agreement(one.title, other.title, len(methods), kendall(*sides), spearman(*sides))
+
+
+def _gap(place: Place, methods: Collection[str]) -> Gap | None:
+    """The mean of order-aware methods less that of the others; None where one kind is missing."""
+    aware: list[str] = []
+    blind: list[str] = []
+    for one in place.comparison.contenders:
+        order_aware = one.first.declared.get("order_aware")
+        if named(one) in methods and order_aware is not None:
+            (aware if order_aware else blind).append(named(one))
+    if not aware or not blind:
+        return None
+    side = place.side(aware)
+    means = [found.values.mean(axis=1) for found in (side, place.side(blind))]
+    variation = measure(np.stack(means, axis=1), side.design)
+    estimate = variation.estimate("videos and classes", 0, minus=1)
+    gap = float(variation.means[0] - variation.means[1])
+    interval = None if estimate is None else estimate.interval()
+    return Gap(place.title, len(aware), len(blind), gap, interval)
+
+
+def _standings(
+    place: Place, methods: Sequence[str]
+) -> tuple[dict[str, Standing], dict[tuple[str, str], float]]:
+    """Ranks on one bank, and the sure differences: (better, worse) -> difference.
+
+    Sure is what Holm's correction over all pairs of the bank leaves, each judged over the widest
+    kind of variation that both methods support; two that were trained once each are not judged.
+    Ranks follow from it: Al Mohamad, Goeman and van Zwet, Biometrics 78, 2022.
+    """
+    index = {method: place.of(method) or 0 for method in methods}
+    pairs = list(combinations(methods, 2))
+    variation = place.comparison.variation
+    kinds = [variation.widest(index[a], index[b]) for a, b in pairs]
+    estimates = [
+        None if kind is None else variation.estimate(kind, index[a], index[b])
+        for kind, (a, b) in zip(kinds, pairs, strict=True)
+    ]
+    p_values = holm([math.nan if one is None else one.p_value for one in estimates])
+    sure = {
+        ((a, b) if estimate.mean > 0 else (b, a)): abs(estimate.mean)
+        for (a, b), estimate, p_value in zip(pairs, estimates, p_values, strict=True)
+        if estimate is not None and p_value < 1 - LEVEL
+    }
+    return {
+        method: Standing(
+            float(variation.means[index[method]]),
+            1 + sum(worse == method for _, worse in sure),
+            len(methods) - sum(better == method for better, _ in sure),
+        )
+        for method in methods
+    }, sure
+
+
+def _mean_rank(standings: Mapping[str, Mapping[str, Standing]], method: str) -> float:
+    """Mean over banks of the place by accuracy."""
+    ranks = [
+        sum(other[bank].accuracy > one.accuracy for other in standings.values())
+        for bank, one in standings[method].items()
+    ]
+    return float(np.mean(ranks))
+
+
+def _pairs(
+    methods: Sequence[str], sure: Mapping[str, Mapping[tuple[str, str], float]]
+) -> list[Pair]:
+    return [
+        Pair(
+            a,
+            b,
+            tuple(bank for bank, found in sure.items() if (a, b) in found),
+            tuple(bank for bank, found in sure.items() if (b, a) in found),
+        )
+        for a, b in combinations(methods, 2)
+    ]

@@ -1,0 +1,333 @@
+"""The three ablation tables of MASTAF's appendix, and their sum, from runs that are here."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.comparison.summary import Row, compare_on_one_bank
+from bench.comparison.tables import (
+    FORMATS,
+    decisive_interval,
+    difference_cell,
+    ends,
+    half,
+    probability,
+    seeds_cell,
+    signed,
+    table,
+    verdict_cell,
+)
+from bench.runs.contenders import Contender, contenders
+from bench.runs.directory import Run
+from bench.statistics import KINDS
+from bench.weights.paths import RESULTS_FOLDER
+from episodes.errors import UserError
+
+PUBLISHED = RESULTS_FOLDER / "published.csv"
+RUNS = RESULTS_FOLDER / "runs"
+"""Where committed runs lie."""
+REFERENCE = "mastaf"
+Training = Mapping[str, Any]
+"""What a run says of the training behind it, less the seed; empty where there is none."""
+IN_THE_PAPER = {
+    "mastaf": "MASTAF",
+    "mastaf-no-global": "MASTAF-No-Global",
+    "mastaf-noml-mean": "MASTAF-NoML-Mean",
+    "mastaf-nores": "MASTAF-NoRes",
+    "mastaf-self": "Only MASTAF-Self",
+    "mastaf-cross": "Only MASTAF-Cross",
+    "mastaf-neighbor": "MASTAF-Neighbor",
+}
+"""Our names of the variants, and the paper's."""
+FIGURES = (
+    "accuracy",
+    "interval",
+    "intervals",
+    "seed_deviation",
+    "seed_range",
+    "difference",
+    "difference_interval",
+    "difference_intervals",
+    "decided_over",
+    "p_value",
+    "p_value_corrected",
+    "smallest",
+    "verdict",
+)
+"""What JSON and CSV have of a row."""
+TABLES = {
+    "Table 1: without the global classification loss": ("mastaf-no-global", "mastaf"),
+    "Table 2: the plain mean instead of the meta-learner": ("mastaf-noml-mean", "mastaf"),
+    "Table 3: without the residual": ("mastaf-nores", "mastaf"),
+    "All of them, and the branches alone": tuple(IN_THE_PAPER),
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that the tables have a column for."""
+
+    title: str
+    bank: str
+    published: str = ""
+    """Its name in the file of published figures; empty if the paper has no such column."""
+    how: str = ""
+    """How to fill it."""
+    absent: str = "data not present"
+    """What stands in place of a figure as long as nothing has been run on it."""
+
+
+def _how(name: str) -> str:
+    return (
+        f"fvbench data add {name} --root PATH; fvbench train {' '.join(IN_THE_PAPER)} --recipe"
+        f" paper --validation {name}-5w1s-val --backbone NAME --seeds 0,1,2 --out WEIGHTS; fvbench"
+        f" run --bank {name}-5w1s-test --methods {','.join(IN_THE_PAPER)} --backbone NAME"
+        f" --weights WEIGHTS --out results/runs/{name}"
+    )
+
+
+DATASETS = (
+    Dataset("UCF101", "ucf101-5w1s-test", "UCF101", _how("ucf101")),
+    Dataset("SSv2-all", "ssv2-all-5w1s-test", "SSv2-Full", _how("ssv2-all")),
+    Dataset(
+        "rendered",
+        "default",
+        how=f"fvbench run --methods {','.join(IN_THE_PAPER)} --out results/local/paper; fvbench"
+        " tables paper results/local/paper",
+        absent="not run",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A variant on a data set: what was measured here, and what was published."""
+
+    table: str
+    dataset: str
+    method: str
+    backbone: str | None
+    """"frozen" or "tuned", as MASTAF was trained; None where nothing was measured."""
+    training: str
+    """How it was trained in words, where not by recipe ``default`` from the shipped backbone."""
+    published: float | None
+    published_difference: float | None
+    row: Row | None
+    """What was measured; its difference is to MASTAF."""
+    comparisons: int
+    """How many variants of the same training verdicts are corrected for."""
+
+    @property
+    def seeds(self) -> int:
+        """How many trainings the accuracy is the mean of."""
+        return 0 if self.row is None else len(self.row.seeds)
+
+    def content(self) -> dict[str, Any]:
+        """Return plain values."""
+        own = {key: value for key, value in vars(self).items() if key != "row"}
+        return own | {"seeds": self.seeds} | {key: getattr(self.row, key, None) for key in FIGURES}
+
+
+def paper_lines(runs: Sequence[Run]) -> list[Line]:
+    """Work out every line of every table.
+
+    Args:
+        runs: of any methods on any banks; those of MASTAF and its variants are looked at.
+    """
+    published = _published()
+    columns = [
+        (dataset, training, rows)
+        for dataset in DATASETS
+        for training, rows in _measured(dataset, runs)
+    ]
+    return [
+        _line(title, dataset, training, method, rows, published)
+        for title, methods in TABLES.items()
+        for dataset, training, rows in columns
+        for method in methods
+    ]
+
+
+def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[Training, Mapping[str, Row]]]:
+    """Rows by method, for each way in which MASTAF was trained on a data set."""
+    family = [
+        run
+        for run in runs
+        if run.identity["bank"] == dataset.bank and run.identity["method"] in IN_THE_PAPER
+    ]
+    found = contenders(family) if family else []
+    trainings = [
+        one.training for one in found if one.method == REFERENCE and one.training is not None
+    ]
+    measured: list[tuple[Training, Mapping[str, Row]]] = []
+    for training in trainings:
+        reference = next(
+            one for one in found if one.method == REFERENCE and one.training == training
+        )
+        chosen = [one for one in found if _belongs(one, reference)]
+        comparison = compare_on_one_bank([run for one in chosen for run in one.runs], REFERENCE)
+        rows = {row.method: row for row in comparison.rows}
+        measured.append((training, rows))
+    return measured or [({}, {})]
+
+
+def _belongs(one: Contender, reference: Contender) -> bool:
+    """Whether a contender was trained alike; without weights of its own it is as good as that."""
+    if one.backbone != reference.backbone or one.frames != reference.frames:
+        return False
+    if one.training is None:
+        frozen = (reference.training or {}).get("backbone") == "frozen"
+        return frozen and one.first.declared["trained"] is None
+    return one.training == reference.training
+
+
+def _in_words(training: Training) -> str:
+    """What is particular of a training."""
+    recipe = training.get("recipe", "default")
+    words = ["" if recipe == "default" else recipe]
+    words += [str(training[key]) for key in ("start", "sampling", "resize") if key in training]
+    return ", ".join(filter(None, words))
+
+
+def _published() -> dict[tuple[str, str], float]:
+    """(variant, data set) -> fraction, from the appendix."""
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["method"], row["dataset"]): float(row["accuracy"]) / 100
+            for row in csv.DictReader(file)
+            if "MASTAF (WACV 2023) appendix" in row["source"]
+        }
+
+
+def _line(
+    title: str,
+    dataset: Dataset,
+    training: Training,
+    method: str,
+    rows: Mapping[str, Row],
+    published: Mapping[tuple[str, str], float],
+) -> Line:
+    row = rows.get(method)
+    theirs = published.get((IN_THE_PAPER[method], dataset.published))
+    base = published.get((IN_THE_PAPER[REFERENCE], dataset.published))
+    apart = None if theirs is None or base is None or method == REFERENCE else theirs - base
+    return Line(
+        table=title,
+        dataset=dataset.title,
+        method=IN_THE_PAPER[method],
+        backbone=training.get("backbone"),
+        training=_in_words(training),
+        published=theirs,
+        published_difference=apart,
+        row=row,
+        comparisons=sum(one.p_value_corrected is not None for one in rows.values()),
+    )
+
+
+def render_paper(lines: Sequence[Line], style: str) -> str:
+    """Render the tables one below the other.
+
+    Args:
+        lines: as `paper_lines` gives them.
+        style: a name in `bench.comparison.tables.FORMATS`.
+
+    Raises:
+        UserError: no such format.
+    """
+    if style not in FORMATS:
+        raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
+    if style == "csv":
+        return _csv(lines)
+    heading = {"terminal": "", "markdown": "### ", "latex": "% "}[style]
+    parts = []
+    for title in TABLES:
+        cells = [_cells(line) for line in lines if line.table == title]
+        parts.append(f"{heading}{title}\n\n{table(cells, '', style).rstrip()}\n")
+    notes = _notes(lines, style)
+    return "\n".join([*parts, notes])
+
+
+def _cells(line: Line) -> dict[str, str]:
+    """One line as text under titles."""
+    row = line.row
+    dataset = next(one for one in DATASETS if one.title == line.dataset)
+    absent = dataset.absent if line.backbone is None else "not run"
+    cells = {
+        "variant": line.method,
+        "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
+        "accuracy %": absent if row is None else f"{100 * row.accuracy:.1f}",
+        "interval": "" if row is None else ends(row.intervals[row.widest]),
+        "± over\nepisodes": "" if row is None else half(row.interval),
+        "seeds": "" if row is None else str(line.seeds or "–"),
+        "sd over seeds\n(range)": "" if row is None else seeds_cell(row),
+        "vs MASTAF": "" if row is None else difference_cell(row),
+        "its\ninterval": "" if row is None else decisive_interval(row),
+        "p": "" if row is None else probability(row.p_value_corrected),
+        "verdict": "" if row is None else verdict_cell(row),
+    }
+    apart, theirs = line.published_difference, line.published
+    return cells | {
+        "published": "" if theirs is None else f"{100 * theirs:.1f}",
+        "published\nvs MASTAF": "" if apart is None else signed(apart),
+    }
+
+
+def _notes(lines: Sequence[Line], style: str) -> str:
+    """What the figures are, and how to fill what is missing."""
+    notes = [
+        "interval: 95%, for the mean over videos, classes and, where there are several seeds,"
+        " trainings. ± over episodes: half the 95% interval over other draws of the same videos,"
+        " the convention of the field. vs MASTAF: paired, in points.",
+        "verdict: corrected for all variants that were trained alike"
+        f" ({_counts(lines)}), step-down max-T, 5%. undecided < x: not told apart; a difference of"
+        " x points would have been.",
+        "frozen: the methods' own weights were trained on features of the shipped backbone, which"
+        " NoML-Mean and Neighbor have none of; tuned: the backbone was trained too.",
+        "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
+        " set and another protocol than ours.",
+    ]
+    missing = {line.dataset for line in lines if line.backbone is None}
+    notes += [
+        f"{one.title}: {one.absent}; to fill it: {one.how}"
+        for one in DATASETS
+        if one.title in missing
+    ]
+    separator = "\n\n" if style == "markdown" else "\n"
+    mark = "% " if style == "latex" else ""
+    return separator.join(mark + note for note in notes) + "\n"
+
+
+def _counts(lines: Sequence[Line]) -> str:
+    """How many comparisons there are, for each training."""
+    found = {
+        ", ".join(filter(None, (one.dataset, one.backbone, one.training))): one.comparisons
+        for one in lines
+        if one.row is not None
+    }
+    return "; ".join(f"{name}: {count}" for name, count in found.items()) or "none yet"
+
+
+def _csv(lines: Sequence[Line]) -> str:
+    """One record for each line, fractions unrounded, intervals as two columns."""
+    text = io.StringIO()
+    records = [_flat(line) for line in lines]
+    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _flat(line: Line) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in line.content().items():
+        if key in {"interval", "difference_interval", "seed_range"}:
+            flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
+        elif key in {"intervals", "difference_intervals"}:
+            for kind in KINDS[1:]:
+                low, high = (value or {}).get(kind, (None, None))
+                flat |= {f"{key[:-1]} over {kind}_low": low, f"{key[:-1]} over {kind}_high": high}
+        else:
+            flat[key] = value
+    return flat

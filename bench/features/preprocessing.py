@@ -1,0 +1,74 @@
+"""How videos are shown to a backbone, where a user wants it otherwise than the backbone states."""
+
+import re
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import asdict, replace
+from typing import Any
+
+from bench.backbone import InputSpec
+from bench.features.backbones import LoadedBackbone
+from bench.pretrained import CroppedInput
+from episodes.decoding import chosen_decoder
+from episodes.errors import UserError
+from episodes.sampling import canonical
+
+
+def with_preprocessing(
+    loaded: LoadedBackbone, sampling: str | None, resize: str | None, decoder: str | None = None
+) -> LoadedBackbone:
+    """Return the backbone with another choice of frames, size of pictures, or reader of videos.
+
+    Size and normalisation of what the backbone sees stay its own, and the centre is cut out.
+
+    Args:
+        loaded: the backbone; it stays as it is, but shares its weights with what is returned.
+        sampling: see `episodes.sampling.frame_indices`; None for what each method asks for.
+        resize: "256": the short side, the aspect kept; "256x340": height and width, to which
+            pictures are stretched; None for what the backbone states.
+        decoder: what is asked first to read videos; what is installed if None.
+
+    Raises:
+        UserError: no such sampling or decoder, or a picture smaller than what the backbone sees.
+    """
+    if decoder is not None:
+        loaded = replace(loaded, decoder=chosen_decoder(decoder))
+    if sampling is not None:
+        loaded = replace(loaded, sampling=canonical(sampling))
+    if resize is not None:
+        backbone = copy(loaded.backbone)
+        vars(backbone)["input"] = _resized(loaded.backbone.input, resize)
+        loaded = replace(loaded, backbone=backbone)
+    return loaded
+
+
+def with_preprocessing_of(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBackbone:
+    """Return the backbone as a run's features say that videos were shown to it.
+
+    Args:
+        features: the part of a run's identity.
+        loaded: the backbone as it is without options.
+    """
+    resized = features.get("input", {}).get("resized")
+    words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
+    decoder = features.get("decoder", "").partition(" ")[0] or None
+    return with_preprocessing(
+        loaded, features.get("sampling"), None if words is None else str(words), decoder
+    )
+
+
+def _resized(spec: InputSpec, resize: str) -> CroppedInput:
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", resize)
+    if not match:
+        raise UserError(
+            f"--resize {resize!r} is no size; give the short side in pixels (256), or height and"
+            " width to which pictures are stretched (256x256)"
+        )
+    short, width = int(match[1]), int(match[2] or match[1])
+    if min(short, width) < spec.size:
+        raise UserError(
+            f"--resize {resize}: the backbone sees {spec.size} x {spec.size} pixels, cut out of the"
+            " resized picture, which is at least as large"
+        )
+    stated = asdict(spec) | {"resized": (short, width) if match[2] else short}
+    return CroppedInput(**stated)

@@ -1,0 +1,203 @@
+"""Text features: what the names of an episode's classes are, for methods that read them.
+
+They come from the text tower of the backbone that made the video features, or from a file that
+somebody computed elsewhere. A method is given vectors, never a name and never a class's number.
+"""
+
+import csv
+import hashlib
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.backbone import Backbone
+from bench.features.store import FeatureStore
+from bench.method import FeatureShape
+from bench.weights.weights_file import check_unpacked
+from episodes.bank import Bank
+from episodes.cache import cache_folder
+from episodes.class_names import class_names
+from episodes.datasets import Dataset
+from episodes.datasets.folder import Folder
+from episodes.errors import UserError
+from episodes.split import Video
+
+
+@runtime_checkable
+class TextTower(Protocol):
+    """What a backbone is that encodes names into the space of its frame vectors."""
+
+    prompt: str
+    """The template that a name is put into, unless the user names another: "a photo of {}"."""
+    channels: int
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Return float32 (texts, channels), on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Where the text features of a run come from."""
+
+    tower: TextTower | None
+    """The text tower; None where a file holds the features."""
+    key: str
+    """Hash of what decides a feature beside the name: weights, or the file."""
+    title: str
+    """The source in words."""
+    prompt: str = "{}"
+    table: Mapping[str, NDArray[np.float32]] | None = None
+    """Features by name, from a file."""
+
+    def features(self, names: Sequence[str]) -> Tensor:
+        """Return float32 (names, channels), in the order of the names.
+
+        Raises:
+            UserError: the file lacks a name.
+        """
+        if self.table is not None:
+            if absent := [name for name in names if name not in self.table]:
+                raise UserError(
+                    f"{self.title} has no feature for {absent[0]!r}, and {len(absent) - 1} other"
+                    " names; a line for each class is needed, called by its name in words"
+                )
+            return torch.from_numpy(np.stack([self.table[name] for name in names]))
+        return self._stored([self.prompt.format(name) for name in names])
+
+    def identity(self, names: Sequence[str]) -> dict[str, str]:
+        """Return everything that decides the features of these names."""
+        return {
+            "source": self.title,
+            "key": self.key,
+            "prompt": self.prompt,
+            "names_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        }
+
+    @torch.no_grad()
+    def _stored(self, texts: Sequence[str]) -> Tensor:
+        """Encode texts, but for those that are stored already."""
+        tower = cast(TextTower, self.tower)
+        shape = FeatureShape(tower.channels, 1, 1, 1)
+        store = FeatureStore(cache_folder() / "text", {"tower": self.key}, shape)
+        if missing := store.missing(texts):
+            start = time.perf_counter()
+            encoded = tower.encode_text(missing).float().cpu().numpy()
+            store.write(missing, encoded[:, :, None, None, None], time.perf_counter() - start)
+        return torch.from_numpy(store.read(texts)).flatten(1)
+
+
+def names_of_classes(source: Dataset, labels: Sequence[str]) -> list[str]:
+    """Return what classes of a data set are called, in the order of the labels."""
+    root = source.root if isinstance(source, Folder) else None
+    names = class_names(source.name, labels, root)
+    return [names[label] for label in labels]
+
+
+def text_of_videos(text: TextSource, bank: Bank, videos: Sequence[Video]) -> Tensor:
+    """Return the text feature of each video's class, (videos, C)."""
+    features = text.features(names_of_classes(bank.source, bank.split.classes))
+    place = {label: index for index, label in enumerate(bank.split.classes)}
+    return features[[place[video.label] for video in videos]]
+
+
+def needed(text: TextSource | None, method: str) -> TextSource:
+    """Return the source of text features.
+
+    Raises:
+        UserError: there is none.
+    """
+    if text is None:
+        raise UserError(
+            f"method {method} reads the names of classes, and this backbone has no text tower;"
+            " take one that has (--backbone motion-words or clip=MODEL), or give --text FILE"
+        )
+    return text
+
+
+def text_source(
+    backbone: Backbone, weights_sha256: str, file: Path | None, prompt: str | None
+) -> TextSource | None:
+    """Return where text features come from, if there are any.
+
+    Args:
+        backbone: what embeds the videos.
+        weights_sha256: of it.
+        file: features that were computed elsewhere; they win.
+        prompt: the template, such as "a video of {}"; the tower's own if None.
+
+    Raises:
+        UserError: a prompt without a place for the name, or without a tower that reads it.
+    """
+    if prompt is not None and prompt.count("{}") != 1:
+        raise UserError(f"--prompt {prompt!r} has no single place {{}} for the name of a class")
+    if file is not None:
+        if prompt is not None:
+            raise UserError(f"--prompt {prompt!r} is not looked at: --text {file} holds features")
+        return text_from_file(file, backbone.channels)
+    if not isinstance(backbone, TextTower):
+        return None
+    used = backbone.prompt if prompt is None else prompt
+    return TextSource(backbone, weights_sha256, backbone.name, used)
+
+
+def text_from_file(path: Path, channels: int) -> TextSource:
+    """Read text features that were computed elsewhere.
+
+    Args:
+        path: ``.csv`` with a name and then its numbers in each line, or ``.npz`` with ``names``
+            (classes,) and ``vectors`` (classes, channels).
+        channels: of the video features, which a text feature has to have as well.
+
+    Raises:
+        UserError: the file is not there, cannot be read, or holds vectors of another length.
+    """
+    try:
+        content = path.read_bytes()
+        names, vectors = _npz(path) if path.suffix == ".npz" else _csv(path)
+    except FileNotFoundError:
+        raise UserError(f"--text {path}: there is no such file") from None
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"--text {path} cannot be read: {error}; it is a .csv of a name and its numbers in each"
+            " line, or an .npz with names and vectors"
+        ) from error
+    if vectors.shape != (len(names), channels) or not np.isfinite(vectors).all():
+        raise UserError(
+            f"--text {path} holds {vectors.shape} for {len(names)} names; a finite vector of"
+            f" {channels} numbers, as long as those of the videos, is needed for each"
+        )
+    table = dict(zip(names, vectors, strict=True))
+    return TextSource(None, hashlib.sha256(content).hexdigest(), path.name, table=table)
+
+
+def _npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    check_unpacked(path)
+    with np.load(path, allow_pickle=False) as file:
+        return [str(name) for name in file["names"]], file["vectors"].astype(np.float32)
+
+
+def _csv(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if rows and not _is_number(rows[0][-1]):
+        rows = rows[1:]  # A header names its columns.
+    vectors = np.array([[float(cell) for cell in row[1:]] for row in rows], dtype=np.float32)
+    return [row[0] for row in rows], vectors
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

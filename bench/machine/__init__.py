@@ -1,0 +1,1 @@
+"""The machine: devices, processes, packages, progress and what a run happened on."""

@@ -1,0 +1,73 @@
+"""What a run happened on: machine, versions, commit, command."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bench
+from bench.machine import distributed
+from bench.machine.device import describe_device
+from bench.machine.installation import PACKAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """Return what is kept beside a run's identity, as plain values."""
+    return {
+        "command": shlex.join(["fvbench", *sys.argv[1:]]),
+        "device": describe_device(device),
+        "machine": f"{platform.machine()} {platform.system()}",
+        "computer": _computer(),
+        "processes": distributed.size(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "fewshot-video-bench": bench.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        **_commit(),
+    }
+
+
+def _computer() -> str:
+    """Tell this computer from others without giving its name away: speeds compare on one alone."""
+    known = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
+def _processor() -> str:
+    """The processor's model, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _commit() -> dict[str, Any]:
+    """Commit and whether files were changed since, where this is a clone."""
+    revision = _git("rev-parse", "HEAD")
+    if revision is None or not (ROOT / ".git").exists():
+        return {"commit": None, "dirty": None}
+    return {"commit": revision, "dirty": bool(_git("status", "--porcelain"))}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *words],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,184 @@
+"""Devices: choosing one, timing on it, and the memory it took."""
+
+import contextlib
+import ctypes
+import math
+import os
+import re
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from bench.machine.distributed import started_by_torchrun
+from episodes.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt, as malloc.h numbers them."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return a device by name: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"device {name!r} is none of auto, cpu, cuda, cuda:N")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name!r}: torch {torch.__version__} sees no GPU; use --device cpu")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise UserError(
+            f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    if name == "cuda" and started_by_torchrun():
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name.startswith("cuda"):
+        torch.cuda.set_device(name if ":" in name else "cuda:0")
+        # cuBLAS is repeatable only with a workspace of its own, to be named before its first use.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # float32 means float32: TF32 would round the factors of products to 10 bits.
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let a GPU add numbers in the same order every time, as a CPU does, wherever it can.
+
+    It costs speed; training needs it, since a training that was killed has to go on as it would
+    have. Scoring does without: nothing there is added by several threads in the order they come.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*deterministic implementation.*")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device in words: the GPU's model, or the processor's and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+class Stopwatch:
+    """Seconds that a block took on a device: events on a GPU, the wall clock on a CPU.
+
+    >>> with Stopwatch(torch.device("cpu")) as watch:
+    ...     _ = sum(range(1000))
+    >>> watch.seconds > 0
+    True
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Prepare to time on ``device``."""
+        self._seconds = 0.0
+        self._stopped = False
+        self._device = device
+        self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
+        self._start = 0.0
+
+    def __enter__(self) -> "Stopwatch":
+        """Start."""
+        if self._device.type == "cuda":
+            self._events = (
+                torch.cuda.Event(enable_timing=True),
+                torch.cuda.Event(enable_timing=True),
+            )
+            self._events[0].record(torch.cuda.current_stream(self._device))
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; on a GPU when all that was asked for is done, which is not waited for."""
+        self._stopped = True
+        if self._events is not None:
+            self._events[1].record(torch.cuda.current_stream(self._device))
+        else:
+            self._seconds = time.perf_counter() - self._start
+
+    @property
+    def seconds(self) -> float:
+        """Seconds between start and stop; a GPU is waited for.
+
+        Raises:
+            RuntimeError: it has not stopped: the device may still be at work.
+        """
+        if not self._stopped:
+            raise RuntimeError("a stopwatch that has not stopped has no time: nothing waited")
+        if self._events is not None:
+            self._events[1].synchronize()
+            self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
+        return self._seconds
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a batch frees for the next one, instead of giving it to the system.
+
+    Fetching each page anew took a third to a half of the time that batches of some megabytes take.
+    Elsewhere than on glibc nothing changes. Blocks beyond 32 MiB still come and go.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that are free; without bound on a CPU, where the system decides."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return math.inf
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of peak memory, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        # Linux: writing 5 sets the process's peak of resident memory back to what it holds now.
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU's memory by torch, or of resident memory by this process, at the most.
+
+    Since `forget_peak_memory` was last called on a GPU or on Linux; elsewhere since the start.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

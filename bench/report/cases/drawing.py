@@ -1,0 +1,266 @@
+"""Pictures of a case, after Figure 1 of the MASTAF paper's appendix."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
+from matplotlib.projections.polar import PolarAxes
+from numpy.typing import NDArray
+
+from bench.report.cases.examination import Case, Degrees
+from bench.report.cases.outcomes import MODELS, verdict
+from episodes.decoding import Clip
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RED = "#C1121F"
+"""The true class, and nothing else."""
+INK, GREY, LINE = "#1B2430", "#5B6470", "#C9CFD6"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+"""Of the classes: told apart by colour-blind people too (Okabe and Ito, 2008)."""
+SYMBOLS = {"mastaf-neighbor": "o", "mastaf-self": "s", "mastaf-cross": "D", "mastaf": "h"}
+FRAMES = 8
+"""Shown of each clip, evenly spaced."""
+GAP = 0.04
+"""Between frames, as a share of their width."""
+WIDTH, ANGLES_HEIGHT, STRIP_HEIGHT = 9.0, 4.5, 0.93
+"""In inches."""
+INNERMOST = 3
+"""Radius of the first ring, in steps between rings: near the middle all angles look alike."""
+MARK = 0.25
+"""Size of a mark, in the same unit."""
+
+
+def case_figure(case: Case) -> Figure:
+    """Draw the angles of all models above, the frames of query and support below."""
+    clips = [case.query_clip, *case.support_clips]
+    low = STRIP_HEIGHT * len(clips)
+    figure = Figure(figsize=(WIDTH, ANGLES_HEIGHT + low))
+    grid = figure.add_gridspec(2, 1, height_ratios=[ANGLES_HEIGHT, low])
+    above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    _draw_angles(above, case)
+    _draw_answers(above, case)
+    names = ["query", *(_numbered(case, way) for way in range(len(case.classes)))]
+    for row, axes in enumerate(_rows(below, len(clips))):
+        true = row in (0, case.label + 1)
+        _draw_clip(axes, clips[row], names[row], RED if true else INK)
+        if row == case.label + 1:
+            _frame(axes)
+    return figure
+
+
+def attention_figure(case: Case) -> Figure:
+    """Draw MASTAF's attention over the frames of the query, its class and the strongest other."""
+    rows = _attention_rows(case)
+    figure = Figure(figsize=(WIDTH, 0.55 + STRIP_HEIGHT * len(rows)))
+    lowest = min(float(factors.min()) for _, _, factors in rows)
+    highest = max(float(factors.max()) for _, _, factors in rows)
+    grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.09])
+    strips, bar = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    for axes, (name, clip, factors) in zip(_rows(strips, len(rows)), rows, strict=True):
+        _draw_clip(axes, _grey(clip), name, INK)
+        for place, index in enumerate(_indices(clip)):
+            shown = axes.imshow(
+                factors[index * len(factors) // len(clip)],
+                extent=_extent(place),
+                vmin=lowest,
+                vmax=highest,
+                cmap="inferno",
+                alpha=0.55,
+                interpolation="bilinear",
+                zorder=2,
+            )
+    colours = figure.colorbar(shown, cax=bar.add_axes((0.0, 0.1, 0.2, 0.8)))
+    colours.set_label("attention A: what a position is multiplied by", color=GREY, fontsize=8)
+    colours.ax.tick_params(labelsize=7, colors=GREY)
+    colours.outline.set_visible(False)
+    return figure
+
+
+def describe(case: Case) -> str:
+    """Say in words what both pictures of a case show."""
+    several = (
+        f" Of a class the first of its {case.shot} support videos is shown, under the attention of"
+        " their mean."
+    )
+    weights = "" if case.trained else " The models are untrained: random weights."
+    return (
+        f"Bank {case.bank}, episode {case.query.episode}, query {case.query.query}, of class"
+        f" {case.classes[case.label]}. Marks stand at the angle between the query's representation"
+        " and the prototype of a class: 0 degrees is the same direction, 90 unrelated. MASTAF's"
+        " angle is that of its two branches' representations put behind one another. Frames:"
+        f" {FRAMES} of the {len(case.query_clip)} that the models see; the true class is framed"
+        f" in red.{several if case.shot > 1 else ''}{_grid_note(case)}{weights}"
+    )
+
+
+def _grid_note(case: Case) -> str:
+    """Why attention does not move from frame to frame, where time has been pooled."""
+    maps = case.attention.query_self
+    height, width = maps.shape[1:]
+    if len(maps) > 1:
+        return ""
+    return f" Attention has one map of {height} x {width} for all frames: their time is pooled."
+
+
+def _draw_angles(figure: SubFigure, case: Case) -> None:
+    """One ring for each model, one mark for each class at its angle."""
+    axes = PolarAxes(figure, (0.03, 0.04, 0.46, 0.88))
+    figure.add_axes(axes)
+    outermost = INNERMOST + len(MODELS) - 1
+    axes.set(thetamin=0, thetamax=90, ylim=(0, outermost + 0.8))
+    axes.set_thetagrids(range(0, 91, 15), labels=[f"{angle}°" for angle in range(0, 91, 15)])
+    axes.set_rgrids(range(INNERMOST, outermost + 1), labels=[])
+    axes.tick_params(colors=GREY, labelsize=8)
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.spines["polar"].set_visible(False)
+    for spine in ("start", "end"):
+        axes.spines[spine].set_color(LINE)
+    for ring, model in enumerate(MODELS, start=INNERMOST):
+        _draw_ring(axes, case, model, ring)
+    axes.plot(0, 0, marker="*", markersize=17, color=INK, clip_on=False, zorder=5)
+
+
+def _draw_ring(axes: "Axes", case: Case, model: str, ring: int) -> None:
+    """Draw a model's marks; the one of the nearest class is filled."""
+    angles = case.angles[model]
+    for way, radius in enumerate(side_by_side(angles, ring)):
+        nearest, true = way == angles.argmin(), way == case.label
+        colour = COLOURS[way % len(COLOURS)]
+        axes.plot(
+            np.deg2rad(angles[way]),
+            radius,
+            marker=SYMBOLS[model],
+            markersize=9.5,
+            markerfacecolor=colour if nearest else "white",
+            markeredgecolor=RED if true else colour,
+            markeredgewidth=2.0 if true else 1.2,
+            clip_on=False,
+            zorder=3,
+        )
+        axes.annotate(
+            str(way + 1),
+            (np.deg2rad(angles[way]), radius),
+            ha="center",
+            va="center_baseline",
+            fontsize=6.5,
+            color="white" if nearest else INK,
+            zorder=4,
+        )
+
+
+def side_by_side(angles: Degrees, ring: float) -> list[float]:
+    """Radii for marks on a ring such that none covers another: each outside of those it would hit.
+
+    >>> side_by_side(np.array([10.0, 80.0, 10.5]), ring=3)
+    [3.0, 3.0, 3.25]
+    """
+    radii = [float(ring)] * len(angles)
+    for place, way in enumerate(order := np.argsort(angles)):
+        hit = [
+            radii[other]
+            for other in order[:place]
+            if np.deg2rad(angles[way] - angles[other]) * ring < MARK
+        ]
+        while any(abs(radii[way] - radius) < MARK for radius in hit):
+            radii[way] += MARK
+    return radii
+
+
+def _draw_answers(figure: SubFigure, case: Case) -> None:
+    """Tell the angles of the nearest class and of the true one in figures."""
+    axes = figure.add_axes((0.53, 0.04, 0.45, 0.88))
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.axis("off")
+    axes.text(0, 1, "Angle between the query ★ and the prototypes", fontsize=10, color=INK)
+    for place, title in {0.09: "model", 0.42: "nearest", 0.66: "true class"}.items():
+        axes.text(place, 0.9, title, fontsize=8, color=GREY)
+    for row, model in enumerate(reversed(MODELS)):
+        _draw_answer(axes, case, model, height=0.81 - 0.1 * row)
+    for way, name in enumerate(case.classes):
+        true, height = way == case.label, 0.34 - 0.07 * way
+        axes.text(0.02, height, f"{way + 1}", color=COLOURS[way % len(COLOURS)], weight="bold")
+        axes.text(0.09, height, f"{name} (true)" if true else name, color=RED if true else INK)
+    for text in axes.texts[4:]:
+        text.set_fontsize(9)
+    axes.text(0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
+
+
+def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
+    """One line of the table: symbol, name, nearest class, true class, verdict."""
+    angles, right = case.angles[model], case.right(model)
+    nearest = int(angles.argmin())
+    axes.plot(0.035, height + 0.015, marker=SYMBOLS[model], markersize=10, color=GREY)
+    axes.text(0.09, height, MODELS[model], color=INK)
+    axes.text(0.42, height, f"{nearest + 1}: {angles[nearest]:.2f}°", color=INK)
+    axes.text(0.66, height, f"{case.label + 1}: {angles[case.label]:.2f}°", color=RED)
+    axes.text(0.9, height, verdict(right), color=INK, weight="normal" if right else "bold")
+
+
+def _attention_rows(case: Case) -> list[tuple[str, Clip, NDArray[np.float32]]]:
+    """Title, clip and factors (T, H, W) of each row of the picture."""
+    maps, rows = case.attention, [("query\nto itself", case.query_clip, case.attention.query_self)]
+    for way, words in ((case.label, "true class"), (case.rival, "nearest wrong")):
+        clip = case.support_clips[way]
+        rows += [
+            (f"query\ngiven {way + 1} ({words})", case.query_clip, maps.query_cross[way]),
+            (f"{_numbered(case, way)}\nto itself", clip, maps.support_self[way]),
+            (f"{_numbered(case, way)}\ngiven the query", clip, maps.support_cross[way]),
+        ]
+    return rows
+
+
+def _numbered(case: Case, way: int) -> str:
+    return f"{way + 1}  {case.classes[way]}"
+
+
+def _rows(figure: SubFigure, count: int) -> "list[Axes]":
+    """Axes below one another, with room for a name on their left."""
+    height = 1 / count
+    return [
+        figure.add_axes((0.19, 1 - (row + 0.97) * height, 0.8, 0.94 * height))
+        for row in range(count)
+    ]
+
+
+def _draw_clip(axes: "Axes", clip: Clip, name: str, colour: str) -> None:
+    """Frames side by side, each a square of side 1, with a name on their left."""
+    for place, index in enumerate(_indices(clip)):
+        axes.imshow(_centre_square(clip[index]), extent=_extent(place), zorder=1)
+    axes.set(xlim=(0, FRAMES * (1 + GAP) - GAP), ylim=(0, 1), anchor="W")
+    axes.axis("off")
+    axes.text(
+        -0.15, 0.5, name, ha="right", va="center", fontsize=8.5, color=colour, linespacing=1.4
+    )
+
+
+def _frame(axes: "Axes") -> None:
+    """Frame a row in red."""
+    width = FRAMES * (1 + GAP) - GAP
+    box = Rectangle((0, 0), width, 1, fill=False, edgecolor=RED, linewidth=3, clip_on=False)
+    axes.add_patch(box).set_zorder(4)
+
+
+def _extent(place: int) -> tuple[float, float, float, float]:
+    left = place * (1 + GAP)
+    return left, left + 1, 0, 1
+
+
+def _indices(clip: Clip) -> list[int]:
+    """Which frames are shown: all of a short clip some of them twice, as a sampling rule does."""
+    return [(2 * place + 1) * len(clip) // (2 * FRAMES) for place in range(FRAMES)]
+
+
+def _grey(clip: Clip) -> Clip:
+    """The clip without its colours, so that those of an overlay can be read."""
+    return np.broadcast_to(clip.mean(axis=-1, keepdims=True).astype(np.uint8), clip.shape)
+
+
+def _centre_square(frame: Clip) -> Clip:
+    """The part of a frame that the backbone sees."""
+    height, width = frame.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return frame[top : top + side, left : left + side]

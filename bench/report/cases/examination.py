@@ -1,0 +1,192 @@
+"""One case, computed anew: what each model sees in its videos, as angles and attention."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.features.backbones import LoadedBackbone
+from bench.features.clips import read_clip
+from bench.features.embedding import embed_missing, open_store
+from bench.machine.progress import Reporter
+from bench.report.cases.outcomes import Outcomes, Query
+from bench.report.cases.rebuilding import CPU, Model, rebuilt
+from episodes.bank import Bank, open_bank
+from episodes.datasets import VideoFile
+from episodes.decoding import Clip
+from episodes.draws import Integers
+from episodes.errors import UserError
+from episodes.readings import Readings
+from episodes.sampling import one_clip
+from methods.mastaf import Mastaf
+
+UNDECIDED = 1e-3
+"""Margin below which rounding may turn a prediction: no fault where it does not come out again."""
+
+Degrees = NDArray[np.float64]
+
+
+class Attention(NamedTuple):
+    """MASTAF's factors of positions, each map (T, H, W); where there are several, classes first."""
+
+    query_self: NDArray[np.float32]
+    query_cross: NDArray[np.float32]
+    """(way, T, H, W): of the query, given each class."""
+    support_self: NDArray[np.float32]
+    """(way, T, H, W)"""
+    support_cross: NDArray[np.float32]
+    """(way, T, H, W): of each class, given the query."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A query and its episode, as all models see them. ``way`` follows the episode's order."""
+
+    bank: str
+    query: Query
+    shot: int
+    classes: Sequence[str]
+    label: int
+    """Which of the classes is the query's."""
+    angles: Mapping[str, Degrees]
+    """Model -> (way,) degrees between the query and each prototype, 0 to 180."""
+    trained: bool
+    query_clip: Clip
+    """uint8 (frames, height, width, 3): the frames that the backbone sees, not yet cropped."""
+    support_clips: Sequence[Clip]
+    """Of each class its first support video."""
+    attention: Attention
+
+    def right(self, model: str) -> bool:
+        """Whether a model finds the query nearest to its own class."""
+        return int(self.angles[model].argmin()) == self.label
+
+    @property
+    def rival(self) -> int:
+        """The wrong class that MASTAF finds nearest to the query."""
+        angles = self.angles["mastaf"].copy()
+        angles[self.label] = np.inf
+        return int(angles.argmin())
+
+
+class Examiner:
+    """Rebuilds the four models of a comparison and looks at single queries with them."""
+
+    def __init__(self, outcomes: Outcomes, reporter: Reporter, bank: Bank | None = None) -> None:
+        """Open the bank, and build the models of the runs again.
+
+        Args:
+            outcomes: of the runs.
+            reporter: told of videos that are made or embedded.
+            bank: of the runs, where it cannot be opened by its name.
+
+        Raises:
+            UserError: bank, features or weights are not here as the runs had them.
+        """
+        self._runs = outcomes.runs
+        self._reporter = reporter
+        self._bank = bank or open_bank(outcomes.identity["bank"], outcomes.identity["episodes"])
+        if self._bank.sha256 != outcomes.identity["bank_sha256"]:
+            raise UserError(
+                f"bank {self._bank.recipe.name} has sha256 {self._bank.sha256}, the runs have"
+                f" {outcomes.identity['bank_sha256']}: it has changed since; run again"
+            )
+        self._models = {name: rebuilt(run) for name, run in self._runs.items()}
+
+    @torch.no_grad()
+    def examine(self, query: Query) -> Case:
+        """Compute all that is drawn of a query.
+
+        Raises:
+            UserError: a model's answer is not the one in its run, or a video is missing.
+        """
+        support = self._bank.episodes.support[query.episode]
+        files = self._files([*support.ravel().tolist(), self._bank.episodes.query[query].item()])
+        looks = {name: self._look(model, files, support) for name, model in self._models.items()}
+        angles = {name: _angles(self._models[name].method, *look) for name, look in looks.items()}
+        for name, found in angles.items():
+            self._check_answer(name, query, found)
+        clips = [self._clip(file) for file in (*files[: -1 : support.shape[1]], files[-1])]
+        return Case(
+            bank=self._bank.recipe.name,
+            query=query,
+            shot=support.shape[1],
+            classes=[self._bank.split.videos[index].label for index in support[:, 0]],
+            label=int(self._bank.episodes.labels[query]),
+            angles=angles,
+            trained=bool(self._runs["mastaf"].declared["trained"]),
+            query_clip=clips[-1],
+            support_clips=clips[:-1],
+            attention=_attention(self._models["mastaf"].method, *looks["mastaf"]),
+        )
+
+    def _files(self, indices: Sequence[int]) -> list[VideoFile]:
+        """The files of some of the split's videos, in the order asked for."""
+        videos = [self._bank.split.videos[index] for index in indices]
+        with self._reporter.stage(f"prepare {self._bank.source.name} videos") as progress:
+            return self._bank.source.files(self._bank.recipe.split, videos, progress)
+
+    def _look(
+        self, model: Model, files: Sequence[VideoFile], support: Integers
+    ) -> tuple[Tensor, Tensor]:
+        """Encode videos, the query last: prototypes (1, way, L, C) and query (1, 1, L, C)."""
+        maps = model.method.encode(self._features(model.backbone, files))
+        shown = maps[:-1].reshape(1, *support.shape, *maps.shape[1:])
+        return model.method.adapt(shown), maps[None, -1:]
+
+    def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
+        """(videos, C, T, H, W), embedded now where the store does not have them."""
+        sampling = backbone.sampling_for(Mastaf)
+        store = open_store(backbone, sampling, CPU)
+        with self._reporter.stage(f"embed {sampling}") as progress:
+            embed_missing([(store, backbone)], sampling, files, CPU, progress)
+        key = Readings(backbone.decoder).key
+        return torch.from_numpy(store.read([key(file) for file in files]))
+
+    def _clip(self, file: VideoFile) -> Clip:
+        backbone = self._models["mastaf"].backbone
+        sampling = one_clip(backbone.sampling_for(Mastaf))
+        frames = backbone.backbone.input.frames
+        return read_clip(file, frames, sampling, backbone.decoder)
+
+    def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
+        rows = self._runs[name].rows
+        place = query.episode * self._runs[name].queries_per_episode + query.query
+        said, margin = int(rows["prediction"].iloc[place]), float(rows["margin"].iloc[place])
+        if int(angles.argmin()) != said and margin > UNDECIDED:
+            raise UserError(
+                f"episode {query.episode}, query {query.query}: {name} answered {said} in its run"
+                f" and answers {int(angles.argmin())} now; its code has changed since: run it again"
+            )
+
+
+def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
+    """Degrees between the query and each prototype, (way,).
+
+    MASTAF's score is a weighted sum of the cosines of its branches: by the sum of the weights, it
+    is the cosine of the two representations put behind one another, each at length 1.
+    """
+    weight = sum(branch.weight for branch in model.compare(prototypes, query))
+    cosines = model.score(prototypes, query)[0, 0].double() / (model.settings.scale * weight)
+    degrees: Degrees = cosines.clamp(-1, 1).arccos().rad2deg().numpy()
+    return degrees
+
+
+def _attention(model: Mastaf, prototypes: Tensor, query: Tensor) -> Attention:
+    """Attention of both branches, to the query and to the prototypes."""
+    cross, own = model.compare(prototypes, query)
+    return Attention(
+        _on_grid(model, own.of_query[0, 0, 0]),
+        _on_grid(model, cross.of_query[0, 0]),
+        _on_grid(model, own.of_class[0, :, 0]),
+        _on_grid(model, cross.of_class[0, :, 0]),
+    )
+
+
+def _on_grid(model: Mastaf, factors: Tensor) -> NDArray[np.float32]:
+    """(..., L) -> (..., T, H, W)."""
+    return factors.reshape(*factors.shape[:-1], *model.grid).numpy()

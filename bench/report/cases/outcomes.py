@@ -1,0 +1,230 @@
+"""How often the branches of MASTAF are right together and apart, from rows alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.comparison.summary import rebuilt
+from bench.runs.directory import Run
+from bench.statistics import design_of, measure
+from episodes.bank import Bank
+from episodes.errors import UserError
+
+Kind = Literal[
+    "self-right-cross-wrong", "cross-right-self-wrong", "fusion-only-right", "fusion-wrong"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANINGS: Mapping[Kind, str] = {
+    "self-right-cross-wrong": "Only-Self right, Only-Cross wrong, MASTAF right",
+    "cross-right-self-wrong": "Only-Cross right, Only-Self wrong, MASTAF right",
+    "fusion-only-right": "Only-Self and Only-Cross wrong, MASTAF right",
+    "fusion-wrong": "MASTAF wrong, Only-Self or Only-Cross right",
+}
+MODELS: dict[str, str] = {
+    "mastaf-neighbor": "Neighbor",
+    "mastaf-self": "Only-Self",
+    "mastaf-cross": "Only-Cross",
+    "mastaf": "MASTAF",
+}
+"""Methods that a case shows -> what the paper calls them, from the plainest to the fusion."""
+BRANCHES = ("mastaf-self", "mastaf-cross", "mastaf")
+"""Both branches, and their fusion."""
+COMBINATIONS = tuple(product((True, False), repeat=len(BRANCHES)))
+"""Every way in which these can be right or wrong."""
+
+Mask = NDArray[np.bool_]
+
+
+class Query(NamedTuple):
+    """One query: its episode, and its place among the episode's queries."""
+
+    episode: int
+    query: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many queries something is true of."""
+
+    what: str
+    queries: int
+    share: float
+    """Of all queries."""
+    interval: tuple[float, float]
+    """95%, over episodes: other draws of the same videos."""
+    new_classes: tuple[float, float] | None
+    """95%, over videos and classes; None where the bank is not known, or nothing was seen."""
+
+
+class Outcomes:
+    """Which of the four models are right, query by query.
+
+    Only-Self and Only-Cross are models of their own, as in the paper's ablation, not the two
+    branches inside one MASTAF.
+    """
+
+    def __init__(self, runs: Sequence[Run], banks: Sequence[Bank] = ()) -> None:
+        """Take the four runs out of a bank's runs.
+
+        Args:
+            runs: among them one of each of the four.
+            banks: where to look for their bank first.
+
+        Raises:
+            UserError: one of the four is missing or there twice, or they are not of one bank.
+        """
+        self.runs = _the_four(runs)
+        self._right = {name: _right(run) for name, run in self.runs.items()}
+        bank, _ = rebuilt(self.runs["mastaf"], banks)
+        self._design = None if bank is None else design_of(bank.split, bank.episodes)
+
+    @property
+    def size(self) -> Query:
+        """How many episodes there are, and queries in each."""
+        return Query(*self._right["mastaf"].shape)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Identity of the run of MASTAF: what it says of the bank is true of all four."""
+        return self.runs["mastaf"].identity
+
+    def right(self, query: Query) -> dict[str, bool]:
+        """Whether each model is right about a query."""
+        return {name: bool(right[query]) for name, right in self._right.items()}
+
+    def mask(self, kind: Kind) -> Mask:
+        """(episodes, queries): where a kind of case is."""
+        own, cross, fusion = (self._right[name] for name in BRANCHES)
+        masks: dict[Kind, Mask] = {
+            "self-right-cross-wrong": own & ~cross & fusion,
+            "cross-right-self-wrong": cross & ~own & fusion,
+            "fusion-only-right": ~own & ~cross & fusion,
+            "fusion-wrong": (own | cross) & ~fusion,
+        }
+        return masks[kind]
+
+    def find(self, kind: Kind) -> list[Query]:
+        """Return all queries of a kind, the clearest first.
+
+        The clearest is the one whose least sure model is the surest; a model's margins are taken
+        as multiples of its mean margin, since a sum of two cosines is larger than one.
+        """
+        surest = np.min([self._relative_margin(name) for name in MODELS], axis=0)
+        found = np.argwhere(self.mask(kind))
+        order = np.argsort(-surest[tuple(found.T)], kind="stable")
+        return [Query(int(episode), int(query)) for episode, query in found[order]]
+
+    def disagreement(self, episode: int) -> Query:
+        """Return an episode's first query on which the models disagree, else its first one."""
+        right = np.stack([right[episode] for right in self._right.values()])
+        return Query(episode, int(np.argmax(right.any(axis=0) & ~right.all(axis=0))))
+
+    def kinds(self) -> list[Share]:
+        """Count every kind of case."""
+        return [self._share(kind, self.mask(kind)) for kind in KINDS]
+
+    def combinations(self) -> list[Share]:
+        """Count how often each of `COMBINATIONS` occurs."""
+        shares = []
+        for wanted in COMBINATIONS:
+            agree = [self._right[name] == one for name, one in zip(BRANCHES, wanted, strict=True)]
+            words = (
+                f"{MODELS[name]} {verdict(one)}" for name, one in zip(BRANCHES, wanted, strict=True)
+            )
+            shares.append(self._share(", ".join(words), np.logical_and.reduce(agree)))
+        return shares
+
+    def content(self) -> dict[str, Any]:
+        """Return all counts as plain values."""
+        return {
+            "bank": self.identity["bank"],
+            "bank_sha256": self.identity["bank_sha256"],
+            "episodes": self.size.episode,
+            "queries": int(self._right["mastaf"].size),
+            "interval_over": "episodes",
+            "kinds": [asdict(share) for share in self.kinds()],
+            "combinations": [asdict(share) for share in self.combinations()],
+        }
+
+    def _share(self, what: str, mask: Mask) -> Share:
+        values = mask.mean(axis=1, dtype=np.float64)[:, None]
+        estimate = measure(values, self._design).estimate("videos and classes", 0, None)
+        if estimate is not None and not 0 < estimate.mean < 1:
+            estimate = None
+        return Share(
+            what,
+            int(mask.sum()),
+            float(mask.mean()),
+            share_interval(mask),
+            None if estimate is None else estimate.interval_of_fraction(),
+        )
+
+    def _relative_margin(self, name: str) -> NDArray[np.float64]:
+        margin = self.runs[name].rows["margin"].to_numpy(np.float64).reshape(self.size)
+        return np.asarray(margin / max(float(margin.mean()), np.finfo(np.float64).tiny))
+
+
+def verdict(right: bool) -> str:
+    """In a word."""
+    return "right" if right else "wrong"
+
+
+def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for name in MODELS:
+        own = [run for run in runs if run.identity["method"] == name]
+        if not own:
+            raise UserError(
+                f"no run of {name} among the runs; cases compare {', '.join(MODELS)}: make them"
+                f" with `fvbench run --methods {','.join(MODELS)}`"
+            )
+        if len(own) > 1:
+            raise UserError(
+                f"{len(own)} runs of {name}; cases look at one bank and one training: name the"
+                " folder that holds one run of each"
+            )
+        found[name] = own[0]
+    banks = {run.identity["bank_sha256"] for run in found.values()}
+    if len(banks) > 1:
+        raise UserError(
+            f"the runs of {', '.join(MODELS)} are on {len(banks)} different banks; cases look at"
+            " the same queries with all of them: name the folder of one bank"
+        )
+    return found
+
+
+def _right(run: Run) -> Mask:
+    right = (run.rows["label"] == run.rows["prediction"]).to_numpy()
+    return np.asarray(right.reshape(-1, run.queries_per_episode))
+
+
+def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the share of queries that something is true of, over episodes.
+
+    Wilson's score interval, with as many queries as they are worth: those of one episode share
+    their support videos. Unlike a mean plus or minus a half-width, it stays between 0 and 1, and
+    something never seen among few queries is not called impossible.
+
+    Args:
+        mask: bool (episodes, queries).
+        level: coverage asked for, in (0, 1).
+
+    Source: Wilson, JASA 1927; Kish, Survey Sampling, 1965, section 8.2 (effective sample size).
+
+    >>> low, high = share_interval(np.zeros((1000, 5), dtype=bool))
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.0000 to 0.0008'
+    """
+    share, count = float(mask.mean()), mask.size
+    alone = share * (1 - share) / mask.shape[1]
+    clustered = float(mask.mean(axis=1).var(ddof=1)) if len(mask) > 1 else alone
+    worth = count / max(1.0, clustered / alone if alone else 1.0)
+    ratio = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / worth
+    centre = (share + ratio / 2) / (1 + ratio)
+    half = (ratio * (share * (1 - share) + ratio / 4)) ** 0.5 / (1 + ratio)
+    return max(0.0, centre - half), min(1.0, centre + half)

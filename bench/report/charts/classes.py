@@ -1,0 +1,58 @@
+"""Accuracy by class, and which classes are confused with which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.comparison.classes import ClassAccuracy, Confusion
+from bench.report.charts.style import (
+    ACCENT,
+    INK,
+    ROW,
+    TEXT,
+    WIDE,
+    name_lines,
+    sheet,
+    shortened,
+    tidy,
+)
+
+
+def class_chart(
+    classes: Sequence[ClassAccuracy], contenders: Sequence[str], width: float = WIDE
+) -> Figure:
+    """Draw the accuracy of every contender on every class as a heat map, the hardest class left."""
+    size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(contenders)
+    figure, axes = sheet(*size)
+    values = 100 * np.array([one.accuracy for one in classes]).T
+    axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)
+    for line, column in np.argwhere(np.isfinite(values)):
+        axes.text(
+            column + 0.5,
+            line + 0.5,
+            f"{values[line, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=TEXT - 2,
+            color=INK,
+        )
+    names = [shortened(one.name, width) for one in classes]
+    axes.set_xticks(np.arange(len(classes)) + 0.5, names, rotation=90)
+    axes.set_yticks(np.arange(len(contenders)) + 0.5, contenders)
+    axes.invert_yaxis()
+    axes.xaxis.tick_top()
+    tidy(axes)
+    axes.grid(visible=False)
+    return figure
+
+
+def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
+    """Draw how often a class is confused with another one, the worst pair on top."""
+    figure, axes = sheet(width, 0.7 + ROW * len(pairs))
+    names = [f"{one.true} → {one.predicted}" for one in pairs]
+    name_lines(axes, names)
+    axes.barh(range(len(pairs)), [100 * one.share for one in pairs], height=0.6, color=ACCENT)
+    axes.set_xlabel("confused with the other, per cent of the queries that were offered it")
+    tidy(axes)
+    return figure

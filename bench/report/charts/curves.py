@@ -1,0 +1,63 @@
+"""How training went: validation accuracy and loss over steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW_INCHES = 1.35
+SPAN = 2.0
+"""Points that the axis of accuracy covers at least: what is less is noise, and should look it."""
+SMOOTHED = 20
+"""Parts of a training that the loss is averaged over: steps alone are noise."""
+HEADING: dict[str, Any] = {
+    "xycoords": "axes fraction",
+    "textcoords": "offset points",
+    "fontsize": TEXT,
+    "color": MUTED,
+}
+Curves = Mapping[str, Sequence[pd.DataFrame]]
+"""Name -> the curves of its trainings: ``step``, loss terms, ``validation_accuracy``."""
+
+
+def training_chart(curves: Curves, width: float = WIDE) -> Figure:
+    """Draw a row for each name: validation accuracy on the left, the sum of losses on the right."""
+    figure = Figure(figsize=(width, 0.7 + ROW_INCHES * len(curves)), layout="constrained")
+    grid = figure.subplots(len(curves), 2, squeeze=False, sharex="row")
+    for (left, right), (name, found) in zip(grid, curves.items(), strict=True):
+        for curve in found:
+            _draw_accuracy(left, curve)
+            _draw_loss(right, curve)
+        left.set_title(shortened(name, width), loc="left", fontsize=TEXT, color=INK)
+        low, high = left.get_ylim()
+        missing = max(0.0, SPAN - (high - low)) / 2
+        left.set_ylim(low - missing, high + missing)
+        for axes in (left, right):
+            tidy(axes, "y")
+            axes.margins(x=0.02)
+    for above, below, words in zip(
+        grid[0], grid[-1], ("validation accuracy, %", "loss"), strict=True
+    ):
+        above.annotate(words, (0, 1), (0, 20), **HEADING)
+        below.set_xlabel(f"{words}, by step", color=MUTED, fontsize=TEXT)
+    return figure
+
+
+def _draw_accuracy(axes: "Axes", curve: pd.DataFrame) -> None:
+    known = curve.dropna(subset="validation_accuracy")
+    accuracy = 100 * known["validation_accuracy"]
+    axes.plot(known["step"], accuracy, color=ACCENT, linewidth=1.2, marker="o", markersize=2.5)
+
+
+def _draw_loss(axes: "Axes", curve: pd.DataFrame) -> None:
+    terms = curve.columns.drop(["step", "validation_accuracy"])
+    known = curve.dropna(subset=terms)
+    window = max(1, len(known) // SMOOTHED)
+    loss = known[terms].sum(axis=1).rolling(window, center=True, min_periods=1).mean()
+    axes.plot(known["step"], loss, color=SECOND, linewidth=1.2)

@@ -1,0 +1,147 @@
+"""Forest plots: accuracies and paired differences with their intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.comparison.summary import Comparison, Interval, Row
+from bench.report.charts.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    ROW,
+    SECOND,
+    TEXT,
+    WIDE,
+    name_lines,
+    sheet,
+    shortened,
+    tidy,
+)
+from bench.statistics import LEVEL, Kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+THICKNESS: dict[Kind, float] = {
+    "videos, classes and trainings": 1.1,
+    "videos and classes": 1.1,
+    "videos and trainings": 1.1,
+    "videos": 1.1,
+    "episodes": 5.0,
+}
+"""Intervals that are drawn, the widest first, and how thick."""
+LONG = 25
+"""Lines from which the axis is labelled above too."""
+FAR_OFF = 4.0
+A_POINT = 0.01
+"""Where methods answer alike, an axis still has some width."""
+BESIDE: dict[str, Any] = {
+    "textcoords": "offset points",
+    "va": "center_baseline",
+    "fontsize": TEXT,
+    "color": MUTED,
+}
+
+
+def accuracy_forest(comparison: Comparison, width: float = WIDE) -> Figure:
+    """Draw each row's accuracy: a thick bar for episodes, a thin one for videos and classes."""
+    figure, axes = _lines(comparison, width)
+    for height, row in enumerate(comparison.rows):
+        _draw(axes, height, row.accuracy, row.intervals, ACCENT)
+    axes.set_xlabel("accuracy, per cent")
+    _legend(figure, comparison)
+    return figure
+
+
+def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
+    """Draw each row's paired difference to the reference; grey where it may be none.
+
+    Rows far off, such as guessing, stand at the edge with their figure: they would press the
+    others together.
+    """
+    figure, axes = _lines(comparison, width)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    edge = 100 * _edge(comparison.rows)
+    for height, row in enumerate(comparison.rows):
+        if row.difference is None or row.difference_intervals is None:
+            axes.annotate("reference", (0, height), (4, 0), **BESIDE)
+        elif 100 * abs(row.difference) > edge:
+            _draw_far_off(axes, height, 100 * row.difference, edge)
+        else:
+            _draw(axes, height, row.difference, row.difference_intervals, _colour(row))
+    axes.set_xlim(max(axes.get_xlim()[0], -1.1 * edge), min(axes.get_xlim()[1], 1.1 * edge))
+    axes.set_xlabel(f"difference to {shortened(comparison.reference, width)}, points, paired")
+    _legend(figure, comparison)
+    return figure
+
+
+def _colour(row: Row) -> str:
+    """Blue for better, orange for worse, grey where nothing is told apart."""
+    colours = {"better": ACCENT, "worse": SECOND}
+    return colours.get(row.verdict, MUTED)
+
+
+def _edge(rows: Sequence[Row]) -> float:
+    """How far differences may reach before they stand at the edge: four times the middle one."""
+    ends = [
+        max(map(abs, ends))
+        for row in rows
+        if row.difference_intervals is not None
+        for ends in row.difference_intervals.values()
+    ]
+    return max(FAR_OFF * float(np.median(ends)) if ends else 0.0, A_POINT)
+
+
+def _draw_far_off(axes: "Axes", height: int, value: float, edge: float) -> None:
+    """A figure at the edge instead of a mark beyond it."""
+    side = -1 if value < 0 else 1
+    axes.plot(side * edge, height, marker="<" if side < 0 else ">", markersize=5, color=SECOND)
+    text = f"{'−' if side < 0 else '+'}{abs(value):.1f}"
+    axes.annotate(
+        text, (side * edge, height), (-8 * side, 0), ha="left" if side < 0 else "right", **BESIDE
+    )
+
+
+def _lines(comparison: Comparison, width: float) -> "tuple[Figure, Axes]":
+    figure, axes = sheet(width, 0.85 + ROW * len(comparison.rows))
+    name_lines(axes, [shortened(row.title, width) for row in comparison.rows])
+    tidy(axes)
+    axes.tick_params(labeltop=len(comparison.rows) > LONG)
+    return figure, axes
+
+
+def _draw(
+    axes: "Axes", height: int, value: float, intervals: Mapping[Kind, Interval], colour: str
+) -> None:
+    """One line of a forest: bars for the intervals, a mark at the value, in per cent."""
+    widest = next(kind for kind in THICKNESS if kind in intervals)
+    for kind, thickness in THICKNESS.items():
+        if kind in {widest, "episodes"}:
+            ends = [100 * end for end in intervals[kind]]
+            axes.plot(
+                ends, [height, height], color=colour, linewidth=thickness, solid_capstyle="butt"
+            )
+    axes.plot(100 * value, height, marker="|", markersize=11, color=colour, gid=f"tip-{height}")
+
+
+def _legend(figure: Figure, comparison: Comparison) -> None:
+    """Say which bar is which; nothing where there is only one kind."""
+    kinds = [kind for kind in THICKNESS if any(kind in row.intervals for row in comparison.rows)]
+    thin = [kind for kind in kinds if kind != "episodes"]
+    words = {f"{LEVEL:.0%} over episodes": THICKNESS["episodes"]}
+    if thin:
+        words[f"over {thin[0]}"] = THICKNESS[thin[0]]
+    handles = [Line2D([], [], color=INK, linewidth=width) for width in words.values()]
+    figure.legend(
+        handles,
+        list(words),
+        loc="outside upper left",
+        ncols=2,
+        frameon=False,
+        fontsize=TEXT,
+        labelcolor=MUTED,
+    )

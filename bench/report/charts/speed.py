@@ -1,0 +1,132 @@
+"""Accuracy against throughput, and which methods nothing beats in both."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
+
+from bench.comparison.summary import Comparison, Row
+from bench.report.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WORTH = 0.05
+"""How far above guessing a method's accuracy is at least, for its speed to be worth showing."""
+NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
+"""Where a name may stand close beside its mark, in points, the best first."""
+FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
+"""Where it may stand if no place nearby is free: then a line joins them."""
+
+
+def front(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that no other beats in accuracy and speed, the fastest first."""
+    by_speed = sorted(rows, key=lambda row: (-row.episodes_per_s, -row.accuracy))
+    best, found = -1.0, []
+    for row in by_speed:
+        if row.accuracy > best:
+            best = row.accuracy
+            found.append(row)
+    return found
+
+
+def comparable(comparison: Comparison) -> list[Row]:
+    """Return the rows whose speed says something about the others'.
+
+    Those of the device that most rows are of: speeds of several machines do not compare. And those
+    worth their time, some points above guessing, where there are any: the others would press the
+    rest together.
+    """
+    devices = [row.device for row in comparison.rows]
+    device = max(dict.fromkeys(devices), key=devices.count)
+    alike = [row for row in comparison.rows if row.device == device]
+    way = comparison.contenders[0].first.identity.get("way")
+    guessing = 1 / way if way else 0.0
+    return [row for row in alike if row.accuracy > guessing + WORTH] or alike
+
+
+def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
+    """Draw accuracy over scoring speed; the Pareto front is joined and named."""
+    figure, axes = sheet(width, 3.4 if width >= WIDE else 3.9)
+    rows = comparable(comparison)
+    best = front(rows)
+    axes.step(
+        [row.episodes_per_s for row in best],
+        [100 * row.accuracy for row in best],
+        where="post",
+        color=ACCENT,
+        linewidth=1,
+        alpha=0.5,
+    )
+    for number, row in enumerate(comparison.rows):
+        if row not in rows:
+            continue
+        on_front = row in best
+        axes.plot(
+            row.episodes_per_s,
+            100 * row.accuracy,
+            marker="o",
+            linestyle="none",
+            markersize=6 if on_front else 4.5,
+            color=ACCENT if on_front else MUTED,
+            alpha=1 if on_front else 0.6,
+            gid=f"tip-{number}",
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.2, y=0.12)
+    axes.set(xlabel="scoring, episodes a second", ylabel="accuracy, per cent")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    tidy(axes, "both")
+    axes.minorticks_off()
+    _name(figure, axes, best, rows, width)
+    return figure
+
+
+def _name(
+    figure: Figure, axes: "Axes", rows: Sequence[Row], marked: Sequence[Row], width: float
+) -> None:
+    """Write names beside marks, each where it covers no other name and as few marks as can be."""
+    figure.draw_without_rendering()
+    marks = [_box(axes, row) for row in marked]
+    taken = [_box(axes, row) for row in rows]
+    for row in rows:
+        found: list[tuple[int, Annotation, Bbox]] = []
+        for place in NEAR + FAR:
+            text = _annotated(axes, row, place, width)
+            text.get_window_extent()  # puts it where it belongs
+            box = Text.get_window_extent(text)  # without its line
+            if _free(box, taken, axes):
+                found.append((box.count_overlaps(marks), text, box))
+            else:
+                text.remove()
+        best = min(found, key=lambda one: one[0], default=None)
+        for one in found:
+            if one is not best:
+                one[1].remove()
+        taken += [best[2]] if best else []
+
+
+def _annotated(axes: "Axes", row: Row, place: tuple[int, int], width: float) -> Annotation:
+    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 3}
+    return axes.annotate(
+        shortened(row.title, width),
+        (row.episodes_per_s, 100 * row.accuracy),
+        xytext=place,
+        textcoords="offset points",
+        ha="left" if place[0] > 0 else "right",
+        fontsize=TEXT,
+        color=INK,
+        arrowprops=line if place in FAR else None,
+    )
+
+
+def _box(axes: "Axes", row: Row) -> Bbox:
+    x, y = axes.transData.transform((row.episodes_per_s, 100 * row.accuracy))
+    return Bbox.from_bounds(x - 5, y - 5, 10, 10)
+
+
+def _free(box: Bbox, taken: Sequence[Bbox], axes: "Axes") -> bool:
+    inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+    return inside and axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken)

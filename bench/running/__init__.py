@@ -1,0 +1,1 @@
+"""One run: banks and methods in, rows out."""

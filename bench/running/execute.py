@@ -1,0 +1,438 @@
+"""One run: banks and methods in, run directories out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.features.backbones import LoadedBackbone
+from bench.features.embedding import embedded_together, feature_identity
+from bench.features.store import FeatureStore, StoredFeatures
+from bench.features.text import TextSource, names_of_classes, needed, text_of_videos
+from bench.machine import distributed
+from bench.machine.circumstances import circumstances
+from bench.machine.progress import Reporter
+from bench.method import FeatureShape, Method
+from bench.plugins.registry import source_sha256
+from bench.pretrained import Pretrained
+from bench.running.checkpoints import load_weights, tuned_backbone
+from bench.running.containment import contained
+from bench.running.loop import Answers, evaluate
+from bench.runs.directory import (
+    Cost,
+    Failure,
+    Run,
+    check_may_write,
+    find_failures,
+    make_rows,
+    plain,
+    read_run,
+    write_failure,
+    write_run,
+)
+from bench.weights.candidates import Candidate
+from episodes.bank import Bank
+from episodes.datasets import VideoFile
+from episodes.draws import Integers
+from episodes.errors import UserError
+from episodes.leakage import check_apart, contamination
+from episodes.readings import Readings
+from episodes.sampler import Episodes
+
+ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
+"""Parts of a run's identity that its user chose, beside what the features show: a run with others
+is never replaced. What the program decides (code, decoder, videos) may change, and then the run is
+made anew in its place."""
+
+NOT_REUSABLE = (
+    "note: the run of {method} is not reusable: the source of its code is not to be had, or has"
+    " changed since it was loaded; it will be made anew"
+)
+READ_AT_ONCE = 256 << 20
+"""Bytes of features up to which they are held in memory for all methods."""
+TOGETHER = 8
+"""Backbones on the device at once, which share what is decoded."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, all of it decided."""
+
+    banks: Sequence[Bank]
+    candidates: Sequence[Candidate]
+    backbone: LoadedBackbone
+    """What embeds the videos for every candidate that brings no backbone of its own."""
+    device: torch.device
+    batch_size: int
+    seed: int
+    out: Path
+    time_limit: float | None = None
+    """Seconds that a method may take on a bank, features not counted."""
+    text: TextSource | None = None
+    """What the names of classes say, for methods that read them."""
+
+    def bank_folder(self, bank: Bank) -> Path:
+        """Return where the runs on a bank go: a folder of its own if there are several banks."""
+        return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
+
+    def folder(self, bank: Bank, candidate: Candidate) -> Path:
+        """Return the run directory of a candidate on a bank.
+
+        Training seeds have folders of their own where there are several.
+        """
+        folder = self.bank_folder(bank)
+        if len({one.seed for one in self.candidates} - {None}) > 1 and candidate.seed is not None:
+            folder /= f"seed-{candidate.seed}"
+        return folder / candidate.entry.name
+
+
+class Executed(NamedTuple):
+    """What became of a plan."""
+
+    folders: Sequence[Path]
+    """Of the runs that are there."""
+    failures: Sequence[Failure]
+    """Methods that failed, and left no run."""
+
+
+def execute(plan: Plan, reporter: Reporter) -> Executed:
+    """Make every run of the plan that is not there yet.
+
+    Finished work is reused at every stage: rendered videos, features, and runs of the same
+    identity in the same place. A method that fails is noted in place of its run, and the others go
+    on; in a job of several processes it ends the job, whose processes would wait for each other.
+
+    Raises:
+        UserError: what would fail for every method, such as missing videos.
+    """
+    _check_apart(plan)
+    folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.candidates]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_may_write(folder)
+    for bank in plan.banks:
+        _run_bank(plan, bank, reporter)
+    failures = [one for folder in folders for one in find_failures(folder)]
+    return Executed([folder for folder in folders if (folder / "run.json").exists()], failures)
+
+
+def _check_apart(plan: Plan) -> None:
+    """Refuse weights that were trained on videos of a bank."""
+    checkpoints = (one.checkpoint for one in plan.candidates if one.checkpoint)
+    for card in (one.card for one in checkpoints if one.card):
+        for bank in plan.banks:
+            check_apart(card.trained_on["dataset"], bank.recipe.dataset)
+
+
+def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether the same run is there already, whole.
+
+    Raises:
+        UserError: a run of something else is there, which would be lost.
+    """
+    if not (folder / "run.json").exists():
+        return False
+    found = read_run(folder).identity
+    then, now = (_asked_for(one) for one in (found, identity))
+    for field, value in now.items():
+        if then[field] != value:
+            raise UserError(
+                f"{folder} holds a run with {field} {then[field]}, not {value};"
+                " choose another --out, or delete that run"
+            )
+    return found == identity and identity["source_sha256"] is not None
+
+
+def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run its user chose."""
+    features = identity.get("features") or {}
+    return {field: identity.get(field) for field in ASKED_FOR} | {
+        "backbone": features.get("backbone"),
+        "sampling": features.get("sampling"),
+        "decoder": features.get("decoder", "").partition(" ")[0],
+        "resize": features.get("input", {}).get("resized"),
+    }
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Candidates that look at the same features, and are not evaluated yet."""
+
+    sampling: str
+    todo: Sequence[tuple[Candidate, dict[str, Any]]]
+    """With the identity of the run that each is to have."""
+
+
+def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
+    """Evaluate candidates on one bank, those together whose videos are decoded alike."""
+    files = _files(bank, reporter)
+    groups = [group for group in _groups(plan, bank, files) if group.todo]
+    for sampling in dict.fromkeys(group.sampling for group in groups):
+        alike = [group for group in groups if group.sampling == sampling]
+        for first in range(0, len(alike), TOGETHER):
+            _run_together(plan, bank, files, alike[first : first + TOGETHER], reporter)
+    for remark in Readings(plan.backbone.decoder).remarks(files):
+        reporter.say(f"note: {remark}")
+
+
+def _run_together(
+    plan: Plan,
+    bank: Bank,
+    files: Sequence[VideoFile],
+    groups: Sequence[_Group],
+    reporter: Reporter,
+) -> None:
+    """Embed videos, decoded once, for each kind of features, then score."""
+    sampling = groups[0].sampling
+    backbones = [_backbone(plan, group.todo[0][0]) for group in groups]
+    with reporter.stage(f"embed {sampling}") as progress:
+        stores = embedded_together(backbones, sampling, files, plan.device, progress)
+    for group, loaded, store in zip(groups, backbones, stores, strict=True):
+        _run_group(plan, bank, files, group, loaded, store, reporter)
+
+
+def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Group]:
+    """Put candidates together that share a backbone and a rule for choosing frames."""
+    together: dict[tuple[str, str | None], list[Candidate]] = {}
+    for candidate in plan.candidates:
+        own = candidate.checkpoint.sha256 if candidate.tuned and candidate.checkpoint else None
+        sampling = plan.backbone.sampling_for(candidate.entry.cls)
+        together.setdefault((sampling, own), []).append(candidate)
+    for (sampling, _), group in together.items():
+        loaded = _backbone(plan, group[0])
+        identities = [_identity(plan, bank, one, loaded, files) for one in group]
+        todo = [
+            (candidate, identity)
+            for candidate, identity in zip(group, identities, strict=True)
+            if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
+        ]
+        yield _Group(sampling, todo)
+
+
+def _run_group(
+    plan: Plan,
+    bank: Bank,
+    files: Sequence[VideoFile],
+    group: _Group,
+    loaded: LoadedBackbone,
+    store: FeatureStore,
+    reporter: Reporter,
+) -> None:
+    """Evaluate candidates on features that are stored."""
+    keys = [Readings(loaded.decoder).key(file) for file in files]
+    features, episodes = _features(store, files, keys, bank)
+    sound = _sum(features)
+    for candidate, _ in group.todo:
+        folder, name = plan.folder(bank, candidate), candidate.entry.name
+        try:
+            with contained(name, plan.seed, plan.time_limit):
+                text = _text(plan, bank, files) if candidate.entry.cls.needs_text else None
+                method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
+                with reporter.stage(f"{name} on {bank.recipe.name}") as progress:
+                    answers = evaluate(
+                        method, features, episodes, plan.device, plan.batch_size, progress, text
+                    )
+            _check_sum(name, features, sound)
+        except UserError as error:
+            if distributed.size() > 1:
+                raise
+            reporter.say(f"failed: {name} on {bank.title}: {error}")
+            write_failure(folder, Failure(bank.title, name, str(error)))
+            if _sum(features) != sound:
+                features, episodes = _features(store, files, keys, bank)
+            continue
+        if distributed.is_first():
+            # Which reader reads a video is known for certain only now.
+            identity = _identity(plan, bank, candidate, loaded, files)
+            if identity["source_sha256"] is None:
+                reporter.say(NOT_REUSABLE.format(method=name))
+            run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
+            write_run(folder, run)
+        distributed.wait()
+
+
+def _sum(features: Tensor | StoredFeatures) -> int:
+    """A number that changes when features do, however that was done; those on disk cannot."""
+    if not isinstance(features, Tensor):
+        return 0
+    bits = features.flatten().view(torch.int32)
+    pairs = bits[: len(bits) // 2 * 2].view(torch.int64)  # thirty times as fast as one by one
+    return int(pairs.sum()) + int(bits[-1])
+
+
+def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> None:
+    if _sum(features) != sound:
+        raise UserError(
+            f"method {method} changed the features in place, past torch; the others are given them"
+            " too: work on a copy"
+        )
+
+
+def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
+    """The backbone of a candidate: its own where training has changed it."""
+    if candidate.tuned and candidate.checkpoint is not None:
+        return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
+    return plan.backbone
+
+
+def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
+    """Say what a backbone has seen of a bank's classes; empty where nothing is known."""
+    if not isinstance(loaded.backbone, Pretrained):
+        return ""
+    return contamination(loaded.backbone.seen, bank.recipe.dataset)
+
+
+def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
+    """Build a method, with its weights where it has some."""
+    method = candidate.entry.build(shape, plan.seed)
+    if candidate.checkpoint is not None and method.learns:
+        load_weights(method, candidate.checkpoint.path)
+    return method
+
+
+def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
+    """The files of the videos that the bank's episodes use."""
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
+    source = bank.source
+    title = f"prepare {source.name} videos"
+    with distributed.first_alone(), reporter.stage(title) as progress:
+        return source.files(bank.recipe.split, videos, progress)
+
+
+def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
+    """What the name of each video's class says, (videos, C), in the order of `_features`."""
+    order = np.argsort([file.sha256 for file in files], kind="stable")
+    text = needed(plan.text, "of this run")
+    return text_of_videos(text, bank, [files[index].video for index in order])
+
+
+def _features(
+    store: FeatureStore, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
+) -> tuple[Tensor | StoredFeatures, Episodes]:
+    """Features of the bank's videos, by their keys; and its episodes as indices into them.
+
+    Small ones are read at once, large ones when they are encoded, for each method anew.
+
+    The videos stand in the order of their content hashes: the canonical order goes by class, and
+    a method could read the class off it.
+    """
+    order, episodes = in_order_of_content(
+        [file.sha256 for file in files],
+        bank.used_videos(),
+        bank.episodes,
+        len(bank.split.videos),
+    )
+    stored = StoredFeatures(store, [keys[index] for index in order])
+    return stored if stored.nbytes > READ_AT_ONCE else stored[:], episodes
+
+
+def in_order_of_content(
+    hashes: Sequence[str], used: Integers, episodes: Episodes, videos: int
+) -> tuple[Integers, Episodes]:
+    """Order videos by the hashes of their content, and point episodes at their new places.
+
+    Args:
+        hashes: of each used video.
+        used: their indices in the split, as ``episodes`` have them.
+        episodes: over the split.
+        videos: how many the split has.
+
+    Returns:
+        the used videos' new order, as places in ``hashes``; the episodes as indices into it.
+    """
+    order = np.argsort(hashes, kind="stable")
+    place = np.full(videos, -1, dtype=np.int32)
+    place[used[order]] = np.arange(len(used), dtype=np.int32)
+    return order, Episodes(place[episodes.support], place[episodes.query], episodes.labels)
+
+
+def _identity(
+    plan: Plan,
+    bank: Bank,
+    candidate: Candidate,
+    loaded: LoadedBackbone,
+    files: Sequence[VideoFile],
+) -> dict[str, Any]:
+    """Everything that decides the rows, in the form in which a file gives it back."""
+    entry, checkpoint = candidate.entry, candidate.checkpoint
+    readings = Readings(loaded.decoder)
+    videos = hashlib.sha256("\n".join(map(readings.key, files)).encode())
+    features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
+    if others := readings.others(files):
+        features["other_decoders"] = others
+    identity = {
+        "bank": bank.title,
+        "bank_sha256": bank.sha256,
+        "episodes": len(bank.episodes),
+        "dataset": bank.recipe.dataset,
+        "split": bank.recipe.split,
+        "protocol": bank.recipe.protocol,
+        "way": bank.recipe.way,
+        "shot": bank.recipe.shot,
+        "method": entry.name,
+        "revision": entry.cls.revision,
+        "settings": asdict(entry.settings),
+        "form": entry.form,
+        "source_sha256": source_sha256(entry),
+        "weights_sha256": checkpoint.sha256 if checkpoint else None,
+        "training": candidate.training,
+        "videos_sha256": videos.hexdigest(),
+        "features": features,
+        "seed": plan.seed,
+        "dtype": "float32",
+    }
+    if entry.cls.needs_text:
+        names = names_of_classes(bank.source, bank.split.classes)
+        identity["text"] = needed(plan.text, entry.name).identity(names)
+    return plain(identity)
+
+
+def _run(
+    plan: Plan,
+    bank: Bank,
+    identity: dict[str, Any],
+    candidate: Candidate,
+    method: Method,
+    loaded: LoadedBackbone,
+    answers: Answers,
+    store: FeatureStore,
+) -> Run:
+    entry = candidate.entry
+    declared = {
+        "source": entry.cls.source,
+        "differs": entry.cls.differs,
+        "sees": entry.cls.sees,
+        "needs": entry.cls.needs,
+        "needs_text": entry.cls.needs_text,
+        "order_aware": entry.cls.order_aware,
+        "pretraining": entry.cls.pretraining,
+        "backbone_pretraining": loaded.backbone.pretraining,
+        "contamination": contamination_of(loaded, bank),
+        "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
+    }
+    cost = Cost(
+        score_episodes_per_s=len(bank.episodes) / answers.score_seconds,
+        encode_clips_per_s=len(bank.used_videos()) / answers.encode_seconds,
+        embed_clips_per_s=store.clips_per_second,
+        peak_memory_bytes=answers.peak_memory_bytes,
+    )
+    return Run(
+        identity=identity,
+        declared=declared,
+        cost=cost,
+        circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
+        rows=make_rows(bank.episodes, answers, bank.numbers),
+    )
+
+
+def _place(candidate: Candidate) -> str | None:
+    """Where the weights lay, from the current folder where they are below it."""
+    if candidate.checkpoint is None:
+        return None
+    path, here = candidate.checkpoint.path.resolve(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,1 @@
+"""Finished runs on disk, and which of them are one contender."""

@@ -1,0 +1,1 @@
+"""Trained weights: their cards, which method gets which, and files that are shipped."""

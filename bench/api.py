@@ -35,9 +35,9 @@ from bench.report.page import write_report
 from bench.running.execute import Plan, execute
 from bench.runs.directory import Run, read_run
 from bench.weights.candidates import candidates
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
+from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
-from episodes.own_videos import bank_over_folder
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class Method(nn.Module):
     pretraining: ClassVar[str] = "none"
     """Data that shipped weights of the method itself have seen."""
     sampling: ClassVar[str] = "segment-centres"
-    """Which frames it wants to be shown (`episodes.sampling`)."""
+    """Which frames it wants to be shown (`episodes.decoding.sampling`)."""
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Further names for the method with other settings: name -> settings that differ."""
     separate_passes: ClassVar[bool] = False

@@ -41,10 +41,10 @@ from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
 from bench.weights.cards import read_card
 from bench.weights.paths import WEIGHTS_FOLDER
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import FOLDER as BANK_RECIPES
+from episodes.banks.recipe import read_recipe
 from episodes.errors import UserError
-from episodes.recipe import FOLDER as BANK_RECIPES
-from episodes.recipe import read_recipe
 from tests.test_tables import RUNS
 
 SHAPE = FeatureShape(3, 2, 1, 1)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from episodes import registration
 from episodes.cache import ENVIRONMENT_VARIABLE
+from episodes.disk import registration
 from episodes.split import Split, Video
 
 os.environ["FVBENCH_TRACEBACK"] = "1"  # a defect fails a test with its traceback

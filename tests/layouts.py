@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from episodes import facts
 from episodes.datasets import dataset
 from episodes.datasets.published import Published
-from episodes.facts import names_sha256
-from episodes.registration import ENVIRONMENT_VARIABLE
+from episodes.disk import facts
+from episodes.disk.facts import names_sha256
+from episodes.disk.registration import ENVIRONMENT_VARIABLE
 from episodes.split import SPLIT_NAMES, Split, SplitName
 from tests.conftest import make_video
 
@@ -156,9 +156,9 @@ def known_lists() -> Iterator[None]:
     """Make the program know the hashes of these lists instead of the published ones."""
     instead = {name: _facts(name, lists) for name, lists in LISTS.items()}
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("episodes.facts", "episodes.datasets.published"):
+        for module in ("episodes.disk.facts", "episodes.datasets.published"):
             patch.setattr(f"{module}.facts", instead.__getitem__)
-        patch.setattr("episodes.membership.all_facts", lambda: list(instead.values()))
+        patch.setattr("episodes.disk.membership.all_facts", lambda: list(instead.values()))
         yield
 
 

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from bench.running.loop import Answers
 from bench.runs.directory import Cost, Run, make_rows
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import Protocol, Recipe
+from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.datasets import dataset
-from episodes.recipe import Protocol, Recipe
-from episodes.sampler import VERSION, Episodes, draw
 
 NOTHING = lambda done, total: None  # noqa: E731 - a progress report that nobody reads
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from bench.running.loop import Answers
 from bench.runs.contenders import CONTROLS
 from bench.runs.directory import Run, make_rows, write_run
 from bench.statistics import Design, Units
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 from tests.command import call
 from tests.test_tables import made_run

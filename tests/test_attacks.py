@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bench.plugins.registry import built_in_methods
 from bench.training.recipe import read_training_recipe
+from episodes.banks.recipe import read_recipe
 from episodes.errors import UserError, shown
-from episodes.recipe import read_recipe
 from tests.attacks import TARGETS, Target, attack
 from tests.command import call
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from episodes import sampler
-from episodes.bank import BankMismatchError, episodes_sha256, frozen, open_bank, verified
+from episodes.banks import sampler
+from episodes.banks.bank import BankMismatchError, episodes_sha256, frozen, open_bank, verified
+from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
+from episodes.banks.sampler import CHUNK, VERSION, Episodes, draw
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.recipe import Protocol, Recipe, read_recipe, recipe_names
-from episodes.sampler import CHUNK, VERSION, Episodes, draw
 from episodes.split import Split
 
 ROOT = Path(__file__).parents[1]
@@ -136,7 +136,7 @@ def test_more_episodes_than_stated_go_on_from_the_same_stream():
 
 
 def test_same_in_a_process_with_another_hash_seed():
-    code = "from episodes.bank import open_bank; print(open_bank('default-order').sha256)"
+    code = "from episodes.banks.bank import open_bank; print(open_bank('default-order').sha256)"
     stated = read_recipe("default-order").episodes_sha256
     for seed in ("1", "2"):
         printed = subprocess.run(

@@ -24,7 +24,7 @@ from bench.report.cases.gallery import chosen
 from bench.report.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
 from bench.report.cases.rebuilding import rebuilt
 from bench.runs.directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from bench.__main__ import app
-from episodes.recipe import FOLDER, read_recipe
+from episodes.banks.recipe import FOLDER, read_recipe
 from tests.command import call, parse
 
 

@@ -15,9 +15,9 @@ from bench.comparison.summary import compare_on_one_bank
 from bench.running.loop import Answers
 from bench.runs.contenders import contenders, titles
 from bench.runs.directory import Run, find_runs, make_rows, read_run, write_run
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
-from episodes.own_videos import bank_over_folder
 from tests.command import call
 from tests.synthetic import answered
 

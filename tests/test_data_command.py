@@ -17,12 +17,12 @@ from bench.running.execute import Plan, execute
 from bench.runs.directory import read_run
 from bench.weights.candidates import Candidate, Checkpoint
 from bench.weights.cards import Card
-from episodes import bank, recipe
+from episodes.banks import bank, recipe
+from episodes.banks.leakage import check_apart, contamination
+from episodes.banks.recipe import Recipe
+from episodes.banks.sampler import VERSION
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.leakage import check_apart, contamination
-from episodes.recipe import Recipe
-from episodes.sampler import VERSION
 from tests.command import call, predictions
 from tests.conftest import make_video
 from tests.layouts import Tree, known_lists, own_registrations, pairs, write_lists
@@ -169,9 +169,9 @@ class TestVerify:
         make_video(changed, frames=17, codec="mpeg4")
         verified("ucf101")
         opened: list[Path] = []
-        inspect = __import__("episodes.verification", fromlist=["inspect"]).inspect
+        inspect = __import__("episodes.banks.verification", fromlist=["inspect"]).inspect
         monkeypatch.setattr(
-            "episodes.verification.inspect", lambda path: opened.append(path) or inspect(path)
+            "episodes.banks.verification.inspect", lambda path: opened.append(path) or inspect(path)
         )
         verified("ucf101")
         assert not opened

@@ -8,15 +8,15 @@ from types import MappingProxyType
 
 import pytest
 
-from episodes.adding import add_dataset
-from episodes.bank import Bank, frozen
-from episodes.coverage import unusable, without
+from episodes.banks.bank import Bank, frozen
+from episodes.banks.coverage import unusable, without
+from episodes.banks.recipe import Recipe, read_recipe, recipe_names
+from episodes.banks.sampler import VERSION, draw
 from episodes.datasets import dataset
+from episodes.datasets.adding import add_dataset
+from episodes.disk.facts import all_facts
+from episodes.disk.lists import read_lists
 from episodes.errors import UserError
-from episodes.facts import all_facts
-from episodes.lists import read_lists
-from episodes.recipe import Recipe, read_recipe, recipe_names
-from episodes.sampler import VERSION, draw
 from episodes.split import Split, SplitName, Video
 from tests.layouts import (
     LISTS,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from episodes.adding import add_dataset
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets import dataset
-from episodes.facts import facts
-from episodes.recipe import read_recipe, recipe_names
+from episodes.datasets.adding import add_dataset
+from episodes.disk.facts import facts
 from tests.command import call, predictions
 from tests.layouts import SUFFIX, Tree, own_registrations
 

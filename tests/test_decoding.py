@@ -18,13 +18,13 @@ import pytest
 from bench.backbone import InputSpec
 from bench.features.clips import load_clip
 from episodes.datasets import VideoFile
-from episodes.decoding import decode, decode_each, decoder_identity
-from episodes.decoding_process import Process, _idle
+from episodes.decoding.clips import decode, decode_each, decoder_identity
+from episodes.decoding.media import content_sha256, videos_below
+from episodes.decoding.process import Process, _idle
+from episodes.decoding.readers import AvVideo, read
+from episodes.decoding.readings import Reading
+from episodes.decoding.sampling import RULES, frame_indices
 from episodes.errors import UserError
-from episodes.media import content_sha256, videos_below
-from episodes.readers import AvVideo, read
-from episodes.readings import Reading
-from episodes.sampling import RULES, frame_indices
 from episodes.split import Video
 from tests.conftest import make_video
 from tests.video_files import (
@@ -288,7 +288,7 @@ class TestHostileFile:
             decode(path, 8, RULE)
 
     def test_decoder_that_comes_to_no_frame(self, tmp_path: Path, monkeypatch):
-        monkeypatch.setattr("episodes.decoding_process.TIME_LIMIT", 0.05)
+        monkeypatch.setattr("episodes.decoding.process.TIME_LIMIT", 0.05)
         path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=2)
         with pytest.raises(UserError, match=r"a\.mp4: .*came to no further frame in"):
             decode(path, 8, RULE, "av")
@@ -493,7 +493,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
 DECODE_EACH = """
 import json, sys
 from pathlib import Path
-from episodes.decoding import decode
+from episodes.decoding.clips import decode
 from episodes.errors import UserError
 for path in map(Path, sys.argv[1:]):
     try:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.rendered.grammar import classes
 from methods.protonet import ProtoNet
 from tests.command import call

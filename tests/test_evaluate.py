@@ -15,8 +15,8 @@ from bench.plugins.registry import built_in_methods
 from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
 from bench.statistics import over_episodes
+from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 
 SHAPE = FeatureShape(12, 4, 2, 2)

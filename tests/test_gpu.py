@@ -18,7 +18,7 @@ from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.running import loop, pairs
 from bench.running.loop import answer, encode, evaluate
-from episodes.sampler import Episodes
+from episodes.banks.sampler import Episodes
 from tests.command import done, torchrun
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 from tests.training.test_meta_training import results, train_one, training

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from episodes.adding import add_dataset
+from episodes.banks.own_videos import bank_over_folder
+from episodes.banks.recipe import Recipe
+from episodes.banks.sampler import VERSION, draw
 from episodes.datasets import dataset
+from episodes.datasets.adding import add_dataset
 from episodes.datasets.folder import Folder
+from episodes.datasets.own_splits import register_folder
+from episodes.decoding.frames import read_frames
 from episodes.errors import UserError
-from episodes.frames import read_frames
-from episodes.own_splits import register_folder
-from episodes.own_videos import bank_over_folder
-from episodes.recipe import Recipe
-from episodes.sampler import VERSION, draw
 from tests.command import call, done, predictions, same
 from tests.conftest import make_video
 from tests.layouts import own_registrations

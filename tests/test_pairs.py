@@ -12,8 +12,8 @@ from bench.plugins.registry import built_in_methods
 from bench.running import pairs
 from bench.running.loop import by_pair, encode, evaluate
 from bench.running.scoring import score
+from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
 
 SHAPE = FeatureShape(12, 4, 2, 2)

@@ -13,16 +13,16 @@ from bench.comparison.summary import rebuilt
 from bench.running.loop import Answers
 from bench.runs.compact import compact
 from bench.runs.directory import make_rows, read_run, write_run
-from episodes import facts_of
-from episodes.adding import add_dataset
-from episodes.bank import frozen, open_bank
-from episodes.coverage import unusable, without
+from episodes.banks import facts_of
+from episodes.banks.bank import frozen, open_bank
+from episodes.banks.coverage import unusable, without
+from episodes.banks.recipe import FOLDER as RECIPES
+from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets import dataset
+from episodes.datasets.adding import add_dataset
+from episodes.decoding.matlab_frames import convert
+from episodes.disk.facts import FOLDER, all_facts, facts, names_sha256
 from episodes.errors import UserError
-from episodes.facts import FOLDER, all_facts, facts, names_sha256
-from episodes.matlab_frames import convert
-from episodes.recipe import FOLDER as RECIPES
-from episodes.recipe import read_recipe, recipe_names
 from episodes.split import Split, Video
 from tests.layouts import LISTS, Tree, known_lists, own_registrations, published, write_lists
 from tests.synthetic import NOTHING

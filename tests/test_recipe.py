@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from episodes.banks.recipe import FOLDER, Recipe, read_recipe, recipe_names
 from episodes.errors import UserError
-from episodes.recipe import FOLDER, Recipe, read_recipe, recipe_names
 
 PLAIN = Recipe("plain", "rendered", "test", "standard", 5, 1, 2, 100, 7, 1, "aa", "bb")
 

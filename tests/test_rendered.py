@@ -22,7 +22,7 @@ import pytest
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.datasets import VideoFile, dataset
 from episodes.datasets.rendered import MANIFEST, SOURCES
-from episodes.decoding import decode
+from episodes.decoding.clips import decode
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.encoding import ARCHIVE, PHONE, WEB, Source

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from episodes.decoding.sampling import RULES, Jittered, canonical, frame_indices, one_clip
 from episodes.errors import UserError
-from episodes.sampling import RULES, Jittered, canonical, frame_indices, one_clip
 
 FIXED = [
     ("segment-centres", 16, 8, [1, 3, 5, 7, 9, 11, 13, 15]),

@@ -17,9 +17,9 @@ import pytest
 
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from episodes.bank import frozen, open_bank
+from episodes.banks.bank import frozen, open_bank
+from episodes.banks.recipe import read_recipe
 from episodes.datasets import dataset
-from episodes.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 MILLION = 1_000_000

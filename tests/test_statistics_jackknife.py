@@ -23,7 +23,7 @@ from bench.statistics import (
     step_down,
     variance_shares,
 )
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from studies.coverage.candidates import CANDIDATES
 from studies.coverage.coverage import over_worlds, study_of
 from studies.coverage.families import families

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench.report.charts.strip import FRAMES, strip
-from episodes.adding import add_dataset
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
 from tests.layouts import own_registrations
 from tests.test_real_datasets import gestures

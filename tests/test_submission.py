@@ -15,7 +15,7 @@ import pytest
 from bench.running.loop import Answers
 from bench.runs.directory import Cost, Run, check_seal, make_rows, read_run, write_run
 from bench.site.submission import pack, unpack
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call
 

@@ -25,8 +25,8 @@ from bench.runs.directory import (
     write_run,
 )
 from bench.statistics import over_episodes
+from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 
 
 def made_run(

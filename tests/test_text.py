@@ -19,7 +19,7 @@ from bench.features.text import text_from_file
 from bench.method import Entry, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
-from episodes.class_names import class_names
+from episodes.datasets.class_names import class_names
 from episodes.errors import UserError
 from tests.command import call, predictions, same
 from tests.conftest import make_video

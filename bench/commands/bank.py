@@ -41,7 +41,7 @@ def show(
     """Show a bank."""
     from bench.commands.bank_view import as_content, as_text
     from bench.runs.directory import dump
-    from episodes.bank import open_bank
+    from episodes.banks.bank import open_bank
 
     bank = open_bank(name)
     typer.echo(dump(as_content(bank, episodes)) if json else as_text(bank, episodes), nl=False)
@@ -50,7 +50,7 @@ def show(
 def verify(name: Name, json: Json = False) -> None:
     """Verify a bank."""
     from bench.runs.directory import dump
-    from episodes.bank import BankMismatchError, open_bank
+    from episodes.banks.bank import BankMismatchError, open_bank
 
     try:
         bank = open_bank(name)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 
 
 def as_content(bank: Bank, episodes: int) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from episodes.bank import Bank, open_bank
-from episodes.coverage import unusable, without
+from episodes.banks.bank import Bank, open_bank
+from episodes.banks.coverage import unusable, without
+from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
-from episodes.own_videos import bank_over_folder
 
 DEFAULT = "default"
 SHOWN = 20

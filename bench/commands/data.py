@@ -63,7 +63,7 @@ def add(
     ] = False,
 ) -> None:
     """Register a dataset."""
-    from episodes.adding import add_dataset
+    from episodes.datasets.adding import add_dataset
 
     added = add_dataset(name, root, lists, trust)
     typer.echo("\n".join(added.lines()))
@@ -82,10 +82,10 @@ def verify(
     from bench.commands.data_view import as_text
     from bench.machine.progress import Reporter
     from bench.runs.directory import dump
+    from episodes.banks.verification import verify as verified
     from episodes.datasets import dataset
     from episodes.datasets.folder import Folder
     from episodes.datasets.published import Published
-    from episodes.verification import verify as verified
 
     source = dataset(name)
     if not isinstance(source, Published | Folder):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from episodes.verification import FATAL, KINDS, Verification, by_class
+from episodes.banks.verification import FATAL, KINDS, Verification, by_class
 
 SHOWN = 20
 """Videos and classes named on a terminal; ``--json`` names all."""

@@ -11,7 +11,7 @@ from bench.machine.device import describe_device
 from bench.machine.installation import Finding
 from bench.pretrained import Pretrained
 from bench.weights.shipped import committed, problems
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from episodes.cache import cache_folder
 from episodes.datasets import datasets
 from episodes.errors import UserError

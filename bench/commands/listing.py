@@ -119,7 +119,7 @@ def _methods(plugins: list[Any]) -> Records:
 
 
 def _banks() -> Records:
-    from episodes.recipe import read_recipe, recipe_names
+    from episodes.banks.recipe import read_recipe, recipe_names
 
     return [
         {

@@ -136,7 +136,7 @@ def train(
     from bench.training.meta import train as train_one
     from bench.training.plan import Training
     from bench.training.recipe import read_training_recipe, with_settings
-    from episodes.bank import open_bank
+    from episodes.banks.bank import open_bank
     from episodes.errors import UserError
 
     context.with_resource(distributed.joined(out))

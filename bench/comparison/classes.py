@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.runs.contenders import Contender
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 
 
 @dataclass(frozen=True)

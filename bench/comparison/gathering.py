@@ -7,7 +7,7 @@ from bench.commands.banks import chosen_banks
 from bench.comparison.rows_file import is_rows_file, read_rows_file
 from bench.comparison.summary import rebuilt
 from bench.runs.directory import Run, find_runs, read_run
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 

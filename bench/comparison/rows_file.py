@@ -23,7 +23,7 @@ from pyarrow import ArrowException
 
 from bench.running.loop import Answers
 from bench.runs.directory import Cost, Run, check_size, make_rows
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 SUFFIXES = (".csv", ".parquet")

@@ -32,7 +32,7 @@ from bench.statistics import (
     variance_shares,
 )
 from episodes.atomic import write_text
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 
 Interval = tuple[float, float]

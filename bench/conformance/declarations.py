@@ -5,7 +5,7 @@ from typing import get_args
 
 from bench.conformance.rule import Breaches, Subject, rule
 from bench.method import Method, Needs, Sees
-from episodes.sampling import RULES as SAMPLINGS
+from episodes.decoding.sampling import RULES as SAMPLINGS
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\+*")
 """Lower-case words joined by hyphens; a plus at the end, as in chamfer++, is part of a name."""

@@ -18,8 +18,8 @@ from bench.pretrained import Pretrained, prepared
 from bench.weights.cards import file_sha256
 from bench.weights.paths import WEIGHTS_FOLDER
 from bench.weights.shipped import check_shipped
+from episodes.decoding.readers import default_decoder
 from episodes.errors import UserError, unknown
-from episodes.readers import default_decoder
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class LoadedBackbone:
     backbone: Backbone
     weights_sha256: str
     sampling: str | None = None
-    """Which frames it is shown, see `episodes.sampling`; None for what each method asks for."""
+    """Which frames it is shown (`episodes.decoding.sampling`); None for what a method asks."""
     decoder: str = field(default_factory=default_decoder)
-    """What is asked first to read videos, see `episodes.readers`."""
+    """What is asked first to read videos, see `episodes.decoding.readers`."""
 
     def sampling_for(self, method: type[Method]) -> str:
         """Which frames a method is shown; one that wants other frames than most gets those."""

@@ -15,12 +15,12 @@ from torch import Tensor
 from bench.backbone import InputSpec
 from bench.pretrained import prepared
 from episodes.datasets import VideoFile
-from episodes.decoding import Clip, chosen_decoder, decode_each
+from episodes.decoding.clips import Clip, chosen_decoder, decode_each
+from episodes.decoding.frames import read_frames
+from episodes.decoding.media import frames_of
+from episodes.decoding.readings import IMAGES, Reading, Readings
+from episodes.decoding.sampling import Sampling, clip_count
 from episodes.errors import UserError
-from episodes.frames import read_frames
-from episodes.media import frames_of
-from episodes.readings import IMAGES, Reading, Readings
-from episodes.sampling import Sampling, clip_count
 
 Shrunk = TypeVar("Shrunk")
 

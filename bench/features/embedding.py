@@ -19,9 +19,9 @@ from bench.machine import distributed
 from bench.method import FeatureShape
 from episodes.cache import cache_folder
 from episodes.datasets import Progress, VideoFile
-from episodes.decoding import decoder_identity
+from episodes.decoding.clips import decoder_identity
+from episodes.decoding.readings import Readings
 from episodes.errors import UserError
-from episodes.readings import Readings
 
 ERRORS_SHOWN = 5
 

@@ -9,9 +9,9 @@ from typing import Any
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone
 from bench.pretrained import CroppedInput
-from episodes.decoding import chosen_decoder
+from episodes.decoding.clips import chosen_decoder
+from episodes.decoding.sampling import canonical
 from episodes.errors import UserError
-from episodes.sampling import canonical
 
 
 def with_preprocessing(
@@ -23,7 +23,7 @@ def with_preprocessing(
 
     Args:
         loaded: the backbone; it stays as it is, but shares its weights with what is returned.
-        sampling: see `episodes.sampling.frame_indices`; None for what each method asks for.
+        sampling: see `episodes.decoding.sampling.frame_indices`; None for what each method asks.
         resize: "256": the short side, the aspect kept; "256x340": height and width, to which
             pictures are stretched; None for what the backbone states.
         decoder: what is asked first to read videos; what is installed if None.

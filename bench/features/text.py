@@ -23,10 +23,10 @@ from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from bench.weights.weights_file import check_unpacked
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
-from episodes.class_names import class_names
 from episodes.datasets import Dataset
+from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 from episodes.split import Video

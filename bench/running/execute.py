@@ -36,13 +36,13 @@ from bench.runs.directory import (
     write_run,
 )
 from bench.weights.candidates import Candidate
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
+from episodes.banks.leakage import check_apart, contamination
+from episodes.banks.sampler import Episodes
 from episodes.datasets import VideoFile
+from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
-from episodes.leakage import check_apart, contamination
-from episodes.readings import Readings
-from episodes.sampler import Episodes
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
 """Parts of a run's identity that its user chose, beside what the features show: a run with others

@@ -28,9 +28,9 @@ from bench.machine.device import (
 from bench.method import Method, PairMethod, Representation, apply
 from bench.running import pairs
 from bench.running.scoring import CPU, score, tensors
+from episodes.banks.sampler import Episodes
 from episodes.datasets import Progress
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 
 ENCODE_CHUNK = 128
 """Videos encoded at once."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.machine import distributed
 from bench.method import Method, PairMethod, Representation, apply
 from bench.running.scoring import brought, checked, tensors
-from episodes.sampler import Episodes
+from episodes.banks.sampler import Episodes
 
 SIDE = {"cpu": 48, "cuda": 128}
 """Videos compared with as many others at once: enough for large products, and few enough for what

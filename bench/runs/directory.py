@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from bench.method import NAME
 from bench.running.loop import Answers
 from episodes.atomic import replacing, write_text
+from episodes.banks.sampler import Episodes
 from episodes.errors import UserError, shown
-from episodes.sampler import Episodes
 
 SCHEMA = 3
 """Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""

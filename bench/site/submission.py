@@ -35,7 +35,7 @@ from bench.runs.directory import (
     sealed,
 )
 from episodes.atomic import replacing
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 FIGURES = "figures.json"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.sampler import Episodes
+from episodes.banks.sampler import Episodes
 from episodes.split import Split
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from bench.method import FeatureShape
+from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
-from episodes.sampler import Episodes
 
 TOTAL_EPISODES = 10_000
 """What `total` answers for: this many episodes over the videos, encoding included."""

@@ -15,7 +15,7 @@ from bench.running.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
 from bench.running.scoring import adapted, pick, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from bench.throughput.timing import Timing, repeated
-from episodes.sampler import Episodes
+from episodes.banks.sampler import Episodes
 
 BATCHES = 4
 """Different batches that a stage goes round, so that caches do not hold one for good."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.backbone import InputSpec
 from bench.features.clips import load_clip, videos_ahead
 from episodes.datasets import VideoFile
-from episodes.sampling import Jittered, Sampling
+from episodes.decoding.sampling import Jittered, Sampling
 
 MEMORY = 4 << 30
 """Bytes of decoded clips that are kept; what does not fit is decoded again."""

@@ -18,8 +18,8 @@ from bench.training.clips import ClipLibrary, TrainingClips, Wanted
 from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import VideoFile, dataset
-from episodes.readings import Readings
-from episodes.sampling import Jittered, Sampling, one_clip
+from episodes.decoding.readings import Readings
+from episodes.decoding.sampling import Jittered, Sampling, one_clip
 from episodes.split import Split
 
 

@@ -16,7 +16,7 @@ from bench.method import Entry, FeatureShape
 from bench.plugins.registry import source_sha256
 from bench.runs.directory import plain
 from bench.training.recipe import TrainingRecipe
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, get_type_hints
 from bench.method import Entry
 from bench.training.kinds import is_of_kind, kind_in_words
 from bench.training.recipe_file import methods_spoken_of, tables
+from episodes.banks.recipe import PROTOCOLS, Protocol
 from episodes.errors import UserError
-from episodes.recipe import PROTOCOLS, Protocol
 
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.training.recipe import TrainingRecipe
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
+from episodes.banks.recipe import Recipe
+from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.recipe import Recipe
-from episodes.sampler import VERSION, Episodes, draw
 from episodes.split import Split
 
 

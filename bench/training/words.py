@@ -18,7 +18,7 @@ from bench.runs.directory import dump
 from bench.weights.cards import file_sha256
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
-from episodes.readings import Readings
+from episodes.decoding.readings import Readings
 from episodes.split import SplitName
 from methods.backbones.motion import MotionNet
 from methods.backbones.motion_words import MotionWords, words_of

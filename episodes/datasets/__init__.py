@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from episodes.disk.registration import registered_names
 from episodes.errors import unknown
-from episodes.registration import registered_names
 from episodes.split import Split, SplitName, Video
 
 Progress = Callable[[int, int], None]

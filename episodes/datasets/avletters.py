@@ -2,7 +2,7 @@
 
 Every speaker says every letter in the same setting, so looks tell who speaks and not which letter.
 There is no published few-shot split. The letters are shared out to 14 training, 4 validation and 8
-test classes in the order of the sha256 of their names (`episodes.facts_of`).
+test classes in the order of the sha256 of their names (`episodes.banks.facts_of`).
 
 Source: Matthews, Cootes, Bangham, Cox and Harvey, "Extraction of visual features for lipreading",
 IEEE Transactions on Pattern Analysis and Machine Intelligence 24(2), 2002.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from episodes.datasets.published import Published
-from episodes.lists import without_suffix
+from episodes.disk.lists import without_suffix
 
 TAKES = (1, 2, 3)
 """Each speaker says each letter three times."""
@@ -55,8 +55,8 @@ DATASET = Published(
     description="AVLetters, lips that speak: 14 train, 4 val, 8 test classes of 30 videos",
     how_to_get=(
         "Ask the authors, Matthews et al., for it. The original Lips/A1_NAME-lips.mat become"
-        " folders of frames by `python -m episodes.matlab_frames Lips PATH`; LETTER/NAME/NAME_1.mp4"
-        " is known too."
+        " folders of frames by `python -m episodes.decoding.matlab_frames Lips PATH`;"
+        " LETTER/NAME/NAME_1.mp4 is known too."
     ),
     group=speaker,
     identify=identify,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 from episodes.datasets import groups
 from episodes.datasets.published import Published
-from episodes.locating import name_of
+from episodes.disk.locating import name_of
 
 CLIPS = 22
 """Of each class."""

@@ -6,20 +6,20 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from episodes.class_folder import shown, videos_of_class
 from episodes.datasets import Progress, VideoFile
-from episodes.errors import UserError
-from episodes.inspection import inspect, inspection_identity
-from episodes.locating import Index
-from episodes.media import (
+from episodes.decoding.inspection import inspect, inspection_identity
+from episodes.decoding.media import (
     VIDEO_SUFFIXES,
     content_sha256,
     is_video_file,
     refuse_unopenable,
     why_not_opened,
 )
-from episodes.memory import remembered
-from episodes.registration import Members, registration
+from episodes.decoding.memory import remembered
+from episodes.disk.class_folder import shown, videos_of_class
+from episodes.disk.locating import Index
+from episodes.disk.registration import Members, registration
+from episodes.errors import UserError
 from episodes.split import Split, SplitName, Video
 
 FEWEST_CLASSES = 2

@@ -2,7 +2,7 @@
 
 from episodes.datasets import groups
 from episodes.datasets.published import Published
-from episodes.locating import of_kinetics
+from episodes.disk.locating import of_kinetics
 
 DATASET = Published(
     name="kinetics-100",

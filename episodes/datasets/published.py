@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from episodes.datasets import Progress, VideoFile, groups
+from episodes.decoding.inspection import inspection_identity
+from episodes.decoding.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
+from episodes.decoding.memory import recalled, remembered
+from episodes.disk.facts import Facts, SplitFacts, facts, folded
+from episodes.disk.lists import read_lists
+from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
+from episodes.disk.membership import derived, recognised
+from episodes.disk.registration import Members, Registration, registration
 from episodes.errors import UserError
-from episodes.facts import Facts, SplitFacts, facts, folded
-from episodes.inspection import inspection_identity
-from episodes.lists import read_lists
-from episodes.locating import Identify, Index, Names, as_listed, by_folder
-from episodes.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
-from episodes.membership import derived, recognised
-from episodes.memory import recalled, remembered
-from episodes.registration import Members, Registration, registration
 from episodes.split import Split, SplitName, Video
 
 SHOWN = 5
@@ -25,7 +25,7 @@ NamingRule = Callable[[str, Collection[str]], Iterable[str]]
 class Published:
     """A dataset whose splits are published as lists of videos.
 
-    Its videos lie where the user says, in any of the layouts that `episodes.locating` knows.
+    Its videos lie where the user says, in any of the layouts that `episodes.disk.locating` knows.
     """
 
     name: str

@@ -18,7 +18,7 @@ from bench.report.charts.saving import save_figure
 from bench.statistics.jackknife import pseudo_values
 from bench.statistics.significance import sign_flip_p_value
 from bench.statistics.variation import Trainings, measure
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from studies.coverage.candidates import (
     CANDIDATES,
     OF_HARD,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bench.statistics.units import Design, design_of
 from bench.statistics.variation import Trainings
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from studies.coverage.candidates import Candidate, Sample
 from studies.coverage.worlds import Place, Trained, World, place_of
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.statistics.units import design_of
-from episodes.recipe import Protocol
+from episodes.banks.recipe import Protocol
 from studies.coverage.coverage import Study
 from studies.coverage.worlds import Logits, make_bank, place_of
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.recipe import Protocol, Recipe
-from episodes.sampler import VERSION, Episodes, draw
+from episodes.banks.recipe import Protocol, Recipe
+from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.split import Split, Video
 
 Hits = NDArray[np.bool_]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from episodes.decoding import decode_each
-from episodes.readings import Reading
+from episodes.decoding.clips import decode_each
+from episodes.decoding.readings import Reading
 from tests.video_files import packed_bitstream, painted
 
 RULES = ("segment-centres", "middle-frame")

@@ -19,7 +19,7 @@ from bench.features.embedding import embed, embed_missing
 from bench.features.store import FeatureStore
 from bench.machine.device import choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape, Method
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from tests.synthetic import NOTHING
 
 

@@ -17,7 +17,7 @@ from bench.machine.device import forget_peak_memory, peak_memory
 from bench.method import FeatureShape
 from bench.plugins.registry import all_methods
 from bench.running.loop import evaluate
-from episodes.sampler import Episodes
+from episodes.banks.sampler import Episodes
 from tests.synthetic import CPU, NOTHING
 
 SHARD = 128

@@ -2,7 +2,7 @@
 
 from bench.features.clips import load_clip
 from bench.method import Method
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from methods.backbones.motion import MotionNet
 from tests.benchmarks.test_speed import Benchmark
 from tests.synthetic import NOTHING

@@ -8,10 +8,10 @@ import pytest
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import read_recipe
+from episodes.banks.sampler import draw
 from episodes.datasets import dataset
-from episodes.recipe import read_recipe
-from episodes.sampler import draw
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
 
 Benchmark = Callable[..., Any]

@@ -9,9 +9,9 @@ import pytest
 from bench.features.filling import SHARD
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from episodes.bank import frozen, open_bank
+from episodes.banks.bank import frozen, open_bank
+from episodes.banks.recipe import read_recipe
 from episodes.datasets import dataset
-from episodes.recipe import read_recipe
 from tests.benchmarks.test_speed import Benchmark
 
 IDENTITY = {"test": "speed"}

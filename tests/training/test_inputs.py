@@ -15,7 +15,7 @@ from bench.training.clips import ClipLibrary, TrainingClips
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import VideoFile, dataset, datasets
-from episodes.sampling import Jittered, Sampling
+from episodes.decoding.sampling import Jittered, Sampling
 from episodes.split import Video
 from tests.training.test_meta_training import training
 

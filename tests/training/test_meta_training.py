@@ -30,7 +30,7 @@ from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE
 from bench.training.validation import Validator
 from bench.weights.cards import CARD, WEIGHTS, file_sha256
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call
 

@@ -10,7 +10,7 @@ from bench.plugins.registry import built_in_methods
 from bench.training import stream as module
 from bench.training.recipe import TrainingRecipe, read_training_recipe
 from bench.training.stream import guarded_split, training_stream
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.split import Split, Video

@@ -13,7 +13,7 @@ from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.runs.contenders import Contender
 from bench.runs.directory import Run
 from bench.statistics import LEVEL, design_of, holm, measure
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 

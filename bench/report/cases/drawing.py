@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.cases.examination import Case, Degrees
 from bench.report.cases.outcomes import MODELS, verdict
-from episodes.decoding import Clip
+from episodes.decoding.clips import Clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

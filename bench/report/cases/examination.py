@@ -15,13 +15,13 @@ from bench.features.embedding import embed_missing, open_store
 from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.datasets import VideoFile
-from episodes.decoding import Clip
+from episodes.decoding.clips import Clip
+from episodes.decoding.readings import Readings
+from episodes.decoding.sampling import one_clip
 from episodes.draws import Integers
 from episodes.errors import UserError
-from episodes.readings import Readings
-from episodes.sampling import one_clip
 from methods.mastaf import Mastaf
 
 UNDECIDED = 1e-3

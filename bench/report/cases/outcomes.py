@@ -12,7 +12,7 @@ from scipy import stats
 from bench.comparison.summary import rebuilt
 from bench.runs.directory import Run
 from bench.statistics import design_of, measure
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 Kind = Literal[

@@ -15,7 +15,7 @@ from bench.report.charts.forest import accuracy_forest, difference_forest
 from bench.report.charts.history import curves_of
 from bench.report.charts.speed import speed_chart
 from bench.report.charts.transfer import transfer_chart
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 PAIRS = 12

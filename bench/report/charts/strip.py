@@ -17,7 +17,7 @@ from bench.features.clips import read_clip
 from bench.machine.progress import Reporter
 from bench.report.charts.saving import save_figure
 from bench.report.charts.style import INK, TEXT, WIDE
-from episodes.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 
 FRAMES = 8

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from episodes.bank import open_bank
-from episodes.coverage import untouched
+from episodes.banks.bank import open_bank
+from episodes.banks.coverage import untouched
+from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets import Progress
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
+from episodes.decoding.inspection import inspect, inspection_identity
+from episodes.decoding.media import content_sha256, is_empty, why_not_opened
+from episodes.decoding.memory import remembered
+from episodes.disk.locating import Index
 from episodes.errors import UserError
-from episodes.inspection import inspect, inspection_identity
-from episodes.locating import Index
-from episodes.media import content_sha256, is_empty, why_not_opened
-from episodes.memory import remembered
-from episodes.recipe import read_recipe, recipe_names
 from episodes.split import SPLIT_NAMES, SplitName, Video
 
 SHORT = 16
@@ -25,7 +25,7 @@ SHORT = 16
 FATAL = ("missing", "empty", "damaged")
 KINDS = (*FATAL, "short", "copy", "several", "odd")
 """What may be wrong with a video; the first three make it unusable. ``copy``: the same content as
-another; ``several``: more than one file has its name; ``odd``: see `episodes.inspection`."""
+another; ``several``: more than one file has its name; ``odd``: `episodes.decoding.inspection`."""
 
 
 Stage = Callable[[str], AbstractContextManager[Progress]]

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from episodes.disk.facts import Facts, all_facts, folded, names_sha256
+from episodes.disk.lists import ClassList
+from episodes.disk.registration import Members
 from episodes.errors import UserError
-from episodes.facts import Facts, all_facts, folded, names_sha256
-from episodes.lists import ClassList
-from episodes.registration import Members
 from episodes.split import SplitName
 
 SHOWN = 3

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from episodes.datasets import datasets
+from episodes.datasets.own_splits import register_folder
 from episodes.datasets.published import Published
+from episodes.disk.locating import Index
+from episodes.disk.registration import Registration, write_registration
 from episodes.errors import UserError
-from episodes.locating import Index
-from episodes.own_splits import register_folder
-from episodes.registration import Registration, write_registration
 from episodes.split import SplitName
 
 TOO_NEAR = 0.85

@@ -14,7 +14,7 @@ from typing import cast
 
 from episodes.split import SplitName
 
-FOLDER = Path(__file__).parent / "datasets" / "facts"
+FOLDER = Path(__file__).parents[1] / "datasets" / "facts"
 
 
 @dataclass(frozen=True)

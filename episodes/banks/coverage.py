@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 from episodes.datasets import Progress
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from episodes.banks.recipe import Recipe
 from episodes.draws import (
     WORDS_PER_BLOCK,
     Integers,
@@ -22,7 +23,6 @@ from episodes.draws import (
     words,
 )
 from episodes.errors import UserError
-from episodes.recipe import Recipe
 from episodes.split import Split
 
 VERSION: Final = 1

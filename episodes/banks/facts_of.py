@@ -1,7 +1,7 @@
 """Write what the program keeps of a dataset: its facts and the recipes of its banks.
 
-    python -m episodes.facts_of ucf101 --root UCF-101 --lists ucf101_ARN
-    python -m episodes.facts_of avletters --root avletters --classes 14,4,8
+    python -m episodes.banks.facts_of ucf101 --root UCF-101 --lists ucf101_ARN
+    python -m episodes.banks.facts_of avletters --root avletters --classes 14,4,8
 
 The dataset's file in `episodes/datasets/` says how its videos are named and grouped. A complete
 copy says which there are, and `--classes` or the published lists who is in which split. What is
@@ -18,15 +18,15 @@ from typing import Annotated
 import typer
 
 from episodes.atomic import write_text
-from episodes.bank import frozen
+from episodes.banks.bank import frozen
+from episodes.banks.recipe import FOLDER as RECIPES
+from episodes.banks.recipe import Protocol, Recipe
+from episodes.banks.sampler import VERSION
 from episodes.datasets import dataset
 from episodes.datasets.published import Published
+from episodes.disk.facts import FOLDER, ClassFacts, Facts, SplitFacts, names_sha256
+from episodes.disk.lists import read_lists
 from episodes.errors import UserError
-from episodes.facts import FOLDER, ClassFacts, Facts, SplitFacts, names_sha256
-from episodes.lists import read_lists
-from episodes.recipe import FOLDER as RECIPES
-from episodes.recipe import Protocol, Recipe
-from episodes.sampler import VERSION
 from episodes.split import SPLIT_NAMES, Split, SplitName
 
 WAY = 5

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from episodes.datasets import VideoFile
-from episodes.memory import notebook, notes_from, write_note
-from episodes.readers import DECODERS
+from episodes.decoding.memory import notebook, notes_from, write_note
+from episodes.decoding.readers import DECODERS
 
 IMAGES = "pillow"
 """What reads folders of frames; their content's hash covers its version."""
@@ -18,7 +18,7 @@ class Reading:
     """What is known of a video that was read to its end."""
 
     reader: str
-    """Which one reads it right: a name of `episodes.readers.DECODERS`, or `IMAGES`."""
+    """Which one reads it right: a name of `episodes.decoding.readers.DECODERS`, or `IMAGES`."""
     frames: int
     """How many it shows."""
     resized: bool = False

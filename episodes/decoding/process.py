@@ -26,8 +26,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from episodes.readers import DECODERS, Pixels, UnreadableError, examined, read
-from episodes.sampling import Jittered, Sampling, frame_indices
+from episodes.decoding.readers import DECODERS, Pixels, UnreadableError, examined, read
+from episodes.decoding.sampling import Jittered, Sampling, frame_indices
 
 TIME_LIMIT = 60.0
 """Seconds in which a reader must come to the next frame; then its process ends itself."""
@@ -144,7 +144,7 @@ def borrowed() -> Iterator[Process]:
 def request_to_read(
     path: Path, decoder: str, frames: int, sampling: Sampling, known: int | None, sha256: str
 ) -> Request:
-    """Return the request for a clip; see `episodes.decoding.decode`."""
+    """Return the request for a clip; see `episodes.decoding.clips.decode`."""
     return {
         "do": "read",
         "path": str(path),

@@ -10,7 +10,7 @@ from episodes.split import SPLIT_NAMES, SplitName
 
 Protocol = Literal["standard", "one-class", "group-disjoint", "partners"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-FOLDER = Path(__file__).parent / "recipes"
+FOLDER = Path(__file__).parents[1] / "recipes"
 UNKNOWN = ""
 """Stands for a hash that has not been computed yet."""
 
@@ -37,7 +37,7 @@ class Recipe:
         queries: query videos of each class that is queried.
         episodes: how many the hash covers.
         seed: another seed, other episodes.
-        sampler: version of the drawing arithmetic, `episodes.sampler.VERSION`.
+        sampler: version of the drawing arithmetic, `episodes.banks.sampler.VERSION`.
         episodes_sha256: hash of the episodes this must yield.
     """
 

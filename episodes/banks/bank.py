@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe
+from episodes.banks.sampler import Episodes, draw
 from episodes.datasets import Dataset, dataset
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.recipe import UNKNOWN, Recipe, read_recipe
-from episodes.sampler import Episodes, draw
 from episodes.split import Split
 
 
@@ -24,7 +24,7 @@ class Bank:
     source: Dataset
     """Where the videos are."""
     left_out: int = 0
-    """Episodes left out because a video of theirs is missing here, see `episodes.coverage`."""
+    """Episodes left out because a video of theirs is missing (`episodes.banks.coverage`)."""
     kept: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     """Which of the recipe's episodes are here, where some were left out."""
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from episodes.decoding.sampling import Sampling, frame_indices
 from episodes.errors import UserError
-from episodes.sampling import Sampling, frame_indices
 
 Pixels = NDArray[np.uint8]
 Shrunk = TypeVar("Shrunk")
@@ -39,7 +39,7 @@ def read_frames(
     Args:
         images: all frames of a video, in order; at least one.
         frames: how many a clip has.
-        sampling: see `episodes.sampling.frame_indices`.
+        sampling: see `episodes.decoding.sampling.frame_indices`.
         shrink: makes something of frames, uint8 (1, height, width, 3), RGB.
 
     Returns:

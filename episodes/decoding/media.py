@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from episodes.decoding.frames import reader_identity
 from episodes.errors import UserError
-from episodes.frames import reader_identity
 
 VIDEO_SUFFIXES = (
     *(".avi", ".mp4", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"),

@@ -1,7 +1,7 @@
 """The two readers of video files: decord, and PyAV, whose libav says what the truth is.
 
 Both hand out every frame that a file shows, in order. They run in a process of their own
-(`episodes.decoding_process`), since either may crash on a damaged file.
+(`episodes.decoding.process`), since either may crash on a damaged file.
 """
 
 import importlib.metadata

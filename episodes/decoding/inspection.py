@@ -6,10 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from episodes.decoding import decode_each, decoder_identity, examine
+from episodes.decoding.clips import decode_each, decoder_identity, examine
+from episodes.decoding.frames import read_frames, reader_identity
+from episodes.decoding.media import frames_of
 from episodes.errors import UserError
-from episodes.frames import read_frames, reader_identity
-from episodes.media import frames_of
 
 VERSION = 2
 CONTAINERS = {

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from episodes.facts import folded
-from episodes.lists import without_suffix
-from episodes.media import is_video_file, videos_below
+from episodes.decoding.media import is_video_file, videos_below
+from episodes.disk.facts import folded
+from episodes.disk.lists import without_suffix
 from episodes.split import Video
 
 Names = Callable[[str], Iterable[str]]

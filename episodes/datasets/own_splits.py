@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from episodes.datasets.folder import Folder
+from episodes.disk.lists import ClassList, read_lists, without_suffix
+from episodes.disk.registration import Members, Registration
 from episodes.errors import UserError
-from episodes.lists import ClassList, read_lists, without_suffix
-from episodes.registration import Members, Registration
 from episodes.split import SplitName, Video
 
 SHARES: Mapping[SplitName, int] = {"train": 64, "val": 12, "test": 24}

@@ -1,6 +1,6 @@
 """Turn videos that are kept as MATLAB arrays into folders of frames.
 
-    python -m episodes.matlab_frames avletters/Lips FOLDER
+    python -m episodes.decoding.matlab_frames avletters/Lips FOLDER
 
 A file holds ``vid`` (pixels, frames), grey values from 0 to 255 column by column, and ``siz``, the
 height, width and number of frames, as those of AVLetters do. ``NAME.mat`` becomes

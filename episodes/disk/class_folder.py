@@ -6,8 +6,8 @@ Nothing is passed over in silence that may be a video in another layout.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from episodes.decoding.media import is_frame, is_video_file, videos_below
 from episodes.errors import UserError
-from episodes.media import is_frame, is_video_file, videos_below
 
 
 def shown(folder: Path) -> list[Path]:

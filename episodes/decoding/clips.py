@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.decoding_process import DiedError, borrowed, request_to_examine, request_to_read
+from episodes.decoding.process import DiedError, borrowed, request_to_examine, request_to_read
+from episodes.decoding.readers import DECODERS, default_decoder
+from episodes.decoding.readings import Reading
+from episodes.decoding.sampling import Sampling, frame_indices
 from episodes.errors import UserError, unknown
-from episodes.readers import DECODERS, default_decoder
-from episodes.readings import Reading
-from episodes.sampling import Sampling, frame_indices
 
 Clip = NDArray[np.uint8]
 """uint8 (frames, height, width, 3), RGB."""
@@ -61,7 +61,7 @@ def decode(
     Args:
         path: a video file.
         frames: how many frames a clip has.
-        sampling: see `episodes.sampling.frame_indices`.
+        sampling: see `episodes.decoding.sampling.frame_indices`.
         decoder: "decord" or "av"; what is installed if None.
 
     Returns:
@@ -91,7 +91,7 @@ def decode_each(
     Args:
         path: a video file.
         frames: how many frames a clip has.
-        sampling: see `episodes.sampling.frame_indices`.
+        sampling: see `episodes.decoding.sampling.frame_indices`.
         shrink: makes something of some frames, in their order: there is no need to hold a clip in
             full size.
         decoder: which reader is asked first; what is installed if None.

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from episodes.decoding.media import is_video_file
+from episodes.disk.video_labels import is_label_file, labels_by_video
 from episodes.errors import UserError
-from episodes.media import is_video_file
 from episodes.split import SPLIT_NAMES, SplitName
-from episodes.video_labels import is_label_file, labels_by_video
 
 SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
 FORMATS = (

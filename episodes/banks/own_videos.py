@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from episodes.bank import Bank, frozen
+from episodes.banks.bank import Bank, frozen
+from episodes.banks.recipe import Protocol, Recipe
+from episodes.banks.sampler import VERSION, draw
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
-from episodes.recipe import Protocol, Recipe
-from episodes.sampler import VERSION, draw
 from episodes.split import Split
 
 WAY = 5

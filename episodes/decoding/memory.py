@@ -11,7 +11,7 @@ from typing import Any
 
 from episodes.cache import cache_folder
 from episodes.datasets import Progress
-from episodes.media import stamp
+from episodes.decoding.media import stamp
 
 Work = Callable[[Path], Any]
 """From a path to what JSON can hold."""

@@ -1,0 +1,1 @@
+"""Published lists, and where a user's videos of them lie."""

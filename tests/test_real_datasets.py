@@ -110,8 +110,8 @@ class TestAVLetters:
         tree = letters(tmp_path / "data", "{letter}/{who}/{who}_{take}")
         folders = (tmp_path / "facts", tmp_path / "recipes")
         facts_of.write("avletters", tree.root, (14, 4, 8), None, (1, 5), *folders)
-        for module in ("facts", "recipe"):
-            monkeypatch.setattr(f"episodes.{module}.FOLDER", folders[module == "recipe"])
+        for module, folder in zip(("disk.facts", "banks.recipe"), folders, strict=True):
+            monkeypatch.setattr(f"episodes.{module}.FOLDER", folder)
         facts.cache_clear()
         return tree
 

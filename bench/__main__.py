@@ -15,6 +15,7 @@ from bench import __version__
 from bench.commands import (
     bank,
     cases,
+    check_backbone,
     check_method,
     compare,
     data,
@@ -22,6 +23,7 @@ from bench.commands import (
     figures,
     gate,
     listing,
+    new_backbone,
     new_method,
     parity,
     power,
@@ -139,6 +141,8 @@ for module in (
     doctor,
     check_method,
     new_method,
+    check_backbone,
+    new_backbone,
     throughput,
 ):
     module.register(app)

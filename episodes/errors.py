@@ -45,3 +45,8 @@ def shown(text: str) -> str:
 def warn(line: str) -> None:
     """Say on stderr what a user should know of a run that goes on."""
     print(f"warning: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def note(line: str) -> None:
+    """Say on stderr what a user may want to know, and need not mend."""
+    print(f"note: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201

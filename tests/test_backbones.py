@@ -1,7 +1,6 @@
 """Backbones that a user brings weights for: the contract, on random weights."""
 
 import importlib.util
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
+from bench.conformance.backbones import BACKBONE_RULES, BackboneSubject, breaches_of
 from bench.features.backbones import backbones, load_backbone
 from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, content_sha256, prepared
@@ -101,85 +101,12 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
 
 
 def clip_of(backbone: Backbone, videos: int = 1) -> Tensor:
-    spec = backbone.input
-    torch.manual_seed(1)
-    return 0.1 * torch.randn(videos, 3, spec.frames, spec.size, spec.size)
+    return BackboneSubject(backbone).clip(videos)
 
 
-@pytest.fixture(scope="module")
-def plain(backbone: Backbone) -> Tensor:
-    """Maps of one clip."""
-    with torch.no_grad():
-        return backbone(clip_of(backbone))
-
-
-class TestContract:
-    def test_maps_have_the_shape_that_is_declared(self, backbone: Backbone, plain: Tensor):
-        assert plain.shape == (1, backbone.channels, *backbone.grid)
-        assert plain.is_contiguous()
-        assert plain.isfinite().all()
-
-    @pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0)])
-    def test_a_bright_spot_lands_in_its_cell(
-        self, backbone: Backbone, plain: Tensor, corner: tuple[int, int]
-    ):
-        _, height, width = backbone.grid
-        size = backbone.input.size
-        side = size // height
-        top, left = (part * (size - side) for part in corner)
-        clip = clip_of(backbone)
-        clip[..., top : top + side, left : left + side] += 2.0
-        with torch.no_grad():
-            change = (backbone(clip) - plain).abs().sum(dim=(0, 1, 2))
-        brightest = divmod(int(change.argmax()), width)
-        wanted = (corner[0] * (height - 1), corner[1] * (width - 1))
-        assert max(abs(one - other) for one, other in zip(brightest, wanted, strict=True)) <= 1
-        assert math.dist(brightest, wanted) < math.dist(brightest, (height - 1, width - 1))
-
-    def test_frames_at_an_end_show_in_cells_at_that_end(self, backbone: Backbone, plain: Tensor):
-        """More than frames at the other end do: where cells are few, each sees all frames."""
-        if backbone.grid[0] == 1:
-            pytest.skip("one step in time")
-        early, late = (self.change_by_step(backbone, plain, end) for end in ("early", "late"))
-        assert early[0] > late[0]
-        assert late[-1] > early[-1]
-
-    def change_by_step(self, backbone: Backbone, plain: Tensor, end: str) -> Tensor:
-        """The share of each step in time in what changes where frames at one end do."""
-        clip = clip_of(backbone)
-        count = backbone.input.frames // backbone.grid[0]
-        clip[:, :, slice(0, count) if end == "early" else slice(-count, None)] += 1.0
-        with torch.no_grad():
-            change = (backbone(clip) - plain).abs().sum(dim=(0, 1, 3, 4))
-        return change / change.sum()
-
-    def test_features_do_not_depend_on_the_batch(self, backbone: Backbone, plain: Tensor):
-        """To 1e-4 of the largest feature: kernels may add in another order."""
-        more = torch.cat([clip_of(backbone), 0.1 * torch.randn_like(clip_of(backbone))])
-        with torch.no_grad():
-            together = backbone(more)[:1]
-        assert (together - plain).abs().max() <= 1e-4 * plain.abs().max()
-
-    def test_evaluation_freezes_everything(self, backbone: Backbone, plain: Tensor):
-        before = content_sha256(backbone.state_dict())
-        with torch.no_grad():
-            again = backbone(clip_of(backbone))
-        assert torch.equal(again, plain)
-        assert content_sha256(backbone.state_dict()) == before
-        assert not any(module.training for module in backbone.modules())
-
-    def test_the_order_in_memory_changes_nothing(self, backbone: Backbone, plain: Tensor):
-        clip = clip_of(backbone).to(memory_format=torch.channels_last_3d)
-        with torch.no_grad():
-            maps = backbone(clip)
-        assert (maps - plain).abs().max() <= 1e-4 * plain.abs().max()
-
-    def test_half_precision_is_near(self, backbone: Backbone, plain: Tensor):
-        """bfloat16 has 8 bits: the maps point the same way, to a cosine of 0.99."""
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            maps = backbone(clip_of(backbone)).float()
-        cosine = torch.nn.functional.cosine_similarity(maps.flatten(), plain.flatten(), dim=0)
-        assert cosine > 0.99
+@pytest.mark.parametrize("rule", BACKBONE_RULES, ids=lambda rule: rule.__name__)
+def test_every_backbone_keeps_the_rule(rule: Callable[..., Any], backbone: Backbone):
+    assert not breaches_of(rule, BackboneSubject(backbone))
 
 
 class TestWeightsFromFiles:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import Json, Plugin
+from bench.commands.options import Json, Plugin, use_plugins
 
 HELP = """List methods, banks, datasets or backbones.
 
@@ -47,13 +47,14 @@ def list_(
     from episodes.errors import UserError
 
     kinds: dict[str, Callable[[], Records]] = {
-        "methods": lambda: _methods(plugin or []),
+        "methods": _methods,
         "banks": _banks,
         "datasets": _datasets,
         "backbones": _backbones,
     }
     if kind is not None and kind not in kinds:
         raise UserError(f"{kind!r} is none of {', '.join(kinds)}")
+    use_plugins(plugin)
     wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
     if json:
         records = next(iter(wanted.values()))
@@ -98,7 +99,7 @@ def _width(records: Records, columns: Sequence[str]) -> int:
     return min(WIDE, room // len(long) - GAP)
 
 
-def _methods(plugins: list[Any]) -> Records:
+def _methods() -> Records:
     from dataclasses import asdict
 
     from bench.plugins.registry import all_methods
@@ -114,12 +115,12 @@ def _methods(plugins: list[Any]) -> Records:
             "differs": entry.cls.differs,
             "settings": asdict(entry.settings),
         }
-        for name, entry in sorted(all_methods(plugins).items())
+        for name, entry in sorted(all_methods().items())
     ]
 
 
 def _banks() -> Records:
-    from episodes.banks.recipe import read_recipe, recipe_names
+    from episodes.banks.recipe import read_recipe, recipe_names, recipes_of_plugins
 
     return [
         {
@@ -133,7 +134,7 @@ def _banks() -> Records:
             "episodes": recipe.episodes,
             "sha256": recipe.episodes_sha256,
         }
-        for recipe in map(read_recipe, recipe_names())
+        for recipe in map(read_recipe, [*recipe_names(), *sorted(recipes_of_plugins())])
     ]
 
 

@@ -29,10 +29,10 @@ def new_method(
     into: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
 ) -> None:
     """Write a new method."""
-    from bench.commands.method_template import write_method
+    from bench.plugins.new_plugin import write_method
     from bench.plugins.registry import all_methods
 
     written = write_method(name, into, all_methods())
-    typer.echo(f"wrote {written.method} and {written.test}; next:\n")
+    typer.echo(f"wrote {written.file} and {written.test}; next:\n")
     for command in written.next_commands():
         typer.echo(f"  {command}")

@@ -66,7 +66,10 @@ Prompt = Annotated[
 ]
 Plugin = Annotated[
     list[Path] | None,
-    typer.Option(help="A file, or a folder of files, with further methods.", show_default=False),
+    typer.Option(
+        help="A file, or a folder of files, with further methods, backbones or data sets.",
+        show_default=False,
+    ),
 ]
 
 Plain = Annotated[
@@ -105,3 +108,11 @@ def use_cache(folder: Path | None) -> None:
 
     if folder is not None:
         os.environ[ENVIRONMENT_VARIABLE] = str(folder.resolve())
+
+
+def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
+    """Load the files of ``--plugin``: their methods, backbones and data sets are known then."""
+    from bench.plugins.registry import load_plugins
+
+    if paths:
+        load_plugins(paths, leave_out=keep_going)

@@ -19,6 +19,7 @@ from bench.commands.options import (
     Sampling,
     Text,
     use_cache,
+    use_plugins,
 )
 from bench.commands.tables import shown as tabulated
 
@@ -149,10 +150,11 @@ def run(
     from bench.weights.candidates import candidates
 
     context.with_resource(distributed.joined(out))
+    use_plugins(plugin, keep_going or None)
     where = choose_device(device)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
-    chosen = choose(methods, all_methods(plugin or [], leave_out=keep_going), plain)
+    chosen = choose(methods, all_methods(), plain)
     if methods is None and source is None:
         chosen = [entry for entry in chosen if not entry.cls.needs_text]
     if reference is not None:

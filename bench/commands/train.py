@@ -18,6 +18,7 @@ from bench.commands.options import (
     Sampling,
     Text,
     use_cache,
+    use_plugins,
 )
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def train(
         )
     if tensorboard:
         check_tensorboard()
-    entries = choose(",".join(methods), all_methods(plugin or []), plain)
+    use_plugins(plugin)
+    entries = choose(",".join(methods), all_methods(), plain)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     names = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     tuned, trainings = not freeze_backbone, []

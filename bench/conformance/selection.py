@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.method import Entry, find
-from bench.plugins.registry import methods_in, plugin_files
+from bench.plugins.registry import methods_in
 from episodes.errors import UserError
+from episodes.plugins import plugin_files
 
 
 @dataclass

@@ -14,12 +14,13 @@ import methods.backbones
 from bench.backbone import Backbone, InputSpec
 from bench.method import Method
 from bench.plugins.source import meaning_sha256
-from bench.pretrained import Pretrained, prepared
+from bench.pretrained import Pretrained, content_sha256, prepared
 from bench.weights.cards import file_sha256
 from bench.weights.paths import WEIGHTS_FOLDER
 from bench.weights.shipped import check_shipped
 from episodes.decoding.readers import default_decoder
 from episodes.errors import UserError, unknown
+from episodes.plugins import brought, load_file
 
 
 @dataclass(frozen=True)
@@ -67,20 +68,68 @@ class LoadedBackbone:
         return found
 
 
-@cache
+ENTRY_POINTS = "fvbench.backbones"
+"""Entry-point group under which other distributions announce backbones, or modules with some."""
+
+
 def backbones() -> dict[str, type[Backbone]]:
-    """Return every backbone class in `methods.backbones` by its name."""
+    """Return every backbone class by its name: ours, and those that plugins bring.
+
+    Raises:
+        UserError: a plugin's backbone has the name of another one.
+    """
+    found = dict(_built_in())
+    for one in brought(ENTRY_POINTS):
+        for cls in _defined_in(one):
+            taken = found.setdefault(cls.name, cls)
+            if taken is not cls:
+                raise UserError(
+                    f"two backbones are called {cls.name}: {taken.__module__}.{taken.__name__} and"
+                    f" {cls.__module__}.{cls.__name__}; rename one of them"
+                )
+    return found
+
+
+@cache
+def _built_in() -> dict[str, type[Backbone]]:
     package = methods.backbones
-    modules = [
+    modules = (
         importlib.import_module(f"{package.__name__}.{found.name}")
         for found in pkgutil.iter_modules(package.__path__)
-    ]
-    return {
-        cls.name: cls
-        for module in modules
+    )
+    return {cls.name: cls for module in modules for cls in _defined_in(module)}
+
+
+def backbones_in(path: Path) -> list[str]:
+    """Load a plugin file and return the names of the backbones that it defines.
+
+    Raises:
+        UserError: it cannot be loaded, or defines none.
+    """
+    names = [cls.name for cls in _defined_in(load_file(path))]
+    if not names:
+        raise UserError(
+            f"{path} defines no backbone: no class that derives from bench.backbone.Backbone and"
+            " states its name"
+        )
+    return names
+
+
+def _defined_in(module: object) -> list[type[Backbone]]:
+    """Backbones that a module defines itself: what it imports from another is the other's.
+
+    An entry point may also name a backbone's class.
+    """
+    if inspect.isclass(module):
+        return [module] if issubclass(module, Backbone) else []
+    return [
+        cls
         for cls in vars(module).values()
-        if inspect.isclass(cls) and issubclass(cls, Backbone) and "name" in vars(cls)
-    }
+        if inspect.isclass(cls)
+        and issubclass(cls, Backbone)
+        and "name" in vars(cls)
+        and cls.__module__ == vars(module).get("__name__")
+    ]
 
 
 def weights_path(name: str) -> Path:
@@ -118,6 +167,10 @@ def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
 
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
     """Load a backbone with the weights that come with the program, or with others of its kind."""
+    if not where and not weights_path(cls.name).exists():
+        bare = cls()
+        if not bare.state_dict():  # such as mean colours on a grid
+            return bare, content_sha256({})
     path = Path(where) if where else weights_path(cls.name)
     check_shipped(path)
     if not path.is_file():

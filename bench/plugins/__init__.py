@@ -1,1 +1,1 @@
-"""Finding methods, wherever they are kept, and the hash of what their code means."""
+"""Finding methods, wherever they are kept; writing new plugins; the hash of what code means."""

@@ -1,10 +1,11 @@
 """Recipes: the small committed text files from which banks are rebuilt."""
 
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from episodes.datasets import datasets
 from episodes.errors import UserError, unknown
 from episodes.split import SPLIT_NAMES, SplitName
 
@@ -105,8 +106,14 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def recipes_of_plugins() -> dict[str, Path]:
+    """Return the recipe files by their names that data sets of plugins bring in a folder."""
+    folders = (getattr(one, "recipes", None) for one in datasets().values())
+    return {path.stem: path for folder in folders if folder for path in Path(folder).glob("*.toml")}
+
+
 def read_recipe(name_or_path: str) -> Recipe:
-    """Read a committed recipe by name, or any recipe file by path.
+    """Read a committed recipe or one of a plugin by name, or any recipe file by path.
 
     Raises:
         UserError: no such recipe, or a file that is not one.
@@ -114,16 +121,26 @@ def read_recipe(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = FOLDER / f"{name_or_path}.toml"
+        if not path.is_file():
+            path = recipes_of_plugins().get(name_or_path, path)
     if not path.is_file():
-        raise unknown("bank", name_or_path, recipe_names())
+        raise unknown("bank", name_or_path, [*recipe_names(), *recipes_of_plugins()])
     return _parsed(path)
 
 
 def _parsed(path: Path) -> Recipe:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe(name=path.stem, **values)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(
-            f"{path} is not a bank recipe: {error}; see docs/architecture.md"
-        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a bank recipe: {error}") from error
+    known = {one.name: one.default is MISSING for one in fields(Recipe) if one.name != "name"}
+    for word, found in (
+        ("lacks", [name for name, needed in known.items() if needed and name not in values]),
+        ("has an unknown field", [name for name in values if name not in known]),
+    ):
+        if found:
+            raise UserError(
+                f"{path} {word} {', '.join(found)}; a bank recipe states {', '.join(known)}, see"
+                " docs/data.md"
+            )
+    return Recipe(name=path.stem, **values)

@@ -1,6 +1,7 @@
 """The datasets: one file each, found by being here.
 
-A module that defines ``DATASET``, an object that answers `Dataset`, adds one.
+A module that defines ``DATASET``, an object that answers `Dataset`, adds one; so does a plugin
+(`episodes.plugins`).
 """
 
 import importlib
@@ -9,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 from episodes.disk.registration import registered_names
-from episodes.errors import unknown
+from episodes.errors import UserError, unknown
+from episodes.plugins import brought
 from episodes.split import Split, SplitName, Video
 
 Progress = Callable[[int, int], None]
@@ -51,10 +54,36 @@ class Dataset(Protocol):
         ...
 
 
+ENTRY_POINTS = "fvbench.datasets"
+"""Entry-point group under which other distributions announce data sets, or modules with one."""
+
+
 def datasets() -> dict[str, Dataset]:
-    """Return every dataset by its name: those that the program knows, and this user's own."""
-    own = (name for name in registered_names() if name not in _known())
-    return _known() | {name: _own(name) for name in own}
+    """Return every dataset by its name: ours, those that plugins bring, and this user's own.
+
+    Raises:
+        UserError: a plugin's data set has the name of another one.
+    """
+    known = dict(_known())
+    for one in brought(ENTRY_POINTS):
+        found: Any = getattr(one, "DATASET", None) if isinstance(one, ModuleType) else one
+        if found is None:
+            continue
+        _check_contract(found)
+        if known.setdefault(found.name, found) is not found:
+            raise UserError(f"two data sets are called {found.name}; rename that of the plugin")
+    own = (name for name in registered_names() if name not in known)
+    return known | {name: _own(name) for name in own}
+
+
+def _check_contract(found: object) -> None:
+    """Refuse a plugin's data set that lacks part of what is asked of one."""
+    needed = ("name", "description", "directional", "split", "files", "state")
+    if missing := [word for word in needed if not hasattr(found, word)]:
+        raise UserError(
+            f"the data set {found!r} of a plugin has no {', '.join(missing)}; see"
+            " episodes.datasets.Dataset"
+        )
 
 
 def _own(name: str) -> Dataset:

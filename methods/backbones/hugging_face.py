@@ -4,7 +4,7 @@ Weights are named as there: a model of the hub, or a folder that `save_pretraine
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.pretrained import CroppedInput, Pretrained, content_sha256
-from episodes.errors import UserError
+from episodes.errors import UserError, note
 from methods.backbones._framewise import framewise
 
 LABELS = {
@@ -63,7 +63,7 @@ class HuggingFace(Pretrained):
     def load(cls, where: str) -> tuple[Self, str]:
         """Build the backbone with the weights of a model of the hub, or of a folder."""
         place = where or cls.usual
-        network, processor = _from_pretrained(cls.architecture, place, cls.options)
+        network, processor = from_pretrained(cls.architecture, place, cls.options)
         backbone = cls(network, processor)
         labels = network.config.num_labels
         known = LABELS.get(labels)
@@ -198,10 +198,12 @@ class TimeSformer(_Transformer):
         return maps.permute(0, 1, 4, 2, 3)
 
 
-def _from_pretrained(
+def from_pretrained(
     architecture: str, place: str, options: Mapping[str, Any]
 ) -> tuple[Any, Mapping[str, Any]]:
-    """Load a network and its image processor's settings.
+    """Load a network and its image or video processor's settings.
+
+    A folder is read without the network; a model of the hub is fetched, which is said on stderr.
 
     Args:
         architecture: its class in transformers.
@@ -218,11 +220,8 @@ def _from_pretrained(
             f"the package transformers cannot be imported ({error}); `pip install"
             " 'fewshot-video-bench[transformers]'`"
         ) from error
-    from transformers.image_processing_base import ImageProcessingMixin
-
     cls = getattr(transformers, architecture)
-    name, _, revision = (place, "", "") if Path(place).is_dir() else place.partition("@")
-    pinned = {"revision": revision} if revision else {}
+    name, pinned = _place(place)
     try:
         _check_kind(cls, name, pinned)
         with _quietly(transformers.utils.logging):
@@ -230,25 +229,54 @@ def _from_pretrained(
             network, found = cls.from_pretrained(
                 name, output_loading_info=True, use_safetensors=True, **pinned, **options
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise UserError(
-            f"no {architecture} could be loaded from {place!r}: {str(error).splitlines()[0]}; name"
-            " a model of the hub, or a folder with its config.json and model.safetensors"
+            f"no {architecture} could be loaded from {place!r}: {str(error).splitlines()[0]};"
+            " name a model of the hub, or a folder with its config.json and model.safetensors"
         ) from error
-    if missing := sorted(found["missing_keys"]):
+    missing = sorted(found["missing_keys"])
+    if missing and all(key.startswith("pooler.") for key in missing):
+        network.pooler = None  # published classifiers have none, and nothing here looks at it
+    elif missing:
         raise UserError(
             f"{place} lacks weights of {architecture}: {', '.join(missing[:3])}, {len(missing)} in"
             " all, which would be random; name a model that has them"
         )
-    network = network.float()  # clips are float32, whatever the weights were saved in
-    try:
-        return network, ImageProcessingMixin.get_image_processor_dict(name, **pinned)[0]
-    except (OSError, ValueError):
-        return network, {}
+    # Clips are float32, whatever the weights were saved in.
+    return network.float(), _processor_settings(name, pinned)
 
 
-def _check_kind(cls: Any, place: str, pinned: Mapping[str, str]) -> None:
+def _place(place: str) -> tuple[str, dict[str, Any]]:
+    """Where a model is: a folder, or a name on the hub; and what transformers is told of it."""
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return str(folder), {"local_files_only": True}
+    if place.startswith((".", "/", "~")) or place.count("/") > 1:
+        raise UserError(f"{place}: there is no such folder, and no model of the hub is called so")
+    name, _, revision = place.partition("@")
+    note(f"{name} is taken from the hub, https://huggingface.co/{name}, or from its cache here")
+    return name, {"revision": revision} if revision else {}
+
+
+def _processor_settings(name: str, pinned: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a model wants pictures prepared; empty where it does not say."""
+    from transformers.image_processing_base import ImageProcessingMixin
+    from transformers.video_processing_utils import BaseVideoProcessor
+
+    for read in (
+        ImageProcessingMixin.get_image_processor_dict,
+        BaseVideoProcessor.get_video_processor_dict,
+    ):
+        with suppress(OSError, ValueError, ImportError):
+            found: Mapping[str, Any] = read(name, **pinned)[0]
+            return found
+    return {}
+
+
+def _check_kind(cls: Any, place: str, pinned: Mapping[str, Any]) -> None:
     """Refuse another kind of model: what it has no weights for would be random."""
+    if not hasattr(cls, "config_class"):  # AutoModel takes any
+        return
     kind = cls.config_class.get_config_dict(place, **pinned)[0].get("model_type")
     if kind not in {None, cls.config_class.model_type}:
         raise UserError(f"{place} is a model of kind {kind}, not {cls.config_class.model_type}")
@@ -258,11 +286,15 @@ def _check_kind(cls: Any, place: str, pinned: Mapping[str, str]) -> None:
 def _quietly(logging: Any) -> Iterator[None]:
     """Keep transformers from reporting the classifier's weights, which have no place here."""
     before = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _input(spec: InputSpec, processor: Mapping[str, Any]) -> InputSpec:

@@ -1,0 +1,257 @@
+"""The contract of a backbone as rules, each tried on one made-up clip.
+
+A network whose tokens are put back on the grid in the wrong order still gives maps of the right
+shape, and methods that compare places or moments then compare the wrong ones. So orientation in
+space and in time is tried by changing a corner of the clip, or frames at one end of it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bench.backbone import Backbone, InputSpec
+from bench.method import NAME
+from bench.pretrained import content_sha256
+
+ROUNDING = 1e-4
+"""Largest change of a feature that counts as rounding, as a share of the largest feature: kernels
+may add in another order."""
+LEAST_COSINE = 0.99
+"""Between maps in bfloat16, which has 8 bits, and in float32."""
+
+
+class BackboneSubject:
+    """A loaded backbone under examination, and its maps of one clip."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        """Take the backbone as `load_backbone` gives it: in evaluation mode."""
+        self.backbone = backbone
+
+    def clip(self, videos: int = 1) -> Tensor:
+        """Clips of faint noise, the same every time: (videos, 3, frames, size, size)."""
+        spec = self.backbone.input
+        noise = torch.Generator().manual_seed(1)
+        return 0.1 * torch.randn((videos, 3, spec.frames, spec.size, spec.size), generator=noise)
+
+    @torch.no_grad()
+    def maps(self, clips: Tensor) -> Tensor:
+        """(videos, 3, frames, size, size) -> (videos, C, T, H, W)."""
+        found: Tensor = self.backbone(clips)
+        return found
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """Maps of the clip, (1, C, T, H, W)."""
+        return self.maps(self.clip())
+
+    def change(self, clips: Tensor) -> Tensor:
+        """How much each position of the maps differs from those of the plain clip, (T, H, W)."""
+        return (self.maps(clips) - self.plain).abs().sum(dim=(0, 1))
+
+
+Breaches = Iterator[str]
+
+
+def declarations(subject: BackboneSubject) -> Breaches:
+    """It declares what it is, what it wants to see, what it gives, and what it has seen."""
+    backbone = subject.backbone
+    for word in ("name", "source", "pretraining"):
+        if not (isinstance(getattr(backbone, word, None), str) and getattr(backbone, word)):
+            yield f"it states no {word}: a text; where nothing was seen, pretraining is 'none'"
+    if not isinstance(getattr(backbone, "revision", None), int):
+        yield "it states no revision, a whole number that is raised whenever a feature may change"
+    if not isinstance(getattr(backbone, "input", None), InputSpec):
+        yield "it states no input, a bench.backbone.InputSpec"
+    grid = getattr(backbone, "grid", None)
+    if not (isinstance(grid, tuple) and len(grid) == 3 and all(one > 0 for one in grid)):
+        yield f"its grid is {grid!r}; it is three whole numbers: positions in time, height, width"
+    if not re.fullmatch(NAME, str(getattr(backbone, "name", ""))):
+        yield f"its name is {getattr(backbone, 'name', '')!r}: lower-case letters, digits, - and +"
+
+
+def shape(subject: BackboneSubject) -> Breaches:
+    """Its maps have the declared shape, in float32, finite, and not all the same."""
+    backbone, maps = subject.backbone, subject.plain
+    declared = (1, backbone.channels, *backbone.grid)
+    if maps.shape != declared:
+        yield f"maps have shape {tuple(maps.shape)}, declared is {declared}"
+        return
+    if maps.dtype != torch.float32:
+        yield f"maps are {maps.dtype}, not float32"
+    if not maps.is_contiguous():
+        yield "maps are not contiguous in memory: end forward() with .contiguous()"
+    if not maps.isfinite().all():
+        yield "maps hold NaN or infinity"
+    if torch.equal(subject.maps(2 - subject.clip()), maps):
+        yield "another clip has the same maps"
+
+
+def space(subject: BackboneSubject) -> Breaches:
+    """A change in a corner of the clip shows nearest to that corner of the maps."""
+    _, height, width = subject.backbone.grid
+    if min(height, width) < 2:
+        return
+    size = subject.backbone.input.size
+    side = size // height
+    for name, (down, right) in {
+        "upper left": (0, 0),
+        "upper right": (0, 1),
+        "lower left": (1, 0),
+    }.items():
+        top, left = down * (size - side), right * (size - side)
+        clip = subject.clip()
+        clip[..., top : top + side, left : left + side] += 2.0
+        change = subject.change(clip).sum(dim=0)
+        found = divmod(int(change.argmax()), width)
+        wanted = (down * (height - 1), right * (width - 1))
+        off = [abs(one - other) for one, other in zip(found, wanted, strict=True)]
+        # Receptive fields overlap: anywhere in the right quarter of the map will do.
+        if off[0] > max(1, (height - 1) // 2) or off[1] > max(1, (width - 1) // 2):
+            yield (
+                f"a bright spot in the {name} corner changes row {found[0]}, column {found[1]} of"
+                f" {height} x {width} most: tokens are put on the grid in another order"
+            )
+
+
+def time(subject: BackboneSubject) -> Breaches:
+    """Frames at either end of the clip show more at that end of the maps."""
+    steps, frames = subject.backbone.grid[0], subject.backbone.input.frames
+    if steps == 1:
+        return
+    count = max(frames // steps, 1)
+    shares = []
+    for part in (slice(0, count), slice(-count, None)):
+        clip = subject.clip()
+        clip[:, :, part] += 1.0
+        change = subject.change(clip).sum(dim=(1, 2))
+        shares.append(change / change.sum().clamp(min=1e-30))
+    early, late = shares
+    if early[0] <= late[0] or late[-1] <= early[-1]:
+        yield (
+            f"of what the first frames change, {early[0]:.0%} is in the first of {steps} steps,"
+            f" and {late[0]:.0%} of what the last ones change: time runs another way, or is mixed"
+        )
+
+
+def batch(subject: BackboneSubject) -> Breaches:
+    """What it makes of a clip does not depend on the others of its batch."""
+    together = subject.maps(torch.cat([subject.clip(), 1 - subject.clip()]))[:1]
+    yield from _unless_near("another clip in the batch", together, subject.plain)
+
+
+def memory_format(subject: BackboneSubject) -> Breaches:
+    """The order of a clip in memory changes nothing."""
+    maps = subject.maps(subject.clip().to(memory_format=torch.channels_last_3d))
+    yield from _unless_near("another order in memory", maps, subject.plain)
+
+
+def evaluation(subject: BackboneSubject) -> Breaches:
+    """It is in evaluation mode: repeats itself exactly, and keeps, changes and draws nothing."""
+    backbone = subject.backbone
+    weights, state, clip = (
+        content_sha256(backbone.state_dict()),
+        torch.get_rng_state(),
+        subject.clip(),
+    )
+    if not torch.equal(subject.maps(clip), subject.plain):
+        yield "the same clip has other maps the second time"
+    if content_sha256(backbone.state_dict()) != weights:
+        yield "its weights or statistics change while it looks at clips"
+    if not torch.equal(torch.get_rng_state(), state):
+        yield "it draws from torch's global generator"
+    if not torch.equal(clip, subject.clip()):
+        yield "it changes the clip in place"
+    if training := [name or "itself" for name, one in backbone.named_modules() if one.training]:
+        yield f"{training[0]} is in training mode, {len(training)} such parts in all"
+
+
+def half_precision(subject: BackboneSubject) -> Breaches:
+    """In bfloat16 its maps point the same way."""
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = subject.maps(subject.clip()).float()
+    cosine = torch.nn.functional.cosine_similarity(maps.flatten(), subject.plain.flatten(), dim=0)
+    if not cosine > LEAST_COSINE:
+        yield f"the cosine between maps in bfloat16 and in float32 is {cosine:.3f}"
+
+
+BACKBONE_RULES: tuple[Callable[[BackboneSubject], Breaches], ...] = (
+    declarations,
+    shape,
+    space,
+    time,
+    batch,
+    memory_format,
+    evaluation,
+    half_precision,
+)
+"""Every rule; a backbone that breaks one of the first two cannot be tried on the others."""
+
+
+class BackboneBreach(NamedTuple):
+    """A way in which a backbone breaks a rule."""
+
+    rule: str
+    words: str
+
+
+@dataclass(frozen=True)
+class BackboneReport:
+    """What an examination found."""
+
+    backbone: str
+    maps: str
+    pretraining: str
+    rules: int
+    """How many were looked at."""
+    breaches: Sequence[BackboneBreach]
+
+    def lines(self) -> list[str]:
+        """One line for a backbone that keeps all rules, else one for each breach."""
+        if self.breaches:
+            return [f"{self.backbone} breaks {rule}: {words}" for rule, words in self.breaches]
+        return [
+            f"{self.backbone}: ok, {self.rules} rules; maps {self.maps};"
+            f" pretraining: {self.pretraining}"
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "backbone": self.backbone,
+            "ok": not self.breaches,
+            "maps": self.maps,
+            "pretraining": self.pretraining,
+            "rules": self.rules,
+            "breaches": [one._asdict() for one in self.breaches],
+        }
+
+
+def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
+    """Look at every rule for a backbone; only at the first ones if it gives no proper maps."""
+    subject, found, looked_at = BackboneSubject(backbone), list[BackboneBreach](), 0
+    for rule in BACKBONE_RULES:
+        found += [BackboneBreach(rule.__name__, words) for words in breaches_of(rule, subject)]
+        looked_at += 1
+        if found and looked_at <= 2:
+            break
+    maps = " x ".join(map(str, (backbone.channels, *backbone.grid)))
+    return BackboneReport(name, maps, backbone.pretraining, looked_at, found)
+
+
+def breaches_of(rule: Callable[[BackboneSubject], Breaches], subject: BackboneSubject) -> list[str]:
+    """Say how a backbone breaks a rule; an error of the backbone is a breach, too."""
+    try:
+        return list(rule(subject))
+    except Exception as error:
+        return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
+
+
+def _unless_near(what: str, found: Tensor, expected: Tensor) -> Breaches:
+    share = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+    if not share <= ROUNDING:
+        yield f"{what} changes features by {share:.2g} of the largest, more than {ROUNDING:g}"

@@ -1,0 +1,168 @@
+"""Code from outside the project: files that a user names, and what installed packages announce.
+
+A plugin brings methods, backbones and data sets alike, by the rules that hold for our own files: a
+method is a class under ``@register``, a backbone is a class with a ``name`` of its own, a data set
+is an object called ``DATASET``. Who looks for them asks `brought`.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from episodes.errors import UserError, shown
+
+_files: dict[str, ModuleType] = {}
+"""Modules that were loaded from files, by their names."""
+
+
+def brought(group: str) -> list[object]:
+    """Return what installed packages announce under an entry-point group, and all loaded files.
+
+    Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
+    is named on stderr, once, and left out.
+    """
+    announced = (_loaded(point) for point in entry_points(group=group))
+    return [one for one in announced if one is not None] + list(_files.values())
+
+
+def plugin_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that may be plugins: no tests, none that begin with _."""
+    return sorted(
+        file
+        for file in folder.glob("*.py")
+        if not file.name.startswith(("_", "test_")) and file.name != "conftest.py"
+    )
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a file as a module of its package, or of one that is its bare folder.
+
+    So it can import the files beside it, absolutely as a script does, and relatively.
+
+    Raises:
+        UserError: it is not there, is no Python file, or fails while it is imported.
+    """
+    if not path.is_file():
+        raise UserError(f"plugin {path}: there is no such file or folder")
+    if path.suffix != ".py":
+        raise UserError(f"plugin {path}: not a Python file; a plugin ends in .py")
+    file = path.resolve()
+    package = _package_of(file)
+    name = f"{package}.{file.stem}"
+    if name not in sys.modules:
+        _check_beside(path)
+        _import_as(name, package, path)
+    _files[name] = sys.modules[name]
+    return sys.modules[name]
+
+
+def guarded(what: str, load: Callable[[], object]) -> object:
+    """Run a plugin's code; whatever it raises becomes one line that names the plugin."""
+    try:
+        return load()
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from error
+    except (Exception, SystemExit) as error:
+        words = " ".join(str(error).split())
+        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {words}") from error
+
+
+def left_out(error: UserError) -> None:
+    """Say that a plugin that nobody named is broken, and that work goes on without it."""
+    print(f"left out: {shown(str(error))}", file=sys.stderr)  # noqa: T201
+
+
+@cache
+def _loaded(point: EntryPoint) -> object | None:
+    try:
+        return guarded(f"plugin {point.value}", point.load)
+    except UserError as error:
+        left_out(error)
+        return None
+
+
+def _import_as(name: str, package: str, path: Path) -> None:
+    file = path.resolve()
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plugin {path}: Python cannot import such a file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        guarded(f"plugin {path}", partial(importlib.import_module, package))
+        if str(file.parent) not in sys.modules[package].__path__:
+            raise UserError(
+                f"plugin {path}: there is another package called {package}, at"
+                f" {sys.modules[package].__file__}; rename the folder {file.parent}"
+            )
+        sys.modules[name] = module
+        guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
+    except UserError:
+        sys.modules.pop(name, None)
+        raise
+
+
+def _package_of(file: Path) -> str:
+    """The package that a file belongs to, which can be imported from now on.
+
+    A folder without ``__init__.py`` becomes one under a name that no other has.
+    """
+    folder = file.parent
+    names: list[str] = []
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # at the end: it shadows nothing
+    if names:
+        return ".".join(names)
+    name = f"fvbench_plugin_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(folder)]
+    return name
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse a plugin that would import another module than the file of that name beside it.
+
+    Two plugins that each bring a ``layers.py`` would share the first one.
+    """
+    waiting = [path.resolve()]
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for name in _imported_absolutely(file):
+            beside = {file.parent / f"{name}.py", file.parent / name / "__init__.py"}
+            for own in filter(Path.is_file, beside - seen):
+                spec = importlib.util.find_spec(name)
+                found = "Python's own" if spec is None or not spec.has_location else spec.origin
+                if found is None or Path(found).resolve() != own:
+                    raise UserError(
+                        f"plugin {path}: `import {name}` finds {found}, not {own} beside it;"
+                        f" rename that file, or write `from . import {name}`"
+                    )
+                waiting.append(own)
+
+
+def _imported_absolutely(file: Path) -> set[str]:
+    """Top-level modules that a file imports, anywhere in it."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()  # importing it will say so
+    nodes = list(ast.walk(tree))
+    names = [alias.name for one in nodes if isinstance(one, ast.Import) for alias in one.names]
+    names += [
+        one.module
+        for one in nodes
+        if isinstance(one, ast.ImportFrom) and one.module and not one.level
+    ]
+    return {name.partition(".")[0] for name in names}

@@ -1,0 +1,170 @@
+"""``--backbone hub=WHERE``: any image or video encoder of transformers, on tiny random models."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.backbone import InputSpec
+from bench.conformance.backbones import examine_backbone
+from bench.features.backbones import LoadedBackbone, load_backbone
+from bench.pretrained import CroppedInput
+from episodes.errors import UserError
+from tests.command import call
+from tests.synthetic import CPU
+
+transformers: Any = pytest.importorskip("transformers")
+SMALL = {
+    "image_size": 64,
+    "patch_size": 16,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+}
+TEXT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "vocab_size": 50,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+HALF = (0.5, 0.5, 0.5)
+
+
+def make(kind: str, config: dict[str, Any]) -> Any:
+    torch.manual_seed(0)
+    return getattr(transformers, kind)(getattr(transformers, kind).config_class(**config))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "clip": lambda: make("CLIPModel", {"vision_config": SMALL, "text_config": TEXT}),
+    "siglip": lambda: make("SiglipModel", {"vision_config": SMALL, "text_config": TEXT}),
+    "clip-vision": lambda: make("CLIPVisionModel", SMALL),
+    "dinov2": lambda: make("Dinov2Model", SMALL),
+    "dinov2-registers": lambda: make("Dinov2WithRegistersModel", SMALL),
+    "vit-classifier": lambda: make("ViTForImageClassification", SMALL),
+    "vjepa2": lambda: make(
+        "VJEPA2Model",
+        {
+            "crop_size": 64,
+            "patch_size": 16,
+            "frames_per_clip": 8,
+            "hidden_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "pred_hidden_size": 24,
+            "pred_num_attention_heads": 2,
+            "pred_num_hidden_layers": 1,
+            "num_pooler_layers": 1,
+        },
+    ),
+    "videomae": lambda: make("VideoMAEModel", SMALL | {"num_frames": 8}),
+    "vivit-classifier": lambda: make(
+        "VivitForVideoClassification", SMALL | {"num_frames": 8, "tubelet_size": [2, 16, 16]}
+    ),
+    "resnet": lambda: make(
+        "ResNetModel", {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1] * 4}
+    ),
+}
+GRIDS = {"vjepa2": (4, 4, 4), "videomae": (4, 4, 4), "vivit-classifier": (4, 4, 4)}
+
+
+def saved(folder: Path, model: str = "dinov2", **processor: Any) -> LoadedBackbone:
+    """Save a model, load it as a backbone."""
+    MODELS[model]().save_pretrained(folder)
+    if processor:
+        (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return load_backbone(f"hub={folder}", CPU)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_tokens_stand_on_the_grid_of_their_places(model: str, tmp_path: Path):
+    loaded = saved(tmp_path, model)
+    report = examine_backbone(model, loaded.backbone)
+    assert not report.breaches
+    assert loaded.backbone.grid == GRIDS.get(model, (8, 7, 7) if model == "resnet" else (8, 4, 4))
+    assert loaded.weights_sha256 == load_backbone(f"hub={tmp_path}", CPU).weights_sha256
+
+
+def test_a_frame_of_clip_is_what_its_own_tower_makes_of_it(tmp_path: Path):
+    loaded = saved(tmp_path, "clip")
+    clip = torch.randn(1, 3, 8, 64, 64)
+    with torch.no_grad():
+        tower = transformers.CLIPModel.from_pretrained(tmp_path).eval().vision_model
+        tokens = tower(pixel_values=clip[:, :, 3]).last_hidden_state[0, 1:]
+        maps = loaded.backbone(clip)[0, :, 3]
+    torch.testing.assert_close(maps, tokens.T.unflatten(1, (4, 4)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        (
+            {"size": {"shortest_edge": 80}, "crop_size": {"height": 64, "width": 64}},
+            CroppedInput(8, 64, HALF, HALF, resized=80),
+        ),
+        (
+            {"size": {"height": 64, "width": 64}, "image_mean": [0.1, 0.2, 0.3]},
+            CroppedInput(8, 64, (0.1, 0.2, 0.3), HALF, resized=(64, 64)),
+        ),
+        (
+            {"size": {"shortest_edge": 64}, "image_std": [1, 1, 1]},
+            InputSpec(8, 64, HALF, (1, 1, 1)),
+        ),
+        ({"size": 48, "do_normalize": False}, CroppedInput(8, 48, (0,) * 3, (1,) * 3, (48, 48))),
+        (
+            {"size": {"shortest_edge": 56}, "crop_pct": 0.875},
+            CroppedInput(8, 56, HALF, HALF, resized=64),
+        ),
+    ],
+)
+def test_the_models_processor_decides_the_input(
+    processor: dict[str, Any], expected: InputSpec, tmp_path: Path
+):
+    assert saved(tmp_path, **processor).backbone.input == expected
+
+
+def test_a_folder_is_read_without_the_network_and_a_name_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    saved(tmp_path, size=64)
+    assert "hub" not in capsys.readouterr().err
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="no AutoModel could be loaded"):
+        load_backbone("hub=some-one/some-model", CPU)
+    assert "note: some-one/some-model is taken from the hub" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("", "backbone hub needs a model"),
+        ("./nowhere", "there is no such folder"),
+        ("/a/b/c", "there is no such folder"),
+    ],
+)
+def test_what_is_no_model(where: str, words: str):
+    status, said = call("check-backbone", f"hub={where}" if where else "hub")
+    assert status == 2
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "words"),
+    [
+        ("TimesformerModel", SMALL | {"num_frames": 4}, "--backbone timesformer="),
+        ("BertModel", TEXT, "whose output is not understood"),
+    ],
+)
+def test_a_model_without_a_grid_is_refused(
+    kind: str, config: dict[str, Any], words: str, tmp_path: Path
+):
+    make(kind, config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=words):
+        load_backbone(f"hub={tmp_path}", CPU)

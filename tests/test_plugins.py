@@ -1,0 +1,218 @@
+"""What others bring: an installed package, and files that --plugin names."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.runs.directory import read_run
+from tests.command import call
+from tests.conftest import make_video
+from tests.outside_package import installed, plugins_as_they_were
+
+METHODS, BANK, BACKBONE = "outside,protonet", "outside-5w1s", "outside-colours"
+
+
+@pytest.fixture(scope="class")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with installed(tmp_path_factory.mktemp("site")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def afterwards_as_before() -> Iterator[None]:
+    with plugins_as_they_were():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three classes of two clips."""
+    root = tmp_path_factory.mktemp("clips")
+    for number in range(6):
+        (root / f"class-{number // 2}").mkdir(exist_ok=True)
+        make_video(root / f"class-{number // 2}" / f"{number}.mp4", 8 + number)
+    return root
+
+
+def succeeds(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 0, said
+    return said
+
+
+@pytest.fixture(scope="class")
+def out(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of the package's method, on its data set, by its bank, over its backbone."""
+    folder = tmp_path_factory.mktemp("out")
+    succeeds(
+        *("run", "--bank", BANK, "--methods", METHODS, "--backbone", BACKBONE),
+        *("--out", folder, "--device", "cpu"),
+    )
+    return folder
+
+
+class TestInstalledPackage:
+    """Everything by commands alone."""
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [
+            ("methods", "outside"),
+            ("backbones", BACKBONE),
+            ("datasets", "outside-squares"),
+            ("banks", BANK),
+        ],
+    )
+    def test_it_is_listed(self, package: Path, kind: str, name: str):
+        assert name in {one["name"] for one in json.loads(succeeds("list", kind, "--json"))}
+
+    def test_its_method_and_its_backbone_are_checked(self, package: Path):
+        assert "outside: ok" in succeeds("check-method", "outside")
+        assert f"{BACKBONE}: ok, 8 rules" in succeeds("check-backbone", BACKBONE)
+
+    def test_its_bank_is_verified(self, package: Path):
+        assert succeeds("bank", "verify", BANK).startswith(f"equal: {BANK}, 200 episodes")
+
+    def test_its_colours_tell_its_classes_apart(self, out: Path):
+        rows = read_run(out / "protonet").rows
+        assert (rows["label"] == rows["prediction"]).mean() > 0.9
+        assert len(rows) == 200 * 5
+
+    def test_its_runs_are_reported_and_gated(self, out: Path, tmp_path: Path):
+        assert "outside" in succeeds("tables", out)
+        assert "4 recordings" not in succeeds("compare", out)
+        assert "undecided" not in succeeds("gate", out, out, "--drop", "0.01").splitlines()[0]
+        succeeds("report", out, "--out", tmp_path / "report.html")
+        assert "outside-squares" in (tmp_path / "report.html").read_text()
+        succeeds("figures", out, "--chart", "classes", "--out", tmp_path / "classes.svg")
+        succeeds("power", out)
+
+    def test_its_method_is_trained(self, package: Path, small_recipe: Path, tmp_path: Path):
+        succeeds(
+            *("train", "outside", "--recipe", small_recipe, "--backbone", BACKBONE),
+            *("--validation", "outside-4w1s-val", "--freeze-backbone"),
+            *("--device", "cpu", "--out", tmp_path),
+        )
+        assert (tmp_path / "outside" / "seed-0" / "weights.safetensors").is_file()
+
+
+def test_the_module_beside_its_method_belongs_to_the_identity(tmp_path: Path):
+    hashes = []
+    for number, power in enumerate(("1.0", "2.0")):
+        with installed(tmp_path / f"site-{number}") as folder:
+            layers = folder / "outside_fewshot" / "layers.py"
+            layers.write_text(layers.read_text().replace("POWER = 1.0", f"POWER = {power}"))
+            out = tmp_path / "out"
+            succeeds(
+                *("run", "--bank", BANK, "--methods", "outside", "--backbone", BACKBONE),
+                *("--episodes", "5", "--out", out, "--device", "cpu"),
+            )
+            hashes.append(read_run(out / "outside").identity["source_sha256"])
+    assert None not in hashes
+    assert len(set(hashes)) == 2
+
+
+NEW = "my_backbone"
+
+
+def new(folder: Path) -> Path:
+    """Write a backbone from the template."""
+    succeeds("new-backbone", NEW, "--into", folder)
+    return folder / f"{NEW}.py"
+
+
+@pytest.mark.usefixtures("afterwards_as_before")
+class TestNewBackbone:
+    def test_it_keeps_the_rules_and_so_says_its_own_test(self, tmp_path: Path):
+        file = new(tmp_path)
+        assert "my-backbone: ok, 8 rules; maps 6 x 8 x 7 x 7" in succeeds("check-backbone", file)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert "8 passed" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("rule", "line", "instead"),
+        [
+            ("declarations", 'pretraining = "none"', 'pretraining = ""'),
+            ("shape", "channels = 6", "channels = 7"),
+            ("shape", "([colours, changes]", "([0 * colours, 0 * colours]"),
+            ("space", "changes], dim=1)", "changes], dim=1).mT.contiguous()"),
+            ("space", "changes], dim=1)", "changes], dim=1).flip(3)"),
+            ("time", "changes], dim=1)", "changes], dim=1).flip(2)"),
+            ("batch", "(clips, self.grid)", "(clips - 0.5 * clips.mean(dim=0), self.grid)"),
+            ("evaluation", "(clips, self.grid)", "(clips + 0.01 * torch.rand(1), self.grid)"),
+            ("evaluation", "(clips, self.grid)", "(clips.add_(1), self.grid)"),
+        ],
+    )
+    def test_a_broken_rule_is_told(self, rule: str, line: str, instead: str, tmp_path: Path):
+        file = new(tmp_path)
+        text = file.read_text()
+        assert text.count(line) == 1
+        file.write_text(text.replace(line, instead))
+        status, said = call("check-backbone", file)
+        assert status == 1
+        assert f"my-backbone breaks {rule}: " in said
+
+    def test_it_is_run_and_listed_by_its_file(self, tmp_path: Path, small_clips: Path):
+        file = new(tmp_path)
+        said = succeeds("list", "backbones", "--plugin", file)
+        assert "my-backbone" in said
+        succeeds(
+            *("run", "--plugin", file, "--backbone", "my-backbone", "--methods", "protonet"),
+            *("--data", small_clips, "--episodes", "5", "--out", tmp_path / "out"),
+        )
+        features = read_run(tmp_path / "out" / "protonet").identity["features"]
+        assert features["backbone"] == "my-backbone"
+
+    @pytest.mark.parametrize(
+        ("name", "words"), [("motion", "there is a backbone called motion"), ("1x", "lower-case")]
+    )
+    def test_a_name_that_does_not_do(self, name: str, words: str, tmp_path: Path):
+        status, said = call("new-backbone", name, "--into", tmp_path)
+        assert (status, words in said) == (2, True)
+
+    def test_a_backbone_with_a_name_of_ours_is_refused(self, tmp_path: Path):
+        file = new(tmp_path)
+        file.write_text(file.read_text().replace('"my-backbone"', '"motion"'))
+        status, said = call("check-backbone", "motion", "--plugin", file)
+        assert status == 2
+        assert "two backbones are called motion" in said
+
+
+class TestOwnSiblings:
+    """A file of --plugin and the modules beside it."""
+
+    @pytest.mark.parametrize("line", ["from _lib import K", "from ._lib import K"])
+    @pytest.mark.usefixtures("afterwards_as_before")
+    def test_both_ways_of_importing_work_and_count(
+        self, line: str, tmp_path: Path, small_clips: Path
+    ):
+        hashes = []
+        for number in range(2):
+            with plugins_as_they_were():
+                folder = tmp_path / str(number)
+                succeeds("new-method", "mine", "--into", folder)
+                (folder / "_lib.py").write_text(f"K = {number + 1}.0\n")
+                file = folder / "mine.py"
+                text = file.read_text().replace("from torch import", f"{line}\nfrom torch import")
+                file.write_text(
+                    text.replace("return normalize(query", "return K * normalize(query")
+                )
+                succeeds(
+                    *("run", "--plugin", file, "--methods", "mine", "--data", small_clips),
+                    *("--backbone", "motion", "--episodes", "5", "--out", tmp_path / "out"),
+                )
+                hashes.append(read_run(tmp_path / "out" / "mine").identity["source_sha256"])
+            sys.modules.pop("_lib", None)
+        assert None not in hashes
+        assert len(set(hashes)) == 2

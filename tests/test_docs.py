@@ -16,6 +16,7 @@ from bench.report.cases.outcomes import Outcomes
 from bench.runs.directory import read_run
 from tests.command import call, parse
 from tests.conftest import make_video
+from tests.outside_package import plugins_as_they_were
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -60,7 +61,7 @@ def name(page: Path) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a reader is: in a clone, with a folder of videos."""
     for number in range(10):
         kind = ("open-door", "close-door", "wave", "jump", "sit")[number % 5]
@@ -72,7 +73,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "runs").symlink_to(ROOT / "results" / "runs")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with plugins_as_they_were():
+        yield tmp_path
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)

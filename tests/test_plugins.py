@@ -167,6 +167,7 @@ class TestNewBackbone:
         file = new(tmp_path)
         said = succeeds("list", "backbones", "--plugin", file)
         assert "my-backbone" in said
+        assert "of the plugin fvbench_plugin_" in succeeds("doctor")
         succeeds(
             *("run", "--plugin", file, "--backbone", "my-backbone", "--methods", "protonet"),
             *("--data", small_clips, "--episodes", "5", "--out", tmp_path / "out"),

@@ -67,6 +67,8 @@ def _weights(name: str, cls: type[Backbone]) -> Finding:
         present = cls.present()
         return Finding(f"backbone {name}", present, False, "here" if present else cls.weights)
     path = weights_path(name)
+    if not cls.__module__.startswith("methods."):
+        return Finding(f"backbone {name}", True, False, f"of the plugin {cls.__module__}")
     if path.is_file():
         return Finding(f"backbone {name}", True, True, "weights shipped")
     return Finding(f"backbone {name}", False, True, f"no weights at {path}; restore them")

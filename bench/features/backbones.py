@@ -142,6 +142,8 @@ def where_weights_come_from(name: str) -> str:
     cls = backbones()[name]
     if issubclass(cls, Pretrained):
         return cls.weights
+    if name not in _built_in():
+        return f"none needed, or a file of {cls.__module__}"
     return "shipped" if weights_path(name).is_file() else "missing"
 
 

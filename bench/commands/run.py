@@ -150,7 +150,7 @@ def run(
     from bench.weights.candidates import candidates
 
     context.with_resource(distributed.joined(out))
-    use_plugins(plugin, keep_going or None)
+    use_plugins(plugin, keep_going)
     where = choose_device(device)
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)

@@ -18,6 +18,10 @@ class Cell:
     text: str
     weight: float | None = None
     """0 to 1: how far a bar reaches, or how strong a colour is, behind the text."""
+    link: str = ""
+    """Where the text leads."""
+    is_source: bool = False
+    """Whether the text names publications and code, which become links."""
 
     @property
     def number(self) -> float | None:
@@ -50,8 +54,8 @@ class Grid:
     """Lines that stand out from the others, by number."""
 
     def is_numeric(self, column: int) -> bool:
-        """Whether a column holds numbers, by most of its cells."""
-        cells = [line[column] for line in self.lines]
+        """Whether a column holds numbers, by most of the cells that hold anything."""
+        cells = [line[column] for line in self.lines if line[column].text]
         return column > 0 and 2 * sum(cell.number is not None for cell in cells) > len(cells)
 
 

@@ -105,7 +105,7 @@ def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
     return [
         {
             "methods": Cell(", ".join(sorted(names))),
-            "source": Cell(source),
+            "source": Cell(source, is_source=True),
             "how they differ from it": Cell(differs),
         }
         for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))

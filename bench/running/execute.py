@@ -1,6 +1,7 @@
 """One run: banks and methods in, run directories out."""
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -404,6 +405,7 @@ def _run(
 ) -> Run:
     entry = candidate.entry
     declared = {
+        "idea": inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
         "source": entry.cls.source,
         "differs": entry.cls.differs,
         "sees": entry.cls.sees,

@@ -1,0 +1,34 @@
+"""``fvbench cite``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Print BibTeX of what runs are made of.
+
+Every method, backbone and data set that the runs used, and this project. An entry holds the fields
+that the methods' files state and no others; comments say which entry belongs to what.
+
+\b
+exit status
+  0  done
+  2  nothing printed: no run there
+"""
+EPILOG = "\b\nExample: fvbench cite results/local/try"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("cite", help=HELP, epilog=EPILOG)(cite)
+
+
+def cite(
+    places: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
+) -> None:
+    """Print BibTeX of what runs are made of."""
+    from bench.runs.directory import find_runs, read_run
+    from bench.site.citations import bibliography, cited
+
+    paths = dict.fromkeys(path for place in places for path in find_runs(place))
+    typer.echo(bibliography(cited([read_run(path) for path in paths])), nl=False)

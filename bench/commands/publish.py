@@ -1,0 +1,53 @@
+"""``fvbench publish``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import OwnVideos, Reference
+
+HELP = """Make a leaderboard of runs: a folder of static pages.
+
+Methods on banks in one table that can be filtered and sorted, and a page for each bank, method and
+run. It needs no server and no network: open index.html, or put the folder on any server of files.
+Takes run directories, folders that hold some, and files that `fvbench submit` wrote, which are
+checked as `fvbench verify` checks them. The same run in several places counts once.
+
+\b
+exit status
+  0  done
+  2  nothing written: no run there, one that cannot be believed, or a folder of something else
+"""
+EPILOG = "\b\nExample: fvbench publish results/local/try --out results/local/site"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("publish", help=HELP, epilog=EPILOG)(publish)
+
+
+def publish(
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Where the runs are; or files of `fvbench submit`."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the site; a site there is replaced.")],
+    title: Annotated[str, typer.Option(help="What the site is called.")] = "Leaderboard",
+    reference: Reference = None,
+    data: OwnVideos = None,
+) -> None:
+    """Make a leaderboard of runs."""
+    from bench.commands.banks import chosen_banks
+    from bench.runs.directory import find_runs, read_run
+    from bench.site.board import board
+    from bench.site.pages import write_site
+    from bench.site.submission import unpack
+
+    banks = chosen_banks(None, data, None) if data else []
+    files = [place for place in places if place.is_file()]
+    folders = [place for place in places if not place.is_file()]
+    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
+    runs = [read_run(path) for path in paths] + [unpack(file, banks).run for file in files]
+    pages = write_site(out, board(runs, reference, banks), title)
+    typer.echo(f"wrote {pages} pages: {out / 'index.html'}")

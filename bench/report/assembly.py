@@ -1,0 +1,108 @@
+"""A page put together: one HTML file that needs nothing else, and forbids itself everything else.
+
+What goes into a template is escaped, and loses control characters and folders of the machine.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from html import unescape
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import bench
+from bench.report.places import without_places
+from bench.report.sources import linked
+from episodes.errors import shown
+
+STYLE, POLICY = "@style sheet@", "@policy@"
+"""Where in the page they go, once it is known what it holds."""
+STYLE_SHEET, SCRIPT = (
+    Path(__file__).parent / "templates" / one for one in ("style.css", "script.js")
+)
+
+
+def assembled(
+    template: str,
+    content: dict[str, object],
+    package: str = "bench.report",
+    styles: Sequence[Path] = (STYLE_SHEET,),
+    scripts: Sequence[Path] = (SCRIPT,),
+) -> str:
+    """Return a page as HTML, the same for the same content.
+
+    Args:
+        template: its name in the templates of ``package``; those of the report are found too.
+        content: what the template names, besides the version, style, policy and script.
+        package: whose templates they are.
+        styles: style sheets, put into the page.
+        scripts: put into the page.
+    """
+    script, style = (
+        "\n".join(path.read_text(encoding="utf-8") for path in paths) for paths in (scripts, styles)
+    )
+    page = (
+        _environment(package)
+        .get_template(template)
+        .render(
+            **content,
+            version=bench.__version__,
+            style=Markup(STYLE),  # noqa: S704 - a mark, which is replaced below
+            policy=POLICY,
+            script=Markup(script),  # noqa: S704 - our own
+        )
+    )
+    page, looks = _named_looks(page)
+    style = f"{style}\n{looks}"
+    policy = (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}';"
+        " img-src data:"
+    )
+    return page.replace(POLICY, policy).replace(STYLE, style)
+
+
+@cache
+def _environment(package: str) -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("bench.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_cleaned,
+    )
+    environment.filters["linked"] = linked
+    return environment
+
+
+def _cleaned(value: object) -> object:
+    """Take folders of the machine out of whatever text goes into the page, and control codes."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return shown(without_places(value))
+
+
+def _named_looks(page: str) -> tuple[str, str]:
+    """Move what is written in ``style`` attributes into a style sheet: the page forbids those.
+
+    Returns:
+        the page, whose elements name their look; the rules, strong enough to take the attributes'
+        place.
+    """
+    looks: dict[str, int] = {}
+
+    def name(found: re.Match[str]) -> str:
+        return f' data-look="n{looks.setdefault(unescape(found[1]), len(looks))}"'
+
+    page = re.sub(r' style="([^"]*)"', name, page)
+    rules = (f"{3 * f'[data-look=n{number}]'}{{{look}}}" for look, number in looks.items())
+    return page, "\n".join(rules)
+
+
+def _sha256(content: str) -> str:
+    """A hash as a page's policy names what it allows."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

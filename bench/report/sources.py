@@ -1,0 +1,172 @@
+"""What a line on sources says: publications and code, as links and as BibTeX.
+
+Methods, backbones and data sets state where they come from in words, "Cao, Ji, CVPR 2020,
+arXiv:1906.11415; code owner/name at 3687f3a". An entry of BibTeX has the fields that are stated,
+and no others.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup, escape
+
+NAME = r"[A-ZÀ-Ž][\w’'-]+"
+ARXIV = r"arXiv:(?P<arxiv>\d{4}\.\d{4,5})"
+PUBLISHED = re.compile(
+    rf"(?P<authors>(?:{NAME}(?:, | et al\., ))+)(?P<venue>[A-Z][A-Za-z]+) (?P<year>(?:19|20)\d\d)"
+    rf"(?: \([^)]*\))?(?:, {ARXIV})?"
+)
+"""Authors, venue and year, as methods and backbones have them."""
+TITLED = re.compile(
+    rf"(?P<authors>{NAME}(?:, {NAME})*(?: et al)?)\. (?P<title>[^.]+)\. (?P<venue>[A-Z][A-Za-z]+)"
+    r" (?P<year>(?:19|20)\d\d)\."
+)
+"""The same with a title: the last lines of a method's file."""
+QUOTED = re.compile(
+    rf"(?P<authors>{NAME}(?:,\s{NAME})*\sand\s{NAME}),\s\"(?P<title>[^\"]+)\",\s"
+    r"(?P<venue>[A-Z][^\"]*?),?\s(?P<year>(?:19|20)\d\d)\."
+)
+"""And with a quoted one: data sets."""
+CODE = (
+    r"(?<![\w./-])(?P<code>[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*\w)(?!\w*/)"
+    r"(?: at (?P<commit>[0-9a-f]{7,40})\b)?"
+)
+JOURNAL = re.compile(r"IJCV|Transactions|Journal")
+LINKED = re.compile(rf"{ARXIV}|{CODE}")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is stated of a publication; empty where nothing is."""
+
+    authors: tuple[str, ...] = ()
+    """Family names, "others" last where not all are named."""
+    title: str = ""
+    venue: str = ""
+    year: str = ""
+    arxiv: str = ""
+
+    @property
+    def same(self) -> tuple[str, str, str]:
+        """What it shares with itself, told elsewhere with other details."""
+        return (self.authors[:1] or ("",))[0], self.venue, self.year
+
+    @property
+    def key(self) -> str:
+        """Its name in BibTeX."""
+        name = f"{(self.authors or ('',))[0]}{self.year}".lower()
+        return ":".join(filter(None, (re.sub(r"[^a-z0-9]", "", name), self.arxiv)))
+
+
+def publications(*texts: str) -> list[Publication]:
+    """Find the publications that texts name, each once with all that is said of it.
+
+    >>> [one] = publications("Cao, Ji, CVPR 2020, arXiv:1906.11415; owner/name at 3687f3a")
+    >>> one.authors, one.venue, one.year, one.arxiv
+    (('Cao', 'Ji'), 'CVPR', '2020', '1906.11415')
+    """
+    stated = [_read(one) for text in texts for one in PUBLISHED.finditer(text)]
+    titled = [_read(one) for text in texts for one in TITLED.finditer(" ".join(text.split()))]
+    quoted = [_read(one) for text in texts for one in QUOTED.finditer(" ".join(text.split()))]
+    found = merged([*stated, *quoted])
+    for one in titled:
+        fitting = [other for other in found if other.same == one.same]
+        if len(fitting) == 1:
+            found[found.index(fitting[0])] = _joined(fitting[0], one)
+    return found
+
+
+def merged(stated: Iterable[Publication]) -> list[Publication]:
+    """Return each publication once, with all that is said of it anywhere."""
+    found: list[Publication] = []
+    for one in stated:
+        known = next((other for other in found if _alike(one, other)), None)
+        if known is None:
+            found.append(one)
+        else:
+            found[found.index(known)] = _joined(known, one)
+    return found
+
+
+def _read(match: re.Match[str]) -> Publication:
+    said = match.groupdict()
+    words = re.split(r",\s*(?:and\s)?|\sand\s", said["authors"].replace(" et al.", ", others"))
+    words = [word for word in words if word.strip()]
+    if words[-1].endswith(" et al"):
+        words[-1:] = [words[-1].removesuffix(" et al"), "others"]
+    return Publication(
+        tuple(words),
+        said.get("title") or "",
+        said["venue"],
+        said["year"],
+        said.get("arxiv") or "",
+    )
+
+
+def _alike(one: Publication, other: Publication) -> bool:
+    """Whether both are the same publication: two of a year differ in their numbers on arXiv."""
+    return one.same == other.same and (one.arxiv == other.arxiv or not (one.arxiv and other.arxiv))
+
+
+def _joined(one: Publication, other: Publication) -> Publication:
+    longer = max(one.authors, other.authors, key=lambda names: ("others" not in names, len(names)))
+    return replace(
+        one, authors=longer, title=one.title or other.title, arxiv=one.arxiv or other.arxiv
+    )
+
+
+def bibtex(one: Publication) -> str:
+    """Return an entry with the fields that are known."""
+    in_journal = bool(JOURNAL.search(one.venue))
+    fields = {
+        "author": " and ".join(one.authors),
+        "title": one.title,
+        "journal" if in_journal else "booktitle": one.venue,
+        "year": one.year,
+        "eprint": one.arxiv,
+        "archiveprefix": "arXiv" if one.arxiv else "",
+        "url": f"https://arxiv.org/abs/{one.arxiv}" if one.arxiv else "",
+    }
+    return entry("article" if in_journal else "inproceedings", one.key, fields)
+
+
+def entry(kind: str, key: str, fields: dict[str, str]) -> str:
+    """Return an entry of BibTeX; what is empty is left out, titles keep their capitals."""
+    lines = [
+        f"  {name} = {{{f'{{{value}}}' if name == 'title' else value}}},"
+        for name, value in fields.items()
+        if value
+    ]
+    return "\n".join([f"@{kind}{{{key},", *lines, "}"])
+
+
+def linked(text: str) -> Markup:
+    """Return text as HTML in which arXiv numbers and repositories of GitHub are links.
+
+    >>> linked("arXiv:1906.11415; code owner/name at 3687f3a, models/a.py")
+    Markup('<a href="https://arxiv.org/abs/1906.11415">arXiv:1906.11415</a>; code \
+<a href="https://github.com/owner/name/tree/3687f3a">owner/name at 3687f3a</a>, models/a.py')
+    """
+    parts: list[Markup] = []
+    place = 0
+    for found in LINKED.finditer(text):
+        if address := _address(found):
+            link = Markup('<a href="{}">{}</a>').format(address, found[0])
+            parts += [escape(text[place : found.start()]), link]
+            place = found.end()
+    return Markup("").join([*parts, escape(text[place:])])
+
+
+def links(text: str) -> list[str]:
+    """Return the addresses that a text names, each once."""
+    return list(dict.fromkeys(filter(None, map(_address, LINKED.finditer(text)))))
+
+
+def _address(found: re.Match[str]) -> str:
+    if found["arxiv"]:
+        return f"https://arxiv.org/abs/{found['arxiv']}"
+    if found["code"].endswith(".py"):
+        return ""
+    tree = f"/tree/{found['commit']}" if found["commit"] else ""
+    return f"https://github.com/{found['code']}{tree}"

@@ -1,0 +1,154 @@
+"""What a leaderboard shows: comparisons, a line for each method with its figures on every bank."""
+
+import hashlib
+import inspect
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from bench.comparison.summary import Comparison, Row, compare_on_one_bank
+from bench.method import find
+from bench.plugins.registry import all_methods
+from bench.runs.contenders import DRAWN, Contender
+from bench.runs.directory import Run
+from episodes.bank import Bank
+
+
+@dataclass(frozen=True)
+class Place:
+    """A contender on a bank: where it stands there."""
+
+    comparison: Comparison
+    row: Row
+    contender: Contender
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method as it was trained, on a backbone, over all banks."""
+
+    places: Sequence[Place]
+    """One for each bank that it was run on."""
+
+    @property
+    def row(self) -> Row:
+        """What all places have in common."""
+        return self.places[0].row
+
+    @property
+    def needs(self) -> str:
+        """What the method makes use of; empty where a run does not say."""
+        return str(self.places[0].contender.first.declared.get("needs") or "")
+
+    @property
+    def training(self) -> str:
+        """Whether and how it was trained, whatever the number of seeds."""
+        return self.row.trained_words.partition(",")[0]
+
+    def on(self, comparison: Comparison) -> Place | None:
+        """Return its place on a bank."""
+        return next((one for one in self.places if one.comparison is comparison), None)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that a site shows."""
+
+    comparisons: Sequence[Comparison]
+    """One for each bank."""
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """The best on the first bank first, then those that were run on other banks alone."""
+        found: dict[tuple[object, ...], list[Place]] = {}
+        for one in self.comparisons:
+            for row, contender in zip(one.rows, one.contenders, strict=True):
+                found.setdefault(row.key, []).append(Place(one, row, contender))
+        return [Line(places) for places in found.values()]
+
+    @cached_property
+    def methods(self) -> Mapping[str, list[Line]]:
+        """Name of a method -> its lines, by name."""
+        names = sorted({line.row.method for line in self.lines})
+        return {name: [one for one in self.lines if one.row.method == name] for name in names}
+
+    def places(self) -> Iterable[Place]:
+        """Every contender on every bank."""
+        return (place for line in self.lines for place in line.places)
+
+
+def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Bank] = ()) -> Board:
+    """Compare runs on every bank; the same run in several places counts once.
+
+    Args:
+        runs: on any banks, from anybody.
+        reference: method the others are compared with, on the banks that have it.
+        banks: those that cannot be rebuilt by their names.
+
+    Raises:
+        UserError: two runs of a method differ in something that a table does not show.
+    """
+    groups: dict[tuple[str, ...], dict[str, Run]] = {}
+    for run in runs:
+        which = tuple(str(run.identity[field]) for field in ("bank", "bank_sha256", "dtype"))
+        groups.setdefault(which, {}).setdefault(run_id(run), run)
+    found = []
+    titles: dict[str, int] = {}
+    for (title, sha256, _), group in groups.items():
+        one = _compared(list(group.values()), reference, banks)
+        titles[title] = titles.get(title, 0) + 1
+        again = f"{title} (other episodes, {sha256:.6})" if titles[title] > 1 else title
+        found.append(replace(one, bank=again))
+    return Board(found)
+
+
+def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> Comparison:
+    """Compare runs on a bank with the reference on the backbone that most of them have."""
+    have = {str(run.identity["method"]) for run in runs}
+    one = compare_on_one_bank(runs, reference if reference in have else None, banks)
+    usual, _ = Counter(row.backbone for row in one.rows).most_common(1)[0]
+    chosen = one.of(one.reference)
+    same = [
+        row.title
+        for row in one.rows
+        if chosen and (row.method, row.backbone) == (chosen.method, usual) and not row.trained
+    ]
+    if chosen is None or chosen.backbone == usual or not same:
+        return one
+    return compare_on_one_bank(runs, same[0], banks)
+
+
+def run_id(run: Run) -> str:
+    """Name a run by what decides its rows, and by the rows."""
+    identity = json.dumps(run.identity, sort_keys=True)
+    rows = run.rows[["episode", "query", "prediction"]].to_numpy().tobytes()
+    return hashlib.sha256(identity.encode() + rows).hexdigest()[:16]
+
+
+def is_rendered(comparison: Comparison) -> bool:
+    """Whether a bank is of drawn videos."""
+    return comparison.contenders[0].first.identity.get("dataset") == DRAWN
+
+
+def anchor(text: str) -> str:
+    """A name for a file, from any title."""
+    plain = re.sub(r"[^a-z0-9+]+", "-", text.lower()).strip("-")
+    return plain or hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def idea(name: str, declared: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return what a method does, in a sentence, and the paragraphs of its file, where it is here.
+
+    A run of code that is not here says it by itself, or not at all.
+    """
+    methods = all_methods()
+    if name not in methods or methods[name].cls.source != declared.get("source"):
+        return str(declared.get("idea") or ""), []
+    cls = find(name, methods).cls
+    words = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0], words.split("\n\n")

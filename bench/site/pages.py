@@ -1,0 +1,266 @@
+"""The pages of a leaderboard: one for all, and one for each bank, method and run.
+
+Every page is a file that needs no other, so that a site works from a folder, from a memory stick
+and from any server of files.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from bench.comparison.summary import Comparison
+from bench.comparison.tables import accuracy_cell, difference_cell, half, marked, verdict_cell
+from bench.report.assembly import SCRIPT, STYLE_SHEET, assembled
+from bench.report.charts.forest import difference_forest
+from bench.report.figures import Figure, chart
+from bench.report.grid import Cell, Grid, grid_of
+from bench.report.provenance import provenance
+from bench.report.sections import headline, ranking
+from bench.runs.contenders import Contender
+from bench.runs.directory import Run
+from bench.site.board import Board, Line, Place, anchor, idea, is_rendered, run_id
+from bench.site.citations import bibliography, of_method
+from episodes.atomic import write_text
+from episodes.errors import UserError
+
+TEMPLATES = Path(__file__).parent / "templates"
+STYLES = (STYLE_SHEET, TEMPLATES / "site.css")
+MARK = ".fvbench-site"
+"""A file in the folder of a site, by which it is known again."""
+BANKS_FROM = 4
+"""Column of the board that holds the first bank."""
+
+
+def write_site(folder: Path, board: Board, title: str) -> int:
+    """Write a site into a folder, in place of one that was there; return how many pages.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise UserError(f"{folder} holds files that are no site of ours; choose another --out")
+    pages = dict(_pages(board, title))
+    for old in sorted(folder.rglob("*.html")):
+        if str(old.relative_to(folder).as_posix()) not in pages:
+            old.unlink()
+    for name, page in pages.items():
+        write_text(folder / name, page)
+    write_text(folder / MARK, "Written by fvbench publish, which replaces it.\n")
+    return len(pages)
+
+
+def _pages(board: Board, title: str) -> list[tuple[str, str]]:
+    pages = [("index.html", _index(board, title))]
+    pages += [(_bank_file(one), _bank_page(one, title)) for one in board.comparisons]
+    pages += [
+        (_method_file(name), _method_page(name, lines, title))
+        for name, lines in board.methods.items()
+    ]
+    for place in board.places():
+        for run in place.contender.runs:
+            pages.append((_run_file(run), _run_page(place, run, title)))
+    return pages
+
+
+def _bank_file(one: Comparison) -> str:
+    return f"banks/{anchor(one.bank)}.html"
+
+
+def _method_file(name: str) -> str:
+    return f"methods/{anchor(name)}.html"
+
+
+def _run_file(run: Run) -> str:
+    return f"runs/{run_id(run)}.html"
+
+
+def _page(template: str, up: str, site: str, **content: object) -> str:
+    return assembled(
+        template,
+        {"up": up, "site": site, **content},
+        "bench.site",
+        STYLES,
+        [SCRIPT, TEMPLATES / "filters.js"],
+    )
+
+
+def _index(board: Board, title: str) -> str:
+    lines = [_board_line(line, board) for line in board.lines]
+    notes = [
+        "Accuracy in per cent, and its 95% interval over the widest of videos, classes and"
+        " trainings that the runs can tell. A bank's page says which differences are told apart.",
+    ]
+    rendered = [is_rendered(one) for one in board.comparisons]
+    columns = {
+        kind: ",".join(
+            str(BANKS_FROM + place) for place, one in enumerate(rendered) if one == wanted
+        )
+        for kind, wanted in (("rendered", True), ("real", False))
+    }
+    filters = {
+        "backbone": (1, sorted({line.row.backbone or "–" for line in board.lines})),
+        "training": (2, sorted({line.training for line in board.lines})),
+        "needs": (3, sorted({line.needs or "–" for line in board.lines})),
+    }
+    banks = [
+        {
+            "file": _bank_file(one),
+            "name": one.bank,
+            "episodes": one.rows[0].episodes,
+            "methods": len({row.method for row in one.rows}),
+            "kind": "rendered" if drawn else "real",
+            "sha256": one.bank_sha256,
+        }
+        for one, drawn in zip(board.comparisons, rendered, strict=True)
+    ]
+    runs = sum(len(place.contender.runs) for place in board.places())
+    return _page(
+        "index.html",
+        "",
+        title,
+        grid=grid_of("board", "Methods on banks", lines, notes),
+        filters=filters,
+        banks_from=BANKS_FROM,
+        columns={kind: found for kind, found in columns.items() if found},
+        banks=banks,
+        counts=(len(board.methods), len(board.comparisons), runs),
+    )
+
+
+def _board_line(line: Line, board: Board) -> dict[str, Cell]:
+    cells = {
+        "method": Cell(marked(line.row), link=_method_file(line.row.method)),
+        "backbone": Cell(line.row.backbone or "–"),
+        "trained": Cell(line.row.trained_words),
+        "needs": Cell(line.needs or "–"),
+    }
+    for one in board.comparisons:
+        place = line.on(one)
+        cells[one.bank] = (
+            Cell("")
+            if place is None
+            else Cell(accuracy_cell(place.row), link=_run_file(place.contender.first))
+        )
+    return cells
+
+
+def _bank_page(one: Comparison, site: str) -> str:
+    identity = one.contenders[0].first.identity
+    facts = {
+        "data set": identity.get("dataset"),
+        "split": identity.get("split"),
+        "protocol": identity.get("protocol"),
+        "way, shot": f"{identity.get('way')}, {identity.get('shot')}",
+        "episodes": f"{one.rows[0].episodes:,}",
+        "sha256 of the episodes": one.bank_sha256,
+    }
+    table = ranking(one, "bank")
+    lines = [
+        [replace(line[0], link=f"../{_method_file(row.method)}"), *line[1:]]
+        for row, line in zip(one.rows, table.lines, strict=True)
+    ]
+    return _page(
+        "bank.html",
+        "../",
+        site,
+        name=one.bank,
+        facts=facts,
+        headline=headline(one),
+        ranking=replace(table, lines=lines),
+        differences=_differences(one) if len(one.rows) > 1 else None,
+        known=one.opened is not None,
+    )
+
+
+def _differences(one: Comparison) -> Figure:
+    return chart(
+        "differences",
+        f"Difference to {one.reference}, query by query. Blue is better, orange worse, grey what is"
+        f" not told apart, after correction for {one.comparisons} comparisons.",
+        partial(difference_forest, one),
+    )
+
+
+def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
+    first = lines[0].places[0].contender.first
+    declared = first.declared
+    sentence, paragraphs = idea(name, declared)
+    settings: dict[str, dict[str, object]] = {}
+    for place in (place for line in lines for place in line.places):
+        found = place.contender.first.identity.get("settings")
+        if isinstance(found, Mapping):
+            settings.setdefault(json.dumps(found, sort_keys=True), dict(found))
+    return _page(
+        "method.html",
+        "../",
+        site,
+        name=name,
+        idea=sentence,
+        paragraphs=paragraphs,
+        source=str(declared.get("source") or ""),
+        differs=str(declared.get("differs") or ""),
+        bibtex=bibliography([of_method(name, str(declared.get("source") or ""))]),
+        settings=list(settings.values()),
+        rows=_rows_of(lines),
+        runs=_runs_of(lines),
+    )
+
+
+def _rows_of(lines: Sequence[Line]) -> Grid:
+    rows = [
+        {
+            "bank": Cell(place.comparison.bank, link=f"../{_bank_file(place.comparison)}"),
+            "trained": Cell(place.row.trained_words),
+            "backbone": Cell(place.row.backbone or "–"),
+            "accuracy %": Cell(accuracy_cell(place.row)),
+            "± over\nepisodes": Cell(half(place.row.interval)),
+            "against": Cell(place.comparison.reference),
+            "points": Cell(difference_cell(place.row)),
+            "verdict": Cell(verdict_cell(place.row)),
+        }
+        for line in lines
+        for place in line.places
+    ]
+    return grid_of("rows", "Every row", rows)
+
+
+def _runs_of(lines: Sequence[Line]) -> Grid:
+    rows = [
+        {
+            "run": Cell(run_id(run), link=f"../{_run_file(run)}"),
+            "bank": Cell(place.comparison.bank),
+            "trained": Cell(place.row.trained_words.partition(",")[0]),
+            "seed of training": Cell(_seed(run)),
+            "accuracy %": Cell(f"{100 * run.episode_accuracy().mean():.2f}"),
+        }
+        for line in lines
+        for place in line.places
+        for run in place.contender.runs
+    ]
+    return grid_of("runs-of", "Every run", rows)
+
+
+def _seed(run: Run) -> str:
+    training = run.identity.get("training")
+    return str(training["seed"]) if training else "–"
+
+
+def _run_page(place: Place, run: Run, site: str) -> str:
+    method = str(run.identity["method"])
+    alone = replace(place.comparison, contenders=[Contender([run])], rows=[place.row])
+    return _page(
+        "run.html",
+        "../",
+        site,
+        method=method,
+        method_file=_method_file(method),
+        bank=place.comparison.bank,
+        bank_file=_bank_file(place.comparison),
+        accuracy=f"{100 * run.episode_accuracy().mean():.2f}",
+        row=accuracy_cell(place.row),
+        over=place.row.widest,
+        seeds=len(place.contender.runs),
+        provenance=provenance([alone]),
+    )

@@ -1,0 +1,130 @@
+"""The leaderboard: pages from rows alone, every link of theirs leads somewhere."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urldefrag
+
+import pytest
+
+from bench.runs.directory import Run, read_run, write_run
+from bench.site.board import board, run_id
+from bench.site.pages import write_site
+from episodes.errors import UserError
+from tests.command import call
+from tests.test_submission import a_run
+from tests.test_tables import RUNS, made_run
+
+ROOT = Path(__file__).parents[1]
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+def links(page: Path) -> list[str]:
+    found = re.findall(r'href="([^"]+)"', page.read_text(encoding="utf-8"))
+    return [one for one in found if not one.startswith(("https://", "#"))]
+
+
+def some_runs() -> list[Run]:
+    """Two banks, one of real videos; a method with two training seeds, one of foreign code."""
+    seeds = [
+        made_run("learned", 0.6, seed=seed, training={"recipe": "default", "seed": seed})
+        for seed in (0, 1)
+    ]
+    seeds = [replace(one, declared={**one.declared, "trained": True}) for one in seeds]
+    told = {"source": f"{NASTY}, arXiv:1906.11415; owner/name at 3687f3a", "idea": NASTY}
+    foreign = made_run("theirs", 0.7, "real", seed=7, dataset="ucf101", settings={"layers": 3})
+    return [
+        *(replace(one, identity={**one.identity, "dataset": "rendered"}) for one in RUNS[:2]),
+        *seeds,
+        replace(foreign, declared={**foreign.declared, **told, "needs": "maps"}),
+        made_run("otam", 0.5, "real", seed=8, dataset="ucf101"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write_site(folder, board(some_runs()), "Ours")
+    return folder
+
+
+def test_there_is_a_page_for_every_bank_method_and_run(site: Path):
+    names = {str(page.relative_to(site)) for page in site.rglob("*.html")}
+    expected = {"index.html", "banks/small.html", "banks/real.html"}
+    expected |= {f"methods/{name}.html" for name in ("protonet", "otam", "learned", "theirs")}
+    expected |= {f"runs/{run_id(run)}.html" for run in some_runs()}
+    assert names == expected
+
+
+def test_every_link_leads_to_a_page_that_is_there(site: Path):
+    for page in site.rglob("*.html"):
+        for link in links(page):
+            assert (page.parent / urldefrag(link).url).is_file(), (page, link)
+
+
+def test_every_page_can_be_reached_from_the_first(site: Path):
+    seen, todo = set[Path](), [site / "index.html"]
+    while todo:
+        page = todo.pop().resolve()
+        if page not in seen:
+            seen.add(page)
+            todo += [page.parent / link for link in links(page)]
+    assert seen == {page.resolve() for page in site.rglob("*.html")}
+
+
+def test_words_of_strangers_do_nothing(site: Path):
+    page = (site / "methods" / "theirs.html").read_text()
+    assert NASTY not in page
+    assert "&lt;img src=x" in page
+    assert 'href="https://github.com/owner/name/tree/3687f3a"' in page
+    assert "@inproceedings" not in page  # nothing is stated but a number
+
+
+def test_a_method_page_has_all_its_rows_its_idea_and_what_to_cite(site: Path):
+    page = (site / "methods" / "otam.html").read_text()
+    assert {"../banks/small.html", "../banks/real.html"} <= set(links(site / "methods/otam.html"))
+    assert page.count("../runs/") == 2
+    learned = (site / "methods" / "learned.html").read_text()
+    assert learned.count("../runs/") == 2  # one for each seed
+
+
+def test_a_run_counts_once_wherever_it_lies():
+    (first, *_) = some_runs()
+    again = replace(first, circumstances={"device": "another"})
+    assert len(list(board([first, again]).places())) == 1
+
+
+def test_the_reference_is_on_the_backbone_that_most_have():
+    def on(name: str, backbone: str, hits: float, seed: int) -> Run:
+        return made_run(name, hits, seed=seed, features={"backbone": backbone})
+
+    runs = [
+        on("protonet", "another", 0.2, 1),
+        on("protonet", "usual", 0.5, 2),
+        on("otam", "usual", 0.6, 3),
+    ]
+    (one,) = board(runs).comparisons
+    reference = one.of(one.reference)
+    assert reference is not None
+    assert reference.backbone == "usual"
+
+
+def test_a_site_is_replaced_and_nothing_else_is(tmp_path: Path):
+    write_site(tmp_path / "site", board(some_runs()), "Ours")
+    write_site(tmp_path / "site", board(some_runs()[:1]), "Ours")
+    assert not (tmp_path / "site" / "methods" / "theirs.html").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="no site of ours"):
+        write_site(tmp_path / "mine", board(some_runs()), "Ours")
+
+
+def test_submissions_are_checked_and_published(tmp_path: Path):
+    write_run(tmp_path / "run", a_run())
+    assert call("submit", tmp_path / "run", "--out", tmp_path / "run.zip")[0] == 0
+    status, said = call("publish", tmp_path / "run.zip", "--out", tmp_path / "site")
+    assert status == 0, said
+    method = (tmp_path / "site" / "methods" / "otam.html").read_text()
+    assert run_id(read_run(tmp_path / "run")) in method
+    (tmp_path / "run.zip").write_bytes(b"no archive")
+    assert call("publish", tmp_path / "run.zip", "--out", tmp_path / "site")[0] == 2

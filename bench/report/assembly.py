@@ -75,7 +75,7 @@ def _environment(package: str) -> Environment:
         lstrip_blocks=True,
         finalize=_cleaned,
     )
-    environment.filters["linked"] = linked
+    environment.filters["linked"] = lambda text: linked(str(_cleaned(text)))
     return environment
 
 

@@ -16,7 +16,7 @@ from bench.method import find
 from bench.plugins.registry import all_methods
 from bench.runs.contenders import DRAWN, Contender
 from bench.runs.directory import Run
-from episodes.bank import Bank
+from episodes.banks.bank import Bank
 
 
 @dataclass(frozen=True)

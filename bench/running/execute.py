@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from episodes.decoding.clips.readings import Readings
 from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
@@ -42,6 +41,7 @@ from episodes.banks.bank import Bank
 from episodes.banks.leakage import check_apart, contamination
 from episodes.banks.sampler import Episodes
 from episodes.datasets import VideoFile
+from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
 

@@ -25,6 +25,9 @@ among themselves; each bank adds columns of its own.
 ours, from the runs in the repository if this is a checkout of it, or from the folders named after
 it. With --family the table is of the comparisons that the file names, and of nothing else.
 
+With --format latex, the best figure of a bank is bold, the second underlined, and a dagger says
+that a difference to the reference is told apart.
+
 \b
 exit status
   0  done
@@ -45,13 +48,27 @@ def tables(
     ] = "terminal",
     reference: Reference = None,
     family: Family = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Of LaTeX, for each bank: accuracy, interval, episodes, seeds, difference,"
+            " difference-interval, p, speed; separated by commas.",
+            show_default=False,
+        ),
+    ] = None,
+    caption: Annotated[
+        str | None, typer.Option(help="Of LaTeX; made of the banks if left out.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Of LaTeX, for \\ref.")] = None,
     json: Json = False,
 ) -> None:
     """Print the comparison of finished runs."""
     from bench.comparison.family import read_family
+    from bench.comparison.latex import latex
     from bench.comparison.summary import compare
     from bench.comparison.tables import render_declared
     from bench.runs.directory import find_failures, find_runs, read_run
+    from episodes.errors import UserError
 
     if folders[0] == PAPER:
         typer.echo(_paper(folders[1:], style, json), nl=False)
@@ -61,7 +78,13 @@ def tables(
     declared = [] if family is None else read_family(family)
     runs = [read_run(path) for path in paths]
     comparisons = compare(runs, reference, family=declared, failures=failures)
-    if declared and not json:
+    paper = style == "latex" and not json and not declared
+    if not paper and (columns, caption, label) != (None, None, None):
+        raise UserError("--columns, --caption and --label are of --format latex")
+    if paper:
+        chosen = [one.strip() for one in columns.split(",")] if columns else []
+        typer.echo(latex(comparisons, chosen, caption, label), nl=False)
+    elif declared and not json:
         typer.echo(render_declared(comparisons, style), nl=False)
     else:
         typer.echo(shown(comparisons, style, json), nl=False)

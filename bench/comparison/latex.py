@@ -1,0 +1,147 @@
+"""The table of a paper: LaTeX with the best figure bold, the second underlined, and daggers.
+
+A dagger says that a difference to the reference is told apart from none after correction for all
+comparisons, as `fvbench compare` decides it. Needs the package booktabs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bench.comparison.summary import Comparison, Row
+from bench.comparison.tables import (
+    caption,
+    decisive_interval,
+    difference_cell,
+    ends,
+    half,
+    marked,
+    probability,
+    seeds_cell,
+)
+from bench.statistics import LEVEL
+from episodes.errors import UserError
+
+COLUMNS: Mapping[str, tuple[str, Callable[[Row], str]]] = {
+    "accuracy": ("acc.", lambda row: f"{100 * row.accuracy:.1f}"),
+    "interval": (f"{LEVEL:.0%} interval", lambda row: ends(row.intervals.get(row.widest))),
+    "episodes": ("± episodes", lambda row: half(row.interval)),
+    "seeds": ("sd over seeds", seeds_cell),
+    "difference": ("difference", difference_cell),
+    "difference-interval": ("its interval", decisive_interval),
+    "p": ("$p$", lambda row: probability(row.p_value_corrected)),
+    "speed": ("episodes/s", lambda row: f"{row.episodes_per_s:,.0f}"),
+}
+"""What can be chosen: name -> title and cell."""
+USUAL = ("accuracy", "interval", "difference")
+BETTER, WORSE = r"$^{\dagger}$", r"$^{\ddagger}$"
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{one: f"\\{one}" for one in "&%#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "→": r"$\rightarrow$",
+    "<": "$<$",
+    ">": "$>$",
+    "–": "--",
+}
+
+
+def latex(
+    comparisons: Sequence[Comparison],
+    chosen: Sequence[str] = (),
+    said: str | None = None,
+    label: str | None = None,
+) -> str:
+    r"""Return a ``table`` environment with a row for each contender, columns for each bank.
+
+    Args:
+        comparisons: one for each bank, at least one.
+        chosen: names in `COLUMNS`; `USUAL` if empty.
+        said: the caption, in LaTeX; made of the banks if None.
+        label: for ``\ref``; none if None.
+
+    Raises:
+        UserError: no such column.
+    """
+    names = list(chosen or USUAL)
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise UserError(f"--columns {unknown[0]!r} is none of {', '.join(COLUMNS)}")
+    keys = dict.fromkeys(row.key for one in comparisons for row in one.rows)
+    trained = any(row.trained_words != "–" for one in comparisons for row in one.rows)
+    several = len({row.backbone for one in comparisons for row in one.rows}) > 1
+    first = [
+        "method",
+        *(["trained"] if trained else []),
+        *(["backbone"] if several else []),
+    ]
+    spans = range(len(first) + 1, len(first) + len(comparisons) * len(names) + 1, len(names))
+    body = []
+    for key in keys:
+        rows = [next((row for row in one.rows if row.key == key), None) for one in comparisons]
+        known = next(row for row in rows if row is not None)
+        cells = [_escaped(marked(known))]
+        cells += [_escaped(known.trained_words)] if trained else []
+        cells += [_escaped(known.backbone or "")] if several else []
+        for one, row in zip(comparisons, rows, strict=True):
+            cells += [_cell(name, one, row) for name in names]
+        body.append(" & ".join(cells) + r" \\")
+    banks = [rf"\multicolumn{{{len(names)}}}{{c}}{{{_escaped(one.bank)}}}" for one in comparisons]
+    rules = [rf"\cmidrule(lr){{{start}-{start + len(names) - 1}}}" for start in spans]
+    titles = [*first, *(_title(name) for _ in comparisons for name in names)]
+    lines = [
+        *(f"% {note}" for note in caption(comparisons).splitlines()),
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_caption(comparisons) if said is None else said}}}",
+        *([rf"\label{{{label}}}"] if label else []),
+        rf"\begin{{tabular}}{{{'l' * len(first)}{'r' * (len(names) * len(comparisons))}}}",
+        r"\toprule",
+        " & ".join([*([""] * len(first)), *banks]) + r" \\",
+        " ".join(rules),
+        " & ".join(titles) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _title(name: str) -> str:
+    title = COLUMNS[name][0]
+    return title if "$" in title else _escaped(title)
+
+
+def _cell(name: str, one: Comparison, row: Row | None) -> str:
+    if row is None:
+        return ""
+    text = _escaped(COLUMNS[name][1](row))
+    if name == "accuracy":
+        shown = sorted({f"{100 * other.accuracy:.1f}" for other in one.rows}, key=float)
+        if text == shown[-1]:
+            text = rf"\textbf{{{text}}}"
+        elif text == shown[-2:][0]:
+            text = rf"\underline{{{text}}}"
+        text += {"better": BETTER, "worse": WORSE}.get(row.verdict, "")
+    return text
+
+
+def _caption(comparisons: Sequence[Comparison]) -> str:
+    """What the figures and the marks are."""
+    banks = ", ".join(f"{one.bank} ({one.rows[0].episodes:,} episodes)" for one in comparisons)
+    references = " and ".join(dict.fromkeys(one.reference for one in comparisons))
+    words = _escaped(
+        f"Accuracy in per cent on {banks}; intervals are {LEVEL:.0%}, over the widest of videos,"
+        f" classes and trainings. Best bold, second underlined. Differences to {references} in"
+        " points, on the same queries"
+    )
+    return (
+        f"{words}; {BETTER} better, {WORSE} worse than it after correction for the number of"
+        " comparisons."
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join(SPECIAL.get(one, one) for one in text)

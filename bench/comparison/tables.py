@@ -91,6 +91,9 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
         return _csv(comparisons)
     lines = [_line(row, comparisons) for row in _distinct(comparisons)]
     lines += _failed(comparisons, lines[0])
+    if style != "terminal" and len(comparisons) == 1:  # its notes name the bank
+        bank = f"{_broken(comparisons[0].bank)}\n"
+        lines = [{title.removeprefix(bank): cell for title, cell in line.items()} for line in lines]
     side_by_side = _body(lines, style)
     if style != "terminal" or width is None or _breadth(side_by_side) <= width:
         return table(lines, caption(comparisons), style)

@@ -1,11 +1,13 @@
 """Copy runs without the margins of their answers, as they are committed.
 
-    python -m bench.runs.compact results/local/real results/real
+    python -m bench.runs.compact results/local/results results
 
-Margins are four fifths of the bytes, and no table needs them. Everything else stays as it is; what
-is there already under the same name is replaced.
+Margins are four fifths of the bytes, and no table needs them: cases do, of the few runs that they
+are drawn from. Everything else stays as it is; what is there already under the same name is
+replaced.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,27 +18,34 @@ from bench.runs.directory import find_runs, read_run, write_run
 from episodes.errors import UserError
 
 
-def compact(source: Path, target: Path) -> int:
+def compact(source: Path, target: Path, whole: Collection[str] = ()) -> int:
     """Copy every run below a folder to the same place below another; return how many there are.
+
+    Args:
+        source: the folder of runs.
+        target: where they are written.
+        whole: places below it whose runs keep their margins.
 
     Raises:
         UserError: there is none, or one is damaged.
     """
     folders = find_runs(source)
     for folder in folders:
-        run = read_run(folder)
-        without = replace(run, rows=run.rows.drop(columns="margin"))
-        write_run(target / folder.relative_to(source.resolve()), without)
+        run, place = read_run(folder), folder.relative_to(source.resolve())
+        if place.as_posix() not in whole:
+            run = replace(run, rows=run.rows.drop(columns="margin"))
+        write_run(target / place, run)
     return len(folders)
 
 
 def main(
     source: Annotated[Path, typer.Argument(help="The folder of runs.")],
     target: Annotated[Path, typer.Argument(help="Where they are written without margins.")],
+    whole: Annotated[list[str] | None, typer.Option(help="A run that keeps them.")] = None,
 ) -> None:
     """Copy runs without the margins of their answers, as they are committed."""
     try:
-        typer.echo(f"{compact(source, target)} runs in {target}")
+        typer.echo(f"{compact(source, target, whole or ())} runs in {target}")
     except UserError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error

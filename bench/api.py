@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.comparison.tables import flat
 from bench.features.backbones import load_backbone
+from bench.features.given import GivenFeatures
 from bench.features.preprocessing import with_preprocessing
 from bench.features.text import text_source
 from bench.machine.device import choose_device
@@ -178,6 +179,7 @@ def evaluate(
     sampling: str | None = None,
     resize: str | None = None,
     decoder: str | None = None,
+    features: str | Path | None = None,
     text: str | Path | None = None,
     prompt: str | None = None,
     device: str = "auto",
@@ -196,6 +198,8 @@ def evaluate(
         resize: size of pictures before the centre is cut out, "256" or "256x256"; None for what
             the backbone states.
         decoder: what reads video files, "decord" or "av"; decord where it is installed if None.
+        features: folder or table with features that were computed elsewhere, in place of a
+            backbone, see `bench.features.given`.
         text: file with text features of the classes' names, for methods that read them; those of
             the backbone's text tower if None.
         prompt: the template that a text tower reads names in; its own if None.
@@ -209,7 +213,12 @@ def evaluate(
     """
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    given = None if features is None else GivenFeatures(Path(features))
+    loaded = (
+        with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+        if given is None
+        else given.as_backbone()
+    )
     file = None if text is None else Path(text)
     source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
     found = [
@@ -219,7 +228,9 @@ def evaluate(
     ]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out) if out is not None else Path(temporary)
-        plan = Plan([bank], found, loaded, where, batch_size, seed, folder, text=source)
+        plan = Plan(
+            [bank], found, loaded, where, batch_size, seed, folder, text=source, given=given
+        )
         folders, failures = execute(plan, Reporter())
         if failures:
             raise UserError("\n".join(f"{one.bank}: {one.reason}" for one in failures))

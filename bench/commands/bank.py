@@ -1,10 +1,16 @@
-"""``fvbench bank show`` and ``fvbench bank verify``."""
+"""``fvbench bank``: show, verify, make, freeze and export banks of episodes."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bench.commands.options import Json
+from bench.commands.options import Json, Plugin, use_plugins
+
+if TYPE_CHECKING:
+    from bench.machine.progress import Reporter
+    from episodes.banks.bank import Bank
+    from episodes.datasets import VideoFile
 
 Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) or a recipe file.")]
 
@@ -17,28 +23,72 @@ exit status
 """
 VERIFY = """Draw a bank anew, and compare its hashes with the recipe's.
 
+Of a bank that was frozen with the contents of its videos, these are read and compared too.
+
 \b
 exit status
   0  equal: these are the episodes that everybody else has
   1  not equal; the message names the input that changed
   2  cannot tell: no such bank, or its dataset's list is not here
 """
+NEW = """Make a bank of your own: write its recipe, with the hashes that others can verify.
+
+The data set is one that `fvbench list datasets` shows, of a plugin too. A folder of CLASS/VIDEO or
+CLASS/RECORDING/VIDEO becomes one under that name with --root, and --lists takes the lists of its
+splits: the same as `fvbench data add` before.
+
+\b
+exit status
+  0  written
+  2  nothing written: no such data set, too few classes or videos, or a file is there already
+"""
+FREEZE = """Write the hashes of a recipe into its file: of names, of episodes, and of contents.
+
+Reads all videos of the bank. From then on a video with other contents is told, by
+`fvbench bank verify` and by every run on all episodes.
+
+\b
+exit status
+  0  written
+  1  the file states hashes already, and they are others; --again replaces them
+  2  nothing written: no recipe, or videos are missing
+"""
+EXPORT = """Write the episodes of a bank as a table for other frameworks.
+
+A line for each video in each episode: episode, role (support or query), place (shot, or number of
+the query), way (the place of its class, which is the label of a query), label, video, path.
+Predictions made elsewhere come back as rows with episode, query and prediction: see
+`fvbench compare`.
+
+\b
+exit status
+  0  done
+  2  nothing written: no such bank, or a file that is neither .csv nor .parquet
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    bank = typer.Typer(help="Show and verify episode banks.", no_args_is_help=True)
-    bank.command("show", help=SHOW, epilog="\b\nExample: fvbench bank show default")(show)
-    bank.command("verify", help=VERIFY, epilog="\b\nExample: fvbench bank verify default")(verify)
+    bank = typer.Typer(help="Show, verify, make and export banks.", no_args_is_help=True)
+    for name, words, command, example in (
+        ("show", SHOW, show, "show default"),
+        ("verify", VERIFY, verify, "verify default"),
+        ("new", NEW, new, "new mine --dataset rendered --way 3 --out results/local/mine.toml"),
+        ("freeze", FREEZE, freeze, "freeze FILE.toml"),
+        ("export", EXPORT, export, "export default --episodes 100 --out results/local/bank.csv"),
+    ):
+        bank.command(name, help=words, epilog=f"\b\nExample: fvbench bank {example}")(command)
     app.add_typer(bank, name="bank")
 
 
 def show(
     name: Name,
     episodes: Annotated[int, typer.Option(help="How many episodes to list.", min=0)] = 3,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Show a bank."""
+    use_plugins(plugin)
     from bench.commands.bank_view import as_content, as_text
     from bench.runs.directory import dump
     from episodes.banks.bank import open_bank
@@ -47,13 +97,18 @@ def show(
     typer.echo(dump(as_content(bank, episodes)) if json else as_text(bank, episodes), nl=False)
 
 
-def verify(name: Name, json: Json = False) -> None:
+def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
     """Verify a bank."""
+    use_plugins(plugin)
+    from bench.machine.progress import Reporter
     from bench.runs.directory import dump
-    from episodes.banks.bank import BankMismatchError, open_bank
+    from episodes.banks.bank import BankMismatchError, check_contents, open_bank
+    from episodes.banks.recipe import UNKNOWN
 
     try:
         bank = open_bank(name)
+        if bank.recipe.contents_sha256 != UNKNOWN:
+            check_contents(bank, _files(bank, Reporter()))
     except BankMismatchError as error:
         typer.echo(dump({"bank": name, "equal": False, "reason": str(error)}) if json else error)
         raise typer.Exit(1) from error
@@ -64,3 +119,153 @@ def verify(name: Name, json: Json = False) -> None:
         typer.echo(
             f"equal: {bank.recipe.name}, {bank.recipe.episodes:,} episodes, sha256 {bank.sha256}"
         )
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="The bank's name: that of its file, too.")],
+    dataset: Annotated[str, typer.Option(help="The data set's name.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of videos that becomes this data set.", show_default=False),
+    ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --root: folder with train.txt, val.txt and test.txt.", show_default=False
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="standard: queries of every class; one-class: of one; group-disjoint: no query"
+            " shares its recording with a support video of its class; partners: as many pairs that"
+            " differ by order alone as fit."
+        ),
+    ] = "standard",
+    way: Annotated[int, typer.Option(help="Classes in an episode.", min=1)] = 5,
+    shot: Annotated[int, typer.Option(help="Support videos of each class.", min=1)] = 1,
+    queries: Annotated[int, typer.Option(help="Query videos of each class.", min=1)] = 1,
+    episodes: Annotated[int, typer.Option(help="How many the hash covers.", min=1)] = 10_000,
+    seed: Annotated[int, typer.Option(help="Another seed, other episodes.", min=0)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write; NAME.toml here if left out.", show_default=False),
+    ] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Make a bank."""
+    use_plugins(plugin)
+    from episodes.atomic import write_text
+    from episodes.banks.bank import frozen
+    from episodes.banks.recipe import Protocol, Recipe
+    from episodes.banks.sampler import VERSION
+    from episodes.datasets import dataset as known_dataset
+    from episodes.datasets.adding import add_dataset
+    from episodes.errors import UserError
+    from episodes.split import SplitName
+
+    path = out or Path(f"{name}.toml")
+    if path.suffix != ".toml":
+        raise UserError(f"--out {path}: the file of a recipe ends in .toml")
+    if path.exists():
+        raise UserError(f"{path} is there already, and nothing is overwritten; choose another name")
+    recipe = Recipe(  # which refuses what no bank can have
+        path.stem,
+        dataset,
+        cast(SplitName, split),
+        cast(Protocol, protocol),
+        *(way, shot, queries, episodes, seed),
+        sampler=VERSION,
+    )
+    if root is not None:
+        typer.echo("\n".join(add_dataset(dataset, root, lists, trust=False).lines()))
+    elif lists is not None:
+        raise UserError(f"--lists {lists} are of a folder of videos; name it, too: --root FOLDER")
+    made = frozen(recipe, known_dataset(dataset).split(recipe.split))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, made.text())
+    typer.echo(f"wrote {path}, sha256 {made.episodes_sha256}; next:\n")
+    typer.echo(f"  fvbench bank show {path}\n  fvbench run --bank {path} --methods protonet,otam")
+
+
+def freeze(
+    file: Annotated[Path, typer.Argument(help="A recipe file of your own.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Replace hashes that are no longer true.")
+    ] = False,
+    plugin: Plugin = None,
+) -> None:
+    """Freeze a bank."""
+    use_plugins(plugin)
+    from dataclasses import replace
+
+    from bench.machine.progress import Reporter
+    from episodes.atomic import write_text
+    from episodes.banks.bank import contents_sha256, frozen, rebuild
+    from episodes.banks.recipe import UNKNOWN, read_recipe
+    from episodes.datasets import dataset
+    from episodes.errors import UserError
+
+    if file.suffix != ".toml" or not file.is_file():
+        raise UserError(f"{file} is no recipe file; `fvbench bank new` writes one")
+    before = read_recipe(str(file))
+    bank = rebuild(frozen(before, dataset(before.dataset).split(before.split)))
+    contents = contents_sha256(_files(bank, Reporter()))
+    after = replace(bank.recipe, contents_sha256=contents)
+    differing = [
+        field
+        for field in ("split_sha256", "episodes_sha256", "contents_sha256")
+        if getattr(before, field) not in (UNKNOWN, getattr(after, field))
+    ]
+    if differing and not again:
+        typer.echo(
+            f"error: {file} states another {' and another '.join(differing)}, and nothing was"
+            " written; restore the videos, or give --again if the bank is to be another",
+            err=True,
+        )
+        raise typer.Exit(1)
+    write_text(file, after.text())
+    typer.echo(f"froze {file}: names {after.split_sha256}, contents {contents}")
+
+
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="How many, from the first; as many as the bank states if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Export a bank."""
+    use_plugins(plugin)
+    import pandas as pd
+
+    from bench.machine.progress import Reporter
+    from episodes.banks.bank import open_bank
+    from episodes.banks.manifest import manifest
+    from episodes.errors import UserError, note
+
+    if out.suffix not in {".csv", ".parquet"}:
+        raise UserError(f"--out {out}: a manifest is a .csv or a .parquet file")
+    bank = open_bank(name, episodes)
+    try:
+        paths = {file.video: file.path for file in _files(bank, Reporter())}
+    except UserError as error:
+        note(f"without paths: {error}")
+        paths = {}
+    table = pd.DataFrame(manifest(bank, paths))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out, index=False) if out.suffix == ".csv" else table.to_parquet(out, index=False)
+    typer.echo(f"wrote {len(table):,} lines of {len(bank.episodes):,} episodes to {out}")
+
+
+def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
+    """Where the videos are that the bank uses, with the hashes of their contents."""
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
+    with reporter.stage(f"prepare {bank.source.name} videos") as progress:
+        return bank.source.files(bank.recipe.split, videos, progress)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, OwnVideos, use_cache
+from bench.commands.options import Cache, Json, OwnVideos, Plugin, use_cache, use_plugins
 
 HELP = """Count and draw where MASTAF and its branches disagree.
 
@@ -56,9 +56,11 @@ def cases(
     ] = None,
     data: OwnVideos = None,
     cache: Cache = None,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Count the cases and draw some."""
+    use_plugins(plugin)
     use_cache(cache)
     from bench.comparison.gathering import gather
     from bench.machine.progress import Reporter

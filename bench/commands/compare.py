@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, OwnVideos, Reference
+from bench.commands.options import Family, Json, OwnVideos, Plugin, Reference, use_plugins
 
 HELP = """Compare methods on a bank: paired differences and groups.
 
@@ -69,9 +69,11 @@ def compare(
     style: Annotated[
         str, typer.Option("--format", help="Of --across: terminal, markdown or latex.")
     ] = "terminal",
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Compare methods on one bank, or several banks by their methods."""
+    use_plugins(plugin)
     from bench.comparison.family import read_family
     from bench.comparison.gathering import gather
     from bench.comparison.show import content, text

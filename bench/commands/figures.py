@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Reference
+from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
 
 HELP = """Draw finished runs as a chart in a file of its own.
 
@@ -43,8 +43,10 @@ def figures(
     chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",
     reference: Reference = None,
     data: OwnVideos = None,
+    plugin: Plugin = None,
 ) -> None:
     """Draw the comparison of finished runs."""
+    use_plugins(plugin)
     from bench.comparison.gathering import gather
     from bench.comparison.summary import compare
     from bench.report.charts.catalogue import draw

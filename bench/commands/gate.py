@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json
+from bench.commands.options import Json, Plugin, use_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,11 @@ def gate(
     junit: Annotated[
         Path | None, typer.Option(help="Write the verdicts as JUnit XML to this file.")
     ] = None,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Compare a run with a baseline."""
+    use_plugins(plugin)
     import traceback
 
     from bench.gate import Tolerance

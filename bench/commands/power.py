@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Reference
+from bench.commands.options import Json, Plugin, Reference, use_plugins
 
 if TYPE_CHECKING:
     from bench.comparison.summary import Comparison
@@ -37,9 +37,11 @@ def power(
         float, typer.Option(help="Difference to be seen, a fraction: 0.01 is a point.")
     ] = 0.01,
     reference: Reference = None,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Tell how much it takes to see a difference."""
+    use_plugins(plugin)
     from dataclasses import asdict
 
     from bench.comparison.gathering import gather

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, OwnVideos, Reference, use_cache
+from bench.commands.options import Cache, OwnVideos, Plugin, Reference, use_cache, use_plugins
 
 HELP = """Write everything about finished runs into one HTML file.
 
@@ -35,8 +35,10 @@ def report(
     reference: Reference = None,
     data: OwnVideos = None,
     cache: Cache = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write the report of finished runs."""
+    use_plugins(plugin)
     use_cache(cache)
     from bench.comparison.gathering import gather
     from bench.comparison.summary import compare

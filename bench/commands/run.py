@@ -1,7 +1,7 @@
 """``fvbench run``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from bench.commands.options import (
     use_plugins,
 )
 from bench.commands.tables import shown as tabulated
+
+if TYPE_CHECKING:
+    from bench.running.execute import Executed, Plan
 
 HELP = """Evaluate methods on a bank and print the comparison.
 
@@ -90,6 +93,14 @@ def run(
     sampling: Sampling = None,
     resize: Resize = None,
     decoder: Decoder = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Features that were computed elsewhere, in place of a backbone: a folder with"
+            " CLASS/VIDEO.npy for each video, or a table (.npz, .safetensors).",
+            show_default=False,
+        ),
+    ] = None,
     text: Text = None,
     prompt: Prompt = None,
     weights: Annotated[
@@ -136,8 +147,8 @@ def run(
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
     from bench.commands.banks import chosen_banks
-    from bench.comparison.summary import compare, write_summary
     from bench.features.backbones import load_backbone
+    from bench.features.given import GivenFeatures
     from bench.features.preprocessing import with_preprocessing
     from bench.features.text import text_source
     from bench.machine import distributed
@@ -146,13 +157,18 @@ def run(
     from bench.method import find
     from bench.plugins.registry import all_methods, choose
     from bench.running.execute import Plan, contamination_of, execute
-    from bench.runs.directory import read_run
     from bench.weights.candidates import candidates
 
     context.with_resource(distributed.joined(out))
     use_plugins(plugin, keep_going)
     where = choose_device(device)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    given = None
+    if features is None:
+        loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    else:
+        _refuse_options_of_backbones(context)
+        given = GivenFeatures(features)
+        loaded = given.as_backbone()
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     chosen = choose(methods, all_methods(), plain)
     if methods is None and source is None:
@@ -170,13 +186,26 @@ def run(
         out=out,
         time_limit=time_limit,
         text=source,
+        given=given,
     )
     notes = (contamination_of(loaded, one) for one in banks)
     for words in filter(None, notes if distributed.is_first() else ()):
         typer.echo(f"note: {words}", err=True)
-    folders, failures = execute(plan, Reporter())
-    if not distributed.is_first():
-        return
+    executed = execute(plan, Reporter())
+    if distributed.is_first():
+        _show(plan, executed, reference, json, report)
+    if executed.failures:
+        raise typer.Exit(1)
+
+
+def _show(
+    plan: "Plan", executed: "Executed", reference: str | None, json: bool, report: bool
+) -> None:
+    """Write what follows from the runs: the summary of each bank, the table, the report."""
+    from bench.comparison.summary import compare, write_summary
+    from bench.runs.directory import read_run
+
+    folders, failures = executed
     runs = [read_run(folder) for folder in folders]
     if reference in {failure.method for failure in failures}:
         reference = None
@@ -189,7 +218,17 @@ def run(
     if report and comparisons:
         from bench.report.page import write_report
 
-        write_report(out / "report.html", comparisons)
-        typer.echo(f"report: {out / 'report.html'}", err=True)
-    if failures:
-        raise typer.Exit(1)
+        write_report(plan.out / "report.html", comparisons)
+        typer.echo(f"report: {plan.out / 'report.html'}", err=True)
+
+
+def _refuse_options_of_backbones(context: typer.Context) -> None:
+    """Refuse what has no meaning where no video is looked at."""
+    from episodes.errors import UserError
+
+    names = ("backbone", "sampling", "resize", "decoder", "allow_missing")
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is of videos, whose place --features takes; leave it out")

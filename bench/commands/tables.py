@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, Reference
+from bench.commands.options import Family, Json, Plugin, Reference, use_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +60,11 @@ def tables(
         str | None, typer.Option(help="Of LaTeX; made of the banks if left out.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Of LaTeX, for \\ref.")] = None,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Print the comparison of finished runs."""
+    use_plugins(plugin)
     from bench.comparison.family import read_family
     from bench.comparison.latex import latex
     from bench.comparison.summary import compare

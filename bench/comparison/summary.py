@@ -32,7 +32,9 @@ from bench.statistics import (
     variance_shares,
 )
 from episodes.atomic import write_text
-from episodes.banks.bank import Bank, open_bank
+from episodes.banks.bank import Bank, open_bank, rebuild
+from episodes.banks.recipe import Recipe
+from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 
 Interval = tuple[float, float]
@@ -310,7 +312,7 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
     numbers = run.rows["episode"].unique()
     try:
         bank = next((one for one in banks if one.sha256 == sha256), None)
-        bank = bank or open_bank(name, int(numbers.max()) + 1, without_list=True).only(numbers)
+        bank = bank or _recorded(run, name, int(numbers.max()) + 1).only(numbers)
     except UserError as error:
         return None, f"videos and classes unknown, so that nothing is decided: {error}"
     if bank.sha256 != sha256:
@@ -319,6 +321,19 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
             f" {name} has other episodes here"
         )
     return bank, ""
+
+
+def _recorded(run: Run, name: str, episodes: int) -> Bank:
+    """The bank that a run names, or whose recipe it holds where that is of the user's own."""
+    values, root = run.declared.get("recipe"), run.declared.get("root")
+    if values is None:
+        return open_bank(name, episodes, without_list=True)
+    try:
+        recipe = Recipe(**values)
+    except TypeError as error:
+        raise UserError(f"the recipe in the run of {run.identity['method']}: {error}") from error
+    source = None if root is None else Folder(recipe.dataset, Path(root))
+    return rebuild(recipe, episodes, without_list=True, source=source)
 
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:

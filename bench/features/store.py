@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -158,6 +158,21 @@ class FeatureStore:
             _Shard(index, (), 0, "").data.unlink(missing_ok=True)
 
 
+class Readable(Protocol):
+    """Where features of videos lie on disk."""
+
+    shape: FeatureShape
+
+    @property
+    def clips_per_second(self) -> float:
+        """How fast they were embedded; NaN where that is not known."""
+        ...
+
+    def read(self, videos: Sequence[str]) -> Features:
+        """Return float32 (videos, C, T, H, W)."""
+        ...
+
+
 class StoredFeatures:
     """Features of some videos that stay on disk until a slice of them is asked for.
 
@@ -169,7 +184,7 @@ class StoredFeatures:
         videos: their keys, in order.
     """
 
-    def __init__(self, store: FeatureStore, videos: Sequence[str]) -> None:
+    def __init__(self, store: Readable, videos: Sequence[str]) -> None:
         """Name them; nothing is read."""
         self._store, self._videos = store, videos
         self.shape = (len(videos), *store.shape)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import embedded_together, feature_identity
-from bench.features.store import FeatureStore, StoredFeatures
+from bench.features.given import GivenFeatures
+from bench.features.store import Readable, StoredFeatures
 from bench.features.text import TextSource, names_of_classes, needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.circumstances import circumstances
@@ -37,11 +38,14 @@ from bench.runs.directory import (
     write_run,
 )
 from bench.weights.candidates import Candidate
-from episodes.banks.bank import Bank
+from episodes.banks.bank import Bank, check_contents
 from episodes.banks.leakage import check_apart, contamination
+from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.banks.sampler import Episodes
 from episodes.datasets import VideoFile
+from episodes.datasets.folder import Folder
 from episodes.decoding.readings import Readings
+from episodes.disk.registration import registered_names
 from episodes.draws import Integers
 from episodes.errors import UserError
 
@@ -76,6 +80,8 @@ class Plan:
     """Seconds that a method may take on a bank, features not counted."""
     text: TextSource | None = None
     """What the names of classes say, for methods that read them."""
+    given: GivenFeatures | None = None
+    """Features that somebody else computed, in place of the backbone's."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
@@ -171,12 +177,14 @@ class _Group:
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
     """Evaluate candidates on one bank, those together whose videos are decoded alike."""
-    files = _files(bank, reporter)
+    files = _files(plan, bank, reporter)
     groups = [group for group in _groups(plan, bank, files) if group.todo]
     for sampling in dict.fromkeys(group.sampling for group in groups):
         alike = [group for group in groups if group.sampling == sampling]
         for first in range(0, len(alike), TOGETHER):
             _run_together(plan, bank, files, alike[first : first + TOGETHER], reporter)
+    if plan.given is not None:  # nobody has read a video
+        return
     for remark in Readings(plan.backbone.decoder).remarks(files):
         reporter.say(f"note: {remark}")
 
@@ -189,6 +197,10 @@ def _run_together(
     reporter: Reporter,
 ) -> None:
     """Embed videos, decoded once, for each kind of features, then score."""
+    if plan.given is not None:
+        for group in groups:
+            _run_group(plan, bank, files, group, plan.backbone, plan.given, reporter)
+        return
     sampling = groups[0].sampling
     backbones = [_backbone(plan, group.todo[0][0]) for group in groups]
     with reporter.stage(f"embed {sampling}") as progress:
@@ -221,11 +233,11 @@ def _run_group(
     files: Sequence[VideoFile],
     group: _Group,
     loaded: LoadedBackbone,
-    store: FeatureStore,
+    store: Readable,
     reporter: Reporter,
 ) -> None:
     """Evaluate candidates on features that are stored."""
-    keys = [Readings(loaded.decoder).key(file) for file in files]
+    keys = _keys(plan, loaded, files)
     features, episodes = _features(store, files, keys, bank)
     sound = _sum(features)
     for candidate, _ in group.todo:
@@ -277,6 +289,11 @@ def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> No
 def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
     """The backbone of a candidate: its own where training has changed it."""
     if candidate.tuned and candidate.checkpoint is not None:
+        if plan.given is not None:
+            raise UserError(
+                f"the weights of {candidate.entry.name} hold a backbone, which sees videos; it"
+                " cannot be run on --features"
+            )
         return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
     return plan.backbone
 
@@ -296,13 +313,24 @@ def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
     return method
 
 
-def _files(bank: Bank, reporter: Reporter) -> list[VideoFile]:
-    """The files of the videos that the bank's episodes use."""
+def _files(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
+    """The files of the videos that the bank's episodes use, or of their features if given."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
+    if plan.given is not None:
+        return plan.given.files(videos)
     source = bank.source
     title = f"prepare {source.name} videos"
     with distributed.first_alone(), reporter.stage(title) as progress:
-        return source.files(bank.recipe.split, videos, progress)
+        files = source.files(bank.recipe.split, videos, progress)
+    check_contents(bank, files)
+    return files
+
+
+def _keys(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:
+    """Under which the features of each video lie."""
+    if plan.given is not None:
+        return [file.sha256 for file in files]
+    return list(map(Readings(loaded.decoder).key, files))
 
 
 def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
@@ -313,7 +341,7 @@ def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
 
 
 def _features(
-    store: FeatureStore, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
+    store: Readable, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
 ) -> tuple[Tensor | StoredFeatures, Episodes]:
     """Features of the bank's videos, by their keys; and its episodes as indices into them.
 
@@ -361,11 +389,13 @@ def _identity(
 ) -> dict[str, Any]:
     """Everything that decides the rows, in the form in which a file gives it back."""
     entry, checkpoint = candidate.entry, candidate.checkpoint
-    readings = Readings(loaded.decoder)
-    videos = hashlib.sha256("\n".join(map(readings.key, files)).encode())
-    features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
-    if others := readings.others(files):
-        features["other_decoders"] = others
+    videos = hashlib.sha256("\n".join(_keys(plan, loaded, files)).encode())
+    if plan.given is not None:
+        features = plan.given.identity()
+    else:
+        features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
+        if others := Readings(loaded.decoder).others(files):
+            features["other_decoders"] = others
     identity = {
         "bank": bank.title,
         "bank_sha256": bank.sha256,
@@ -401,7 +431,7 @@ def _run(
     method: Method,
     loaded: LoadedBackbone,
     answers: Answers,
-    store: FeatureStore,
+    store: Readable,
 ) -> Run:
     entry = candidate.entry
     declared = {
@@ -416,7 +446,7 @@ def _run(
         "backbone_pretraining": loaded.backbone.pretraining,
         "contamination": contamination_of(loaded, bank),
         "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
-    }
+    } | _own_recipe(bank)
     cost = Cost(
         score_episodes_per_s=len(bank.episodes) / answers.score_seconds,
         encode_clips_per_s=len(bank.used_videos()) / answers.encode_seconds,
@@ -430,6 +460,16 @@ def _run(
         circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
         rows=make_rows(bank.episodes, answers, bank.numbers),
     )
+
+
+def _own_recipe(bank: Bank) -> dict[str, Any]:
+    """What rebuilds a bank that does not come with the program, for whoever reads the run."""
+    if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
+        return {}
+    own: dict[str, Any] = {"recipe": asdict(bank.recipe)}
+    if isinstance(bank.source, Folder) and bank.source.name not in registered_names():
+        own["root"] = str(bank.source.root)
+    return own
 
 
 def _place(candidate: Candidate) -> str | None:

@@ -1,6 +1,7 @@
 """Banks: the episodes of a recipe, checked against the hashes it states."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe
 from episodes.banks.sampler import Episodes, draw
-from episodes.datasets import Dataset, dataset
+from episodes.datasets import Dataset, VideoFile, dataset
 from episodes.datasets.published import Published
 from episodes.errors import UserError
 from episodes.split import Split
@@ -73,19 +74,39 @@ def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool
 
     Args:
         name_or_path: a committed recipe's name, or the path of a recipe file.
-        episodes: how many episodes are wanted, from the first; all that the recipe states if None.
-            More than it states are drawn on from the same stream.
-        without_list: where the dataset is not here, draw from what its facts tell: the same
-            episodes with the same classes and recordings, their videos without names.
+        episodes: see `rebuild`.
+        without_list: see `rebuild`.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
         UserError: no such bank, or one that cannot be drawn.
     """
-    recipe = read_recipe(name_or_path)
+    return rebuild(read_recipe(name_or_path), episodes, without_list)
+
+
+def rebuild(
+    recipe: Recipe,
+    episodes: int | None = None,
+    without_list: bool = False,
+    source: Dataset | None = None,
+) -> Bank:
+    """Draw a recipe's bank, and verify it.
+
+    Args:
+        recipe: with its hashes.
+        episodes: how many episodes are wanted, from the first; all that the recipe states if None.
+            More than it states are drawn on from the same stream.
+        without_list: where the dataset is not here, draw from what its facts tell: the same
+            episodes with the same classes and recordings, their videos without names.
+        source: the dataset; the one that is known by the recipe's word if None.
+
+    Raises:
+        BankMismatchError: the split or the episodes are not those of the recipe.
+        UserError: no such dataset, or a bank that cannot be drawn.
+    """
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes is {episodes}; ask for at least 1")
-    source = dataset(recipe.dataset)
+    source = source or dataset(recipe.dataset)
     try:
         split = source.split(recipe.split)
     except UserError:
@@ -98,6 +119,31 @@ def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool
     return Bank(recipe, split, drawn, source)
 
 
+def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
+    """Refuse videos whose contents are not those that a recipe was frozen with.
+
+    Args:
+        bank: of all the episodes that its recipe states; of others nothing is known.
+        files: of the videos that it uses.
+
+    Raises:
+        BankMismatchError: they are others.
+    """
+    stated, found = bank.recipe.contents_sha256, contents_sha256(files)
+    if stated != UNKNOWN and len(bank.episodes) == bank.recipe.episodes and stated != found:
+        raise BankMismatchError(
+            f"bank {bank.recipe.name}: the contents of its {len(files):,} videos have sha256"
+            f" {found}, the recipe was frozen with {stated}: a file has changed, though the names"
+            " have not; restore the files, or freeze a bank of your own"
+        )
+
+
+def contents_sha256(files: Sequence[VideoFile]) -> str:
+    """Hash of the contents of videos under their names, whatever their order."""
+    lines = sorted(f"{one.video.label}/{one.video.name} {one.sha256}\n" for one in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def verified(recipe: Recipe, split: Split) -> Episodes:
     """Draw a recipe's episodes and compare the hashes it states with what is found.
 
@@ -106,8 +152,8 @@ def verified(recipe: Recipe, split: Split) -> Episodes:
     """
     if UNKNOWN in (recipe.split_sha256, recipe.episodes_sha256):
         raise UserError(
-            f"bank {recipe.name} states no hashes, so nothing can be verified; write them into the"
-            f" file: {_hashes(frozen(recipe, split))}"
+            f"bank {recipe.name} states no hashes, so nothing can be verified; `fvbench bank freeze"
+            f" FILE` writes them into the file: {_hashes(frozen(recipe, split))}"
         )
     if recipe.split_sha256 != split.sha256:
         raise BankMismatchError(

@@ -40,6 +40,8 @@ class Recipe:
         seed: another seed, other episodes.
         sampler: version of the drawing arithmetic, `episodes.banks.sampler.VERSION`.
         episodes_sha256: hash of the episodes this must yield.
+        contents_sha256: hash of the contents of the videos in these episodes, where somebody froze
+            them (`fvbench bank freeze`).
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recipe:
     sampler: int
     split_sha256: str = UNKNOWN
     episodes_sha256: str = UNKNOWN
+    contents_sha256: str = UNKNOWN
 
     def __post_init__(self) -> None:
         """Refuse values that no bank can have."""
@@ -94,6 +97,8 @@ class Recipe:
     def text(self) -> str:
         """Return the recipe as the text of its file."""
         values = {key: value for key, value in asdict(self).items() if key != "name"}
+        if self.contents_sha256 == UNKNOWN:
+            del values["contents_sha256"]
         lines = [
             f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
             for key, value in values.items()

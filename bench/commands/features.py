@@ -1,0 +1,101 @@
+"""``fvbench features export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import (
+    Backbone,
+    Cache,
+    Decoder,
+    Device,
+    Plugin,
+    Resize,
+    Sampling,
+    use_cache,
+    use_plugins,
+)
+
+EXPORT = """Write the features of a bank's videos, for use elsewhere.
+
+One file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or a table, where OUT ends in
+.npz (arrays names and features) or .safetensors (a tensor for each name). Beside them
+features.json says what made them. `fvbench run --features OUT` reads the same form.
+
+\b
+exit status
+  0  done
+  2  nothing written: no such bank or backbone, missing videos, a place that cannot be written to
+"""
+EPILOG = "\b\nExample: fvbench features export --bank default --out results/local/features.npz"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    features = typer.Typer(help="Features for use elsewhere.", no_args_is_help=True)
+    features.command("export", help=EXPORT, epilog=EPILOG)(export)
+    app.add_typer(features, name="features")
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="Folder, or file of a table.")],
+    bank: Annotated[
+        str | None,
+        typer.Option(help="Bank, by name or recipe file; default if left out.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of your own videos instead.", show_default=False),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Videos of so many episodes, from the first; all if left out.", show_default=False
+        ),
+    ] = None,
+    backbone: Backbone = "motion",
+    sampling: Sampling = None,
+    resize: Resize = None,
+    decoder: Decoder = None,
+    device: Device = "auto",
+    plugin: Plugin = None,
+    cache: Cache = None,
+) -> None:
+    """Write features."""
+    use_cache(cache)
+    use_plugins(plugin)
+    from bench.commands.banks import chosen_banks
+    from bench.features.backbones import load_backbone
+    from bench.features.embedding import embedded_together
+    from bench.features.given import FeatureCard, write_features
+    from bench.features.preprocessing import with_preprocessing
+    from bench.machine.device import choose_device
+    from bench.machine.progress import Reporter
+    from bench.method import Method
+    from bench.pretrained import Pretrained
+    from episodes.decoding.readings import Readings
+    from episodes.errors import UserError
+
+    banks = chosen_banks(bank, data, episodes)
+    if len(banks) > 1:
+        raise UserError(f"--bank {bank!r}: features are exported for one bank; name one")
+    (one,) = banks
+    where, reporter = choose_device(device), Reporter()
+    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    videos = [one.split.videos[index] for index in one.used_videos()]
+    with reporter.stage(f"prepare {one.source.name} videos") as progress:
+        files = one.source.files(one.recipe.split, videos, progress)
+    frames = loaded.sampling_for(Method)
+    with reporter.stage(f"embed {frames}") as progress:
+        (store,) = embedded_together([loaded], frames, files, where, progress)
+    seen = loaded.backbone.seen if isinstance(loaded.backbone, Pretrained) else None
+    keys = [Readings(loaded.decoder).key(file) for file in files]
+    written = write_features(
+        out,
+        [f"{video.label}/{video.name}" for video in videos],
+        lambda part: store.read(keys[part]),
+        FeatureCard(loaded.backbone.name, loaded.weights_sha256, loaded.backbone.pretraining, seen),
+    )
+    shape = " x ".join(map(str, store.shape))
+    typer.echo(f"wrote features {shape} of {len(videos):,} videos: {written[0]} ... {written[-1]}")

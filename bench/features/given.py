@@ -1,0 +1,280 @@
+"""Features that somebody else computed, read from files, and ours written in the same form.
+
+A folder holds one file for each video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
+``.safetensors`` with one tensor); a table is one file for all of them: ``.npz`` with ``names``
+and ``features``, or ``.safetensors`` with a tensor for each name. A name is ``CLASS/VIDEO`` as the
+bank has it, with or without the suffix of the video's file.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from bench.backbone import InputSpec
+from bench.features.backbones import LoadedBackbone
+from bench.method import FeatureShape
+from bench.pretrained import Pretrained
+from episodes.datasets import VideoFile
+from episodes.decoding.media import VIDEO_SUFFIXES
+from episodes.errors import UserError, note
+from episodes.split import Video
+
+Array = NDArray[np.float32]
+SUFFIXES = (".npy", ".npz", ".safetensors")
+CARD = "features.json"
+"""Beside the features, says what made them: backbone, weights_sha256, pretraining, seen."""
+Read = TypeVar("Read")
+NAMED = 5
+"""Missing videos that a message names."""
+
+
+class FeatureCard(NamedTuple):
+    """What is said of features: all of it may be left out."""
+
+    backbone: str = "given"
+    weights_sha256: str = ""
+    """Of the backbone: weights of methods that were trained on the same features fit them."""
+    pretraining: str = "not stated"
+    seen: Sequence[str] | None = None
+    """Data sets whose labels the backbone has seen."""
+
+
+class GivenFeatures:
+    """Features of the videos of banks, by their names.
+
+    Args:
+        place: a folder or a table.
+
+    Raises:
+        UserError: there is nothing, or nothing that can be read.
+    """
+
+    clips_per_second = np.nan
+    """How fast they were computed is not known."""
+
+    def __init__(self, place: Path) -> None:
+        """Find the names; the features of a folder are read when they are asked for."""
+        self.place = place
+        self._read_one, names = _opened(place)
+        self._by_name = {_bare(name): name for name in names}
+        if not names:
+            raise UserError(
+                f"{place} holds no features: CLASS/VIDEO with {', '.join(SUFFIXES)}, or a table"
+            )
+        if len(self._by_name) < len(names):
+            twice = next(name for name in names if self._by_name[_bare(name)] != name)
+            raise UserError(f"{place} holds features of {_bare(twice)} twice; remove one of them")
+        self.card = _card(place)
+        self._names: dict[str, str] = {}
+        """By the hash of a video's features, the name under which they are read."""
+        self.shape = FeatureShape(*self._array(names[0]).shape)
+
+    def files(self, videos: Sequence[Video]) -> list[VideoFile]:
+        """Read and hash the features of videos, in their order.
+
+        Raises:
+            UserError: some are missing, are not numbers, or have another shape than others.
+        """
+        wanted = [f"{video.label}/{video.name}" for video in videos]
+        missing = [name for name in wanted if _bare(name) not in self._by_name]
+        if missing:
+            raise UserError(
+                f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos of"
+                f" the bank: {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names"
+            )
+        if extra := len(self._by_name) - len(set(map(_bare, wanted))):
+            note(f"{self.place} holds features of {extra:,} videos more, which are not looked at")
+        files = []
+        for video, name in zip(videos, wanted, strict=True):
+            own = self._by_name[_bare(name)]
+            array = self._array(own)
+            digest = hashlib.sha256(f"{name}\n{array.shape}\n".encode() + array.tobytes())
+            self._names[digest.hexdigest()] = own
+            files.append(VideoFile(video, self.place, digest.hexdigest()))
+        return files
+
+    def read(self, videos: Sequence[str]) -> Array:
+        """Return float32 (videos, C, T, H, W) by the hashes that `files` gave."""
+        return np.stack([self._array(self._names[video]) for video in videos])
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies them in a run, beside their hashes, which stand for the videos' there."""
+        return {
+            "backbone": self.card.backbone,
+            "weights_sha256": self.card.weights_sha256,
+            "given": True,
+            "shape": list(self.shape),
+            "dtype": "float32",
+        }
+
+    def as_backbone(self) -> LoadedBackbone:
+        """Return what stands for the backbone that made them; it cannot see videos."""
+        stand_in = _StandIn()
+        stand_in.declare(
+            channels=self.shape.channels,
+            grid=tuple(self.shape[1:]),
+            pretraining=self.card.pretraining,
+            seen=None if self.card.seen is None else tuple(self.card.seen),
+        )
+        vars(stand_in)["name"] = self.card.backbone
+        return LoadedBackbone(stand_in, self.card.weights_sha256)
+
+    def _array(self, name: str) -> Array:
+        """One video's features as a map."""
+        array = self._read_one(name)
+        if array.ndim not in {1, 2, 4} or not np.issubdtype(array.dtype, np.floating):
+            raise UserError(
+                f"{self.place}: the features of {name} are {array.dtype} of shape {array.shape};"
+                " they are floating-point numbers (C,), (T, C) or (C, T, H, W)"
+            )
+        if array.ndim == 1:
+            array = array[:, None, None, None]
+        elif array.ndim == 2:
+            array = array.T[:, :, None, None]
+        array = np.ascontiguousarray(array, dtype=np.float32)
+        if not np.isfinite(array).all():
+            raise UserError(f"{self.place}: the features of {name} are not all finite numbers")
+        shape = getattr(self, "shape", array.shape)
+        if array.shape != shape:
+            raise UserError(
+                f"{self.place}: the features of {name} have shape {array.shape} as (C, T, H, W),"
+                f" others have {tuple(shape)}; those of all videos have one shape"
+            )
+        return array
+
+
+class _StandIn(Pretrained):
+    """In place of a backbone whose features are given."""
+
+    name = "given"
+    revision = 1
+    source = "not stated"
+    pretraining = "not stated"
+    input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
+    channels = 1
+    grid = (1, 1, 1)
+
+    @classmethod
+    def load(cls, where: str) -> tuple[Self, str]:
+        """There is nothing to load."""
+        raise UserError("features that are given have no backbone; leave out --backbone")
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """There is no network."""
+        raise UserError("features that are given cannot be computed for other videos")
+
+
+def write_features(
+    out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
+) -> list[Path]:
+    """Write features in the form that `GivenFeatures` reads; return the files, the card last.
+
+    Args:
+        out: a folder, which is made, or a table: a file that ends in .npz or .safetensors.
+        names: CLASS/VIDEO of each video.
+        read: float32 (videos, C, T, H, W) of a part of them.
+        card: what made them.
+    """
+    folder = out if out.suffix not in SUFFIXES else out.parent
+    if out.suffix == ".npy":
+        raise UserError(f"--out {out}: a table is .npz or .safetensors, which hold names as well")
+    written = [out]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".npz":
+            np.savez(out, names=np.array(names), features=read(slice(None)))
+        elif out.suffix == ".safetensors":
+            arrays = dict(zip(names, read(slice(None)), strict=True))
+            safetensors.numpy.save_file(arrays, out)
+        else:
+            written = [folder / f"{name}.npy" for name in names]
+            for place, path in enumerate(written):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, read(slice(place, place + 1))[0])
+        (folder / CARD).write_text(json.dumps(card._asdict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
+    return [*written, folder / CARD]
+
+
+def _opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
+    """A function that reads features by name, and the names there are."""
+    if place.is_dir():
+        tables = [path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES]
+        if len(tables) > 1:
+            raise UserError(f"{place} holds {len(tables)} tables; name one: --features {tables[0]}")
+        if not tables:
+            return _of_folder(place)
+        place = tables[0]
+    if not place.is_file():
+        raise UserError(f"--features {place}: there is no such file or folder")
+    arrays = _guarded(place, _table)
+    return arrays.__getitem__, list(arrays)
+
+
+def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
+    paths = {
+        path.relative_to(place).with_suffix("").as_posix(): path
+        for suffix in SUFFIXES
+        for path in sorted(place.glob(f"*/**/*{suffix}"))
+    }
+    return lambda name: _guarded(paths[name], _single), list(paths)
+
+
+def _table(path: Path) -> dict[str, NDArray[Any]]:
+    if path.suffix == ".safetensors":
+        return dict(safetensors.numpy.load_file(path))
+    with np.load(path, allow_pickle=False) as content:
+        names, features = content["names"], content["features"]
+    if names.ndim != 1 or len(names) != len(features):
+        raise ValueError(f"names are {names.shape}, features {features.shape}")
+    return dict(zip(map(str, names), features, strict=True))
+
+
+def _single(path: Path) -> NDArray[Any]:
+    if path.suffix == ".npy":
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    arrays: Mapping[str, NDArray[Any]]
+    if path.suffix == ".safetensors":
+        arrays = safetensors.numpy.load_file(path)
+    else:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = dict(content)
+    if len(arrays) != 1:
+        raise ValueError(f"it holds {len(arrays)} arrays, not one")
+    return next(iter(arrays.values()))
+
+
+def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as features: {error}") from error
+
+
+def _bare(name: str) -> str:
+    """A name without the suffix of a video's file."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
+
+
+def _card(place: Path) -> FeatureCard:
+    path = (place if place.is_dir() else place.parent) / CARD
+    if not path.is_file():
+        return FeatureCard()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return FeatureCard(**content)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a card of features: {error}; it states {', '.join(FeatureCard._fields)}"
+        ) from error

@@ -1,0 +1,55 @@
+"""The episodes of a bank as a flat list, for frameworks that draw none themselves."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from episodes.banks.bank import Bank
+from episodes.split import Video
+
+
+class Line(NamedTuple):
+    """One video in one episode."""
+
+    episode: int
+    role: str
+    """"support" or "query"."""
+    place: int
+    """Of a support video: its shot, 0..shot-1; of a query: its number, 0..queries-1."""
+    way: int
+    """The place of its class in the episode, 0..way-1: what is to be predicted of a query."""
+    label: str
+    """The class's name."""
+    video: str
+    """CLASS/VIDEO, as features are named too."""
+    path: str
+    """Where the file is; empty where it is not known."""
+
+
+def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[Line]:
+    """List support, then queries, of every episode, as rows number them."""
+    videos = bank.split.videos
+    for number, support, query, labels in zip(
+        bank.numbers, bank.episodes.support, bank.episodes.query, bank.episodes.labels, strict=True
+    ):
+        shown = [
+            ("support", shot, way, index)
+            for way, row in enumerate(support)
+            for shot, index in enumerate(row)
+        ]
+        asked = [
+            ("query", place, way, index)
+            for place, (index, way) in enumerate(zip(query, labels, strict=True))
+        ]
+        for role, place, way, index in shown + asked:
+            video = videos[index]
+            path = paths.get(video)
+            yield Line(
+                int(number),
+                role,
+                place,
+                int(way),
+                video.label,
+                f"{video.label}/{video.name}",
+                "" if path is None else str(path),
+            )

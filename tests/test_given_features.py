@@ -1,0 +1,187 @@
+"""Features that somebody else computed: read, checked, identified; ours in the same form."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from bench.features.given import GivenFeatures
+from bench.runs.directory import read_run
+from episodes.banks.bank import open_bank
+from episodes.errors import UserError
+from episodes.split import Video
+from tests.command import call
+
+EPISODES = "12"
+VIDEOS = [Video(f"class-{number % 3}", f"g{number}", f"video-{number}.mp4") for number in range(6)]
+NAMES = [f"{video.label}/{video.name}" for video in VIDEOS]
+
+
+def succeeds(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 0, said
+    return said
+
+
+def fails(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 2
+    assert said.startswith("error: ")
+    return said
+
+
+def arrays(*shape: int) -> dict[str, np.ndarray]:
+    """Features of the videos, by their names without suffix."""
+    noise = np.random.default_rng(0)
+    return {name.removesuffix(".mp4"): noise.random(shape, dtype=np.float32) for name in NAMES}
+
+
+def as_files(folder: Path, found: dict[str, np.ndarray], suffix: str = ".npy") -> Path:
+    for name, array in found.items():
+        path = folder / f"{name}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".npy":
+            np.save(path, array)
+        elif suffix == ".npz":
+            np.savez(path, array)
+        else:
+            safetensors.numpy.save_file({"x": array}, path)
+    return folder
+
+
+def as_npz(folder: Path, found: dict[str, np.ndarray]) -> Path:
+    np.savez(folder / "all.npz", names=list(found), features=np.stack(list(found.values())))
+    return folder
+
+
+def as_safetensors(folder: Path, found: dict[str, np.ndarray]) -> Path:
+    safetensors.numpy.save_file(found, folder / "all.safetensors")
+    return folder / "all.safetensors"
+
+
+FORMS: list[Callable[[Path, dict[str, np.ndarray]], Path]] = [
+    as_files,
+    lambda folder, found: as_files(folder, found, ".npz"),
+    lambda folder, found: as_files(folder, found, ".safetensors"),
+    as_npz,
+    as_safetensors,
+]
+
+
+@pytest.mark.parametrize("write", FORMS)
+@pytest.mark.parametrize("shape", [(7,), (4, 7), (7, 4, 2, 3)])
+def test_every_form_and_shape_gives_the_same_maps(
+    write: Callable[[Path, dict[str, np.ndarray]], Path], shape: tuple[int, ...], tmp_path: Path
+):
+    found = arrays(*shape)
+    given = GivenFeatures(write(tmp_path, found))
+    files = given.files(VIDEOS)
+    maps = given.read([file.sha256 for file in files])
+    wanted = {1: (7, 1, 1, 1), 2: (7, 4, 1, 1), 4: (7, 4, 2, 3)}[len(shape)]
+    assert tuple(given.shape) == wanted
+    assert maps.shape == (6, *wanted)
+    first = found["class-0/video-0"]
+    expected = first.T if len(shape) == 2 else first
+    np.testing.assert_array_equal(maps[0], expected.reshape(wanted))
+    assert [file.sha256 for file in files] != sorted(file.sha256 for file in files)
+
+
+def test_other_numbers_have_another_hash(tmp_path: Path):
+    found = arrays(7)
+    before = [file.sha256 for file in GivenFeatures(as_npz(tmp_path, found)).files(VIDEOS)]
+    found["class-2/video-5"][3] += 1
+    after = [file.sha256 for file in GivenFeatures(as_npz(tmp_path, found)).files(VIDEOS)]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda found: found.pop("class-0/video-3"), "lacks the features of 1 of 6 videos"),
+        (lambda found: found["class-0/video-3"].fill(np.nan), "are not all finite numbers"),
+        (lambda found: found.update({"class-0/video-3": np.ones(8, np.float32)}), "others have"),
+        (lambda found: found.update({"class-0/video-3": np.ones(7, int)}), "floating-point"),
+        (lambda found: found.update({"class-0/video-3": np.ones((7, 1, 1))}), "of shape (7, 1, 1)"),
+        (lambda found: found.update({"class-0/video-3.mp4": np.ones(7)}), "twice"),
+    ],
+)
+def test_what_does_not_do_is_refused_in_one_line(
+    spoil: Callable[[dict[str, np.ndarray]], object], words: str, tmp_path: Path
+):
+    found = arrays(7)
+    spoil(found)
+    with pytest.raises(UserError) as error:
+        GivenFeatures(as_files(tmp_path, found)).files(VIDEOS)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_more_than_the_bank_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given = GivenFeatures(as_files(tmp_path, arrays(7)))
+    given.files(VIDEOS[:4])
+    assert "holds features of 2 videos more" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of the videos of a few episodes."""
+    folder = tmp_path_factory.mktemp("exported") / "features"
+    said = succeeds("features", "export", "--episodes", EPISODES, "--out", folder)
+    assert "wrote features 96 x 8 x 6 x 6 of" in said
+    return folder
+
+
+class TestRoundTrip:
+    def run(self, out: Path, *words: str | Path) -> Path:
+        succeeds(
+            *("run", "--methods", "protonet,otam,mastaf", "--episodes", EPISODES),
+            *("--device", "cpu", "--out", out, *words),
+        )
+        return out
+
+    def test_exported_features_give_the_rows_that_the_videos_give(
+        self, exported: Path, tmp_path: Path
+    ):
+        own, given = self.run(tmp_path / "own"), self.run(tmp_path / "g", "--features", exported)
+        for method in ("protonet", "otam", "mastaf"):
+            one, other = read_run(own / method), read_run(given / method)
+            assert one.rows["prediction"].equals(other.rows["prediction"])
+            assert one.identity["weights_sha256"] == other.identity["weights_sha256"]
+            assert one.identity["videos_sha256"] != other.identity["videos_sha256"]
+        assert other.identity["features"]["given"] is True
+        assert "frozen" in succeeds("tables", given)
+        succeeds("report", given, "--out", tmp_path / "report.html")
+
+    def test_another_feature_is_another_run_in_the_same_place(self, exported: Path, tmp_path: Path):
+        folder = shutil.copytree(exported, tmp_path / "features")
+        before = read_run(self.run(tmp_path / "out", "--features", folder) / "otam").identity
+        path = next(folder.glob("*/*.npy"))
+        np.save(path, np.load(path) * 2)
+        after = read_run(self.run(tmp_path / "out", "--features", folder) / "otam").identity
+        assert before["videos_sha256"] != after["videos_sha256"]
+
+    def test_a_table_holds_the_same(self, exported: Path, tmp_path: Path):
+        for name in ("t.npz", "t.safetensors"):
+            out = tmp_path / name
+            succeeds("features", "export", "--episodes", EPISODES, "--out", out)
+            bank = open_bank("default", int(EPISODES))
+            videos = [bank.split.videos[index] for index in bank.used_videos()]
+            hashes = [
+                [file.sha256 for file in GivenFeatures(place).files(videos)]
+                for place in (exported, out)
+            ]
+            assert hashes[0] == hashes[1]
+            assert json.loads((tmp_path / "features.json").read_text())["backbone"] == "motion"
+
+    @pytest.mark.parametrize("option", [("--backbone", "motion"), ("--sampling", "linspace")])
+    def test_options_of_videos_are_refused(self, option: tuple[str, str], exported: Path):
+        assert "whose place --features takes" in fails("run", "--features", exported, *option)
+
+    def test_missing_videos_end_a_run_in_one_line(self, exported: Path, tmp_path: Path):
+        said = fails("run", "--features", exported, "--methods", "otam", "--out", tmp_path)
+        assert "lacks the features of" in said
+        assert said.count("\n") == 1

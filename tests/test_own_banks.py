@@ -1,0 +1,164 @@
+"""Banks of a user's own: made, frozen, exported, run, and everything that follows from runs."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.runs.directory import read_run
+from episodes.banks.bank import open_bank
+from tests.command import call
+from tests.conftest import make_video
+from tests.layouts import own_registrations
+
+CLASSES, RECORDINGS = 4, 3
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four classes of three recordings with one video each."""
+    root = tmp_path_factory.mktemp("own") / "videos"
+    for label in range(CLASSES):
+        for take in range(RECORDINGS):
+            path = root / f"class-{label}" / f"recording-{take}" / "clip.mp4"
+            path.parent.mkdir(parents=True)
+            make_video(path, 8 + label * RECORDINGS + take, (64 + 16 * label, 64 + 16 * take))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(tmp_path: Path) -> Iterator[None]:
+    with own_registrations(tmp_path / "config"):
+        yield
+
+
+def succeeds(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 0, said
+    return said
+
+
+def lists_of(videos: Path, folder: Path) -> Path:
+    """All classes test."""
+    folder.mkdir(exist_ok=True)
+    lines = [path.relative_to(videos).as_posix() for path in sorted(videos.glob("*/*/*.mp4"))]
+    (folder / "test.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def new(videos: Path, folder: Path) -> Path:
+    file = folder / "mine-3w1s.toml"
+    said = succeeds(
+        *("bank", "new", "mine-3w1s", "--dataset", "mine", "--root", videos),
+        *("--lists", lists_of(videos, folder / "lists"), "--protocol", "group-disjoint"),
+        *("--way", "3", "--episodes", "30", "--out", file),
+    )
+    assert f"fvbench run --bank {file}" in said
+    return file
+
+
+def test_a_bank_is_made_and_verified(videos: Path, tmp_path: Path):
+    file = new(videos, tmp_path)
+    assert succeeds("bank", "verify", file).startswith("equal: mine-3w1s, 30 episodes")
+    status, said = call("bank", "new", "x", "--dataset", "mine", "--out", file)
+    assert (status, "nothing is overwritten" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--dataset", "mine", "--way", "9"), "no dataset is called 'mine'"),
+        (("--dataset", "rendered", "--split", "tset"), "split 'tset' is none of"),
+        (("--dataset", "rendered", "--protocol", "easy"), "protocol 'easy' is none of"),
+        (("--dataset", "rendered", "--way", "90"), "90"),
+        (("--dataset", "rendered", "--lists", "x"), "--root FOLDER"),
+    ],
+)
+def test_what_can_be_no_bank(options: tuple[str, ...], words: str, tmp_path: Path):
+    status, said = call("bank", "new", "x", *options, "--out", tmp_path / "x.toml")
+    assert status == 2
+    assert words in said
+    assert not (tmp_path / "x.toml").exists()
+
+
+def test_frozen_contents_are_checked_wherever_they_are_used(videos: Path, tmp_path: Path):
+    root = shutil.copytree(videos, tmp_path / "copy")
+    file = new(root, tmp_path)
+    succeeds("bank", "freeze", file)
+    assert open_bank(str(file)).recipe.contents_sha256
+    succeeds("bank", "freeze", file)
+    succeeds("bank", "verify", file)
+    make_video(root / "class-0" / "recording-0" / "clip.mp4", 30, (128, 64))
+    run = ("run", "--bank", file, "--methods", "protonet", "--out", tmp_path / "out")
+    for words, expected in (
+        (("bank", "verify", file), 1),
+        (("bank", "freeze", file), 1),
+        (run, 2),
+    ):
+        status, said = call(*words)
+        assert (status, "contents" in said) == (expected, True)
+    succeeds("bank", "freeze", file, "--again")
+    succeeds("bank", "verify", file)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_manifest_lists_every_episode(suffix: str, videos: Path, tmp_path: Path):
+    file, out = new(videos, tmp_path), tmp_path / f"bank{suffix}"
+    succeeds("bank", "export", file, "--out", out)
+    table = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    bank = open_bank(str(file))
+    assert len(table) == 30 * (3 + 3)
+    assert list(table.columns) == ["episode", "role", "place", "way", "label", "video", "path"]
+    for number in (0, 17):
+        of = table[table["episode"] == number]
+        support, query = (of[of["role"] == role] for role in ("support", "query"))
+        names = [f"{one.label}/{one.name}" for one in bank.split.videos]
+        assert list(support["video"]) == [names[i] for i in bank.episodes.support[number].ravel()]
+        assert list(query["video"]) == [names[i] for i in bank.episodes.query[number]]
+        assert list(query["way"]) == bank.episodes.labels[number].tolist()
+        assert list(query["place"]) == [0, 1, 2]
+    assert all(Path(path).is_file() for path in table["path"])
+
+
+def test_a_manifest_of_videos_that_are_gone_has_no_paths(videos: Path, tmp_path: Path):
+    root = shutil.copytree(videos, tmp_path / "copy")
+    file = new(root, tmp_path)
+    shutil.rmtree(root)
+    said = succeeds("bank", "export", file, "--episodes", "2", "--out", tmp_path / "x.csv")
+    assert "note: without paths" in said
+    assert pd.read_csv(tmp_path / "x.csv")["path"].isna().all()
+
+
+class TestWhatFollowsFromRuns:
+    """Without naming the bank again."""
+
+    @pytest.mark.parametrize("kind", ["recipe", "folder"])
+    def test_all_commands_know_the_bank(self, kind: str, videos: Path, tmp_path: Path):
+        out = tmp_path / "out"
+        bank = ("--bank", new(videos, tmp_path)) if kind == "recipe" else ("--data", videos)
+        succeeds(
+            *("run", *bank, "--methods", "protonet,otam,single-frame", "--episodes", "30"),
+            *("--out", out, "--backbone", "motion"),
+        )
+        if kind == "recipe":
+            (tmp_path / "mine-3w1s.toml").unlink()
+        declared = read_run(out / "otam").declared
+        assert declared["recipe"]["dataset"] == ("mine" if kind == "recipe" else "videos")
+        compared = json.loads(succeeds("compare", out, "--json"))
+        assert "unknown" not in json.dumps(compared)
+        for words in (
+            ("report", out, "--out", tmp_path / "r.html"),
+            ("figures", out, "--chart", "classes", "--out", tmp_path / "c.svg"),
+            ("power", out),
+        ):
+            assert "videos and classes unknown" not in succeeds(*words)
+        assert "videos and classes unknown" not in (tmp_path / "r.html").read_text()
+        status, said = call("gate", out, out, "--drop", "0.5")
+        assert status == 0, said
+
+    def test_a_shipped_bank_is_not_repeated(self, tmp_path: Path):
+        succeeds("run", "--methods", "chance", "--episodes", "3", "--out", tmp_path)
+        assert "recipe" not in read_run(tmp_path / "chance").declared

@@ -7,10 +7,11 @@ starts each class from the direction of its mean video, so that before the first
 prototype; `BaselinePlusPlus` compares directions only: its scores are cosines between a video and a
 learned vector of each class, which reduces what varies within a class.
 
-Where a class states a head and its start, `fit` does the rest, for all episodes of a batch at once.
-Gradient descent goes through the support set in some order, and the order of classes and shots in
-an episode carries no meaning: so the videos are sorted by what is in them first, and the orders of
+The order of classes and shots in an episode carries no meaning, but gradient descent goes through
+the support set in some order. So the videos are sorted by their content first, and the orders of
 the epochs are drawn once for all episodes.
+
+Letters: z a video, W and b a linear layer; a direction v and its length g in place of W.
 """
 
 from dataclasses import dataclass
@@ -34,14 +35,22 @@ class FittingSettings(Settings):
 
     epochs: int = 100
     batch: int = 4
-    """Videos a step; the last step of an epoch may have fewer."""
+    """Videos in a step; the last step of an epoch may have fewer."""
     rate: float = 0.01
     momentum: float = 0.9
     dampening: float = 0.9
     decay: float = 1e-3
-    """Of weights, added to their gradient, for every parameter."""
+    """Weight decay, for every parameter."""
     seed: int = 0
-    """Of the orders in which the epochs go through the support set."""
+    """Seed of the orders in which the epochs go through the support set."""
+
+
+@dataclass(frozen=True)
+class CosineSettings(FittingSettings):
+    """Settings of `BaselinePlusPlus`."""
+
+    scale: float = 2.0
+    """Factor of the cosines; the authors take 2 for up to 200 classes."""
 
 
 class FittedHead(Method):
@@ -57,11 +66,11 @@ class FittedHead(Method):
         """Parameters before the first step, for support videos (episodes, way, shot, C)."""
         raise NotImplementedError
 
-    def logits(self, head: Head, inputs: Tensor) -> Tensor:
+    def logits(self, head: Head, z: Tensor) -> Tensor:
         """(episodes, videos, C) -> (episodes, videos, way)."""
         raise NotImplementedError
 
-    def gradients(self, head: Head, inputs: Tensor, errors: Tensor) -> Head:
+    def gradients(self, head: Head, z: Tensor, errors: Tensor) -> Head:
         """Gradients of the parameters, given those of the logits (episodes, videos, way).
 
         Written out, which takes half of the time that torch takes to find them.
@@ -105,19 +114,14 @@ class FittedHead(Method):
         """
         own, targets = self.settings, one_hot(labels, start[0].shape[1]).to(vectors.dtype)
         inputs, head = self.support_form(vectors), (start[0].clone(), start[1].clone())
-        sgd = torch.optim.SGD(
-            head,
-            lr=own.rate,
-            momentum=own.momentum,
-            dampening=own.dampening,
-            weight_decay=own.decay,
-        )
+        sgd = torch.optim.SGD(head, own.rate, own.momentum, own.dampening, own.decay)
         for order in orders.to(inputs.device):
             for rows in order.split(own.batch):
-                chosen = inputs[:, rows]
+                z = inputs.index_select(1, rows)
                 # Gradient of the mean cross-entropy for the logits, then for the parameters.
-                errors = (self.logits(head, chosen).softmax(dim=-1) - targets[:, rows]) / len(rows)
-                head[0].grad, head[1].grad = self.gradients(head, chosen, errors)
+                errors = (self.logits(head, z).softmax(dim=-1) - targets[:, rows]) / len(rows)
+                sgd.zero_grad()
+                head[0].grad, head[1].grad = self.gradients(head, z, errors)
                 sgd.step()
         return head
 
@@ -141,14 +145,14 @@ class Baseline(FittedHead):
         weight = torch.zeros_like(support[:, :, 0])
         return weight, weight[:, None, :, 0]
 
-    def logits(self, head: Head, inputs: Tensor) -> Tensor:
-        """W z + b: (episodes, videos, C) -> (episodes, videos, way)."""
-        weight, bias = head
-        return torch.baddbmm(bias, inputs, weight.mT)
+    def logits(self, head: Head, z: Tensor) -> Tensor:
+        """W z + b."""
+        W, b = head
+        return torch.baddbmm(b, z, W.mT)
 
-    def gradients(self, head: Head, inputs: Tensor, errors: Tensor) -> Head:
+    def gradients(self, head: Head, z: Tensor, errors: Tensor) -> Head:
         """Gradients of W and b."""
-        return errors.mT @ inputs, errors.sum(dim=1, keepdim=True)
+        return errors.mT @ z, errors.sum(dim=1, keepdim=True)
 
 
 @register
@@ -171,14 +175,6 @@ class BaselinePlus(Baseline):
     def support_form(self, vectors: Tensor) -> Tensor:
         """Rectified and of unit length."""
         return normalize(relu(vectors), dim=-1)
-
-
-@dataclass(frozen=True)
-class CosineSettings(FittingSettings):
-    """What Baseline++ adds."""
-
-    scale: float = 2.0
-    """Factor of the cosines; the authors take 2 for up to 200 classes."""
 
 
 @register
@@ -212,35 +208,28 @@ class BaselinePlusPlus(FittedHead):
         return torch.linalg.vector_norm(direction, dim=-1, keepdim=True), direction
 
     def support_form(self, vectors: Tensor) -> Tensor:
-        """Nearly of unit length."""
-        return nearly_unit(vectors)
+        """Divide vectors (..., C) by slightly more than their length."""
+        lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        return vectors / (lengths + LEAST_LENGTH)
 
-    def query_form(self, vectors: Tensor) -> Tensor:
-        """Nearly of unit length."""
-        return nearly_unit(vectors)
+    query_form = support_form
 
-    def logits(self, head: Head, inputs: Tensor) -> Tensor:
-        """Scale * z . (g v / |v|): (episodes, videos, C) -> (episodes, videos, way)."""
-        length, direction = head
-        return self.settings.scale * (inputs @ (length * normalize(direction, dim=-1)).mT)
+    def logits(self, head: Head, z: Tensor) -> Tensor:
+        """Scale * z . (g v / |v|)."""
+        g, v = head
+        lengths: Tensor = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+        return self.settings.scale * (z @ v.mT) * (g / lengths).mT
 
-    def gradients(self, head: Head, inputs: Tensor, errors: Tensor) -> Head:
+    def gradients(self, head: Head, z: Tensor, errors: Tensor) -> Head:
         """Gradients of g and v.
 
         With u = v / |v| and G the gradient of g u, they are G . u and (g / |v|) (G - (G . u) u).
         """
-        length, direction = head
-        of_weight = self.settings.scale * (errors.mT @ inputs)
-        size = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
-        unit = direction / size
-        along = (of_weight * unit).sum(dim=-1, keepdim=True)
-        return along, (of_weight - along * unit) * (length / size)
-
-
-def nearly_unit(vectors: Tensor) -> Tensor:
-    """Divide vectors (..., C) by slightly more than their length."""
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / (lengths + LEAST_LENGTH)
+        g, v = head
+        G = (self.settings.scale * errors).mT @ z
+        lengths = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+        along = torch.einsum("enc,enc->en", G, v).unsqueeze(-1) / lengths
+        return along, torch.addcmul(G, v, along / lengths, value=-1).mul_(g / lengths)
 
 
 def epoch_orders(videos: int, epochs: int, seed: int) -> Tensor:

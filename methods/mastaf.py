@@ -3,22 +3,18 @@
 A backbone turns a video into a map of L positions in time and space, each a vector of C channels.
 The plain way to compare a query with a class is to average both maps and take the cosine. But what
 tells two actions apart happens at a few positions, and an average drowns it. So MASTAF first gives
-every position an attention weight. Two things decide how much a position counts:
+every position an attention weight, by how it relates to the other positions of its own map
+(self-attention: what the video is about), and to those of the map that it is compared with
+(cross-attention: what this query and this class have in common).
 
-- how it relates to the other positions of its own map (self-attention): what the video is about;
-- how it relates to the positions of the map it is compared with (cross-attention): what this query
-  and this class have in common.
-
-Both are read off a relation map M, which holds the cosines of all positions of one map with all
-positions of another. Averaged over the positions that are about to be weighted, M says how strongly
-each position of the other map is met; from that a small meta-learner makes a kernel. The mean of M
-under this kernel scores each position, and a softmax over the positions turns scores into weights.
-They are added to 1 and do not replace it (a residual), so that what all videos of a class share
-remains in the map.
-
-A query scores the cosine of the two cross-attended maps plus that of the two self-attended maps.
-Training asks for more: every single position of a query has to find its class (nearest-neighbour
-loss), and to name it among all training classes (global loss).
+Both are read off a relation map M, the cosines of all positions of one map with all positions of
+another. Averaged over the positions to be weighted, M says how strongly each position of the other
+map is met; from that a small meta-learner makes a kernel. The mean of M under this kernel scores
+each position, and a softmax turns scores into weights. They are added to 1 (a residual), so that
+what all videos of a class share remains in the map. A query scores the cosine of the two
+cross-attended maps plus that of the two self-attended maps. Training asks for more: every single
+position of a query has to find its class (nearest-neighbour loss), and to name it among all
+training classes (global loss).
 
 Letters: N way, S shots, Q queries; P prototypes, F queries, as maps; M relations; A attention. The
 numbers of equations are the paper's as far as its appendix names them; the rest follows the code.
@@ -27,7 +23,7 @@ numbers of equations are the paper's as far as its appendix names them; the rest
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +32,12 @@ from torch.nn.functional import adaptive_avg_pool3d, cross_entropy, normalize, r
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 
 EPSILON = 1e-12
-"""Shortest vector that is brought to length 1, as in `torch.nn.functional.normalize`."""
+"""Least length that a vector is divided by, as in `torch.nn.functional.normalize`."""
 
 
 @dataclass(frozen=True)
 class MastafSettings(Settings):
-    """What the authors' command line offers, and what their ablations switch."""
+    """Options of the authors' command line, and what their ablations switch."""
 
     positions: int = 49
     """Most positions a map keeps; time is pooled first, then space. The authors have 1x7x7."""
@@ -50,7 +46,7 @@ class MastafSettings(Settings):
     scale: float = 7.0
     """Factor of the cosines: the sharpness of the softmax in the loss."""
     temperature: float = 0.025
-    """Of the softmax over positions."""
+    """Divisor of the position scores in their softmax."""
     hidden: int = 6
     """Width of the meta-learner, at 36 positions (CAN) and at 49 alike."""
     kernel: Literal["learned", "mean"] = "learned"
@@ -93,17 +89,14 @@ class MetaLearner(nn.Module):
 
 
 class Branch(NamedTuple):
-    """One way to compare: which positions count, of the classes and of the queries.
-
-    Where the attention is the same for all that it is compared with, that axis has length 1.
-    """
+    """Attention of one kind; its second axis is 1 where it does not depend on the other map."""
 
     weight: float
-    """Of its cosines in the score."""
+    """Factor of this branch's cosines in the score."""
     of_class: Tensor
-    """A (episodes, N, Q or 1, L): over the positions of each prototype, given each query."""
+    """A (episodes, N, Q or 1, L): over the positions of each prototype."""
     of_query: Tensor
-    """A (episodes, Q, N or 1, L): over the positions of each query, given each class."""
+    """A (episodes, Q, N or 1, L): over the positions of each query."""
 
 
 @register
@@ -154,12 +147,11 @@ class Mastaf(Method):
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> maps of L positions, (videos, L, C)."""
-        if features.shape[2:] != self.grid:
-            if (1, *features.shape[3:]) == self.grid:
-                # As below; but a GPU adds up the gradient in the same order every time.
-                features = features.mean(dim=2, keepdim=True)
-            else:
-                features = adaptive_avg_pool3d(features, self.grid)
+        if (1, *features.shape[3:]) == self.grid:
+            # As below; but a GPU adds up the gradient in the same order every time.
+            features = features.mean(dim=2, keepdim=True)
+        else:
+            features = adaptive_avg_pool3d(features, self.grid)
         return features.flatten(2).transpose(1, 2).contiguous()
 
     def adapt(self, support: Tensor) -> Tensor:
@@ -167,10 +159,7 @@ class Mastaf(Method):
         return support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
-        """Add up the cosines of the pooled maps.
-
-        P (episodes, N, L, C) and F (episodes, Q, L, C) -> (episodes, Q, N)
-        """
+        """P (episodes, N, L, C), F (episodes, Q, L, C) -> sum of cosines, (episodes, Q, N)."""
         cosines = []
         for branch in self.compare(prototypes, query):
             of_class = normalize(branch.of_class @ prototypes, dim=-1).transpose(1, 2)
@@ -179,11 +168,9 @@ class Mastaf(Method):
         return self.settings.scale * torch.stack(cosines).sum(dim=0)
 
     def compare(self, prototypes: Tensor, query: Tensor) -> list[Branch]:
-        """Attend: P (episodes, N, L, C) and F (episodes, Q, L, C) -> branches, the cross one first.
+        """P (episodes, N, L, C), F (episodes, Q, L, C) -> attention, the cross branch first.
 
-        The batch norm meets the relations in the authors' order, on which its running statistics
-        depend: prototypes among themselves, queries among themselves, prototypes given queries,
-        queries given prototypes.
+        Self-attention comes before, as the running statistics of the batch norm depend on it.
         """
         kind, alpha = self.settings.branches, self.settings.alpha
         p, f = normalize(prototypes, dim=-1), normalize(query, dim=-1)
@@ -193,36 +180,30 @@ class Mastaf(Method):
             branches.append(Branch(1.0, *ones))
         if kind in ("both", "self"):
             # A lone map has no statistics to train with; the authors leave batch norm out always.
-            lone = query.shape[1] == 1 and (
-                self.training or self.settings.batch_norm == "reference"
-            )
+            reference = self.training or self.settings.batch_norm == "reference"
+            lone = query.shape[1] == 1 and reference
             of_class = self.attention(p @ p.mT).unsqueeze(2)  # eq. 2
             of_query = self.attention(f @ f.mT, batch_norm=not lone).unsqueeze(2)
             branches.append(Branch(alpha if kind == "both" else 1.0, of_class, of_query))
         if kind in ("both", "cross"):
-            relations = torch.einsum("enic,eqjc->enqij", p, f)  # M, all pairs of positions
-            of_class = self.attention(relations)  # eq. 6
-            of_query = self.attention(relations.mT).transpose(1, 2)  # eq. 7
+            M = torch.einsum("enic,eqjc->enqij", p, f)
+            of_class = self.attention(M)  # eq. 6
+            of_query = self.attention(M.mT).transpose(1, 2)  # eq. 7
             branches.insert(0, Branch(1.0, of_class, of_query))
         return branches
 
-    def attention(self, relations: Tensor, batch_norm: bool = True) -> Tensor:
-        """Weight positions by their relations to others: M (..., own L, other L) -> A (..., own L).
-
-        The kernel w is made from m, the relations averaged over the own positions i; then
-        s_i = mean_j w_j M_ij and A = 1 + softmax(s / temperature).
-        """
-        pooled = relations.mean(dim=-2)  # m
-        kernel = pooled if self.learner is None else self.learner(pooled, batch_norm)  # w
-        scores = (relations * kernel.unsqueeze(-2)).mean(dim=-1)  # s
-        weights = torch.softmax(scores / self.settings.temperature, dim=-1)
+    def attention(self, M: Tensor, batch_norm: bool = True) -> Tensor:
+        """Weight positions by their relations: M (..., own L, other L) -> A (..., own L)."""
+        m = M.mean(dim=-2)  # m_j = mean over the own positions i of M_ij
+        w = m if self.learner is None else self.learner(m, batch_norm)
+        s = (M * w.unsqueeze(-2)).mean(dim=-1)  # s_i = mean_j w_j M_ij
+        weights = torch.softmax(s / self.settings.temperature, dim=-1)
         return 1 + self.settings.residual_gain * weights if self.settings.residual else weights
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Find the nearest class, and name the training class, at every position of a query."""
-        support, query = cast(Tensor, episodes.support), cast(Tensor, episodes.query)
-        prototypes, labels, own = support.mean(dim=2), episodes.labels, self.settings
-        branches = self.compare(prototypes, query)
+        prototypes, query = episodes.support.mean(dim=2), episodes.query
+        labels, own, branches = episodes.labels, self.settings, self.compare(prototypes, query)
         nearest = self.local_scores(branches, prototypes, query)
         terms = {"nearest": own.lamda * position_entropy(nearest, labels)}
         if self.has_head:
@@ -232,11 +213,10 @@ class Mastaf(Method):
         return terms
 
     def local_scores(self, branches: list[Branch], prototypes: Tensor, query: Tensor) -> Tensor:
-        """Compare single positions of a query with pooled classes: (episodes, Q, N, L).
+        """Cosines of single positions of a query with pooled classes, (episodes, Q, N, L).
 
-        A positive factor of a position cancels in its cosine, but where it makes a vector shorter
-        than `EPSILON`. So this loss teaches the attention of the classes only; that of the queries
-        learns from the global loss (cross) and through the meta-learner that all share.
+        The attention of a query's position cancels in its cosine, unless the attended vector is
+        shorter than `EPSILON`: this loss teaches the attention of the classes only.
         """
         cosines, lengths = [], torch.linalg.vector_norm(query, dim=-1).unsqueeze(2)
         for branch in branches:
@@ -247,11 +227,11 @@ class Mastaf(Method):
         return self.settings.scale * torch.stack(cosines).sum(dim=0)
 
     def global_logits(self, branch: Branch, query: Tensor, labels: Tensor) -> Tensor:
-        """Training class at each position of the map attended with the query's true class.
+        """Logits of the training classes at each position, (episodes, Q, training classes, L).
 
-        F (episodes, Q, L, C), labels (episodes, Q) -> (episodes, Q, training classes, L)
+        A query's map is attended as for its true class, labels (episodes, Q).
         """
-        # Self-attention is the same for all classes, so that it has only one entry to take.
+        # Self-attention has one entry, for all classes.
         way = labels.clamp(max=branch.of_query.shape[2] - 1)
         own = branch.of_query.take_along_dim(way[..., None, None], dim=2).squeeze(2)
         logits: Tensor = self.head(query * own.unsqueeze(-1))
@@ -259,18 +239,13 @@ class Mastaf(Method):
 
 
 def position_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy at every position, averaged over positions and queries.
-
-    (episodes, Q, classes, L), (episodes, Q) -> ()
-    """
+    """Cross-entropy, averaged over positions: (episodes, Q, classes, L), (episodes, Q) -> ()."""
     targets = labels.flatten()[:, None].expand(-1, logits.shape[-1])
     return cross_entropy(logits.flatten(0, 1), targets)
 
 
 def pooled_grid(shape: FeatureShape, positions: int) -> tuple[int, int, int]:
-    """Frames, height and width of a grid with no more than ``positions``.
-
-    Time is pooled first; space only where a single frame has too many positions.
+    """Frames, height and width of a grid of no more than ``positions``; time is pooled first.
 
     >>> pooled_grid(FeatureShape(96, 8, 6, 6), 49), pooled_grid(FeatureShape(96, 8, 1, 1), 49)
     ((1, 6, 6), (8, 1, 1))

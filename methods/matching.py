@@ -24,14 +24,6 @@ from bench.method import FeatureShape, Method, PairMethod, Settings, register
 from methods.parts.alignment import hausdorff_distances
 from methods.parts.frames import cosines, frame_vectors
 
-TEMPORAL_MATCHING = (
-    "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at"
-    " 4f14d68"
-)
-NOTHING = (
-    "nothing from the authors' matching function; their features are clips of 16 frames, and"
-    " their global temperature is the setting"
-)
 Sides = Literal["both", "query", "support"]
 
 
@@ -45,12 +37,40 @@ class MatchingSettings(Settings):
     """Factor of the scores; only training feels it."""
 
 
-class FrameMatching(PairMethod):
-    """Base of the rules that match each shot alone."""
+@dataclass(frozen=True)
+class LinearSettings(MatchingSettings):
+    """Settings of `Linear`, with the authors' default temperature."""
+
+    temperature: float = 10.0
+
+
+@dataclass(frozen=True)
+class ChamferSettings(MatchingSettings):
+    """Settings of `Chamfer` and `JointChamfer`."""
+
+    sides: Sides = "both"
+    """Whose frames look for their nearest one in the other video."""
+
+
+@dataclass(frozen=True)
+class BiMhmSettings(MatchingSettings):
+    """Settings of `BiMHM`, whose authors take the plain cosine."""
+
+    epsilon: float = 0.0
+
+
+class FrameMatching(Method):
+    """Base of all rules: a subclass says how it reads the matrix of cosines."""
 
     revision = 1
-    source = TEMPORAL_MATCHING
-    differs = NOTHING
+    source = (
+        "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching"
+        " at 4f14d68"
+    )
+    differs = (
+        "nothing from the authors' matching function; their features are clips of 16 frames, and"
+        " their global temperature is the setting"
+    )
     needs = "frames"
     order_aware = False
     Settings = MatchingSettings
@@ -61,60 +81,75 @@ class FrameMatching(PairMethod):
         return frame_vectors(features)
 
     def similarity(self, query: Tensor, support: Tensor) -> Tensor:
-        """Frame vectors (..., A, T, C) and (..., B, T, C) -> (..., A, B)."""
+        """Frame vectors (..., A, Tq, C) and (..., B, Ts, C) -> (..., A, B)."""
         M = cosines(query, support, self.settings.epsilon)
         return self.settings.temperature * self.match(M)
 
     def match(self, M: Tensor) -> Tensor:
-        """Cosines (..., Tq, Ts) -> similarity of the two videos, (...)."""
+        """Cosines (..., Tq, Ts) -> similarity (...), where Ts may be the frames of all shots."""
         raise NotImplementedError
 
 
+class JointMatching(FrameMatching):
+    """Base of the rules that match all shots of a class at once, as one long video."""
+
+    def adapt(self, support: Tensor) -> Tensor:
+        """(episodes, way, shot, T, C) -> frames side by side, (episodes, way, shot * T, C)."""
+        return support.flatten(2, 3)
+
+    def score(self, state: Tensor, query: Tensor) -> Tensor:
+        """(episodes, queries, T, C) -> (episodes, queries, way)."""
+        return self.similarity(query, state)
+
+
 @register
-class Diagonal(FrameMatching):
-    """Mean cosine of frames at the same time."""
+class Diagonal(FrameMatching, PairMethod):
+    """Average the cosines of frames at the same time."""
 
     name = "diagonal"
     order_aware = True
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., T, T) -> (...)."""
+        """Mean of M_tt."""
         return M.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
 
 
 @register
-class Mean(FrameMatching):
-    """Cosines with all support frames, summed over these, mean over the query's frames."""
+class Mean(FrameMatching, PairMethod):
+    """Add up the cosines with all support frames, and average over the query's frames."""
 
     name = "mean"
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, Ts) -> (...)."""
+        """Mean over t of sum over s of M_ts."""
         return M.sum(dim=-1).mean(dim=-1)
 
 
 @register
-class Max(FrameMatching):
-    """Cosine of the two frames that are most alike."""
+class Max(FrameMatching, PairMethod):
+    """Take the cosine of the two frames that are most alike."""
 
     name = "max"
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, Ts) -> (...)."""
+        """Largest M_ts."""
         return M.amax(dim=(-2, -1))
 
 
-@dataclass(frozen=True)
-class LinearSettings(MatchingSettings):
-    """Settings of `Linear`."""
+@register
+class JointMax(JointMatching):
+    """Take the cosine of the query's and the class's frames that are most alike."""
 
-    temperature: float = 10.0
-    """The authors' default."""
+    name = "max-joint"
+
+    def match(self, M: Tensor) -> Tensor:
+        """Largest M_ts, over all shots."""
+        return M.amax(dim=(-2, -1))
 
 
 @register
-class Linear(FrameMatching):
-    """Weighted sum of the cosines of all pairs of frames; the weights are learned."""
+class Linear(FrameMatching, PairMethod):
+    """Add up the cosines of all pairs of frames by learned weights."""
 
     name = "linear"
     order_aware = True
@@ -126,17 +161,9 @@ class Linear(FrameMatching):
         self.weights = nn.Linear(shape.frames**2, 1, bias=False)
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., T, T) -> (...)."""
+        """Sum over t and s of w_ts M_ts."""
         score: Tensor = self.weights(M.flatten(-2))
         return score.squeeze(-1)
-
-
-@dataclass(frozen=True)
-class ChamferSettings(MatchingSettings):
-    """Settings of `Chamfer` and `JointChamfer`."""
-
-    sides: Sides = "both"
-    """Whose frames look for their nearest one in the other video."""
 
 
 def chamfer(M: Tensor, sides: Sides) -> Tensor:
@@ -151,8 +178,8 @@ def chamfer(M: Tensor, sides: Sides) -> Tensor:
 
 
 @register
-class Chamfer(FrameMatching):
-    """Mean cosine of each frame with the frame of the other video that is most like it."""
+class Chamfer(FrameMatching, PairMethod):
+    """Average the cosine of each frame with the frame of the other video that is most like it."""
 
     name = "chamfer"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -163,75 +190,13 @@ class Chamfer(FrameMatching):
     settings: ChamferSettings
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, Ts) -> (...)."""
+        """See `chamfer`."""
         return chamfer(M, self.settings.sides)
-
-
-@dataclass(frozen=True)
-class BiMhmSettings(MatchingSettings):
-    """Settings of `BiMHM`."""
-
-    epsilon: float = 0.0
-    """The authors take the plain cosine here."""
-
-
-@register
-class BiMHM(FrameMatching):
-    """Bidirectional mean Hausdorff metric: minus the distances of all frames to their nearest."""
-
-    name = "bi-mhm"
-    source = "Wang et al., CVPR 2022 (HyRSM), arXiv:2204.13423; alibaba-mmai-research/HyRSM"
-    differs = "nothing; on the features as they are, without HyRSM's learned relations"
-    Settings = BiMhmSettings
-
-    def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, Ts) -> (...)."""
-        return -hausdorff_distances(1 - M)
-
-
-class JointMatching(Method):
-    """Base of the rules that match all shots of a class at once, as one long video."""
-
-    revision = 1
-    source = TEMPORAL_MATCHING
-    differs = NOTHING
-    needs = "frames"
-    order_aware = False
-    Settings = MatchingSettings
-    settings: MatchingSettings
-
-    def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
-        return frame_vectors(features)
-
-    def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot, T, C) -> frames side by side, (episodes, way, shot * T, C)."""
-        return support.flatten(2, 3)
-
-    def score(self, state: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, T, C) -> (episodes, queries, way)."""
-        M = cosines(query, state, self.settings.epsilon)
-        return self.settings.temperature * self.match(M)
-
-    def match(self, M: Tensor) -> Tensor:
-        """Cosines (..., Tq, shot * Ts) -> similarity of a query and a class, (...)."""
-        raise NotImplementedError
-
-
-@register
-class JointMax(JointMatching):
-    """Cosine of the query's and the class's frames that are most alike."""
-
-    name = "max-joint"
-
-    def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, shot * Ts) -> (...)."""
-        return M.amax(dim=(-2, -1))
 
 
 @register
 class JointChamfer(JointMatching):
-    """Mean cosine of each frame with its nearest one among all frames of the other side."""
+    """Average the cosine of each frame with its nearest among all frames of the other side."""
 
     name = "chamfer-joint"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -241,5 +206,19 @@ class JointChamfer(JointMatching):
     settings: ChamferSettings
 
     def match(self, M: Tensor) -> Tensor:
-        """(..., Tq, shot * Ts) -> (...)."""
+        """See `chamfer`."""
         return chamfer(M, self.settings.sides)
+
+
+@register
+class BiMHM(FrameMatching, PairMethod):
+    """Bidirectional mean Hausdorff metric: minus the distances of all frames to their nearest."""
+
+    name = "bi-mhm"
+    source = "Wang et al., CVPR 2022 (HyRSM), arXiv:2204.13423; alibaba-mmai-research/HyRSM"
+    differs = "nothing; on the features as they are, without HyRSM's learned relations"
+    Settings = BiMhmSettings
+
+    def match(self, M: Tensor) -> Tensor:
+        """Minus the distances 1 - M_ts of every t to its nearest s, and of every s."""
+        return -hausdorff_distances(1 - M)

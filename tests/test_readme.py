@@ -1,12 +1,18 @@
 """What the README says is so."""
 
+import math
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench.comparison.summary import compare
+from bench.comparison.tables import render
+from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
+from bench.runs.directory import read_run
 from tests.command import call, parse
 
 ROOT = Path(__file__).parents[1]
@@ -73,8 +79,55 @@ def test_its_two_commands_are_what_ci_runs():
     assert "python3 -m pip install tox && tox run -e tests" in script
 
 
-def test_its_table_is_part_of_what_the_command_above_it_prints():
+COMMITTED = ROOT / "results"
+UNTRAINED = ("protonet", "protonet-cosine", "otam", "chance")
+TRAINED = ("chamfer++", "mastaf")
+"""Methods of its table; the latter with the weights that come with the program."""
+
+
+def test_its_table_is_part_of_what_the_committed_rows_give():
+    """The command above the table takes minutes; the same rows are committed."""
+    folders = [COMMITTED / "runs" / "untrained" / name for name in UNTRAINED]
+    folders += [COMMITTED / "runs" / "frozen" / "seed-0" / name for name in TRAINED]
+    order = COMMITTED / "real" / "motion" / "default-order"
+    folders += [order / name for name in (*UNTRAINED, *TRAINED)]
+    printed = cells(render(compare([read_run(folder) for folder in folders]), "markdown"))
+    shown = cells(README)
+    assert len(shown) == 7  # titles, and six methods
+    place = [printed[0].index(title) for title in shown[0]]
+    assert shown == [[line[one] for one in place] for line in printed]
+
+
+def cells(text: str) -> list[list[str]]:
+    """Lines of the first table, cell by cell, but for the rule below the titles."""
+    lines = [line.strip("|\n") for line in text.splitlines() if line.startswith("|")]
+    found = [[cell.strip() for cell in line.split("|")] for line in lines]
+    return [line for line in found if not set("".join(line)) <= {":", "-"}]
+
+
+def test_its_methods_are_run_by_the_command_above_its_table():
     listed = re.search(r"^methods = (.*)$", (ROOT / "tox.ini").read_text(), flags=re.MULTILINE)
-    shown = set(re.findall(r"^\| ([a-z+-]+) ", README, flags=re.MULTILINE)) - {"method"}
-    assert len(shown) > 10
-    assert shown <= (set(listed[1].split(",")) if listed else set(built_in_methods()))
+    assert listed is not None
+    assert {*UNTRAINED, *TRAINED} <= set(listed[1].split(","))
+    assert f"evaluates {len(listed[1].split(','))} methods" in README
+
+
+def test_what_it_says_of_the_tie_is_in_the_committed_rows():
+    def answers(place: str) -> np.ndarray:
+        return read_run(COMMITTED / "runs" / place).rows["prediction"].to_numpy()
+
+    mean = answers("untrained/protonet-cosine")
+    assert np.array_equal(mean, answers("untrained/matching-networks"))
+    changed = [
+        int((mean != answers(f"frozen/seed-0/{name}")).sum()) for name in ("mastaf", "mastaf-nores")
+    ]
+    assert [f"{count:,}" for count in changed] == re.findall(r"changes ([\d,]*\d)", README)
+    sides = math.prod(built_in_methods()["mastaf"].build(FeatureShape(96, 8, 6, 6), 0).grid)
+    assert f"its {sides} positions" in README
+
+
+def test_it_is_short():
+    """Tables and code in Python aside."""
+    text = re.sub(r"```python.*?```", "", README, flags=re.DOTALL)
+    text = re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)
+    assert len(text.split()) < 900

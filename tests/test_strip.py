@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.report.charts.strip import FRAMES, strip
+from bench.report.charts.strip import EACH, FRAMES, strip
 from episodes.banks.bank import open_bank
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
@@ -35,3 +35,20 @@ def test_a_row_for_each_class_and_its_frames_in_order(tmp_path: Path):
 def test_a_video_that_is_not_here_is_one_message():
     with pytest.raises(UserError, match="not here yet"):
         strip(open_bank("egogestar-5w1s-test", 1, without_list=True), 0)
+
+
+def test_the_query_of_a_class_stands_beside_its_support(tmp_path: Path):
+    add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
+    bank = open_bank("egogestar-5w1s-test", 1)
+    figure = strip(bank, 0, with_queries=True)
+    assert len(figure.axes) == 5 * 2 * EACH
+    assert {"support", "query"} <= {text.get_text() for text in figure.texts}
+    places = [axes.get_position() for axes in figure.axes]
+    rows = [round(place.y0, 6) for place in places]
+    assert rows[: 5 * EACH] == rows[5 * EACH :]  # class by class at the same height
+    assert max(one.x1 for one in places[: 5 * EACH]) < min(one.x0 for one in places[5 * EACH :])
+
+
+def test_queries_of_one_class_alone_make_no_such_picture():
+    with pytest.raises(UserError, match="no query of 4 of its classes"):
+        strip(open_bank("rendered-5w1s-test-one-class", 1), 0, with_queries=True)

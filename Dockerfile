@@ -1,0 +1,12 @@
+# The benchmark on a processor, with the small build of torch. Without arguments it runs the main job:
+#     docker build -t fvbench . && docker run -v "$PWD/out:/out" fvbench
+FROM python:3.12-slim
+ENV PIP_NO_CACHE_DIR=1 PIP_CONSTRAINT=/bench/constraints.txt FVBENCH_CACHE=/cache
+WORKDIR /bench
+COPY constraints.txt .
+RUN python -m pip install torch --index-url https://download.pytorch.org/whl/cpu
+COPY . .
+RUN python -m pip install .
+WORKDIR /
+ENTRYPOINT ["fvbench"]
+CMD ["run", "--bank", "default,default-order", "--out", "/out", "--methods", "chance,single-frame,protonet,protonet-cosine,baseline,mean,max,linear,diagonal,chamfer,chamfer++,bi-mhm,otam,matching-networks,matching-networks-fce,relation-net,can,cmn,cross-transformer,pal,trx,strm,hyrsm,team,visil,mastaf,mastaf-no-global,mastaf-noml-mean,mastaf-nores,mastaf-self,mastaf-cross,mastaf-neighbor"]

@@ -1,0 +1,133 @@
+"""What strangers build on: the release, the workflows, the action and the image."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench import __version__
+from tests.command import call, parse
+
+ROOT = Path(__file__).parents[1]
+TOX = (ROOT / "tox.ini").read_text()
+CI = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+PROJECT = (ROOT / "pyproject.toml").read_text()
+
+
+def pythons() -> set[str]:
+    """Versions of Python that have an environment for their tests."""
+    (minors,) = re.findall(r"^\[testenv:py3\{([\d,]+)\}\]", TOX, re.MULTILINE)
+    return {f"3.{minor}" for minor in minors.split(",")}
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    (newest, *_) = re.findall(
+        r"^## (\d\S*), \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert newest == __version__ == citation["version"] == citation["preferred-citation"]["version"]
+    assert f"## {newest}, {citation['date-released']}" in (ROOT / "CHANGELOG.md").read_text()
+    assert 'version = { attr = "bench.__version__" }' in PROJECT
+
+
+def test_every_version_of_python_that_is_promised_is_tested():
+    promised = set(re.findall(r"Python :: (3\.\d+)", PROJECT))
+    on_linux = {
+        one["python"]
+        for one in CI["jobs"]["tests"]["strategy"]["matrix"]["include"]
+        if one["os"].startswith("ubuntu")
+    }
+    assert promised == on_linux == pythons()
+    systems = {one["os"] for one in CI["jobs"]["tests"]["strategy"]["matrix"]["include"]}
+    assert systems == {"ubuntu-latest", "macos-latest"}
+
+
+def test_workflows_run_environments_that_there_are():
+    known = set(re.findall(r"^\[testenv:([\w-]+)\]", TOX, re.MULTILINE))
+    known |= {f"py{one.replace('.', '')}" for one in pythons()}
+    named = {one["environment"] for one in CI["jobs"]["tests"]["strategy"]["matrix"]["include"]}
+    for job in CI["jobs"].values():
+        for step in job["steps"]:
+            for words in re.findall(r"tox run -e ([\w,-]+)", step.get("run", "")):
+                named |= set(words.split(","))
+    assert named <= known
+    assert {"lint", "workflows", "package", "docs", "browser"} <= named
+
+
+def test_the_image_runs_the_main_job():
+    (command,) = re.findall(r"^CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    words = json.loads(command)
+    parse(words)
+    (methods,) = re.findall(r"^methods = (chance,.*)$", TOX, re.MULTILINE)
+    assert words[words.index("--methods") + 1] == methods
+    assert "--bank default,default-order" in TOX
+    assert words[words.index("--bank") + 1] == "default,default-order"
+
+
+def test_hooks_before_a_commit_have_the_versions_of_ci():
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    named = {one for hook in hooks for one in hook["additional_dependencies"]}
+    assert named <= set(pinned)
+
+
+def step(name: str) -> dict[str, str]:
+    return next(one for one in ACTION["runs"]["steps"] if one.get("name") == name)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of somebody else, with a command ``fvbench`` on the path."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "fvbench"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OUT", str(tmp_path / "runs"))
+    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(name: str, **inputs: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step(name)["run"]],
+        env=os.environ | inputs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_action_evaluates_gates_and_writes_its_comment(repository: Path):
+    few = ("--episodes", "4", "--methods", "chance")
+    assert call("run", *few, "--out", repository / "baseline")[0] == 0
+    asked = {"METHODS": "chance", "PLUGIN": "", "BANK": "default", "EPISODES": "4"}
+    done = run("evaluate", **asked)
+    assert done.returncode == 0, done.stderr
+    assert f"runs={repository / 'runs'}" in (repository / "GITHUB_OUTPUT").read_text()
+    assert "| chance" in (repository / "GITHUB_STEP_SUMMARY").read_text()
+
+    done = run("gate", BASELINE="baseline", DROP="0.005")
+    assert done.returncode == 0, done.stderr
+    said = (repository / "GITHUB_OUTPUT").read_text()
+    status = re.findall(r"^status=(\d)$", said, re.MULTILINE)
+    assert len(status) == 1
+    comment = (repository / "runs" / "comment.md").read_text()
+    assert "### Few-shot video methods on default" in comment
+    assert "chance" in comment.partition("Against `baseline`")[2]
+    assert run("verdict", STATUS="1").returncode == 1
+
+
+def test_the_action_puts_no_input_into_a_script():
+    """A branch may be called anything: what comes from outside goes through the environment."""
+    for one in ACTION["runs"]["steps"]:
+        assert "${{" not in one.get("run", "")

@@ -27,10 +27,6 @@ from torch.nn.functional import normalize
 from bench.method import Method, Settings, register
 from methods.parts.frames import frame_vectors
 
-AUTHORS = (
-    "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"
-    " a6b3143, ops/ata.py, inference.py"
-)
 SHARPNESS = 5.0
 """Factor of both scores before the softmax over the classes."""
 TINY = 1e-12
@@ -48,23 +44,24 @@ class AtaSettings(Settings):
     sigma: float = 1.0
     """Width of the expected alignment around the diagonal; 1 is sqrt(2) frames of 8."""
     learning_rate: float = 1e-3
-    """Of Adam, which the inductive refinement runs."""
+    """Learning rate of Adam in the inductive refinement."""
 
 
 class Prototypes(NamedTuple):
-    """What an episode's support videos taught."""
+    """Prototype frames P (episodes, N, T, C), and the scale of their cosines (episodes,)."""
 
     frames: Tensor
-    """P (episodes, N, T, C)"""
     scale: Tensor
-    """(episodes,)"""
 
 
 class AlignedFrames(Method):
-    """What both forms of ATA share: frames, first prototypes, and the two scores."""
+    """Base of both forms of ATA: frames, first prototypes, and the two scores."""
 
     revision = 1
-    source = AUTHORS
+    source = (
+        "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"
+        " a6b3143, ops/ata.py, inference.py"
+    )
     differs = (
         "nothing in the episode; the authors' training of the backbone with the same scores is"
         " not part of it"
@@ -85,10 +82,9 @@ class AlignedFrames(Method):
 
     def probabilities(self, prototypes: Prototypes, query: Tensor) -> tuple[Tensor, Tensor]:
         """Softmax over the classes of both scores, each (episodes, Q, N)."""
-        cosines = scaled_cosines(prototypes, query)
-        by_appearance = SHARPNESS * appearance(cosines)
-        by_time = SHARPNESS * temporal(cosines, self.settings.sigma)
-        return by_appearance.softmax(dim=-1), by_time.softmax(dim=-1)
+        Z = scaled_cosines(prototypes, query)
+        by_time = SHARPNESS * temporal(Z, self.settings.sigma)
+        return (SHARPNESS * appearance(Z)).softmax(dim=-1), by_time.softmax(dim=-1)
 
 
 @register
@@ -136,8 +132,7 @@ class TransductiveATA(AlignedFrames):
         """Add to the first prototypes the mean of the queries, weighted by their probabilities."""
         prototypes = start
         for _ in range(self.settings.steps):
-            by_appearance, by_time = self.probabilities(prototypes, query)
-            weights = by_appearance + by_time
+            weights = torch.stack(self.probabilities(prototypes, query)).sum(dim=0)
             sums = torch.einsum("eqn,eqtc->entc", weights, query)
             means = sums / weights.sum(dim=1)[..., None, None]
             prototypes = Prototypes(normalize(means + start.frames, dim=-1), start.scale)
@@ -145,7 +140,7 @@ class TransductiveATA(AlignedFrames):
 
 
 def scaled_cosines(prototypes: Prototypes, videos: Tensor) -> Tensor:
-    """Compare every frame i of videos (episodes, videos, T, C) with every frame j of the classes.
+    """Compare frames i of videos (episodes, videos, T, C) with frames j of the classes.
 
     Returns Z, (episodes, videos, N, T, T).
     """
@@ -153,28 +148,23 @@ def scaled_cosines(prototypes: Prototypes, videos: Tensor) -> Tensor:
     return products * prototypes.scale[:, None, None, None, None]
 
 
-def appearance(cosines: Tensor) -> Tensor:
-    """Take the smooth maximum over j and average over i: mean_i log sum_j exp Z_ij, (...)."""
-    return cosines.logsumexp(dim=-1).mean(dim=-1)
+def appearance(Z: Tensor) -> Tensor:
+    """Smooth maximum over j, averaged over i: mean_i log sum_j exp Z_ij, (...)."""
+    return Z.logsumexp(dim=-1).mean(dim=-1)
 
 
-def temporal(cosines: Tensor, sigma: float) -> Tensor:
-    """Hold the attention against that expected in time: 2 - mean_i KL(A_i || expected), (...)."""
-    attention = cosines.softmax(dim=-1)
-    expected = expected_attention(attention, sigma)
-    divergence = (attention * (attention / expected + TINY).log()).sum(dim=-1)
-    return 2 - divergence.mean(dim=-1)
+def temporal(Z: Tensor, sigma: float) -> Tensor:
+    """Agreement of the attention with that expected in time: 2 - mean_i KL(A_i || expected), (...).
 
-
-def expected_attention(like: Tensor, sigma: float) -> Tensor:
-    """Attention of a frame over the class's frames in a video of the same speed, (T, T).
-
-    A normal distribution around the same time, whose variance is 2 squared frames of 8.
+    Expected is a normal distribution around the same time, as in a video of the same speed, whose
+    variance is 2 squared frames of 8.
     """
-    frames = like.shape[-1]
-    time = torch.arange(frames, dtype=like.dtype, device=like.device) / frames
+    A, frames = Z.softmax(dim=-1), Z.shape[-1]
+    time = torch.arange(frames, dtype=Z.dtype, device=Z.device) / frames
     distance = (time[:, None] - time) / math.sqrt(2 / 64)
-    return (-distance.square() / (2 * sigma**2)).softmax(dim=-1)
+    expected = (-distance.square() / (2 * sigma**2)).softmax(dim=-1)
+    divergence = (A * (A / expected + TINY).log()).sum(dim=-1)
+    return 2 - divergence.mean(dim=-1)
 
 
 def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
@@ -184,11 +174,11 @@ def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
     attention over its own class, for it to be sure; minus the entropy of the attention averaged
     over the frames, for it to reach the whole video.
     """
-    cosines = scaled_cosines(prototypes, support.flatten(1, 2)).unflatten(1, support.shape[1:3])
-    cross = -appearance(cosines).log_softmax(dim=-1).diagonal(dim1=1, dim2=3).mean(dim=(1, 2))
-    own = cosines.diagonal(dim1=1, dim2=3).softmax(dim=3)  # A (episodes, S, T, T, N)
-    single = entropy(own, dim=3).mean(dim=(1, 2, 3))
-    together = entropy(own.mean(dim=2), dim=2).mean(dim=(1, 2))
+    Z = scaled_cosines(prototypes, support.flatten(1, 2)).unflatten(1, support.shape[1:3])
+    cross = -appearance(Z).log_softmax(dim=-1).diagonal(dim1=1, dim2=3).mean(dim=(1, 2))
+    A = Z.diagonal(dim1=1, dim2=3).softmax(dim=3)  # of the own class: (episodes, S, T, T, N)
+    single = entropy(A, dim=3).mean(dim=(1, 2, 3))
+    together = entropy(A.mean(dim=2), dim=2).mean(dim=(1, 2))
     return cross + 0.1 * single - together
 
 

@@ -12,7 +12,6 @@ Two controls tell what the names are worth: `ZeroShot` reads the names and no su
 `TextPrototype` counts the name as one more shot of a nearest-prototype classifier.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast
@@ -30,6 +29,7 @@ from bench.method import (
     register,
 )
 from methods.parts.alignment import alignment_costs
+from methods.parts.attention import attend, heads_for
 from methods.parts.frames import cosines, frame_vectors
 
 HEADS = 8
@@ -65,12 +65,10 @@ class ClipFsarSettings(Settings):
 
 
 class Prototypes(NamedTuple):
-    """What an episode's supports and names come to."""
+    """Modulated prototypes (episodes, way, T, C), and the text of the names (episodes, way, C)."""
 
     frames: Tensor
-    """(episodes, way, T, C): the modulated prototypes."""
     text: Tensor
-    """(episodes, way, C): the text features of the names."""
 
 
 class Transformer(nn.Module):
@@ -82,7 +80,7 @@ class Transformer(nn.Module):
     def __init__(self, channels: int, width: int, dropout: float) -> None:
         """Make the layer for tokens of so many channels."""
         super().__init__()
-        self.heads = math.gcd(HEADS, channels)
+        self.heads = heads_for(channels, HEADS)
         self.norm = nn.LayerNorm(channels)
         self.query, self.key, self.value = (
             nn.Linear(channels, channels, bias=False) for _ in range(3)
@@ -95,13 +93,8 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., n, C) -> (..., n, C)."""
         normed = self.norm(tokens)
-        q, k, v = (
-            project(normed).unflatten(-1, (self.heads, -1)).transpose(-2, -3)
-            for project in (self.query, self.key, self.value)
-        )
-        weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(dim=-1)
-        read = self.out((weights @ v).transpose(-2, -3).flatten(-2))
-        tokens = tokens + self.after_attention(read)
+        read = attend(self.query(normed), self.key(normed), self.value(normed), self.heads)
+        tokens = tokens + self.after_attention(self.out(read))
         hidden = self.in_feed_forward(gelu(self.widen(tokens)))
         output: Tensor = tokens + self.in_feed_forward(self.narrow(hidden))
         return output
@@ -133,8 +126,8 @@ class ClipFsar(TextMethod):
     def __init__(self, shape: FeatureShape, settings: ClipFsarSettings | None = None) -> None:
         """Build the transformer and the scale of the class logits, which starts at 1."""
         super().__init__(shape, settings)
-        own = self.settings
-        self.transformer = Transformer(shape.channels, own.feed_forward, own.dropout)
+        width, dropout = self.settings.feed_forward, self.settings.dropout
+        self.transformer = Transformer(shape.channels, width, dropout)
         self.scale = nn.Parameter(torch.ones(1))
 
     def encode(self, features: Tensor) -> Tensor:
@@ -162,9 +155,9 @@ class ClipFsar(TextMethod):
             return aligned
         # The authors divide by 8 whatever the number of frames. Logarithms of probabilities rank
         # as their product does, and cannot run out of range.
-        share = self.settings.text_weight
+        weight = self.settings.text_weight
         by_text = self.text_scores(query, state.text).log_softmax(dim=-1)
-        return share * by_text + (1 - share) * (aligned / 8).log_softmax(dim=-1)
+        return weight * by_text + (1 - weight) * (aligned / 8).log_softmax(dim=-1)
 
     def alignment_scores(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """Minus the cost of aligning queries with prototypes (..., way, T, C), both ways summed."""
@@ -225,19 +218,13 @@ class ZeroShot(TextMethod):
 
 
 @register
-class TextPrototype(TextMethod):
+class TextPrototype(ZeroShot):
     """Score a query by its cosine with the mean of a class's shots and its name."""
 
     name = "text-prototype"
     revision = 1
     source = "this project, 2026: nearest prototypes with the name of the class as one more shot"
     differs = "nothing"
-    needs = "frames"
-    order_aware = False
-
-    def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> the mean frame at length 1, (videos, C)."""
-        return normalize(frame_vectors(features).mean(dim=1), dim=-1)
 
     def adapt(self, support: NamedSupport) -> Tensor:
         """Videos (episodes, way, shot, C) and names (episodes, way, C) -> (episodes, way, C)."""

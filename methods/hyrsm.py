@@ -4,22 +4,20 @@ What distinguishes a class depends on which other classes it is to be told apart
 therefore describes a video twice over. Its frames attend to one another, as in a transformer (the
 *intra-relation*). Then the videos of the episode attend to one another, with one token for each
 (the *inter-relation*), and what a video learns from the others is written into each of its frames.
-The query takes part in this; so the support videos look different to each query, and the queries do
-not see each other.
+The query takes part in this, and the queries do not see each other: the support videos look
+different to each query.
 
 Enriched frames are compared as *sets*: each frame of one video is matched with the nearest frame of
 the other, wherever it is, and the other way round (the bidirectional mean Hausdorff metric,
 Bi-MHM). An alignment in order would suffer where a sub-action comes earlier or twice. Order is seen
-all the same, since the frames know their positions.
-
-HyRSM++ adds a loss that asks neighbouring frames of a video to resemble each other, and distant
-ones to differ (temporal coherence).
+all the same, since the frames know their positions. HyRSM++ adds a loss that asks neighbouring
+frames of a video to resemble each other, and distant ones to differ (temporal coherence).
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +26,7 @@ from torch.nn.functional import cross_entropy, linear, normalize, relu
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods.parts.alignment import hausdorff_distances
 from methods.parts.attention import SelfAttention, heads_for
+from methods.parts.class_loss import class_entropy
 from methods.parts.frames import cosines, frame_vectors
 from methods.parts.positions import hyrsm_positions
 
@@ -37,8 +36,8 @@ class HyRSMSettings(Settings):
     """Settings of HyRSM; the authors' for SSv2-Small."""
 
     form: Literal["prototypes", "supports"] = "prototypes"
-    """Whether the shots are averaged before the videos are related ("CNN_HyRSM_5shot") or every
-    support video is related and matched by itself ("CNN_HyRSM_1shot"); equal with one shot."""
+    """Whether shots are averaged before the videos are related (the authors' "CNN_HyRSM_5shot"), or
+    related and matched each by itself ("CNN_HyRSM_1shot"); equal with one shot."""
     heads: int = 8
     position_a: float = 10.0
     """The features are multiplied by sqrt(C / position_a) before the positions are added."""
@@ -61,12 +60,10 @@ class Videos(NamedTuple):
     token: Tensor
     """(..., C): mean of the frames."""
     query: Tensor
-    """(..., C)"""
     key: Tensor
     """(..., C)"""
     value: Tensor
-    """(..., heads, C): of each head, with the output layer applied: its map of mixtures of values,
-    the heads side by side, is a sum over heads of mixtures of mapped values."""
+    """(..., heads, C), with each head's columns of the output layer applied."""
 
 
 class InterRelation(nn.Module):
@@ -76,9 +73,9 @@ class InterRelation(nn.Module):
         """Build it with the authors' initial weights."""
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.value = nn.Linear(channels, channels, bias=False)
+        self.query, self.key, self.value = (
+            nn.Linear(channels, channels, bias=False) for _ in range(3)
+        )
         self.out = nn.Linear(channels, channels)
         self.norm = nn.LayerNorm(channels)
         self.weight_dropout = nn.Dropout(0.1)
@@ -94,14 +91,9 @@ class InterRelation(nn.Module):
         return self.query(token), self.key(token), torch.einsum("vhd,chd->vhc", value, columns)
 
     def forward(self, support: Videos, query: Videos) -> Tensor:
-        """Relate each query by itself with the support videos.
+        """Relate each query by itself with the support videos; its own token comes last.
 
-        Args:
-            support: (episodes, supports, ...) each.
-            query: (episodes, queries, ...) each.
-
-        Returns:
-            (episodes, queries, supports + 1, C); the query's own token comes last.
+        (episodes, supports, ...), (episodes, queries, ...) -> (episodes, queries, supports + 1, C)
         """
 
         def together(supports: Tensor, queries: Tensor) -> Tensor:
@@ -154,71 +146,62 @@ class HyRSM(Method):
 
     def encode(self, features: Tensor) -> Videos:
         """(videos, C, T, H, W) -> frames related to each other, and tokens of the videos."""
-        places = self.settings.position_a, self.settings.position_b
-        frames = self.place_dropout(hyrsm_positions(frame_vectors(features), *places))
-        frames = relu(self.intra(frames))
+        own, frames = self.settings, frame_vectors(features)
+        placed = hyrsm_positions(frames, own.position_a, own.position_b)
+        frames = relu(self.intra(self.place_dropout(placed)))
         kept = frames if self.head is not None else frames[:, :0]
         token = frames.mean(dim=1)
-        return Videos(kept, linear(frames, self._columns[0]), token, *self.inter.project(token))
+        mapped = linear(frames, self.merge.weight.chunk(2, dim=1)[0])
+        return Videos(kept, mapped, token, *self.inter.project(token))
 
     def adapt(self, support: Videos) -> Videos:
         """(episodes, way, shot, ...) -> (episodes, way, 1 or shot, ...)."""
         if self.settings.form == "supports" or support.token.shape[2] == 1:
             return support
-        # Everything after the intra-relation's ReLU is linear in the frames: means go through.
+        # All of `encode` behind its ReLU is linear in the frames: so are their means.
         return Videos(*(part.mean(dim=2, keepdim=True) for part in support))
 
     def score(self, support: Videos, query: Videos) -> Tensor:
         """Minus the distance of each query to each class: (episodes, queries, way)."""
-        return torch.stack([self._match(*pair) for pair in self.related(support, query)], dim=1)
-
-    def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
-        """Cross-entropy of the episode and of the frames; HyRSM++: temporal coherence."""
-        support, query = cast(Videos, episodes.support), cast(Videos, episodes.query)
-        pairs = list(self.related(self.adapt(support), query))
-        scores = torch.stack([self._match(*pair) for pair in pairs], dim=1)
-        terms = {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
-        if self.head is not None:
-            terms["frames"] = self.settings.class_weight * self._frame_loss(episodes)
-        if self.settings.coherence_weight:
-            sides = (torch.stack(side) for side in zip(*pairs, strict=True))
-            incoherent = torch.stack([incoherence(side) for side in sides]).sum()
-            terms["coherence"] = self.settings.coherence_weight * incoherent
-        return terms
+        return torch.stack([match(*pair) for pair in self.related(support, query)], dim=1)
 
     def related(self, support: Videos, query: Videos) -> Iterator[tuple[Tensor, Tensor]]:
         """Enrich the frames of the support videos and of a query by each other, query by query.
 
-        Yields:
-            support frames (episodes, way, members, T, C) and query frames (episodes, T, C).
+        Yields support frames (episodes, way, members, T, C) and query frames (episodes, T, C).
         """
         supports = Videos(*(part.flatten(1, 2) for part in support))
         # The 1 x 1 convolution over [frame, token]: a map of the frame and a map of the token.
-        learned = linear(self.inter(supports, query), self._columns[1], self.merge.bias)
+        columns = self.merge.weight.chunk(2, dim=1)[1]
+        learned = linear(self.inter(supports, query), columns, self.merge.bias)
         for asked, told in zip(query.mapped.unbind(1), learned.unbind(1), strict=True):
             of_support = told[:, :-1].unflatten(1, support.mapped.shape[1:3])
             yield support.mapped + of_support.unsqueeze(3), asked + told[:, -1:]
 
-    @property
-    def _columns(self) -> tuple[Tensor, Tensor]:
-        """Columns of the 1 x 1 convolution for the frame, and for the token of its video."""
-        frame, token = self.merge.weight.chunk(2, dim=1)
-        return frame, token
+    def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
+        """Cross-entropy of the episode and of the frames; HyRSM++: temporal coherence."""
+        pairs = list(self.related(self.adapt(episodes.support), episodes.query))
+        scores = torch.stack([match(*pair) for pair in pairs], dim=1)
+        terms = {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
+        if self.head is not None:
+            sides = episodes.support.frames, episodes.query.frames
+            terms["frames"] = self.settings.class_weight * class_entropy(
+                self.head, *sides, episodes
+            )
+        if self.settings.coherence_weight:
+            shown, asked = (incoherence(torch.stack(side)) for side in zip(*pairs, strict=True))
+            terms["coherence"] = self.settings.coherence_weight * (shown + asked)
+        return terms
 
-    def _match(self, support: Tensor, query: Tensor) -> Tensor:
-        """Score one query by Bi-MHM, averaged over the members of a class: (episodes, way)."""
-        distances = 1 - cosines(query.unsqueeze(1), support.flatten(1, 2)).squeeze(1)
-        by_class: Tensor = hausdorff_distances(distances).unflatten(1, support.shape[1:3])
-        return -by_class.mean(dim=-1)
 
-    def _frame_loss(self, episodes: LabelledEpisodes) -> Tensor:
-        """Cross-entropy of every frame of every video among the training classes."""
-        support, query = episodes.support[0], episodes.query[0]
-        of_support = episodes.classes[..., None, None].expand(support.shape[:-1])
-        of_query = episodes.classes.gather(1, episodes.labels)[..., None].expand(query.shape[:-1])
-        frames = torch.cat([support.flatten(0, -2), query.flatten(0, -2)])
-        labels = torch.cat([of_support.flatten(), of_query.flatten()])
-        return cross_entropy(cast(nn.Linear, self.head)(frames), labels)
+def match(support: Tensor, query: Tensor) -> Tensor:
+    """Minus a query's Bi-MHM distance, averaged over the members of a class.
+
+    (episodes, way, members, T, C), (episodes, T, C) -> (episodes, way)
+    """
+    distances = 1 - cosines(query.unsqueeze(1), support.flatten(1, 2)).squeeze(1)
+    by_class: Tensor = hausdorff_distances(distances).unflatten(1, support.shape[1:3])
+    return -by_class.mean(dim=-1)
 
 
 def incoherence(frames: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ A frame matched by itself knows nothing of the action around it: two classes may
 frames but a few. MoLo makes each frame aware of the whole video. A learned token of the *whole
 video* (long) is put in front of the frames (short), and all attend to each other. In training, the
 frames of a support video have to find the query of their class by its video token alone, and the
-query's frames that of the support video: so what a frame holds comes to fit the video as a whole.
+other way round, so that what a frame holds comes to fit the video as a whole.
 
 Two such branches run side by side. One reads the frames, the other the *motion* between them: the
 difference of neighbouring feature maps, the later one convolved once more. Videos are matched frame
@@ -17,7 +17,7 @@ sees features, not pixels, so that decoder and its loss are left out. They serve
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +26,14 @@ from torch.nn.functional import cross_entropy, relu
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 from methods.parts.alignment import hausdorff_distances
 from methods.parts.attention import SelfAttention, heads_for
+from methods.parts.class_loss import class_entropy
 from methods.parts.frames import cosines, frame_vectors
 from methods.parts.positions import hyrsm_positions
 
 COSINE_EPSILON = 0.01
 """Added to the product of the norms in every cosine, unlike in HyRSM."""
 MOTION_REDUCTION = 8
-"""The motion branch works on one channel in eight."""
+"""Ratio of the features' channels to those of the motion branch."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,23 @@ class MoLoSettings(Settings):
 
 
 class Tokens(NamedTuple):
-    """A token of the whole video, then one of each frame or of each step between frames."""
+    """Tokens of videos, in either branch that of the whole video first."""
 
     frames: Tensor
     """(..., 1 + T, C)"""
     motion: Tensor
-    """(..., T, C), or (..., 0, C) without the motion branch"""
+    """(..., 1 + T - 1, C), or (..., 0, C) without the motion branch."""
 
 
 class Similarities(NamedTuple):
-    """What one branch says of every query and class, (episodes, queries, way) each."""
+    """Similarities of every query and class in one branch, (episodes, queries, way) each."""
 
     match: Tensor
     """Minus the set distance between their frames."""
     support_to_query: Tensor
     """Minus the distances of the support's frames to the query's video token, summed and scaled."""
     query_to_support: Tensor
-    """The same the other way round."""
+    """Minus those of the query's frames to the support's video token."""
 
 
 class FrameBranch(nn.Module):
@@ -109,7 +110,7 @@ class FrameBranch(nn.Module):
 
 
 class MotionBranch(FrameBranch):
-    """The same for the steps between frames."""
+    """The same layer over the steps between frames."""
 
     def __init__(self, channels: int, options: MoLoSettings) -> None:
         """Build it for maps of ``channels``."""
@@ -166,7 +167,7 @@ class MoLo(Method):
 
     def score(self, state: Tokens, query: Tokens) -> Tensor:
         """Minus the weighted set distances of the branches: (episodes, queries, way)."""
-        return self._match(self.compare(state, query))
+        return self.combine(self.compare(state, query))
 
     def compare(self, state: Tokens, query: Tokens) -> list[Similarities]:
         """Compare the frames and, where there is a branch for it, the motion."""
@@ -175,40 +176,32 @@ class MoLo(Method):
             branches.append(self.motion.compare(state.motion, query.motion))
         return branches
 
+    def combine(self, branches: list[Similarities]) -> Tensor:
+        """Add up the matches of the branches, that of the motion weighted."""
+        frames, *motion = (branch.match for branch in branches)
+        return frames + self.settings.motion_weight * motion[0] if motion else frames
+
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the episode, of frames against video tokens, and of training classes."""
-        support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
-        branches = self.compare(self.adapt(support), query)
-        labels = episodes.labels.flatten()
+        own, labels = self.settings, episodes.labels.flatten()
+        branches = self.compare(self.adapt(episodes.support), episodes.query)
         long_short = [
             cross_entropy(scores.flatten(0, 1), labels)
             for branch in branches
             for scores in (branch.support_to_query, branch.query_to_support)
         ]
         terms = {
-            "episode": cross_entropy(self._match(branches).flatten(0, 1), labels),
-            "contrastive": self.settings.contrastive_weight * torch.stack(long_short).sum(),
+            "episode": cross_entropy(self.combine(branches).flatten(0, 1), labels),
+            "contrastive": own.contrastive_weight * torch.stack(long_short).sum(),
         }
         if self.head is not None:
-            terms["classes"] = self.settings.class_weight * self._class_loss(self.head, episodes)
+            sides = summary(episodes.support), summary(episodes.query)
+            terms["classes"] = own.class_weight * class_entropy(self.head, *sides, episodes)
         return terms
-
-    def _match(self, branches: list[Similarities]) -> Tensor:
-        frames, *motion = (branch.match for branch in branches)
-        return frames + self.settings.motion_weight * motion[0] if motion else frames
-
-    def _class_loss(self, head: nn.Module, episodes: LabelledEpisodes) -> Tensor:
-        """Mean cross-entropy of all videos among the training classes."""
-        support, query = cast(Tokens, episodes.support), cast(Tokens, episodes.query)
-        videos = torch.cat([summary(support).flatten(0, 2), summary(query).flatten(0, 1)])
-        of_support = episodes.classes.unsqueeze(2).expand(support.frames.shape[:3])
-        of_query = episodes.classes.gather(1, episodes.labels)
-        labels = torch.cat([of_support.flatten(), of_query.flatten()])
-        return cross_entropy(head(videos), labels)
 
 
 def summary(videos: Tokens) -> Tensor:
-    """What the classifier sees: the branches' mean tokens, added up: (..., C)."""
+    """Sum of the branches' mean tokens, for the video classifier: (..., C)."""
     frames = videos.frames.mean(dim=-2)
     has_motion = videos.motion.shape[-2] > 0
     return frames + videos.motion.mean(dim=-2) if has_motion else frames

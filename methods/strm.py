@@ -1,11 +1,10 @@
 """Spatio-temporal relation modelling (STRM).
 
 STRM compares tuples of frames as TRX does, but first lets the frames see more. A hand and a cup lie
-in different patches of a picture, so that pooling each frame to one vector blurs what they do to
-each other: the patches of a frame attend to each other first (*patch-level enrichment*). And the
-frames of a tuple are two or three of many: each frame is mixed with the other frames of its video
-before tuples are formed (*frame-level enrichment*). Then tuples of the query meet the tuples of a
-class in TRX's attention.
+in different patches of a picture, and pooling each frame to one vector blurs what they do to each
+other: so the patches of a frame attend to each other first (*patch-level enrichment*). And a tuple
+holds two of many frames: so each frame is mixed with the others of its video before tuples are
+formed (*frame-level enrichment*). Then tuples of query and class meet in TRX's attention.
 
 So that patch-level enrichment alone tells classes apart, a second, simpler similarity is computed
 right behind it: how near each tuple of the query is to the nearest tuple of a class. It counts for
@@ -17,7 +16,7 @@ In the order of the authors' code: `PatchEnrichment` (PLE), the tuples of the au
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,6 @@ from methods.parts.tuples import project_tuples
 PATCHES = 4
 """Rows and columns of patches in a frame."""
 DROPOUT = 0.1
-"""The authors' dropout, in all four places."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,7 @@ class PatchEnrichment(nn.Module):
         """Build it; the gate of the attention starts closed."""
         super().__init__()
         half = max(1, channels // 2)
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
+        self.query, self.key, self.value = (nn.Linear(channels, channels) for _ in range(3))
         self.gate = nn.Parameter(torch.zeros(1))
         self.network = nn.Sequential(
             *(nn.Linear(channels, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU()),
@@ -103,15 +99,14 @@ class Enriched(NamedTuple):
     """Tuples of frames after both enrichments, and after the first one alone."""
 
     keys: Tensor
-    """(..., tuples, width)"""
     values: Tensor
     """(..., tuples, width)"""
     patch_tuples: Tensor
-    """(..., tuples, C / 2): after patch-level enrichment, in the auxiliary similarity's space."""
+    """(..., tuples, C / 2), in the space of the auxiliary similarity."""
 
 
 def nearest_tuple_scores(support: Tensor, query: Tensor) -> Tensor:
-    """Minus the mean distance of query tuples to the nearest of any support video of a class.
+    """Minus the mean distance of a query's tuples to the nearest ones of a class.
 
     (episodes, way, shot, tuples, D) and (episodes, queries, tuples, D) -> (episodes, queries, way)
     """
@@ -194,9 +189,7 @@ class STRM(Method):
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of both scores, that of the auxiliary one weighted."""
-        support: Any = episodes.support
-        query: Any = episodes.query
-        main, auxiliary = self.both_scores(self.adapt(support), query)
+        main, auxiliary = self.both_scores(self.adapt(episodes.support), episodes.query)
         labels = episodes.labels.flatten()
         return {
             "frames": cross_entropy(main.flatten(0, 1), labels),

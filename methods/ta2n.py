@@ -12,8 +12,9 @@ undoes this in two stages before it compares videos frame by frame:
    is read around that offset, the query around the opposite one.
 
 What is left of a pair are two vectors a frame; the score is minus the sum of their cosine
-distances.
-With several shots, all shots of a class are first aligned in time with one reference and averaged.
+distances. Several shots of a class are first aligned in time with one reference, and averaged.
+
+Letters: p and q the frames of prototype and query, x and y their times; A attention; o offsets.
 """
 
 import math
@@ -32,10 +33,6 @@ LARGEST_OFFSET = 0.75
 PERTURBATION = 0.2
 """Step between the 3 x 3 offsets around the one proposed, whose masks are averaged."""
 
-Reference = Literal["mean", "first", "smallest"]
-"""What the shots of a class are aligned with: their mean, the first one, or the one with the
-smallest mean feature: one of them as well, but whatever their order."""
-
 
 @dataclass(frozen=True)
 class TA2NSettings(Settings):
@@ -43,10 +40,11 @@ class TA2NSettings(Settings):
 
     second_stage: bool = True
     """Whether pairs of videos are aligned too, or only every video by itself."""
-    reference: Reference = "mean"
-    """What the shots of a class are aligned with; the authors take the first one."""
+    reference: Literal["mean", "first", "smallest"] = "mean"
+    """Video that the shots of a class are aligned with: their mean, the first one (the authors), or
+    the one with the smallest mean feature, which does not depend on the order of shots."""
     dropout: float = 0.5
-    """Share of the feature maps' entries set to zero in training."""
+    """Probability that an entry of the feature maps is set to zero in training."""
 
 
 class PooledConvolution(nn.Module):
@@ -60,11 +58,11 @@ class PooledConvolution(nn.Module):
         self.pool = pool
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, channels, T, H, W) -> (n, width, less, less, less)."""
+        """(n, channels, T, H, W) -> (n, width, T', H', W')."""
         return self.after_convolution(self.conv(maps))
 
     def after_convolution(self, maps: Tensor) -> Tensor:
-        """(n, width, T, H, W) -> (n, width, less, less, less)."""
+        """(n, width, T, H, W) -> (n, width, T', H', W')."""
         kernel = [min(pair) for pair in zip(self.pool, maps.shape[2:], strict=True)]
         return relu(max_pool3d(self.norm(maps), kernel))
 
@@ -97,7 +95,7 @@ class TemporalTransform(nn.Module):
         # Between the frames before and behind; at a frame itself, the slope is that to its right.
         before = place.floor()
         beyond = place - before
-        frame = torch.arange(frames, dtype=maps.dtype, device=maps.device)
+        frame = torch.arange(frames).to(maps)
         weights = (frame == before) * (1 - beyond) + (frame == before + 1) * beyond
         return torch.einsum("vts,vcshw->vcthw", weights, maps)
 
@@ -112,38 +110,31 @@ class ShotAlignment(nn.Module):
             nn.Linear(channels, channels, bias=False) for _ in range(3)
         )
 
-    def forward(self, shots: Tensor, reference: Reference) -> Tensor:
+    def forward(self, shots: Tensor, reference: str) -> Tensor:
         """(episodes, way, shot, C, T, H, W) -> (episodes, way, C, T, H, W)."""
         frames = frame_means(shots)
-        goal = self._goal(frames, reference).unsqueeze(2)
-        a = attention(self.query(goal), self.key(frames)) / shots.shape[2]
+        goal = frames.mean(dim=2, keepdim=True) if reference == "mean" else frames[:, :, :1]
+        if reference == "smallest":
+            smallest = frames.mean(dim=(-2, -1), keepdim=True).argmin(dim=2, keepdim=True)
+            goal = frames.take_along_dim(smallest, dim=2)
+        A = attention(self.query(goal), self.key(frames)) / shots.shape[2]
         # The values of a mixture of frames are the mixture of their values.
-        return self.values(torch.einsum("enkyx,enkcxhw->encyhw", a, shots))
+        return self.values(torch.einsum("enkyx,enkcxhw->encyhw", A, shots))
 
     def values(self, maps: Tensor) -> Tensor:
         """Map every position: (..., C, T, H, W) -> the same shape."""
         values: Tensor = self.value(maps.movedim(-4, -1))
         return values.movedim(-1, -4)
 
-    def _goal(self, frames: Tensor, reference: Reference) -> Tensor:
-        """Frames (episodes, way, shot, T, C) -> those to align with, (episodes, way, T, C)."""
-        if reference == "mean":
-            return frames.mean(dim=2)
-        if reference == "first":
-            return frames[:, :, 0]
-        smallest = frames.mean(dim=(-2, -1)).argmin(dim=2)
-        return frames.take_along_dim(smallest[..., None, None, None], dim=2).squeeze(2)
-
 
 class Pairs(NamedTuple):
     """Every class's prototype aligned with every query."""
 
     prototypes: Tensor
-    """(episodes, queries, way, T, C)"""
     queries: Tensor
     """(episodes, queries, way, T, C)"""
     offsets: Tensor
-    """(episodes, queries, way, T, 2), as (x, y)"""
+    """(episodes, queries, way, T, 2), as (x, y)."""
 
     def scores(self) -> Tensor:
         """Minus the cosine distances, frame by frame, summed: (episodes, queries, way)."""
@@ -168,11 +159,11 @@ class ActionCoordination(nn.Module):
 
     def forward(self, prototypes: Tensor, queries: Tensor) -> Pairs:
         """Align (episodes, way, C, T, H, W) with (episodes, queries, C, T, H, W)."""
-        # In time: p_x + V p_x, and q_x + sum over y of A_xy V q_y, the same all over a frame.
+        # In time: p_x + V p_x, and q_x + sum_y A_xy V q_y, where V adds the same all over a frame.
         p, q = frame_means(prototypes).unsqueeze(1), frame_means(queries).unsqueeze(2)
-        a = attention(self.key(p), self.query(q))  # (episodes, queries, way, T, T)
+        A = attention(self.key(p), self.query(q))  # (episodes, queries, way, T, T)
         prototypes = prototypes.unsqueeze(1) + over_frames(self.value(p))
-        queries = queries.unsqueeze(2) + over_frames(a @ self.value(q))
+        queries = queries.unsqueeze(2) + over_frames(A @ self.value(q))
         # In space: an offset for each frame of each pair.
         pairs = torch.cat([prototypes.expand_as(queries), queries], dim=3)
         offsets = self.offsets(self.first(pairs.flatten(0, 2))).unflatten(0, pairs.shape[:3])
@@ -205,34 +196,27 @@ def attention(asking: Tensor, asked: Tensor) -> Tensor:
 def offset_masks(offsets: Tensor, height: int, width: int) -> Tensor:
     """Masks at offsets (x, y) from the centre: (..., 2) -> (..., height, width), sum 1 each.
 
-    The mean of the masks of the 9 offsets around each; as a mask is a product of one over the
-    rows and one over the columns, so is the mean.
+    A mask weights the position g, from -1 to 1 in rows and columns, by f(g + o): 1 where |g + o| is
+    less than 1, else relu(1 - r (|g + o| - 1)), which is 0 from one position further out. It is the
+    mean over 9 offsets around each; as f is a product over rows and columns, so is the mean.
     """
-    columns, rows = _profile(offsets[..., 0], width), _profile(offsets[..., 1], height)
+    profiles = []
+    for o, size in zip(offsets.unbind(dim=-1), (width, height), strict=True):
+        steps = PERTURBATION * torch.tensor([-1.0, 0.0, 1.0]).to(o)
+        g = torch.linspace(-1, 1, size).to(o)
+        distance = (g + (o.unsqueeze(-1) + steps).unsqueeze(-1)).abs()
+        outside = relu(1 - (size - 1) / 2 * (distance - 1))  # at |g + o| = 1, the slope is r
+        f = torch.where(distance < 1, torch.ones_like(outside), outside)
+        profiles.append((f / f.sum(dim=-1, keepdim=True)).mean(dim=-2))
+    columns, rows = profiles
     return rows.unsqueeze(-1) * columns.unsqueeze(-2)
 
 
-def _profile(offset: Tensor, size: int) -> Tensor:
-    """Weight of each of ``size`` positions in [-1, 1], seen from ``-offset``: (...) -> (..., size).
-
-    With g the position plus the offset: 1 where |g| < 1, from there on relu(1 - r (|g| - 1)), which
-    is 0 from one position further out. At |g| = 1, the authors' slope is r.
-    """
-    steps = PERTURBATION * torch.tensor([-1.0, 0.0, 1.0]).to(offset)
-    position = torch.linspace(-1, 1, size).to(offset)
-    distance = (position + (offset.unsqueeze(-1) + steps).unsqueeze(-1)).abs()
-    outside = relu(1 - (size - 1) / 2 * (distance - 1))
-    weight = torch.where(distance < 1, torch.ones_like(outside), outside)
-    return (weight / weight.sum(dim=-1, keepdim=True)).mean(dim=-2)
-
-
 class Prototypes(NamedTuple):
-    """One video a class."""
+    """Aligned videos of the classes, (episodes, way, C, T, H, W), and if they had several shots."""
 
     maps: Tensor
-    """(episodes, way, C, T, H, W)"""
     several: bool
-    """Whether it was made of several shots."""
 
 
 @register
@@ -291,11 +275,9 @@ class TA2N(Method):
         if self.pairing is not None:
             return self.align(state, query).scores()
         # Whole maps of each frame at length 1, all frames side by side.
-        maps = state.maps, self.query_maps(state, query)
-        shown, asked = (
-            normalize(one.transpose(2, 3).flatten(3), dim=-1).flatten(2) for one in maps
-        )
-        return asked @ shown.mT - query.shape[3]
+        sides = state.maps, self.query_maps(state, query)
+        p, q = (normalize(maps.transpose(2, 3).flatten(3), dim=-1).flatten(2) for maps in sides)
+        return q @ p.mT - query.shape[3]
 
     def align(self, state: Prototypes, query: Tensor) -> Pairs:
         """Align every class with every query (episodes, queries, C, T, H, W) in time and space."""

@@ -17,7 +17,7 @@ are, f the refinement. The formulas are those of the authors' code.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from methods.parts.frames import frame_vectors
 from methods.parts.positions import usual_positions
 
 DROPOUT = 0.1
-"""Authors' dropout: after the positions, on the attention weights, on what is read."""
+"""The authors' dropout, after the positions, on the attention weights and on what is read."""
 NOMINAL_HEADS = 8
 """The attention has one head, but is scaled for the width of one of eight."""
 SHORTEST = 1e-8
@@ -36,12 +36,10 @@ SHORTEST = 1e-8
 
 
 class Patterns(NamedTuple):
-    """Patterns of videos, each of length 1."""
+    """Patterns that videos have and those that they lack, (episodes, videos, M, C) of length 1."""
 
     positive: Tensor
-    """(episodes, videos, M, C): what the videos have of the tokens."""
     negative: Tensor
-    """(episodes, videos, M, C): what they lack."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +89,20 @@ class TEAM(Method):
         self.dropout = nn.Dropout(DROPOUT)
 
     def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> frame vectors (videos, T, C).
-
-        Tokens read a class after the mean of its shots was taken, so not here; and what they read
-        of a query has M / T times the size of its frames, too much to keep for every video.
-        """
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
         return frame_vectors(features)
 
     def adapt(self, support: Tensor) -> Patterns:
         """(episodes, N, S, T, C) -> patterns of each class, (episodes, N, M, C) twice."""
-        read = self.read(support.mean(dim=2))
-        plain = self.patterns(read)
-        return self.move_apart(read, plain) if self.settings.adapted else plain
+        o = self.read(support.mean(dim=2))
+        plain = self.patterns(o)
+        return self.move_apart(o, plain) if self.settings.adapted else plain
 
     def score(self, state: Patterns, query: Tensor) -> Tensor:
         """Minus the sum of the chosen distances: (episodes, Q, T, C) -> (episodes, Q, N)."""
         positive, negative = self.scores(state, query)
-        if self.settings.matching == "both":
-            return positive + negative
-        return positive if self.settings.matching == "positive" else negative
+        chosen = {"both": positive + negative, "positive": positive, "negative": negative}
+        return chosen[self.settings.matching]
 
     def scores(self, state: Patterns, query: Tensor) -> tuple[Tensor, Tensor]:
         """Minus the positive and minus the negative distance, (episodes, Q, N) each."""
@@ -120,8 +113,7 @@ class TEAM(Method):
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of the positive and of the negative distances."""
-        support, query = cast(Tensor, episodes.support), cast(Tensor, episodes.query)
-        both = self.scores(self.adapt(support), query)
+        both = self.scores(self.adapt(episodes.support), episodes.query)
         labels = episodes.labels.flatten()
         positive, negative = (cross_entropy(scores.flatten(0, 1), labels) for scores in both)
         if self.settings.matching == "positive":
@@ -129,40 +121,39 @@ class TEAM(Method):
         return {"positive": positive, "negative": negative}
 
     def read(self, frames: Tensor) -> Tensor:
-        """Let tokens attend to a video: X (..., T, C) -> o (..., M, C).
+        """Let tokens attend to frames: o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X).
 
-        o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X), with the same norm for both.
+        (..., T, C) -> (..., M, C)
         """
         placed = usual_positions(frames, self.settings.position_scale)
-        seen = self.norm(self.dropout(placed))
-        similarity = self.norm(self.tokens) @ seen.mT
-        weights = (similarity * (NOMINAL_HEADS / self.shape.channels) ** 0.5).softmax(dim=-1)
-        read: Tensor = self.dropout(self.dropout(weights) @ seen)
-        return read
+        X = self.norm(self.dropout(placed))
+        products = self.norm(self.tokens) @ X.mT
+        weights = (products * (NOMINAL_HEADS / self.shape.channels) ** 0.5).softmax(dim=-1)
+        o: Tensor = self.dropout(self.dropout(weights) @ X)
+        return o
 
-    def refine(self, tokens: Tensor) -> Tensor:
+    def refine(self, x: Tensor) -> Tensor:
         """f(x) = relu(x + MLP(x)), token by token: (..., M, C) -> (..., M, C)."""
-        return relu(tokens + self.mlp(tokens))
+        return relu(x + self.mlp(x))
 
-    def patterns(self, read: Tensor) -> Patterns:
+    def patterns(self, o: Tensor) -> Patterns:
         """f(P + o) and f(P - o), at length 1."""
-        positive, negative = self.refine(self.tokens + read), self.refine(self.tokens - read)
-        return Patterns(unit(positive), unit(negative))
+        return Patterns(unit(self.refine(self.tokens + o)), unit(self.refine(self.tokens - o)))
 
-    def move_apart(self, read: Tensor, plain: Patterns) -> Patterns:
+    def move_apart(self, o: Tensor, plain: Patterns) -> Patterns:
         """Move the patterns of each class n away from those of every other class m.
 
         The mean over m of f(P + o_n - e_nm (o_m - o_n)), and of f(P - o_n + e'_nm (o_m - o_n)), in
         which e and e' are the cosines of the plain positive and negative patterns of n and m.
         """
-        positive, negative = torch.zeros_like(read), torch.zeros_like(read)
-        # One other class at a time: all pairs at once would take N times the memory. The sum has
-        # the direction of the mean, and only directions are compared.
-        for step in range(1, read.shape[1]):
-            away = read.roll(step, dims=1) - read
-            e, e_negative = ((own * own.roll(step, dims=1)).sum(-1, keepdim=True) for own in plain)
-            positive = positive + self.refine(self.tokens + read - e * away)
-            negative = negative + self.refine(self.tokens - read + e_negative * away)
+        positive, negative = torch.zeros_like(o), torch.zeros_like(o)
+        # All pairs at once would take N times the memory. The sum over m has the direction of the
+        # mean, and only directions are compared.
+        for step in range(1, o.shape[1]):
+            away = o.roll(step, dims=1) - o
+            e, e_ = ((own * own.roll(step, dims=1)).sum(dim=-1, keepdim=True) for own in plain)
+            positive = positive + self.refine(self.tokens + o - e * away)
+            negative = negative + self.refine(self.tokens - o + e_ * away)
         return Patterns(unit(positive), unit(negative))
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
 import torch
 from torch import Tensor, nn
 
+from bench.plugins.settings import canonical, parted, read_settings
 from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]
@@ -210,6 +211,13 @@ class Entry:
     settings: Settings
     fast: type[Method] | None = None
     """Its quicker form, which is built instead, where there is one and it is wanted."""
+    given: tuple[tuple[str, Any], ...] = ()
+    """Settings that a user wrote behind the name, in brackets; they are part of it."""
+
+    @property
+    def registered(self) -> str:
+        """Return the name without settings that a user wrote behind it."""
+        return self.name.partition("[")[0]
 
     @property
     def form(self) -> Form:
@@ -239,6 +247,8 @@ REGISTRY: dict[str, Entry] = {}
 
 NAME = r"[a-z0-9][a-z0-9+-]*"
 """What a method may be called: its name is also a folder's."""
+NAME_WITH_SETTINGS = NAME + r"(\[[\w=.,+ -]+\])?"
+"""What a run's method may be called: settings that a user wrote belong to the name."""
 REQUIRED = ("name", "revision", "source", "differs", "needs", "order_aware")
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])
@@ -306,14 +316,25 @@ def _place(cls: type[Method]) -> str:
 
 
 def find(name: str, among: Mapping[str, Entry]) -> Entry:
-    """Return the entry called ``name``.
+    """Return the entry called ``name``, with other settings where ``NAME[SETTING=VALUE]`` says so.
 
     Raises:
-        UserError: there is none; the message lists the nearest names.
+        UserError: there is none, and the message lists the nearest names; or it has no such
+            setting, or not with such a value.
     """
-    if name in among:
-        return among[name]
-    raise unknown("method", name, among)
+    registered, written = (name, {}) if name in among else parted(name)
+    if registered not in among:
+        raise unknown("method", registered, among)
+    entry = among[registered]
+    if not written:
+        return entry
+    given = read_settings(registered, entry.settings, written)
+    return replace(
+        entry,
+        name=canonical(registered, entry.settings, given),
+        settings=replace(entry.settings, **given),
+        given=tuple(given.items()),
+    )
 
 
 def apply(representation: Representation, change: Callable[[Tensor], Tensor]) -> Representation:

@@ -27,10 +27,18 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     >>> print(unknown("bank", "x", ["default", "other"]))
     no bank is called 'x'; `fvbench list banks` shows them all
     """
-    near = difflib.get_close_matches(name, list(known), n=3)
-    listed = f"`fvbench list {kind}s` shows them all"
-    hint = f"did you mean {' or '.join(near)}?" if near else listed
+    hint = near(name, known) or f"`fvbench list {kind}s` shows them all"
     return UserError(f"no {kind} is called {name!r}; {hint}")
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a question with the known names that are like another one; empty if none is.
+
+    >>> near("temprature", ["temperature", "padding"])
+    'did you mean temperature?'
+    """
+    found = difflib.get_close_matches(name, list(known), n=3)
+    return f"did you mean {' or '.join(found)}?" if found else ""
 
 
 def shown(text: str) -> str:

@@ -87,10 +87,11 @@ def gate(
     import traceback
 
     from bench.gate import Tolerance
+    from bench.plugins.settings import names_in
     from episodes.errors import UserError
 
     tolerance = Tolerance(drop, level, throughput_drop)
-    chosen = [] if methods is None else [name.strip() for name in methods.split(",")]
+    chosen = [] if methods is None else names_in(methods)
     try:
         status = _gate(baseline, run, tolerance, chosen, allow_drift, accept, junit, json)
     except (UserError, OSError):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.config import Config, SaveConfig, is_given, save_options
 from bench.commands.options import (
     Backbone,
     Cache,
@@ -32,6 +33,10 @@ Renders or finds the videos, embeds each of them once, scores every episode with
 and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several banks.
 What is finished is reused: after an interruption, give the same command again.
 
+Options may stand in a TOML file, --config; what is typed beside it wins, and what neither says has
+its default. Settings of a method in brackets win over those of its trained weights, which win over
+those of its class.
+
 \b
 exit status
   0  done
@@ -48,10 +53,14 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
+    config: Config = None,
+    save_config: SaveConfig = None,
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Names, separated by commas; all methods if left out, some of which take minutes.",
+            help="Names, separated by commas, settings in brackets: 'otam[temperature=0.05]'; all"
+            " for all methods, some of which take hours on large maps. If left out, those of the"
+            " default table and of plugins.",
             show_default=False,
         ),
     ] = None,
@@ -146,6 +155,7 @@ def run(
 ) -> None:
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
+    save_options(context, save_config)
     from bench.commands.banks import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.given import GivenFeatures
@@ -155,7 +165,7 @@ def run(
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
     from bench.method import find
-    from bench.plugins.registry import all_methods, choose
+    from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import Plan, contamination_of, execute
     from bench.weights.candidates import candidates
 
@@ -170,8 +180,8 @@ def run(
         given = GivenFeatures(features)
         loaded = given.as_backbone()
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
-    chosen = choose(methods, all_methods(), plain)
-    if methods is None and source is None:
+    chosen = choose(methods, all_methods(), plain, DEFAULT_TABLE)
+    if methods in (None, ALL) and source is None:
         chosen = [entry for entry in chosen if not entry.cls.needs_text]
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
@@ -228,7 +238,6 @@ def _refuse_options_of_backbones(context: typer.Context) -> None:
 
     names = ("backbone", "sampling", "resize", "decoder", "allow_missing")
     for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if is_given(context, name):
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is of videos, whose place --features takes; leave it out")

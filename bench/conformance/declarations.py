@@ -15,7 +15,7 @@ YEAR = re.compile(r"\b(19|20)\d\d\b")
 @rule("declarations")
 def declarations(subject: Subject) -> Breaches:
     """What the method declares is there and makes sense: name, revision, source with a year, ..."""
-    cls, name = subject.entry.cls, subject.entry.name
+    cls, name = subject.entry.cls, subject.entry.registered
     if not NAME.fullmatch(name):
         yield f"the name {name!r} is not made of lower-case words joined by hyphens"
     if type(cls.revision) is not int or cls.revision < 1:

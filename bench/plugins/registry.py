@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -12,12 +12,25 @@ import methods
 import methods.fast
 import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
+from bench.plugins.settings import names_in
 from bench.plugins.source import meaning_sha256, of_harness, remember_loaded
 from episodes.errors import UserError
 from episodes.plugins import brought, left_out, load_file, plugin_files
 
 ENTRY_POINTS = "fvbench.methods"
 """Entry-point group under which other distributions announce modules with methods."""
+ALL = "all"
+"""What stands for every method in a list."""
+DEFAULT_TABLE = frozenset(
+    {
+        *("chance", "single-frame", "protonet", "protonet-cosine", "baseline", "mean", "max"),
+        *("linear", "diagonal", "chamfer", "chamfer++", "bi-mhm", "otam", "matching-networks"),
+        *("matching-networks-fce", "relation-net", "can", "cmn", "cross-transformer", "pal", "trx"),
+        *("strm", "hyrsm", "team", "visil", "mastaf", "mastaf-no-global", "mastaf-noml-mean"),
+        *("mastaf-nores", "mastaf-self", "mastaf-cross", "mastaf-neighbor"),
+    }
+)
+"""Methods of the default table: what two cores evaluate on both default banks within minutes."""
 
 
 @cache
@@ -94,27 +107,42 @@ def methods_in(path: Path) -> list[Entry]:
     return found
 
 
-def choose(names: str | None, among: Mapping[str, Entry], plain: bool = False) -> list[Entry]:
+def choose(
+    names: str | None,
+    among: Mapping[str, Entry],
+    plain: bool = False,
+    default: Container[str] | None = None,
+) -> list[Entry]:
     """Return the methods of a comma-separated list, or all of them, sorted by name.
 
     Args:
-        names: the list; None for all.
+        names: the list, settings in brackets behind a name; "all" for all.
         among: methods that are known, by name.
         plain: whether to leave out their quicker forms.
+        default: which of our methods None stands for, those of plugins beside them; all if None.
 
     Raises:
         UserError: a name is unknown, or the list is empty.
     """
     if plain:
         among = {name: entry.plain for name, entry in among.items()}
-    if names is None:
-        return sorted(among.values(), key=lambda entry: entry.name)
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if names is None or names.strip() == ALL:
+        wanted = [
+            name
+            for name, entry in sorted(among.items())
+            if names == ALL
+            or default is None
+            or name in default
+            or not entry.cls.__module__.startswith("methods.")
+        ]
+    else:
+        wanted = names_in(names)
     if not wanted:
         raise UserError(
             f"--methods {names!r} names no method; `fvbench list methods` shows them all"
         )
-    return [find(name, among) for name in dict.fromkeys(wanted)]
+    found = [find(name, among) for name in wanted]
+    return list({entry.name: entry for entry in found}.values())
 
 
 def source_sha256(entry: Entry) -> str | None:
@@ -140,11 +168,12 @@ def _import_package(package: ModuleType) -> None:
 def _registered_by(path: Path) -> list[Entry]:
     """Methods whose classes stand in a file."""
     file = path.resolve()
-    return [
-        entry
-        for entry in REGISTRY.values()
-        if Path(sys.modules[entry.cls.__module__].__file__ or "").resolve() == file
-    ]
+    found = []
+    for entry in REGISTRY.values():
+        own = getattr(sys.modules[entry.cls.__module__], "__file__", None)  # a notebook has none
+        if own and Path(own).resolve() == file:
+            found.append(entry)
+    return found
 
 
 def _load(path: Path) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.method import NAME
+from bench.method import NAME_WITH_SETTINGS
 from bench.running.loop import Answers
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
@@ -240,7 +240,7 @@ def _check(run: Run) -> None:
     identity = run.identity
     if missing := NEEDED - identity.keys():
         raise ValueError(f"its identity lacks {', '.join(sorted(missing))}")
-    if not re.fullmatch(NAME, str(identity["method"])):
+    if not re.fullmatch(NAME_WITH_SETTINGS, str(identity["method"])):
         raise ValueError(f"{identity['method']!r} is no name of a method")
     training = identity.get("training") or {}
     for name in (identity["bank"], *(one for one in training.values() if isinstance(one, str))):

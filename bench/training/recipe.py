@@ -9,10 +9,10 @@ its variants) or for one variant. A file without ``[default]`` is for those meth
 import math
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from bench.method import Entry
-from bench.training.kinds import is_of_kind, kind_in_words
+from bench.plugins.settings import checked, is_of_kind, kind_in_words
 from bench.training.recipe_file import methods_spoken_of, tables
 from episodes.banks.recipe import PROTOCOLS, Protocol
 from episodes.errors import UserError
@@ -211,26 +211,12 @@ def with_settings(name_or_path: str, entry: Entry) -> Entry:
     settings: dict[str, Any] = {}
     for found in tables(name_or_path, entry):
         settings |= found.get("settings", {})
-    recipe = Path(name_or_path).stem
-    checked = {key: _checked(recipe, entry, key, value) for key, value in settings.items()}
-    return replace(entry, settings=replace(entry.settings, **checked))
-
-
-def _checked(recipe: str, entry: Entry, key: str, value: Any) -> Any:
-    """Return a setting's value as the method declares it; 14 is the float 14.0."""
-    declared = get_type_hints(type(entry.settings))
-    names = [field.name for field in fields(entry.settings)]
-    if key not in names:
-        raise UserError(
-            f"training recipe {recipe}: {entry.name} has no setting {key}; it has"
-            f" {', '.join(names) or 'none'}"
-        )
-    if not is_of_kind(value, declared[key]):
-        raise UserError(
-            f"training recipe {recipe}: setting {key} of {entry.name} is {value!r};"
-            f" {kind_in_words(declared[key])}, as {getattr(entry.settings, key)!r}"
-        )
-    return float(value) if declared[key] is float else value
+    where = f"training recipe {Path(name_or_path).stem}"
+    values = {
+        key: checked(where, entry.name, entry.settings, key, value)
+        for key, value in settings.items()
+    }
+    return replace(entry, settings=replace(entry.settings, **values | dict(entry.given)))
 
 
 def _values(name_or_path: str, entry: Entry) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def tables(name_or_path: str, entry: Entry) -> Iterator[Table]:
     for path in _based_on(name_or_path):
         content = _content(path)
         yield _table(content, "default", path)
-        for which in dict.fromkeys((entry.cls.name, entry.name)):
+        for which in dict.fromkeys((entry.cls.name, entry.registered)):
             found = _table(_table(content, "method", path), which, path)
             _table(found, "settings", path)
             yield found

@@ -110,7 +110,8 @@ def _from_folder(entry: Entry, folder: Path, backbone_sha256: str) -> Iterator[C
 def _seeds_of(entry: Entry, folder: Path) -> list[Path]:
     """Files of weights of a method, by training seed: FOLDER/METHOD/seed-S/weights.safetensors."""
     pattern = f"seed-*/{WEIGHTS}"
-    place = folder.resolve() / entry.name
+    places = [folder.resolve() / name for name in dict.fromkeys((entry.name, entry.registered))]
+    place = next((one for one in places if one.is_dir()), places[-1])
     paths = set(place.glob(pattern))
     paths |= {path for path in committed() if path.match(f"{place}/{pattern}")}  # may be missing
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
@@ -122,7 +123,7 @@ def _with(entry: Entry, path: Path, backbone_sha256: str) -> Candidate:
     checkpoint = Checkpoint(path, file_sha256(path), card)
     if card is None:
         return Candidate(entry, checkpoint)
-    if card.method != entry.name:
+    if card.method not in (entry.name, entry.registered):
         raise UserError(f"--weights {path} are of {card.method}, not of {entry.name}")
     if not card.tuned and card.backbone["weights_sha256"] != backbone_sha256:
         raise UserError(
@@ -134,7 +135,10 @@ def _with(entry: Entry, path: Path, backbone_sha256: str) -> Candidate:
 
 
 def _settings(entry: Entry, card: Card) -> Settings:
-    """Return the settings on a card; lists, which JSON has for tuples, become tuples again."""
+    """Return the settings on a card, and over them those that a user wrote behind the name.
+
+    Lists, which JSON has for tuples, become tuples again.
+    """
     known = {field.name for field in fields(entry.settings)}
     if unknown := sorted(card.settings.keys() - known):
         raise UserError(
@@ -145,4 +149,4 @@ def _settings(entry: Entry, card: Card) -> Settings:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in card.settings.items()
     }
-    return type(entry.settings)(**values)
+    return type(entry.settings)(**values | dict(entry.given))

@@ -76,7 +76,7 @@ def weights_of(run: Run) -> Path | None:
     if wanted is None:
         return None
     method, said = str(run.identity["method"]), run.circumstances.get("weights")
-    places = sorted((SHIPPED / method).glob(f"seed-*/{WEIGHTS}"))
+    places = sorted((SHIPPED / method.partition("[")[0]).glob(f"seed-*/{WEIGHTS}"))
     for path in ([Path(said)] if said else []) + places:
         if path.is_file() and file_sha256(path) == wanted:
             return path

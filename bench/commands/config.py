@@ -1,0 +1,98 @@
+"""Options of a command in a TOML file: read by ``--config``, written by ``--save-config``."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+NOT_OPTIONS = ("config", "save_config", "help")
+"""Parameters that a file does not hold."""
+
+
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Whether somebody gave a parameter a value: on the command line, or in a file."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name in {"COMMANDLINE", "DEFAULT_MAP", "ENVIRONMENT"}
+
+
+def save_options(context: typer.Context, path: Path | None) -> None:
+    """Write the options that were given to a file, with which the command can be given again."""
+    if path is None:
+        return
+    from episodes.atomic import write_text
+    from episodes.errors import UserError
+
+    if path.suffix != ".toml":
+        raise UserError(f"--save-config {path}: the file of a configuration ends in .toml")
+    lines = [
+        f"# fvbench {context.info_name} --config {path.name}; what is left out has its default"
+    ]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in NOT_OPTIONS and is_given(context, name):
+            lines.append(f"{name.replace('_', '-')} = {_as_toml(context.params[name])}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _read(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the options in a file for defaults of the command, before others are looked at."""
+    if path is None:
+        return None
+    import tomllib
+
+    from episodes.errors import UserError, near
+
+    known = {
+        (one.name or "").replace("_", "-"): one.name
+        for one in context.command.params
+        if one.name not in NOT_OPTIONS
+    }
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--config {path} cannot be read: {error}") from error
+    for key, value in content.items():
+        if key.replace("_", "-") not in known:
+            raise UserError(
+                f"--config {path}: `fvbench {context.info_name}` has no option {key};"
+                f" {near(key, known) or 'see --help'}"
+            )
+        if isinstance(value, dict):
+            raise UserError(f"--config {path}: {key} is a table; an option is one value")
+    context.default_map = {
+        known[key.replace("_", "-")]: value if isinstance(value, list) else _plain(value)
+        for key, value in content.items()
+    }
+    return path
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help='TOML file with options of this command, such as methods = "otam,trx"; what is typed'
+        " wins.",
+        is_eager=True,
+        callback=_read,
+        show_default=False,
+    ),
+]
+SaveConfig = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the options given, those of --config too, to a TOML file.", show_default=False
+    ),
+]

@@ -1,0 +1,156 @@
+"""Settings of methods as people write them: ``otam[temperature=0.05]``, checked against the class.
+
+What decides a setting, the strongest first: brackets behind a method's name, a recipe of training
+or the card of trained weights, a variant of the method, the default of its class.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from episodes.errors import UserError, near
+
+WITH_SETTINGS = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<settings>[^\[\]]*)\])?")
+BETWEEN = re.compile(r",(?![^\[]*\])")
+"""A comma that stands in no brackets."""
+
+
+def names_in(words: str) -> list[str]:
+    """Split a list of methods at the commas that stand between them.
+
+    >>> names_in("otam[temperature=0.05,directions=one], mastaf")
+    ['otam[temperature=0.05,directions=one]', 'mastaf']
+    """
+    return [name.strip() for name in BETWEEN.split(words) if name.strip()]
+
+
+def parted(words: str) -> tuple[str, dict[str, str]]:
+    """Split a method's name from its settings, as they are written.
+
+    >>> parted("otam[temperature=0.05, directions=one]")
+    ('otam', {'temperature': '0.05', 'directions': 'one'})
+
+    Raises:
+        UserError: brackets or an equals sign are missing.
+    """
+    match = WITH_SETTINGS.fullmatch(words.strip())
+    settings: dict[str, str] = {}
+    for part in (match["settings"] or "").split(",") if match else []:
+        key, equals, value = (one.strip() for one in part.partition("="))
+        if part.strip() and not (key and equals and value):
+            match = None
+            break
+        if part.strip():
+            settings[key] = value
+    if match is None:
+        raise UserError(f"{words!r} is no method with settings: write NAME[SETTING=VALUE,...]")
+    return match["name"], settings
+
+
+def read_settings(method: str, settings: Any, written: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings as values of the kinds that a method declares.
+
+    Args:
+        method: its name.
+        settings: those that it has, a dataclass.
+        written: names and values as text.
+
+    Raises:
+        UserError: the method has no such setting, or not with such a value.
+    """
+    declared = get_type_hints(type(settings))
+    found = {}
+    for key, text in written.items():
+        value = _read(text, declared.get(key, str))
+        found[key] = checked(f"{method}[{key}={text}]", method, settings, key, value)
+    return found
+
+
+def checked(where: str, method: str, settings: Any, key: str, value: Any) -> Any:
+    """Return a setting's value as the method declares it; 14 is the float 14.0.
+
+    Raises:
+        UserError: the method has no such setting, or not with such a value.
+    """
+    declared = get_type_hints(type(settings))
+    names = [field.name for field in fields(settings)]
+    if key not in names:
+        hint = near(key, names) or f"it has {', '.join(names) or 'none'}"
+        raise UserError(f"{where}: {method} has no setting {key}; {hint}")
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not (is_of_kind(value, declared[key]) and finite):
+        raise UserError(
+            f"{where}: setting {key} of {method} is {value!r}; {kind_in_words(declared[key])}, as"
+            f" {getattr(settings, key)!r}"
+        )
+    return float(value) if declared[key] is float else value
+
+
+def canonical(name: str, settings: Any, given: Mapping[str, Any]) -> str:
+    """Write a method with the settings that differ from its own, always in the same way."""
+    differing = [
+        f"{field.name}={_written(given[field.name])}"
+        for field in fields(settings)
+        if field.name in given and given[field.name] != getattr(settings, field.name)
+    ]
+    return f"{name}[{','.join(differing)}]" if differing else name
+
+
+def _written(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _read(text: str, declared: Any) -> Any:
+    """A text as the value that it is meant for; as it stands where it is none."""
+    if get_origin(declared) is tuple:
+        return tuple(_read(part, get_args(declared)[0]) for part in text.split("+"))
+    if get_origin(declared) in (UnionType, Union) and text.lower() == "none":
+        return None
+    words: dict[str, Any] = {"true": True, "false": False}
+    kinds = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
+    if bool in kinds and text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text
+
+
+def is_of_kind(value: Any, declared: Any) -> bool:
+    """Whether a value is what a type hint says; a whole number does for a float.
+
+    >>> is_of_kind("soft", Literal["soft", "hard"]), is_of_kind("foo", Literal["soft", "hard"])
+    (True, False)
+    >>> is_of_kind(14, float), is_of_kind(True, float), is_of_kind(3, int | None)
+    (True, False, True)
+    """
+    if get_origin(declared) is Literal:
+        return any(type(value) is type(one) and value == one for one in get_args(declared))
+    if get_origin(declared) in (UnionType, Union):
+        return any(is_of_kind(value, one) for one in get_args(declared))
+    if declared is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if get_origin(declared) is tuple and isinstance(value, tuple):
+        return all(is_of_kind(one, get_args(declared)[0]) for one in value)
+    return type(value) is (get_origin(declared) or declared)
+
+
+def kind_in_words(declared: Any) -> str:
+    """Say what a value has to be.
+
+    >>> kind_in_words(Literal["soft", "hard"]), kind_in_words(float), kind_in_words(int | None)
+    ('one of soft, hard', 'it is a number', 'it is a int')
+    """
+    if get_origin(declared) is Literal:
+        return f"one of {', '.join(map(str, get_args(declared)))}"
+    if get_origin(declared) in (UnionType, Union):
+        return " or ".join(kind_in_words(one) for one in get_args(declared) if one is not NoneType)
+    if declared is float:
+        return "it is a number"
+    return f"it is a {(get_origin(declared) or declared).__name__}"

@@ -136,7 +136,8 @@ def is_of_kind(value: Any, declared: Any) -> bool:
         return any(is_of_kind(value, one) for one in get_args(declared))
     if declared is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if get_origin(declared) is tuple and isinstance(value, tuple):
+    scalars = get_origin(declared) is tuple and get_args(declared)[0] in (int, float, str)
+    if scalars and isinstance(value, tuple):
         return all(is_of_kind(one, get_args(declared)[0]) for one in value)
     return type(value) is (get_origin(declared) or declared)
 

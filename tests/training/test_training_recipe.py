@@ -145,7 +145,7 @@ def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("scael = 14.0", "mastaf has no setting scael; it has positions, alpha, scale"),
+        ("scael = 14.0", "mastaf has no setting scael; did you mean scale"),
         ('scale = "14"', "setting scale of mastaf is '14'; it is a number, as 7.0"),
         ('batch_norm = "foo"', "setting batch_norm of mastaf is 'foo'; one of "),
         ('branches = "foo"', "setting branches of mastaf is 'foo'; one of both, self, cross, "),

@@ -1,8 +1,8 @@
-"""ATA: do the frames of a query look like those of a class, and do they come in the same order?
+"""ATA: are the frames of a query similar to those of a class, and do they come in the same order?
 
 Every class is a sequence of prototype frames, the mean of its shots frame by frame. Two things
-speak for a class. By appearance, every frame of the query finds a frame there that looks like it,
-in whatever order. In time, the frames it finds lie where they would lie in a video of the same
+speak for a class. By appearance, every frame of the query finds a similar frame there, in whatever
+order. In time, the frames it finds lie where they would lie in a video of the same
 speed: the attention of the query's frames over those of the class is close to a diagonal. A query
 is given to the class for which the two together speak most, each as a probability over the classes.
 

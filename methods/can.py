@@ -29,7 +29,7 @@ class CanSettings(MastafSettings):
 
     branches: Literal["both", "self", "cross", "none"] = "cross"
     fraction: float = 35 / 75
-    """Of the queries that join the support set in the first round, twice as many in the second."""
+    """Fraction of the queries that join the support set in a round; twice it in the second."""
 
 
 @register

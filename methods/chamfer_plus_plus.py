@@ -5,8 +5,6 @@ vector, says what came before what; so all increasing triples of a video are for
 normalised, and compared as sets: each triple of the query is compared with the nearest triple in
 any shot of the class, and each triple of the class with the nearest one of the query. The score is
 the mean cosine of both.
-
-Bertrand, Kalantidis, Tolias. Rethinking Matching-Based Few-Shot Action Recognition. SCIA 2023.
 """
 
 from dataclasses import dataclass

@@ -47,8 +47,7 @@ class ClipFsarSettings(Settings):
     directions: Literal["both", "one"] = "both"
     """Alignment both ways, summed, or with the query's frames as rows alone."""
     scores: Literal["alignment", "text", "combined"] = "alignment"
-    """What classifies at test: alignment to the prototypes, the names alone, or a product of both
-    probabilities."""
+    """Scores at test: of the alignment, of the names, or the product of both probabilities."""
     text_weight: float = 0.9
     """Exponent of the names' probability where scores are combined; one minus it is the other's."""
     temperature: float = 0.5

@@ -67,7 +67,7 @@ def _mixed(values: Tensor) -> Tensor:
 
 @register
 class SingleFrame(Method):
-    """See one frame only: a backbone is shown the middle frame, repeated.
+    """Classify by one frame only: a backbone is shown the middle frame, repeated.
 
     Nothing moves in such a clip, so what it scores above chance comes from appearance. One time
     step of an ordinary feature map would not do, since it has seen its neighbours.

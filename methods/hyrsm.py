@@ -4,8 +4,8 @@ What distinguishes a class depends on which other classes it is to be told apart
 therefore describes a video twice over. Its frames attend to one another, as in a transformer (the
 *intra-relation*). Then the videos of the episode attend to one another, with one token for each
 (the *inter-relation*), and what a video learns from the others is written into each of its frames.
-The query takes part in this, and the queries do not see each other: the support videos look
-different to each query.
+The query takes part in this, and the queries do not see each other: the support videos differ
+from query to query.
 
 Enriched frames are compared as *sets*: each frame of one video is matched with the nearest frame of
 the other, wherever it is, and the other way round (the bidirectional mean Hausdorff metric,
@@ -205,7 +205,7 @@ def match(support: Tensor, query: Tensor) -> Tensor:
 
 
 def incoherence(frames: Tensor) -> Tensor:
-    """How much neighbouring frames differ and distant ones agree: (..., T, C) -> ().
+    """Penalty where neighbouring frames differ or distant ones agree: (..., T, C) -> ().
 
     With cosine distances d_ij: d_ij / ((i - j)^2 + 1) for neighbours (|i - j| <= 1), and else
     10 relu(1 - exp(-(|i - j| - 1)^2 / 51) - d_ij), averaged over all i and j.

@@ -56,7 +56,7 @@ class MastafSettings(Settings):
     residual_gain: float = 1.0
     """Gain in 1 + gain * softmax; positions / 49 keeps the authors' ratio on other grids."""
     branches: Literal["both", "self", "cross", "none"] = "both"
-    """Which attention takes part; "none" compares the plain maps."""
+    """Attention that takes part; "none" compares the plain maps."""
     batch_norm: Literal["default", "reference"] = "default"
     """"reference" leaves it out for the self-attention of a lone query, as the authors do."""
     lamda: float = 0.5

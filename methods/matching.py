@@ -9,9 +9,6 @@ compared, for each frame the nearest one of the other video, whenever that comes
 
 A class has several shots. Usually each is matched alone and the mean counts; the joint forms put
 the frames of all shots side by side, so that a frame of the query finds its nearest one in any.
-
-Bertrand, Kalantidis, Tolias. Rethinking Matching-Based Few-Shot Action Recognition. SCIA 2023.
-Bi-MHM: Wang et al. Hybrid Relation Guided Set Matching for Few-shot Action Recognition. CVPR 2022.
 """
 
 from collections.abc import Mapping
@@ -49,7 +46,7 @@ class ChamferSettings(MatchingSettings):
     """Settings of `Chamfer` and `JointChamfer`."""
 
     sides: Sides = "both"
-    """Whose frames look for their nearest one in the other video."""
+    """Videos whose frames are each matched with the nearest one of the other video."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,7 @@ class Chamfer(FrameMatching, PairMethod):
     settings: ChamferSettings
 
     def match(self, M: Tensor) -> Tensor:
-        """See `chamfer`."""
+        """Mean of the largest M_ts of every t, of every s, or of both."""
         return chamfer(M, self.settings.sides)
 
 
@@ -206,7 +203,7 @@ class JointChamfer(JointMatching):
     settings: ChamferSettings
 
     def match(self, M: Tensor) -> Tensor:
-        """See `chamfer`."""
+        """Mean of the largest M_ts of every t, or also of every s, over all shots."""
         return chamfer(M, self.settings.sides)
 
 

@@ -4,9 +4,6 @@ A nearest-neighbour classifier made differentiable: instead of the nearest suppo
 alone, each votes for its class with a weight, the softmax over all support videos of its cosine to
 the query. A class scores the sum of its votes. Here without the full-context embeddings, which
 `methods.matching_networks_fce` adds.
-
-Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra. Matching Networks for One Shot Learning.
-NeurIPS 2016.
 """
 
 from dataclasses import dataclass
@@ -51,11 +48,7 @@ class MatchingNetworks(Method):
         return support
 
     def score(self, support: Tensor, query: Tensor) -> Tensor:
-        """(episodes, queries, C) -> logarithm of the votes for each class, eq. 1.
-
-        Returns:
-            (episodes, queries, way)
-        """
+        """(episodes, queries, C) -> logarithms of votes (episodes, queries, way), eq. 1."""
         # In double precision, as a hundred times a rounding error shows in the fifth digit.
         c = torch.einsum("eqc,ensc->eqns", query.double(), support.double())
         log_a = torch.log_softmax(self.settings.sharpness * c.flatten(2), dim=-1)  # eq. of a, § 2.1

@@ -23,14 +23,14 @@ from methods.matching_networks import SHARPNESS
 from methods.parts.content_order import Pooled, content_order, pool, reorder, undo
 
 LEAST_VOTE = 1e-6
-"""Added to a share of votes before its logarithm, as the authors of both code bases do."""
+"""Added to a fraction of the votes before its logarithm, as in both code bases."""
 LEAST_LENGTH = 1e-5
 """Added to a vector's length before it is brought to unit length, as in CloserLookFewShot."""
 
 
 @dataclass(frozen=True)
 class FullContextSettings(Settings):
-    """Where the code bases in use differ."""
+    """Differences between the code bases in use."""
 
     similarity: Literal["closerlook", "easyfsl"] = "closerlook"
     """100 relu(cosine), or the product of the query with the unit support vector."""

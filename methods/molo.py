@@ -11,8 +11,7 @@ difference of neighbouring feature maps, the later one convolved once more. Vide
 by frame as sets, as in HyRSM, and the distances of the two branches are added up; the video tokens
 have done their work and take no part.
 
-The authors also decode pixel differences from the motion and ask for the true ones. A method here
-sees features, not pixels, so that decoder and its loss are left out. They serve training only.
+The authors also decode pixel differences from the motion in training; features have no pixels.
 """
 
 from collections.abc import Mapping
@@ -110,7 +109,7 @@ class FrameBranch(nn.Module):
 
 
 class MotionBranch(FrameBranch):
-    """The same layer over the steps between frames."""
+    """A branch over the steps between frames."""
 
     def __init__(self, channels: int, options: MoLoSettings) -> None:
         """Build it for maps of ``channels``."""

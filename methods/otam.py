@@ -5,8 +5,6 @@ not from the first frame to the last. So a query is compared with a support vide
 way of matching their frames that never goes back in time and may leave out frames at either end.
 Distances between frames are cosine distances. The minimum over all paths is relaxed to a smooth
 one, so that training reaches every frame. The cheaper the alignment, the more alike the videos.
-
-Cao, Ji, Cao, Chang, Niebles. Few-Shot Video Classification via Temporal Alignment. CVPR 2020.
 """
 
 from collections.abc import Mapping
@@ -23,7 +21,7 @@ from methods.parts.frames import cosines, frame_vectors
 
 @dataclass(frozen=True)
 class OtamSettings(Settings):
-    """What the code bases that use OTAM do differently."""
+    """Differences between the code bases that use OTAM."""
 
     temperature: float = 0.1
     """λ of the smooth minimum; the smaller, the closer to the exact one."""
@@ -31,7 +29,7 @@ class OtamSettings(Settings):
     """Align with the query's frames as the rows (one), and also with the support video's: their sum
     (both) or mean; or the mean over the videos as they are and both reversed in time (reversed)."""
     padding: Padding = "perrett"
-    """Where a path may skip frames: see `methods.parts.alignment.alignment_costs`."""
+    """Columns where a path may skip frames: see `methods.parts.alignment.alignment_costs`."""
     relaxation: Relaxation = "soft"
     """Smooth or exact minimum."""
     epsilon: float = 0.01

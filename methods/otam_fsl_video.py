@@ -4,8 +4,6 @@ As in `methods.otam`, two videos are aligned in order and may leave out frames a
 the minimum is exact, and what counts is not the cost of the path but the cosines of the frames that
 it matches: the path is found first, step by step back from the last cell, then the cosines along it
 are added up. Once the query's frames are the rows, once the support video's.
-
-Zhu, Wang, Guo, Wu. A Closer Look at Few-Shot Video Classification. BMVC 2021.
 """
 
 import torch

@@ -4,9 +4,6 @@ A class is represented by one vector, the mean of its support videos, its protot
 to the class whose prototype is nearest. On videos, frames and positions are averaged first. What is
 used in the field differs in the measure: the squared Euclidean distance of the paper, the distance
 itself, or the cosine (SimpleShot; with a learned temperature, Meta-Baseline).
-
-Snell, Swersky, Zemel. Prototypical Networks for Few-shot Learning. NeurIPS 2017.
-Chen, Liu, Xu, Darrell, Wang. Meta-Baseline. ICCV 2021.
 """
 
 from collections.abc import Mapping
@@ -22,7 +19,7 @@ from bench.method import FeatureShape, Method, Settings, register
 
 @dataclass(frozen=True)
 class ProtoNetSettings(Settings):
-    """How a query is compared with a prototype."""
+    """Settings of `ProtoNet`."""
 
     comparison: Literal["squared", "euclidean", "cosine"] = "squared"
     """Minus the squared distance, minus the distance, or the cosine."""

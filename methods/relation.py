@@ -19,22 +19,14 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import (
-    adaptive_max_pool2d,
-    conv2d,
-    cross_entropy,
-    max_pool2d,
-    mse_loss,
-    one_hot,
-    relu,
-)
+from torch.nn import functional as fn
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
 
 
 @dataclass(frozen=True)
 class RelationSettings(Settings):
-    """Where the code bases in use differ."""
+    """Differences between the code bases in use."""
 
     form: Literal["easyfsl", "closerlook"] = "easyfsl"
     """Pooling and padding: to 5 x 5, then 1 x 1; or by 2 each time, the rest flattened."""
@@ -89,7 +81,7 @@ class RelationNet(Method):
         self.second_norm = nn.BatchNorm2d(width, momentum=1.0)
         maps = torch.zeros(1, 1, shape.height, shape.width)
         for padding, size in zip(paddings, (5, 1), strict=True):
-            maps = self.pool(conv2d(maps, torch.zeros(1, 1, 3, 3), padding=padding), size)
+            maps = self.pool(fn.conv2d(maps, torch.zeros(1, 1, 3, 3), padding=padding), size)
         self.hidden = nn.Linear(width * maps.numel(), self.settings.hidden)
         self.judge = nn.Linear(self.settings.hidden, 1)
 
@@ -110,21 +102,21 @@ class RelationNet(Method):
 
     def relate(self, maps: Tensor) -> Tensor:
         """Judge pairs, convolved together once: (pairs, C, H', W') -> (pairs,)."""
-        maps = self.pool(relu(self.first_norm(maps)), 5)
-        maps = self.pool(relu(self.second_norm(self.second(maps))), 1)
-        scores: Tensor = self.judge(relu(self.hidden(maps.flatten(1)))).squeeze(1)
+        maps = self.pool(fn.relu(self.first_norm(maps)), 5)
+        maps = self.pool(fn.relu(self.second_norm(self.second(maps))), 1)
+        scores: Tensor = self.judge(fn.relu(self.hidden(maps.flatten(1)))).squeeze(1)
         return scores.sigmoid() if self.settings.output == "sigmoid" else scores
 
     def pool(self, maps: Tensor, size: int) -> Tensor:
         """Pool to ``size``, or by 2; a side of 1 stays as it is."""
         if self.settings.form == "easyfsl":
-            return adaptive_max_pool2d(maps, size)
-        return max_pool2d(maps, [min(side, 2) for side in maps.shape[2:]])
+            return fn.adaptive_max_pool2d(maps, size)
+        return fn.max_pool2d(maps, [min(side, 2) for side in maps.shape[2:]])
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Squared error to 1 for the right class and 0 for the others, or cross-entropy."""
         scores = self.score(self.adapt(episodes.support), episodes.query)
         if self.settings.output == "logit":
-            return {"episode": cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
-        wanted = one_hot(episodes.labels, scores.shape[-1]).to(scores.dtype)
-        return {"relation": mse_loss(scores, wanted)}
+            return {"episode": fn.cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())}
+        wanted = fn.one_hot(episodes.labels, scores.shape[-1]).to(scores.dtype)
+        return {"relation": fn.mse_loss(scores, wanted)}

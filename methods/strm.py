@@ -9,9 +9,6 @@ formed (*frame-level enrichment*). Then tuples of query and class meet in TRX's 
 So that patch-level enrichment alone tells classes apart, a second, simpler similarity is computed
 right behind it: how near each tuple of the query is to the nearest tuple of a class. It counts for
 a tenth, in the scores and in the loss.
-
-In the order of the authors' code: `PatchEnrichment` (PLE), the tuples of the auxiliary similarity,
-`FrameEnrichment` (FLE), and `methods.parts.tuple_attention`.
 """
 
 from collections.abc import Mapping
@@ -45,7 +42,7 @@ class StrmSettings(Settings):
 
 
 class PatchEnrichment(nn.Module):
-    """Let the patches of a frame attend to each other, then a small network at each patch."""
+    """PLE: let the patches of a frame attend to each other, then a small network at each patch."""
 
     def __init__(self, channels: int) -> None:
         """Build it; the gate of the attention starts closed."""
@@ -76,7 +73,7 @@ class PatchEnrichment(nn.Module):
 
 
 class FrameEnrichment(nn.Module):
-    """Mix the frames of a video channel by channel, then the channels frame by frame."""
+    """FLE: mix the frames of a video channel by channel, then the channels frame by frame."""
 
     def __init__(self, frames: int, channels: int) -> None:
         """Build both networks."""

@@ -29,7 +29,7 @@ from torch.nn.functional import cosine_similarity, max_pool3d, normalize, relu
 from bench.method import FeatureShape, Method, Settings, register
 
 LARGEST_OFFSET = 0.75
-"""How far from the centre a frame is read: 1 is the edge of the map."""
+"""Largest distance from the centre at which a frame is read; 1 is the edge of the map."""
 PERTURBATION = 0.2
 """Step between the 3 x 3 offsets around the one proposed, whose masks are averaged."""
 

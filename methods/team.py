@@ -50,7 +50,7 @@ class TEAMSettings(Settings):
     """Learned pattern tokens; the authors' scripts take 50 to 80."""
     position_scale: float = 0.1
     matching: Literal["both", "positive", "negative"] = "both"
-    """Which of the two distances are added up for the score."""
+    """Distances that are added up for the score."""
     adapted: bool = True
     """Whether a class's tokens are moved away from those of the other classes."""
 

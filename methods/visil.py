@@ -4,9 +4,6 @@ Two frames may look alike by accident; runs of alike frames do not. In the matri
 the frames of two videos such a run is a diagonal line, which a small convolutional network can find
 as it would in a picture. What the network leaves of the matrix is matched as Chamfer does: each row
 finds its largest entry. Once with the query's frames as the rows, once with the support video's.
-
-Kordopatis-Zilos, Papadopoulos, Patras, Kompatsiaris. ViSiL: Fine-grained Spatio-Temporal Video
-Similarity Learning. ICCV 2019.
 """
 
 from dataclasses import dataclass

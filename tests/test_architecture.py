@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.method import Entry
+from bench.plugins.registry import built_in_methods
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path for folder in ("episodes", "methods", "bench") for path in (ROOT / folder).rglob("*.py")
@@ -49,3 +52,31 @@ def test_help_does_not_wait_for_torch():
     code = f"import sys, bench.__main__; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_lists_every_method_as_it_is():
+    """Names and quicker forms as registered, lines within a tenth: `docs/architecture.md`."""
+    rows = {}
+    for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
+        if line.startswith("| `") and line.count("|") == 6:
+            file, *cells = (cell.strip() for cell in line.split("|")[1:-1])
+            rows[file.strip("`")] = cells
+    registered: dict[str, list[Entry]] = {}
+    for entry in built_in_methods().values():
+        file = entry.cls.__module__.removeprefix("methods.") + ".py"
+        registered.setdefault(file, []).append(entry)
+    assert rows.keys() == registered.keys()
+    for file, entries in registered.items():
+        lines, names, fast, gain = rows[file]
+        assert names == ", ".join(sorted(entry.name for entry in entries))
+        assert int(lines) == pytest.approx(length("methods", file), rel=0.1), file
+        forms = {entry.fast.__module__.split(".")[-1] + ".py" for entry in entries if entry.fast}
+        assert bool(gain) == bool(forms), file
+        if file in forms:
+            assert int(fast) == pytest.approx(length("methods", "fast", file), rel=0.1), file
+        else:
+            assert fast == ", ".join(f"in `{other}`" for other in forms), file
+
+
+def length(*path: str) -> int:
+    return len(ROOT.joinpath(*path).read_text().splitlines())

@@ -26,7 +26,7 @@ from methods.mastaf import EPSILON, Mastaf
 
 
 class Positions(NamedTuple):
-    """A map, and what belongs to it alone. Without a meta-learner there are no hidden numbers."""
+    """A map, and what belongs to it alone; there are 0 hidden numbers without a meta-learner."""
 
     maps: Tensor
     """(..., L, C)"""

@@ -42,7 +42,7 @@ class Video(NamedTuple):
 
 
 class FastActionCoordination(ActionCoordination):
-    """The same stage, given the convolutions of both videos."""
+    """Second stage, given the convolutions of both videos."""
 
     def convolved(self, maps: Tensor) -> Video:
         """(..., C, T, H, W) -> the same, with all that the first convolution takes from a video."""

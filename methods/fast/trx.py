@@ -36,7 +36,7 @@ class Parts(NamedTuple):
 
 
 class FastTupleAttention(TupleAttention):
-    """The same attention, between parts of tuples."""
+    """Attention between parts of tuples."""
 
     member: Tensor
 

@@ -1,1 +1,1 @@
-"""What each method's authors' code computed, recomputed by ours: one file beside each method."""
+"""Outputs of authors' code, recomputed by the methods here: one file beside each method."""

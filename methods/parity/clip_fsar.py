@@ -13,7 +13,7 @@ from methods.parity._episode import encode_stored, stored_shape
 
 LAYER = "context2.layers.0"
 TOLERANCE = 1e-5
-"""What a tanh in place of the exact GELU changes is more than this, and less than 1e-3."""
+"""Tolerance: a tanh in place of the exact GELU changes more than this, and less than 1e-3."""
 authors_names(
     ClipFsar,
     {

@@ -1,4 +1,4 @@
-"""How the training steps of authors' code relate to the losses here (`fvbench parity --training`).
+"""Training steps of authors' code beside the losses here (`fvbench parity --training`).
 
 Where authors sum the cross-entropy over queries, the loss here is a mean: the same up to the number
 of queries, which `sums_over_queries` states and a recipe's learning rate accounts for.
@@ -13,10 +13,10 @@ from bench.reference import Golden
 
 @dataclass(frozen=True)
 class AuthorsTraining:
-    """What a reference file of training steps says of a method."""
+    """Facts about a method that a reference file of training steps depends on."""
 
     axes: str
-    """Of a stored video, of C, T, H and W."""
+    """Axes of a stored video, of C, T, H and W."""
     settings: Callable[[Golden], dict[str, Any]]
     """The method's settings by the file's facts."""
     terms: Mapping[str, tuple[str, str]]
@@ -68,7 +68,7 @@ def _hyrsm(golden: Golden) -> dict[str, Any]:
 
 
 def _relating(golden: Golden) -> dict[str, Any]:
-    """What HyRSM and MoLo have in common."""
+    """Facts that HyRSM and MoLo have in common."""
     return {
         "heads": int(golden.number("heads")),
         "position_a": golden.number("position_a"),

@@ -1,1 +1,1 @@
-"""What two families of methods or more share: positional tables, tuples of frames, and the like."""
+"""Parts that two families of methods or more share: positional tables, tuples of frames, etc."""

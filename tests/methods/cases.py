@@ -1,4 +1,4 @@
-"""What tests of single methods run on: chosen outputs of reference files, random episodes."""
+"""Inputs of the tests of single methods: chosen outputs of reference files, random episodes."""
 
 from fnmatch import fnmatchcase
 

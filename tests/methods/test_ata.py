@@ -33,8 +33,8 @@ def slow_pair(query, prototype, scale):
     divergence = 0.0
     for i, row in enumerate(attention):
         prior = [math.exp(-(((i - j) / frames * 8 / 2**0.5) ** 2) / 2) for j in range(frames)]
-        for share, expected in zip(row, prior, strict=True):
-            divergence += share * math.log(share / (expected / sum(prior)) + 1e-12)
+        for weight, expected in zip(row, prior, strict=True):
+            divergence += weight * math.log(weight / (expected / sum(prior)) + 1e-12)
     appearance = sum(smooth) / frames
     return 5 * appearance, 5 * (2 - divergence / frames), torch.tensor(attention)
 
@@ -79,8 +79,8 @@ def test_support_loss_against_loop():
     prototypes = Prototypes(support.mean(dim=2) * 1.5, torch.tensor([10.0, 7.0]))
     found = support_loss(prototypes, support)
 
-    def entropy(shares):
-        return -sum(share * math.log(share + 1e-12) for share in shares.tolist())
+    def entropy(weights):
+        return -sum(weight * math.log(weight + 1e-12) for weight in weights.tolist())
 
     for e in range(2):
         terms = []

@@ -24,9 +24,9 @@ def test_descriptor_against_loops():
         frames = video.mean(dim=(2, 3)).T
         added = torch.zeros_like(method.hubs)
         for frame in frames:
-            shares = torch.softmax(torch.stack([frame @ hub for hub in method.hubs]) / 5**0.5, 0)
+            weights = torch.softmax(torch.stack([frame @ hub for hub in method.hubs]) / 5**0.5, 0)
             for j, hub in enumerate(method.hubs):
-                added[j] += shares[j] * (frame - hub)
+                added[j] += weights[j] * (frame - hub)
         units = [row / row.norm() for row in added]
         expected = method.merge.weight @ torch.cat(units) + method.merge.bias
         torch.testing.assert_close(ours, expected)

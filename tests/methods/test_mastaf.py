@@ -56,8 +56,8 @@ def slow_attention(method, own, other):
         learner = method.learner
         kernel = learner.expand(relu(learner.norm(learner.squeeze(pooled[None]))))[0]
     scores = (relations * kernel).mean(dim=1)
-    share = torch.softmax(scores / method.settings.temperature, dim=0)
-    return 1 + share if method.settings.residual else share
+    weights = torch.softmax(scores / method.settings.temperature, dim=0)
+    return 1 + weights if method.settings.residual else weights
 
 
 def slow_pair(method, prototype, query):

@@ -131,9 +131,9 @@ def slow_prototype(method, shots):
     goal = frames[0] if method.settings.reference == "first" else sum(frames) / len(frames)
     retimed = []
     for shot, means in zip(shots, frames, strict=True):
-        shares = attend(module.query(goal), module.key(means))
+        weights = attend(module.query(goal), module.key(means))
         values = everywhere(module.value, shot)
-        retimed.append(torch.einsum("yx,cxhw->cyhw", shares, values))
+        retimed.append(torch.einsum("yx,cxhw->cyhw", weights, values))
     return sum(retimed) / len(retimed)
 
 
@@ -151,8 +151,8 @@ def slow_pair(method, prototype, query):
     """(C, T, H, W) twice -> score."""
     pairing = method.pairing
     shown, asked = spatial_mean(prototype), spatial_mean(query)
-    shares = attend(pairing.key(shown), pairing.query(asked))
-    query = query + (shares @ pairing.value(asked)).T[..., None, None]
+    weights = attend(pairing.key(shown), pairing.query(asked))
+    query = query + (weights @ pairing.value(asked)).T[..., None, None]
     prototype = prototype + pairing.value(shown).T[..., None, None]
     offsets = slow_offsets(pairing, torch.cat([prototype, query]))
     score = 0

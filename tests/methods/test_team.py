@@ -28,8 +28,8 @@ def read(method, frames):
     frames = method.norm(frames + 0.1 * usual_table(*frames.shape, like=frames))
     rows = []
     for token in method.norm(method.tokens):
-        shares = (frames @ token / (SHAPE.channels / 8) ** 0.5).softmax(dim=0)
-        rows.append(shares @ frames)
+        weights = (frames @ token / (SHAPE.channels / 8) ** 0.5).softmax(dim=0)
+        rows.append(weights @ frames)
     return torch.stack(rows)
 
 

@@ -11,6 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fvbench import refuse_others
+
+refuse_others()  # before the imports that would take another package for ours
+
 from bench import __version__
 from bench.commands import (
     bank,

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,3 +220,30 @@ def test_names_that_steer_a_terminal_are_spelled_out(tmp_path: Path):
     assert status == 2
     assert "evil\\x1b[2J\\u202e" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("name", ["bench", "methods", "episodes"])
+def test_a_package_of_the_users_does_not_hide_ours_silently(name: str, tmp_path: Path):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+    commands = [["-m", "bench"], ["-c", "from fvbench import main; main()"]]
+    for command in commands[name == "bench" :]:  # who asks for another bench gets it
+        ended = subprocess.run(
+            [sys.executable, *command, "bank", "verify", "default"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[1]}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 2
+        assert f"{tmp_path / name} hides the package {name} of fewshot-video-bench" in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+
+def test_a_folder_of_results_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "results" / "weights").mkdir(parents=True)
+    (tmp_path / "results" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    status, said = call("doctor")
+    assert (status, "bank default: verified" in said) == (0, True)

@@ -23,7 +23,7 @@ exit status
 """
 VERIFY = """Draw a bank anew, and compare its hashes with the recipe's.
 
-Of a bank that was frozen with the contents of its videos, these are read and compared too.
+If the bank was frozen, the contents of its videos are read and compared too.
 
 \b
 exit status
@@ -31,33 +31,33 @@ exit status
   1  not equal; the message names the input that changed
   2  cannot tell: no such bank, or its dataset's list is not here
 """
-NEW = """Make a bank of your own: write its recipe, with the hashes that others can verify.
+NEW = """Write the recipe of your own bank, with hashes to verify it by.
 
-The data set is one that `fvbench list datasets` shows, of a plugin too. A folder of CLASS/VIDEO or
-CLASS/RECORDING/VIDEO becomes one under that name with --root, and --lists takes the lists of its
-splits: the same as `fvbench data add` before.
+The data set is one that `fvbench list datasets` shows, including those of plugins. With --root, a
+folder of CLASS/VIDEO or CLASS/RECORDING/VIDEO is registered under that name first, as `fvbench data
+add` does, and --lists gives the lists of its splits.
 
 \b
 exit status
   0  written
   2  nothing written: no such data set, too few classes or videos, or a file is there already
 """
-FREEZE = """Write the hashes of a recipe into its file: of names, of episodes, and of contents.
+FREEZE = """Write a recipe's hashes into its file: names, episodes, contents.
 
-Reads all videos of the bank. From then on a video with other contents is told, by
-`fvbench bank verify` and by every run on all episodes.
+Reads all videos of the bank. From then on `fvbench bank verify`, and every run on all episodes,
+detect a video whose content has changed.
 
 \b
 exit status
   0  written
-  1  the file states hashes already, and they are others; --again replaces them
+  1  the file already states different hashes; --again replaces them
   2  nothing written: no recipe, or videos are missing
 """
 EXPORT = """Write the episodes of a bank as a table for other frameworks.
 
-A line for each video in each episode: episode, role (support or query), place (shot, or number of
-the query), way (the place of its class, which is the label of a query), label, video, path.
-Predictions made elsewhere come back as rows with episode, query and prediction: see
+The table has a line for each video in each episode: episode, role (support or query), place (shot,
+or number of the query), way (the index of its class, which is a query's label), label, video, path.
+To compare predictions made elsewhere, write rows with episode, query and prediction: see
 `fvbench compare`.
 
 \b
@@ -122,7 +122,7 @@ def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The bank's name: that of its file, too.")],
+    name: Annotated[str, typer.Argument(help="Name of the bank, and of its file.")],
     dataset: Annotated[str, typer.Option(help="The data set's name.")],
     root: Annotated[
         Path | None,
@@ -138,19 +138,19 @@ def new(
     protocol: Annotated[
         str,
         typer.Option(
-            help="standard: queries of every class; one-class: of one; group-disjoint: no query"
-            " shares its recording with a support video of its class; partners: as many pairs that"
-            " differ by order alone as fit."
+            help="standard: queries of every class; one-class: of one class; group-disjoint: no"
+            " query shares its recording with a support video of its class; partners: as many"
+            " pairs of classes that differ only in temporal order as fit."
         ),
     ] = "standard",
     way: Annotated[int, typer.Option(help="Classes in an episode.", min=1)] = 5,
     shot: Annotated[int, typer.Option(help="Support videos of each class.", min=1)] = 1,
     queries: Annotated[int, typer.Option(help="Query videos of each class.", min=1)] = 1,
-    episodes: Annotated[int, typer.Option(help="How many the hash covers.", min=1)] = 10_000,
-    seed: Annotated[int, typer.Option(help="Another seed, other episodes.", min=0)] = 0,
+    episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the episodes.", min=0)] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write; NAME.toml here if left out.", show_default=False),
+        typer.Option(help="File to write; default: NAME.toml.", show_default=False),
     ] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -167,7 +167,7 @@ def new(
 
     path = out or Path(f"{name}.toml")
     if path.suffix != ".toml":
-        raise UserError(f"--out {path}: the file of a recipe ends in .toml")
+        raise UserError(f"--out {path}: a recipe's file name ends in .toml")
     if path.exists():
         raise UserError(f"{path} is there already, and nothing is overwritten; choose another name")
     recipe = Recipe(  # which refuses what no bank can have
@@ -181,7 +181,7 @@ def new(
     if root is not None:
         typer.echo("\n".join(add_dataset(dataset, root, lists, trust=False).lines()))
     elif lists is not None:
-        raise UserError(f"--lists {lists} are of a folder of videos; name it, too: --root FOLDER")
+        raise UserError(f"--lists {lists} needs the folder of the videos, too: --root FOLDER")
     made = frozen(recipe, known_dataset(dataset).split(recipe.split))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, made.text())
@@ -235,7 +235,7 @@ def export(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="How many, from the first; as many as the bank states if left out.",
+            help="Number of episodes, from the first; default: as many as the bank states.",
             show_default=False,
         ),
     ] = None,
@@ -265,7 +265,7 @@ def export(
 
 
 def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
-    """Where the videos are that the bank uses, with the hashes of their contents."""
+    """Return where the videos that the bank uses are, with the hashes of their contents."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     with reporter.stage(f"prepare {bank.source.name} videos") as progress:
         return bank.source.files(bank.recipe.split, videos, progress)

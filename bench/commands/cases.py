@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
 
 
 def cases(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     episodes: Annotated[
         str | None,

@@ -7,12 +7,12 @@ import typer
 
 from bench.commands.options import Json, Plugin, use_plugins
 
-HELP = """Try the rules that every backbone keeps, without videos.
+HELP = """Check the rules that every backbone keeps, without videos.
 
-Takes names, NAME=WHERE with the place of weights as --backbone takes it, and plugin files, all of
-whose backbones are tried. The rules: maps have the declared shape; what changes in a corner, or at
+Takes names, NAME=WHERE with the location of weights as for --backbone, and plugin files, all of
+whose backbones are checked. The rules: maps have the declared shape; a change in a corner, or at
 one end of a clip, changes the maps there; a clip's maps do not depend on its batch; nothing is
-learned, kept or drawn; and it is stated what the weights have seen.
+learned, kept or random; and the pretraining data of the weights are stated.
 
 \b
 exit status

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from bench.conformance import Report
 
-HELP = """Try the rules that every method keeps, without videos.
+HELP = """Check the rules that every method keeps, without videos.
 
-Takes names of methods, files and folders, and a second or so for each method. The rules: the order
-of classes, shots, queries and episodes carries no meaning; a query is scored by itself; nothing is
-kept between episodes; scores are finite whatever the features; training reaches every parameter;
-and what the method declares is true. Prints a line for each method that keeps all rules, and one
-for each way in which a rule is broken. Fractions in the line are of predictions on made-up
-episodes, before training.
+Takes names of methods, files and folders; each method takes about a second. The rules: the order
+of classes, shots, queries and episodes carries no meaning; each query is scored independently;
+nothing is kept between episodes; scores are finite whatever the features; every parameter gets a
+gradient; and what the method declares is true. Prints a line for each method that keeps all rules,
+and one for each way in which a rule is broken. Fractions in the line are of predictions on
+synthetic episodes, before training.
 
 \b
 exit status

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-HELP = """Print BibTeX of what runs are made of.
+HELP = """Print BibTeX for everything that runs use.
 
-Every method, backbone and data set that the runs used, and this project. An entry holds the fields
-that the methods' files state and no others; comments say which entry belongs to what.
+Covers every method, backbone and data set that the runs used, and this project. An entry holds only
+the fields that the methods' files state; comments say which entry belongs to what.
 
 \b
 exit status
@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def cite(
-    places: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
+    places: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
+    ],
 ) -> None:
     """Print BibTeX of what runs are made of."""
     from bench.runs.directory import find_runs, read_run

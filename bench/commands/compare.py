@@ -9,20 +9,20 @@ from bench.commands.options import Family, Json, OwnVideos, Plugin, Reference, u
 
 HELP = """Compare methods on a bank: paired differences and groups.
 
-Also where methods disagree, and which classes are hard.
+Also shows where methods disagree, and which classes are hard.
 
 Takes run directories, folders that hold some, and files of rows made elsewhere: a .csv or .parquet
-with columns episode, query and prediction (0..way-1, the class's place in its episode), one row
-for each query of the bank, whose name is the method's. Columns training_seed and trained say how
-its method was trained. Runs of several training seeds of a method are one row.
+named after the method, with columns episode, query and prediction (0..way-1, the index of the class
+in its episode) and one row for each query of the bank. Columns training_seed and trained say how
+the method was trained. Runs of several training seeds of a method make one row.
 
-Every difference is decided over the widest of videos, classes and trainings that both methods
-support, and corrected for the number of comparisons: of all methods with the reference, controls
-and duplicates left out, or of those that --family names.
+Every difference is judged over the widest of videos, classes and trainings that both methods
+support, and corrected for the number of comparisons: of all methods with the reference, without
+controls and duplicates, or of those that --family names.
 
-With --across, runs of the same methods on several banks: rank correlation of the methods between
-banks, what the order of frames is worth on each, ranks with intervals, and in how many banks one
-method is better than another.
+With --across, compares runs of the same methods on several banks: rank correlation of the methods
+between banks, what the order of frames is worth on each bank, ranks with intervals, and on how many
+banks one method is better than another.
 
 \b
 exit status
@@ -40,13 +40,13 @@ def register(app: typer.Typer) -> None:
 def compare(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
     ],
     reference: Reference = None,
     bank: Annotated[
         str | None,
         typer.Option(
-            help="Bank of rows made elsewhere, and of runs whose bank was a file: name or file.",
+            help="Name or file of the bank of rows made elsewhere, and of runs on a recipe file.",
             show_default=False,
         ),
     ] = None,
@@ -54,20 +54,20 @@ def compare(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="How many episodes of --bank or --data: as many as the runs have, or else as it"
-            " states, if left out.",
+            help="Number of episodes of --bank or --data; default: as many as the runs have, or"
+            " else as the bank states.",
             show_default=False,
         ),
     ] = None,
     family: Family = None,
     mcnemar: Annotated[
-        bool, typer.Option("--mcnemar", help="Show McNemar's test, which is of these videos alone.")
+        bool, typer.Option("--mcnemar", help="Show McNemar's test, valid for these videos only.")
     ] = False,
     across: Annotated[
-        bool, typer.Option("--across", help="Compare banks with each other, by their methods.")
+        bool, typer.Option("--across", help="Compare the results of several banks.")
     ] = False,
     style: Annotated[
-        str, typer.Option("--format", help="Of --across: terminal, markdown or latex.")
+        str, typer.Option("--format", help="With --across: terminal, markdown or latex.")
     ] = "terminal",
     plugin: Plugin = None,
     json: Json = False,

@@ -9,13 +9,13 @@ from bench.commands.options import Cache, Json, use_cache
 
 Name = Annotated[str, typer.Argument(help="A dataset's name, see `fvbench list datasets`.")]
 
-ADD = """Make a dataset on this machine known.
+ADD = """Register a dataset on this machine.
 
 NAME is one that `fvbench list datasets` shows, or any name for a folder of your own videos,
 CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or
-flat, as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists where the folder is
-complete, EgoGestAR and AVLetters never. Lists are taken in any published format, and recognised by
-their content.
+flat, as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists if the folder is
+complete, EgoGestAR and AVLetters never do. Lists may be in any published format, and are recognised
+by their content.
 
 \b
 exit status
@@ -24,21 +24,21 @@ exit status
 """
 VERIFY = """Check every video of a dataset.
 
-Tells what is missing, and for which bank.
-Decodes the first frame of every video, counts frames, and finds copies, empty files and files whose
-name does not say what they are. Goes on where it was interrupted.
+Reports what is missing, and which banks that affects.
+Decodes every video, counts its frames, and finds copies, empty files and files whose name does not
+match their content. Resumes after an interruption.
 
 \b
 exit status
   0  every listed video is there and can be decoded
-  1  some are not; a table says which, and what that does to the banks
+  1  some are missing or damaged; a table says which, and what that does to the banks
   2  cannot tell: the dataset is not registered, or its lists are not known
 """
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    data = typer.Typer(help="Make datasets known, and check them.", no_args_is_help=True)
+    data = typer.Typer(help="Register datasets, and check them.", no_args_is_help=True)
     data.command("add", help=ADD, epilog="\b\nExample: fvbench data add ucf101 --root ~/UCF-101")(
         add
     )
@@ -50,16 +50,16 @@ def register(app: typer.Typer) -> None:
 
 def add(
     name: Name,
-    root: Annotated[Path, typer.Option(help="The folder that holds the videos.")],
+    root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     lists: Annotated[
         Path | None,
         typer.Option(
-            help="The folder with the lists of training, validation and test videos.",
+            help="Folder of the lists of training, validation and test videos.",
             show_default=False,
         ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Take lists whose content is not the published one.")
+        bool, typer.Option("--trust", help="Accept lists that differ from the published ones.")
     ] = False,
 ) -> None:
     """Register a dataset."""
@@ -72,7 +72,7 @@ def add(
 def verify(
     name: Name,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Look for the files alone, and open none.")
+        bool, typer.Option("--fast", help="Only check that the files exist; open none.")
     ] = False,
     cache: Cache = None,
     json: Json = False,

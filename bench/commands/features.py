@@ -19,14 +19,14 @@ from bench.commands.options import (
 
 EXPORT = """Write the features of a bank's videos, for use elsewhere.
 
-One file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or a table, where OUT ends in
-.npz (arrays names and features) or .safetensors (a tensor for each name). Beside them
-features.json says what made them. `fvbench run --features OUT` reads the same form.
+Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in .npz
+(arrays names and features) or .safetensors (a tensor for each name), one table. A features.json
+says what made them. `fvbench run --features OUT` reads the same format.
 
 \b
 exit status
   0  done
-  2  nothing written: no such bank or backbone, missing videos, a place that cannot be written to
+  2  nothing written: no such bank or backbone, missing videos, or OUT cannot be written
 """
 EPILOG = "\b\nExample: fvbench features export --bank default --out results/local/features.npz"
 
@@ -39,10 +39,12 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="Folder, or file of a table.")],
+    out: Annotated[Path, typer.Option(help="Folder, or table: .npz or .safetensors.")],
     bank: Annotated[
         str | None,
-        typer.Option(help="Bank, by name or recipe file; default if left out.", show_default=False),
+        typer.Option(
+            help="Name or recipe file of a bank; default: the bank `default`.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -51,7 +53,8 @@ def export(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="Videos of so many episodes, from the first; all if left out.", show_default=False
+            help="Export the videos of this many episodes, from the first; default: of all.",
+            show_default=False,
         ),
     ] = None,
     backbone: Backbone = "motion",

@@ -16,8 +16,8 @@ HELP = """Draw finished runs as a chart in a file of its own.
   differences   paired differences to the reference
   speed         accuracy against scoring speed
   classes       accuracy by class
-  confusions    which classes the best method takes for which
-  training      validation accuracy and loss of what was trained
+  confusions    the classes that the best method confuses most
+  training      validation accuracy and loss of trained methods
 
 The report holds all of them.
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def figures(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
     chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",

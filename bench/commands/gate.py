@@ -16,11 +16,11 @@ HELP = """Say whether runs are worse than a baseline.
 
 Both folders hold run directories, at any depth; methods are compared one by one, on the same
 queries. A method is ok if the interval of the paired difference over episodes is above --drop,
-WORSE if it is below and the loss is sure after correction for the number of methods, and undecided
-otherwise. Settings,
-weights, backbone, frames and videos must be the baseline's, unless --allow-drift says otherwise;
-changed code is told and judged. Speed is judged on the same machine and device only. Where
-GITHUB_ACTIONS is set, findings are also printed as GitHub's annotations, on stderr.
+WORSE if it is below and the loss is significant after correction for the number of methods, and
+undecided otherwise. Settings, weights, backbone, frames and videos must be those of the baseline,
+unless --allow-drift is given; changed code is reported and judged. Speed is judged only on the same
+machine and device. If GITHUB_ACTIONS is set, findings are also printed as GitHub annotations, on
+stderr.
 
 \b
 exit status
@@ -45,35 +45,37 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    baseline: Annotated[Path, typer.Argument(metavar="BASELINE_DIR", help="Runs to hold against.")],
+    baseline: Annotated[Path, typer.Argument(metavar="BASELINE_DIR", help="Runs to compare with.")],
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="New runs.")],
     drop: Annotated[
         float,
-        typer.Option(help="Mean accuracy that may be lost, a fraction: 0.005 is half a point."),
+        typer.Option(help="Tolerated loss of mean accuracy, a fraction: 0.005 is half a point."),
     ] = 0.005,
     level: Annotated[
-        float, typer.Option(help="Coverage of the interval of the difference.")
+        float, typer.Option(help="Confidence level of the interval of the difference.")
     ] = 0.95,
     throughput_drop: Annotated[
-        float, typer.Option(help="Scoring speed that may be lost, a fraction.")
+        float, typer.Option(help="Tolerated loss of scoring speed, a fraction.")
     ] = 0.2,
     accept: Annotated[
         bool,
         typer.Option(
             "--accept",
-            help="Make the run the baseline, whatever the verdict, and note who did it in"
-            " accepted.json there.",
+            help="Make the run the baseline, whatever the verdict, and record who did so in its"
+            " accepted.json.",
         ),
     ] = False,
     methods: Annotated[
         str | None,
-        typer.Option(help="Methods of the baseline to compare, with commas.", show_default="all"),
+        typer.Option(
+            help="Methods of the baseline to compare, separated by commas.", show_default="all"
+        ),
     ] = None,
     allow_drift: Annotated[
         bool,
         typer.Option(
             "--allow-drift",
-            help="Compare although settings, weights, backbone, frames or videos differ.",
+            help="Compare even if settings, weights, backbone, frames or videos differ.",
         ),
     ] = False,
     junit: Annotated[
@@ -98,7 +100,7 @@ def gate(
         raise
     except Exception as error:
         traceback.print_exc()
-        typer.echo("error: the gate itself failed, which says nothing of the run", err=True)
+        typer.echo("error: the gate itself failed, which says nothing about the run", err=True)
         raise typer.Exit(INTERNAL) from error
     raise typer.Exit(status)
 

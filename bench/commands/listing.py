@@ -11,7 +11,7 @@ from bench.commands.options import Json, Plugin, use_plugins
 
 HELP = """List methods, banks, datasets or backbones.
 
-All of them, where no word says which.
+Lists all of them if no word says which.
 
 \b
 exit status

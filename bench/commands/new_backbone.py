@@ -13,7 +13,7 @@ rules that every backbone keeps. Nothing is overwritten. Commands find the file 
 \b
 exit status
   0  written; the next commands are printed
-  2  nothing written: the name does not do or is taken, or a file is there already
+  2  nothing written: the name is invalid or taken, or a file is there already
 """
 EPILOG = "\b\nExample: fvbench new-backbone my_backbone --into results/local/mine"
 

@@ -14,7 +14,7 @@ the file by --plugin.
 \b
 exit status
   0  written; the next three commands are printed
-  2  nothing written: the name does not do or is taken, or a file is there already
+  2  nothing written: the name is invalid or taken, or a file is there already
 """
 EPILOG = "\b\nExample: fvbench new-method my_method --into results/local/mine"
 

@@ -14,20 +14,20 @@ Cache = Annotated[
     Path | None,
     typer.Option(
         help="Folder for rendered videos and features; default $FVBENCH_CACHE, or the platform's"
-        " place for caches.",
+        " cache folder.",
         show_default=False,
     ),
 ]
 Backbone = Annotated[
     str,
     typer.Option(
-        help="Name, see `fvbench list backbones`, or NAME=WHERE with the place of its weights."
+        help="Name (see `fvbench list backbones`), or NAME=WHERE with the location of its weights."
     ),
 ]
 Sampling = Annotated[
     str | None,
     typer.Option(
-        help="Frames of a clip: segment-centres (what methods take if left out) or linspace;"
+        help="How to sample a clip's frames: segment-centres (the methods' default) or linspace;"
         " `3 x linspace` averages the maps of three clips of each video.",
         show_default=False,
     ),
@@ -35,39 +35,39 @@ Sampling = Annotated[
 Resize = Annotated[
     str | None,
     typer.Option(
-        help="Size of pictures before the centre is cut out: the short side (256), or height and"
-        " width to stretch to (256x256); what the backbone states if left out.",
+        help="Picture size before the centre crop: the short side (256), or height and width to"
+        " stretch to (256x256); default: what the backbone states.",
         show_default=False,
     ),
 ]
 Decoder = Annotated[
     str | None,
     typer.Option(
-        help="What reads video files: decord or av (PyAV); decord where it is installed if left"
-        " out. A video that decord does not read right is read by PyAV in any case.",
+        help="Video reader: decord or av (PyAV); default: decord if it is installed. PyAV always"
+        " reads the videos that decord misreads.",
         show_default=False,
     ),
 ]
 Text = Annotated[
     Path | None,
     typer.Option(
-        help="Text features of the classes' names for methods that read them, computed elsewhere:"
-        " .csv (name, then its numbers) or .npz (names, vectors).",
+        help="Text features of class names, computed elsewhere, for methods that read names:"
+        " .csv (a name and its vector in each line) or .npz (names, vectors).",
         show_default=False,
     ),
 ]
 Prompt = Annotated[
     str | None,
     typer.Option(
-        help="Template that the backbone's text tower reads a name in, such as 'a video of {}';"
-        " the tower's own if left out.",
+        help="Prompt template for class names, such as 'a video of {}'; default: that of the"
+        " backbone's text tower.",
         show_default=False,
     ),
 ]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(
-        help="A file, or a folder of files, with further methods, backbones or data sets.",
+        help="A file, or a folder of files, with additional methods, backbones or data sets.",
         show_default=False,
     ),
 ]
@@ -76,13 +76,13 @@ Plain = Annotated[
     bool,
     typer.Option(
         "--plain",
-        help="Leave out the quicker forms of methods (methods/fast/), which answer the same.",
+        help="Do without the faster forms of methods (methods/fast/), which give the same answers.",
     ),
 ]
 Reference = Annotated[
     str | None,
     typer.Option(
-        help="Method the others are compared with; protonet, or the first by name.",
+        help="Method that the others are compared with; default: protonet, or the first by name.",
         show_default=False,
     ),
 ]
@@ -90,7 +90,7 @@ Family = Annotated[
     Path | None,
     typer.Option(
         help="TOML file that names the comparisons of a study, written before it is run:"
-        ' comparisons = [["otam", "protonet"], ...]. Nothing else is judged then.',
+        ' comparisons = [["otam", "protonet"], ...]. Only these are then judged.',
         show_default=False,
     ),
 ]
@@ -111,7 +111,7 @@ def use_cache(folder: Path | None) -> None:
 
 
 def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
-    """Load the files of ``--plugin``: their methods, backbones and data sets are known then."""
+    """Load the files of ``--plugin``, which makes their methods, backbones and data sets known."""
     from bench.plugins.registry import load_plugins
 
     if paths:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from bench.comparison.summary import Comparison
     from bench.statistics.power import Need
 
-HELP = """Tell how much data it takes to see a difference.
+HELP = """Say how much data it takes to detect a difference.
 
-From the variance of finished runs: each method against the reference, paired. Three questions have
-three answers: on these videos, more episodes; on other videos of these classes, more videos; on
-other classes, more classes. A difference is seen if its 95% interval leaves zero out; four times
-in five it does.
+Computed from the variance of finished runs, for each method's paired difference to the reference.
+Three questions have three answers: on these videos, more episodes; on other videos of these
+classes, more videos; on other classes, more classes. A difference is detected if its 95% interval
+excludes zero, which it does four times in five with the numbers given.
 
 \b
 exit status
@@ -32,15 +32,17 @@ def register(app: typer.Typer) -> None:
 
 
 def power(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
+    ],
     difference: Annotated[
-        float, typer.Option(help="Difference to be seen, a fraction: 0.01 is a point.")
+        float, typer.Option(help="Difference to detect, a fraction: 0.01 is one point.")
     ] = 0.01,
     reference: Reference = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Tell how much it takes to see a difference."""
+    """Say how much data it takes to detect a difference."""
     use_plugins(plugin)
     from dataclasses import asdict
 
@@ -109,9 +111,9 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
             line[f"{kind}:\nhave → need"] = f"{one.units:,} → {needed}"
         lines.append(line)
     note = (
-        f"seen now: smallest difference in points that shows. need: how many episodes, videos"
-        f" or classes show {100 * wanted:g} points.\n{comparison.bank}: {comparison.units}. Videos"
-        " count as recordings, classes as partner pairs, where there are such; classes with as many"
-        " videos each as now."
+        f"seen now: smallest difference, in points, that is detected. need: how many episodes,"
+        f" videos or classes detect {100 * wanted:g} points.\n{comparison.bank}:"
+        f" {comparison.units}. Videos count as recordings and classes as partner pairs, if there"
+        " are any; classes have as many videos each as now."
     )
     return table(lines, note, "terminal")

@@ -7,17 +7,17 @@ import typer
 
 from bench.commands.options import OwnVideos, Reference
 
-HELP = """Make a leaderboard of runs: a folder of static pages.
+HELP = """Make a leaderboard of runs: a static site.
 
-Methods on banks in one table that can be filtered and sorted, and a page for each bank, method and
-run. It needs no server and no network: open index.html, or put the folder on any server of files.
-Takes run directories, folders that hold some, and files that `fvbench submit` wrote, which are
-checked as `fvbench verify` checks them. The same run in several places counts once.
+The site has one table of methods and banks that can be filtered and sorted, and a page for each
+bank, method and run. It needs no server and no network: open index.html, or put the folder on any
+static host. Takes run directories, folders that hold some, and files that `fvbench submit` wrote,
+which are checked as `fvbench verify` does. The same run in several places counts once.
 
 \b
 exit status
   0  done
-  2  nothing written: no run there, one that cannot be believed, or a folder of something else
+  2  nothing written: no run there, one that fails the checks, or a folder of something else
 """
 EPILOG = "\b\nExample: fvbench publish results/local/try --out results/local/site"
 
@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def publish(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Where the runs are; or files of `fvbench submit`."),
+        typer.Argument(
+            metavar="RUN", help="Run directories, folders of them, or files of `fvbench submit`."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the site; a site there is replaced.")],
     title: Annotated[str, typer.Option(help="What the site is called.")] = "Leaderboard",

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def report(
     places: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="Where the runs are; or files of rows."),
+        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write, .html.")],
     reference: Reference = None,

@@ -58,8 +58,8 @@ def run(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Names, separated by commas, settings in brackets: 'otam[temperature=0.05]'; all"
-            " for all methods, some of which take hours on large maps. If left out, those of the"
+            help="Names, separated by commas, with settings in brackets: 'otam[temperature=0.05]';"
+            " `all` for all methods, some of which take hours on large maps. Default: those of the"
             " default table and of plugins.",
             show_default=False,
         ),
@@ -67,7 +67,7 @@ def run(
     bank: Annotated[
         str | None,
         typer.Option(
-            help="Bank or banks, separated by commas: names or recipe files; default if left out.",
+            help="Names or recipe files of banks, separated by commas; default: `default`.",
             show_default=False,
         ),
     ] = None,
@@ -82,8 +82,8 @@ def run(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="How many episodes, from the first: as many as the bank states if left out; beyond"
-            " them the same stream goes on.",
+            help="Number of episodes, from the first; default: as many as the bank states. A larger"
+            " number continues the same random stream.",
             show_default=False,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def run(
         bool,
         typer.Option(
             "--allow-missing",
-            help="Leave out every episode that touches a missing or damaged video, instead of"
+            help="Drop every episode that contains a missing or damaged video, instead of"
             " refusing the bank; the table says how many are left.",
         ),
     ] = False,
@@ -105,7 +105,7 @@ def run(
     features: Annotated[
         Path | None,
         typer.Option(
-            help="Features that were computed elsewhere, in place of a backbone: a folder with"
+            help="Features computed elsewhere, in place of a backbone: a folder with"
             " CLASS/VIDEO.npy for each video, or a table (.npz, .safetensors).",
             show_default=False,
         ),
@@ -115,16 +115,16 @@ def run(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Trained weights: the folder that `fvbench train` wrote; for one method alone a"
+            help="Trained weights: the folder that `fvbench train` wrote; for a single method, a"
             " .safetensors file or a checkpoint of its authors (.pt, .pth); or none, for untrained"
-            " methods. If left out, the weights that come with the program where they fit.",
+            " methods. Default: the shipped weights, if they fit.",
             show_default=False,
         ),
     ] = None,
     reference: Reference = None,
     seed: Annotated[
         int,
-        typer.Option(help="Seed of the methods' random weights and guesses.", min=0, max=2**63 - 1),
+        typer.Option(help="Seed of random weights and guesses of methods.", min=0, max=2**63 - 1),
     ] = 0,
     batch_size: Annotated[
         int, typer.Option(help="Episodes scored at once; changes speed, not results.", min=1)
@@ -134,7 +134,7 @@ def run(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="How long a method may take on a bank; one that takes longer counts as failed.",
+            help="Time that a method may take on a bank; one that takes longer counts as failed.",
             min=0.001,
             show_default=False,
         ),
@@ -144,7 +144,7 @@ def run(
     keep_going: Annotated[
         bool,
         typer.Option(
-            "--keep-going", help="Leave out plugin files that cannot be imported, and name them."
+            "--keep-going", help="Skip plugin files that cannot be imported, and name them."
         ),
     ] = False,
     cache: Cache = None,

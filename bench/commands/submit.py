@@ -9,10 +9,10 @@ from bench.commands.options import OwnVideos
 
 HELP = """Pack a run into one file for others to verify.
 
-For a leaderboard, or beside a paper: the .zip holds the run's identity, its rows and the figures
-that they amount to. The same run gives the same bytes, and no folder of this machine is named in
-it; `fvbench verify` is how others check it. Weights are not in it: publish them beside it if the
-method was trained.
+For a leaderboard, or to accompany a paper: the .zip holds the run's identity, its rows and the
+figures derived from them. The same run gives the same bytes, and the file names no folder of this
+machine; others check it with `fvbench verify`. It does not contain weights: publish them with it if
+the method was trained.
 
 \b
 exit status

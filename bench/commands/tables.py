@@ -19,11 +19,11 @@ PAPER = Path("paper")
 HELP = """Print the comparison of finished runs.
 
 Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
-among themselves; each bank adds columns of its own.
+with each other; each bank has columns of its own.
 
 `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
 ours, from the runs in the repository if this is a checkout of it, or from the folders named after
-it. With --family the table is of the comparisons that the file names, and of nothing else.
+`paper`. With --family the table shows only the comparisons that the file names.
 
 With --format latex, the best figure of a bank is bold, the second underlined, and a dagger says
 that a difference to the reference is told apart.
@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
 
 
 def tables(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Where the runs are.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
+    ],
     style: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
     ] = "terminal",
@@ -51,15 +53,15 @@ def tables(
     columns: Annotated[
         str | None,
         typer.Option(
-            help="Of LaTeX, for each bank: accuracy, interval, episodes, seeds, difference,"
-            " difference-interval, p, speed; separated by commas.",
+            help="With latex, columns for each bank: accuracy, interval, episodes, seeds,"
+            " difference, difference-interval, p, speed; separated by commas.",
             show_default=False,
         ),
     ] = None,
     caption: Annotated[
-        str | None, typer.Option(help="Of LaTeX; made of the banks if left out.")
+        str | None, typer.Option(help="With latex; default: one that names the banks.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Of LaTeX, for \\ref.")] = None,
+    label: Annotated[str | None, typer.Option(help="With latex, the label for \\ref.")] = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:

@@ -10,11 +10,11 @@ HELP = """Measure how fast methods are on random features.
 
 No data set is needed.
 
-Stages: encode (what belongs to a video, clips/s), adapt (gather and adapt to the support set) and
-score (gather and score the queries), in episodes/s; total is what ten thousand episodes cost over
-all videos, encoding included. Each method runs in a process of its own, in random order; after a
-warm-up every stage is timed several times, the device synchronised. Rates are held against what
-this device reaches in a product of matrices and in a copy.
+The stages are encode (once per video, in clips/s), adapt (gather and adapt to the support set) and
+score (gather and score the queries), both in episodes/s; total is the cost of ten thousand episodes
+over all videos, encoding included. Each method runs in a process of its own, in random order; after
+a warm-up every stage is timed several times, with the device synchronised. Rates are compared with
+what this device reaches in a matrix product and in a copy.
 
 \b
 exit status
@@ -35,15 +35,15 @@ def register(app: typer.Typer) -> None:
 def throughput(
     methods: Annotated[
         str | None,
-        typer.Option(help="Names, separated by commas; all if left out.", show_default=False),
+        typer.Option(help="Names, separated by commas; default: all.", show_default=False),
     ] = None,
     features: Annotated[
         str, typer.Option(help="Shape of a video's features: C,T,H,W.")
     ] = "2048,8,1,1",
     videos: Annotated[int, typer.Option(help="Unique videos.", min=1)] = 2745,
-    queries: Annotated[int, typer.Option(help="Queries of an episode, in all.", min=1)] = 5,
+    queries: Annotated[int, typer.Option(help="Queries of an episode, in total.", min=1)] = 5,
     way: Annotated[int, typer.Option(help="Classes of an episode.", min=1)] = 5,
-    shot: Annotated[int, typer.Option(help="Support videos of a class.", min=1)] = 1,
+    shot: Annotated[int, typer.Option(help="Support videos of each class.", min=1)] = 1,
     batch_size: Annotated[int, typer.Option(help="Episodes scored at once.", min=1, max=2500)] = 64,
     repeats: Annotated[int, typer.Option(help="Timings of each stage.", min=5)] = 5,
     device: Device = "auto",
@@ -51,7 +51,7 @@ def throughput(
     plain: Plain = False,
     json: Json = False,
 ) -> None:
-    """Measure methods and print what was found."""
+    """Measure methods and print the rates."""
     from json import dumps
 
     from bench.machine.device import choose_device

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 HELP = """Train methods on episodes of the training classes.
 
-The best checkpoint is chosen on the validation bank, which also decides dataset, way and shot; test
-classes are never touched. Backbone and method are trained together, or the method alone with
+The best checkpoint is selected on the validation bank, which also determines dataset, way and shot;
+test classes are never touched. Backbone and method are trained together, or the method alone with
 --freeze-backbone. Writes OUT/METHOD/seed-S/ with weights.safetensors, card.json and train.csv;
-`fvbench run --weights OUT` evaluates them. An interrupted training goes on, to the same weights,
-when the same command is given again.
+`fvbench run --weights OUT` evaluates them. Give the same command again to resume an interrupted
+training; it reaches the same weights.
 
 Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
 shipped, which is trained by plain classification (a quarter of an hour on two cores), or `words`
@@ -48,7 +48,7 @@ EPILOG = (
 )
 
 FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
-"""Parameters that `fvbench train backbone` looks at."""
+"""Parameters that `fvbench train backbone` uses."""
 
 
 def register(app: typer.Typer) -> None:
@@ -62,9 +62,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
         "results/local/trained"
     ),
-    seeds: Annotated[
-        str, typer.Option(help="Training seeds, separated by commas: weights, episodes, changes.")
-    ] = "0",
+    seeds: Annotated[str, typer.Option(help="Training seeds, separated by commas.")] = "0",
     recipe: Annotated[
         str,
         typer.Option(
@@ -75,7 +73,7 @@ def train(
     ] = "default",
     validation: Annotated[
         str,
-        typer.Option(help="Bank over validation classes; it decides dataset, way and shot."),
+        typer.Option(help="Bank over validation classes; it determines dataset, way and shot."),
     ] = "rendered-5w1s-val",
     backbone: Backbone = "motion",
     sampling: Sampling = None,
@@ -84,12 +82,12 @@ def train(
     text: Text = None,
     prompt: Prompt = None,
     freeze_backbone: Annotated[
-        bool, typer.Option("--freeze-backbone", help="Train the methods' own weights alone.")
+        bool, typer.Option("--freeze-backbone", help="Train only the methods' own weights.")
     ] = False,
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="Training episodes, instead of the recipe's; rounded up to whole steps.",
+            help="Training episodes, in place of the recipe's; rounded up to whole steps.",
             show_default=False,
             min=1,
         ),
@@ -97,8 +95,8 @@ def train(
     global_weight: Annotated[
         float | None,
         typer.Option(
-            help="Factor of a classifier of the training classes beside the episodes' loss, for"
-            " methods without one of their own; instead of the recipe's.",
+            help="Weight of a global classification loss over the training classes, for methods"
+            " without one of their own; in place of the recipe's.",
             show_default=False,
             min=0,
         ),
@@ -106,8 +104,8 @@ def train(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Optimiser steps, for `backbone` (of 32 clips; 2400 if left out) and `words` (of"
-            " 256 videos; 300) alone.",
+            help="Optimiser steps of `backbone` (32 clips each; default 2400) or `words` (256"
+            " videos each; default 300).",
             show_default=False,
             min=3,
         ),
@@ -115,7 +113,7 @@ def train(
     tensorboard: Annotated[
         bool,
         typer.Option(
-            "--tensorboard", help="Write the curve for TensorBoard too, beside train.csv."
+            "--tensorboard", help="Also write the curves for TensorBoard, beside train.csv."
         ),
     ] = False,
     device: Device = "auto",
@@ -176,7 +174,7 @@ def train(
 
 
 def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None:
-    """Refuse what the training of the backbone does not look at."""
+    """Refuse options that the training of the backbone does not use."""
     from episodes.errors import UserError
 
     given = [

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 HELP = """Check a run that somebody else packed with `fvbench submit`.
 
-Draws the bank anew and compares its hash, checks that the rows answer every query of it once under
-its labels, works out every figure from the rows and compares it with the one stated, and checks
-the hashes of header and rows. That shows that the figures follow from the rows, not that the method
-gave them: with --rerun, that many episodes, chosen at random, are evaluated here and compared query
-by query. No code comes with the file: a method that is not built in is named with --plugin, trained
-weights with --weights.
+Draws the bank anew and compares its hash, checks that the rows answer each of its queries once and
+have its labels, recomputes every figure from the rows and compares it with the one stated, and
+checks the hashes of header and rows. That shows that the figures follow from the rows, not that the
+method gave the rows: with --rerun, that many episodes, chosen at random, are evaluated here and
+compared query by query. The file contains no code: give a method that is not built in by --plugin,
+and trained weights by --weights.
 
 \b
 exit status
-  0  it is what it says
-  1  it is not; the message says in which way
+  0  it is what it claims to be
+  1  it is not; the message says how it differs
   2  cannot tell: its bank, method, weights or videos are not here
 """
 EPILOG = "\b\nExample: fvbench verify results/local/otam.zip --rerun 100"
@@ -35,14 +35,14 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="What `fvbench submit` wrote.")],
+    file: Annotated[Path, typer.Argument(help="File that `fvbench submit` wrote.")],
     rerun: Annotated[
-        int, typer.Option(metavar="N", help="Evaluate so many of its episodes anew.", min=0)
+        int, typer.Option(metavar="N", help="Re-evaluate this many of its episodes.", min=0)
     ] = 0,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of the choice of those episodes; drawn, and told, if left out.",
+            help="Seed for choosing those episodes; default: a random one, which is printed.",
             show_default=False,
             min=0,
         ),
@@ -50,17 +50,17 @@ def verify(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Its trained weights, a file or a folder; those of this program if left out.",
+            help="Its trained weights, a file or a folder; default: the shipped ones.",
             show_default=False,
         ),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Its backbone, where that needs NAME=WHERE.", show_default=False),
+        typer.Option(help="Its backbone, if that needs NAME=WHERE.", show_default=False),
     ] = None,
     bank: Annotated[
         str | None,
-        typer.Option(help="Its bank, where that was a recipe file.", show_default=False),
+        typer.Option(help="Its bank, if that was a recipe file.", show_default=False),
     ] = None,
     data: OwnVideos = None,
     device: Device = "auto",

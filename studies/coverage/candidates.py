@@ -13,6 +13,7 @@ from bench.statistics.estimate import Estimate, over_episodes
 from bench.statistics.jackknife import jackknife, pseudo_values, unit_sums
 from bench.statistics.units import Design, Units
 from bench.statistics.variation import Kind, Prediction, Trainings, Variation, measure
+from studies.coverage.hierarchical import fit
 from studies.coverage.worlds import Place
 
 Interval = tuple[float, float]
@@ -26,6 +27,8 @@ class Sample:
     """(episodes,) accuracies, or differences of two methods'."""
     by_query: NDArray[np.float64]
     """(episodes, queries) of which ``values`` are the means."""
+    hits: NDArray[np.float64]
+    """(methods or trainings, episodes, queries) of which ``by_query`` is made."""
     place: Place
     design: Design
     generator: np.random.Generator
@@ -103,6 +106,13 @@ def corrected_for_skewness(sample: Sample) -> Interval:
 def on_the_logit(sample: Sample) -> Interval:
     """The chosen one, without a class that was not drawn."""
     return sample.estimate("videos and classes").interval_of_fraction()
+
+
+def hierarchical(sample: Sample) -> Interval:
+    """A logit with normal effects of classes and of videos in both their roles."""
+    if sample.is_fraction:
+        return fit(sample.hits[:1], sample.place).interval()
+    return fit(sample.hits[:2], sample.place).interval_of_difference()
 
 
 def with_noise(sample: Sample) -> Interval:
@@ -186,4 +196,8 @@ OF_HARD: Mapping[str, Candidate] = {
     "corrected for skewness": corrected_for_skewness,
     "scale of the logit": on_the_logit,
     "chosen": over("videos and classes"),
+}
+SECOND_OPINION: Mapping[str, Candidate] = {
+    "chosen": over("videos and classes"),
+    "hierarchical logit": hierarchical,
 }

@@ -59,6 +59,7 @@ class Study:
         return Sample(
             values=by_query.mean(axis=1),
             by_query=by_query,
+            hits=hits,
             place=self.place,
             design=self.design,
             generator=np.random.default_rng([self.seed, 3, number]),

@@ -25,6 +25,8 @@ class Hard:
         return Study(place_of(split, drawn), design_of(split, drawn), self.world)
 
 
+RARE_GAIN = Logits(middle=0.0, shared=0.98, gaining=0.1, gain=3.0)
+"""Nothing tells the methods apart but a few classes, of which a sample may hold none."""
 TEN, SIX = (30,) * 10, (30,) * 6
 CASES: Mapping[str, Hard] = {
     "24 classes": Hard(Logits()),
@@ -34,6 +36,8 @@ CASES: Mapping[str, Hard] = {
     "10 classes of 6 to 120 videos": Hard(Logits(), (6, 6, 8, 10, 15, 20, 30, 60, 90, 120)),
     "24 classes, a gain in a tenth": Hard(Logits(gaining=0.1, gain=2.0)),
     "10 classes, a gain in a tenth": Hard(Logits(gaining=0.1, gain=2.0), TEN),
+    "24 classes, alike but for a gain in a tenth": Hard(RARE_GAIN),
+    "10 classes, alike but for a gain in a tenth": Hard(RARE_GAIN, TEN),
     "24 classes near 95%": Hard(Logits(middle=4.0)),
     "10 classes near 95%": Hard(Logits(middle=4.0), TEN),
     "24 classes near 95%, a twentieth hard": Hard(Logits(middle=4.5, hard=0.05, depth=5.0)),
@@ -42,3 +46,13 @@ CASES: Mapping[str, Hard] = {
     "24 classes, one-class": Hard(Logits(), protocol="one-class"),
     "24 classes, 5-shot": Hard(Logits(), shot=5),
 }
+HARDEST = (
+    "24 classes",
+    "10 classes",
+    "24 classes, a gain in a tenth",
+    "24 classes, alike but for a gain in a tenth",
+    "10 classes, alike but for a gain in a tenth",
+    "24 classes near 95%",
+    "24 classes near 95%, a twentieth hard",
+)
+"""Cases on which a second opinion is worth its time, and two on which none is needed."""

@@ -360,7 +360,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest
         "Theirs,CVPR,2020,ResNet-50,ImageNet,UCF101,ARN,5,1,77.7,table 1\n"
         "Other shot,CVPR,2020,ResNet-50,ImageNet,UCF101,ARN,5,5,88.8,table 1\n"
     )
-    monkeypatch.setattr("bench.report.published.FILE", file)
+    monkeypatch.setattr("bench.comparison.published.FILE", file)
     html = made(made_run("protonet", 0.6, dataset="ucf101", way=5, shot=1))
     assert "Published, UCF101, 5-way 1-shot" in html
     assert "Theirs" in html

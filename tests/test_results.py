@@ -1,12 +1,12 @@
 """What is committed under results/: tables that follow from rows, weights with their cards."""
 
-import csv
 import json
 import re
 
 import pytest
 
-from bench.comparison.paper import PUBLISHED, RUNS
+from bench.comparison.paper import RUNS
+from bench.comparison.published import published_rows
 from bench.runs.directory import find_runs
 from bench.weights.cards import WEIGHTS, read_card
 from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
@@ -67,8 +67,7 @@ def test_every_committed_run_names_the_weights_it_used():
 
 @pytest.mark.parametrize("column", ["method", "dataset", "accuracy", "source"])
 def test_published_figures_keep_their_sources(column: str):
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = published_rows()
     assert len(rows) > 300
     assert all(row[column] for row in rows)
     assert all(0 < float(row["accuracy"]) <= 100 for row in rows)

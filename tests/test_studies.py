@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from typer.testing import CliRunner
 
 from studies.coverage.__main__ import BLOCK, PAGES, renewed
 from studies.coverage.gate import words

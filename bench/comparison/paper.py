@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.comparison.published import published_rows
 from bench.comparison.summary import Row, compare_on_one_bank
 from bench.comparison.tables import (
     FORMATS,
@@ -25,7 +26,6 @@ from bench.statistics import KINDS
 from bench.weights.paths import RESULTS_FOLDER
 from episodes.errors import UserError
 
-PUBLISHED = RESULTS_FOLDER / "published.csv"
 RUNS = RESULTS_FOLDER / "runs"
 """Where committed runs lie."""
 REFERENCE = "mastaf"
@@ -193,12 +193,11 @@ def _in_words(training: Training) -> str:
 
 def _published() -> dict[tuple[str, str], float]:
     """(variant, data set) -> fraction, from the appendix."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return {
-            (row["method"], row["dataset"]): float(row["accuracy"]) / 100
-            for row in csv.DictReader(file)
-            if "MASTAF (WACV 2023) appendix" in row["source"]
-        }
+    return {
+        (row["method"], row["dataset"]): float(row["accuracy"]) / 100
+        for row in published_rows()
+        if "MASTAF (WACV 2023) appendix" in row["source"]
+    }
 
 
 def _line(

@@ -1,13 +1,11 @@
 """Published figures beside ours, where a data set has some."""
 
-import csv
 from dataclasses import replace
 
+from bench.comparison.published import published_rows
 from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
-from bench.weights.paths import RESULTS_FOLDER
 
-FILE = RESULTS_FOLDER / "published.csv"
 NAMES = {
     "ucf101": "UCF101",
     "hmdb51": "HMDB51",
@@ -39,22 +37,21 @@ def published(comparison: Comparison, anchor: str) -> Grid | None:
 
 
 def _theirs(dataset: str | None, way: int | None, shot: int | None) -> list[dict[str, Cell]]:
-    if dataset not in NAMES or not FILE.is_file():
+    if dataset not in NAMES:
         return []
-    with FILE.open(encoding="utf-8", newline="") as file:
-        return [
-            {
-                "method": Cell(row["method"]),
-                "where": Cell(f"{row['venue']} {row['year']}".strip()),
-                "accuracy %": Cell(f"{float(row['accuracy']):.1f}"),
-                "backbone": Cell(row["backbone"]),
-                "pretraining": Cell(row["pretraining"]),
-                "split": Cell(row["split"]),
-                "source": Cell(row["source"]),
-            }
-            for row in csv.DictReader(file)
-            if (row["dataset"], row["way"], row["shot"]) == (NAMES[dataset], str(way), str(shot))
-        ]
+    return [
+        {
+            "method": Cell(row["method"]),
+            "where": Cell(f"{row['venue']} {row['year']}".strip()),
+            "accuracy %": Cell(f"{float(row['accuracy']):.1f}"),
+            "backbone": Cell(row["backbone"]),
+            "pretraining": Cell(row["pretraining"]),
+            "split": Cell(row["split"]),
+            "source": Cell(row["source"]),
+        }
+        for row in published_rows()
+        if (row["dataset"], row["way"], row["shot"]) == (NAMES[dataset], str(way), str(shot))
+    ]
 
 
 def _ours(comparison: Comparison) -> list[dict[str, Cell]]:

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,8 @@ from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
 from bench.runs.directory import dump
 from bench.training.augmentation import augmented, drawn_changes
-from episodes.atomic import replacing, write_text
+from bench.weights.weights_file import save_tensors
+from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
 
@@ -103,8 +103,7 @@ def train_backbone(
         accuracy = _fit(model, data, recipe, device, progress)
     path = out / f"{backbone.name}.safetensors"
     weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}
-    with replacing(path) as unfinished:
-        safetensors.torch.save_file(weights, unfinished)
+    save_tensors(path, weights)
     write_text(path.with_suffix(".json"), dump(_card(backbone, recipe, path, accuracy, device)))
     return path
 

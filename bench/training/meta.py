@@ -19,10 +19,11 @@ from bench.training.optimiser import optimiser_of, set_learning_rates
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
 from bench.training.sharing import Sharing
-from bench.training.state import State, load_state, save_state, save_tensors
+from bench.training.state import State, load_state, save_state
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
 from bench.weights.cards import file_sha256
+from bench.weights.weights_file import save_tensors
 from episodes.datasets import Progress
 from episodes.errors import UserError
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn, optim
 
 from bench.runs.directory import check_seal, sealed
 from bench.weights.cards import file_sha256
-from episodes.atomic import replacing, write_text
+from bench.weights.weights_file import save_tensors
+from episodes.atomic import write_text
 from episodes.errors import UserError
 
 STATE = "state.json"
@@ -151,12 +152,6 @@ def _flat(identity: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         inside = isinstance(value, Mapping)
         flat |= _flat(value, f"{before}{name}.") if inside else {f"{before}{name}": value}
     return flat
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a file that is there as a whole or not at all."""
-    with replacing(path) as unfinished:
-        safetensors.torch.save_file(dict(tensors), unfinished)
 
 
 def clear_state(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
@@ -16,7 +15,8 @@ from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
 from bench.runs.directory import dump
 from bench.weights.cards import file_sha256
-from episodes.atomic import replacing, write_text
+from bench.weights.weights_file import save_tensors
+from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
 from episodes.split import SplitName
@@ -69,9 +69,9 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
             progress(step + 1, recipe.steps)
     path = out / f"{backbone.name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as unfinished:
-        weights = {name: one.cpu().contiguous() for name, one in backbone.state_dict().items()}
-        safetensors.torch.save_file(weights, unfinished)
+    save_tensors(
+        path, {name: one.cpu().contiguous() for name, one in backbone.state_dict().items()}
+    )
     split = dataset(DATASET).split("train")
     card = {
         "file": path.name,

@@ -1,5 +1,6 @@
-"""Reading files of weights: tensors by name, and never code."""
+"""Files of weights: tensors by name, and never code."""
 
+import errno
 import pickle
 import struct
 import zipfile
@@ -11,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from episodes.atomic import replacing
 from episodes.errors import UserError
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
@@ -78,3 +80,16 @@ def _bare(name: str) -> str:
     for wrapper in WRAPPERS:
         name = name.removeprefix(wrapper)
     return name
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a file that is there as a whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, most often because the disk is full.
+    """
+    with replacing(path) as unfinished:
+        try:
+            safetensors.torch.save_file(dict(tensors), unfinished)
+        except safetensors.SafetensorError as error:  # what the system said is in its words alone
+            raise OSError(errno.EIO, str(error), str(path)) from error

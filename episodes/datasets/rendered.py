@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,21 +103,14 @@ def _intact(folder: Path) -> Iterator[tuple[Video, str]]:
     manifest = folder / MANIFEST
     if not manifest.exists():
         return
-    for entry in _entries(manifest.read_text().splitlines()):
-        video = Video(folder.name, entry["group"], entry["name"])
-        path = folder / entry["file"]
-        if path.exists() and _sha256(path) == entry["sha256"]:
-            yield video, entry["sha256"]
-
-
-def _entries(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Parse a manifest; a line cut short by a kill is passed over."""
-    for line in lines:
-        try:
+    for line in manifest.read_bytes().splitlines():
+        # A line that a kill cut short or that is damaged is passed over: its video is drawn again.
+        with suppress(ValueError, LookupError, TypeError, OSError, RecursionError):
             entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        yield entry
+            video = Video(folder.name, entry["group"], entry["name"])
+            path = folder / entry["file"]
+            if path.is_file() and _sha256(path) == entry["sha256"]:
+                yield video, entry["sha256"]
 
 
 def _sha256(path: Path) -> str:

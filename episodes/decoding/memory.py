@@ -15,6 +15,8 @@ from episodes.decoding.media import stamp
 
 Work = Callable[[Path], Any]
 """From a path to what JSON can hold."""
+SEAL = "seal"
+"""Under which a note holds its own hash: a wrong one would stand for other videos' features."""
 
 
 def remembered(
@@ -71,28 +73,40 @@ def _read(path: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
             yield note["path"], (note["stamp"], note["answer"])
 
 
-def notes_from(path: Path, offset: int) -> tuple[list[Any], int]:
+def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Return what is written in a notebook from a place on, and where to go on next time.
 
-    A line that a kill cut short is passed over.
+    A line that a kill cut short, or that is not what was written, is passed over: what it said is
+    found out again.
     """
-    found: list[Any] = []
+    found: list[dict[str, Any]] = []
     if not path.exists() or path.stat().st_size <= offset:
         return found, offset
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read()
     for line in data.split(b"\n"):
-        with suppress(ValueError):
-            found.append(json.loads(line))
+        with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            note: dict[str, Any] = json.loads(line)
+            if note.pop(SEAL) == _seal(note):
+                found.append(note)
     return found, offset + len(data)
 
 
 def write_note(path: Path, note: Mapping[str, Any]) -> None:
     """Append one line; the line break in front heals a line that a kill cut short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"\n{json.dumps(note)}")
+    line = f"\n{json.dumps({**note, SEAL: _seal(note)})}"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _seal(note: Mapping[str, Any]) -> str:
+    """Enough of a note's hash to tell damage."""
+    return hashlib.sha256(json.dumps(note).encode()).hexdigest()[:16]
 
 
 def _all(paths: Sequence[Path], work: Work) -> Iterator[tuple[Path, Any]]:

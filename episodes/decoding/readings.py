@@ -38,7 +38,7 @@ class Readings:
         """Open the notebook; it is read when something is looked for."""
         self._decoder = decoder
         identities = "\n".join(DECODERS[name].identity() for name in dict.fromkeys((decoder, "av")))
-        self._path = notebook(f"readings 1\n{identities}")
+        self._path = notebook(f"readings 2\n{identities}")
 
     def get(self, sha256: str) -> Reading | None:
         """Return what is known of a video; None if nobody has read it."""

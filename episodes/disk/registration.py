@@ -1,5 +1,6 @@
 """Where a user's datasets lie: what ``fvbench data add`` writes down."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from episodes.errors import UserError
 from episodes.split import SplitName
 
 ENVIRONMENT_VARIABLE = "FVBENCH_CONFIG"
+SEAL = "content_sha256"
 Members = tuple[tuple[str, str], ...]
 """(class, video) of every video of a split."""
 
@@ -45,7 +47,7 @@ def write_registration(registration: Registration) -> Path:
         "lists": {split: list(members) for split, members in registration.lists.items()},
     }
     path = _path(registration.name)
-    write_text(path, json.dumps(content, indent=0) + "\n")
+    write_text(path, json.dumps({**content, SEAL: _seal(content)}, indent=0) + "\n")
     return path
 
 
@@ -66,9 +68,11 @@ def _read(path: Path, changed: int) -> Registration:
     """Read a file once as long as it does not change: that of ssv2-all has 4 MB."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop(SEAL) != _seal(content):
+            raise ValueError("it was changed after it was written")
         lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
         return Registration(path.stem, Path(content["root"]), content["published"], lists)
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged ({error}); register the dataset again with `fvbench data add`"
         ) from error
@@ -77,6 +81,11 @@ def _read(path: Path, changed: int) -> Registration:
 def registered_names() -> list[str]:
     """Return the names of all registered datasets."""
     return sorted(path.stem for path in _path("x").parent.glob("*.json"))
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """The hash of everything else in the file: a changed list is another split."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _members(pairs: Iterable[tuple[str, str]]) -> Members:

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from bench.report.charts.saving import save_figure
 from bench.machine.progress import Reporter
+from bench.report.charts.saving import save_figure
 from studies.coverage.tables import TABLES, figure, table
 
 DOCS = Path(__file__).parents[2] / "docs"

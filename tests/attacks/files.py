@@ -21,46 +21,46 @@ import numpy as np
 import pytest
 import torch
 
-from bench.features.backbones import load_backbone
-from bench.weights.cards import read_card
-from bench.running.checkpoints import read_weights
+from bench.comparison.family import read_family
+from bench.comparison.paper import paper_lines
 from bench.comparison.rows_file import read_rows_file
+from bench.comparison.summary import compare
+from bench.conformance.parity import load_arrays
+from bench.features.backbones import load_backbone
 from bench.features.store import FeatureStore
+from bench.features.text import text_from_file
 from bench.gate.baseline import accept, read_baseline
 from bench.method import FeatureShape
-from bench.conformance.parity import load_arrays
-from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
 from bench.plugins.registry import built_in_methods
+from bench.report.published import published
+from bench.running.checkpoints import read_weights
 from bench.runs.directory import Failure, find_failures, read_run, write_failure, write_run
+from bench.site.submission import pack, unpack
 from bench.training.recipe import read_training_recipe
 from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
-from bench.comparison.paper import paper_lines
-from bench.comparison.summary import compare
-from bench.report.published import published
-from bench.site.submission import pack, unpack
-from bench.features.text import text_from_file
-from bench.comparison.family import read_family
+from bench.weights.cards import read_card
+from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
 from episodes import cache, registration
 from episodes.bank import open_bank
 from episodes.class_names import class_names
+from episodes.errors import UserError
 from episodes.lists import read_lists
 from episodes.memory import notebook, notes_from, write_note
 from episodes.readings import Reading, Readings
+from episodes.recipe import FOLDER as BANK_RECIPES
+from episodes.recipe import read_recipe
 from episodes.registration import Members, Registration, write_registration
 from episodes.split import SplitName
 from episodes.video_labels import labels_by_video
-from episodes.errors import UserError
-from episodes.recipe import FOLDER as BANK_RECIPES
-from episodes.recipe import read_recipe
 from tests.attacks.outcomes import Outcome, Tally
 from tests.synthetic import answered
 from tests.test_tables import RUNS
 
 LARGE = 1000
 UCF101 = replace(
-    answered("otam", 0.7), identity=answered("otam", 0.7).identity
-    | {"dataset": "ucf101", "way": 5, "shot": 1}
+    answered("otam", 0.7),
+    identity=answered("otam", 0.7).identity | {"dataset": "ucf101", "way": 5, "shot": 1},
 )
 SHAPE = FeatureShape(3, 2, 1, 1)
 
@@ -267,8 +267,10 @@ def _list(folder: Path, name: str) -> Path:
 
 
 def _read_list(folder: Path) -> Any:
-    return [sorted((key, sorted(one)) for key, one in found.classes.items()) for found in
-            read_lists(folder)]
+    return [
+        sorted((key, sorted(one)) for key, one in found.classes.items())
+        for found in read_lists(folder)
+    ]
 
 
 def _labels(folder: Path) -> Path:
@@ -279,15 +281,14 @@ def _labels(folder: Path) -> Path:
 
 def _published(folder: Path) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.published.FILE", folder / "published.csv")
-        patch.setattr("bench.comparison.paper.PUBLISHED", folder / "published.csv")
+        patch.setattr("bench.comparison.published.FILE", folder / "published.csv")
         paper_lines([])
         found = compare([UCF101])
         return [repr(published(one, "x")) for one in found]
 
 
 def _submitted(folder: Path) -> Path:
-    write_run(folder / "run", RUNS[0])
+    write_run(folder / "run", answered("otam", 0.75, episodes=40))
     pack(folder / "run", folder / "mine.zip")
     return folder / "mine.zip"
 
@@ -340,7 +341,7 @@ TARGETS = [
     Target(
         "reference outputs",
         False,
-        _copied(Path(__file__).parent / "golden" / "tsn_5way1shot.npz"),
+        _copied(Path(__file__).parents[1] / "golden" / "tsn_5way1shot.npz"),
         lambda folder: sorted(load_arrays(_first(folder, "*.npz"))),
     ),
     Target("checkpoint of authors", False, _weights, lambda f: read_weights(f / "weights.pt")),

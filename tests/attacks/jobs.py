@@ -86,9 +86,10 @@ def _ended(job: list[Command]) -> list[int | None]:
 
 
 def _job(command: str, processes: int, place: Place, out: Path) -> list[Command]:
-    words = [
-        one.format(videos=place.videos, recipe=place.recipe) for one in WORDS[command]
-    ] + ["--out", str(out)]
+    words = [one.format(videos=place.videos, recipe=place.recipe) for one in WORDS[command]] + [
+        "--out",
+        str(out),
+    ]
     words += METHODS if command == "run" else ()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Small places for attacks: videos, a recipe, and commands that make something comparable of them."""
+"""Small places for attacks: videos, a recipe, and what of the results can be compared."""
 
 import hashlib
 import json
@@ -70,4 +70,4 @@ def content(out: Path, leave_out: Sequence[str] = ()) -> dict[str, str]:
 
 def leftovers(folder: Path) -> list[Path]:
     """Unfinished files that nobody will finish."""
-    return [path for path in folder.rglob("*.unfinished*")] + list(folder.rglob("*.tmp*"))
+    return [*folder.rglob("*.unfinished*"), *folder.rglob("*.tmp*")]

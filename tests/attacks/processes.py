@@ -1,4 +1,4 @@
-"""Commands in processes of their own that need no start: forks of this one, which has it all loaded.
+"""Commands in processes of their own that need no start: forks of one that has it all loaded.
 
 So hundreds of commands can be killed, starved or run beside one another in minutes.
 """
@@ -91,8 +91,8 @@ def prepare() -> None:
     torch.set_num_threads(1)
     built_in_methods()
     import_reproductions()
-    import bench.report.charts.catalogue
     import bench.commands.run
+    import bench.report.charts.catalogue
     import bench.report.page
     import bench.training.meta  # noqa: F401 - loaded for the forks
 
@@ -126,7 +126,7 @@ def start(
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001 - a fork must not go on with what its parent was doing
+    except BaseException:
         import traceback
 
         traceback.print_exc()

@@ -50,7 +50,12 @@ def read_rows_file(path: Path, bank: Bank) -> list[Run]:
             f"{path} has no column {', '.join(missing)}; rows made elsewhere have"
             f" {', '.join(COLUMNS)}"
         )
+    if table.empty:
+        raise UserError(f"{path} holds no rows; a row is needed for each query of the bank")
     table = table.assign(method=table.get("method", path.stem))
+    if table["method"].isna().any():
+        row = int(table["method"].isna().to_numpy().argmax()) + 1
+        raise UserError(f"{path}, row {row}: the method has no name")
     if "training_seed" not in table:
         return [_read_run(path, bank, part, None) for _, part in table.groupby("method")]
     stated = table["training_seed"].notna().to_numpy()
@@ -101,7 +106,7 @@ def _read(path: Path) -> pd.DataFrame:
 def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     """A column as whole numbers."""
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
-    bad = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)))
+    bad = np.flatnonzero(~(np.abs(values) < 2.0**53) | (values != np.floor(values)))
     if len(bad):
         raise UserError(
             f"{path}, row {bad[0] + 1}: {name} is {table[name].iloc[bad[0]]!r}; it is a whole"

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from bench.statistics.jackknife import pseudo_values
 from bench.statistics.significance import sign_flip_p_value
 from bench.statistics.variation import Trainings, measure
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
 from studies.coverage.candidates import (
     CANDIDATES,
     OF_HARD,

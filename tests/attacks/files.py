@@ -41,18 +41,19 @@ from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
 from bench.weights.cards import read_card
 from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
-from episodes import cache, registration
-from episodes.bank import open_bank
-from episodes.class_names import class_names
+from episodes import cache
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import FOLDER as BANK_RECIPES
+from episodes.banks.recipe import read_recipe
+from episodes.datasets.class_names import class_names
+from episodes.decoding.memory import notebook, notes_from, write_note
+from episodes.decoding.readings import Reading, Readings
+from episodes.disk import registration
+from episodes.disk.lists import read_lists
+from episodes.disk.registration import Members, Registration, write_registration
+from episodes.disk.video_labels import labels_by_video
 from episodes.errors import UserError
-from episodes.lists import read_lists
-from episodes.memory import notebook, notes_from, write_note
-from episodes.readings import Reading, Readings
-from episodes.recipe import FOLDER as BANK_RECIPES
-from episodes.recipe import read_recipe
-from episodes.registration import Members, Registration, write_registration
 from episodes.split import SplitName
-from episodes.video_labels import labels_by_video
 from tests.attacks.outcomes import Outcome, Tally
 from tests.synthetic import answered
 from tests.test_tables import RUNS

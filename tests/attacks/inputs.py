@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from bench.comparison.rows_file import read_rows_file
 from bench.plugins.registry import built_in_methods
 from bench.training.recipe import read_training_recipe, with_settings
-from episodes.bank import open_bank
+from episodes.banks.bank import open_bank
+from episodes.banks.recipe import read_recipe
+from episodes.disk.lists import read_lists
 from episodes.errors import UserError, shown
-from episodes.lists import read_lists
-from episodes.recipe import read_recipe
 from tests.attacks.outcomes import Tally
 from tests.command import call
 
@@ -136,13 +136,16 @@ def _list(folder: Path, parts: list[str]) -> None:
                 assert all(videos for videos in one.classes.values())
 
 
-def _rows(folder: Path, table: list[tuple[object, object, object]]) -> None:
+def _rows(folder: Path, table: list[tuple[object, ...]]) -> None:
     path = folder / "mine.csv"
-    pd.DataFrame(table, columns=["episode", "query", "prediction"]).to_csv(path, index=False)
+    columns = ["episode", "query", "prediction", "method"]
+    pd.DataFrame(table, columns=columns).to_csv(path, index=False)
     with contextlib.suppress(UserError):
-        (run,) = read_rows_file(path, open_bank("default", 2))
-        assert len(run.rows) == 10
-        assert np.isin(run.rows["prediction"], range(5)).all()
+        runs = read_rows_file(path, open_bank("default", 2))
+        assert runs
+        for run in runs:
+            assert len(run.rows) == 10
+            assert np.isin(run.rows["prediction"], range(5)).all()
 
 
 def _settings(folder: Path, drawn: tuple[str, str, object]) -> None:
@@ -181,7 +184,7 @@ KINDS = (
         _settings,
         0.15,
     ),
-    Kind("rows made elsewhere", st.lists(st.tuples(*[CELLS] * 3), max_size=11), _rows, 0.1),
+    Kind("rows made elsewhere", st.lists(st.tuples(*[CELLS] * 4), max_size=11), _rows, 0.1),
     Kind("names that are shown", st.text(st.characters()), _name, 0.12),
     Kind(
         "command lines",

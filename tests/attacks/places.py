@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from episodes.cache import ENVIRONMENT_VARIABLE as CACHE
-from episodes.registration import ENVIRONMENT_VARIABLE as CONFIG
+from episodes.disk.registration import ENVIRONMENT_VARIABLE as CONFIG
 from tests.conftest import SMALL_RECIPE, make_video
 
 CLASSES = ("open", "close", "wave", "jump", "sit")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from episodes import decoding_process
-from episodes.decoding import decode, examine
+from episodes.decoding import process as decoding_process
+from episodes.decoding.clips import decode, examine
 from episodes.errors import UserError
 from tests.attacks.files import damaged
 from tests.attacks.outcomes import Tally

@@ -7,10 +7,26 @@ imported when they are asked for: importing this package alone loads nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import Chart, ChosenMethod, Results, evaluate, load_bank, load_method
+    from bench.api import (
+        Chart,
+        ChosenMethod,
+        Results,
+        assert_not_worse,
+        evaluate,
+        load_bank,
+        load_method,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["Chart", "ChosenMethod", "Results", "evaluate", "load_bank", "load_method"]
+__all__ = [
+    "Chart",
+    "ChosenMethod",
+    "Results",
+    "assert_not_worse",
+    "evaluate",
+    "load_bank",
+    "load_method",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.comparison.gate import assert_not_worse
 from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.comparison.tables import flat
 from bench.features.backbones import load_backbone
@@ -39,6 +40,16 @@ from bench.weights.candidates import candidates
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
+
+__all__ = [
+    "Chart",
+    "ChosenMethod",
+    "Results",
+    "assert_not_worse",
+    "evaluate",
+    "load_bank",
+    "load_method",
+]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
 import torch
 from torch import Tensor, nn
 
-from bench.plugins.settings import canonical, parted, read_settings
+from bench.settings import canonical, parted, read_settings
 from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]

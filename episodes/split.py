@@ -1,9 +1,10 @@
 """A split: the classes and videos that episodes are drawn from, as a list that has one hash."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,8 @@ from episodes.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work goes on."""
 
 
 @dataclass(frozen=True, order=True)
@@ -26,6 +29,15 @@ class Video:
     label: str
     group: str
     name: str
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """Where a video is, and the hash of the file's bytes."""
+
+    video: Video
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ import shlex
 from functools import cache
 from pathlib import Path
 
-from bench.comparison.family import read_family
+from bench.commands.arguments import read_family
 from bench.comparison.summary import Declared, compare
 from bench.comparison.tables import decisive_interval, probability, signed
-from bench.runs.directory import find_runs, read_run
-from bench.weights.paths import RESULTS_FOLDER
+from bench.runs.directory import RESULTS_FOLDER, find_runs, read_run
 from tests.command import call
 
 PAGE = RESULTS_FOLDER / "README.md"

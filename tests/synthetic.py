@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.running.loop import Answers
-from bench.runs.directory import Cost, Run, make_rows
+from bench.runs.directory import Answers, Cost, Run, make_rows
 from episodes.banks.bank import open_bank
 from episodes.banks.recipe import Protocol, Recipe
 from episodes.banks.sampler import VERSION, Episodes, draw

@@ -12,9 +12,8 @@ from scipy import stats
 from bench.comparison.across.agreement import Side, kendall, spearman
 from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
-from bench.running.loop import Answers
 from bench.runs.contenders import CONTROLS
-from bench.runs.directory import Run, make_rows, write_run
+from bench.runs.directory import Answers, Run, make_rows, write_run
 from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError

@@ -1,8 +1,15 @@
-"""The house: data flows one way, and every file says what it is for."""
+"""The house: a few rooms with their doors, in which data flows one way.
+
+A room is a folder with ``__init__.py`` directly below `bench`, `episodes` or `methods`, with
+everything below it; what stands loose in one of these packages is a room too.
+``python -m tests.test_architecture`` prints what each room imports.
+"""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,22 +18,68 @@ from bench.method import Entry
 from bench.plugins.registry import built_in_methods
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path for folder in ("episodes", "methods", "bench") for path in (ROOT / folder).rglob("*.py")
-)
-ALLOWED_OF_BENCH = {"bench.method", "bench.backbone", "bench.pretrained", "bench.reference"}
-"""The contracts: all that a method or a backbone may know of the harness."""
+PACKAGES = ("episodes", "methods", "bench")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+DOORS = {"bench.api": "bench.commands", "bench.__main__": "bench.commands"}
+"""Modules that stand loose because people import or start them, and are at the top all the same."""
+CONTRACTS = {"bench.method", "bench.backbone", "bench.pretrained", "bench.reference"}
+"""All that a method or a backbone may know of the harness."""
+MOST_ROOMS = 26
+MOST_ARROWS = 130
+
+
+def module_of(path: Path) -> str:
+    """The name under which a file is imported."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def room_of(module: str) -> str:
+    """The room in which a module stands."""
+    package, _, rest = module.partition(".")
+    inner = rest.partition(".")[0]
+    is_room = (ROOT / package / inner / "__init__.py").is_file()
+    return DOORS.get(module, f"{package}.{inner}" if inner and is_room else package)
 
 
 def imported(path: Path) -> set[str]:
     """Modules that a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (whole & MODULES) or {node.module}
     return names
+
+
+def arrows() -> dict[str, set[str]]:
+    """Every room with the rooms that it imports.
+
+    `bench.__init__` hands on names of `bench.api` when they are asked for, and imports nothing.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in FILES:
+        module = module_of(path)
+        if module != "bench":
+            own = {name for name in imported(path) if name.partition(".")[0] in PACKAGES}
+            found[room_of(module)] |= {room_of(name) for name in own}
+    return {room: targets - {room} for room, targets in found.items()}
+
+
+def test_rooms_are_few_and_data_flows_one_way():
+    rooms = arrows()
+    assert len(rooms) <= MOST_ROOMS
+    assert sum(map(len, rooms.values())) < MOST_ARROWS
+    tuple(TopologicalSorter(rooms).static_order())  # raises where rooms import one another
+
+
+def test_nothing_stands_loose_in_the_harness_but_what_outsiders_import():
+    loose = {path.stem for path in (ROOT / "bench").glob("*.py")} - {"__init__", "__main__", "api"}
+    assert {f"bench.{name}" for name in loose} == CONTRACTS | {"bench.settings"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -36,14 +89,13 @@ def test_nothing_is_imported_against_the_flow(path: Path):
     if folder == "episodes":
         assert not [name for name in used if name.split(".")[0] in {"methods", "bench", "torch"}]
     if folder == "methods":
-        of_bench = {name for name in used if name.split(".")[0] == "bench"}
-        assert of_bench <= ALLOWED_OF_BENCH
+        assert {name for name in used if name.split(".")[0] == "bench"} <= CONTRACTS
         assert not [name for name in used if name.startswith("episodes.") and "errors" not in name]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_says_what_it_is_for(path: Path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert path.stem not in {"utils", "common", "helpers", "misc"}
 
 
@@ -80,3 +132,10 @@ def test_the_page_lists_every_method_as_it_is():
 
 def length(*path: str) -> int:
     return len(ROOT.joinpath(*path).read_text().splitlines())
+
+
+if __name__ == "__main__":
+    house = arrows()
+    print(len(house), "rooms,", sum(map(len, house.values())), "arrows")  # noqa: T201
+    for room in TopologicalSorter(house).static_order():
+        print(room, "imports", ", ".join(sorted(house[room])) or "nothing")  # noqa: T201

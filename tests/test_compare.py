@@ -12,9 +12,8 @@ from bench.comparison.classes import confusions, per_class
 from bench.comparison.disagreement import disagreement
 from bench.comparison.show import content, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
-from bench.running.loop import Answers
 from bench.runs.contenders import contenders, titles
-from bench.runs.directory import Run, find_runs, make_rows, read_run, write_run
+from bench.runs.directory import Answers, Run, find_runs, make_rows, read_run, write_run
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError

@@ -18,8 +18,8 @@ from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import embed, embed_missing
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from episodes.datasets import Video, VideoFile
 from episodes.errors import UserError
+from episodes.split import Video, VideoFile
 from tests.synthetic import CPU, NOTHING
 
 SPEC = InputSpec(2, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bench.gate import Tolerance, assert_not_worse
-from bench.gate import verdict as verdict_module
-from bench.gate.output import annotations, write_junit
-from bench.gate.verdict import Verdict, change, exit_status, judge, no_loss
+from bench import assert_not_worse
+from bench.comparison.gate import Tolerance
+from bench.comparison.gate import verdict as verdict_module
+from bench.comparison.gate.output import annotations, write_junit
+from bench.comparison.gate.verdict import Verdict, change, exit_status, judge, no_loss
 from bench.runs.directory import (
     Failure,
     Run,
@@ -397,7 +398,7 @@ def test_a_mistake_in_the_gate_is_not_called_worse(monkeypatch: pytest.MonkeyPat
         raise ZeroDivisionError
 
     monkeypatch.setattr(verdict_module, "judge", fails)
-    monkeypatch.setattr("bench.gate.judge", fails)
+    monkeypatch.setattr("bench.comparison.gate.judge", fails)
     status, text = call("gate", OLD, OLD)
     assert status == 3
     assert "the gate itself failed" in text

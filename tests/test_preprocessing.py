@@ -13,7 +13,7 @@ from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
 from bench.running.checkpoints import tuned_backbone
 from bench.runs.directory import plain
-from bench.weights.paths import WEIGHTS_FOLDER
+from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call, predictions
 

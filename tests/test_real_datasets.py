@@ -10,9 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from bench.comparison.summary import rebuilt
-from bench.running.loop import Answers
 from bench.runs.compact import compact
-from bench.runs.directory import make_rows, read_run, write_run
+from bench.runs.directory import Answers, make_rows, read_run, write_run
 from episodes.banks import facts_of
 from episodes.banks.bank import frozen, open_bank
 from episodes.banks.coverage import unusable, without

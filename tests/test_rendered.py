@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 
 from episodes.cache import ENVIRONMENT_VARIABLE
-from episodes.datasets import VideoFile, dataset
+from episodes.datasets import dataset
 from episodes.datasets.rendered import MANIFEST, SOURCES
 from episodes.decoding.clips import decode
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.encoding import ARCHIVE, PHONE, WEB, Source
 from episodes.rendered.grammar import PRIMITIVES, MotionClass, Track, classes
+from episodes.split import VideoFile
 
 ROOT = Path(__file__).parents[1]
 RENDERED = dataset("rendered")

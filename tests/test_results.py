@@ -7,9 +7,8 @@ import pytest
 
 from bench.comparison.paper import RUNS
 from bench.comparison.published import published_rows
-from bench.runs.directory import find_runs
-from bench.weights.cards import WEIGHTS, read_card
-from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
+from bench.runs.directory import RESULTS_FOLDER, find_runs
+from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
 
 CLAIMS = re.compile(

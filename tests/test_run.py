@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bench.features.embedding import embedded_together
-from bench.weights.paths import WEIGHTS_FOLDER
+from bench.weights.cards import WEIGHTS_FOLDER
 from tests.command import call, done, predictions, same
 
 SMALL = ("run", "--episodes", "8", "--methods")

@@ -7,8 +7,8 @@ import pytest
 
 from bench.features import backbones
 from bench.plugins.registry import built_in_methods
-from bench.weights import candidates, shipped
-from bench.weights.paths import WEIGHTS_FOLDER
+from bench.weights import candidates, cards
+from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call
 from tests.synthetic import CPU
@@ -25,20 +25,20 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A copy of the shipped weights that the program takes for them."""
     folder = tmp_path / "weights"
     shutil.copytree(WEIGHTS_FOLDER, folder)
-    for module in (shipped, backbones):
+    for module in (cards, backbones):
         monkeypatch.setattr(module, "WEIGHTS_FOLDER", folder)
-    monkeypatch.setattr(shipped, "SUMS", folder / "SHA256SUMS")
+    monkeypatch.setattr(cards, "SUMS", folder / "SHA256SUMS")
     monkeypatch.setattr(candidates, "SHIPPED", folder / "heads")
-    shipped.committed.cache_clear()
+    cards.committed.cache_clear()
     yield folder
-    shipped.committed.cache_clear()
+    cards.committed.cache_clear()
 
 
 def test_every_shipped_file_is_listed_and_as_it_was_committed():
-    """The docstring of `bench.weights.shipped` says how to list weights that were replaced."""
-    found = {path for path in WEIGHTS_FOLDER.rglob("*") if path.is_file()} - {shipped.SUMS}
-    assert {path.resolve() for path in found} == shipped.committed().keys()
-    assert shipped.problems() == []
+    """The docstring of `bench.weights.cards` says how to list weights that were replaced."""
+    found = {path for path in WEIGHTS_FOLDER.rglob("*") if path.is_file()} - {cards.SUMS}
+    assert {path.resolve() for path in found} == cards.committed().keys()
+    assert cards.problems() == []
 
 
 def used(copy: Path) -> list[candidates.Candidate]:
@@ -72,6 +72,6 @@ def test_a_missing_file_is_not_taken_for_no_weights(copy: Path, name: str):
 
 
 def test_a_missing_list_is_refused(copy: Path):
-    shipped.SUMS.unlink()
+    cards.SUMS.unlink()
     with pytest.raises(UserError, match="SHA256SUMS cannot be read"):
         used(copy)

@@ -12,9 +12,8 @@ from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embed_missing, open_store
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from episodes.datasets import VideoFile
 from episodes.errors import UserError
-from episodes.split import Video
+from episodes.split import Video, VideoFile
 from tests.synthetic import CPU, NOTHING
 
 SHAPE = FeatureShape(3, 2, 1, 1)

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.running.loop import Answers
-from bench.runs.directory import Cost, Run, check_seal, make_rows, read_run, write_run
+from bench.runs.directory import Answers, Cost, Run, check_seal, make_rows, read_run, write_run
 from bench.site.submission import pack, unpack
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError

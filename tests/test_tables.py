@@ -14,9 +14,9 @@ from bench.comparison.summary import compare, write_summary
 from bench.comparison.tables import render
 from bench.report.charts.accuracy import accuracy_figure
 from bench.report.charts.saving import save_figure
-from bench.running.loop import Answers
 from bench.runs.directory import (
     ROW_TYPES,
+    Answers,
     Cost,
     Run,
     find_runs,

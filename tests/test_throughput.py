@@ -10,9 +10,9 @@ import torch
 from bench.machine.device import Stopwatch
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
+from bench.throughput.peaks import repeated
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Bench, measure
-from bench.throughput.timing import repeated
 from tests.command import call, fvbench
 from tests.synthetic import CPU
 
@@ -42,7 +42,7 @@ class Slow(Method):
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
-    monkeypatch.setattr("bench.throughput.timing.LEAST_SECONDS", 0.01)
+    monkeypatch.setattr("bench.throughput.peaks.LEAST_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bench.commands.options import Json, Plugin, use_plugins
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
     from episodes.banks.bank import Bank
-    from episodes.datasets import VideoFile
+    from episodes.split import VideoFile
 
 Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) or a recipe file.")]
 

@@ -64,7 +64,7 @@ def cases(
     """Count the cases and draw some."""
     use_plugins(plugin)
     use_cache(cache)
-    from bench.comparison.gathering import gather
+    from bench.commands.arguments import gather
     from bench.machine.progress import Reporter
     from bench.report.cases.examination import Examiner
     from bench.report.cases.gallery import as_text, chosen, write_case, write_index

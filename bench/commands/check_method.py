@@ -48,7 +48,7 @@ def check_method(
     import torch
 
     from bench.conformance import examine
-    from bench.conformance.selection import select
+    from bench.conformance.examination import select
     from bench.plugins.registry import all_methods
 
     torch.set_num_threads(1)  # the episodes are too small to share

@@ -74,8 +74,7 @@ def compare(
 ) -> None:
     """Compare methods on one bank, or several banks by their methods."""
     use_plugins(plugin)
-    from bench.comparison.family import read_family
-    from bench.comparison.gathering import gather
+    from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
     from bench.runs.directory import dump

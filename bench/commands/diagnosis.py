@@ -10,7 +10,7 @@ from bench.features.backbones import backbones, weights_path
 from bench.machine.device import describe_device
 from bench.machine.installation import Finding
 from bench.pretrained import Pretrained
-from bench.weights.shipped import committed, problems
+from bench.weights.cards import committed, problems
 from episodes.banks.bank import open_bank
 from episodes.cache import cache_folder
 from episodes.datasets import datasets

@@ -68,7 +68,7 @@ def export(
     """Write features."""
     use_cache(cache)
     use_plugins(plugin)
-    from bench.commands.banks import chosen_banks
+    from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.embedding import embedded_together
     from bench.features.given import FeatureCard, write_features

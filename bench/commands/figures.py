@@ -47,7 +47,7 @@ def figures(
 ) -> None:
     """Draw the comparison of finished runs."""
     use_plugins(plugin)
-    from bench.comparison.gathering import gather
+    from bench.commands.arguments import gather
     from bench.comparison.summary import compare
     from bench.report.charts.catalogue import draw
     from bench.report.charts.saving import save_figure

@@ -10,7 +10,7 @@ from bench.commands.options import Json, Plugin, use_plugins
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.gate import Tolerance, Verdict
+    from bench.comparison.gate import Tolerance, Verdict
 
 HELP = """Say whether runs are worse than a baseline.
 
@@ -88,8 +88,8 @@ def gate(
     use_plugins(plugin)
     import traceback
 
-    from bench.gate import Tolerance
-    from bench.plugins.settings import names_in
+    from bench.comparison.gate import Tolerance
+    from bench.settings import names_in
     from episodes.errors import UserError
 
     tolerance = Tolerance(drop, level, throughput_drop)
@@ -115,11 +115,11 @@ def _gate(
     junit: Path | None,
     json: bool,
 ) -> int:
-    from bench.gate import verdicts_of
-    from bench.gate.baseline import accept as take_in
-    from bench.gate.baseline import lying_there, read_anchor
-    from bench.gate.output import write_junit
-    from bench.gate.verdict import exit_status, judge
+    from bench.comparison.gate import verdicts_of
+    from bench.comparison.gate.baseline import accept as take_in
+    from bench.comparison.gate.baseline import lying_there, read_anchor
+    from bench.comparison.gate.output import write_junit
+    from bench.comparison.gate.verdict import exit_status, judge
     from bench.runs.directory import find_runs, read_run
 
     if accept:
@@ -142,8 +142,8 @@ def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> N
     import os
     from dataclasses import asdict
 
-    from bench.gate.output import annotations, text
-    from bench.gate.verdict import exit_status
+    from bench.comparison.gate.output import annotations, text
+    from bench.comparison.gate.verdict import exit_status
     from bench.runs.directory import dump
 
     if json:

@@ -46,7 +46,7 @@ def power(
     use_plugins(plugin)
     from dataclasses import asdict
 
-    from bench.comparison.gathering import gather
+    from bench.commands.arguments import gather
     from bench.comparison.summary import compare_on_one_bank
     from bench.runs.directory import dump
     from episodes.errors import UserError

@@ -40,7 +40,7 @@ def publish(
     data: OwnVideos = None,
 ) -> None:
     """Make a leaderboard of runs."""
-    from bench.commands.banks import chosen_banks
+    from bench.commands.arguments import chosen_banks
     from bench.runs.directory import find_runs, read_run
     from bench.site.board import board
     from bench.site.pages import write_site

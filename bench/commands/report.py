@@ -40,7 +40,7 @@ def report(
     """Write the report of finished runs."""
     use_plugins(plugin)
     use_cache(cache)
-    from bench.comparison.gathering import gather
+    from bench.commands.arguments import gather
     from bench.comparison.summary import compare
     from bench.machine.progress import Reporter
     from bench.report.page import write_report

@@ -156,7 +156,7 @@ def run(
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
     save_options(context, save_config)
-    from bench.commands.banks import chosen_banks
+    from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.given import GivenFeatures
     from bench.features.preprocessing import with_preprocessing

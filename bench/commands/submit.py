@@ -37,7 +37,7 @@ def submit(
     data: OwnVideos = None,
 ) -> None:
     """Pack a run for others."""
-    from bench.commands.banks import chosen_banks
+    from bench.commands.arguments import chosen_banks
     from bench.site.submission import pack
 
     pack(run, out, chosen_banks(bank, data, None) if bank or data else ())

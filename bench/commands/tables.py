@@ -67,7 +67,7 @@ def tables(
 ) -> None:
     """Print the comparison of finished runs."""
     use_plugins(plugin)
-    from bench.comparison.family import read_family
+    from bench.commands.arguments import read_family
     from bench.comparison.latex import latex
     from bench.comparison.summary import compare
     from bench.comparison.tables import render_declared

@@ -58,9 +58,7 @@ def throughput(
     from bench.machine.progress import Reporter
     from bench.plugins.registry import all_methods, choose
     from bench.throughput.plan import Sizes, feature_shape
-    from bench.throughput.processes import measured_apart
-    from bench.throughput.record import as_table
-    from bench.throughput.run import measured
+    from bench.throughput.record import as_table, measured, measured_apart
 
     chosen = choose(methods, all_methods(plugin or []), plain)
     sizes = Sizes(feature_shape(features), videos, way, shot, queries)

@@ -131,8 +131,8 @@ def train(
     from bench.machine.progress import Reporter
     from bench.plugins.registry import all_methods, choose
     from bench.training.clips import ClipLibrary
-    from bench.training.curve import check_tensorboard, write_tensorboard
     from bench.training.meta import train as train_one
+    from bench.training.outcome import check_tensorboard, write_tensorboard
     from bench.training.plan import Training
     from bench.training.recipe import read_training_recipe, with_settings
     from episodes.banks.bank import open_bank

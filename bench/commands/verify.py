@@ -72,7 +72,7 @@ def verify(
     use_cache(cache)
     import secrets
 
-    from bench.commands.banks import chosen_banks
+    from bench.commands.arguments import chosen_banks
     from bench.runs.directory import dump
     from bench.site.submission import RefusedError, unpack
 

@@ -21,9 +21,8 @@ from bench.comparison.tables import (
     verdict_cell,
 )
 from bench.runs.contenders import Contender, contenders
-from bench.runs.directory import Run
+from bench.runs.directory import RESULTS_FOLDER, Run
 from bench.statistics import KINDS
-from bench.weights.paths import RESULTS_FOLDER
 from episodes.errors import UserError
 
 RUNS = RESULTS_FOLDER / "runs"

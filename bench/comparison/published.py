@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 
-from bench.weights.paths import RESULTS_FOLDER
+from bench.runs.directory import RESULTS_FOLDER
 from episodes.errors import UserError
 
 FILE = RESULTS_FOLDER / "published.csv"

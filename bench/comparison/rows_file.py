@@ -21,8 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from bench.running.loop import Answers
-from bench.runs.directory import Cost, Run, check_size, make_rows
+from bench.runs.directory import Answers, Cost, Run, check_size, make_rows
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 

@@ -32,9 +32,8 @@ from bench.statistics import (
     variance_shares,
 )
 from episodes.atomic import write_text
-from episodes.banks.bank import Bank, open_bank, rebuild
-from episodes.banks.recipe import Recipe
-from episodes.datasets.folder import Folder
+from episodes.banks.bank import Bank, open_bank
+from episodes.banks.own_videos import bank_of_own_recipe
 from episodes.errors import UserError
 
 Interval = tuple[float, float]
@@ -329,11 +328,9 @@ def _recorded(run: Run, name: str, episodes: int) -> Bank:
     if values is None:
         return open_bank(name, episodes, without_list=True)
     try:
-        recipe = Recipe(**values)
+        return bank_of_own_recipe(values, root, episodes)
     except TypeError as error:
         raise UserError(f"the recipe in the run of {run.identity['method']}: {error}") from error
-    source = None if root is None else Folder(recipe.dataset, Path(root))
-    return rebuild(recipe, episodes, without_list=True, source=source)
 
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:

@@ -1,10 +1,13 @@
-"""The rule on what a method says of itself."""
+"""Rules on what a method says of itself: its declarations, names of classes, order in time."""
 
 import re
 from typing import get_args
 
-from bench.conformance.rule import Breaches, Subject, rule
-from bench.method import Method, Needs, Sees
+from torch import Tensor
+
+from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
+from bench.conformance.trial import SHAPE, Trial, answered, make_trial
+from bench.method import Method, Needs, Sees, TextMethod
 from episodes.decoding.sampling import RULES as SAMPLINGS
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\+*")
@@ -44,3 +47,48 @@ def _empty(cls: type[Method]) -> Breaches:
     for field, value in words.items():
         if not isinstance(value, str) or not value.strip():
             yield f'{field} is {value!r}; it is said in words, "nothing" or "none" if that is so'
+
+
+EPISODES = 40
+"""As many as tell names that help from names that do not."""
+EXCHANGED = [1, 2, 3, 0]
+
+
+@rule("names")
+def names(subject: Subject) -> Breaches:
+    """Names reach a `TextMethod` alone; exchanged ones change its scores, and for the worse."""
+    trial = make_trial(SHAPE, episodes=EPISODES) if subject.entry.cls.needs_text else subject.trial
+    right = answered(subject.method, trial)
+    wrong = answered(subject.method, trial.with_names(EXCHANGED))
+    if not isinstance(subject.method, TextMethod):
+        yield from unless_same("exchanging the names of the classes", wrong, right, 0.0)
+    elif change(wrong, right) <= ROUNDING:
+        yield "exchanging the names of the classes changes nothing; derive from Method instead"
+    elif not subject.method.learns and _margin(wrong, trial) >= _margin(right, trial):
+        yield "with the names of other classes, queries are not further from their own class"
+
+
+def _margin(scores: Tensor, trial: Trial) -> float:
+    """How far the score of the right class is above the mean of all, on average."""
+    right = scores.gather(-1, trial.labels[..., None])[..., 0]
+    return float((right - scores.mean(dim=-1)).mean())
+
+
+AWARE = 10 * ROUNDING
+"""Least change of a score, as a share of their range, by which order is seen to matter."""
+
+
+@rule("time-order")
+def time_order(subject: Subject) -> Breaches:
+    """Reversing or mixing a query's frames changes scores if `order_aware` says so, else not."""
+    scores = subject.on_the_default_grid
+    share = max(change(other, scores.forwards) for other in scores[1:])
+    words = (
+        "it declares order_aware = {}, but reversing or mixing the frames of the queries changes"
+        f" scores by {share:.2g} of their range"
+    )
+    declared = subject.entry.cls.order_aware
+    if declared and share < AWARE:
+        yield f"{words.format(True)}, less than {AWARE:g}"
+    if not declared and share > ROUNDING:
+        yield f"{words.format(False)}, more than {ROUNDING:g}"

@@ -1,20 +1,93 @@
-"""Examining a method: every rule, and the figures, in one report."""
+"""Which methods are examined, and the report on each: every rule, and the figures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.conformance import isolation, names, robustness, symmetry
-from bench.conformance.declarations import declarations
+from bench.conformance import isolation, symmetry
+from bench.conformance.declarations import declarations, names, time_order
 from bench.conformance.fast_form import fast_form
-from bench.conformance.figures import Figures, figures
 from bench.conformance.learning import gradients
-from bench.conformance.rule import Rule, Subject
-from bench.conformance.time_order import time_order
-from bench.method import Entry
+from bench.conformance.rule import Reordered, Rule, Subject
+from bench.conformance.trial import VECTORS
+from bench.method import Entry, find
+from bench.plugins.registry import methods_in
+from episodes.errors import UserError
+from episodes.plugins import plugin_files
+
+
+@dataclass
+class Selection:
+    """Methods to examine, each once, and a line for each thing that is none."""
+
+    entries: list[Entry] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Add methods that are not there yet."""
+        self.entries += [entry for entry in entries if entry not in self.entries]
+
+
+def select(wanted: Sequence[str], every: bool, among: Mapping[str, Entry]) -> Selection:
+    """Find what was asked for; what cannot be found or imported does not stop the rest.
+
+    Args:
+        wanted: names of methods, files, folders.
+        every: whether all of ``among`` are wanted.
+        among: methods that are known, by name.
+
+    Raises:
+        UserError: nothing was asked for.
+    """
+    if not wanted and not every:
+        raise UserError("name a method or a file, or give --all for all methods")
+    selection = Selection()
+    selection.add([entry for _, entry in sorted(among.items()) if every])
+    for one in wanted:
+        for part in _parts(one, among):
+            try:
+                selection.add([find(part, among)] if isinstance(part, str) else methods_in(part))
+            except UserError as error:
+                selection.errors.append(str(error))
+    return selection
+
+
+def _parts(wanted: str, among: Mapping[str, Entry]) -> Sequence[str | Path]:
+    """A name as it is, a file as a path, a folder as the paths in it."""
+    path = Path(wanted)
+    if wanted in among:
+        return [wanted]
+    if path.is_dir():
+        return plugin_files(path) or [wanted]
+    return [path] if path.suffix == ".py" or path.exists() else [wanted]
+
+
+class Figures(NamedTuple):
+    """Fractions of predictions, before training, on made-up episodes."""
+
+    reversal_changes: float
+    """Other than before once the queries' frames are reversed, on the grid of the default
+    backbone."""
+    reversal_changes_on_vectors: float
+    """The same where there is one vector a frame."""
+
+
+def figures(subject: Subject) -> Figures:
+    """Compute the figures of a method that keeps all rules."""
+    return Figures(
+        _reversal_changes(subject.on_the_default_grid),
+        _reversal_changes(subject.reordered(VECTORS)),
+    )
+
+
+def _reversal_changes(scores: Reordered) -> float:
+    changed = scores.forwards.argmax(dim=-1) != scores.backwards.argmax(dim=-1)
+    return float(changed.double().mean())
+
 
 RULES: tuple[Rule, ...] = (
-    robustness.scores,
+    isolation.scores,
     declarations,
     symmetry.class_order,
     symmetry.query_order,
@@ -23,14 +96,14 @@ RULES: tuple[Rule, ...] = (
     symmetry.episodes,
     symmetry.videos,
     symmetry.pairs,
-    names.names,
+    names,
     isolation.random_state,
     isolation.memory,
     isolation.inputs,
     isolation.state,
-    robustness.sizes,
-    robustness.finite,
-    robustness.float64,
+    isolation.sizes,
+    isolation.finite,
+    isolation.float64,
     gradients,
     fast_form,
     time_order,

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.plugins.registry import import_reproductions
+from bench.pretrained import check_unpacked
 from bench.reference import REPRODUCTIONS, Golden, Reproduce, Reproduction
-from bench.weights.weights_file import check_unpacked
 from episodes.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]

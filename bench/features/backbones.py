@@ -15,9 +15,7 @@ from bench.backbone import Backbone, InputSpec
 from bench.method import Method
 from bench.plugins.source import meaning_sha256
 from bench.pretrained import Pretrained, content_sha256, prepared
-from bench.weights.cards import file_sha256
-from bench.weights.paths import WEIGHTS_FOLDER
-from bench.weights.shipped import check_shipped
+from bench.weights.cards import WEIGHTS_FOLDER, check_shipped, file_sha256
 from episodes.decoding.readers import default_decoder
 from episodes.errors import UserError, unknown
 from episodes.plugins import brought, load_file

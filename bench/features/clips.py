@@ -14,13 +14,13 @@ from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.pretrained import prepared
-from episodes.datasets import VideoFile
 from episodes.decoding.clips import Clip, chosen_decoder, decode_each
 from episodes.decoding.frames import read_frames
 from episodes.decoding.media import frames_of
 from episodes.decoding.readings import IMAGES, Reading, Readings
 from episodes.decoding.sampling import Sampling, clip_count
 from episodes.errors import UserError
+from episodes.split import VideoFile
 
 Shrunk = TypeVar("Shrunk")
 

@@ -18,10 +18,10 @@ from bench.features.store import FeatureStore
 from bench.machine import distributed
 from bench.method import FeatureShape
 from episodes.cache import cache_folder
-from episodes.datasets import Progress, VideoFile
 from episodes.decoding.clips import decoder_identity
 from episodes.decoding.readings import Readings
 from episodes.errors import UserError
+from episodes.split import Progress, VideoFile
 
 ERRORS_SHOWN = 5
 

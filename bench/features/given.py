@@ -22,10 +22,9 @@ from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone
 from bench.method import FeatureShape
 from bench.pretrained import Pretrained
-from episodes.datasets import VideoFile
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, note
-from episodes.split import Video
+from episodes.split import Video, VideoFile
 
 Array = NDArray[np.float32]
 SUFFIXES = (".npy", ".npz", ".safetensors")

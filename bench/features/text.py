@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from bench.weights.weights_file import check_unpacked
+from bench.pretrained import check_unpacked
 from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from episodes.datasets import Progress as Report
 from episodes.errors import shown
+from episodes.split import Progress as Report
 
 SECONDS_BETWEEN_LINES = 20
 

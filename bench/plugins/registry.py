@@ -12,8 +12,8 @@ import methods
 import methods.fast
 import methods.parity
 from bench.method import REGISTRY, Entry, Method, find
-from bench.plugins.settings import names_in
 from bench.plugins.source import meaning_sha256, of_harness, remember_loaded
+from bench.settings import names_in
 from episodes.errors import UserError
 from episodes.plugins import brought, left_out, load_file, plugin_files
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from bench.features.backbones import LoadedBackbone
 from bench.method import Method
 from bench.plugins.registry import import_reproductions
+from bench.pretrained import read_weights
 from bench.reference import adopt, names_of
 from bench.weights.cards import file_sha256
-from bench.weights.weights_file import read_weights
 from episodes.errors import UserError
 
 BACKBONE = "backbone."

@@ -24,8 +24,9 @@ from bench.plugins.registry import source_sha256
 from bench.pretrained import Pretrained
 from bench.running.checkpoints import load_weights, tuned_backbone
 from bench.running.containment import contained
-from bench.running.loop import Answers, evaluate
+from bench.running.loop import evaluate
 from bench.runs.directory import (
+    Answers,
     Cost,
     Failure,
     Run,
@@ -40,14 +41,12 @@ from bench.runs.directory import (
 from bench.weights.candidates import Candidate
 from episodes.banks.bank import Bank, check_contents
 from episodes.banks.leakage import check_apart, contamination
-from episodes.banks.recipe import read_recipe, recipe_names
+from episodes.banks.own_videos import own_recipe
 from episodes.banks.sampler import Episodes
-from episodes.datasets import VideoFile
-from episodes.datasets.folder import Folder
 from episodes.decoding.readings import Readings
-from episodes.disk.registration import registered_names
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.split import VideoFile
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
 """Parts of a run's identity that its user chose, beside what the features show: a run with others
@@ -446,7 +445,7 @@ def _run(
         "backbone_pretraining": loaded.backbone.pretraining,
         "contamination": contamination_of(loaded, bank),
         "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
-    } | _own_recipe(bank)
+    } | own_recipe(bank)
     cost = Cost(
         score_episodes_per_s=len(bank.episodes) / answers.score_seconds,
         encode_clips_per_s=len(bank.used_videos()) / answers.encode_seconds,
@@ -460,16 +459,6 @@ def _run(
         circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
         rows=make_rows(bank.episodes, answers, bank.numbers),
     )
-
-
-def _own_recipe(bank: Bank) -> dict[str, Any]:
-    """What rebuilds a bank that does not come with the program, for whoever reads the run."""
-    if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
-        return {}
-    own: dict[str, Any] = {"recipe": asdict(bank.recipe)}
-    if isinstance(bank.source, Folder) and bank.source.name not in registered_names():
-        own["root"] = str(bank.source.root)
-    return own
 
 
 def _place(candidate: Candidate) -> str | None:

@@ -6,7 +6,6 @@ anything. The loop alone knows which query belongs where, and only after the sco
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeGuard
 
@@ -28,9 +27,10 @@ from bench.machine.device import (
 from bench.method import Method, PairMethod, Representation, apply
 from bench.running import pairs
 from bench.running.scoring import CPU, score, tensors
+from bench.runs.directory import Answers
 from episodes.banks.sampler import Episodes
-from episodes.datasets import Progress
 from episodes.errors import UserError
+from episodes.split import Progress
 
 ENCODE_CHUNK = 128
 """Videos encoded at once."""
@@ -42,20 +42,6 @@ representations stay with the host; pairs are scored anew in every episode then.
 CACHED = 24 << 20
 """Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
 allocator gives again without asking the system for it. More is slower by half."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a method said, query by query, and what it cost."""
-
-    prediction: NDArray[np.int16]
-    """(episodes, queries) in 0..way-1."""
-    margin: NDArray[np.float32]
-    """(episodes, queries) best score minus second best."""
-    encode_seconds: float
-    score_seconds: float
-    """Gather, adapt and score of all episodes; an untimed warm-up went before."""
-    peak_memory_bytes: int
 
 
 @torch.no_grad()

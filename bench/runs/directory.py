@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.method import NAME_WITH_SETTINGS
-from bench.running.loop import Answers
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
 from episodes.errors import UserError, shown
 
+RESULTS_FOLDER = Path(__file__).parents[2] / "results"
+"""The folder ``results/`` of a clone, or its copy beside the installed packages."""
 SCHEMA = 3
 """Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
 FILES = ("run.json", "rows.parquet")
@@ -51,6 +52,20 @@ ROW_TYPES = {
     "prediction": "int16",
     "margin": "float32",
 }
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a method said, query by query, and what it cost."""
+
+    prediction: NDArray[np.int16]
+    """(episodes, queries) in 0..way-1."""
+    margin: NDArray[np.float32]
+    """(episodes, queries) best score minus second best."""
+    encode_seconds: float
+    score_seconds: float
+    """Gather, adapt and score of all episodes; an untimed warm-up went before."""
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True)

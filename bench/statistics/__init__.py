@@ -2,10 +2,10 @@
 
 from bench.statistics.estimate import CEILING, LEVEL, UNSEEN, Estimate, over_episodes
 from bench.statistics.jackknife import jackknife, pseudo_values, variance_shares
-from bench.statistics.letters import letters
 from bench.statistics.significance import (
     StepDown,
     holm,
+    letters,
     mcnemar_p_value,
     sign_flip_p_value,
     step_down,

@@ -1,11 +1,62 @@
-"""What the device itself can do: the measure that stages are held against."""
+"""Repeated timings on a device, and what it can do at most: what stages are held against."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 
-from bench.throughput.timing import repeated
+from bench.machine.device import Stopwatch
+
+LEAST_SECONDS = 0.1
+"""A repeat lasts at least this long, or does all there is to do: less is noise."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that one unit of work took: a clip, an episode."""
+
+    median: float
+    quartiles: tuple[float, float]
+    repeats: int
+    units: int
+    """Units of work in each repeat."""
+
+
+def repeated(work: Callable[[int], None], most: int, repeats: int, device: torch.device) -> Timing:
+    """Time ``work(units)``, after a warm-up, with as many units as a repeat needs.
+
+    Args:
+        work: does so many units of work, from the first.
+        most: units there are at most, at least 1.
+        repeats: how often it is timed.
+        device: where it computes; the time ends when all that was asked of it is done.
+    """
+    work(1)
+    units = _enough(work, most, device)
+    seconds = np.array([_seconds(work, units, device) for _ in range(repeats)]) / units
+    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    return Timing(float(median), (float(low), float(high)), repeats, units)
+
+
+def _enough(work: Callable[[int], None], most: int, device: torch.device) -> int:
+    """How many units make a repeat long enough to be timed, found by trying."""
+    units = 1
+    while units < most:
+        seconds = _seconds(work, units, device)
+        if seconds >= LEAST_SECONDS:
+            break
+        units = min(most, max(2 * units, math.ceil(units * LEAST_SECONDS / max(seconds, 1e-6))))
+    return units
+
+
+def _seconds(work: Callable[[int], None], units: int, device: torch.device) -> float:
+    with Stopwatch(device) as watch:
+        work(units)
+    return watch.seconds
+
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrices whose product is timed: large enough for the peak."""

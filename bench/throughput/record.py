@@ -1,19 +1,24 @@
-"""Measurements as plain values, for files and for a table."""
+"""Measuring a method, here or in a process of its own; records for files, and their table."""
 
+import json
 import platform
+import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from tabulate import tabulate
 
-from bench.machine.device import describe_device
+from bench.machine.device import describe_device, keep_freed_memory
+from bench.machine.progress import Reporter
 from bench.method import Entry
-from bench.throughput.peaks import Peaks
+from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
-from bench.throughput.stages import Bench, Measurement, Stage
+from bench.throughput.stages import Bench, Measurement, Stage, measure
+from episodes.errors import UserError
 
 Record = dict[str, Any]
 
@@ -129,3 +134,48 @@ def _caption(record: Mapping[str, Any]) -> str:
         f" {record['copy_peak_bytes_per_s'] / 1e9:.1f} GB/s in a copy. Operations are those done;"
         " bytes are features and representations, each moved once."
     )
+
+
+def measured_apart(
+    names: Sequence[str], options: Sequence[str], reporter: Reporter
+) -> list[Record]:
+    """Measure methods one after another, in random order; return records in the order of names.
+
+    Args:
+        names: of methods.
+        options: of the command, but for --methods and --json.
+        reporter: told how many methods are done.
+
+    Raises:
+        UserError: a process said why it could not measure.
+    """
+    found: dict[str, list[Record]] = {}
+    with reporter.stage("measure") as progress:
+        for name in random.sample(names, len(names)):
+            found[name] = _measured(name, options)
+            progress(len(found), len(names))
+    return [record for name in names for record in found[name]]
+
+
+def _measured(name: str, options: Sequence[str]) -> list[Record]:
+    command = [sys.executable, "-m", "bench", "throughput", "--methods", name, *options, "--json"]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if finished.returncode:
+        raise UserError(f"{name} was not measured; its own message stands above")
+    records: list[Record] = json.loads(finished.stdout)
+    return records
+
+
+@torch.no_grad()
+def measured(
+    entry: Entry,
+    sizes: Sizes,
+    device: torch.device,
+    batch_size: int,
+    repeats: int,
+) -> list[Record]:
+    """Measure a method in this process; one record for each stage."""
+    keep_freed_memory()
+    peaks = measured_peaks(device)
+    bench = Bench(entry, sizes, device, batch_size)
+    return records(entry, bench, measure(bench, repeats), peaks)

@@ -13,8 +13,8 @@ from bench.method import Entry, Representation, apply
 from bench.running import pairs
 from bench.running.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
 from bench.running.scoring import adapted, pick, tensors
+from bench.throughput.peaks import Timing, repeated
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
-from bench.throughput.timing import Timing, repeated
 from episodes.banks.sampler import Episodes
 
 BATCHES = 4

@@ -18,9 +18,9 @@ from bench.features.clips import load_clips
 from bench.machine.circumstances import circumstances
 from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
+from bench.pretrained import save_tensors
 from bench.runs.directory import dump
-from bench.training.augmentation import augmented, drawn_changes
-from bench.weights.weights_file import save_tensors
+from bench.training.clips import augmented, drawn_changes
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError

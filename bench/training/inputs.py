@@ -13,14 +13,13 @@ from bench.features.embedding import embedded_together
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.pretrained import CroppedInput
-from bench.training.augmentation import augmented, drawn_changes
-from bench.training.clips import ClipLibrary, TrainingClips, Wanted
+from bench.training.clips import ClipLibrary, TrainingClips, Wanted, augmented, drawn_changes
 from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
-from episodes.datasets import VideoFile, dataset
+from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import Jittered, Sampling, one_clip
-from episodes.split import Split
+from episodes.split import Split, VideoFile
 
 
 class Inputs(Protocol):

@@ -1,6 +1,7 @@
-"""What is trained: a method, the backbone under it where that is tuned, and a global head."""
+"""What is trained, a method with its backbone where that is tuned, and by which optimiser."""
 
 from dataclasses import fields, replace
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -135,3 +136,39 @@ def weights_for_use(learner: Learner, entry: Entry, shape: FeatureShape) -> dict
         state = learner.backbone.state_dict()
         weights |= {f"backbone.{name}": one for name, one in state.items()}
     return {name: one.detach().cpu().contiguous() for name, one in weights.items()}
+
+
+def optimiser_of(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over everything that trains.
+
+    Parameters are grouped by their learning rate (``peak``, which the schedule scales at each
+    step) and by whether weight decay spares them.
+    """
+    kinds = {
+        f"{place}.{name}": type(layer).__name__
+        for place, layer in learner.named_modules()
+        for name, _ in layer.named_parameters(recurse=False)
+    }
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in learner.named_parameters():
+        known_as = name, kinds.get(name, "")
+        spared = any(fnmatchcase(one, p) for one in known_as for p in recipe.without_weight_decay)
+        groups.setdefault((name.startswith("backbone."), spared), []).append(parameter)
+    options = [
+        {
+            "params": parameters,
+            "peak": recipe.backbone_learning_rate if of_backbone else recipe.learning_rate,
+            "weight_decay": 0.0 if spared else recipe.weight_decay,
+        }
+        for (of_backbone, spared), parameters in sorted(groups.items())
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(options, lr=0.0, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return kind(options, lr=0.0)
+
+
+def set_learning_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to its peak times a factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = factor * group["peak"]

@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from bench.machine import distributed
 from bench.machine.device import repeatable
 from bench.machine.progress import Reporter
+from bench.pretrained import save_tensors
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Inputs, training_inputs
-from bench.training.learner import Learner, for_training, weights_for_use
-from bench.training.optimiser import optimiser_of, set_learning_rates
+from bench.training.learner import (
+    Learner,
+    for_training,
+    optimiser_of,
+    set_learning_rates,
+    weights_for_use,
+)
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
 from bench.training.sharing import Sharing
@@ -23,9 +29,8 @@ from bench.training.state import State, load_state, save_state
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
 from bench.weights.cards import file_sha256
-from bench.weights.weights_file import save_tensors
-from episodes.datasets import Progress
 from episodes.errors import UserError
+from episodes.split import Progress
 
 
 def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:

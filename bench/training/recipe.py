@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.method import Entry
-from bench.plugins.settings import checked, is_of_kind, kind_in_words
+from bench.settings import checked, is_of_kind, kind_in_words
 from bench.training.recipe_file import methods_spoken_of, tables
 from episodes.banks.recipe import PROTOCOLS, Protocol
 from episodes.errors import UserError

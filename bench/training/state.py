@@ -14,9 +14,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn, optim
 
+from bench.pretrained import save_tensors
 from bench.runs.directory import check_seal, sealed
 from bench.weights.cards import file_sha256
-from bench.weights.weights_file import save_tensors
 from episodes.atomic import write_text
 from episodes.errors import UserError
 

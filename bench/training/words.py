@@ -13,9 +13,9 @@ from bench.features.text import names_of_classes
 from bench.machine.circumstances import circumstances
 from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
+from bench.pretrained import save_tensors
 from bench.runs.directory import dump
 from bench.weights.cards import file_sha256
-from bench.weights.weights_file import save_tensors
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings

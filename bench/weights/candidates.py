@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.method import Entry, Settings
-from bench.weights.cards import WEIGHTS, Card, file_sha256, read_card
-from bench.weights.paths import WEIGHTS_FOLDER
-from bench.weights.shipped import committed
+from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, Card, committed, file_sha256, read_card
 from episodes.errors import UserError
 
 SHIPPED = WEIGHTS_FOLDER / "heads"

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe
 from episodes.banks.sampler import Episodes, draw
-from episodes.datasets import Dataset, VideoFile, dataset
+from episodes.datasets import Dataset, dataset
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.split import Split
+from episodes.split import Split, VideoFile
 
 
 @dataclass(frozen=True)

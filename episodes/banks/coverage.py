@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from episodes.banks.bank import Bank
-from episodes.datasets import Progress
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.split import Video
+from episodes.split import Progress, Video
 
 
 def unusable(bank: Bank, progress: Progress) -> dict[Video, str]:

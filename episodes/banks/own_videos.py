@@ -2,12 +2,16 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from episodes.banks.bank import Bank, frozen
-from episodes.banks.recipe import Protocol, Recipe
+from episodes.banks.bank import Bank, frozen, rebuild
+from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
 from episodes.banks.sampler import VERSION, draw
 from episodes.datasets.folder import Folder
+from episodes.disk.registration import registered_names
 from episodes.errors import UserError
 from episodes.split import Split
 
@@ -37,6 +41,33 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     name = f"{folder.name}-{way}w1s" + ("-group-disjoint" if apart else "")
     recipe = Recipe(name, folder.name, "test", protocol, way, 1, 1, count, 0, VERSION)
     return Bank(frozen(recipe, split), split, draw(recipe, split, count), folder)
+
+
+def own_recipe(bank: Bank) -> dict[str, Any]:
+    """Return what rebuilds a bank that does not come with the program, for whoever reads a run.
+
+    Returns:
+        "recipe" with its values, and "root", the folder of videos where no name is registered for
+        it; nothing for a bank that comes with the program.
+    """
+    if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
+        return {}
+    own: dict[str, Any] = {"recipe": asdict(bank.recipe)}
+    if isinstance(bank.source, Folder) and bank.source.name not in registered_names():
+        own["root"] = str(bank.source.root)
+    return own
+
+
+def bank_of_own_recipe(values: Mapping[str, Any], root: str | None, episodes: int) -> Bank:
+    """Rebuild a bank from what `own_recipe` returned.
+
+    Raises:
+        TypeError: the values are not those of a recipe.
+        UserError: the bank cannot be rebuilt here.
+    """
+    recipe = Recipe(**values)
+    source = None if root is None else Folder(recipe.dataset, Path(root))
+    return rebuild(recipe, episodes, without_list=True, source=source)
 
 
 def _refuse_lonely(root: Path, split: Split) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from episodes.banks.bank import open_bank
 from episodes.banks.coverage import untouched
 from episodes.banks.recipe import read_recipe, recipe_names
-from episodes.datasets import Progress
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.decoding.inspection import inspect, inspection_identity
@@ -18,7 +17,7 @@ from episodes.decoding.media import content_sha256, is_empty, why_not_opened
 from episodes.decoding.memory import remembered
 from episodes.disk.locating import Index
 from episodes.errors import UserError
-from episodes.split import SPLIT_NAMES, SplitName, Video
+from episodes.split import SPLIT_NAMES, Progress, SplitName, Video
 
 SHORT = 16
 """Frames of a clip: a video with fewer gives some of them twice."""

@@ -6,29 +6,17 @@ A module that defines ``DATASET``, an object that answers `Dataset`, adds one; s
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 from episodes.disk.registration import registered_names
 from episodes.errors import UserError, unknown
 from episodes.plugins import brought
-from episodes.split import Split, SplitName, Video
+from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
-Progress = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
-
-
-@dataclass(frozen=True)
-class VideoFile:
-    """Where a video is, and the hash of the file's bytes."""
-
-    video: Video
-    path: Path
-    sha256: str
+__all__ = ["Dataset", "VideoFile", "dataset", "datasets"]
 
 
 class Dataset(Protocol):

@@ -6,7 +6,6 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from episodes.datasets import Progress, VideoFile
 from episodes.decoding.inspection import inspect, inspection_identity
 from episodes.decoding.media import (
     VIDEO_SUFFIXES,
@@ -20,7 +19,7 @@ from episodes.disk.class_folder import shown, videos_of_class
 from episodes.disk.locating import Index
 from episodes.disk.registration import Members, registration
 from episodes.errors import UserError
-from episodes.split import Split, SplitName, Video
+from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 FEWEST_CLASSES = 2
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}

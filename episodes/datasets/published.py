@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from episodes.datasets import Progress, VideoFile, groups
+from episodes.datasets import groups
 from episodes.decoding.inspection import inspection_identity
 from episodes.decoding.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
 from episodes.decoding.memory import recalled, remembered
@@ -14,7 +14,7 @@ from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
 from episodes.disk.membership import derived, recognised
 from episodes.disk.registration import Members, Registration, registration
 from episodes.errors import UserError
-from episodes.split import Split, SplitName, Video
+from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 SHOWN = 5
 NamingRule = Callable[[str, Collection[str]], Iterable[str]]

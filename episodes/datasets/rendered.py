@@ -16,11 +16,10 @@ from functools import cache
 from pathlib import Path
 
 from episodes.cache import cache_folder
-from episodes.datasets import Progress, VideoFile
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
-from episodes.split import Split, SplitName, Video
+from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 GROUPS = {"train": 30, "val": 20, "test": 20}
 CLIPS_PER_GROUP = 2

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from episodes.cache import cache_folder
-from episodes.datasets import Progress
 from episodes.decoding.media import stamp
+from episodes.split import Progress
 
 Work = Callable[[Path], Any]
 """From a path to what JSON can hold."""

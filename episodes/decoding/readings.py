@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from episodes.datasets import VideoFile
 from episodes.decoding.memory import notebook, notes_from, write_note
 from episodes.decoding.readers import DECODERS
+from episodes.split import VideoFile
 
 IMAGES = "pillow"
 """What reads folders of frames; their content's hash covers its version."""

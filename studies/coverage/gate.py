@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.gate.verdict import Outcome, Tolerance, change, no_loss
+from bench.comparison.gate.verdict import Outcome, Tolerance, change, no_loss
 from bench.statistics import Estimate, holm
 
 QUERIES = 5

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.comparison.family import read_family
+from bench.commands.arguments import read_family
+from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.paper import paper_lines
 from bench.comparison.rows_file import read_rows_file
 from bench.comparison.summary import compare
@@ -29,18 +30,23 @@ from bench.conformance.parity import load_arrays
 from bench.features.backbones import load_backbone
 from bench.features.store import FeatureStore
 from bench.features.text import text_from_file
-from bench.gate.baseline import accept, read_baseline
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.report.published import published
 from bench.running.checkpoints import read_weights
-from bench.runs.directory import Failure, find_failures, read_run, write_failure, write_run
+from bench.runs.directory import (
+    RESULTS_FOLDER,
+    Failure,
+    find_failures,
+    read_run,
+    write_failure,
+    write_run,
+)
 from bench.site.submission import pack, unpack
 from bench.training.recipe import read_training_recipe
 from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
-from bench.weights.cards import read_card
-from bench.weights.paths import RESULTS_FOLDER, WEIGHTS_FOLDER
+from bench.weights.cards import WEIGHTS_FOLDER, read_card
 from episodes import cache
 from episodes.banks.bank import open_bank
 from episodes.banks.recipe import FOLDER as BANK_RECIPES

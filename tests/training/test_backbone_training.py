@@ -10,11 +10,11 @@ import torch
 from bench.features.backbones import backbones
 from bench.machine.progress import Reporter
 from bench.training import backbone as training
-from bench.training.augmentation import augmented, drawn_changes
 from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
-from episodes.datasets import Progress, VideoFile, dataset
+from bench.training.clips import augmented, drawn_changes
+from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.split import SplitName, Video
+from episodes.split import Progress, SplitName, Video, VideoFile
 from tests.command import call
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def test_the_card_tells_a_stranger_how_the_weights_were_made(tmp_path: Path):
 
 
 def test_the_shipped_card_belongs_to_the_shipped_weights():
-    from bench.weights.paths import WEIGHTS_FOLDER
+    from bench.weights.cards import WEIGHTS_FOLDER
 
     card = json.loads((WEIGHTS_FOLDER / "motion.json").read_text())
     weights = (WEIGHTS_FOLDER / "motion.safetensors").read_bytes()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.training.curve import write_tensorboard
+from bench.training.outcome import write_tensorboard
 from tests.command import call
 
 

@@ -10,13 +10,12 @@ from bench.backbone import InputSpec
 from bench.features.preprocessing import with_preprocessing
 from bench.machine.progress import Reporter
 from bench.training import clips
-from bench.training.augmentation import augmented, drawn_changes
-from bench.training.clips import ClipLibrary, TrainingClips
+from bench.training.clips import ClipLibrary, TrainingClips, augmented, drawn_changes
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
-from episodes.datasets import VideoFile, dataset, datasets
+from episodes.datasets import dataset, datasets
 from episodes.decoding.sampling import Jittered, Sampling
-from episodes.split import Video
+from episodes.split import Video, VideoFile
 from tests.training.test_meta_training import training
 
 

@@ -18,8 +18,7 @@ from bench.features.backbones import load_backbone
 from bench.machine import distributed
 from bench.method import REGISTRY
 from bench.training import meta
-from bench.training.batch_norm import RunningStatistics
-from bench.training.sharing import Sharing
+from bench.training.sharing import RunningStatistics, Sharing
 from bench.weights.cards import CARD, WEIGHTS
 from episodes.errors import UserError
 from tests.command import call, torchrun

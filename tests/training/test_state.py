@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.pretrained import save_tensors
 from bench.training.state import STATE, Best, State, load_state, save_state
 from bench.weights.cards import file_sha256
-from bench.weights.weights_file import save_tensors
 from episodes.errors import UserError
 
 IDENTITY = {"method": "x", "recipe": {"episodes": 4}}

@@ -16,8 +16,7 @@ from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.reference import Golden
 from bench.training import authors_steps
-from bench.training.learner import Learner
-from bench.training.optimiser import optimiser_of
+from bench.training.learner import Learner, optimiser_of
 from bench.training.parity import check_training
 from bench.training.recipe import TrainingRecipe, read_training_recipe
 from episodes.errors import UserError

@@ -16,12 +16,12 @@ from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
 from episodes.banks.bank import Bank, open_bank
-from episodes.datasets import VideoFile
 from episodes.decoding.clips import Clip
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import one_clip
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.split import VideoFile
 from methods.mastaf import Mastaf
 
 UNDECIDED = 1e-3

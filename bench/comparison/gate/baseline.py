@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.gate.verdict import Verdict, name_of
+from bench.comparison.gate.verdict import Verdict, name_of
 from bench.runs.contenders import Contender
 from bench.runs.directory import (
     FILES,

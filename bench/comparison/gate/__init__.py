@@ -2,7 +2,7 @@
 
 A test needs no plugin:
 
-    from bench.gate import assert_not_worse
+    from bench.comparison.gate import assert_not_worse
 
     def test_accuracy_holds():
         assert_not_worse("results/baselines/default", "results/local/new", drop=0.005)
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.gate.baseline import read_anchor, read_baseline
-from bench.gate.output import line
-from bench.gate.verdict import Tolerance, Verdict, exit_status, judge
+from bench.comparison.gate.baseline import read_anchor, read_baseline
+from bench.comparison.gate.output import line
+from bench.comparison.gate.verdict import Tolerance, Verdict, exit_status, judge
 from bench.runs.directory import find_failures, find_runs, read_run
 from bench.statistics import LEVEL
 from episodes.errors import UserError
@@ -29,7 +29,7 @@ def verdicts_of(
     methods: Sequence[str] = (),
     allow_drift: bool = False,
 ) -> list[Verdict]:
-    """Compare the runs in one folder with those in another, as `bench.gate.verdict.judge` does.
+    """Compare the runs in one folder with those in another (`bench.comparison.gate.verdict.judge`).
 
     Args:
         baseline: folder with the runs that are the baseline, and its anchor.

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.gate.verdict import Change, Tolerance, Verdict
+from bench.comparison.gate.verdict import Change, Tolerance, Verdict
 from episodes.atomic import replacing
 from episodes.errors import shown
 

@@ -1,0 +1,150 @@
+"""What the arguments of commands name: banks, runs and files of rows, declared families.
+
+Heavy: a command imports it when it runs.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.comparison.rows_file import is_rows_file, read_rows_file
+from bench.comparison.summary import Pair, rebuilt
+from bench.machine import distributed
+from bench.machine.progress import Reporter
+from bench.runs.directory import Run, find_runs, read_run
+from episodes.banks.bank import Bank, open_bank
+from episodes.banks.coverage import unusable, without
+from episodes.banks.own_videos import bank_over_folder
+from episodes.errors import UserError
+
+DEFAULT = "default"
+SHOWN = 20
+"""Unusable videos that are named; `fvbench data verify --json` names all of a registered set."""
+
+
+def chosen_banks(
+    names: str | None,
+    data: Path | None,
+    episodes: int | None,
+    allow_missing: bool = False,
+    reporter: Reporter | None = None,
+) -> list[Bank]:
+    """Open the banks that are named, or draw one over a folder of videos.
+
+    Args:
+        names: names or recipe files, separated by commas; the default bank if None.
+        data: a folder of ``class/video`` files instead.
+        episodes: how many episodes, from the first.
+        allow_missing: leave out the episodes whose videos are not all there, or damaged.
+        reporter: told which videos that is.
+
+    Raises:
+        UserError: a folder is given beside a bank, a bank is named twice, or one cannot be opened.
+    """
+    if data is not None:
+        if names is not None:
+            raise UserError(
+                f"--data {data} makes a bank of its own, and --bank {names} names another; give one"
+                " of the two"
+            )
+        banks = [bank_over_folder(data, episodes)]
+    else:
+        banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]
+    if len({bank.recipe.name for bank in banks}) < len(banks):
+        raise UserError(f"--bank {names!r} names a bank twice; each has one folder below --out")
+    return [_whole(bank, reporter or Reporter()) for bank in banks] if allow_missing else banks
+
+
+def _whole(bank: Bank, reporter: Reporter) -> Bank:
+    """The bank without the episodes that touch a video which cannot be used."""
+    with distributed.first_alone(), reporter.stage("open videos") as progress:
+        missing = unusable(bank, progress)
+    left = without(bank, missing)
+    if missing:
+        named = [f"{one.label}/{one.name}: {why}" for one, why in list(missing.items())[:SHOWN]]
+        more = [f"and {len(missing) - SHOWN:,} more"] if len(missing) > SHOWN else []
+        reporter.say(
+            "\n  ".join(
+                [
+                    f"note: {left.left_out:,} episodes of {bank.recipe.name} are left out, since"
+                    f" they touch {len(missing):,} videos that cannot be used:",
+                    *named,
+                    *more,
+                ]
+            )
+        )
+    return left
+
+
+def gather(
+    places: Sequence[Path], bank: str | None, data: Path | None, episodes: int | None
+) -> tuple[list[Run], list[Bank]]:
+    """Read run directories and files of rows.
+
+    Args:
+        places: run directories, folders that hold some, files of rows.
+        bank: of the files of rows; that of the runs beside them if None.
+        data: a folder of videos over which the bank was drawn instead.
+        episodes: how many episodes of that bank; as many as the runs have if None.
+
+    Returns:
+        the runs, and the bank if one was named.
+
+    Raises:
+        UserError: there is nothing, something cannot be read, or the bank of rows is not known.
+    """
+    files = [place for place in places if is_rows_file(place)]
+    folders = [place for place in places if not is_rows_file(place)]
+    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
+    runs = [read_run(path) for path in paths]
+    if episodes is None and runs:
+        episodes = runs[0].identity["episodes"]
+    banks = chosen_banks(bank, data, episodes) if bank or data else []
+    if len(banks) > 1:
+        raise UserError(f"--bank {bank!r}: a comparison is on one bank; name one")
+    if files:
+        banks = banks or [_bank_of(runs, files[0])]
+        runs += [run for file in files for run in read_rows_file(file, banks[0])]
+    return runs, banks
+
+
+def _bank_of(runs: Sequence[Run], file: Path) -> Bank:
+    if not runs:
+        raise UserError(f"{file} does not say which bank it answers; give --bank NAME")
+    bank, problem = rebuilt(runs[0])
+    if bank is None:
+        raise UserError(f"{file}: {problem}; give --bank FILE")
+    return bank
+
+
+def read_family(path: Path) -> list[Pair]:
+    """Read a declared family: which comparisons a study is about, said before it is run.
+
+    P-values and verdicts are corrected for these alone. The file is TOML, with pairs of methods, or
+    of titles as `fvbench compare` prints them; the second is subtracted from the first:
+
+        comparisons = [
+            ["otam", "protonet"],
+            ["mastaf-noml-mean (tuned, 3 seeds)", "mastaf (tuned, 3 seeds)"],
+        ]
+
+    Raises:
+        UserError: it cannot be read, names no comparison, or one of other than two methods.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--family {path} cannot be read: {error}") from error
+    pairs = content.get("comparisons")
+    if not isinstance(pairs, list) or not pairs:
+        raise UserError(
+            f'--family {path} names no comparisons; it has: comparisons = [["otam", "protonet"]]'
+        )
+    for pair in pairs:
+        if not (
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)
+        ):
+            raise UserError(f"--family {path}: {pair} is not a pair of methods")
+        if pair[0] == pair[1]:
+            raise UserError(f"--family {path}: {pair[0]} is compared with itself")
+    return [(one, other) for one, other in pairs]

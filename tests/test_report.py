@@ -15,6 +15,7 @@ import pytest
 
 from bench.comparison.summary import compare
 from bench.machine.progress import Reporter
+from bench.report import errors
 from bench.report.cases.outcomes import MODELS
 from bench.report.charts.saving import THEMED
 from bench.report.grid import Cell, grid_of
@@ -22,6 +23,7 @@ from bench.report.page import render
 from bench.report.sections import headline, ranking
 from bench.runs.directory import Run, find_runs, read_run
 from tests.command import call
+from tests.conftest import make_video
 from tests.synthetic import answered
 from tests.test_tables import RUNS, made_run
 
@@ -394,3 +396,33 @@ def test_a_run_leaves_its_report(folder: Path):
     assert status == 0, said
     assert "1 method on the bank default" in (folder / "report.html").read_text(encoding="utf-8")
     assert str(folder / "report.html") in said
+
+
+def test_frames_of_own_videos_are_shown_only_where_asked(tmp_path: Path):
+    for number in range(8):
+        path = tmp_path / "videos" / f"class-{number % 4}" / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_video(path, frames=16 + number)
+    own = ("--data", tmp_path / "videos")
+    few = ("--methods", "protonet,chance", "--episodes", "2", "--out", tmp_path / "runs")
+    assert call("run", *own, *few)[0] == 0
+    page = {}
+    for asked in ((), ("--thumbnails",)):
+        out = tmp_path / "report.html"
+        status, said = call("report", tmp_path / "runs", *own, "--out", out, *asked)
+        assert status == 0, said
+        page[asked] = out.read_text()
+    assert "data:image/webp" not in page[()]
+    assert "--thumbnails shows them" in page[()]
+    assert page["--thumbnails",].count("data:image/webp") == 8
+
+
+def test_thumbnails_end_where_there_is_no_more_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(errors, "BYTES", 10_000)
+    assert call("report", folder, "--out", tmp_path / "report.html")[0] == 0
+    text = (tmp_path / "report.html").read_text()
+    found = re.search(r"Frames of (\d+) of (\d+) videos have room", text)
+    assert found is not None
+    assert 0 < int(found[1]) < int(found[2])

@@ -36,6 +36,13 @@ def report(
     data: OwnVideos = None,
     cache: Cache = None,
     plugin: Plugin = None,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnails",
+            help="Show frames of videos that this program has not drawn, such as your own.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of finished runs."""
     use_plugins(plugin)
@@ -49,5 +56,5 @@ def report(
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it: --out {out / 'report.html'}")
     runs, banks = gather(places, None, data, None)
-    write_report(out, compare(runs, reference, banks), Reporter())
+    write_report(out, compare(runs, reference, banks), Reporter(), thumbnails)
     typer.echo(f"wrote {out}")

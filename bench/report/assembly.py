@@ -21,9 +21,8 @@ from episodes.errors import shown
 
 STYLE, POLICY = "@style sheet@", "@policy@"
 """Where in the page they go, once it is known what it holds."""
-STYLE_SHEET, SCRIPT = (
-    Path(__file__).parent / "templates" / one for one in ("style.css", "script.js")
-)
+OWN = Path(__file__).parent / "templates"
+STYLE_SHEET, SCRIPT, BROWSER = OWN / "style.css", OWN / "script.js", OWN / "errors.js"
 
 
 def assembled(

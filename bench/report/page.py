@@ -5,29 +5,36 @@ from pathlib import Path
 
 from bench.comparison.summary import Comparison
 from bench.machine.progress import Reporter
-from bench.report.assembly import assembled
+from bench.report.assembly import BROWSER, SCRIPT, assembled
 from bench.report.provenance import provenance
 from bench.report.sections import BankSection, bank_section
 from episodes.atomic import write_text
 
 
 def write_report(
-    path: Path, comparisons: Sequence[Comparison], reporter: Reporter | None = None
+    path: Path,
+    comparisons: Sequence[Comparison],
+    reporter: Reporter | None = None,
+    thumbnails: bool = False,
 ) -> None:
     """Write the report of comparisons to a file; arguments as for `render`."""
-    write_text(path, render(comparisons, reporter))
+    write_text(path, render(comparisons, reporter, thumbnails))
 
 
-def render(comparisons: Sequence[Comparison], reporter: Reporter | None = None) -> str:
+def render(
+    comparisons: Sequence[Comparison], reporter: Reporter | None = None, thumbnails: bool = False
+) -> str:
     """Return the report as HTML, the same for the same runs.
 
     Args:
         comparisons: one for each bank, at least one.
         reporter: told of videos that are made or embedded for the pictures of cases, which take
-            seconds; None leaves the pictures out.
+            seconds; None leaves the pictures out, and the browser of errors.
+        thumbnails: whether frames of videos that are not drawn by this program may be shown.
     """
     banks: list[BankSection] = [
-        bank_section(one, number, reporter) for number, one in enumerate(comparisons, start=1)
+        bank_section(one, number, reporter, thumbnails)
+        for number, one in enumerate(comparisons, start=1)
     ]
     return assembled(
         "report.html",
@@ -37,6 +44,7 @@ def render(comparisons: Sequence[Comparison], reporter: Reporter | None = None) 
             "banks": banks,
             "provenance": provenance(comparisons),
         },
+        scripts=[SCRIPT, BROWSER],
     )
 
 

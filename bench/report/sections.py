@@ -16,6 +16,7 @@ from bench.report.charts.forest import accuracy_forest, difference_forest
 from bench.report.charts.history import curves_of
 from bench.report.charts.speed import comparable, front, speed_chart
 from bench.report.charts.style import HALF
+from bench.report.errors import Errors, errors
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
@@ -44,6 +45,7 @@ class BankSection:
     why_no_classes: str = ""
     published: Grid | None = None
     training: Figure | None = None
+    errors: Errors | None = None
     cases: Cases | None = None
 
     @property
@@ -55,13 +57,16 @@ class BankSection:
             ("front", "Speed"): True,
             ("curves", "Training"): self.training is not None,
             ("by-class", "Classes"): True,
+            ("who", "Errors"): self.errors is not None,
             ("beside", "Published"): self.published is not None,
             ("branches", "Cases"): self.cases is not None,
         }
         return [part for part, is_there in there.items() if is_there]
 
 
-def bank_section(comparison: Comparison, number: int, reporter: Reporter | None) -> BankSection:
+def bank_section(
+    comparison: Comparison, number: int, reporter: Reporter | None, thumbnails: bool = False
+) -> BankSection:
     """Draw and tabulate one comparison; ``number`` keeps names apart on the page."""
     anchor = f"bank-{number}"
     tips = [f"{row.title}: {100 * row.accuracy:.1f}%" for row in comparison.rows]
@@ -89,6 +94,7 @@ def bank_section(comparison: Comparison, number: int, reporter: Reporter | None)
         why_no_classes="" if known else comparison.units,
         published=published(comparison, anchor),
         training=_training(comparison, anchor),
+        errors=errors(comparison, anchor, reporter, thumbnails),
         cases=cases(comparison, anchor, reporter),
     )
 

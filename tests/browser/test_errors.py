@@ -1,0 +1,86 @@
+"""The browser of errors: any two methods, and the queries on which one of them is right."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.runs.directory import read_run
+from tests.browser.test_report_page import browser, pytestmark, said  # noqa: F401
+from tests.command import call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    few = ("--methods", "protonet,otam,chance", "--episodes", "4")
+    assert call("run", *few, "--out", out)[0] == 0
+    assert call("report", out, "--out", out / "report.html")[0] == 0
+    return out
+
+
+@pytest.fixture
+def page(browser: Any, folder: Path, said: list[str]) -> Iterator[Any]:  # noqa: F811
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((folder / "report.html").as_uri())
+    page.locator("#bank-1-who").scroll_into_view_if_needed()
+    page.wait_for_selector(".errors:visible")
+    yield page
+    assert said == []
+    context.close()
+
+
+def right(folder: Path, method: str) -> np.ndarray:
+    rows = read_run(folder / method).rows
+    return (rows["prediction"] == rows["label"]).to_numpy()
+
+
+def choose(page: Any, first: str, second: str, who: str) -> None:
+    page.get_by_label("first method").select_option(first)
+    page.get_by_label("second method").select_option(second)
+    page.get_by_label("who is right").select_option(who)
+
+
+def test_any_two_methods_are_held_beside_each_other(page: Any, folder: Path):
+    otam, chance = right(folder, "otam"), right(folder, "chance")
+    expected = {
+        "the first alone": otam & ~chance,
+        "the second alone": ~otam & chance,
+        "neither": ~otam & ~chance,
+        "both": otam & chance,
+    }
+    for who, which in expected.items():
+        choose(page, "otam", "chance", who)
+        told = page.locator(".errors output").text_content()
+        assert told == f"{which.sum()} of {len(which)} queries", who
+    choose(page, "chance", "otam", "the first alone")
+    told = page.locator(".errors output").text_content()
+    assert told == f"{(chance & ~otam).sum()} of 20 queries"
+
+
+def test_the_surest_stand_first(page: Any, folder: Path):
+    choose(page, "otam", "chance", "the first alone")
+    rows = read_run(folder / "otam").rows
+    surest = rows[right(folder, "otam") & ~right(folder, "chance")].nlargest(1, "margin")
+    first = page.locator(".errors li p").first.text_content()
+    assert f"Episode {surest['episode'].item()}, query {surest['query'].item()}:" in first
+
+
+def test_frames_of_the_query_and_of_every_support_video_are_seen(page: Any):
+    choose(page, "otam", "chance", "the first alone")
+    clips = page.locator(".errors li").first.locator(".clip")
+    assert clips.count() == 6  # the query, and five classes of one shot
+    seen = "(images) => images.every((one) => one.complete && one.naturalWidth > 100)"
+    assert page.locator(".errors li").first.locator("img").evaluate_all(seen)
+    assert clips.locator("span", has_text="← otam").count() == 1
+    assert (
+        page.locator(".errors li")
+        .first.locator(".clip.right span")
+        .text_content()
+        .endswith("← otam")
+    )

@@ -86,13 +86,15 @@ def describe(case: Case) -> str:
         " their mean."
     )
     weights = "" if case.trained else " The models are untrained: random weights."
+    leads = sorted(lead(angles) for angles in case.angles.values())
     return (
         f"Bank {case.bank}, episode {case.query.episode}, query {case.query.query}, of class"
         f" {case.classes[case.label]}. Marks stand at the angle between the query's representation"
         " and the prototype of a class: 0 degrees is the same direction, 90 unrelated. MASTAF's"
         " angle is that of its two branches' representations put behind one another. Frames:"
         f" {FRAMES} of the {len(case.query_clip)} that the models see; the true class is framed"
-        f" in red.{several if case.shot > 1 else ''}{_grid_note(case)}{weights}"
+        f" in red. The nearest class is ahead of the second by {leads[0]:.2f} to {leads[-1]:.2f}"
+        f" degrees.{several if case.shot > 1 else ''}{_grid_note(case)}{weights}"
     )
 
 
@@ -175,7 +177,12 @@ def _draw_answers(figure: SubFigure, case: Case) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
     axes.text(0, 1, "Angle between the query ★ and the prototypes", fontsize=10, color=INK)
-    for place, title in {0.09: "model", 0.42: "nearest", 0.66: "true class"}.items():
+    for place, title in {
+        0.09: "model",
+        0.36: "nearest",
+        0.55: "true class",
+        0.74: "ahead by",
+    }.items():
         axes.text(place, 0.9, title, fontsize=8, color=GREY)
     for row, model in enumerate(reversed(MODELS)):
         _draw_answer(axes, case, model, height=0.81 - 0.1 * row)
@@ -183,20 +190,31 @@ def _draw_answers(figure: SubFigure, case: Case) -> None:
         true, height = way == case.label, 0.34 - 0.07 * way
         axes.text(0.02, height, f"{way + 1}", color=COLOURS[way % len(COLOURS)], weight="bold")
         axes.text(0.09, height, f"{name} (true)" if true else name, color=RED if true else INK)
-    for text in axes.texts[4:]:
+    for text in axes.texts[5:]:
         text.set_fontsize(9)
     axes.text(0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
 
 
 def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
-    """One line of the table: symbol, name, nearest class, true class, verdict."""
+    """One line of the table: symbol, name, nearest class, true class, margin, verdict."""
     angles, right = case.angles[model], case.right(model)
     nearest = int(angles.argmin())
     axes.plot(0.035, height + 0.015, marker=SYMBOLS[model], markersize=10, color=GREY)
     axes.text(0.09, height, MODELS[model], color=INK)
-    axes.text(0.42, height, f"{nearest + 1}: {angles[nearest]:.2f}°", color=INK)
-    axes.text(0.66, height, f"{case.label + 1}: {angles[case.label]:.2f}°", color=RED)
+    axes.text(0.36, height, f"{nearest + 1}: {angles[nearest]:.2f}°", color=INK)
+    axes.text(0.55, height, f"{case.label + 1}: {angles[case.label]:.2f}°", color=RED)
+    axes.text(0.74, height, f"{lead(angles):.2f}°", color=INK)
     axes.text(0.9, height, verdict(right), color=INK, weight="normal" if right else "bold")
+
+
+def lead(angles: Degrees) -> float:
+    """By how much the nearest class is ahead of the second, in degrees.
+
+    >>> round(lead(np.array([30.0, 22.5, 22.75])), 6)
+    0.25
+    """
+    first, second = np.sort(angles)[:2]
+    return float(second - first)
 
 
 def _attention_rows(case: Case) -> list[tuple[str, Clip, NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either complete or absent."""
 
 import errno
 import hashlib
@@ -14,15 +14,15 @@ _tidied: set[Path] = set()
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it takes the name ``path`` in one step.
+    """Yield a path to write to; on success it is renamed to ``path`` in one step.
 
-    A reader sees the old file or the new one, never a part, whenever the writer is killed. Two
-    writers do not disturb each other: the last to finish wins. The file keeps its suffix while it
-    is unfinished, since encoders and savers choose a format by it. What killed writers of this
+    A reader sees the old file or the new one, never part of one, even if the writer is killed. Two
+    writers do not disturb each other: the last to finish wins. The unfinished file keeps its
+    suffix, because encoders and savers choose a format by it. Whatever killed writers of this
     computer left in the folder is removed.
 
     Raises:
-        OSError: naming ``path`` where the system names none, as it does not for a full disk.
+        OSError: naming ``path`` even if the system names none, as for a full disk.
     """
     _remove_leftovers(path.parent)
     unfinished = path.with_name(
@@ -51,7 +51,7 @@ def _writer(process: int) -> str:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove files whose writers are no more, once for each folder."""
+    """Remove files whose writers no longer run, once for each folder."""
     if folder in _tidied:
         return
     _tidied.add(folder)
@@ -68,7 +68,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Bring a folder's names to the disk, where the system can."""
+    """Flush a folder's entries to disk, if the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The folder for what can be made again: rendered videos and features."""
+"""The folder for files that can be regenerated: rendered videos and features."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,6 @@ ENVIRONMENT_VARIABLE = "FVBENCH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: ``$FVBENCH_CACHE``, or the platform's place for caches."""
+    """Return the cache folder: ``$FVBENCH_CACHE``, or the platform's cache folder."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_cache_path("fewshot-video-bench")

@@ -20,7 +20,7 @@ WORDS_PER_BLOCK = 4
 
 
 def key_from(*parts: str) -> int:
-    """Return a 128-bit key for the text parts; other parts, another stream.
+    """Return a 128-bit key for the text parts; different parts give different streams.
 
     >>> key_from("a", "b") == key_from("a", "b")
     True
@@ -61,7 +61,7 @@ def skip(rank: Integers, starts: Sequence[Integers], sizes: Sequence[Integers]) 
     """Turn a rank among the allowed positions into a position, stepping over taken intervals.
 
     Args:
-        rank: (...) the how-manieth allowed position is meant, from 0.
+        rank: (...) 0 for the first allowed position, 1 for the second, and so on.
         starts: first positions of the taken intervals, each (...); they must not overlap.
         sizes: their lengths, each (...); an interval of length 0 is ignored.
 
@@ -112,9 +112,9 @@ def distinct(source: Words, bound: int | Integers, taken: Sequence[Integers] = (
 
 
 def _insert(ascending: list[Integers], value: Integers) -> None:
-    """Put a value into values that ascend place by place, keeping them so.
+    """Insert a value into sorted values, keeping them sorted, elementwise.
 
-    Sorting all of them anew for every draw would take most of the time.
+    Sorting all of them again for every draw would take most of the time.
     """
     for place, other in enumerate(ascending):
         ascending[place], value = np.minimum(other, value), np.maximum(other, value)
@@ -122,7 +122,7 @@ def _insert(ascending: list[Integers], value: Integers) -> None:
 
 
 class Draws:
-    """A stream of single draws, for things that are drawn one after another.
+    """A stream of single draws, for quantities that are drawn one after another.
 
     >>> draws = Draws("example")
     >>> 2.0 <= draws.uniform(2.0, 3.0) < 3.0

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises, wherever it is found."""
+"""The one exception that a user's mistake raises, wherever it is detected."""
 
 import difflib
 import re
@@ -12,15 +12,15 @@ INVISIBLE = re.compile(
 
 
 class UserError(Exception):
-    """Something the user can mend: the message gives the value, the rule and the way out.
+    """Something the user can fix: the message gives the value, the rule and the way out.
 
-    The command line prints the message alone and exits with status 2; a traceback is kept
+    The command line prints only the message and exits with status 2; tracebacks are reserved
     for defects of the program itself.
     """
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for a name that nothing has, with the nearest names.
+    """Return the error for an unknown name, with the nearest known names.
 
     >>> print(unknown("bank", "defalt", ["default", "other"]))
     no bank is called 'defalt'; did you mean default?
@@ -32,7 +32,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Return a question with the known names that are like another one; empty if none is.
+    """Return a question with the known names that resemble this one; empty if none does.
 
     >>> near("temprature", ["temperature", "padding"])
     'did you mean temperature?'
@@ -42,7 +42,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def shown(text: str) -> str:
-    r"""Return text as it may be shown: what a name brings to steer a terminal is spelled out.
+    r"""Return text that is safe to print: control characters are escaped.
 
     >>> shown("evil\x1b[2J.mp4")
     'evil\\x1b[2J.mp4'
@@ -51,10 +51,10 @@ def shown(text: str) -> str:
 
 
 def warn(line: str) -> None:
-    """Say on stderr what a user should know of a run that goes on."""
+    """Warn on stderr about a run that continues."""
     print(f"warning: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def note(line: str) -> None:
-    """Say on stderr what a user may want to know, and need not mend."""
+    """Print on stderr what a user may want to know, and need not fix."""
     print(f"note: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""One writer at a time in a folder: a lock that says who holds it, and dies with its holder."""
+"""One writer at a time in a folder: a lock that names its holder, and is released when it dies."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ UNLOCKABLE = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOLCK, errno.ENOSYS
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one command; where the system has no locks, do nothing.
+    """Hold a folder for one command; do nothing if the system has no locks.
 
     Raises:
         UserError: another command holds it; the message says which.

@@ -26,7 +26,7 @@ def brought(group: str) -> list[object]:
     """Return what installed packages announce under an entry-point group, and all loaded files.
 
     Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
-    is named on stderr, once, and left out.
+    is skipped, and named on stderr once.
     """
     announced = (_loaded(point) for point in entry_points(group=group))
     return [one for one in announced if one is not None] + list(_files.values())
@@ -75,7 +75,7 @@ def guarded(what: str, load: Callable[[], object]) -> object:
 
 
 def left_out(error: UserError) -> None:
-    """Say that a plugin that nobody named is broken, and that work goes on without it."""
+    """Warn that a plugin that nobody asked for is broken, and that work continues without it."""
     print(f"left out: {shown(str(error))}", file=sys.stderr)  # noqa: T201
 
 

@@ -23,7 +23,7 @@ class Video:
     """One video of a split.
 
     Videos of a class that share ``group`` were cut from one recording: they show the same actors
-    in the same place. Where a dataset knows no groups, each video is its own.
+    in the same place. If a dataset has no groups, each video is a group of its own.
     """
 
     label: str
@@ -48,8 +48,8 @@ class Split:
         dataset: the dataset's name.
         name: "train", "val" or "test".
         videos: all videos; they are sorted here, so directory order cannot matter.
-        partners: class -> the class that differs from it by order alone, where there are any.
-        stands_for: sha256 of the list that this stands in for, where the names of videos are made
+        partners: class -> the class that differs from it only in temporal order, if any.
+        stands_for: sha256 of the list that this stands in for, if the names of videos are made
             up because only their numbers are known.
 
     Raises:
@@ -63,7 +63,7 @@ class Split:
     stands_for: str = ""
 
     def __post_init__(self) -> None:
-        """Sort the videos and refuse what cannot be indexed."""
+        """Sort the videos and refuse lists that cannot be indexed."""
         ordered = tuple(sorted(self.videos))
         if not ordered:
             raise UserError(f"split {self.dataset}/{self.name} has no videos; add some to its list")

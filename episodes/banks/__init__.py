@@ -1,1 +1,1 @@
-"""Banks of episodes: recipes, what is drawn from them, and what gaps on a disk do to both."""
+"""Banks of episodes: recipes, the episodes drawn from them, and what missing videos do to both."""

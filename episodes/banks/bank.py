@@ -31,7 +31,7 @@ class Bank:
 
     @property
     def title(self) -> str:
-        """The bank's name, and beside it how much of it is there where that is not all.
+        """The bank's name, and how many of its episodes are here if not all are.
 
         >>> open_bank("default").title
         'default'
@@ -43,7 +43,7 @@ class Bank:
 
     @property
     def sha256(self) -> str:
-        """Hash of exactly these episodes; two runs are compared only where it agrees."""
+        """Hash of exactly these episodes; two runs are compared only if it agrees."""
         return episodes_sha256(self.split, self.episodes)
 
     @property
@@ -52,7 +52,7 @@ class Bank:
         return np.arange(len(self.episodes)) if self.kept is None else self.kept
 
     def only(self, kept: NDArray[np.int64]) -> "Bank":
-        """Return the episodes with these places and no others, (episodes kept,) ascending."""
+        """Return only the episodes at these positions, (episodes kept,) ascending."""
         episodes = Episodes(
             self.episodes.support[kept], self.episodes.query[kept], self.episodes.labels[kept]
         )
@@ -94,11 +94,11 @@ def rebuild(
 
     Args:
         recipe: with its hashes.
-        episodes: how many episodes are wanted, from the first; all that the recipe states if None.
-            More than it states are drawn on from the same stream.
-        without_list: where the dataset is not here, draw from what its facts tell: the same
-            episodes with the same classes and recordings, their videos without names.
-        source: the dataset; the one that is known by the recipe's word if None.
+        episodes: number of episodes, from the first; as many as the recipe states if None. A
+            larger number continues the same random stream.
+        without_list: if the dataset is not here, draw from its facts: the same episodes with the
+            same classes and recordings, their videos without names.
+        source: the dataset; if None, the one that the recipe names.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
@@ -123,11 +123,11 @@ def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
     """Refuse videos whose contents are not those that a recipe was frozen with.
 
     Args:
-        bank: of all the episodes that its recipe states; of others nothing is known.
+        bank: with all the episodes that its recipe states; the hash covers no other number.
         files: of the videos that it uses.
 
     Raises:
-        BankMismatchError: they are others.
+        BankMismatchError: the contents differ.
     """
     stated, found = bank.recipe.contents_sha256, contents_sha256(files)
     if stated != UNKNOWN and len(bank.episodes) == bank.recipe.episodes and stated != found:
@@ -184,7 +184,7 @@ def frozen(recipe: Recipe, split: Split) -> Recipe:
 
 
 def episodes_sha256(split: Split, episodes: Episodes) -> str:
-    """Hash of the logical content: which videos of which list, in one byte order on any machine."""
+    """Hash of the logical content: which videos of which list, in a fixed byte order."""
     digest = hashlib.sha256(f"fewshot-video-bench episodes\n{split.sha256}\n".encode())
     for array, kind in (
         (episodes.support, "<i4"),

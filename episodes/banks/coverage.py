@@ -1,4 +1,4 @@
-"""What remains of a bank where videos are missing: whole episodes, never changed ones."""
+"""What remains of a bank if videos are missing: whole episodes, never changed ones."""
 
 from collections.abc import Collection, Mapping
 
@@ -21,9 +21,9 @@ def unusable(bank: Bank, progress: Progress) -> dict[Video, str]:
 
 
 def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
-    """Leave out every episode that touches one of the videos.
+    """Drop every episode that contains one of the videos.
 
-    What is left has a hash and a title of its own: it is never taken for the whole bank.
+    The remaining bank has a hash and a title of its own: it is never mistaken for the whole bank.
 
     Raises:
         UserError: no episode is left.
@@ -41,7 +41,7 @@ def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
 
 
 def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:
-    """Return which episodes touch none of the videos: bool (episodes,)."""
+    """Return which episodes contain none of the videos: bool (episodes,)."""
     gone = np.array([video in missing for video in bank.split.videos])
     support = gone[bank.episodes.support].any(axis=(1, 2))
     return np.asarray(~(support | gone[bank.episodes.query].any(axis=1)))

@@ -1,11 +1,11 @@
-"""Write what the program keeps of a dataset: its facts and the recipes of its banks.
+"""Write what the program stores about a dataset: its facts and the recipes of its banks.
 
     python -m episodes.banks.facts_of ucf101 --root UCF-101 --lists ucf101_ARN
     python -m episodes.banks.facts_of avletters --root avletters --classes 14,4,8
 
 The dataset's file in `episodes/datasets/` says how its videos are named and grouped. A complete
-copy says which there are, and `--classes` or the published lists who is in which split. What is
-written are class names, counts and hashes, and recipes with both of their hashes.
+copy gives the videos, and `--classes` or the published lists the splits. The command writes class
+names, counts and hashes, and recipes with both of their hashes.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ Classes = Mapping[str, frozenset[str]]
 
 
 def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Classes]:
-    """Share classes out to training, validation and test, in the order of their names' sha256.
+    """Assign classes to training, validation and test, in the order of their names' sha256.
 
-    So a class's split follows from the names alone, whoever shares out.
+    So the split follows from the class names alone.
 
     Raises:
-        UserError: there are more or fewer classes than places.
+        UserError: the counts do not add up to the number of classes.
     """
     if len(counts) != len(SPLIT_NAMES) or sum(counts) != len(classes):
         raise UserError(
@@ -57,10 +57,10 @@ def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Class
 
 
 def listed(folder: Path) -> dict[SplitName, Classes]:
-    """Read who is in which split from lists, each of which says in its name which it lists.
+    """Read the splits from lists, each of which has its split in its name.
 
     Raises:
-        UserError: a list does not, or two say the same.
+        UserError: a list's name has no split, or two lists have the same.
     """
     splits: dict[SplitName, Classes] = {}
     for one in read_lists(folder):
@@ -95,7 +95,7 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
 
 
 def _recordings(source: Published, label: str, videos: Collection[str]) -> tuple[int, ...]:
-    """How many videos each recording of a class has; nothing where each has one."""
+    """How many videos each recording of a class has; nothing if each has one."""
     counts = Counter(source.group(label, video) for video in videos)
     return tuple(counts[group] for group in sorted(counts)) if len(counts) < len(videos) else ()
 
@@ -213,7 +213,7 @@ def main(
     ] = None,
     shots: Annotated[str, typer.Option(help="Shots of the banks.")] = "1,5",
 ) -> None:
-    """Write what the program keeps of a dataset: its facts and the recipes of its banks."""
+    """Write what the program stores about a dataset: its facts and the recipes of its banks."""
     try:
         counts = numbers("--classes", classes) if classes else None
         for path in write(name, root, counts, lists, numbers("--shots", shots)):

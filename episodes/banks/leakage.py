@@ -1,4 +1,4 @@
-"""What weights may have seen of a test: refused where it is certain, said where it is declared."""
+"""What weights may have seen of a test set: refused if certain, reported if declared."""
 
 from collections.abc import Iterable
 
@@ -39,14 +39,14 @@ def check_apart(trained_on: str, tested_on: str) -> None:
 
 
 def contamination(seen: Iterable[str] | None, tested_on: str) -> str:
-    """Say which of a backbone's training sets had the classes of a dataset among their labels.
+    """Say which of a backbone's training sets include the classes of a dataset as labels.
 
     Args:
         seen: training sets of the backbone; None if they are not known.
         tested_on: the dataset.
 
     Returns:
-        a sentence; empty where nothing is known to be shared.
+        a sentence; empty if nothing is known to be shared.
 
     >>> contamination(["imagenet-1k"], "kinetics-100")
     ''

@@ -1,4 +1,4 @@
-"""The episodes of a bank as a flat list, for frameworks that draw none themselves."""
+"""The episodes of a bank as a flat list, for frameworks that do not draw any."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

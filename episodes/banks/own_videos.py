@@ -1,4 +1,4 @@
-"""A bank over a folder of anybody's own videos."""
+"""A bank over a folder of the user's own videos."""
 
 import re
 from collections import Counter
@@ -21,9 +21,9 @@ EPISODES = 10_000
 
 
 def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
-    """Draw a bank over all classes of a folder of ``class/video``: one shot, one query a class.
+    """Draw a bank over all classes of a folder of ``class/video``: one shot, one query per class.
 
-    Where videos lie in folders of recordings, no query is of its support video's recording.
+    If videos are in folders of recordings, no query comes from its support video's recording.
 
     Args:
         root: the folder.

@@ -1,4 +1,4 @@
-"""Recipes: the small committed text files from which banks are rebuilt."""
+"""Recipes: the small text files from which banks are rebuilt."""
 
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -59,7 +59,7 @@ class Recipe:
     contents_sha256: str = UNKNOWN
 
     def __post_init__(self) -> None:
-        """Refuse values that no bank can have."""
+        """Refuse values that are invalid for any bank."""
         for declared in fields(self):
             value, kind = getattr(self, declared.name), int if declared.type is int else str
             if type(value) is not kind:

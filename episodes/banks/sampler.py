@@ -1,8 +1,8 @@
 """Drawing episodes: every episode from its own window of one stream of random words.
 
-Window i of the stream that a recipe keys belongs to episode i. So an episode does not depend on
-how many others are drawn, in which order, or in which process. All draws are vectorised over
-episodes; a million take about a second.
+A hash of the recipe is the key of the stream, and window i of it belongs to episode i. So an
+episode does not depend on how many others are drawn, in which order, or in which process. All draws
+are vectorised over episodes; a million take about a second.
 """
 
 from dataclasses import dataclass, fields
@@ -37,7 +37,7 @@ Indices = NDArray[np.int32]
 class Episodes:
     """Episodes as indices into a split's canonical list of videos.
 
-    The order of classes, of shots and of queries is random: position tells nothing.
+    The order of classes, shots and queries is shuffled: position carries no information.
     """
 
     support: Indices
@@ -77,7 +77,7 @@ def draw(recipe: Recipe, split: Split, episodes: int) -> Episodes:
 
 
 def _key(recipe: Recipe, split: Split) -> int:
-    """The stream's key: all that decides the episodes, save how many there are."""
+    """The stream's key: everything that determines the episodes, except their number."""
     return key_from(
         "fewshot-video-bench episodes",
         str(recipe.sampler),
@@ -166,7 +166,7 @@ def _taken_groups(
 
 
 def _check_enough(recipe: Recipe, split: Split) -> None:
-    """Refuse a recipe that some class, or the number of classes, cannot fill."""
+    """Refuse a recipe for which a class has too few videos, or the split too few classes."""
     where = f"bank {recipe.name} over {split.dataset}/{split.name}"
     if recipe.way > len(split.classes):
         raise UserError(

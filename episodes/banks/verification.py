@@ -1,4 +1,4 @@
-"""Checking a dataset on disk against its lists, and what gaps do to its banks."""
+"""Checking a dataset on disk against its lists, and what missing videos do to its banks."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dic
 
 
 def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
-    """What can be seen without opening a file."""
+    """What can be found without opening a file."""
     if not place.paths:
         yield _trouble(place, "missing", "not found")
         return
@@ -156,7 +156,7 @@ def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
 
 
 def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Trouble]:
-    """What shows when files are opened."""
+    """What can be found only by opening files."""
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
         looks = remembered(inspection_identity(), root, paths, inspect, progress)
@@ -170,7 +170,7 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Tro
 
 
 def _seen(place: _Place, look: Mapping[str, Any]) -> Iterator[Trouble]:
-    """What a look at a video tells of it."""
+    """What the inspection of a video finds."""
     if look["error"]:
         yield _trouble(place, "damaged", look["error"])
     elif look["frames"] < SHORT:

@@ -20,7 +20,7 @@ __all__ = ["Dataset", "VideoFile", "dataset", "datasets"]
 
 
 class Dataset(Protocol):
-    """What the harness asks of a dataset."""
+    """What the harness requires of a dataset."""
 
     name: str
     description: str
@@ -38,7 +38,7 @@ class Dataset(Protocol):
         ...
 
     def state(self) -> str:
-        """Say in a line what is present, and what to do about what is not."""
+        """Say in one line what is present, and how to get the rest."""
         ...
 
 
@@ -65,7 +65,7 @@ def datasets() -> dict[str, Dataset]:
 
 
 def _check_contract(found: object) -> None:
-    """Refuse a plugin's data set that lacks part of what is asked of one."""
+    """Refuse a plugin's data set that lacks part of the protocol."""
     needed = ("name", "description", "directional", "split", "files", "state")
     if missing := [word for word in needed if not hasattr(found, word)]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Making a user's dataset known."""
+"""Registering a user's dataset."""
 
 import difflib
 import re
@@ -15,12 +15,12 @@ from episodes.errors import UserError
 from episodes.split import SplitName
 
 TOO_NEAR = 0.85
-"""Likeness of a new name to that of a published dataset which is taken for a slip."""
+"""Similarity to a published dataset's name above which a new name is taken for a typing error."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """What was registered, and what of it is there."""
+    """What was registered, and how much of it was found."""
 
     registration: Registration
     there: Mapping[SplitName, int]
@@ -29,7 +29,7 @@ class Added:
     """Why a split's list is not known, by split."""
 
     def lines(self) -> Iterator[str]:
-        """Say it to a person."""
+        """Describe it for a terminal."""
         yield f"registered {self.registration.name} at {self.registration.root}"
         for split, found in self.there.items():
             listed = len(self.registration.lists[split])
@@ -39,7 +39,7 @@ class Added:
 
 
 def add_dataset(name: str, root: Path, lists: Path | None, trust: bool) -> Added:
-    """Examine a dataset and register it, in place of what had its name.
+    """Examine a dataset and register it, replacing any earlier registration of its name.
 
     Raises:
         UserError: nothing was registered.

@@ -1,8 +1,8 @@
-"""AVLetters: ten people say the letters A to Z three times each, and only their lips are seen.
+"""AVLetters: ten people say the letters A to Z three times each, and only their lips are visible.
 
-Every speaker says every letter in the same setting, so looks tell who speaks and not which letter.
-There is no published few-shot split. The letters are shared out to 14 training, 4 validation and 8
-test classes in the order of the sha256 of their names (`episodes.banks.facts_of`).
+Every speaker says every letter in the same setting, so appearance identifies the speaker and not
+the letter. There is no published few-shot split. The letters are split into 14 training, 4
+validation and 8 test classes in the order of the sha256 of their names (`episodes.banks.facts_of`).
 
 Source: Matthews, Cootes, Bangham, Cox and Harvey, "Extraction of visual features for lipreading",
 IEEE Transactions on Pattern Analysis and Machine Intelligence 24(2), 2002.
@@ -45,7 +45,7 @@ def speaker(label: str, name: str) -> str:
 
 
 def clips(label: str, found: Collection[str]) -> Iterable[str]:
-    """Name all clips of a letter: everybody who is found in a copy says it three times."""
+    """Name all clips of a letter: every speaker found in a copy says it three times."""
     speakers = {speaker(label, name) for name in found}
     return (f"{label}{take}_{one}" for one in speakers for take in TAKES)
 

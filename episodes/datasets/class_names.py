@@ -1,4 +1,4 @@
-"""Names of classes in words, for methods that read them."""
+"""Class names as words, for methods that read them."""
 
 import csv
 import re
@@ -8,16 +8,16 @@ from pathlib import Path
 from episodes.errors import UserError
 
 NAMES_FILE = "names.csv"
-"""A table ``class,name`` beside the classes of somebody's own videos."""
+"""A table ``class,name`` beside the class folders of the user's own videos."""
 PLACEHOLDERS = ("ssv2-all", "ssv2-part")
 """Data sets whose names have a placeholder, which papers write in brackets: [something]."""
 
 
 def class_names(dataset: str, labels: Sequence[str], root: Path | None = None) -> dict[str, str]:
-    """Return what each class is called, in words.
+    """Return the name of each class, as words.
 
-    A label is taken apart where it was put together: "ApplyEyeMakeup" is "Apply Eye Makeup",
-    "brush_hair" is "brush hair". ``names.csv`` in the folder of somebody's own videos wins.
+    Compound labels are split: "ApplyEyeMakeup" becomes "Apply Eye Makeup", "brush_hair" becomes
+    "brush hair". ``names.csv`` in the folder of the user's own videos takes precedence.
 
     Args:
         dataset: the data set that the labels belong to.

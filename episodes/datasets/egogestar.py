@@ -1,7 +1,7 @@
-"""EgoGestAR: ten gestures drawn in the air with a pointing finger, filmed by who wears the camera.
+"""EgoGestAR: ten gestures drawn in the air with a pointing finger, filmed by a worn camera.
 
-The background says nothing about the gesture; what counts is the path of the fingertip. All ten
-classes are test classes: there are too few to train on.
+The background carries no information about the gesture; what counts is the path of the fingertip.
+All ten classes are test classes: there are too few to train on.
 
 Source: varunj/EgoGestAR on GitHub at 90188de, folder ``testvideo``, the test set of Garg, Hegde,
 Perla, Jain, Vig and Hebbalaguppe, "DrawInAir: A Lightweight Gestural Interface Based on Fingertip
@@ -32,7 +32,7 @@ def identify(path: str) -> tuple[str, str] | None:
 
 
 def clips(label: str, found: Collection[str]) -> Iterable[str]:
-    """Name all clips of a class, whichever were found: they are numbered from 1."""
+    """Name all clips of a class, found or not: they are numbered from 1."""
     return (f"testvideo_{label}_{number}" for number in range(1, CLIPS + 1))
 
 

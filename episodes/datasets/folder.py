@@ -1,4 +1,4 @@
-"""Anybody's own videos: a folder of classes, each a folder of videos."""
+"""The user's own videos: a folder of classes, each a folder of videos."""
 
 import os
 from collections.abc import Mapping, Sequence, Set
@@ -29,7 +29,7 @@ SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 class Folder:
     """A tree ``root/class/video``, each video a file or a folder of frames.
 
-    Videos cut from one recording may lie in a folder of their own: ``root/class/recording/video``.
+    Videos cut from one recording may have a folder of their own: ``root/class/recording/video``.
     A video's name is its path below the class, with the suffix.
 
     Args:
@@ -65,8 +65,8 @@ class Folder:
         """Return where the videos are.
 
         Raises:
-            UserError: some are gone, or two are the same: a query would find itself among the
-                support.
+            UserError: some are gone, or two are the same: a query could find itself in the
+                support set.
         """
         paths = [self.root / video.label / video.name for video in videos]
         _refuse_missing(self.name, paths)
@@ -138,7 +138,7 @@ def _refuse_splits(root: Path, folders: Sequence[str]) -> None:
 
 
 def _refuse_empty(root: Path, folders: Sequence[str], classes: Set[str]) -> None:
-    """Refuse a class that would be left out unseen."""
+    """Refuse an empty class, which would be dropped silently."""
     if empty := [name for name in folders if name not in classes]:
         raise UserError(
             f"{root}: no video in the class {empty[0]!r}, {len(empty)} such in all; put videos"
@@ -167,7 +167,7 @@ def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
 
 
 def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
-    """Refuse a file that is there twice: as query it would be found among the support."""
+    """Refuse duplicate files: a query could find itself in the support set."""
     ordered = sorted(zip(hashes, paths, strict=True))
     for _, group in groupby(ordered, key=lambda pair: pair[0]):
         same = [str(path) for _, path in group]

@@ -1,4 +1,4 @@
-"""Which recording a video was cut from, as far as its name tells."""
+"""Which recording a video was cut from, as far as its name reveals it."""
 
 import re
 

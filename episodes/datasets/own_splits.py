@@ -1,4 +1,4 @@
-"""Registering a folder of anybody's own videos: which classes train, validate and test."""
+"""Registering a folder of the user's own videos: training, validation and test classes."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -24,12 +24,11 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
         name: of the dataset.
         root: the folder.
         lists: folder with lists of ``class/video`` or ``class/recording/video``, their names
-            saying which split they list; if None, classes are shared out by the hashes of their
-            names.
+            saying which split they list; if None, classes are split by the hashes of their names.
 
     Raises:
-        UserError: no such folder, a listed video is not there, is one of several or listed twice,
-            or a class is in two splits.
+        UserError: no such folder, a listed video is missing, ambiguous or listed twice, or a class
+            is in two splits.
     """
     folder = Folder(name, root)
     videos = folder.videos
@@ -39,7 +38,7 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
 
 
 def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
-    """Share classes out: a class's place depends on its name alone, not on the order of a disk."""
+    """Split the classes: a class's split depends on its name alone, not on directory order."""
     labels = sorted({video.label for video in videos}, key=_hash)
     splits: dict[SplitName, Members] = {}
     first = taken = 0
@@ -116,7 +115,7 @@ def _one_for_each(path: Path, found: Found) -> Members:
 
 
 def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:
-    """A class that is trained on is no unseen class in a test."""
+    """Refuse classes in two splits: a class that is trained on is not novel in a test."""
     times = Counter(label for members in splits.values() for label in {one for one, _ in members})
     twice = sorted(label for label, count in times.items() if count > 1)
     if twice:

@@ -25,7 +25,7 @@ NamingRule = Callable[[str, Collection[str]], Iterable[str]]
 class Published:
     """A dataset whose splits are published as lists of videos.
 
-    Its videos lie where the user says, in any of the layouts that `episodes.disk.locating` knows.
+    The user says where its videos are, in any of the layouts that `episodes.disk.locating` knows.
     """
 
     name: str
@@ -70,9 +70,9 @@ class Published:
         return Split(self.name, name, tuple(videos), partners)
 
     def outline(self, name: SplitName) -> Split:
-        """Return a split as counts and hashes tell it, without a copy: the names are made up.
+        """Return a split from counts and hashes alone, without a copy: the names are made up.
 
-        Episodes drawn from it show the classes and recordings that those of the list show.
+        Episodes drawn from it have the same classes and recordings as those of the list.
 
         Raises:
             UserError: no such split, or its recordings are not known.

@@ -25,8 +25,8 @@ GROUPS = {"train": 30, "val": 20, "test": 20}
 CLIPS_PER_GROUP = 2
 """So a training class has 60 videos, a validation or test class 40.
 
-Two clips in a group keep small the chance (1 in 39) that a query finds its own scene among the
-support of its class.
+With two clips in a group, the probability is small (1 in 39) that a query finds its own scene in
+the support set of its class.
 """
 SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
 """Groups recorded otherwise: another container, codec, frame rate and length, in every class."""

@@ -1,6 +1,6 @@
 """The videos in the folder of a class: files, folders of frames, and recordings that hold both.
 
-Nothing is passed over in silence that may be a video in another layout.
+Nothing that may be a video in another layout is skipped silently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from episodes.errors import UserError
 
 
 def shown(folder: Path) -> list[Path]:
-    """What a folder holds, sorted, but for what starts with a dot.
+    """The sorted entries of a folder, except those that start with a dot.
 
     Raises:
         UserError: a name is not in UTF-8.
@@ -73,7 +73,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _refuse_below(folder: Path) -> None:
-    """Refuse a folder that lies where no video is looked for."""
+    """Refuse a folder at a depth at which no video is searched for."""
     found = videos_below(folder)
     what = f"the video {found[0]} lies too deep" if found else "no video in this folder"
     raise UserError(
@@ -84,7 +84,7 @@ def _refuse_below(folder: Path) -> None:
 
 
 def _refuse_mixture(folder: Path, paths: Sequence[Path]) -> None:
-    """Refuse a video file among frames; a cover and a picture for each video are no frames."""
+    """Refuse a video file among frames; a cover or a picture for each video are not frames."""
     files = [path.name for path in paths if is_video_file(path.name)]
     pictures = sum(is_frame(path.name) for path in paths)
     if files and pictures > len(files) + 1:

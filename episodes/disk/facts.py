@@ -71,7 +71,7 @@ def _names(one: ClassFacts) -> tuple[str, ...]:
 
 @cache
 def facts(dataset: str) -> Facts:
-    """Read what is known of a dataset."""
+    """Read the facts of a dataset."""
     content = tomllib.loads((FOLDER / f"{dataset}.toml").read_text(encoding="utf-8"))
     splits = {
         cast(SplitName, name): SplitFacts(
@@ -91,7 +91,7 @@ def _class_facts(
 
 
 def all_facts() -> list[Facts]:
-    """Read what is known of every published dataset."""
+    """Read the facts of every published dataset."""
     return [facts(path.stem) for path in sorted(FOLDER.glob("*.toml"))]
 
 
@@ -106,7 +106,7 @@ def names_sha256(names: Iterable[str]) -> str:
 
 @lru_cache(4096)
 def folded(name: str) -> str:
-    """A class name without what copies of a dataset spell in different ways.
+    """A class name without the parts that copies of a dataset spell differently.
 
     >>> folded("hurling (sport)") == folded("hurling_(sport)"), folded("HandStandPushups")
     (True, 'handstandpushups')

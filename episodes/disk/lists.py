@@ -26,14 +26,14 @@ class``)."""
 
 @dataclass(frozen=True)
 class ClassList:
-    """What one file lists: under the name that it gives a class, the names of its videos."""
+    """The content of one list: for each class, as the list names it, the names of its videos."""
 
     path: Path
     classes: Mapping[str, frozenset[str]]
 
     @property
     def split(self) -> SplitName | None:
-        """The split that the file's name speaks of."""
+        """The split in the file's name."""
         found = [name for name in SPLIT_NAMES if name in self.path.name.lower()]
         return found[0] if len(found) == 1 else None
 
@@ -41,7 +41,7 @@ class ClassList:
 def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
     """Read every list in a folder, or the one file that is named.
 
-    Where label files lie beside the lists, they say which class a video is of.
+    If there are label files beside the lists, they give the class of each video.
 
     Args:
         folder: of the lists.
@@ -78,8 +78,8 @@ def read_list(
 
     Args:
         path: the file.
-        labels: class of a video by its name, where that is known from elsewhere; then a line may
-            be the video's name alone.
+        labels: class of a video by its name, if that is known from elsewhere; then a line may
+            consist of the video's name alone.
         with_folders: see `read_lists`.
 
     Raises:

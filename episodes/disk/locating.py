@@ -1,7 +1,7 @@
 """Finding the videos of a list on a user's disk, whatever the layout.
 
-Copies differ in folders (by class, by split, flat), in how they spell classes, in suffixes, and in
-whether frames are extracted. A video's own name is the same in nearly all of them.
+Copies differ in their folders (by class, by split, flat), in the spelling of classes, in suffixes,
+and in whether frames are extracted. A video's own name is the same in nearly all of them.
 """
 
 import os
@@ -56,8 +56,8 @@ class Index:
             names: under which names to look, see `Names`.
             folders: further names of its class's folder.
 
-        A file is preferred to a folder of frames, the right spelling and the folder of the right
-        class to others.
+        Files take precedence over folders of frames, the exact spelling and the folder of the
+        right class over others.
         """
         for name in names(video.name):
             places = self._by_name.get(name.casefold(), [])

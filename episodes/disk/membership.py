@@ -28,15 +28,15 @@ def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[Sp
     """Find the published splits in lists of any origin.
 
     A class is recognised by the hash of its videos' names. So it does not matter whether a list
-    names classes, numbers them, or is cut into other files.
+    names classes, numbers them, or is divided into different files.
 
     Args:
         facts: of the dataset.
         lists: as read.
-        trust: take lists with other content too, each for the split that its name speaks of.
+        trust: also accept lists with different content, each for the split in its name.
 
     Raises:
-        UserError: a list has other content than the published one, and is not trusted.
+        UserError: a list's content is not the published one, and it is not trusted.
     """
     found = _sorted(facts, lists)
     splits = {
@@ -125,7 +125,7 @@ def _unknown_content(facts: Facts, lists: Sequence[ClassList]) -> UserError:
 
 
 def _differences(facts: Facts, one: ClassList) -> str:
-    """Say for a few classes that have a published name how their videos differ in number."""
+    """Say for a few published classes how the number of their videos differs."""
     found = [
         f" {facts.by_name[folded(label)][1].label!r} has {len(videos):,} videos there,"
         f" {facts.by_name[folded(label)][1].videos:,} in the published list;"
@@ -144,7 +144,7 @@ def derived(
     Args:
         facts: of the dataset.
         split: which.
-        members: by class, however it is spelt, the names of its videos.
+        members: for each class, however it is spelt, the names of its videos.
         root: where, for the message.
 
     Raises:

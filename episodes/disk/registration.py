@@ -1,4 +1,4 @@
-"""Where a user's datasets lie: what ``fvbench data add`` writes down."""
+"""Where a user's datasets are: what ``fvbench data add`` records."""
 
 import hashlib
 import json
@@ -28,19 +28,19 @@ class Registration:
     name: str
     root: Path
     published: bool
-    """Whether it is one that the program knows, or a folder of the user's own."""
+    """Whether it is a dataset that the program knows, or a folder of the user's own."""
     lists: Mapping[SplitName, Members]
     """Membership of the splits that are known; the others follow from the folder."""
 
 
 def config_folder() -> Path:
-    """Return where registrations are kept: ``$FVBENCH_CONFIG``, or the platform's place."""
+    """Return where registrations are kept: ``$FVBENCH_CONFIG``, or the platform's folder."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_config_path("fewshot-video-bench")
 
 
 def write_registration(registration: Registration) -> Path:
-    """Keep a registration, in place of an earlier one of the same name; return its file."""
+    """Store a registration, replacing an earlier one of the same name; return its file."""
     content = {
         "root": str(registration.root),
         "published": registration.published,
@@ -65,7 +65,7 @@ def registration(name: str) -> Registration | None:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, changed: int) -> Registration:
-    """Read a file once as long as it does not change: that of ssv2-all has 4 MB."""
+    """Read a file once as long as it does not change: that of ssv2-all is 4 MB."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if content.pop(SEAL) != _seal(content):

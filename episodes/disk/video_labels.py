@@ -1,6 +1,6 @@
-"""Which class a video is of, from the label files that Something-Something V2 comes with.
+"""The class of each video, from the label files that Something-Something V2 comes with.
 
-Its videos lie in one folder and are called by a number: neither folders nor names tell the class.
+Its videos are in one folder and named by a number: neither folders nor names reveal the class.
 """
 
 import json
@@ -13,11 +13,11 @@ from episodes.errors import UserError
 PREFIXES = ("", "something-something-v2-")
 ANSWERS = tuple(f"{prefix}test-answers.csv" for prefix in PREFIXES)
 NUMBERS = tuple(f"{prefix}labels.json" for prefix in PREFIXES)
-"""They number classes: nothing in them is about a video."""
+"""They number the classes and say nothing about videos."""
 
 
 def is_label_file(path: Path) -> bool:
-    """Whether a file is one of the label files, and no list of a split.
+    """Whether a file is one of the label files, and not a list of a split.
 
     These are ``something-something-v2-train.json``, ``-validation.json`` and ``-test.json``, also
     without the first words, ``labels.json``, which numbers classes, and ``test-answers.csv``. What

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
-"""Coverage of intervals unless another is asked for."""
+"""Default confidence level of intervals."""
 CEILING = 0.9
-"""Accuracy above which a rare hard class may not have been drawn, and would matter."""
+"""Accuracy above which a rare hard class that was not drawn would matter."""
 UNSEEN = 0.7
-"""Accuracy of a class that was not drawn, as far as caution goes."""
+"""Accuracy that caution assumes for a class that was not drawn."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Estimate:
 
     mean: float
     error: float
-    """NaN where nothing can be said, as after a single episode."""
+    """NaN if it cannot be estimated, as from a single episode."""
     degrees: float
 
     def half_width(self, level: float = LEVEL) -> float:
-        """Half of the interval of Student's t.
+        """Half the width of the Student's t interval.
 
         Raises:
             ValueError: a level outside (0, 1).
@@ -37,7 +37,7 @@ class Estimate:
         return float(stats.t.ppf(0.5 + level / 2, self.degrees)) * self.error
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Lower and upper end, as far below the mean as above it."""
+        """Lower and upper end of the interval, symmetric about the mean."""
         half = self.half_width(level)
         return self.mean - half, self.mean + half
 
@@ -70,16 +70,16 @@ class Estimate:
 
     @property
     def of_another_draw(self) -> "Estimate":
-        """Predict the mean of another sample of the same size, whose own error comes on top."""
+        """Predict the mean of another sample of the same size, whose own error is added."""
         return replace(self, error=2**0.5 * self.error)
 
     def interval_over_classes(self, level: float = LEVEL) -> tuple[float, float]:
-        """Lower and upper end of an accuracy over classes: `interval_of_fraction`, and caution.
+        """Lower and upper end of an accuracy over classes: `interval_of_fraction`, with caution.
 
-        Where nearly all is right, the few classes that were drawn tell little of a hard one that
-        was not. Above `CEILING` the lower end is as low as if one more class had been drawn, of
-        which `UNSEEN` is right. In the simulation of docs/statistics.md this covers where nothing
-        else does.
+        If nearly all answers are right, the few classes that were drawn say little about a hard
+        class that was not. Above `CEILING` the lower end is as low as if one more class had been
+        drawn, with the accuracy `UNSEEN`. In the simulation of docs/statistics.md this keeps its
+        coverage where nothing else does.
         """
         low, high = self.interval_of_fraction(level)
         if self.mean > CEILING:
@@ -87,7 +87,7 @@ class Estimate:
         return low, high
 
     def with_one_more(self, value: float) -> "Estimate":
-        """Return what this would be, had one more unit been drawn that is worth ``value``."""
+        """Return what this estimate would be with one more unit, whose mean is ``value``."""
         units = self.degrees + 1
         mean = (units * self.mean + value) / (units + 1)
         squares = self.degrees * units * self.error**2 + (value - self.mean) ** 2 * units / (
@@ -97,7 +97,7 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of a mean of zero: below 1 - level where `interval` leaves zero out."""
+        """Two-sided p-value of a mean of zero: below 1 - level if `interval` excludes zero."""
         if math.isnan(self.error):
             return math.nan
         if self.error == 0:
@@ -106,10 +106,9 @@ class Estimate:
 
     @property
     def probability_positive(self) -> float:
-        """Probability that what the mean estimates is above zero, without knowledge beforehand.
+        """Posterior probability, under a flat prior, that the true mean is above zero.
 
-        The posterior of a flat prior, which is also one minus the one-sided p-value. One half for
-        two methods that never differ.
+        It equals one minus the one-sided p-value. One half for two methods that never differ.
         """
         if math.isnan(self.error):
             return math.nan
@@ -123,15 +122,15 @@ def _logistic(value: float) -> float:
 
 
 def over_episodes(values: NDArray[np.float64]) -> Estimate:
-    """Mean over episodes, with the error that other draws of episodes would give it.
+    """Mean over episodes, with its standard error over other draws of episodes.
 
-    What varies in it is the draw of episodes from the same videos: it says how well this many
-    episodes pin down the mean over all episodes of this split, not how the method would do on
+    Only the draw of episodes from the same videos varies: the error says how precisely this many
+    episodes determine the mean over all episodes of this split, not how the method would do on
     other videos, other classes or after another training.
 
     Args:
         values: float64 (episodes,), for instance the accuracy of each, or its difference between
-            two methods: pairing takes out what made an episode easy or hard for both.
+            two methods: pairing cancels whatever makes an episode easy or hard for both.
 
     Returns:
         the estimate; its error is NaN for a single episode.

@@ -1,13 +1,13 @@
 """How means over episodes would vary with other units: the delete-one-unit jackknife.
 
 An accuracy over episodes is a U-statistic: a mean over draws of several classes and videos at
-once. Leave out one unit with all episodes that show it, and the mean moves by what this unit
+once. Deleting one unit, with all episodes that contain it, changes the mean by what this unit
 contributes in all its roles, as query, as support and as distractor. The spread of these means
 estimates the variance over draws of units (Arvesen, Annals of Mathematical Statistics 40, 1969).
 
-Episodes are a sample of all draws, and leaving some out adds noise of its own: with u units in an
-episode about u times the variance that the sample of episodes gives the mean, where it should be
-counted once. So u - 1 times that variance is taken off. With few units the noise is somewhat more
+The episodes are a sample of all draws, and deleting some adds noise of its own: with u units in an
+episode, about u times the variance that the sampling of episodes adds to the mean, which should
+count once. So u - 1 times that variance is subtracted. With few units the noise is somewhat more
 than u times; what remains keeps intervals from being too narrow (docs/statistics.md).
 """
 
@@ -19,20 +19,20 @@ from bench.statistics.units import Units
 
 Matrix = NDArray[np.float64]
 CHUNK = 1 << 16
-"""Episodes summed at once; bounds memory, changes nothing that matters."""
+"""Episodes summed at once; bounds memory, and affects only rounding."""
 
 
 def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
-    """Covariance of means over episodes, were the units drawn anew.
+    """Covariance of means over episodes under new draws of the units.
 
     Args:
         values: float64 (episodes, series), such as the accuracy of each of several methods.
-        units: which units each episode shows.
+        units: the units that each episode contains.
 
     Returns:
         (series, series) covariance matrix of the means, and its degrees of freedom. All NaN, and
-        0, where nothing can be said: a unit that every episode shows, or a single unit. A variance
-        may come out below what episodes alone give, or below zero, where units matter little.
+        0, if it cannot be estimated: a unit is in every episode, or there is a single unit. If
+        units matter little, a variance may be below that over episodes, or below zero.
 
     >>> units = Units(np.array([[0, 1], [1, 2], [0, 2]] * 2, np.int32), np.zeros(3, int), "classes")
     >>> covariance, degrees = jackknife(np.array([[1.0, 0.6, 0.5] * 2]).T, units)
@@ -54,7 +54,7 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
 
 
 def unit_sums(values: Matrix, units: Units) -> tuple[NDArray[np.int64], Matrix]:
-    """How many episodes show each unit (units,), and their summed values (units, series)."""
+    """How many episodes contain each unit (units,), and their summed values (units, series)."""
     counts = np.zeros(len(units), dtype=np.int64)
     sums = np.zeros((len(units), values.shape[1]))
     for first in range(0, len(values), CHUNK):
@@ -74,11 +74,11 @@ def episode_covariance(values: Matrix) -> Matrix:
 
 
 def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
-    """What each unit contributes to a mean, (units shown,): their mean is nearly the mean itself.
+    """Each unit's contribution to a mean, (units shown,); their mean is nearly the mean itself.
 
     Args:
         values: float64 (episodes,).
-        units: which units each episode shows.
+        units: the units that each episode contains.
     """
     counts, sums = unit_sums(values[:, None], units)
     used = counts > 0
@@ -88,11 +88,11 @@ def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float
 
 
 def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
-    """(units,) which share of a mean's variance over units each of them carries; they sum to 1.
+    """(units,) each unit's share of a mean's variance over units; the shares sum to 1.
 
     Args:
         values: float64 (episodes,).
-        units: which units each episode shows; those that none shows carry nothing.
+        units: the units that each episode contains; the share of those in no episode is 0.
     """
     counts, _ = unit_sums(values[:, None], units)
     contributed = pseudo_values(values, units)

@@ -1,4 +1,4 @@
-"""How much is needed to see a difference: episodes, videos or classes."""
+"""How many episodes, videos or classes it takes to detect a difference."""
 
 import math
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from scipy import stats
 from bench.statistics.estimate import LEVEL, Estimate
 
 POWER = 0.8
-"""Probability with which the difference is to be seen."""
+"""Probability with which the difference is to be detected."""
 MOST = 10**7
 """Beyond this many the answer is "more than that"."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one kind of variation asks for."""
+    """What one kind of variation requires."""
 
     smallest: float
-    """Smallest difference that is seen with what there is now."""
+    """Smallest difference that the present number of units detects."""
     units: int
     """How many units there are now: episodes, recordings, classes or pairs of classes."""
     needed: int
@@ -26,18 +26,18 @@ class Need:
 
 
 def need(estimate: Estimate, units: int, wanted: float) -> Need:
-    """How many units of a kind it takes to see a difference, from its error with those there are.
+    """How many units of a kind it takes to detect a difference, from its error with those at hand.
 
-    The variance goes down with the number of units; that of few units must itself be estimated,
-    for which Student's t asks its price.
+    The variance is inversely proportional to the number of units. With few units it is itself
+    uncertain, which Student's t accounts for.
 
     Args:
         estimate: of a paired difference, over this kind of variation.
-        units: how many units its error comes from.
-        wanted: the difference to be seen, a fraction above 0.
+        units: number of units behind its error.
+        wanted: the difference to detect, a fraction above 0.
 
     Raises:
-        ValueError: a difference that is not above 0.
+        ValueError: the difference is not above 0.
 
     Source: Cohen, Statistical Power Analysis, 1988, section 2.3: error times the sum of the
         quantiles for level and power.
@@ -62,7 +62,7 @@ def need(estimate: Estimate, units: int, wanted: float) -> Need:
 
 
 def _seen(per_unit: float, units: int, freedom: float) -> float:
-    """Smallest difference that so many units show at `LEVEL` with probability `POWER`."""
+    """Smallest difference that this many units detect at `LEVEL` with probability `POWER`."""
     degrees = min(units * freedom, units - 1)
     if degrees <= 0:
         return math.inf

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 EXACT_UNITS = 16
-"""Up to so many units all patterns of signs are tried: 65,536."""
+"""Up to this many units all sign patterns are enumerated: 65,536."""
 PATTERNS = 1 << 14
-"""Random patterns of signs that are tried beyond."""
+"""Random sign patterns drawn for more units than that."""
 CHUNK = 1 << 20
-"""Signs, or drawn differences, held at once."""
+"""Signs, or drawn differences, in memory at once."""
 DRAWS = 20_000
-"""Draws of all differences together, from which step-down p-values are counted."""
+"""Joint draws of all differences from which step-down p-values are computed."""
 DOUBT = 4.0
 """Share of each difference, times the degrees of freedom, that is taken to be its own. What
 comparisons have in common is itself an estimate, and of few units too large a one: with 6 to 24
@@ -24,11 +24,12 @@ up to 11% without (docs/statistics.md)."""
 
 
 def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
-    """Two-sided p-value of a mean of zero, from turning signs.
+    """Two-sided p-value of a mean of zero, by flipping signs.
 
     If two methods are equally good, each unit's difference might as well have had the other sign.
     The p-value is the share of sign patterns whose mean is at least as far from zero. It is exact
-    up to 16 units; beyond, random patterns are drawn, and the pattern found counts as one of them.
+    up to 16 units; beyond that, random patterns are drawn, and the observed one counts as one of
+    them.
 
     Args:
         values: (units,) differences, one for each episode, recording or class.
@@ -61,8 +62,8 @@ def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
     """Two-sided exact p-value of McNemar's test: queries that only one of two methods got right.
 
-    It takes queries as independent, which those of the same videos are not: it speaks of these
-    videos alone.
+    It assumes independent queries, which those of the same videos are not: it is valid for these
+    videos only.
 
     Source: McNemar, Psychometrika 12, 1947; exact as a binomial test with probability one half.
 
@@ -78,8 +79,8 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number; NaN stays NaN and does not count.
 
-    Below a level, they are the differences that are real with at most that probability of even
-    one being none.
+    If differences with a corrected p-value below a level are called real, the probability that
+    even one of them is not is at most that level.
 
     Source: Holm, Scandinavian Journal of Statistics 6, 1979.
 
@@ -112,19 +113,19 @@ def step_down(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> StepDown:
-    """Correct p-values for their number, and for what comparisons have in common.
+    """Correct p-values for their number, taking the correlation of comparisons into account.
 
-    The probability that the smallest of all p-values, or of those not larger than it, is as small
-    as the one found. Comparisons with one reference move together, so that this asks for less than
-    Holm's correction, which must hold whatever they have in common.
+    A corrected p-value is the probability that the smallest of all p-values, once smaller ones are
+    set aside, is as small as the one found. Comparisons with one reference are correlated, so this
+    is less strict than Holm's correction, which must hold whatever the correlation.
 
     Args:
         p_values: two-sided, each from its own test; NaN does not count.
         loadings: (comparisons, causes) how independent normal causes move each difference.
         degrees: of freedom, with which these are known.
-        level: of confidence: corrected p-values below 1 - level tell methods apart.
+        level: confidence level: methods are told apart if the corrected p-value is below 1 - level.
         seed: of the draws.
-        draws: how many; p-values are multiples of one over this.
+        draws: their number; p-values are multiples of one over this.
 
     Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
         2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
@@ -174,10 +175,10 @@ def _draws(
 
 
 def letters(different: NDArray[np.bool_]) -> list[tuple[str, ...]]:
-    """Give each method its letters, such that two methods share one unless they are different.
+    """Give each method its letters, such that two methods share one unless they are told apart.
 
     Args:
-        different: bool (methods, methods), symmetric: which pairs were told apart; methods stand
+        different: bool (methods, methods), symmetric: which pairs were told apart; methods are
             in the order of the table, so that the best has an "a".
 
     Returns:

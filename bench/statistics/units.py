@@ -1,4 +1,4 @@
-"""What was drawn at random besides the episodes: recordings and classes, and who is in which."""
+"""What was drawn at random besides the episodes: recordings and classes, and their members."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from episodes.split import Split
 
 @dataclass(frozen=True)
 class Units:
-    """Units of one kind, and which of them each episode shows."""
+    """Units of one kind, and which of them each episode contains."""
 
     members: NDArray[np.int32]
     """(episodes, videos of an episode) unit of each video, -1 where the unit stood there before."""
@@ -24,7 +24,7 @@ class Units:
     """Of classes, or of both classes of a pair; nobody asks for those of videos."""
 
     def __len__(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return len(self.strata)
 
     @property
@@ -36,7 +36,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Design:
-    """How a bank's episodes were put together."""
+    """How a bank's episodes were composed."""
 
     classes: Units
     """Classes, or pairs of partner classes where the split has them: partners come together."""

@@ -1,4 +1,4 @@
-"""Means of several methods over the same episodes, and what each would vary with."""
+"""Means of several methods over the same episodes, and the sources of their variation."""
 
 import math
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Trainings:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation over seeds, ddof 1; NaN after one training, which tells nothing."""
+        """Standard deviation over seeds, ddof 1; NaN after a single training."""
         return float(np.std(self.means, ddof=1)) if len(self.means) > 1 else math.nan
 
     @property
@@ -187,7 +187,7 @@ def _variance(covariance: Matrix, weights: Matrix) -> float:
 def measure(
     values: Matrix, design: Design | None, trainings: Sequence[Trainings | None] | None = None
 ) -> Variation:
-    """Take means over episodes of several methods, and find what they vary with.
+    """Take means over episodes of several methods, and estimate their variation.
 
     Args:
         values: float64 (episodes, series): the accuracy of each method in each episode, over its

@@ -2,6 +2,12 @@
 
 For Python and notebooks: `load_bank`, `load_method`, `evaluate`, explained in `bench.api`. They are
 imported when they are asked for: importing this package alone loads nothing.
+
+Loose beside this file stands what outsiders import: the contracts of methods (`bench.method`),
+backbones (`bench.backbone`, `bench.pretrained`) and reproductions (`bench.reference`), and the two
+doors, `bench.api` and `bench.__main__`, which belong to the commands.
+
+May import: episodes.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -6,9 +6,11 @@ everything below it; what stands loose in one of these packages is a room too.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -56,6 +58,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Every room with the rooms that it imports.
 
@@ -75,6 +78,20 @@ def test_rooms_are_few_and_data_flows_one_way():
     assert len(rooms) <= MOST_ROOMS
     assert sum(map(len, rooms.values())) < MOST_ARROWS
     tuple(TopologicalSorter(rooms).static_order())  # raises where rooms import one another
+
+
+@pytest.mark.parametrize("room", sorted(arrows()))
+def test_a_room_says_what_it_may_import(room: str):
+    """In words: names of rooms, "nothing", "everything", "episodes and its rooms"."""
+    text = (ROOT / room.replace(".", "/") / "__init__.py").read_text(encoding="utf-8")
+    said = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+    assert "May import: " in said, f"{room}/__init__.py does not say what it may import"
+    allowed = said.partition("May import: ")[2]
+    named = set(re.findall(r"[a-z]+(?:\.[a-z]+)*", allowed))
+    for package in re.findall(r"(\w+) and (?:all of )?its rooms", allowed):
+        named |= {other for other in arrows() if other.partition(".")[0] == package}
+    named -= set(re.findall(r"but ([a-z.]+[a-z])", allowed))
+    assert named >= {"everything"} or arrows()[room] <= named
 
 
 def test_nothing_stands_loose_in_the_harness_but_what_outsiders_import():

@@ -1,1 +1,7 @@
-"""What a table does not show: where methods differ, class by class and query by query."""
+"""Figures of finished runs: intervals, paired differences and verdicts, and their tables.
+
+`summary` computes them, `tables`, `latex` and `show` set them, `across` sees several banks side by
+side, `gate` judges new runs by a baseline.
+
+May import: bench, bench.runs, bench.statistics, bench.weights, episodes and its rooms.
+"""

@@ -1,1 +1,5 @@
-"""Features: computed once for each unique video and kept on disk."""
+"""Features of videos and of class names: computed once for each, and kept on disk.
+
+May import: bench, bench.machine, bench.plugins, bench.weights, methods.backbones, episodes and its
+rooms.
+"""

@@ -1,1 +1,4 @@
-"""The machine: devices, processes, packages, progress and what a run happened on."""
+"""The machine: devices and timing, processes of one job, progress, what a run happened on.
+
+May import: bench, episodes.
+"""

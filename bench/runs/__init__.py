@@ -1,1 +1,4 @@
-"""Finished runs on disk, and which of them are one contender."""
+"""Finished runs on disk: what was answered, what identifies it, and which runs are one contender.
+
+May import: bench, bench.statistics, episodes, episodes.banks.
+"""

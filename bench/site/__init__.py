@@ -1,4 +1,4 @@
 """A leaderboard of runs: packing them for others, holding them against the bank, and the site.
 
-May import whatever reads and compares runs; nothing but commands imports it.
+May import: bench and all of its rooms but bench.commands, episodes and its rooms.
 """

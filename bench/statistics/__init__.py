@@ -1,4 +1,9 @@
-"""Intervals that say what varies in them, paired differences, and tests. docs/statistics.md."""
+"""Intervals that say what varies in them, paired differences, and tests (docs/statistics.md).
+
+Pure functions of episodes and units: nothing here knows a run.
+
+May import: episodes, episodes.banks.
+"""
 
 from bench.statistics.estimate import CEILING, LEVEL, UNSEEN, Estimate, over_episodes
 from bench.statistics.jackknife import jackknife, pseudo_values, variance_shares

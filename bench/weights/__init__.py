@@ -1,1 +1,4 @@
-"""Trained weights: their cards, which method gets which, and files that are shipped."""
+"""Trained weights: their cards, the hashes of shipped ones, and which method gets which.
+
+May import: bench, bench.runs, episodes.
+"""

@@ -1,1 +1,4 @@
-"""Banks of episodes: recipes, the episodes drawn from them, and what missing videos do to both."""
+"""Banks of episodes: recipes, the episodes drawn from them, and what missing videos do to both.
+
+May import: episodes, episodes.datasets, episodes.decoding, episodes.disk.
+"""

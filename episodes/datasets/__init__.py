@@ -2,6 +2,8 @@
 
 A module that defines ``DATASET``, an object that answers `Dataset`, adds one; so does a plugin
 (`episodes.plugins`).
+
+May import: episodes, episodes.decoding, episodes.disk, episodes.rendered.
 """
 
 import importlib

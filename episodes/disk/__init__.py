@@ -1,1 +1,4 @@
-"""Published lists, and where a user's videos of them lie."""
+"""Published lists, and where a user's videos of them lie.
+
+May import: episodes, episodes.decoding.
+"""

@@ -1,1 +1,4 @@
-"""The backbones: one file each, found by being here."""
+"""The backbones: one file each, found by being here.
+
+May import: bench, episodes.
+"""

@@ -1,1 +1,4 @@
-"""Outputs of authors' code, recomputed by the methods here: one file beside each method."""
+"""Outputs of authors' code, recomputed by the methods here: one file beside each method.
+
+May import: bench, methods, methods.parts.
+"""

@@ -28,9 +28,9 @@ class LoadedBackbone:
     backbone: Backbone
     weights_sha256: str
     sampling: str | None = None
-    """Which frames it is shown (`episodes.decoding.sampling`); None for what a method asks."""
+    """How frames are sampled (`episodes.decoding.sampling`); None for what each method asks for."""
     decoder: str = field(default_factory=default_decoder)
-    """What is asked first to read videos, see `episodes.decoding.readers`."""
+    """The preferred video reader, see `episodes.decoding.readers`."""
 
     def sampling_for(self, method: type[Method]) -> str:
         """Which frames a method is shown; one that wants other frames than most gets those."""
@@ -44,7 +44,7 @@ class LoadedBackbone:
 
     @property
     def shipped(self) -> bool:
-        """Whether these are the weights that come with the program."""
+        """Whether these are the shipped weights."""
         path = weights_path(self.backbone.name)
         return path.is_file() and file_sha256(path) == self.weights_sha256
 
@@ -131,7 +131,7 @@ def _defined_in(module: object) -> list[type[Backbone]]:
 
 
 def weights_path(name: str) -> Path:
-    """Return where the shipped weights of a backbone lie."""
+    """Return the path of the shipped weights of a backbone."""
     return WEIGHTS_FOLDER / f"{name}.safetensors"
 
 
@@ -166,7 +166,7 @@ def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
 
 
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
-    """Load a backbone with the weights that come with the program, or with others of its kind."""
+    """Load a backbone with the shipped weights, or with others of its kind."""
     if not where and not weights_path(cls.name).exists():
         bare = cls()
         if not bare.state_dict():  # such as mean colours on a grid

@@ -1,4 +1,4 @@
-"""Clips as a backbone wants them, several at once and ahead of time."""
+"""Clips as a backbone takes them, decoded several at once and ahead of time."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ LEAST_AHEAD, MOST_AHEAD = 32, 512
 
 
 def read_clip(file: VideoFile, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
-    """Read one video, a file or a folder of frames: uint8 (clips * frames, height, width, 3).
+    """Read a video, a file or a folder of frames: uint8 (clips * frames, height, width, 3).
 
     Raises:
         UserError: it cannot be decoded.
@@ -86,7 +86,7 @@ def _read(
 
 
 def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
-    """How many videos are decoded before they are asked for; at least one beside that in use.
+    """How many videos are decoded ahead; at least one besides that in use.
 
     >>> videos_ahead(InputSpec(16, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), "linspace")
     512
@@ -102,7 +102,7 @@ def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
 def load_clips(
     files: Sequence[VideoFile], spec: InputSpec, sampling: str, decoder: str | None = None
 ) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
-    """Yield each file with its clip, or with the error it gave, in the order of the files.
+    """Yield each file with its clip, or with the error it raised, in the order of the files.
 
     As many threads as there are processors make pictures small, each beside a process that decodes.
     """
@@ -123,7 +123,7 @@ def load_clips(
 
 
 def _step_back() -> None:
-    """Lower this thread's priority; elsewhere than on Linux it would be the whole process's."""
+    """Lower this thread's priority; on systems other than Linux it would be the whole process's."""
     if sys.platform == "linux":
         with suppress(OSError):  # A sandbox may forbid it, and nothing depends on it.
             os.nice(NICENESS)

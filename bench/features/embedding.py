@@ -27,7 +27,7 @@ ERRORS_SHOWN = 5
 
 
 def feature_identity(loaded: LoadedBackbone, sampling: str, device: torch.device) -> dict[str, Any]:
-    """Return everything that decides a feature's value, but for the video itself."""
+    """Return everything that determines a feature's value, except the video itself."""
     return {
         "backbone": loaded.backbone.name,
         "revision": loaded.backbone.revision,
@@ -81,8 +81,8 @@ def embed_missing(
     """Embed those of the videos that stores do not hold, each decoded once for all of them.
 
     Args:
-        targets: stores, and the backbones that fill them; backbones of one kind of input.
-        sampling: which frames they are shown.
+        targets: stores, and the backbones that fill them; all backbones take the same input.
+        sampling: how frames are sampled.
         files: the videos.
         device: where the backbones are.
         progress: told how many of the videos are done.
@@ -142,7 +142,7 @@ def embed(
 
     Args:
         backbone: on the device.
-        videos: of each (3, clips * frames, size, size), the same number of clips for all.
+        videos: each (3, clips * frames, size, size), with the same number of clips.
         device: where to compute.
 
     Returns:

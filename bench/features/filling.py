@@ -1,4 +1,4 @@
-"""Clips through a backbone, batch after batch, and shard by shard into a store."""
+"""Passes clips through a backbone batch by batch, and writes them to a store shard by shard."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,8 +30,8 @@ def warm_up(backbone: Backbone, device: torch.device) -> None:
 class Embedding:
     """Features of some videos, on the device until they are asked for.
 
-    A GPU is asked for one batch after another and not waited for: the host stacks the next one in
-    pinned memory, from where it is copied while the one before is computed.
+    The host does not wait for the GPU between batches: it stacks the next batch in pinned memory,
+    from where it is copied while the previous one is computed.
     """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
@@ -45,7 +45,7 @@ class Embedding:
         return [name for names, *_ in self._parts for name in names]
 
     def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
-        """Embed named videos, each (3, clips * frames, size, size), as many clips for all.
+        """Embed named videos, each (3, clips * frames, size, size), with equally many clips.
 
         The maps of a video's clips are averaged. An interrupt leaves all of these videos or none.
         """
@@ -73,14 +73,14 @@ class Embedding:
         """Wait for the device.
 
         Returns:
-            float32 (videos, C, T, H, W), and the seconds it took, decoding not counted.
+            float32 (videos, C, T, H, W), and the seconds it took, without decoding.
         """
         features = torch.cat([maps for _, maps, _ in self._parts]).cpu().numpy()
         return features, sum(watch.seconds for *_, watches in self._parts for watch in watches)
 
 
 class Filling:
-    """Fills a store with what it lacks; shards are written in a thread, one at a time.
+    """Adds missing videos to a store; shards are written in a thread, one at a time.
 
     Args:
         store: where features go.
@@ -104,7 +104,7 @@ class Filling:
         self._last: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Begin, if there is anything to do."""
+        """Start, if there is anything to do."""
         if self._warm:
             warm_up(self._backbone, self._device)
         return self
@@ -116,7 +116,7 @@ class Filling:
             self._write()
 
     def _write(self) -> None:
-        """Write a shard as soon as the one before is written."""
+        """Write a shard as soon as the previous one is written."""
         self._wait()
         self._last = self._pool.submit(self._written, self._embedding)
         self._embedding = Embedding(self._backbone, self._device)

@@ -1,4 +1,4 @@
-"""Features that somebody else computed, read from files, and ours written in the same form.
+"""Features computed elsewhere, read from files, and ours written in the same format.
 
 A folder holds one file for each video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
 ``.safetensors`` with one tensor); a table is one file for all of them: ``.npz`` with ``names``
@@ -36,11 +36,11 @@ NAMED = 5
 
 
 class FeatureCard(NamedTuple):
-    """What is said of features: all of it may be left out."""
+    """What is stated about features: every field is optional."""
 
     backbone: str = "given"
     weights_sha256: str = ""
-    """Of the backbone: weights of methods that were trained on the same features fit them."""
+    """Of the backbone: weights of methods trained on the same features fit them."""
     pretraining: str = "not stated"
     seen: Sequence[str] | None = None
     """Data sets whose labels the backbone has seen."""
@@ -57,7 +57,7 @@ class GivenFeatures:
     """
 
     clips_per_second = np.nan
-    """How fast they were computed is not known."""
+    """The speed of their computation is unknown."""
 
     def __init__(self, place: Path) -> None:
         """Find the names; the features of a folder are read when they are asked for."""
@@ -115,7 +115,7 @@ class GivenFeatures:
         }
 
     def as_backbone(self) -> LoadedBackbone:
-        """Return what stands for the backbone that made them; it cannot see videos."""
+        """Return the stand-in for the backbone that made them; it cannot process videos."""
         stand_in = _StandIn()
         stand_in.declare(
             channels=self.shape.channels,
@@ -174,7 +174,7 @@ class _StandIn(Pretrained):
 def write_features(
     out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
 ) -> list[Path]:
-    """Write features in the form that `GivenFeatures` reads; return the files, the card last.
+    """Write features in the format that `GivenFeatures` reads; return the files, the card last.
 
     Args:
         out: a folder, which is made, or a table: a file that ends in .npz or .safetensors.

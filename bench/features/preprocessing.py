@@ -1,4 +1,4 @@
-"""How videos are shown to a backbone, where a user wants it otherwise than the backbone states."""
+"""Preprocessing of videos for a backbone, if a user overrides what the backbone states."""
 
 import re
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from episodes.errors import UserError
 def with_preprocessing(
     loaded: LoadedBackbone, sampling: str | None, resize: str | None, decoder: str | None = None
 ) -> LoadedBackbone:
-    """Return the backbone with another choice of frames, size of pictures, or reader of videos.
+    """Return the backbone with another frame sampling, picture size, or video reader.
 
-    Size and normalisation of what the backbone sees stay its own, and the centre is cut out.
+    The backbone's input size and normalisation do not change, and the centre is cropped.
 
     Args:
-        loaded: the backbone; it stays as it is, but shares its weights with what is returned.
+        loaded: the backbone; it does not change, but shares its weights with the result.
         sampling: see `episodes.decoding.sampling.frame_indices`; None for what each method asks.
-        resize: "256": the short side, the aspect kept; "256x340": height and width, to which
-            pictures are stretched; None for what the backbone states.
-        decoder: what is asked first to read videos; what is installed if None.
+        resize: "256": the short side, keeping the aspect ratio; "256x340": height and width, to
+            which pictures are stretched; None for what the backbone states.
+        decoder: the preferred video reader; if None, the one that is installed.
 
     Raises:
         UserError: no such sampling or decoder, or a picture smaller than what the backbone sees.
@@ -43,7 +43,7 @@ def with_preprocessing(
 
 
 def with_preprocessing_of(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBackbone:
-    """Return the backbone as a run's features say that videos were shown to it.
+    """Return the backbone with the preprocessing that a run's features record.
 
     Args:
         features: the part of a run's identity.

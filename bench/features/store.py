@@ -1,4 +1,4 @@
-"""The feature store: one entry for each unique video, under everything that made it."""
+"""The feature store: one entry for each unique video, keyed by everything that determines it."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ class _Shard:
 
 
 class FeatureStore:
-    """Features of one identity, in shards that are either whole or not there.
+    """Features of one identity, in shards that are either complete or absent.
 
     A shard is a ``.npy`` file of features and a ``.json`` file that names its videos and is
     written last: a shard without it does not exist. Names are random, so that several processes
@@ -51,14 +51,14 @@ class FeatureStore:
 
     Args:
         root: the folder of all stores.
-        identity: everything that decides a feature's value, but for the video: backbone, weights,
+        identity: everything that determines a feature's value except the video: backbone, weights,
             preprocessing, frame sampling, decoder, device. Another identity is another store, so
             nothing stale is ever read.
         shape: of one video's features.
     """
 
     def __init__(self, root: Path, identity: Identity, shape: FeatureShape) -> None:
-        """Open the store, making its folder if need be."""
+        """Open the store, creating its folder if necessary."""
         canonical = json.dumps(identity, sort_keys=True)
         self.key = hashlib.sha256(canonical.encode()).hexdigest()
         self.folder = root / self.key[:16]
@@ -133,25 +133,25 @@ class FeatureStore:
 
     @property
     def clips_per_second(self) -> float:
-        """How fast the features in use were embedded, decoding not counted; NaN without any."""
+        """How fast the features in use were embedded, without decoding; NaN if there are none."""
         used = [self._shards[number] for number in self._sound]
         seconds = sum(shard.seconds for shard in used)
         return sum(len(shard.videos) for shard in used) / seconds if seconds else np.nan
 
     def _add(self, shard: _Shard) -> None:
-        """Make a shard's videos known."""
+        """Add a shard's videos to the index."""
         for row, video in enumerate(shard.videos):
             self._place.setdefault(video, (len(self._shards), row))
         self._shards.append(shard)
 
     def _is_sound(self, number: int) -> bool:
-        """Whether a shard holds what was written; found out once."""
+        """Whether a shard holds what was written; checked once."""
         if number not in self._sound and _sha256(shard := self._shards[number]) == shard.sha256:
             self._sound.add(number)
         return number in self._sound
 
     def _remove(self, index: Path, reason: str) -> None:
-        """Remove a damaged shard, where that is allowed."""
+        """Remove a damaged shard, if that is allowed."""
         warn(f"{index} is damaged ({reason}): the features of its videos are made anew")
         with suppress(OSError):
             index.unlink(missing_ok=True)
@@ -159,13 +159,13 @@ class FeatureStore:
 
 
 class Readable(Protocol):
-    """Where features of videos lie on disk."""
+    """Where features of videos are on disk."""
 
     shape: FeatureShape
 
     @property
     def clips_per_second(self) -> float:
-        """How fast they were embedded; NaN where that is not known."""
+        """How fast they were embedded; NaN if unknown."""
         ...
 
     def read(self, videos: Sequence[str]) -> Features:
@@ -176,8 +176,8 @@ class Readable(Protocol):
 class StoredFeatures:
     """Features of some videos that stay on disk until a slice of them is asked for.
 
-    Maps of 2D networks are large, 3.2 MB a video for ``resnet50``, and most methods make a few
-    vectors of each at once. Whoever takes a slice gets a copy of its own.
+    Maps of 2D networks are large, 3.2 MB a video for ``resnet50``, and most methods reduce each to
+    a few vectors at once. Every slice is a copy.
 
     Args:
         store: which holds them.
@@ -185,13 +185,13 @@ class StoredFeatures:
     """
 
     def __init__(self, store: Readable, videos: Sequence[str]) -> None:
-        """Name them; nothing is read."""
+        """Note the keys; nothing is read."""
         self._store, self._videos = store, videos
         self.shape = (len(videos), *store.shape)
 
     @property
     def nbytes(self) -> int:
-        """What all of them would take in memory."""
+        """The memory that all of them would take."""
         return np.dtype(np.float32).itemsize * math.prod(self.shape)
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""Text features: what the names of an episode's classes are, for methods that read them.
+"""Text features of an episode's class names, for methods that read names.
 
-They come from the text tower of the backbone that made the video features, or from a file that
-somebody computed elsewhere. A method is given vectors, never a name and never a class's number.
+They come from the text tower of the backbone that made the video features, or from a file that was
+computed elsewhere. A method is given vectors, never a name and never the index of a class.
 """
 
 import csv
@@ -75,7 +75,7 @@ class TextSource:
         return self._stored([self.prompt.format(name) for name in names])
 
     def identity(self, names: Sequence[str]) -> dict[str, str]:
-        """Return everything that decides the features of these names."""
+        """Return everything that determines the features of these names."""
         return {
             "source": self.title,
             "key": self.key,
@@ -85,7 +85,7 @@ class TextSource:
 
     @torch.no_grad()
     def _stored(self, texts: Sequence[str]) -> Tensor:
-        """Encode texts, but for those that are stored already."""
+        """Encode texts, except those that are stored already."""
         tower = cast(TextTower, self.tower)
         shape = FeatureShape(tower.channels, 1, 1, 1)
         store = FeatureStore(cache_folder() / "text", {"tower": self.key}, shape)
@@ -132,7 +132,7 @@ def text_source(
     Args:
         backbone: what embeds the videos.
         weights_sha256: of it.
-        file: features that were computed elsewhere; they win.
+        file: features that were computed elsewhere; they take precedence.
         prompt: the template, such as "a video of {}"; the tower's own if None.
 
     Raises:

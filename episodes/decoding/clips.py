@@ -1,4 +1,4 @@
-"""Clips from video files: which reader is asked, and what is said of a file that none reads."""
+"""Clips from video files: which reader is used, and the error for a file that none can read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ KINDS = (
 
 
 def chosen_decoder(name: str | None) -> str:
-    """Return the reader that a user asked for, or the one that is asked first.
+    """Return the reader that a user asked for, or the preferred one.
 
     Raises:
         UserError: there is none of this name, or it is not installed.
@@ -46,7 +46,7 @@ def chosen_decoder(name: str | None) -> str:
 
 
 def decoder_identity(name: str | None = None) -> str:
-    """Name and version of a reader: another one may decode to other pixels."""
+    """Name and version of a reader: another version may decode to other pixels."""
     return DECODERS[chosen_decoder(name)].identity()
 
 
@@ -62,7 +62,7 @@ def decode(
         path: a video file.
         frames: how many frames a clip has.
         sampling: see `episodes.decoding.sampling.frame_indices`.
-        decoder: "decord" or "av"; what is installed if None.
+        decoder: "decord" or "av"; if None, what is installed.
 
     Returns:
         uint8 (clips * frames, height, width, 3), RGB.
@@ -82,24 +82,23 @@ def decode_each(
     known: Reading | None = None,
     sha256: str = "",
 ) -> tuple[list[Shrunk], Reading]:
-    """Decode the frames that a sampling takes, and make each smaller as soon as it is there.
+    """Decode the frames that a sampling takes, and shrink each as soon as it is decoded.
 
     A video that decord does not read as libav does (packed bitstreams, AV1, narrow frames, ...) is
-    read by PyAV. One that nobody has read before is decoded to its end, so that damage shows; of
-    another, frames up to the last one that is taken are.
+    read by PyAV. A video that was never read before is decoded to its end, so that damage is
+    found; later reads stop at the last sampled frame.
 
     Args:
         path: a video file.
         frames: how many frames a clip has.
         sampling: see `episodes.decoding.sampling.frame_indices`.
-        shrink: makes something of some frames, in their order: there is no need to hold a clip in
-            full size.
-        decoder: which reader is asked first; what is installed if None.
-        known: what was found out when the video was read before.
+        shrink: processes some frames, in their order, so that no clip is held in full size.
+        decoder: the preferred reader; if None, what is installed.
+        known: what an earlier read found out about the video.
         sha256: of its content, if it must not have changed.
 
     Returns:
-        what became of each frame, clips * frames of them; and what is to be known next time.
+        the result for each frame, clips * frames of them; and what to know at the next read.
 
     Raises:
         UserError: the file is missing, empty, cut short, damaged, or cannot be decoded; the
@@ -126,7 +125,7 @@ def decode_each(
 
 
 def _answered(request: dict[str, Any], receive: Callable[[list[int], Clip], None]) -> Any:
-    """Ask a process; that it died is an answer too."""
+    """Ask a process; its death is an answer too."""
     try:
         with borrowed() as process:
             return process.ask(request, receive)
@@ -135,7 +134,7 @@ def _answered(request: dict[str, Any], receive: Callable[[list[int], Clip], None
 
 
 def examine(path: Path) -> tuple[str, str]:
-    """Return what a file's container is called, and what a strict decoder says of its frames.
+    """Return the name of a file's container, and what a strict decoder says about its frames.
 
     Raises:
         UserError: it cannot be opened.
@@ -148,7 +147,7 @@ def examine(path: Path) -> tuple[str, str]:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is not a file, before it is opened: a pipe would be waited for.
+    """Refuse anything but a file before opening it: a pipe would block.
 
     Raises:
         UserError: it is none, or empty.

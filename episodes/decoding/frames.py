@@ -1,4 +1,4 @@
-"""Clips from folders of images, as tools leave them that extract the frames of a video."""
+"""Clips from folders of images, as tools that extract the frames of a video write them."""
 
 import importlib.metadata
 import struct
@@ -32,9 +32,9 @@ def read_frames(
     sampling: Sampling,
     shrink: Callable[[Pixels], Sequence[Shrunk]],
 ) -> tuple[list[Shrunk], bool]:
-    """Read the frames that a sampling takes, and make each smaller as soon as it is there.
+    """Read the frames that a sampling takes, and shrink each as soon as it is read.
 
-    Crops that follow a face or a hand differ in size: each is brought to that of the first image.
+    Crops that follow a face or a hand differ in size: each is resized to the size of the first.
 
     Args:
         images: all frames of a video, in order; at least one.
@@ -43,7 +43,7 @@ def read_frames(
         shrink: makes something of frames, uint8 (1, height, width, 3), RGB.
 
     Returns:
-        what became of each frame, clips * frames of them; and whether some were resized.
+        the result for each frame, clips * frames of them; and whether some were resized.
 
     Raises:
         UserError: an image cannot be read.
@@ -64,7 +64,7 @@ def read_frames(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image of a kind that holds frames, and no other that Pillow knows.
+    """Open an image in one of the formats for frames, and in no other that Pillow knows.
 
     Raises:
         UserError: it cannot be read.

@@ -1,4 +1,4 @@
-"""A close look at one video: can it be decoded, how long is it, is it what its name says?"""
+"""Inspection of one video: can it be decoded, how long is it, is it what its name says?"""
 
 import re
 from dataclasses import asdict, dataclass
@@ -39,7 +39,7 @@ class Inspection:
 
 
 def inspection_identity() -> str:
-    """What decides an inspection's outcome besides the video."""
+    """What determines an inspection's outcome besides the video."""
     return f"inspection {VERSION}, {decoder_identity()}, {reader_identity()}"
 
 

@@ -34,8 +34,8 @@ def is_frame(name: str) -> bool:
 def videos_below(root: Path) -> list[str]:
     """Return the path of every video at any depth below a folder, sorted.
 
-    A folder that holds images is one video, and is not looked into further. What starts with a
-    dot is passed over: such files are leftovers of programs.
+    A folder that holds images is one video, and its subfolders are not searched. Names that start
+    with a dot are skipped: such files are leftovers of programs.
 
     Raises:
         UserError: there is no such folder.
@@ -89,9 +89,9 @@ def _by_number(name: str) -> tuple[list[int], str]:
 
 
 def why_not_opened(path: Path, root: Path) -> str:
-    """Say why a path must not be opened as a video of a folder; nothing if it may be.
+    """Say why a path must not be opened as a video of a folder; empty if it may be.
 
-    Nothing is opened: a pipe would be waited for, and a device might do anything.
+    Nothing is opened: a pipe would block, and a device might do anything.
 
     >>> why_not_opened(Path("nowhere.mp4"), Path())
     'it is not there'
@@ -131,7 +131,7 @@ def is_empty(path: Path) -> bool:
 
 
 def stamp(path: Path) -> list[int]:
-    """What shows that a video has changed, without reading it.
+    """What reveals that a video has changed, without reading it.
 
     Size and time of the last write are not enough: a file can be written over in place and given
     its old time back. The system's own time of change, and which file it is, cannot be.

@@ -1,4 +1,4 @@
-"""What was found out about files, remembered as long as they do not change."""
+"""Results about files, cached as long as the files do not change."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def remembered(
 ) -> list[Any]:
     """Do some work for every path, in threads, and never twice for a file that has not changed.
 
-    Every answer is written down as soon as it is there: after an interruption the rest is done.
+    Every answer is stored at once: after an interruption only the rest is done.
 
     Args:
         what: names the work and its version; another name starts afresh.

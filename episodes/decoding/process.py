@@ -87,7 +87,7 @@ class Process:
         raise DiedError(self._end())
 
     def _end(self) -> str:
-        """How the process ended, in words."""
+        """Describe how the process ended."""
         status = self._process.wait()
         if status == 1:
             return f"its decoder came to no further frame in {TIME_LIMIT:.0f} seconds"

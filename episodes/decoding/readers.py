@@ -1,4 +1,4 @@
-"""The two readers of video files: decord, and PyAV, whose libav says what the truth is.
+"""The two readers of video files: decord, and PyAV, whose libav is the reference.
 
 Both hand out every frame that a file shows, in order. They run in a process of their own
 (`episodes.decoding.process`), since either may crash on a damaged file.
@@ -211,7 +211,7 @@ def _expected(file: InputContainer, stream: av.VideoStream, promise: "Promise") 
 
 
 class DecordDecoder:
-    """decord, where it reads a file as libav does, and says nothing against it."""
+    """decord, for files that it reads as libav does and without complaint."""
 
     name = "decord"
 
@@ -232,8 +232,8 @@ def _version(package: str) -> str:
 class DecordVideo:
     """A file that decord reads.
 
-    All frames are decoded, in order: where decord 0.6.0 jumps, it lands on other frames than asked
-    for in many files (open groups of pictures, B-frames of MPEG-4, H.264 in AVI), and says nothing.
+    All frames are decoded, in order: in many files (open groups of pictures, B-frames of MPEG-4,
+    H.264 in AVI) decord 0.6.0 seeks to frames other than those asked for, without saying so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -307,7 +307,7 @@ DECODERS: dict[str, Decoder] = {one.name: one for one in (DecordDecoder(), AvDec
 
 @cache
 def default_decoder() -> str:
-    """Return the reader that is asked first: decord where it is installed."""
+    """Return the preferred reader: decord if it is installed."""
     return "decord" if importlib.util.find_spec("decord") else "av"
 
 

@@ -1,4 +1,4 @@
-"""What was found out when a video was read to its end, remembered by the hash of its content."""
+"""What reading a video to its end found out, cached by the hash of its content."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Readings:
         self._path = notebook(f"readings 2\n{identities}")
 
     def get(self, sha256: str) -> Reading | None:
-        """Return what is known of a video; None if nobody has read it."""
+        """Return what is known about a video; None if it was never read."""
         known = _KNOWN.setdefault(self._path, {})
         if sha256 not in known:
             fresh, _READ_TO[self._path] = notes_from(self._path, _READ_TO.get(self._path, 0))
@@ -53,7 +53,7 @@ class Readings:
         write_note(self._path, {"sha256": sha256, **asdict(reading)})
 
     def others(self, files: Iterable[VideoFile]) -> dict[str, int]:
-        """Return how many videos another reader than the first one reads, by its identity."""
+        """Return how many videos other readers than the preferred one read, by their identity."""
         readers = Counter(map(self._reader, files))
         del readers[self._decoder]
         return {DECODERS[name].identity(): count for name, count in readers.items()}

@@ -14,9 +14,9 @@ MOST_CLIPS = 99
 
 
 def segment_centres(available: int, wanted: int) -> NDArray[np.int64]:
-    """Cut the video into ``wanted`` equal parts and take the frame in the middle of each.
+    """Split the video into ``wanted`` equal segments and take the middle frame of each.
 
-    A video with fewer frames than wanted gives some of them twice, in order.
+    A video with fewer frames than wanted repeats some of them, in order.
 
     >>> segment_centres(32, 4).tolist()
     [4, 12, 20, 28]
@@ -27,7 +27,7 @@ def segment_centres(available: int, wanted: int) -> NDArray[np.int64]:
 
 
 def linspace(available: int, wanted: int) -> NDArray[np.int64]:
-    """Take frames at equal distances, the first and the last of the video among them.
+    """Take equally spaced frames, including the first and the last of the video.
 
     >>> linspace(32, 4).tolist()
     [0, 10, 20, 31]
@@ -36,7 +36,7 @@ def linspace(available: int, wanted: int) -> NDArray[np.int64]:
 
 
 def middle_frame(available: int, wanted: int) -> NDArray[np.int64]:
-    """Take the middle frame as often as frames are wanted: a clip in which nothing moves.
+    """Repeat the middle frame as often as frames are wanted: a clip without motion.
 
     >>> middle_frame(9, 3).tolist()
     [4, 4, 4]
@@ -54,10 +54,10 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class Jittered:
-    """A rule on a stretch of the video that begins later and ends earlier by chance: for training.
+    """A rule on a part of the video with random start and end: for training.
 
     Source: Liu et al. (MASTAF), github.com/lxhit/STAF, whose rule is ``linspace`` and ``most`` 5.
-    Differs: there frames jitter at test too.
+    Differs: there frames are jittered in testing too.
     """
 
     rule: str
@@ -87,9 +87,10 @@ Sampling = str | Jittered
 def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np.int64]:
     """Return the indices of the frames that are taken from a video.
 
-    Several clips, as in ``3 x linspace``, share out three times as many frames of the rule: the
-    first goes to the first clip, the second to the second. So frame t of each clip is of the same
-    part of the video, and maps of the clips may be averaged position by position.
+    For several clips, as in ``3 x linspace``, the rule takes three times as many frames and deals
+    them out in turn: the first to the first clip, the second to the second. So frame t of each clip
+    comes from the same part of the video, and maps of the clips may be averaged position by
+    position.
 
     Args:
         sampling: a name in `RULES`, or ``N x NAME``; or a jittered rule.
@@ -112,7 +113,7 @@ def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np
 
 
 def canonical(sampling: str) -> str:
-    """Return the one way to write a sampling, under which features are kept.
+    """Return the canonical form of a sampling, under which features are stored.
 
     Raises:
         UserError: no such rule.

@@ -1,7 +1,7 @@
-"""Video files without loss: the frames that come out are the frames that went in.
+"""Lossless video files: the decoded frames are the frames that were encoded.
 
-A lossy file depends on the encoder's version, build and number of threads. A lossless one has one
-meaning, so that everybody who renders the dataset decodes the same pixels.
+A lossy file depends on the encoder's version, build and number of threads. A lossless one decodes
+to the same pixels for everybody who renders the dataset.
 """
 
 from collections.abc import Mapping

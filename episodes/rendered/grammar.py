@@ -1,7 +1,7 @@
 """The motion grammar: which classes there are, and how each of them moves two actors.
 
-There are 100 classes in 50 partner pairs. A pair differs by order alone: a verb and the same verb
-played backwards ("reversal"), or "first a, then b" and "first b, then a" ("swap").
+There are 100 classes in 50 partner pairs. A pair differs only in temporal order: a verb and the
+same verb played backwards ("reversal"), or "first a, then b" and "first b, then a" ("swap").
 
 Lengths are in units of the frame's side, angles in turns, y points down.
 """

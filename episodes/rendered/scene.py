@@ -1,7 +1,7 @@
 """What one rendered video shows: everything that is drawn at random, before any pixel.
 
-Appearance belongs to the group (scene, actors), motion details to the video. Nothing here looks
-at the class but the call of its verb, so that looks cannot give the class away.
+Appearance belongs to the group (scene, actors), motion details to the video. Only the call of its
+verb depends on the class, so that appearance cannot give the class away.
 """
 
 from dataclasses import dataclass

@@ -18,6 +18,7 @@ refuse_others()  # before the imports that would take another package for ours
 from bench import __version__
 from bench.commands import (
     bank,
+    cache,
     cases,
     check_backbone,
     check_method,
@@ -67,6 +68,8 @@ class _Guarded(TyperGroup):
                 return super().invoke(ctx)
         except UserError as error:
             raise _ended(str(error), 2) from error
+        except BrokenPipeError:  # whoever read has read enough: `fvbench list | head`
+            raise
         except OSError as error:
             raise _ended(f"{error}; choose another place or mend this one", 2) from error
         except MemoryError as error:
@@ -125,7 +128,7 @@ app = typer.Typer(
         "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
     ),
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -146,6 +149,7 @@ for module in (
     bank,
     data,
     features,
+    cache,
     train,
     parity,
     doctor,

@@ -48,7 +48,9 @@ def test_help_tells_the_exit_status_and_an_example_that_can_be_pasted(
         parse(shlex.split(line)[1:])
 
 
-@pytest.mark.parametrize("words", [(), ("bank",), ("data",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [(), ("bank",), ("data",), ("cache",), ("features",)], ids=" ".join
+)
 def test_no_command_is_described_in_half_a_sentence(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):

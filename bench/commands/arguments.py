@@ -11,7 +11,7 @@ from bench.comparison.rows_file import is_rows_file, read_rows_file
 from bench.comparison.summary import Pair, rebuilt
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from bench.runs.directory import Run, find_runs, read_run
+from bench.runs.directory import Run, read_runs
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.coverage import unusable, without
 from episodes.banks.own_videos import bank_over_folder
@@ -95,8 +95,7 @@ def gather(
     """
     files = [place for place in places if is_rows_file(place)]
     folders = [place for place in places if not is_rows_file(place)]
-    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
-    runs = [read_run(path) for path in paths]
+    runs = read_runs(folders)
     if episodes is None and runs:
         episodes = runs[0].identity["episodes"]
     banks = chosen_banks(bank, data, episodes) if bank or data else []

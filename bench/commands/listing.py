@@ -39,6 +39,9 @@ def list_(
         str | None,
         typer.Argument(help="methods, banks, datasets or backbones.", show_default=False),
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="With sources, pretraining and the like.")
+    ] = False,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
@@ -61,7 +64,7 @@ def list_(
         typer.echo(_as_json(records) if kind else dump(wanted), nl=False)
         return
     for name, records in wanted.items():
-        typer.echo(_as_text(name, records))
+        typer.echo(_as_text(name, records, long))
 
 
 def _as_json(records: Records) -> str:
@@ -70,11 +73,13 @@ def _as_json(records: Records) -> str:
     return json.dumps(records, indent=2) + "\n"
 
 
-def _as_text(title: str, records: Records) -> str:
+def _as_text(title: str, records: Records, long: bool) -> str:
     """A table of the fields that fit on the terminal, with the title above."""
     from tabulate import tabulate
 
     columns = [key for key in records[0] if key not in {"differs", "settings", "sha256", "input"}]
+    if not long:
+        columns = [key for key in columns if key not in {"source", "pretraining"}]
     wide = _width(records, columns)
     left_out = [key for key in columns if key in LONG and wide < NARROW]
     columns = [key for key in columns if key not in left_out]

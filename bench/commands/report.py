@@ -31,7 +31,13 @@ def report(
         list[Path],
         typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
     ],
-    out: Annotated[Path, typer.Option(help="File to write, .html.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write, .html; report.html beside the runs if left out.",
+            show_default=False,
+        ),
+    ] = None,
     reference: Reference = None,
     data: OwnVideos = None,
     cache: Cache = None,
@@ -53,8 +59,17 @@ def report(
     from bench.report.page import write_report
     from episodes.errors import UserError
 
+    out = out or _beside(places[0])
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it: --out {out / 'report.html'}")
+    if out.suffix != ".html":
+        raise UserError(f"--out {out}: the report is a page; name a file that ends in .html")
     runs, banks = gather(places, None, data, None)
     write_report(out, compare(runs, reference, banks), Reporter(), thumbnails)
     typer.echo(f"wrote {out}")
+
+
+def _beside(place: Path) -> Path:
+    """Where the report of runs goes by default: not into a run's own folder."""
+    own = place.is_file() or (place / "run.json").is_file()
+    return (place.parent if own else place) / "report.html"

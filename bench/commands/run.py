@@ -95,9 +95,14 @@ def run(
             " refusing the bank; the table says how many are left.",
         ),
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path(
-        "results/local/run"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the run directories; results/local/run if left out, with the bank and"
+            " the number of episodes behind it where they are given.",
+            show_default=False,
+        ),
+    ] = None,
     backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,
@@ -156,6 +161,7 @@ def run(
     """Evaluate methods on banks and print the table."""
     use_cache(cache)
     save_options(context, save_config)
+    out = out or _own_folder(bank, data, episodes)
     from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.given import GivenFeatures
@@ -230,6 +236,13 @@ def _show(
 
         write_report(plan.out / "report.html", comparisons)
         typer.echo(f"report: {plan.out / 'report.html'}", err=True)
+
+
+def _own_folder(bank: str | None, data: Path | None, episodes: int | None) -> Path:
+    """Where runs go by default: those of one folder have the same episodes, and make a table."""
+    names = [Path(name.strip()).stem for name in (bank or "").split(",") if name.strip()]
+    parts = ["run", *names, data.resolve().name if data else "", str(episodes or "")]
+    return Path("results/local") / "-".join(filter(None, parts))
 
 
 def _refuse_options_of_backbones(context: typer.Context) -> None:

@@ -71,16 +71,15 @@ def tables(
     from bench.comparison.latex import latex
     from bench.comparison.summary import compare
     from bench.comparison.tables import render_declared
-    from bench.runs.directory import find_failures, find_runs, read_run
+    from bench.runs.directory import find_failures, read_runs
     from episodes.errors import UserError
 
     if folders[0] == PAPER:
         typer.echo(_paper(folders[1:], style, json), nl=False)
         return
-    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
     failures = [one for folder in folders for one in find_failures(folder)]
     declared = [] if family is None else read_family(family)
-    runs = [read_run(path) for path in paths]
+    runs = read_runs(folders)
     comparisons = compare(runs, reference, family=declared, failures=failures)
     paper = style == "latex" and not json and not declared
     if not paper and (columns, caption, label) != (None, None, None):
@@ -97,11 +96,10 @@ def tables(
 def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
     """Return the ablation tables, from committed runs unless folders are named."""
     from bench.comparison.paper import RUNS, paper_lines, render_paper
-    from bench.runs.directory import dump, find_runs, read_run
+    from bench.runs.directory import dump, read_runs
 
     where = folders or ([RUNS] if RUNS.is_dir() else [])
-    paths = dict.fromkeys(path for folder in where for path in find_runs(folder))
-    lines = paper_lines([read_run(path) for path in paths])
+    lines = paper_lines(read_runs(where))
     if json:
         return dump({"lines": [line.content() for line in lines]})
     return render_paper(lines, style)

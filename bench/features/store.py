@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.method import FeatureShape
 from episodes.atomic import replacing, write_text
+from episodes.cached import hold
 from episodes.errors import UserError, warn
 
 Identity = Mapping[str, Any]
@@ -64,6 +65,7 @@ class FeatureStore:
         self.folder = root / self.key[:16]
         self.shape = shape
         self.folder.mkdir(parents=True, exist_ok=True)
+        hold(self.folder)
         if not (self.folder / "identity.json").exists():
             write_text(
                 self.folder / "identity.json", json.dumps(identity, indent=2, sort_keys=True)

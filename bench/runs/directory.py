@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -330,6 +330,20 @@ def find_runs(folder: Path) -> list[Path]:
             raise UserError(f"{folder}: no folder of runs, and no rows in a .csv or .parquet file")
         raise UserError(f"{folder}: no run here; `fvbench run --out {folder}` makes some")
     return found
+
+
+def read_runs(folders: Iterable[Path]) -> list[Run]:
+    """Read the runs at or below folders; one that lies in several places is one run.
+
+    Raises:
+        UserError: there is none somewhere, or one cannot be read.
+    """
+    runs: list[Run] = []
+    for path in dict.fromkeys(path for folder in folders for path in find_runs(folder)):
+        run = read_run(path)
+        if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in runs):
+            runs.append(run)
+    return runs
 
 
 def sealed(content: Mapping[str, Any]) -> str:

@@ -99,7 +99,6 @@ def _card(training: Training, identity: Mapping[str, Any], state: State) -> dict
             "classes": len(split.classes),
             "videos": len(split.videos),
         },
-        "licence": "Apache-2.0",
         "identity": identity,
         "made_by": circumstances(training.device),
     }

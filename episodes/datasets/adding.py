@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from episodes.datasets import datasets
+from episodes.datasets.folder import Folder
 from episodes.datasets.own_splits import register_folder
 from episodes.datasets.published import Published
 from episodes.disk.locating import Index
@@ -47,6 +48,8 @@ def add_dataset(name: str, root: Path, lists: Path | None, trust: bool) -> Added
     known = datasets().get(name)
     if isinstance(known, Published):
         return _add_published(known, root.expanduser(), lists, trust)
+    if known is not None and name != "rendered" and not isinstance(known, Folder):
+        raise UserError(f"{name} is a data set of a plugin, which knows where its videos are")
     _check_name(name)
     mine = register_folder(name, root.expanduser(), lists)
     write_registration(mine)
@@ -81,13 +84,15 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
         )
         for split, members in mine.lists.items()
     }
-    if there and not any(there.values()):
+    reasons = _reasons(known, mine, index)
+    if not any(there.values()):
+        why = next((f" ({one})" for one in reasons.values()), "") if not there else ""
         raise UserError(
-            f"none of the videos of {known.name} lies below {mine.root}; name the folder that holds"
-            " them, or a folder above it"
+            f"none of the videos of {known.name} lies below {mine.root}, and nothing was"
+            f" registered{why}; name the folder that holds them, or a folder above it"
         )
     write_registration(mine)
-    return Added(mine, there, _reasons(known, mine, index))
+    return Added(mine, there, reasons)
 
 
 def _reasons(known: Published, mine: Registration, index: Index) -> dict[SplitName, str]:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from episodes.cache import cache_folder
+from episodes.cached import hold
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
@@ -58,6 +59,8 @@ class Rendered:
     ) -> list[VideoFile]:
         """Return the files of the videos; render those that are missing or not as written."""
         folder = self._folder(split)
+        folder.mkdir(parents=True, exist_ok=True)
+        hold(folder.parent)
         by_class: defaultdict[str, list[Video]] = defaultdict(list)
         for video in videos:
             by_class[video.label].append(video)

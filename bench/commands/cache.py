@@ -1,0 +1,104 @@
+"""``fvbench cache show`` and ``fvbench cache clean``."""
+
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import Cache, Json, use_cache
+
+SHOW = """Show what is kept on disk.
+
+Features, text features, rendered videos.
+
+All of it is made again when it is needed.
+
+\b
+exit status
+  0  done
+"""
+CLEAN = """Remove what is kept on disk, and can be made again.
+
+What a run is using now is never removed. Runs and trained weights are no part of the cache.
+
+\b
+exit status
+  0  done
+  2  nothing removed: neither --all nor what to remove was said
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    cache = typer.Typer(help="Look at the cache, and clean it.", no_args_is_help=True)
+    cache.command("show", help=SHOW, epilog="\b\nExample: fvbench cache show")(show)
+    cache.command("clean", help=CLEAN, epilog="\b\nExample: fvbench cache clean --unused-days 30")(
+        clean
+    )
+    app.add_typer(cache, name="cache")
+
+
+def show(cache: Cache = None, json: Json = False) -> None:
+    """Show the cache."""
+    use_cache(cache)
+    from json import dumps
+
+    from tabulate import tabulate
+
+    from episodes.cache import cache_folder
+    from episodes.cached import parts
+
+    found = parts()
+    if json:
+        records = [
+            {
+                "kind": part.kind,
+                "folder": str(part.folder),
+                "holds": part.words,
+                "bytes": part.size,
+                "used": part.used.isoformat(timespec="seconds"),
+                "in_use": part.in_use,
+            }
+            for part in found
+        ]
+        typer.echo(dumps(records, indent=2))
+        return
+    cells = [
+        [
+            part.kind,
+            part.words,
+            f"{part.size / 1e6:,.1f}",
+            f"{part.used:%Y-%m-%d}",
+            "now" if part.in_use else "",
+            part.folder.name,
+        ]
+        for part in found
+    ]
+    heads = ["kind", "holds", "MB", "last used", "in use", "folder"]
+    typer.echo(tabulate(cells, heads, tablefmt="simple", colalign=("left", "left", "right")))
+    typer.echo(f"{sum(part.size for part in found) / 1e6:,.1f} MB in {cache_folder()}")
+
+
+def clean(
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Only features, text or datasets.", show_default=False),
+    ] = None,
+    unused_days: Annotated[
+        float | None,
+        typer.Option(help="Only what was not used for so long.", min=0, show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Whatever it is, and its age.")] = False,
+    cache: Cache = None,
+) -> None:
+    """Clean the cache."""
+    use_cache(cache)
+    from episodes import cached
+    from episodes.errors import UserError
+
+    if not every and kind is None and unused_days is None:
+        raise UserError("say what to remove: --kind, --unused-days, or --all")
+    removed, kept = cached.clean(kind, unused_days)
+    for part in kept:
+        typer.echo(f"kept, a process is using it: {part.kind} {part.words}, {part.folder}")
+    size = sum(part.size for part in removed)
+    typer.echo(f"removed {len(removed)} folders, {size / 1e6:,.1f} MB")

@@ -1,0 +1,156 @@
+"""What makes commands pleasant: one run in two folders, default places, short lists, the cache."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bench.features.store import FeatureStore
+from bench.method import FeatureShape
+from bench.runs.directory import read_runs, write_run
+from episodes import cached
+from episodes.cache import ENVIRONMENT_VARIABLE
+from tests.command import call
+from tests.layouts import own_registrations
+from tests.synthetic import answered
+
+
+def succeeds(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 0, said
+    return said
+
+
+def fails(*words: str | Path) -> str:
+    status, said = call(*words)
+    assert status == 2, said
+    return said
+
+
+class TestRunsInSeveralFolders:
+    @pytest.fixture
+    def folders(self, tmp_path: Path) -> tuple[Path, Path]:
+        """Two folders of runs with the same reference in both."""
+        one, other = tmp_path / "one", tmp_path / "other"
+        for folder, method, hits in ((one, "otam", 0.7), (other, "mean", 0.6)):
+            write_run(folder / "protonet", answered("protonet", 0.5))
+            write_run(folder / method, answered(method, hits, seed=1))
+        return one, other
+
+    def test_a_shared_reference_is_one_run(self, folders: tuple[Path, Path]):
+        assert len(read_runs(folders)) == 3
+        for words in (("compare", *folders), ("tables", *folders)):
+            said = succeeds(*words, "--reference", "protonet")
+            assert all(name in said for name in ("otam", "mean"))
+
+    def test_two_different_runs_of_a_method_are_still_refused(self, folders: tuple[Path, Path]):
+        write_run(folders[1] / "protonet", answered("protonet", 0.5, seed=9))
+        assert "two runs of protonet" in fails("compare", *folders)
+
+
+class TestDefaultPlaces:
+    def test_runs_of_other_lengths_lie_apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.chdir(tmp_path)
+        for words in ((), ("--bank", "default-order")):
+            for episodes in ("3", "4"):
+                succeeds("run", "--methods", "chance", "--episodes", episodes, *words)
+        found = {path.relative_to(tmp_path).parts[2] for path in tmp_path.rglob("run.json")}
+        assert found == {f"run-{name}" for name in ("3", "4", "default-order-3", "default-order-4")}
+
+    def test_a_report_lies_beside_its_runs(self, tmp_path: Path):
+        write_run(tmp_path / "otam", answered("otam", 0.6))
+        write_run(tmp_path / "protonet", answered("protonet", 0.5))
+        succeeds("report", tmp_path)
+        assert (tmp_path / "report.html").is_file()
+        succeeds("report", tmp_path / "otam")
+        assert not (tmp_path / "otam" / "report.html").exists()
+
+    @pytest.mark.parametrize("name", ["x.pdf", "x", "x.htm"])
+    def test_a_report_is_a_page(self, name: str, tmp_path: Path):
+        write_run(tmp_path / "otam", answered("otam", 0.6))
+        assert "ends in .html" in fails("report", tmp_path, "--out", tmp_path / name)
+
+
+class TestCommandLine:
+    def test_methods_are_listed_in_few_columns_unless_told_otherwise(self):
+        short, long = (succeeds("list", "methods", *words) for words in ((), ("--long",)))
+        assert "CVPR" not in short
+        assert "CVPR" in long
+        assert max(map(len, short.splitlines())) <= 80
+
+    def test_minus_h_is_help(self):
+        assert succeeds("run", "-h") == succeeds("run", "--help")
+
+    def test_shell_completion_is_offered(self):
+        assert "--install-completion" in succeeds("--help")
+
+    def test_a_closed_pipe_is_no_defect(self):
+        listing = subprocess.Popen(
+            [sys.executable, "-m", "bench", "list", "banks"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+        listing.wait()
+
+    def test_a_root_that_holds_nothing_known_registers_nothing(self, tmp_path: Path):
+        (tmp_path / "empty").mkdir()
+        with own_registrations(tmp_path / "config"):
+            for name in ("ucf101", "egogestar"):
+                said = fails("data", "add", name, "--root", tmp_path / "empty")
+                assert "nothing was registered" in said or "none of" in said
+        assert not list((tmp_path / "config").rglob("*.json"))
+
+
+class TestCache:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Two stores, as two runs that have ended would leave them."""
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+        for number in range(2):
+            identity = {"backbone": f"net-{number}", "sampling": "linspace"}
+            FeatureStore(tmp_path / "features", identity, FeatureShape(2, 1, 1, 1))
+        self.let_go()
+        yield
+        self.let_go()
+
+    def let_go(self) -> None:
+        for file in cached._held.values():
+            os.close(file)
+        cached._held.clear()
+
+    def test_it_is_shown(self):
+        shown = json.loads(succeeds("cache", "show", "--json"))
+        assert {one["holds"] for one in shown} == {"net-0, linspace", "net-1, linspace"}
+        assert not any(one["in_use"] for one in shown)
+        assert "net-1" in succeeds("cache", "show")
+
+    def test_what_is_in_use_is_kept(self, tmp_path: Path):
+        identity = {"backbone": "net-0", "sampling": "linspace"}
+        store = FeatureStore(tmp_path / "features", identity, FeatureShape(2, 1, 1, 1))
+        said = succeeds("cache", "clean", "--all")
+        assert "kept, a process is using it: features net-0" in said
+        assert list((tmp_path / "features").iterdir()) == [store.folder]
+
+    def test_what_was_used_of_late_is_kept_if_so_asked(self, tmp_path: Path):
+        old, new = sorted((tmp_path / "features").iterdir())
+        long_ago = (old / cached.MARK).stat().st_mtime - timedelta(days=40).total_seconds()
+        os.utime(old / cached.MARK, (long_ago, long_ago))
+        assert "removed 1 folders" in succeeds("cache", "clean", "--unused-days", "30")
+        assert list((tmp_path / "features").iterdir()) == [new]
+
+    def test_nothing_is_removed_by_mistake(self, tmp_path: Path):
+        assert "say what to remove" in fails("cache", "clean")
+        assert "the cache holds no 'runs'" in fails("cache", "clean", "--kind", "runs")
+        shutil.rmtree(tmp_path / "features")
+        assert "0.0 MB" in succeeds("cache", "show")

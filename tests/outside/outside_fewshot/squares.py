@@ -9,8 +9,7 @@ import av
 import numpy as np
 
 from episodes.cache import cache_folder
-from episodes.datasets import VideoFile
-from episodes.split import Split, SplitName, Video
+from episodes.split import Split, SplitName, Video, VideoFile
 
 CLASSES = {"train": 6, "val": 4, "test": 5}
 VIDEOS = 4

@@ -32,7 +32,7 @@ from bench.machine.progress import Reporter
 from bench.method import Entry, find
 from bench.plugins.registry import all_methods
 from bench.report.charts.catalogue import draw
-from bench.report.charts.saving import save_figure
+from bench.report.charts.style import save_figure
 from bench.report.page import write_report
 from bench.running.execute import Plan, execute
 from bench.runs.directory import Run, read_run

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.comparison.classes import confusions, per_class
-from bench.comparison.disagreement import disagreement
-from bench.comparison.show import content, rank_line, rank_table
+from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
 from bench.runs.contenders import contenders, titles
 from bench.runs.directory import Answers, Run, find_runs, make_rows, read_run, write_run

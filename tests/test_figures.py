@@ -15,9 +15,8 @@ from bench.report.charts.catalogue import CHARTS, draw
 from bench.report.charts.classes import class_chart
 from bench.report.charts.curves import SPAN, training_chart
 from bench.report.charts.forest import accuracy_forest, difference_forest
-from bench.report.charts.saving import inline_svg
 from bench.report.charts.speed import comparable, front, speed_chart
-from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE
+from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg
 from bench.runs.directory import find_runs, read_run
 from episodes.errors import UserError
 from tests.command import call

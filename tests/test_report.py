@@ -17,7 +17,7 @@ from bench.comparison.summary import compare
 from bench.machine.progress import Reporter
 from bench.report import errors
 from bench.report.cases.outcomes import MODELS
-from bench.report.charts.saving import THEMED
+from bench.report.charts.style import THEMED
 from bench.report.grid import Cell, grid_of
 from bench.report.page import render
 from bench.report.sections import headline, ranking

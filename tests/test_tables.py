@@ -12,8 +12,8 @@ import pytest
 
 from bench.comparison.summary import compare, write_summary
 from bench.comparison.tables import render
-from bench.report.charts.accuracy import accuracy_figure
-from bench.report.charts.saving import save_figure
+from bench.report.charts.forest import accuracy_figure
+from bench.report.charts.style import save_figure
 from bench.runs.directory import (
     ROW_TYPES,
     Answers,

@@ -1,11 +1,15 @@
 """``fvbench bank``: show, verify, make, freeze and export banks of episodes."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import numpy as np
 import typer
+from tabulate import tabulate
 
 from bench.commands.options import Json, Plugin, use_plugins
+from episodes.banks.bank import Bank
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -89,7 +93,7 @@ def show(
 ) -> None:
     """Show a bank."""
     use_plugins(plugin)
-    from bench.commands.bank_view import as_content, as_text
+    from bench.commands.bank import as_content, as_text
     from bench.runs.directory import dump
     from episodes.banks.bank import open_bank
 
@@ -269,3 +273,57 @@ def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     with reporter.stage(f"prepare {bank.source.name} videos") as progress:
         return bank.source.files(bank.recipe.split, videos, progress)
+
+
+def as_content(bank: Bank, episodes: int) -> dict[str, Any]:
+    """Return a bank's recipe, its use of videos and its first episodes as plain values."""
+    return asdict(bank.recipe) | {
+        "classes": list(bank.split.classes),
+        "videos": len(bank.split.videos),
+        "videos_used": len(bank.used_videos()),
+        "episodes_shown": [_episode(bank, number) for number in range(_shown(bank, episodes))],
+    }
+
+
+def as_text(bank: Bank, episodes: int) -> str:
+    """Return the same for a terminal."""
+    parts = [tabulate(list(asdict(bank.recipe).items()), tablefmt="plain"), _use(bank)]
+    for number in range(_shown(bank, episodes)):
+        episode = _episode(bank, number)
+        lines = [
+            [place, name, ", ".join(support), ", ".join(query)]
+            for place, (name, support, query) in enumerate(
+                zip(episode["classes"], episode["support"], episode["query"], strict=True)
+            )
+        ]
+        table = tabulate(lines, headers=["way", "class", "support", "query"], tablefmt="simple")
+        parts.append(f"episode {number}\n\n{table}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _shown(bank: Bank, episodes: int) -> int:
+    return min(episodes, len(bank.episodes))
+
+
+def _use(bank: Bank) -> str:
+    """How often videos and classes occur."""
+    labels = np.concatenate([bank.episodes.support.ravel(), bank.episodes.query.ravel()])
+    times = np.bincount(labels, minlength=len(bank.split.videos))
+    return (
+        f"{len(bank.split.classes)} classes, {len(bank.split.videos)} videos,"
+        f" {len(bank.used_videos())} of them used, each {times[times > 0].min()} to {times.max()}"
+        f" times (median {int(np.median(times[times > 0]))})"
+    )
+
+
+def _episode(bank: Bank, number: int) -> dict[str, Any]:
+    """One episode in words: for each way its class, support videos and query videos."""
+    support, query = bank.episodes.support[number], bank.episodes.query[number]
+    labels = bank.episodes.labels[number]
+    videos = bank.split.videos
+    ways = range(len(support))
+    return {
+        "classes": [videos[support[way, 0]].label for way in ways],
+        "support": [[videos[index].name for index in support[way]] for way in ways],
+        "query": [[videos[index].name for index in query[labels == way]] for way in ways],
+    }

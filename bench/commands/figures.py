@@ -50,7 +50,7 @@ def figures(
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare
     from bench.report.charts.catalogue import draw
-    from bench.report.charts.saving import save_figure
+    from bench.report.charts.style import save_figure
 
     runs, banks = gather(places, None, data, None)
     save_figure(draw(chart, compare(runs, reference, banks)), out)

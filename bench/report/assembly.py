@@ -15,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
-from bench.report.places import without_places
+from bench.report.provenance import without_places
 from bench.report.sources import linked
 from episodes.errors import shown
 

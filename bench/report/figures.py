@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
-from bench.report.charts.saving import inline_svg
-from bench.report.charts.style import NARROW, WIDE
+from bench.report.charts.style import NARROW, WIDE, inline_svg
 
 SHARPNESS = 110
 """Pixels an inch, of pictures."""

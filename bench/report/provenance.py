@@ -1,6 +1,7 @@
 """Where the figures come from: the identity of every run, and how to make them again."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -177,3 +178,17 @@ def _doubt(commits: int, around: Sequence[Mapping[str, Any]]) -> str:
     if any("--weights" in one.get("command", "") for one in around):
         return "The weights that --weights names are those whose sha256 stands above."
     return ""
+
+
+SEPARATOR = r"[/\\]"
+PLACE = re.compile(r"(?<![\w./:…-])(?:/[^\s/'\"<>,;]+){2,}|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}")
+"""Absolute paths."""
+
+
+def without_places(text: str) -> str:
+    """Replace absolute paths by their last part.
+
+    >>> without_places("fvbench run --data /home/ada/clips --out results/local/run")
+    'fvbench run --data …/clips --out results/local/run'
+    """
+    return PLACE.sub(lambda found: f"…/{re.split(SEPARATOR, found[0])[-1]}", text)

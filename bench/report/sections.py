@@ -11,9 +11,8 @@ from bench.comparison.summary import Comparison, Row
 from bench.comparison.tables import about_groups, caption, ends, probability, render, signed
 from bench.machine.progress import Reporter
 from bench.report.charts.catalogue import PAIRS
-from bench.report.charts.curves import training_chart
+from bench.report.charts.curves import curves_of, training_chart
 from bench.report.charts.forest import accuracy_forest, difference_forest
-from bench.report.charts.history import curves_of
 from bench.report.charts.speed import comparable, front, speed_chart
 from bench.report.charts.style import HALF
 from bench.report.errors import Errors, errors

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.comparison.summary import Comparison, compare_on_one_bank, rebuilt
-from bench.report.places import PLACE, without_places
+from bench.report.provenance import PLACE, without_places
 from bench.runs.directory import (
     FILES,
     ROW_TYPES,

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from bench.machine.progress import Reporter
-from bench.report.charts.saving import save_figure
+from bench.report.charts.style import save_figure
 from studies.coverage.tables import TABLES, figure, table
 
 DOCS = Path(__file__).parents[2] / "docs"

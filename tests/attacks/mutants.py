@@ -181,7 +181,7 @@ PLACES = (
     ),
     Place(
         "letters",
-        "bench/statistics/letters.py",
+        "bench/statistics/significance.py",
         JACKKNIFE,
         (
             ("{group - {one}, group - {other}}", "{group - {one}}"),
@@ -196,7 +196,7 @@ PLACES = (
     ),
     Place(
         "the gate's comparison",
-        "bench/gate/verdict.py",
+        "bench/comparison/gate/verdict.py",
         ("tests/test_gate.py",),
         (
             ("if low >= -allowed.drop - ROUNDING", "if high >= -allowed.drop - ROUNDING"),

@@ -19,7 +19,7 @@ from bench.report.cases.outcomes import (
     Share,
     verdict,
 )
-from bench.report.charts.saving import save_figure
+from bench.report.charts.style import save_figure
 from bench.runs.directory import dump
 from episodes.atomic import write_text
 from episodes.errors import UserError

@@ -8,11 +8,9 @@ from bench.comparison.across.summary import across_comparisons
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.show import titles_without_controls
 from bench.comparison.summary import Comparison
-from bench.report.charts.accuracy import accuracy_figure
 from bench.report.charts.classes import class_chart, confusion_chart
-from bench.report.charts.curves import training_chart
-from bench.report.charts.forest import accuracy_forest, difference_forest
-from bench.report.charts.history import curves_of
+from bench.report.charts.curves import curves_of, training_chart
+from bench.report.charts.forest import accuracy_figure, accuracy_forest, difference_forest
 from bench.report.charts.speed import speed_chart
 from bench.report.charts.transfer import transfer_chart
 from episodes.banks.bank import Bank

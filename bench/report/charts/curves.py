@@ -1,4 +1,4 @@
-"""How training went: validation accuracy and loss over steps."""
+"""How training went: the curves that `fvbench train` left beside weights, over steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,10 +6,39 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.comparison.summary import Comparison
+from bench.report.cases.rebuilding import weights_of
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy
+from bench.runs.contenders import Contender
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+CURVE = "train.csv"
+
+
+def curves_of(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
+    """Return the curves of every row that was trained here, by its title."""
+    found = {
+        row.title: _curves(one)
+        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+    }
+    return {title: curves for title, curves in found.items() if curves}
+
+
+def _curves(one: Contender) -> list[pd.DataFrame]:
+    """One curve for each training whose weights are still where they were."""
+    curves = []
+    for run in one.runs:
+        try:
+            weights = weights_of(run)
+        except (UserError, KeyError):
+            continue
+        if weights is not None and (weights.parent / CURVE).is_file():
+            curves.append(pd.read_csv(weights.parent / CURVE))
+    return curves
+
 
 ROW_INCHES = 1.35
 SPAN = 2.0

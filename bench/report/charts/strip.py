@@ -17,8 +17,7 @@ from PIL import Image
 
 from bench.features.clips import read_clip
 from bench.machine.progress import Reporter
-from bench.report.charts.saving import save_figure
-from bench.report.charts.style import INK, TEXT, WIDE
+from bench.report.charts.style import INK, TEXT, WIDE, save_figure
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError

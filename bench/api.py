@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.commands.arguments import shortened
 from bench.comparison.gate import assert_not_worse
 from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.comparison.tables import flat
@@ -134,7 +135,7 @@ class Results:
         write_report(Path(path), [self.comparison], Reporter())
 
     def _repr_html_(self) -> str:
-        return str(self.table.to_html(index=False, float_format="{:.3f}".format))
+        return self.comparison._repr_html_()
 
 
 def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
@@ -150,9 +151,10 @@ def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
     >>> load_bank("default").recipe.episodes
     10000
     """
+    asked = shortened(episodes)
     if Path(name_or_path).is_dir():
-        return bank_over_folder(Path(name_or_path), episodes)
-    return open_bank(str(name_or_path), episodes)
+        return bank_over_folder(Path(name_or_path), asked)
+    return open_bank(str(name_or_path), asked)
 
 
 def load_method(

@@ -95,3 +95,23 @@ def test_what_does_not_exist_is_refused():
         load_bank("absent")
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         _ = bench.absent
+
+
+def test_bank_comparison_and_results_show_themselves_in_a_notebook():
+    bank = load_bank("default", episodes=4)
+    results = evaluate([load_method("chance"), load_method("protonet")], bank)
+    assert "4, 5-way 1-shot" in bank._repr_html_()
+    shown = results.comparison._repr_html_()
+    assert results._repr_html_() == shown
+    for row in results.comparison.rows:
+        assert f"<td>{100 * row.accuracy:.1f}</td>" in shown
+    assert shown.count("<tr>") == 3
+
+
+def test_an_environment_variable_makes_examples_quick(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FVBENCH_EPISODES", "3")
+    assert len(load_bank("default", episodes=500).episodes) == 3
+    assert len(load_bank("default", episodes=2).episodes) == 2
+    monkeypatch.setenv("FVBENCH_EPISODES", "few")
+    with pytest.raises(UserError, match="such as 100"):
+        load_bank("default")

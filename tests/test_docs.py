@@ -21,6 +21,7 @@ from tests.outside_package import plugins_as_they_were
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 EPISODES = "4"
+"""That a test has time for; otherwise commands run as they stand."""
 REAL = (
     "--weights",
     "efficientnet",
@@ -84,18 +85,8 @@ def test_every_command_of_a_page_runs(page: Path, folder: Path):
         if any(one in line for one in REAL) or line.removeprefix("fvbench ").startswith(LONG):
             parse(words)
             continue
-        status, said = call(*with_few_episodes(words))
+        status, said = call(*words)
         assert status == 0, f"{line}\n{said}"
-
-
-def with_few_episodes(words: list[str]) -> list[str]:
-    """The same run on as many episodes as a test has time for."""
-    if words[0] != "run":
-        return words
-    if "--episodes" in words:
-        place = words.index("--episodes")
-        words = words[:place] + words[place + 2 :]
-    return [*words, "--episodes", EPISODES]
 
 
 def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs():
@@ -115,8 +106,7 @@ def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
 def test_python_that_is_shown_runs(page: Path, folder: Path):
     for block in blocks(page, "python"):
-        few = re.sub(r"episodes=\d+", f"episodes={EPISODES}", block)
-        exec(compile(few, str(page), "exec"), {})  # noqa: S102 - our own documentation
+        exec(compile(block, str(page), "exec"), {})  # noqa: S102 - our own documentation
 
 
 def test_a_command_that_does_not_exist_is_noticed():

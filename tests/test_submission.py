@@ -17,6 +17,7 @@ from bench.site.submission import pack, unpack
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call
+from tests.conftest import make_video
 
 EPISODES = 40
 HOME = "/home/ada/secret"
@@ -227,3 +228,19 @@ def test_answers_are_made_anew_where_asked(tmp_path: Path):
     status, said = call("verify", tmp_path / "invented.zip", "--rerun", "4")
     assert status == 1
     assert "DIFFERS" in said
+
+
+def test_a_run_on_own_videos_is_packed_and_checked_with_them(tmp_path: Path):
+    for number in range(8):
+        path = tmp_path / "videos" / f"class-{number % 4}" / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_video(path, frames=16 + number)
+    own = ("--data", tmp_path / "videos")
+    few = ("--methods", "chance", "--episodes", "3", "--out", tmp_path / "run")
+    assert call("run", *own, *few)[0] == 0
+    file, site = tmp_path / "run.zip", tmp_path / "site"
+    assert call("submit", tmp_path / "run", *own, "--out", file)[0] == 0
+    status, said = call("verify", file, *own, "--rerun", "2")
+    assert status == 0, said
+    assert call("verify", file)[0] == 2  # nobody else has these videos
+    assert call("publish", file, *own, "--out", site)[0] == 0

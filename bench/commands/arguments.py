@@ -3,6 +3,7 @@
 Heavy: a command imports it when it runs.
 """
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
 
 DEFAULT = "default"
+FEW = "FVBENCH_EPISODES"
+"""Environment variable: no bank of a run has more episodes. It makes examples quick to try."""
 SHOWN = 20
 """Unusable videos that are named; `fvbench data verify --json` names all of a registered set."""
 
@@ -53,6 +56,20 @@ def chosen_banks(
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; each has one folder below --out")
     return [_whole(bank, reporter or Reporter()) for bank in banks] if allow_missing else banks
+
+
+def shortened(episodes: int | None) -> int | None:
+    """Return how many episodes are asked for, or fewer where `FEW` says so.
+
+    Raises:
+        UserError: it is no number.
+    """
+    few = os.environ.get(FEW)
+    if not few:
+        return episodes
+    if not few.isdecimal() or not int(few):
+        raise UserError(f"{FEW}={few}: it is how many episodes a bank has at most, such as 100")
+    return min(int(few), episodes or int(few))
 
 
 def _whole(bank: Bank, reporter: Reporter) -> Bank:

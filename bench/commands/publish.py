@@ -40,16 +40,20 @@ def publish(
     data: OwnVideos = None,
 ) -> None:
     """Make a leaderboard of runs."""
-    from bench.commands.arguments import chosen_banks
-    from bench.runs.directory import find_runs, read_run
+    from functools import partial
+
+    from bench.commands.arguments import chosen_banks, gather
     from bench.site.board import board
     from bench.site.pages import write_site
     from bench.site.submission import unpack
 
-    banks = chosen_banks(None, data, None) if data else []
+    own = partial(chosen_banks, None, data) if data else None
     files = [place for place in places if place.is_file()]
     folders = [place for place in places if not place.is_file()]
-    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
-    runs = [read_run(path) for path in paths] + [unpack(file, banks).run for file in files]
+    runs, banks = gather(folders, None, data, None) if folders else ([], [])
+    for file in files:
+        found = unpack(file, own)
+        runs.append(found.run)
+        banks.append(found.bank)
     pages = write_site(out, board(runs, reference, banks), title)
     typer.echo(f"wrote {pages} pages: {out / 'index.html'}")

@@ -162,7 +162,7 @@ def run(
     use_cache(cache)
     save_options(context, save_config)
     out = out or _own_folder(bank, data, episodes)
-    from bench.commands.arguments import chosen_banks
+    from bench.commands.arguments import chosen_banks, shortened
     from bench.features.backbones import load_backbone
     from bench.features.given import GivenFeatures
     from bench.features.preprocessing import with_preprocessing
@@ -191,7 +191,7 @@ def run(
         chosen = [entry for entry in chosen if not entry.cls.needs_text]
     if reference is not None:
         find(reference, {entry.name: entry for entry in chosen})
-    banks = chosen_banks(bank, data, episodes, allow_missing)
+    banks = chosen_banks(bank, data, shortened(episodes), allow_missing)
     plan = Plan(
         banks=banks,
         candidates=candidates(chosen, weights, loaded.weights_sha256),

@@ -37,8 +37,10 @@ def submit(
     data: OwnVideos = None,
 ) -> None:
     """Pack a run for others."""
+    from functools import partial
+
     from bench.commands.arguments import chosen_banks
     from bench.site.submission import pack
 
-    pack(run, out, chosen_banks(bank, data, None) if bank or data else ())
+    pack(run, out, partial(chosen_banks, bank, data) if bank or data else None)
     typer.echo(f"wrote {out}; `fvbench verify {out}` is how others check it")

@@ -71,13 +71,14 @@ def verify(
     """Check a run that somebody else packed."""
     use_cache(cache)
     import secrets
+    from functools import partial
 
     from bench.commands.arguments import chosen_banks
     from bench.runs.directory import dump
     from bench.site.submission import RefusedError, unpack
 
     try:
-        found = unpack(file, chosen_banks(bank, data, None) if bank or data else ())
+        found = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
     except RefusedError as error:
         typer.echo(dump({"holds": False, "reason": str(error)}) if json else f"refused: {error}")
         raise typer.Exit(1) from error

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,6 +193,23 @@ class Comparison:
     def difference(self, one: int, other: int, kind: Kind) -> Estimate | None:
         """Paired difference of two rows' accuracies, first minus second; None if it is unknown."""
         return self.variation.estimate(kind, one, other)
+
+    def _repr_html_(self) -> str:
+        """The comparison as a notebook shows it: what decides, and nothing of speed."""
+        lines = []
+        for row in self.rows:
+            low, high = (100 * end for end in row.intervals[row.widest])
+            against = "reference" if row.difference is None else f"{100 * row.difference:+.1f}"
+            cells = (row.title, f"{100 * row.accuracy:.1f}", f"{low:.0f} to {high:.0f}", against)
+            lines.append("".join(f"<td>{escape(cell)}</td>" for cell in (*cells, row.verdict)))
+        titles = ("method", "accuracy %", "interval", f"vs {self.reference}", "verdict")
+        head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        words = f"{self.bank}, {self.rows[0].episodes:,} episodes"
+        return (
+            f"<table><caption>{escape(words)}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values, as ``summary.json`` holds it."""

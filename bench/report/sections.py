@@ -152,10 +152,11 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
 
 def costs(comparison: Comparison, anchor: str) -> Grid:
     """What each row took, stage by stage, as its run measured it."""
+    embedded = any(not math.isnan(row.embed_clips_per_s) for row in comparison.rows)
     lines = [
         {
             "method": Cell(row.title),
-            "embedding\nclips/s": _rate(row.embed_clips_per_s),
+            **({"embedding\nclips/s": _rate(row.embed_clips_per_s)} if embedded else {}),
             "encoding\nclips/s": _rate(one.first.cost.encode_clips_per_s),
             "scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}"),
             "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
@@ -165,8 +166,8 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
     ]
     notes = [
         "As the runs measured it, among other work; fvbench throughput measures alone and again."
-        " Embedding is the backbone, decoding not counted; encoding is the method's part of a"
-        " video; memory is the process's, or the GPU's."
+        " Encoding is the method's part of a video; memory is the process's, or the GPU's.",
+        *(["Embedding is the backbone, decoding not counted."] if embedded else []),
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
 
@@ -185,7 +186,8 @@ def _differences(comparison: Comparison, anchor: str) -> Figure:
         f"{anchor}-differences",
         f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
         " what is not told apart, after correction for"
-        f" {comparison.comparisons} comparisons.",
+        f" {comparison.comparisons} comparisons; bars are of each difference by itself, so that a"
+        " grey one may end beside 0.",
         partial(difference_forest, comparison),
         tips,
         HALF,

@@ -11,7 +11,7 @@ import json
 import math
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ CLOSE = 1e-9
 """How far a figure may lie from the one worked out here: what summing in another order changes."""
 
 
+Own = Callable[[int], Sequence[Bank]] | None
+"""Opens banks that are named by a recipe's file or a folder of videos, with so many episodes."""
+
+
 class RefusedError(UserError):
     """A submission that is not what it says."""
 
@@ -65,13 +69,13 @@ class Submission:
     rows_sha256: str
 
 
-def pack(place: Path, file: Path, banks: Sequence[Bank] = ()) -> None:
+def pack(place: Path, file: Path, own: Own = None) -> None:
     """Write a submission of the run at or below a folder.
 
     Args:
         place: a run directory, or a folder that holds one.
         file: to be written, a ``.zip``.
-        banks: where to look first for the run's bank.
+        own: opens the run's bank, where it has no name here.
 
     Raises:
         UserError: there are several runs, a run is damaged, its bank cannot be drawn here, or its
@@ -98,7 +102,7 @@ def pack(place: Path, file: Path, banks: Sequence[Bank] = ()) -> None:
     contents = {
         "run.json": sealed(header).encode(),
         "rows.parquet": (found[0] / "rows.parquet").read_bytes(),
-        FIGURES: dump(figures(_checked(run, banks)[1])).encode(),
+        FIGURES: dump(figures(_checked(run, own)[1])).encode(),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as unfinished:
@@ -125,7 +129,7 @@ def _zipped(contents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(file: Path, banks: Sequence[Bank] = ()) -> Submission:
+def unpack(file: Path, own: Own = None) -> Submission:
     """Read a submission and check everything that can be checked without its videos.
 
     The bank is drawn anew, rows must answer every query of it once, and the stated figures must be
@@ -133,7 +137,7 @@ def unpack(file: Path, banks: Sequence[Bank] = ()) -> Submission:
 
     Args:
         file: from anybody.
-        banks: where to look first for its bank.
+        own: opens its bank, where it has no name here.
 
     Raises:
         RefusedError: it is not what it says; the message says in which way.
@@ -153,7 +157,7 @@ def unpack(file: Path, banks: Sequence[Bank] = ()) -> Submission:
             reason = reason.removesuffix("; delete it and run again").replace("\n", " ")
             raise RefusedError(f"{file} holds no run that can be read: {reason}") from error
     try:
-        bank, comparison = _checked(run, banks)
+        bank, comparison = _checked(run, own)
     except UNREADABLE as error:
         raise RefusedError(f"{file} holds no run that can be compared: {error}") from error
     _check_figures(file, contents[FIGURES], comparison)
@@ -200,9 +204,10 @@ def _check_size(rows: Path) -> None:
             raise ValueError(f"its column {field.name!r} of {field.type} is none of rows")
 
 
-def _checked(run: Run, banks: Sequence[Bank]) -> tuple[Bank, Comparison]:
+def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     """The bank of a run, drawn anew, and the figures of the run on it."""
-    bank, problem = rebuilt(run, banks)
+    asked = min(int(run.identity["episodes"]), MOST_EPISODES)
+    bank, problem = rebuilt(run, own(asked) if own else ())
     if bank is None:
         raise UserError(f"the bank of this run cannot be drawn here: {problem}")
     check_rows(run, bank)

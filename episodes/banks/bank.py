@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,21 @@ class Bank:
         )
         left_out = self.left_out + len(self.episodes) - len(kept)
         return replace(self, episodes=episodes, left_out=left_out, kept=self.numbers[kept])
+
+    def _repr_html_(self) -> str:
+        """The bank as a notebook shows it."""
+        recipe = self.recipe
+        facts = {
+            "data set": f"{recipe.dataset}, {recipe.split} classes",
+            "episodes": f"{len(self.episodes):,}, {recipe.way}-way {recipe.shot}-shot",
+            "queries": f"{self.episodes.labels.shape[1]} in each ({recipe.protocol})",
+            "videos": f"{len(self.split.videos):,} of {len(self.split.classes)} classes",
+            "sha256": f"{self.sha256:.12}…",
+        }
+        lines = "".join(
+            f"<tr><th>{key}</th><td>{escape(value)}</td></tr>" for key, value in facts.items()
+        )
+        return f"<table><caption>{escape(self.title)}</caption>{lines}</table>"
 
     def used_videos(self) -> np.ndarray:
         """Return the indices of the videos that occur, ascending."""

@@ -68,5 +68,5 @@ theme.addEventListener("click", () => {
   say(`Colours: ${names[next]}`);
 });
 addEventListener("beforeprint", () => {
-  for (const one of document.querySelectorAll("details.case")) one.open = true;
+  for (const one of document.querySelectorAll("details.case, details.about")) one.open = true;
 });

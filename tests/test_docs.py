@@ -74,6 +74,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "runs").symlink_to(ROOT / "results" / "runs")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FVBENCH_EPISODES", EPISODES)
     with plugins_as_they_were():
         yield tmp_path
 

@@ -1,8 +1,10 @@
 """Use from Python: what the command line gives, as objects."""
 
+import linecache
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 
 import bench
 from bench import evaluate, load_bank, load_method
+from bench.method import REGISTRY
 from episodes.errors import UserError
 from tests.command import call, predictions
 
@@ -115,3 +118,58 @@ def test_an_environment_variable_makes_examples_quick(monkeypatch: pytest.Monkey
     monkeypatch.setenv("FVBENCH_EPISODES", "few")
     with pytest.raises(UserError, match="such as 100"):
         load_bank("default")
+
+
+NOTEBOOK = """
+from bench.method import Method, register
+
+@register
+class FromACell(Method):
+    "Answers by the mean of everything."
+
+    name = "from-a-cell"
+    revision = 1
+    source = "a cell, 2026"
+    differs = "nothing"
+    needs = "vector"
+    order_aware = False
+
+    def encode(self, features):
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support):
+        return support.mean(dim=2)
+
+    def score(self, state, query):
+        return query @ state.transpose(1, 2)
+"""
+
+
+@pytest.mark.parametrize("with_source", [True, False])
+def test_a_method_of_a_notebooks_cell_runs(
+    with_source: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """It is reused where IPython keeps the cell's text, and made anew where nobody does."""
+    bench.load_method("protonet")
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    file = f"<ipython-input-{with_source}>"
+    if with_source:
+        lines = NOTEBOOK.splitlines(keepends=True)
+        monkeypatch.setitem(linecache.cache, file, (len(NOTEBOOK), None, lines, file))
+    try:
+        exec(compile(NOTEBOOK, file, "exec"), vars(sys.modules["__main__"]))  # noqa: S102
+        for _ in range(2):
+            results = bench.evaluate(
+                bench.load_method("from-a-cell"),
+                bench.load_bank("default", episodes=3),
+                out=tmp_path,
+            )
+            assert len(results.rows) == 15
+    finally:
+        REGISTRY.pop("from-a-cell", None)
+    said = capsys.readouterr().err
+    assert said.count("from-a-cell is not reusable") == (0 if with_source else 2)
+    assert said.count("from-a-cell on default: 3 of 3") == (1 if with_source else 2)

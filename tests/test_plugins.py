@@ -92,11 +92,12 @@ class TestInstalledPackage:
         succeeds("power", out)
 
     def test_its_method_is_trained(self, package: Path, small_recipe: Path, tmp_path: Path):
-        succeeds(
+        said = succeeds(
             *("train", "outside", "--recipe", small_recipe, "--backbone", BACKBONE),
             *("--validation", "outside-4w1s-val", "--freeze-backbone"),
             *("--device", "cpu", "--out", tmp_path),
         )
+        assert "training outside: the method alone, the backbone frozen; 8 episodes of 4" in said
         assert (tmp_path / "outside" / "seed-0" / "weights.safetensors").is_file()
 
 

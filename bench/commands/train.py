@@ -22,7 +22,11 @@ from bench.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from bench.training.plan import Training
 
 HELP = """Train methods on episodes of the training classes.
 
@@ -163,6 +167,8 @@ def train(
             Training(method, seed, chosen, bank, loaded, tuned, where, out, names)
             for seed in numbers
         ]
+    if distributed.is_first():
+        typer.echo(f"training {_in_words(trainings)} into {out}", err=True)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
             folder = train_one(training, library, Reporter())
@@ -171,6 +177,23 @@ def train(
             if tensorboard:
                 write_tensorboard(folder)
             typer.echo(f"wrote {folder}")
+
+
+def _in_words(trainings: "Sequence[Training]") -> str:
+    """What is about to be trained, and on what."""
+    first = trainings[0]
+    names = list(dict.fromkeys(training.entry.name for training in trainings))
+    seeds = len({training.seed for training in trainings})
+    several = f", each from {seeds} seeds" if seeds > 1 else ""
+    counts = sorted({training.recipe.episodes for training in trainings})
+    episodes = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+    what = "backbone and method" if first.tuned else "the method alone, the backbone frozen"
+    bank = first.validation.recipe
+    return (
+        f"{', '.join(names)}{several}: {what}; {episodes} episodes of {bank.way} classes with"
+        f" {bank.shot} + {bank.queries} videos from the training classes of {bank.dataset}, chosen"
+        f" on {bank.name},"
+    )
 
 
 def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None:

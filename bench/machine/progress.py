@@ -77,7 +77,9 @@ class Reporter:
             now = time.monotonic()
             if done >= total or now - said > SECONDS_BETWEEN_LINES:
                 said = now
-                line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s {self._note}"
+                left = (now - start) * (total - done) / max(done, 1)
+                rest = f", about {left:,.0f} s left" if 0 < done < total else ""
+                line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s{rest} {self._note}"
                 print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
         yield report

@@ -71,10 +71,7 @@ class Prototypes(NamedTuple):
 
 
 class Transformer(nn.Module):
-    """F: one layer of self-attention over a sequence of tokens, without any positional encoding.
-
-    Queries, keys and values share a layer norm; the feed-forward layer has none (eq. 4 to 6).
-    """
+    """F: self-attention over tokens behind a layer norm, then a feed-forward layer (eq. 4 to 6)."""
 
     def __init__(self, channels: int, width: int, dropout: float) -> None:
         """Make the layer for tokens of so many channels."""
@@ -134,10 +131,7 @@ class ClipFsar(TextMethod):
         return frame_vectors(features)
 
     def adapt(self, support: NamedSupport) -> Prototypes:
-        """Let the frames of each class attend to its name (eq. 7).
-
-        Videos (episodes, way, shot, T, C) and text (episodes, way, C).
-        """
+        """Let frames (episodes, way, shot, T, C) attend to names (episodes, way, C), eq. 7."""
         frames, text = support
         if self.settings.merge == "before":
             frames = frames.mean(dim=2, keepdim=True)

@@ -54,7 +54,7 @@ class CosineSettings(FittingSettings):
 
 
 class FittedHead(Method):
-    """Fit a head to each support set. A subclass says what it is, and where it starts."""
+    """Fit a head to each support set; a subclass states the head, its start and its gradients."""
 
     revision = 1
     needs = "vector"
@@ -73,7 +73,7 @@ class FittedHead(Method):
     def gradients(self, head: Head, z: Tensor, errors: Tensor) -> Head:
         """Gradients of the parameters, given those of the logits (episodes, videos, way).
 
-        Written out, which takes half of the time that torch takes to find them.
+        Written out, they take half of the time that automatic differentiation takes.
         """
         raise NotImplementedError
 
@@ -91,12 +91,10 @@ class FittedHead(Method):
 
     def adapt(self, support: Pooled) -> Head:
         """(episodes, way, shot, C) -> the fitted head."""
-        way, shot = support.vectors.shape[1:3]
-        order = content_order(support)
+        order, shot = content_order(support), support.vectors.shape[2]
         vectors = reorder(support.vectors.flatten(1, 2), order)
-        labels = torch.arange(way, device=order.device).repeat_interleave(shot)[order]
-        orders = epoch_orders(way * shot, self.settings.epochs, self.settings.seed)
-        return self.fit(self.start(support.vectors), vectors, labels, orders)
+        orders = epoch_orders(order.shape[1], self.settings.epochs, self.settings.seed)
+        return self.fit(self.start(support.vectors), vectors, order // shot, orders)
 
     def score(self, head: Head, query: Pooled) -> Tensor:
         """(episodes, queries, C) -> logits (episodes, queries, way)."""
@@ -106,11 +104,8 @@ class FittedHead(Method):
     def fit(self, start: Head, vectors: Tensor, labels: Tensor, orders: Tensor) -> Head:
         """Minimise the cross-entropy of the support videos, all episodes at once.
 
-        Args:
-            start: parameters to begin with.
-            vectors: (episodes, videos, C), the support set.
-            labels: int64 (episodes, videos), 0..way-1.
-            orders: int64 (epochs, videos), the order of the videos in each epoch.
+        Videos (episodes, videos, C) of classes (episodes, videos) are gone through in the orders
+        (epochs, videos).
         """
         own, targets = self.settings, one_hot(labels, start[0].shape[1]).to(vectors.dtype)
         inputs, head = self.support_form(vectors), (start[0].clone(), start[1].clone())
@@ -128,7 +123,7 @@ class FittedHead(Method):
 
 @register
 class Baseline(FittedHead):
-    """A linear classifier: weight (episodes, way, C) and bias (episodes, 1, way)."""
+    """A linear classifier: W (episodes, way, C) and b (episodes, 1, way)."""
 
     name = "baseline"
     source = (
@@ -141,7 +136,7 @@ class Baseline(FittedHead):
     )
 
     def start(self, support: Tensor) -> Head:
-        """Zero: a start that is the same for all classes has no influence on their order."""
+        """Zero for all classes, so that their order has no influence."""
         weight = torch.zeros_like(support[:, :, 0])
         return weight, weight[:, None, :, 0]
 
@@ -179,7 +174,7 @@ class BaselinePlus(Baseline):
 
 @register
 class BaselinePlusPlus(FittedHead):
-    """Cosines to learned directions: lengths (episodes, way, 1), directions (episodes, way, C)."""
+    """Cosines to learned directions: g (episodes, way, 1) and v (episodes, way, C)."""
 
     name = "baseline-plus-plus"
     source = (

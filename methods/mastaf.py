@@ -10,11 +10,10 @@ every position an attention weight, by how it relates to the other positions of 
 Both are read off a relation map M, the cosines of all positions of one map with all positions of
 another. Averaged over the positions to be weighted, M says how strongly each position of the other
 map is met; from that a small meta-learner makes a kernel. The mean of M under this kernel scores
-each position, and a softmax turns scores into weights. They are added to 1 (a residual), so that
-what all videos of a class share remains in the map. A query scores the cosine of the two
-cross-attended maps plus that of the two self-attended maps. Training asks for more: every single
-position of a query has to find its class (nearest-neighbour loss), and to name it among all
-training classes (global loss).
+each position, and a softmax turns scores into weights, which are added to 1 (a residual). A query
+scores the cosine of the two cross-attended maps plus that of the two self-attended maps. Training
+asks for more: every position of a query has to find its class (nearest-neighbour loss), and to name
+it among all training classes (global loss).
 
 Letters: N way, S shots, Q queries; P prototypes, F queries, as maps; M relations; A attention. The
 numbers of equations are the paper's as far as its appendix names them; the rest follows the code.
@@ -50,7 +49,7 @@ class MastafSettings(Settings):
     hidden: int = 6
     """Width of the meta-learner, at 36 positions (CAN) and at 49 alike."""
     kernel: Literal["learned", "mean"] = "learned"
-    """Whether a meta-learner makes the kernel from the pooled relations, or they are it."""
+    """Kernel over positions: made by a meta-learner from the pooled relations, or these."""
     residual: bool = True
     """Whether attention is added to the map (1 + gain * softmax) or replaces it (softmax)."""
     residual_gain: float = 1.0
@@ -71,7 +70,7 @@ class MetaLearner(nn.Module):
     """Makes a kernel over positions from pooled relations: w = W2 relu(BN(W1 m + b1)) + b2."""
 
     def __init__(self, positions: int, hidden: int) -> None:
-        """Build two linear maps, initialised as the authors do: N(0, sqrt(2 / outputs))."""
+        """Build two linear maps, drawn as the authors do from N(0, sqrt(2 / outputs))."""
         super().__init__()
         self.squeeze = nn.Linear(positions, hidden)
         self.norm = nn.BatchNorm1d(hidden)
@@ -84,8 +83,8 @@ class MetaLearner(nn.Module):
         hidden = self.squeeze(pooled)
         if batch_norm:
             hidden = self.norm(hidden.flatten(0, -2)).reshape(hidden.shape)
-        kernel: Tensor = self.expand(relu(hidden))
-        return kernel
+        w: Tensor = self.expand(relu(hidden))
+        return w
 
 
 class Branch(NamedTuple):
@@ -137,8 +136,7 @@ class Mastaf(Method):
     def __init__(self, shape: FeatureShape, settings: MastafSettings | None = None) -> None:
         """Build the meta-learner for the pooled grid, and the head where there are classes."""
         super().__init__(shape, settings)
-        own = self.settings
-        self.grid = pooled_grid(shape, own.positions)
+        own, self.grid = self.settings, pooled_grid(shape, self.settings.positions)
         learns = own.kernel == "learned" and own.branches != "none"
         self.learner = MetaLearner(math.prod(self.grid), own.hidden) if learns else None
         self.has_head = own.classes > 0 and own.global_weight > 0

@@ -5,7 +5,10 @@ from typing import Literal
 from torch import Tensor
 
 from bench.reference import Golden, adopt, authors_names, reproduces
-from methods.matching_networks_fce import FullContextMatchingNetworks, FullContextSettings
+from methods.matching_networks import (
+    FullContextMatchingNetworks,
+    FullContextSettings,
+)
 from methods.parity._episode import encode_stored, stored_shape
 
 MODULES = {

@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods.matching_networks import MatchingNetworks, MatchingNetworksSettings
-from methods.matching_networks_fce import FullContextMatchingNetworks, FullContextSettings
+from methods.matching_networks import (
+    FullContextMatchingNetworks,
+    FullContextSettings,
+    MatchingNetworks,
+    MatchingNetworksSettings,
+)
 from methods.parts.content_order import Pooled
 from tests.methods.parity import assert_reproduced, outputs
 

@@ -12,7 +12,7 @@ from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.throughput.peaks import repeated
 from bench.throughput.plan import Sizes
-from bench.throughput.stages import Bench, measure
+from bench.throughput.stages import Workload, measure
 from tests.command import call, fvbench
 from tests.synthetic import CPU
 
@@ -94,9 +94,9 @@ def test_stages_of_a_method_whose_cost_is_known(tmp_path, clock):
 def test_operations_are_those_of_all_pairs(videos: int, blocks: int):
     """Each pair is compared once for ten thousand episodes, a block of 48 videos at a time."""
     sizes = Sizes(FeatureShape(8, 2, 1, 1), videos, 5, 1, 5)
-    bench = Bench(built_in_methods()["otam-paper"].plain, sizes, CPU, 64)
-    assert bench.by_pair
-    stages = {stage.name: stage for stage in measure(bench, 1).stages}
+    workload = Workload(built_in_methods()["otam-paper"].plain, sizes, CPU, 64)
+    assert workload.by_pair
+    stages = {stage.name: stage for stage in measure(workload, 1).stages}
     assert stages["score"].flop == 2 * 2**2 * 8 * 5 * 5
     assert stages["total"].flop == pytest.approx(2 * 2**2 * 8 * videos**2 / 10_000)
     encoded, features = 2 * 8 * 4, 2 * 8 * 4  # bytes of a video

@@ -17,15 +17,17 @@ from bench.machine.progress import Reporter
 from bench.method import Entry
 from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
-from bench.throughput.stages import Bench, Measurement, Stage, measure
+from bench.throughput.stages import Measurement, Stage, Workload, measure
 from episodes.errors import UserError
 
 Record = dict[str, Any]
 
 
-def records(entry: Entry, bench: Bench, measurement: Measurement, peaks: Peaks) -> list[Record]:
+def records(
+    entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks
+) -> list[Record]:
     """One record for each stage."""
-    shared = _shared(entry, bench, measurement, peaks)
+    shared = _shared(entry, workload, measurement, peaks)
     return [_figures(stage, peaks) | shared for stage in measurement.stages]
 
 
@@ -44,21 +46,21 @@ def _figures(stage: Stage, peaks: Peaks) -> Record:
     }
 
 
-def _shared(entry: Entry, bench: Bench, measurement: Measurement, peaks: Peaks) -> Record:
+def _shared(entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks) -> Record:
     """What is true of all stages of a method."""
     return {
         "method": entry.name,
         "revision": entry.cls.revision,
         "form": entry.form,
         "dtype": "float32",
-        "device": bench.device.type,
+        "device": workload.device.type,
         "threads": torch.get_num_threads(),
-        **_shape(bench.sizes),
-        "batch_size": bench.batch_size,
+        **_shape(workload.sizes),
+        "batch_size": workload.batch_size,
         "peak_memory_bytes": measurement.peak_memory_bytes,
         "product_peak_flop_per_s": peaks.flop_per_s,
         "copy_peak_bytes_per_s": peaks.copy_bytes_per_s,
-        **_machine(bench.device),
+        **_machine(workload.device),
     }
 
 
@@ -177,5 +179,5 @@ def measured(
     """Measure a method in this process; one record for each stage."""
     keep_freed_memory()
     peaks = measured_peaks(device)
-    bench = Bench(entry, sizes, device, batch_size)
-    return records(entry, bench, measure(bench, repeats), peaks)
+    workload = Workload(entry, sizes, device, batch_size)
+    return records(entry, workload, measure(workload, repeats), peaks)

@@ -43,7 +43,7 @@ class Measurement:
     peak_memory_bytes: int
 
 
-class Bench:
+class Workload:
     """A method built for random features, and everything its stages need.
 
     Its work on ten thousand episodes comes in batches of episodes, as a run cuts it.
@@ -128,59 +128,61 @@ class Bench:
 
 
 @torch.no_grad()
-def measure(bench: Bench, repeats: int) -> Measurement:
+def measure(workload: Workload, repeats: int) -> Measurement:
     """Measure every stage, and what ten thousand episodes cost with all videos encoded."""
-    forget_peak_memory(bench.device)
-    encoding = _encode_stage(bench, repeats)
-    adapting = _adapt_stage(bench, repeats)
-    scoring = _score_stage(bench, repeats)
-    total = _total(bench, encoding, [adapting, scoring], repeats)
-    return Measurement([encoding, adapting, scoring, total], peak_memory(bench.device))
+    forget_peak_memory(workload.device)
+    encoding = _encode_stage(workload, repeats)
+    adapting = _adapt_stage(workload, repeats)
+    scoring = _score_stage(workload, repeats)
+    total = _total(workload, encoding, [adapting, scoring], repeats)
+    return Measurement([encoding, adapting, scoring, total], peak_memory(workload.device))
 
 
-def _encode_stage(bench: Bench, repeats: int) -> Stage:
-    chunk = len(bench.chunk)
-    timing = repeated(lambda times: bench.encode(times * chunk), 8, repeats, bench.device)
-    flop = _flop(lambda: bench.encode(1))
-    moved = bench.chunk[:1].nbytes + _bytes_of_video(bench.videos)
+def _encode_stage(workload: Workload, repeats: int) -> Stage:
+    chunk = len(workload.chunk)
+    timing = repeated(lambda times: workload.encode(times * chunk), 8, repeats, workload.device)
+    flop = _flop(lambda: workload.encode(1))
+    moved = workload.chunk[:1].nbytes + _bytes_of_video(workload.videos)
     return Stage("encode", "clips", _each(timing, chunk), flop, moved)
 
 
-def _adapt_stage(bench: Bench, repeats: int) -> Stage:
-    timing = repeated(bench.adapt, bench.batches, repeats, bench.device)
-    flop = _flop(lambda: bench.adapt(1)) / bench.batch_size
-    moved = 2.0 * _bytes_of_video(bench.videos) * bench.sizes.way * bench.sizes.shot
-    return Stage("adapt", "episodes", _each(timing, bench.batch_size), flop, moved)
+def _adapt_stage(workload: Workload, repeats: int) -> Stage:
+    timing = repeated(workload.adapt, workload.batches, repeats, workload.device)
+    flop = _flop(lambda: workload.adapt(1)) / workload.batch_size
+    moved = 2.0 * _bytes_of_video(workload.videos) * workload.sizes.way * workload.sizes.shot
+    return Stage("adapt", "episodes", _each(timing, workload.batch_size), flop, moved)
 
 
-def _score_stage(bench: Bench, repeats: int) -> Stage:
-    states = [bench.state(number) for number in range(BATCHES)]
+def _score_stage(workload: Workload, repeats: int) -> Stage:
+    states = [workload.state(number) for number in range(BATCHES)]
     timing = repeated(
-        lambda batches: bench.score(states, batches), bench.batches, repeats, bench.device
+        lambda batches: workload.score(states, batches), workload.batches, repeats, workload.device
     )
-    flop = _flop(lambda: bench.score(states, 1)) / bench.batch_size
-    moved = 2.0 * _bytes_of_video(bench.videos) * bench.sizes.queries
-    return Stage("score", "episodes", _each(timing, bench.batch_size), flop, moved)
+    flop = _flop(lambda: workload.score(states, 1)) / workload.batch_size
+    moved = 2.0 * _bytes_of_video(workload.videos) * workload.sizes.queries
+    return Stage("score", "episodes", _each(timing, workload.batch_size), flop, moved)
 
 
-def _total(bench: Bench, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
+def _total(workload: Workload, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
     """Encoding all videos and scoring 10,000 episodes, for each of them.
 
     As many batches are really scored as a repeat needs; what they take grows linearly. Where each
     pair of videos is scored once, all of them are.
     """
-    if bench.by_pair:
-        timing = _each(repeated(bench.answer, 1, repeats, bench.device), TOTAL_EPISODES)
-        flop = _flop(lambda: bench.answer(1)) / TOTAL_EPISODES
-        side = pairs.SIDE[bench.device.type]
-        compared = bench.sizes.videos * -(-bench.sizes.videos // side)
-        moved = _bytes_of_video(bench.videos) * compared / TOTAL_EPISODES
+    if workload.by_pair:
+        timing = _each(repeated(workload.answer, 1, repeats, workload.device), TOTAL_EPISODES)
+        flop = _flop(lambda: workload.answer(1)) / TOTAL_EPISODES
+        side = pairs.SIDE[workload.device.type]
+        compared = workload.sizes.videos * -(-workload.sizes.videos // side)
+        moved = _bytes_of_video(workload.videos) * compared / TOTAL_EPISODES
     else:
-        whole = TOTAL_EPISODES // bench.batch_size
-        timing = _each(repeated(bench.answer, whole, repeats, bench.device), bench.batch_size)
+        whole = TOTAL_EPISODES // workload.batch_size
+        timing = _each(
+            repeated(workload.answer, whole, repeats, workload.device), workload.batch_size
+        )
         flop = sum(stage.flop for stage in per_episode)
         moved = sum(stage.bytes_moved for stage in per_episode)
-    videos_each = bench.sizes.videos / TOTAL_EPISODES
+    videos_each = workload.sizes.videos / TOTAL_EPISODES
     encoded = encoding.timing
     both = Timing(
         timing.median + videos_each * encoded.median,

@@ -25,7 +25,7 @@ from bench.method import FeatureShape, Representation, apply
 from bench.plugins.registry import built_in_methods, choose
 from bench.running.scoring import score, tensors
 from bench.throughput.plan import TOTAL_EPISODES, Sizes
-from bench.throughput.stages import Bench
+from bench.throughput.stages import Workload
 from tests.benchmarks.reference import REFERENCES
 from tests.synthetic import CPU
 
@@ -40,7 +40,7 @@ SIDE, COPIED = 2048, 64 << 20
 """Of the matrices, and numbers in the copy, whose speeds are the machine's peaks."""
 
 
-class Repeating(Bench):
+class Repeating(Workload):
     """Videos after the first chunk are copies of it: each costs as much as any other."""
 
     def _encode_all(self) -> Representation:
@@ -70,22 +70,24 @@ def measured(name: str, rounds: int, plain: bool) -> dict[str, object]:
     keep_freed_memory()  # as the loop does
     (entry,) = choose(name, built_in_methods(), plain)
     sizes = Sizes(SHAPES.get(name, FRAMES), VIDEOS, 5, 1, 5)
-    bench = Repeating(entry, sizes, CPU, 64)
-    each_video = seconds(lambda: bench.encode(ENCODED), rounds) / ENCODED
-    each_episode = seconds(lambda: bench.answer(BATCHES), rounds) / (BATCHES * bench.batch_size)
+    workload = Repeating(entry, sizes, CPU, 64)
+    each_video = seconds(lambda: workload.encode(ENCODED), rounds) / ENCODED
+    each_episode = seconds(lambda: workload.answer(BATCHES), rounds) / (
+        BATCHES * workload.batch_size
+    )
     total = each_episode + each_video * VIDEOS / TOTAL_EPISODES
     with FlopCounterMode(display=False) as counter:
-        bench.answer(1)
-    flop = counter.get_total_flops() / bench.batch_size
+        workload.answer(1)
+    flop = counter.get_total_flops() / workload.batch_size
     with FlopCounterMode(display=False) as counter:
-        bench.encode(ENCODED)
+        workload.encode(ENCODED)
     flop += counter.get_total_flops() / ENCODED * VIDEOS / TOTAL_EPISODES
-    represented = sum(tensor[:1].nbytes for tensor in tensors(bench.videos))
+    represented = sum(tensor[:1].nbytes for tensor in tensors(workload.videos))
     # Each episode copies its videos; each video is read and its representation written once.
     moved = 2 * represented * (sizes.way + sizes.queries)
-    moved += (bench.chunk[:1].nbytes + represented) * VIDEOS / TOTAL_EPISODES
+    moved += (workload.chunk[:1].nbytes + represented) * VIDEOS / TOTAL_EPISODES
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    alone = _one_at_a_time(name, bench, rounds)
+    alone = _one_at_a_time(name, workload, rounds)
     left, right = torch.rand(2, SIDE, SIDE).unbind()
     source = torch.rand(COPIED)
     target = torch.empty_like(source)
@@ -104,21 +106,21 @@ def measured(name: str, rounds: int, plain: bool) -> dict[str, object]:
     }
 
 
-def _one_at_a_time(name: str, bench: Bench, rounds: int) -> float:
+def _one_at_a_time(name: str, workload: Workload, rounds: int) -> float:
     """Episodes/s of the reference, whose scores have to be those of the method."""
-    drawn = torch.arange(10 * ALONE).reshape(ALONE, 10) % len(bench.chunk)
+    drawn = torch.arange(10 * ALONE).reshape(ALONE, 10) % len(workload.chunk)
     support, query = drawn[:, :5], drawn[:, 5:]
 
     def answers() -> torch.Tensor:
         reference = REFERENCES[name]
         return torch.stack(
             [
-                reference(bench.method, bench.chunk[shown], bench.chunk[asked])
+                reference(workload.method, workload.chunk[shown], workload.chunk[asked])
                 for shown, asked in zip(support, query, strict=True)
             ]
         )
 
-    here = score(bench.method, bench.videos, support.unsqueeze(2), query)
+    here = score(workload.method, workload.videos, support.unsqueeze(2), query)
     torch.testing.assert_close(here, answers(), rtol=1e-4, atol=1e-3)
     return ALONE / seconds(answers, max(3, rounds // 2))
 

@@ -1,6 +1,7 @@
 """What the documentation says is so: its commands run, its Python runs, its files are there."""
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -169,3 +170,17 @@ def test_every_method_has_a_page_that_says_where_it_is_from(hooks: ModuleType):
     assert "`temperature`" in pages["otam"]
     assert re.search(r"otam/logits \| \d\.\de-0\d", pages["otam"])
     assert "| `mastaf-self` | `branches='self'` |" in pages["mastaf"]
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(folder: Path):
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    scope = {"__name__": "__main__"}
+    for cell in cells:
+        exec("".join(cell["source"]), scope)  # noqa: S102 - our own documentation
+    shown = [one for cell in cells for one in cell["outputs"]]
+    assert (
+        len(shown) == len(cells) - 1
+    )  # all were run; the cell that defines a method shows nothing
+    assert all(one["output_type"] == "execute_result" for one in shown)
+    assert {"text/html", "image/svg+xml"} <= {kind for one in shown for kind in one["data"]}

@@ -208,7 +208,7 @@ class TestVerify:
         call("data", "add", "hmdb51", "--root", tree.root)
         status, printed = call("data", "verify", "hmdb51", "--fast")
         assert status == 1
-        assert "listed videos are there (looked for, none opened), but not all of test" in printed
+        assert "listed videos are there (not opened), but not all of test" in printed
 
     def test_rendered_videos_need_no_check(self):
         assert call("data", "verify", "rendered", "--fast")[0] == 0

@@ -239,10 +239,13 @@ class TestRecordings:
     @pytest.mark.parametrize(
         ("path", "message"),
         [
-            ("kitchen/sub/x.mp4", r"kitchen/sub: the video .*x\.mp4 lies too deep; videos lie as"),
+            (
+                "kitchen/sub/x.mp4",
+                r"kitchen/sub: the video .*x\.mp4 is too deep; videos must be at",
+            ),
             ("kitchen/sub/notes.txt", r"kitchen/sub: no video in this folder"),
-            ("garden/notes.txt", r"garden: no video in this folder of a class"),
-            ("frames/sub/x.mp4", r"frames/sub: the video .*x\.mp4 lies too deep"),
+            ("garden/notes.txt", r"garden: no video in this class folder"),
+            ("frames/sub/x.mp4", r"frames/sub: the video .*x\.mp4 is too deep"),
             ("frames/stray.mp4", r"frames holds 3 pictures and 1 video files \(stray\.mp4\)"),
             ("garden/clip/stray.mp4", r"garden/clip: the video"),
         ],
@@ -277,7 +280,7 @@ class TestRefusals:
 
     def test_videos_in_no_class(self, tmp_path: Path):
         make_video(tmp_path / "loose.mp4", 3)
-        with pytest.raises(UserError, match=r"1 videos that lie in no class.*CLASS/VIDEO"):
+        with pytest.raises(UserError, match=r"1 videos outside any class.*CLASS/VIDEO"):
             bank_over_folder(tmp_path)
 
     def test_a_single_class(self, own: Path, tmp_path: Path):
@@ -357,7 +360,7 @@ class TestWhatCannotBeRead:
         assert "--allow-missing" in printed
         status, printed = call(*words, "--episodes", "60", "--allow-missing")
         assert status == 0
-        assert "they touch 1 videos that cannot be used:" in printed
+        assert "they contain 1 videos that cannot be used:" in printed
         assert f"{CLASSES[2]}/damaged.mp4: " in printed
         assert "2 of 20 videos are read by av" in printed
         header = json.loads((tmp_path / "out" / "otam" / "run.json").read_text())["identity"]

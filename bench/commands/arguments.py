@@ -83,8 +83,8 @@ def _whole(bank: Bank, reporter: Reporter) -> Bank:
         reporter.say(
             "\n  ".join(
                 [
-                    f"note: {left.left_out:,} episodes of {bank.recipe.name} are left out, since"
-                    f" they touch {len(missing):,} videos that cannot be used:",
+                    f"note: {left.left_out:,} episodes of {bank.recipe.name} are left out, because"
+                    f" they contain {len(missing):,} videos that cannot be used:",
                     *named,
                     *more,
                 ]

@@ -155,11 +155,11 @@ def _troubles(found: Verification) -> Iterator[str]:
 def _verdict(found: Verification) -> str:
     unusable = sum(one.kind in FATAL for one in found.troubles)
     listed = sum(found.listed.values())
-    looked = "decoded" if found.decoded else "looked for, none opened"
+    looked = "decoded" if found.decoded else "not opened"
     if not unusable:
         but = f", but not all of {' and '.join(found.unknown)}" if found.incomplete else ""
         return f"all {listed:,} listed videos are there ({looked}){but}"
     return (
         f"{unusable:,} of {listed:,} listed videos cannot be used ({looked}); get them again, or"
-        " run on what is left with --allow-missing"
+        " run on the remaining episodes with --allow-missing"
     )

@@ -32,7 +32,7 @@ def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
     if not kept.any():
         video, why = next(iter(missing.items()))
         raise UserError(
-            f"every episode of bank {bank.recipe.name} touches one of {len(missing):,} videos that"
+            f"every episode of bank {bank.recipe.name} contains one of {len(missing):,} videos that"
             f" cannot be used, such as {video.label}/{video.name} ({why}); get some of them"
         )
     if kept.all():

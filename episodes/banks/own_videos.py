@@ -77,8 +77,8 @@ def _refuse_lonely(root: Path, split: Split) -> None:
     if lonely:
         raise UserError(
             f"{root}: the class {lonely[0]!r} has a single video or recording, {len(lonely)} such"
-            " in all; an episode takes one to learn from and another to ask for: add one, or take"
-            " the class away"
+            " in all; an episode needs one for the support set and another as a query: add one, or"
+            " remove the class"
         )
 
 

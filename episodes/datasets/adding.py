@@ -73,8 +73,8 @@ def _check_name(name: str) -> None:
 def _add_published(known: Published, root: Path, lists: Path | None, trust: bool) -> Added:
     if lists is None and not known.derivable:
         raise UserError(
-            f"{known.name} needs its lists: which videos are in it cannot be seen from a folder."
-            f" docs/data.md says where they are; then {known.command}"
+            f"{known.name} needs its lists: a folder does not tell which videos belong to it."
+            f" docs/data.md says where to find them; then {known.command}"
         )
     mine = known.registered_at(root, lists, trust)
     index = known.index(mine.root)

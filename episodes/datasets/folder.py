@@ -142,15 +142,15 @@ def _refuse_empty(root: Path, folders: Sequence[str], classes: Set[str]) -> None
     if empty := [name for name in folders if name not in classes]:
         raise UserError(
             f"{root}: no video in the class {empty[0]!r}, {len(empty)} such in all; put videos"
-            f" there ({', '.join(VIDEO_SUFFIXES[:5])} and the like, or folders of frames), or take"
-            " the folder away"
+            f" there ({', '.join(VIDEO_SUFFIXES[:5])} and the like, or folders of frames), or"
+            " remove the folder"
         )
 
 
 def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:
     found = f"videos of one class, {videos[0].label!r}" if videos else "no class with videos"
     loose = sum(is_video_file(path.name) for path in root.iterdir())
-    beside = f", and {loose} videos that lie in no class" if loose else ""
+    beside = f", and {loose} videos outside any class" if loose else ""
     return UserError(
         f"{root} holds {found}{beside}; it needs a folder for each of at least"
         f" {FEWEST_CLASSES} classes, with the class's videos in it: CLASS/VIDEO.mp4"
@@ -173,8 +173,8 @@ def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
         same = [str(path) for _, path in group]
         if len(same) > 1:
             raise UserError(
-                f"{' and '.join(same[:3])} have the same content; a video may be there once: take"
-                " the others away"
+                f"{' and '.join(same[:3])} have the same content; a video may be there only once:"
+                " remove the others"
             )
 
 

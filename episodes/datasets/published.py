@@ -142,8 +142,8 @@ class Published:
         """
         if not self.derivable:
             raise UserError(
-                f"the list of {self.name}/{split} is not known, and the videos do not tell it; see"
-                f" docs/data.md for where to find it, then {self.command}"
+                f"the list of {self.name}/{split} is not known, and cannot be derived from the"
+                f" videos; see docs/data.md for where to find it, then {self.command}"
             )
         members = index.members()
         if self.naming_rule is not None:

@@ -134,7 +134,7 @@ def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
                 yield future.result()
         except BrokenProcessPool as error:
             raise UserError(
-                "a process that renders videos was killed, for want of memory perhaps; run the"
+                "a process that renders videos was killed, possibly for lack of memory; run the"
                 " command again: finished videos are kept"
             ) from error
         except BaseException:

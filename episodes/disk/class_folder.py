@@ -49,8 +49,8 @@ def _videos_of_recording(folder: Path) -> Iterator[Path]:
         _refuse_below(below[0])
     if not videos:
         raise UserError(
-            f"{folder}: no video in this folder of a class; put videos or the frames of one there,"
-            " or take it away"
+            f"{folder}: no video in this class folder; put videos or the frames of one there, or"
+            " remove it"
         )
     yield from videos
 
@@ -75,11 +75,10 @@ def _is_video(path: Path) -> bool:
 def _refuse_below(folder: Path) -> None:
     """Refuse a folder at a depth at which no video is searched for."""
     found = videos_below(folder)
-    what = f"the video {found[0]} lies too deep" if found else "no video in this folder"
+    what = f"the video {found[0]} is too deep" if found else "no video in this folder"
     raise UserError(
-        f"{folder}: {what}; videos lie as CLASS/VIDEO or CLASS/RECORDING/VIDEO, a VIDEO being a"
-        " file or a folder of frames: move it, take it away, or name the folder that holds the"
-        " classes"
+        f"{folder}: {what}; videos must be at CLASS/VIDEO or CLASS/RECORDING/VIDEO, VIDEO being a"
+        " file or a folder of frames: move it, remove it, or name the folder that holds the classes"
     )
 
 
@@ -90,6 +89,5 @@ def _refuse_mixture(folder: Path, paths: Sequence[Path]) -> None:
     if files and pictures > len(files) + 1:
         raise UserError(
             f"{folder} holds {pictures} pictures and {len(files)} video files ({files[0]}): it is"
-            " either a video's folder of frames or a folder of videos; take the ones or the others"
-            " away"
+            " either a video's folder of frames or a folder of videos; remove one or the other"
         )

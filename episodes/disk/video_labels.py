@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read as a label file of Something-Something V2: {error}; get it"
-            " again, or take it away if the lists tell the classes"
+            " again, or remove it if the lists give the classes"
         ) from error
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.method import REGISTRY
 from bench.plugins.registry import built_in_methods
-from tests.command import call, predictions
+from tests.command import call, fvbench, predictions
 
 GOOD = ("protonet", "otam")
 HEAD = """
@@ -197,3 +197,41 @@ def test_if_all_methods_fail_nothing_else_is_said(tmp_path: Path, plugin: Path):
 def _line(plugin: Path) -> int:
     lines = plugin.read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if "own words" in line)
+
+
+LEARNS = """
+    def __init__(self, shape, settings=None):
+        super().__init__(shape, settings)
+        self.map = torch.nn.Linear(shape.channels, 4)
+
+    def loss(self, episodes):
+        raise {error}
+"""
+
+
+@pytest.mark.parametrize("error", ["ValueError('own words')", "SystemExit(0)"])
+def test_a_method_that_fails_in_training_is_named_in_a_line(
+    error: str, tmp_path: Path, small_recipe: Path
+):
+    file = tmp_path / "fails.py"
+    text = "@register\nclass Fails(Base):\n    name = 'fails'\n"
+    file.write_text(f"{HEAD}{text}{LEARNS.format(error=error)}")
+    words = ("--plugin", file, "--freeze-backbone", "--recipe", small_recipe)
+    status, said = call("train", "fails", *words, "--out", tmp_path / "out")
+    assert status == 2
+    said = said.splitlines()[-1]
+    assert said.startswith(f"error: method fails failed: {error.partition('(')[0]}")
+    assert "(fails.py, line " in said
+
+
+def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
+    file = tmp_path / "ends.py"
+    text = "@register\nclass Ends(Base):\n    name = 'ends'\n"
+    file.write_text(f"{HEAD}{text}    def score(self, s, q): os._exit(7)\n")
+    words = ("run", "--episodes", "4", "--plugin", file, "--out", tmp_path / "out")
+    ended = fvbench(*words, "--methods", "protonet,ends,otam")
+    assert ended.returncode == 7
+    before = (tmp_path / "out" / "protonet" / "run.json").stat().st_mtime_ns
+    assert call(*words, "--methods", "protonet,otam")[0] == 0
+    assert (tmp_path / "out" / "protonet" / "run.json").stat().st_mtime_ns == before
+    assert set(predictions(tmp_path / "out")) == {"protonet", "otam"}

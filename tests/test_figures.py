@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench.comparison.classes import ClassAccuracy
@@ -16,7 +17,7 @@ from bench.report.charts.classes import class_chart
 from bench.report.charts.curves import SPAN, training_chart
 from bench.report.charts.forest import accuracy_forest, difference_forest
 from bench.report.charts.speed import comparable, front, speed_chart
-from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg
+from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg, save_figure
 from bench.runs.directory import find_runs, read_run
 from episodes.errors import UserError
 from tests.command import call
@@ -164,3 +165,10 @@ def test_an_inline_chart_escapes_names_and_keeps_its_ids_apart():
     assert 'aria-label="&lt;&quot;&amp;"' in svg
     assert 'id="one-' in svg
     assert 'id="figure_1"' not in svg
+
+
+def test_dollars_in_names_are_no_formulas(tmp_path: Path):
+    figure = Figure()
+    figure.text(0.5, 0.5, r"costs $5 and $\frac{ more")
+    save_figure(figure, tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").exists()

@@ -435,3 +435,12 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert not (tmp_path / "baseline").exists()
+
+
+def test_what_a_full_disk_left_of_a_first_acceptance_is_no_run(tmp_path: Path):
+    baseline = tmp_path / "baseline"
+    call("gate", baseline, OLD, "--accept")
+    for name in ("accepted.json", "default/otam/run.json"):  # written after the rows
+        (baseline / name).unlink()
+    assert call("gate", baseline, OLD, "--accept")[0] == 0
+    assert call("gate", baseline, OLD)[0] == 0

@@ -134,6 +134,7 @@ def train(
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
     from bench.plugins.registry import all_methods, choose
+    from bench.running.containment import contained
     from bench.training.clips import ClipLibrary
     from bench.training.meta import train as train_one
     from bench.training.outcome import check_tensorboard, write_tensorboard
@@ -171,7 +172,8 @@ def train(
         typer.echo(f"training {_in_words(trainings)} into {out}", err=True)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
-            folder = train_one(training, library, Reporter())
+            with contained(training.entry.name, training.seed):
+                folder = train_one(training, library, Reporter())
             if not distributed.is_first():
                 continue
             if tensorboard:

@@ -6,15 +6,19 @@ So hundreds of commands can be killed, starved or run beside one another in minu
 import contextlib
 import ctypes
 import os
+import pkgutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
+import bench
+import episodes
 from bench.__main__ import app
 from bench.plugins.registry import built_in_methods, import_reproductions
 from tests.attacks.outcomes import Outcome
@@ -91,11 +95,10 @@ def prepare() -> None:
     torch.set_num_threads(1)
     built_in_methods()
     import_reproductions()
-    import bench.commands.run
-    import bench.report.charts.catalogue
-    import bench.report.page
-    import bench.training.meta  # noqa: F401 - loaded for the forks
-
+    for package in (bench, episodes):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                import_module(found.name)  # a command that gave its rights away may read none
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

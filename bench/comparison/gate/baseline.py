@@ -94,7 +94,7 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
         kept = folder / ANCHOR / place.relative_to(folder)
         if (name_of(run), run.identity["bank"]) in meant:
             shutil.rmtree(kept, ignore_errors=True)
-        elif place.is_dir() and not kept.is_dir():
+        elif (place / "run.json").is_file() and not kept.is_dir():  # not what a full disk left
             old = read_run(place)
             if not old.rows["prediction"].equals(run.rows["prediction"]):
                 write_run(kept, old)

@@ -166,7 +166,15 @@ def text_from_file(path: Path, channels: int) -> TextSource:
         names, vectors = _npz(path) if path.suffix == ".npz" else _csv(path)
     except FileNotFoundError:
         raise UserError(f"--text {path}: there is no such file") from None
-    except (OSError, ValueError, LookupError, EOFError, BadZipFile, zlib.error, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        RuntimeError,
+    ) as error:
         raise UserError(
             f"--text {path} cannot be read: {error}; it is a .csv of a name and its numbers in each"
             " line, or an .npz with names and vectors"

@@ -538,3 +538,15 @@ def test_a_damaged_registration_is_said(tmp_path: Path):
     path.write_text(json.dumps({"root": 3}))
     with pytest.raises(UserError, match="damaged"):
         dataset("hmdb51").split("test")
+
+
+def test_a_registration_of_an_earlier_version_has_no_hash_and_is_read(tmp_path: Path):
+    add_dataset("hmdb51", Tree(tmp_path / "data").fill("hmdb51").root, None, trust=False)
+    path = tmp_path / "config" / "datasets" / "hmdb51.json"
+    content = json.loads(path.read_text())
+    del content["content_sha256"]
+    path.write_text(json.dumps(content))
+    assert dataset("hmdb51").split("test").videos
+    path.write_text(json.dumps(content | {"content_sha256": "0" * 64}))
+    with pytest.raises(UserError, match="changed after it was written"):
+        dataset("hmdb51").split("test")

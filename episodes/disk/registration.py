@@ -68,7 +68,8 @@ def _read(path: Path, changed: int) -> Registration:
     """Read a file once as long as it does not change: that of ssv2-all is 4 MB."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop(SEAL) != _seal(content):
+        seal = content.pop(SEAL, None)  # earlier versions wrote none
+        if seal is not None and seal != _seal(content):
             raise ValueError("it was changed after it was written")
         lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
         return Registration(path.stem, Path(content["root"]), content["published"], lists)

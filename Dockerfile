@@ -9,4 +9,4 @@ COPY . .
 RUN python -m pip install .
 WORKDIR /
 ENTRYPOINT ["fvbench"]
-CMD ["run", "--bank", "default,default-order", "--out", "/out", "--methods", "chance,single-frame,protonet,protonet-cosine,baseline,mean,max,linear,diagonal,chamfer,chamfer++,bi-mhm,otam,matching-networks,matching-networks-fce,relation-net,can,cmn,cross-transformer,pal,trx,strm,hyrsm,team,visil,mastaf,mastaf-no-global,mastaf-noml-mean,mastaf-nores,mastaf-self,mastaf-cross,mastaf-neighbor"]
+CMD ["run", "--bank", "default,default-order", "--out", "/out"]

@@ -24,7 +24,6 @@ def test_committed_runs_are_cited_whole():
     found = entries(said)
     assert found["cao2020:1906.11415"] == {
         "author": "Cao and Ji and Cao and Chang and Niebles",
-        "title": "{Few-Shot Video Classification via Temporal Alignment}",
         "booktitle": "CVPR",
         "year": "2020",
         "eprint": "1906.11415",

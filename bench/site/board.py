@@ -14,6 +14,7 @@ from typing import Any
 from bench.comparison.summary import Comparison, Row, compare_on_one_bank
 from bench.method import find
 from bench.plugins.registry import all_methods
+from bench.report.sources import links
 from bench.runs.contenders import DRAWN, Contender
 from bench.runs.directory import Run
 from episodes.banks.bank import Bank
@@ -141,13 +142,19 @@ def anchor(text: str) -> str:
     return plain or hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _same_source(here: str, there: str) -> bool:
+    """Whether two lines are of the same publication: their wording may change."""
+    return here == there or bool({*links(here)} & {*links(there)})
+
+
 def idea(name: str, declared: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return what a method does, in a sentence, and the paragraphs of its file, where it is here.
 
     A run of code that is not here says it by itself, or not at all.
     """
     methods = all_methods()
-    if name not in methods or methods[name].cls.source != declared.get("source"):
+    source = str(declared.get("source") or "")
+    if name not in methods or not _same_source(methods[name].cls.source, source):
         return str(declared.get("idea") or ""), []
     cls = find(name, methods).cls
     words = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")

@@ -50,8 +50,7 @@ def cited(runs: Iterable[Run]) -> list[Cited]:
 def of_method(name: str, source: str) -> Cited:
     """Return what a method is from: as its run states it, with the titles that its file gives."""
     known = all_methods().get(name)
-    own = known is not None and known.cls.source == source
-    file = sys.modules[known.cls.__module__].__doc__ if known and own else None
+    file = sys.modules[known.cls.__module__].__doc__ if known else None
     return Cited(f"method {name}", publications(source, file or ""))
 
 

@@ -9,7 +9,6 @@ KINDS = (
     "files",
     "videos",
     "inputs",
-    "plugins",
     "kills",
     "jobs",
     "disks",

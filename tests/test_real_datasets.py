@@ -146,7 +146,7 @@ class TestAVLetters:
         assert open_bank("avletters-5w1s-test").sha256
         for path in small.root.glob("*/Cleo/*"):
             path.unlink()
-        with pytest.raises(UserError, match=r"nothing was registered .*B \(15 of 18\)"):
+        with pytest.raises(UserError, match=r"nothing was registered .*train: .*A \(15 of 18\)"):
             add_dataset("avletters", small.root, None, trust=False)
 
     def test_every_bank_verifies_and_keeps_speakers_apart_where_it_says_so(self, small: Tree):

@@ -97,7 +97,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
 
 def _reasons(known: Published, mine: Registration, index: Index) -> dict[SplitName, str]:
     reasons: dict[SplitName, str] = {}
-    for split in known.facts.splits.keys() - mine.lists.keys():
+    for split in (one for one in known.facts.splits if one not in mine.lists):
         try:
             known.members_from_folder(split, index)
         except UserError as error:

@@ -116,6 +116,15 @@ def test_of_many_unchanged_methods_none_is_called_worse():
     assert alarms <= 12  # 5 of 100 are to be expected; of 32 intervals alone, 55
 
 
+def test_a_loss_is_less_sure_among_many_methods():
+    # p is 0.014 for the method alone, and 0.11 after correction for eight.
+    lossy, fine = changed(RUNS["otam"], 0.02, 0.01), RUNS["otam"]
+    others = [replace(fine, identity={**fine.identity, "method": f"m{n}"}) for n in range(7)]
+    alone, *_ = judge([fine], [lossy], Tolerance(drop=0.0))
+    among, *_ = judge([fine, *others], [lossy, *others], Tolerance(drop=0.0))
+    assert (alone.outcome, among.outcome) == ("WORSE", "undecided")
+
+
 def test_the_drop_decides(new: Callable[..., Path]):
     folder = new(changed(RUNS["otam"], 0.02))
     assert call("gate", OLD, folder, "--drop", "0.04")[0] == 0

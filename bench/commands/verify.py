@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 HELP = """Check a packed run of somebody else.
 
-Takes what `fvbench submit` wrote. Draws the bank anew and compares its hash, checks that the rows answer each of its queries once and
+Takes what `fvbench submit` wrote.
+Draws the bank anew and compares its hash, checks that the rows answer each of its queries once and
 have its labels, recomputes every figure from the rows and compares it with the one stated, and
 checks the hashes of header and rows. That shows that the figures follow from the rows, not that the
 method gave the rows: with --rerun, that many episodes, chosen at random, are evaluated here and

@@ -88,3 +88,12 @@ def test_one_unit_more_is_as_if_it_had_been_drawn():
     assert (found.mean, found.error, found.degrees) == pytest.approx(
         (expected.mean, expected.error, expected.degrees)
     )
+
+
+def test_a_prediction_holds_the_mean_of_another_sample():
+    samples = np.random.default_rng(0).normal(size=(1000, 2, 20))
+    held = 0
+    for one, other in samples:
+        low, high = over_episodes(one).of_another_draw.interval()
+        held += low <= other.mean() <= high
+    assert held / len(samples) == pytest.approx(0.95, abs=0.02)

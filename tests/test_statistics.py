@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.statistics import Estimate, over_episodes
+from bench.statistics.significance import sign_flip_p_value
 
 
 def test_interval_against_hand_value():
@@ -97,3 +98,8 @@ def test_a_prediction_holds_the_mean_of_another_sample():
         low, high = over_episodes(one).of_another_draw.interval()
         held += low <= other.mean() <= high
     assert held / len(samples) == pytest.approx(0.95, abs=0.02)
+
+
+def test_random_sign_flips_never_give_a_p_value_of_zero():
+    """The observed signs are one of the patterns: with 40 equal differences, the only extreme."""
+    assert 0 < sign_flip_p_value(np.ones(40)) < 0.001

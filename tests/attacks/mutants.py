@@ -157,12 +157,11 @@ PLACES = (
     Place(
         "tests of differences",
         "bench/statistics/significance.py",
-        (*JACKKNIFE, "tests/test_compare.py"),
+        ("tests/test_statistics.py", *JACKKNIFE, "tests/test_compare.py"),
         (
             ("np.maximum.accumulate(steps))\n    return [", "steps)\n    return ["),
             ("(len(order) - np.arange(len(order)))", "len(order)"),
             ("(reached + 1) / (PATTERNS + 1)", "reached / PATTERNS"),
-            (">= found).mean())", "> found).mean())"),
             ("own = min(1.0, DOUBT / degrees)", "own = 0.0"),
             ("drawn[:, ::-1], axis=1)[:, ::-1]", "drawn, axis=1)"),
             ("isf(values[order] / 2)", "isf(values[order])"),

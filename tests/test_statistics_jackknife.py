@@ -23,6 +23,7 @@ from bench.statistics import (
     step_down,
     variance_shares,
 )
+from bench.statistics.jackknife import pseudo_values
 from episodes.banks.bank import open_bank
 from studies.coverage.candidates import CANDIDATES
 from studies.coverage.coverage import over_worlds, study_of
@@ -66,6 +67,7 @@ def test_partners_are_one_unit_and_so_are_videos_of_a_recording():
     design = design_of(bank.split, bank.episodes)
     assert (len(design.classes), design.classes.kind) == (12, "partner pairs")
     assert (len(design.videos), design.videos.kind) == (480, "recordings")
+    assert np.bincount(design.videos.strata).tolist() == [20] * 24, "strata are the classes"
     shown = design.classes.members
     classes = bank.split.classes
     for episode in range(5):
@@ -264,3 +266,20 @@ def test_a_million_rows_take_seconds():
     start = time.monotonic()
     measure(values, design_of(bank.split, bank.episodes))
     assert time.monotonic() - start < 20
+
+
+def test_units_that_no_episode_shows_change_nothing():
+    generator = np.random.default_rng(0)
+    members = np.array([generator.permutation(8)[:3] for _ in range(200)], np.int32)
+    values = generator.random((200, 2))
+    found = [jackknife(values, Units(members, np.zeros(n, int), "videos")) for n in (8, 11)]
+    assert np.array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1] == 7
+
+
+def test_pseudo_values_are_contributions_to_the_mean():
+    """Their mean is the mean itself if each unit is in as many episodes."""
+    members = np.array([[unit, (unit + 1) % 10] for unit in range(10)] * 20, np.int32)
+    values = np.random.default_rng(0).random(200)
+    contributed = pseudo_values(values, Units(members, np.zeros(10, int), "videos"))
+    assert contributed.mean() == pytest.approx(values.mean(), abs=1e-3)

@@ -24,9 +24,7 @@ from bench.commands.arguments import shortened
 from bench.comparison.gate import assert_not_worse
 from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.comparison.tables import flat
-from bench.features.backbones import load_backbone
-from bench.features.given import GivenFeatures
-from bench.features.preprocessing import with_preprocessing
+from bench.features.given import backbone_or_features
 from bench.features.text import text_source
 from bench.machine.device import choose_device
 from bench.machine.progress import Reporter
@@ -226,12 +224,8 @@ def evaluate(
     """
     chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
     where = choose_device(device)
-    given = None if features is None else GivenFeatures(Path(features))
-    loaded = (
-        with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
-        if given is None
-        else given.as_backbone()
-    )
+    place = None if features is None else Path(features)
+    loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)
     file = None if text is None else Path(text)
     source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
     found = [

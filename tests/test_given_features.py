@@ -63,12 +63,19 @@ def as_safetensors(folder: Path, found: dict[str, np.ndarray]) -> Path:
     return folder / "all.safetensors"
 
 
+def as_npy(folder: Path, found: dict[str, np.ndarray]) -> Path:
+    np.save(folder / "all.npy", np.stack(list(found.values())))
+    (folder / "all.txt").write_text("\n".join(found))
+    return folder
+
+
 FORMS: list[Callable[[Path, dict[str, np.ndarray]], Path]] = [
     as_files,
     lambda folder, found: as_files(folder, found, ".npz"),
     lambda folder, found: as_files(folder, found, ".safetensors"),
     as_npz,
     as_safetensors,
+    as_npy,
 ]
 
 
@@ -122,8 +129,41 @@ def test_what_does_not_do_is_refused_in_one_line(
 
 def test_more_than_the_bank_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = GivenFeatures(as_files(tmp_path, arrays(7)))
-    given.files(VIDEOS[:4])
+    given.say_extra(VIDEOS)
+    assert "more" not in capsys.readouterr().err
+    given.say_extra(VIDEOS[:4])
     assert "holds features of 2 videos more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (None, "a table .npy has its names in all.txt beside it"),
+        (["a/1"], "names are (1,), features (6, 7)"),
+        (["a/1"] * 6, "5 of its names occur twice"),
+    ],
+)
+def test_a_table_npy_without_its_names_is_refused(
+    names: list[str] | None, words: str, tmp_path: Path
+):
+    table = as_npy(tmp_path, arrays(7)) / "all.npy"
+    table.with_suffix(".txt").unlink()
+    if names is not None:
+        table.with_suffix(".txt").write_text("\n".join(names))
+    with pytest.raises(UserError) as error:
+        GivenFeatures(table)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "card", ['{"backbone": 3}', '{"backbone": "a/b"}', '{"bakbone": "a"}', "[1]", "{"]
+)
+def test_a_card_that_says_nothing_sensible_is_refused(card: str, tmp_path: Path):
+    as_npz(tmp_path, arrays(7))
+    (tmp_path / "features.json").write_text(card)
+    with pytest.raises(UserError, match="is not a card of features"):
+        GivenFeatures(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +205,7 @@ class TestRoundTrip:
         assert before["videos_sha256"] != after["videos_sha256"]
 
     def test_a_table_holds_the_same(self, exported: Path, tmp_path: Path):
-        for name in ("t.npz", "t.safetensors"):
+        for name in ("t.npz", "t.safetensors", "t.npy"):
             out = tmp_path / name
             succeeds("features", "export", "--episodes", EPISODES, "--out", out)
             bank = open_bank("default", int(EPISODES))

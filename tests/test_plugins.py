@@ -1,11 +1,13 @@
 """What others bring: an installed package, and files that --plugin names."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.runs.directory import read_run
@@ -99,6 +101,95 @@ class TestInstalledPackage:
         )
         assert "training outside: the method alone, the backbone frozen; 8 episodes of 4" in said
         assert (tmp_path / "outside" / "seed-0" / "weights.safetensors").is_file()
+
+
+@pytest.fixture(scope="class")
+def features(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of the package's backbone, of all its videos."""
+    folder = tmp_path_factory.mktemp("given")
+    bank = folder / "train.toml"
+    succeeds(
+        *("bank", "new", "outside-train", "--dataset", "outside-squares", "--out", bank),
+        *("--split", "train"),
+    )
+    for one in (bank, "outside-4w1s-val", BANK):
+        succeeds(
+            *("features", "export", "--bank", one, "--backbone", BACKBONE),
+            *("--out", folder / "features"),
+        )
+    return folder / "features"
+
+
+class TestTrainingOnFeatures:
+    """Features in files take the place of the backbone, in training as in runs."""
+
+    def train(self, features: Path, recipe: Path, *words: str | Path) -> tuple[int, str]:
+        return call(
+            *("train", "outside", "--recipe", recipe, "--validation", "outside-4w1s-val"),
+            *("--features", features, "--device", "cpu", *words),
+        )
+
+    def test_it_gives_the_weights_that_the_videos_give(
+        self, features: Path, small_recipe: Path, tmp_path: Path
+    ):
+        places = {}
+        for name, words in (
+            ("videos", ("--backbone", BACKBONE)),
+            ("features", ("--features", features)),
+        ):
+            succeeds(
+                *("train", "outside", "--recipe", small_recipe, *words, "--freeze-backbone"),
+                *("--validation", "outside-4w1s-val", "--out", tmp_path / name),
+            )
+            places[name] = tmp_path / name / "outside" / "seed-0"
+        weights = {name: (one / "weights.safetensors").read_bytes() for name, one in places.items()}
+        assert weights["videos"] == weights["features"]
+        card = json.loads((places["features"] / "card.json").read_text())
+        assert card["backbone"].keys() == {"name", "weights_sha256", "features_sha256"}
+        assert card["backbone"]["name"] == BACKBONE
+
+    def test_other_features_are_another_training(
+        self, features: Path, small_recipe: Path, tmp_path: Path
+    ):
+        own = shutil.copytree(features, tmp_path / "features")
+        words = ("--freeze-backbone", "--out", tmp_path / "out")
+        assert self.train(own, small_recipe, *words)[0] == 0
+        path = next(own.glob("train-0/*.npy"))
+        np.save(path, np.load(path) * 2)
+        status, said = self.train(own, small_recipe, *words)
+        assert (status, "features_sha256" in said or "backbone" in said) == (2, True)
+
+    def test_weights_fit_features_of_the_same_kind_alone(
+        self, features: Path, small_recipe: Path, tmp_path: Path
+    ):
+        own = shutil.copytree(features, tmp_path / "features")
+        (own / "features.json").write_text('{"backbone": "ours", "weights_sha256": "0123456789"}')
+        out = tmp_path / "weights"
+        assert self.train(own, small_recipe, "--freeze-backbone", "--out", out)[0] == 0
+        run = ("run", "--bank", BANK, "--methods", "outside", "--weights", out)
+        succeeds(*run, "--features", own, "--out", tmp_path / "same")
+        training = read_run(tmp_path / "same" / "outside").identity["training"]
+        assert training["start"] == "ours 01234567"
+        for words in (("--features", features), ("--backbone", BACKBONE)):
+            status, said = call(*run, *words, "--out", tmp_path / "other")
+            assert (status, "trained on features of backbone ours" in said) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ((), "leaves no backbone to train; add --freeze-backbone"),
+            (("--freeze-backbone", "--backbone", "motion"), "--backbone is of videos"),
+            (("--freeze-backbone",), "nothing says what made the features"),
+        ],
+    )
+    def test_what_does_not_go_together_is_refused_in_one_line(
+        self, words: tuple[str, ...], said: str, features: Path, small_recipe: Path, tmp_path: Path
+    ):
+        own = shutil.copytree(features, tmp_path / "features")
+        (own / "features.json").unlink()
+        status, printed = self.train(own, small_recipe, *words, "--out", tmp_path / "out")
+        assert (status, said in printed) == (2, True)
+        assert printed.count("\n") == 1
 
 
 def test_the_module_beside_its_method_belongs_to_the_identity(tmp_path: Path):

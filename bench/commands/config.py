@@ -16,6 +16,16 @@ def is_given(context: typer.Context, parameter: str) -> bool:
     return source is not None and source.name in {"COMMANDLINE", "DEFAULT_MAP", "ENVIRONMENT"}
 
 
+def refuse_options_of_videos(context: typer.Context) -> None:
+    """Refuse, beside ``--features``, what has no meaning where no video is looked at."""
+    from episodes.errors import UserError
+
+    for name in ("backbone", "sampling", "resize", "decoder", "allow_missing"):
+        if is_given(context, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is of videos, whose place --features takes; leave it out")
+
+
 def save_options(context: typer.Context, path: Path | None) -> None:
     """Write the options that were given to a file, with which the command can be given again."""
     if path is None:

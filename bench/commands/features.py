@@ -20,8 +20,9 @@ from bench.commands.options import (
 EXPORT = """Write the features of a bank's videos, for use elsewhere.
 
 Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in .npz
-(arrays names and features) or .safetensors (a tensor for each name), one table. A features.json
-says what made them. `fvbench run --features OUT` reads the same format.
+(arrays names and features), .safetensors (a tensor for each name) or .npy (names in a .txt beside
+it), one table. A features.json says what made them. `fvbench run --features OUT` and `fvbench train
+--features OUT` read the same format.
 
 \b
 exit status
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="Folder, or table: .npz or .safetensors.")],
+    out: Annotated[Path, typer.Option(help="Folder, or table: .npz, .safetensors or .npy.")],
     bank: Annotated[
         str | None,
         typer.Option(

@@ -48,6 +48,14 @@ Decoder = Annotated[
         show_default=False,
     ),
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        help="Features computed elsewhere, in place of a backbone: a folder with CLASS/VIDEO.npy"
+        " for each video, or a table (.npz, .safetensors, or .npy with names in a .txt).",
+        show_default=False,
+    ),
+]
 Text = Annotated[
     Path | None,
     typer.Option(

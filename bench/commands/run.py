@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.config import Config, SaveConfig, is_given, save_options
+from bench.commands.config import Config, SaveConfig, refuse_options_of_videos, save_options
 from bench.commands.options import (
     Backbone,
     Cache,
     Decoder,
     Device,
+    Features,
     Json,
     Plain,
     Plugin,
@@ -107,14 +108,7 @@ def run(
     sampling: Sampling = None,
     resize: Resize = None,
     decoder: Decoder = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            help="Features computed elsewhere, in place of a backbone: a folder with"
-            " CLASS/VIDEO.npy for each video, or a table (.npz, .safetensors).",
-            show_default=False,
-        ),
-    ] = None,
+    features: Features = None,
     text: Text = None,
     prompt: Prompt = None,
     weights: Annotated[
@@ -163,9 +157,7 @@ def run(
     save_options(context, save_config)
     out = out or _own_folder(bank, data, episodes)
     from bench.commands.arguments import chosen_banks, shortened
-    from bench.features.backbones import load_backbone
-    from bench.features.given import GivenFeatures
-    from bench.features.preprocessing import with_preprocessing
+    from bench.features.given import backbone_or_features
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
@@ -178,13 +170,9 @@ def run(
     context.with_resource(distributed.joined(out))
     use_plugins(plugin, keep_going)
     where = choose_device(device)
-    given = None
-    if features is None:
-        loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
-    else:
-        _refuse_options_of_backbones(context)
-        given = GivenFeatures(features)
-        loaded = given.as_backbone()
+    if features is not None:
+        refuse_options_of_videos(context)
+    loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
     source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     chosen = choose(methods, all_methods(), plain, DEFAULT_TABLE)
     if methods in (None, ALL) and source is None:
@@ -243,14 +231,3 @@ def _own_folder(bank: str | None, data: Path | None, episodes: int | None) -> Pa
     names = [Path(name.strip()).stem for name in (bank or "").split(",") if name.strip()]
     parts = ["run", *names, data.resolve().name if data else "", str(episodes or "")]
     return Path("results/local") / "-".join(filter(None, parts))
-
-
-def _refuse_options_of_backbones(context: typer.Context) -> None:
-    """Refuse what has no meaning where no video is looked at."""
-    from episodes.errors import UserError
-
-    names = ("backbone", "sampling", "resize", "decoder", "allow_missing")
-    for name in names:
-        if is_given(context, name):
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is of videos, whose place --features takes; leave it out")

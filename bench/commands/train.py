@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.config import refuse_options_of_videos
 from bench.commands.options import (
     Backbone,
     Cache,
     Decoder,
     Device,
+    Features,
     Plain,
     Plugin,
     Prompt,
@@ -83,6 +85,7 @@ def train(
     sampling: Sampling = None,
     resize: Resize = None,
     decoder: Decoder = None,
+    features: Features = None,
     text: Text = None,
     prompt: Prompt = None,
     freeze_backbone: Annotated[
@@ -127,8 +130,7 @@ def train(
 ) -> None:
     """Train weights."""
     use_cache(cache)
-    from bench.features.backbones import load_backbone
-    from bench.features.preprocessing import with_preprocessing
+    from bench.features.given import backbone_or_features, check_trainable
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
@@ -157,7 +159,10 @@ def train(
         check_tensorboard()
     use_plugins(plugin)
     entries = choose(",".join(methods), all_methods(), plain)
-    loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
+    if given is not None:
+        refuse_options_of_videos(context)
+        check_trainable(given, freeze_backbone)
     names = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:
@@ -165,7 +170,7 @@ def train(
         bank = open_bank(validation, chosen.validation_episodes)
         method = with_settings(recipe, entry)
         trainings += [
-            Training(method, seed, chosen, bank, loaded, tuned, where, out, names)
+            Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
             for seed in numbers
         ]
     if distributed.is_first():

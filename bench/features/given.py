@@ -2,8 +2,9 @@
 
 A folder holds one file for each video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
 ``.safetensors`` with one tensor); a table is one file for all of them: ``.npz`` with ``names``
-and ``features``, or ``.safetensors`` with a tensor for each name. A name is ``CLASS/VIDEO`` as the
-bank has it, with or without the suffix of the video's file.
+and ``features``, ``.safetensors`` with a tensor for each name, or ``TABLE.npy`` with the names in
+``TABLE.txt``, a line for each. A name is ``CLASS/VIDEO`` as the bank has it, with or without the
+suffix of the video's file.
 """
 
 import hashlib
@@ -14,22 +15,26 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import safetensors.numpy
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
 from bench.backbone import InputSpec
-from bench.features.backbones import LoadedBackbone
+from bench.features.backbones import LoadedBackbone, load_backbone
+from bench.features.preprocessing import with_preprocessing
 from bench.method import FeatureShape
 from bench.pretrained import Pretrained
 from episodes.decoding.media import VIDEO_SUFFIXES
-from episodes.errors import UserError, note
+from episodes.errors import UserError, note, shown
 from episodes.split import Video, VideoFile
 
 Array = NDArray[np.float32]
 SUFFIXES = (".npy", ".npz", ".safetensors")
 CARD = "features.json"
 """Beside the features, says what made them: backbone, weights_sha256, pretraining, seen."""
+NAMES = ".txt"
+"""Suffix of the names beside a table .npy."""
 Read = TypeVar("Read")
 NAMED = 5
 """Missing videos that a message names."""
@@ -89,8 +94,6 @@ class GivenFeatures:
                 f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos of"
                 f" the bank: {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names"
             )
-        if extra := len(self._by_name) - len(set(map(_bare, wanted))):
-            note(f"{self.place} holds features of {extra:,} videos more, which are not looked at")
         files = []
         for video, name in zip(videos, wanted, strict=True):
             own = self._by_name[_bare(name)]
@@ -99,6 +102,12 @@ class GivenFeatures:
             self._names[digest.hexdigest()] = own
             files.append(VideoFile(video, self.place, digest.hexdigest()))
         return files
+
+    def say_extra(self, videos: Sequence[Video]) -> None:
+        """Say how many there are of other videos than these: maybe names are not as meant."""
+        wanted = {_bare(f"{video.label}/{video.name}") for video in videos}
+        if extra := len(self._by_name.keys() - wanted):
+            note(f"{self.place} holds features of {extra:,} videos more, which are not looked at")
 
     def read(self, videos: Sequence[str]) -> Array:
         """Return float32 (videos, C, T, H, W) by the hashes that `files` gave."""
@@ -150,6 +159,51 @@ class GivenFeatures:
         return array
 
 
+def backbone_or_features(
+    backbone: str,
+    features: Path | None,
+    device: torch.device,
+    sampling: str | None = None,
+    resize: str | None = None,
+    decoder: str | None = None,
+) -> tuple[LoadedBackbone, GivenFeatures | None]:
+    """Load what makes features of videos, or open features that are given and stand in for it.
+
+    Raises:
+        UserError: see `load_backbone`, `with_preprocessing` and `GivenFeatures`.
+    """
+    if features is None:
+        loaded = load_backbone(backbone, device)
+        return with_preprocessing(loaded, sampling, resize, decoder), None
+    given = GivenFeatures(features)
+    return given.as_backbone(), given
+
+
+def check_trainable(given: GivenFeatures, frozen: bool) -> None:
+    """Refuse features on which no training makes sense; weights fit those of the same card alone.
+
+    Args:
+        given: the features.
+        frozen: whether the method alone is trained.
+
+    Raises:
+        UserError: the backbone is to be trained too, or nothing says what made the features.
+    """
+    place = given.place
+    if not frozen:
+        raise UserError(
+            f"--features {place} leaves no backbone to train; add --freeze-backbone, or leave"
+            " --features out"
+        )
+    if not given.card.weights_sha256:
+        card = (place if place.is_dir() else place.parent) / CARD
+        raise UserError(
+            f"nothing says what made the features in {place}, and trained weights are used on"
+            f' features of the same kind alone; write {card}: {{"backbone": "NAME",'
+            ' "weights_sha256": "SHA256 of its weights"}'
+        )
+
+
 class _StandIn(Pretrained):
     """In place of a backbone whose features are given."""
 
@@ -177,14 +231,13 @@ def write_features(
     """Write features in the format that `GivenFeatures` reads; return the files, the card last.
 
     Args:
-        out: a folder, which is made, or a table: a file that ends in .npz or .safetensors.
+        out: a folder, which is made, or a table: a file that ends in .npz, .safetensors or .npy,
+            which has its names in a file .txt beside it.
         names: CLASS/VIDEO of each video.
         read: float32 (videos, C, T, H, W) of a part of them.
         card: what made them.
     """
     folder = out if out.suffix not in SUFFIXES else out.parent
-    if out.suffix == ".npy":
-        raise UserError(f"--out {out}: a table is .npz or .safetensors, which hold names as well")
     written = [out]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,6 +246,9 @@ def write_features(
         elif out.suffix == ".safetensors":
             arrays = dict(zip(names, read(slice(None)), strict=True))
             safetensors.numpy.save_file(arrays, out)
+        elif out.suffix == ".npy":
+            np.save(out, read(slice(None)))
+            out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
         else:
             written = [folder / f"{name}.npy" for name in names]
             for place, path in enumerate(written):
@@ -231,10 +287,21 @@ def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
 def _table(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix == ".safetensors":
         return dict(safetensors.numpy.load_file(path))
-    with np.load(path, allow_pickle=False) as content:
-        names, features = content["names"], content["features"]
+    if path.suffix == ".npy":
+        lines = path.with_suffix(NAMES)
+        if not lines.is_file():
+            raise ValueError(
+                f"a table .npy has its names in {lines.name} beside it, a line for each of its rows"
+            )
+        features = np.load(path, mmap_mode="r", allow_pickle=False)
+        names = np.array(lines.read_text(encoding="utf-8").splitlines())
+    else:
+        with np.load(path, allow_pickle=False) as content:
+            names, features = content["names"], content["features"]
     if names.ndim != 1 or len(names) != len(features):
         raise ValueError(f"names are {names.shape}, features {features.shape}")
+    if twice := len(names) - len(set(map(str, names))):
+        raise ValueError(f"{twice} of its names occur twice")
     return dict(zip(map(str, names), features, strict=True))
 
 
@@ -271,9 +338,13 @@ def _card(place: Path) -> FeatureCard:
     if not path.is_file():
         return FeatureCard()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return FeatureCard(**content)
-    except (ValueError, TypeError) as error:
+        card = FeatureCard(**json.loads(path.read_text(encoding="utf-8")))
+        for name in ("backbone", "weights_sha256"):  # parts of titles, which are also file names
+            value = getattr(card, name)
+            if not isinstance(value, str) or "/" in value or shown(value) != value:
+                raise ValueError(f"{name} is {value!r}, which is no name")
+        return card
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not a card of features: {error}; it states {', '.join(FeatureCard._fields)}"
         ) from error

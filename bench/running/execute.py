@@ -316,6 +316,7 @@ def _files(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
     """The files of the videos that the bank's episodes use, or of their features if given."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     if plan.given is not None:
+        plan.given.say_extra(videos)
         return plan.given.files(videos)
     source = bank.source
     title = f"prepare {source.name} videos"

@@ -55,7 +55,7 @@ class Features:
     def __init__(self, training: Training, stream: Stream, reporter: Reporter) -> None:
         """Embed what is missing and read all of it."""
         used = stream.used_videos()
-        files = video_files(stream.split, used, reporter)
+        files = video_files(training, stream.split, used, reporter)
         self._row = _rows(used, len(stream.split.videos))
         self._features = stored_features(training, files, reporter)
         self._device = training.device
@@ -76,7 +76,7 @@ class Clips:
     ) -> None:
         """Find the videos; they are decoded when they are needed."""
         used = stream.used_videos()
-        files = video_files(stream.split, used, reporter)
+        files = video_files(training, stream.split, used, reporter)
         spec, decoder = training.backbone.backbone.input, training.backbone.decoder
         self._size = spec.size
         if training.recipe.random_crop and isinstance(spec, CroppedInput):
@@ -114,16 +114,26 @@ class Clips:
         return Jittered(rule, most, begin, end)
 
 
-def video_files(split: Split, used: NDArray[np.int64], reporter: Reporter) -> list[VideoFile]:
-    """Return where the used videos of a split are, making them first where that is possible."""
+def video_files(
+    training: Training, split: Split, used: NDArray[np.int64], reporter: Reporter
+) -> list[VideoFile]:
+    """Return where the used videos of a split are, making them first where that is possible.
+
+    Where features are given, nobody looks at videos: these are the files of their features.
+    """
+    videos = [split.videos[index] for index in used]
+    if training.given is not None:
+        return training.given.files(videos)
     source = dataset(split.dataset)
     title = f"prepare {source.name} {split.name} videos"
     with distributed.first_alone(), reporter.stage(title) as progress:
-        return source.files(split.name, [split.videos[index] for index in used], progress)
+        return source.files(split.name, videos, progress)
 
 
 def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
     """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
+    if training.given is not None:
+        return torch.from_numpy(training.given.read([file.sha256 for file in files]))
     sampling = training.sampling
     with reporter.stage(f"embed {sampling}") as progress:
         (store,) = embedded_together(

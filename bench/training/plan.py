@@ -11,11 +11,13 @@ from torch import Tensor
 
 from bench.backbone import Backbone
 from bench.features.backbones import LoadedBackbone
+from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
 from bench.method import Entry, FeatureShape
 from bench.plugins.registry import source_sha256
 from bench.runs.directory import plain
 from bench.training.recipe import TrainingRecipe
+from bench.training.stream import training_stream
 from episodes.banks.bank import Bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -40,6 +42,8 @@ class Training:
     out: Path
     text: TextSource | None = None
     """What the names of classes say, for methods that read them."""
+    given: GivenFeatures | None = None
+    """Features that somebody else computed, in place of the backbone's, which is not tuned then."""
 
     @property
     def folder(self) -> Path:
@@ -102,13 +106,7 @@ class Training:
             "source_sha256": source,
             "training": self.summary,
             "recipe": asdict(self.recipe),
-            "backbone": {
-                "name": self.backbone.backbone.name,
-                "weights_sha256": self.backbone.weights_sha256,
-                "source_sha256": self.backbone.source_sha256,
-                "input": asdict(self.backbone.backbone.input),
-                "sampling": self.sampling,
-            },
+            "backbone": self._backbone_identity(),
             "dataset": split.dataset,
             "way": self.validation.recipe.way,
             "shot": self.validation.recipe.shot,
@@ -122,6 +120,32 @@ class Training:
         if self.entry.cls.needs_text:
             identity["text"] = needed(self.text, self.entry.name).identity(self._class_names)
         return plain(identity)
+
+    def _backbone_identity(self) -> dict[str, Any]:
+        """What made the features; where they are given, these of the videos that are used."""
+        names = {
+            "name": self.backbone.backbone.name,
+            "weights_sha256": self.backbone.weights_sha256,
+        }
+        if self.given is not None:
+            return names | {"features_sha256": self._features_sha256(self.given)}
+        return names | {
+            "source_sha256": self.backbone.source_sha256,
+            "input": asdict(self.backbone.backbone.input),
+            "sampling": self.sampling,
+        }
+
+    def _features_sha256(self, given: GivenFeatures) -> str:
+        """Hash of the features of all videos that are trained or validated on."""
+        stream = training_stream(self.validation, self.recipe, self.seed)
+        digest = hashlib.sha256()
+        for split, used in (
+            (stream.split, stream.used_videos()),
+            (self.validation.split, self.validation.used_videos()),
+        ):
+            for file in given.files([split.videos[index] for index in used]):
+                digest.update(file.sha256.encode())
+        return digest.hexdigest()
 
     def class_text(self) -> Tensor:
         """Return the text features of all training classes, (classes, C).

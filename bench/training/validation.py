@@ -44,7 +44,7 @@ class Validator:
         self._text: Tensor | None = None
         bank = training.validation
         used = bank.used_videos()
-        files = video_files(bank.split, used, reporter)
+        files = video_files(training, bank.split, used, reporter)
         hashes = [file.sha256 for file in files]
         order, self._episodes = in_order_of_content(
             hashes, used, bank.episodes, len(bank.split.videos)

@@ -9,17 +9,7 @@ from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
 
 HELP = """Draw finished runs as a chart in a file of its own.
 
-\b
-  banks         accuracy of every method on all banks, with its interval over episodes
-  transfer      accuracy on every other bank against that on the first
-  accuracy      accuracy on one bank, with both kinds of interval
-  differences   paired differences to the reference
-  speed         accuracy against scoring speed
-  classes       accuracy by class
-  confusions    the classes that the best method confuses most
-  training      validation accuracy and loss of trained methods
-
-The report holds all of them.
+`fvbench list charts` has the names; the report has those of one bank.
 
 \b
 exit status
@@ -40,7 +30,7 @@ def figures(
         typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
-    chart: Annotated[str, typer.Option(help="Which one, see above.")] = "banks",
+    chart: Annotated[str, typer.Option(help="Which one: fvbench list charts.")] = "banks",
     reference: Reference = None,
     data: OwnVideos = None,
     plugin: Plugin = None,

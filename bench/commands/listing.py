@@ -9,7 +9,7 @@ import typer
 
 from bench.commands.options import Json, Plugin, use_plugins
 
-HELP = """List methods, banks, datasets or backbones.
+HELP = """List methods, banks, datasets, backbones or charts.
 
 Lists all of them if no word says which.
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(help="methods, banks, datasets or backbones.", show_default=False),
+        typer.Argument(help="methods, banks, datasets, backbones or charts.", show_default=False),
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="With sources, pretraining and the like.")
@@ -45,7 +45,7 @@ def list_(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """List methods, banks, datasets or backbones."""
+    """List methods, banks, datasets, backbones or charts."""
     from bench.runs.directory import dump
     from episodes.errors import UserError
 
@@ -54,6 +54,7 @@ def list_(
         "banks": _banks,
         "datasets": _datasets,
         "backbones": _backbones,
+        "charts": _charts,
     }
     if kind is not None and kind not in kinds:
         raise UserError(f"{kind!r} is none of {', '.join(kinds)}")
@@ -168,4 +169,13 @@ def _backbones() -> Records:
             "input": asdict(cls.input),
         }
         for name, cls in sorted(backbones().items())
+    ]
+
+
+def _charts() -> Records:
+    from bench.report.charts.catalogue import Chart, charts
+
+    return [
+        {"name": name, "shows": one.about, "banks": "one" if isinstance(one, Chart) else "any"}
+        for name, one in sorted(charts().items())
     ]

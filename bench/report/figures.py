@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -28,7 +28,6 @@ def chart(
     name: str,
     caption: str,
     draw: Callable[[float], Drawing],
-    tips: Sequence[str] = (),
     width: float = WIDE,
 ) -> Figure:
     """Draw a chart for a page and for a telephone.
@@ -37,11 +36,10 @@ def chart(
         name: unique on the page.
         caption: what it shows.
         draw: gives the chart for a width in inches.
-        tips: what the mark ``tip-N`` says of itself.
         width: inches on a page.
     """
     wide, narrow = (
-        Markup(inline_svg(draw(inches), f"{name}-{size}", caption, tips))  # noqa: S704 - escaped
+        Markup(inline_svg(draw(inches), f"{name}-{size}", caption))  # noqa: S704 - escaped
         for size, inches in (("wide", width), ("narrow", NARROW))
     )
     return Figure(caption, wide, narrow)

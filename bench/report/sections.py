@@ -1,7 +1,7 @@
 """What the report says of one bank: figures first, then where they come from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,11 +10,8 @@ from bench.comparison.show import rank_line, titles_without_controls
 from bench.comparison.summary import Comparison, Row
 from bench.comparison.tables import about_groups, caption, ends, probability, render, signed
 from bench.machine.progress import Reporter
-from bench.report.charts.catalogue import PAIRS
-from bench.report.charts.curves import curves_of, training_chart
-from bench.report.charts.forest import accuracy_forest, difference_forest
-from bench.report.charts.speed import comparable, front, speed_chart
-from bench.report.charts.style import HALF
+from bench.report.charts.catalogue import Chart, charts
+from bench.report.charts.classes import PAIRS
 from bench.report.errors import Errors, errors
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
@@ -35,15 +32,13 @@ class BankSection:
     failed: Sequence[str]
     """Methods that gave no rows, and why."""
     ranking: Grid
-    accuracy: Figure
-    differences: Figure | None
-    speed: Figure
+    figures: Mapping[str, Sequence[Figure]]
+    """Part -> its charts."""
     costs: Grid
     classes: Grid | None
     confusions: Grid | None
     why_no_classes: str = ""
     published: Grid | None = None
-    training: Figure | None = None
     errors: Errors | None = None
     cases: Cases | None = None
 
@@ -54,7 +49,7 @@ class BankSection:
             ("ranking", "All methods"): True,
             ("forest", "Differences"): True,
             ("front", "Speed"): True,
-            ("curves", "Training"): self.training is not None,
+            ("curves", "Training"): "curves" in self.figures,
             ("by-class", "Classes"): True,
             ("who", "Errors"): self.errors is not None,
             ("beside", "Published"): self.published is not None,
@@ -68,8 +63,6 @@ def bank_section(
 ) -> BankSection:
     """Draw and tabulate one comparison; ``number`` keeps names apart on the page."""
     anchor = f"bank-{number}"
-    tips = [f"{row.title}: {100 * row.accuracy:.1f}%" for row in comparison.rows]
-    several = len(comparison.rows) > 1
     known = comparison.opened is not None
     return BankSection(
         name=comparison.bank,
@@ -77,25 +70,25 @@ def bank_section(
         headline=headline(comparison),
         failed=[f"{one.method} failed: {one.reason}" for one in comparison.failures],
         ranking=ranking(comparison, anchor),
-        accuracy=chart(
-            f"{anchor}-accuracy",
-            f"Accuracy on {comparison.bank}: thick bars say how sure these episodes make it, thin"
-            " ones how sure other videos, classes and trainings leave the mean.",
-            partial(accuracy_forest, comparison),
-            tips,
-            HALF,
-        ),
-        differences=_differences(comparison, anchor) if several else None,
-        speed=_speed(comparison, anchor),
+        figures=_figures(comparison, anchor),
         costs=costs(comparison, anchor),
         classes=_classes(comparison, anchor) if known else None,
         confusions=_confusions(comparison, anchor) if known else None,
         why_no_classes="" if known else comparison.units,
         published=published(comparison, anchor),
-        training=_training(comparison, anchor),
         errors=errors(comparison, anchor, reporter, thumbnails),
         cases=cases(comparison, anchor, reporter),
     )
+
+
+def _figures(comparison: Comparison, anchor: str) -> dict[str, list[Figure]]:
+    """Every chart that has a part in the report and something to show."""
+    found: dict[str, list[Figure]] = {}
+    for name, one in charts().items():
+        if isinstance(one, Chart) and one.part and (caption := one.caption(comparison)):
+            figure = chart(f"{anchor}-{name}", caption, partial(one.draw, comparison), one.width)
+            found.setdefault(one.part, []).append(figure)
+    return found
 
 
 def headline(comparison: Comparison) -> list[str]:
@@ -175,55 +168,6 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
 def _rate(per_s: float) -> Cell:
     """A rate, where it was measured: features may have come out of the store."""
     return Cell("–" if math.isnan(per_s) else f"{per_s:,.0f}")
-
-
-def _differences(comparison: Comparison, anchor: str) -> Figure:
-    tips = [
-        f"{row.title}: {'reference' if row.difference is None else signed(row.difference)}"
-        for row in comparison.rows
-    ]
-    return chart(
-        f"{anchor}-differences",
-        f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
-        " what is not told apart, after correction for"
-        f" {comparison.comparisons} comparisons; bars are of each difference by itself, so that a"
-        " grey one may end beside 0.",
-        partial(difference_forest, comparison),
-        tips,
-        HALF,
-    )
-
-
-def _speed(comparison: Comparison, anchor: str) -> Figure:
-    rows = comparable(comparison)
-    names = ", ".join(row.title for row in front(rows))
-    elsewhere = sum(row.device != rows[0].device for row in comparison.rows)
-    weak = len(comparison.rows) - len(rows) - elsewhere
-    note = f" {weak} that hardly beat guessing are left out." if weak else ""
-    note += f" {elsewhere} that ran on another device are left out." if elsewhere else ""
-    tips = [
-        f"{row.title}: {100 * row.accuracy:.1f}%, {row.episodes_per_s:,.0f} episodes/s"
-        for row in comparison.rows
-    ]
-    return chart(
-        f"{anchor}-speed",
-        f"Accuracy against speed of scoring, {rows[0].device}. No method beats these in"
-        f" both: {names}.{note}",
-        partial(speed_chart, comparison),
-        tips,
-    )
-
-
-def _training(comparison: Comparison, anchor: str) -> Figure | None:
-    found = curves_of(comparison)
-    if not found:
-        return None
-    return chart(
-        f"{anchor}-training",
-        "How training went, a line for each seed: accuracy on the validation bank, and the sum of"
-        " the losses, smoothed. The best checkpoint on validation is the one that was run.",
-        partial(training_chart, found),
-    )
 
 
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.comparison.summary import Comparison
 from bench.comparison.tables import accuracy_cell, difference_cell, half, marked, verdict_cell
 from bench.report.assembly import SCRIPT, STYLE_SHEET, assembled
-from bench.report.charts.forest import difference_forest
+from bench.report.charts.forest import about_differences, difference_forest
 from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.provenance import provenance
@@ -169,18 +169,16 @@ def _bank_page(one: Comparison, site: str) -> str:
         facts=facts,
         headline=headline(one),
         ranking=replace(table, lines=lines),
-        differences=_differences(one) if len(one.rows) > 1 else None,
+        differences=_differences(one),
         known=one.opened is not None,
     )
 
 
-def _differences(one: Comparison) -> Figure:
-    return chart(
-        "differences",
-        f"Difference to {one.reference}, query by query. Blue is better, orange worse, grey what is"
-        f" not told apart, after correction for {one.comparisons} comparisons.",
-        partial(difference_forest, one),
-    )
+def _differences(one: Comparison) -> Figure | None:
+    caption = about_differences(one)
+    if caption is None:
+        return None
+    return chart("differences", caption, partial(difference_forest, one))
 
 
 def _method_page(name: str, lines: Sequence[Line], site: str) -> str:

@@ -84,3 +84,10 @@ def test_frames_of_the_query_and_of_every_support_video_are_seen(page: Any):
         .text_content()
         .endswith("← otam")
     )
+
+
+def test_figures_by_class_have_colours_and_bars(page: Any):
+    colours = "(cells) => cells.map((one) => getComputedStyle(one).backgroundColor)"
+    assert len(set(page.locator(".heat td").evaluate_all(colours))) > 3
+    bars = "(cells) => cells.map((one) => getComputedStyle(one).backgroundImage)"
+    assert any("gradient" in one for one in page.locator(".bars td").evaluate_all(bars))

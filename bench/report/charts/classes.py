@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.comparison.classes import ClassAccuracy, Confusion
+from bench.comparison.classes import (
+    ClassAccuracy,
+    Confusion,
+    confusions,
+    per_class,
+    without_controls,
+)
+from bench.comparison.show import titles_without_controls
+from bench.comparison.summary import Comparison
+from bench.report.charts.catalogue import Chart, bank_of
 from bench.report.charts.style import (
     ACCENT,
     INK,
@@ -17,6 +26,9 @@ from bench.report.charts.style import (
     shortened,
     tidy,
 )
+
+PAIRS = 12
+"""Confused pairs that are shown."""
 
 
 def class_chart(
@@ -56,3 +68,21 @@ def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
     axes.set_xlabel("confused with the other, per cent of the queries that were offered it")
     tidy(axes)
     return figure
+
+
+def _classes(comparison: Comparison, width: float) -> Figure:
+    found = per_class(without_controls(comparison.contenders), bank_of(comparison))
+    return class_chart(found, titles_without_controls(comparison), width)
+
+
+def _confusions(comparison: Comparison, width: float) -> Figure:
+    """Of the best method alone."""
+    found = confusions(comparison.contenders[:1], bank_of(comparison), PAIRS)
+    return confusion_chart(found, width)
+
+
+CHARTS = {
+    "classes": Chart("accuracy by class", _classes),
+    "confusions": Chart("the classes that the best method confuses most", _confusions),
+}
+"""The report has them as tables."""

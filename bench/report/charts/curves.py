@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from bench.comparison.summary import Comparison
 from bench.report.cases.rebuilding import weights_of
-from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy
+from bench.report.charts.catalogue import Chart
+from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy, tip
 from bench.runs.contenders import Contender
 from episodes.errors import UserError
 
@@ -60,9 +61,10 @@ def training_chart(curves: Curves, width: float = WIDE) -> Figure:
     figure = Figure(figsize=(width, 0.7 + ROW_INCHES * len(curves)), layout="constrained")
     grid = figure.subplots(len(curves), 2, squeeze=False, sharex="row")
     for (left, right), (name, found) in zip(grid, curves.items(), strict=True):
-        for curve in found:
-            _draw_accuracy(left, curve)
-            _draw_loss(right, curve)
+        for number, curve in enumerate(found, start=1):
+            words = tip(f"{name}, training {number} of {len(found)}")
+            _draw_accuracy(left, curve, words)
+            _draw_loss(right, curve, words)
         left.set_title(shortened(name, width), loc="left", fontsize=TEXT, color=INK)
         low, high = left.get_ylim()
         missing = max(0.0, SPAN - (high - low)) / 2
@@ -78,15 +80,38 @@ def training_chart(curves: Curves, width: float = WIDE) -> Figure:
     return figure
 
 
-def _draw_accuracy(axes: "Axes", curve: pd.DataFrame) -> None:
+def _draw_accuracy(axes: "Axes", curve: pd.DataFrame, gid: str) -> None:
     known = curve.dropna(subset="validation_accuracy")
-    accuracy = 100 * known["validation_accuracy"]
-    axes.plot(known["step"], accuracy, color=ACCENT, linewidth=1.2, marker="o", markersize=2.5)
+    look: dict[str, Any] = {"color": ACCENT, "linewidth": 1.2, "marker": "o", "markersize": 2.5}
+    axes.plot(known["step"], 100 * known["validation_accuracy"], gid=gid, **look)
 
 
-def _draw_loss(axes: "Axes", curve: pd.DataFrame) -> None:
+def _draw_loss(axes: "Axes", curve: pd.DataFrame, gid: str) -> None:
     terms = curve.columns.drop(["step", "validation_accuracy"])
     known = curve.dropna(subset=terms)
     window = max(1, len(known) // SMOOTHED)
     loss = known[terms].sum(axis=1).rolling(window, center=True, min_periods=1).mean()
-    axes.plot(known["step"], loss, color=SECOND, linewidth=1.2)
+    axes.plot(known["step"], loss, color=SECOND, linewidth=1.2, gid=gid)
+
+
+def _draw(comparison: Comparison, width: float) -> Figure:
+    found = curves_of(comparison)
+    if not found:
+        raise UserError(
+            "no run was trained, or the weights and train.csv are not where they were any more"
+        )
+    return training_chart(found, width)
+
+
+def _about(comparison: Comparison) -> str | None:
+    if not curves_of(comparison):
+        return None
+    return (
+        "How training went, a line for each seed: accuracy on the validation bank, and the sum of"
+        " the losses, smoothed. The best checkpoint on validation is the one that was run."
+    )
+
+
+CHARTS = {
+    "training": Chart("validation accuracy and loss of trained methods", _draw, "curves", _about)
+}

@@ -8,10 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.comparison.summary import Comparison, Interval, Row
+from bench.comparison.tables import accuracy_cell, decisive_interval, signed
+from bench.report.charts.catalogue import AcrossBanks, Chart
 from bench.report.charts.style import (
     ACCENT,
+    HALF,
     INK,
     MUTED,
+    NARROW,
     ROW,
     SECOND,
     TEXT,
@@ -20,6 +24,7 @@ from bench.report.charts.style import (
     sheet,
     shortened,
     tidy,
+    tip,
 )
 from bench.statistics import LEVEL, Kind
 
@@ -51,9 +56,10 @@ def accuracy_forest(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw each row's accuracy: a thick bar for episodes, a thin one for videos and classes."""
     figure, axes = _lines(comparison, width)
     for height, row in enumerate(comparison.rows):
-        _draw(axes, height, row.accuracy, row.intervals, ACCENT)
+        words = f"{row.title}: {accuracy_cell(row)}%"
+        _draw(axes, height, row.accuracy, row.intervals, ACCENT, words)
     axes.set_xlabel("accuracy, per cent")
-    _legend(figure, comparison)
+    _legend(figure, comparison, width)
     return figure
 
 
@@ -72,17 +78,13 @@ def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
         elif 100 * abs(row.difference) > edge:
             _draw_far_off(axes, height, 100 * row.difference, edge)
         else:
-            _draw(axes, height, row.difference, row.difference_intervals, _colour(row))
+            words = f"{row.title}: {signed(row.difference)} ({decisive_interval(row)})"
+            colour = {"better": ACCENT, "worse": SECOND}.get(row.verdict, MUTED)
+            _draw(axes, height, row.difference, row.difference_intervals, colour, words)
     axes.set_xlim(max(axes.get_xlim()[0], -1.1 * edge), min(axes.get_xlim()[1], 1.1 * edge))
     axes.set_xlabel(f"difference to {shortened(comparison.reference, width)}, points, paired")
-    _legend(figure, comparison)
+    _legend(figure, comparison, width)
     return figure
-
-
-def _colour(row: Row) -> str:
-    """Blue for better, orange for worse, grey where nothing is told apart."""
-    colours = {"better": ACCENT, "worse": SECOND}
-    return colours.get(row.verdict, MUTED)
 
 
 def _edge(rows: Sequence[Row]) -> float:
@@ -115,20 +117,24 @@ def _lines(comparison: Comparison, width: float) -> "tuple[Figure, Axes]":
 
 
 def _draw(
-    axes: "Axes", height: int, value: float, intervals: Mapping[Kind, Interval], colour: str
+    axes: "Axes",
+    height: int,
+    value: float,
+    intervals: Mapping[Kind, Interval],
+    colour: str,
+    words: str,
 ) -> None:
     """One line of a forest: bars for the intervals, a mark at the value, in per cent."""
+    look: dict[str, Any] = {"color": colour, "gid": tip(words)}
     widest = next(kind for kind in THICKNESS if kind in intervals)
     for kind, thickness in THICKNESS.items():
         if kind in {widest, "episodes"}:
             ends = [100 * end for end in intervals[kind]]
-            axes.plot(
-                ends, [height, height], color=colour, linewidth=thickness, solid_capstyle="butt"
-            )
-    axes.plot(100 * value, height, marker="|", markersize=11, color=colour, gid=f"tip-{height}")
+            axes.plot(ends, [height, height], linewidth=thickness, solid_capstyle="butt", **look)
+    axes.plot(100 * value, height, marker="|", markersize=11, **look)
 
 
-def _legend(figure: Figure, comparison: Comparison) -> None:
+def _legend(figure: Figure, comparison: Comparison, width: float) -> None:
     """Say which bar is which; nothing where there is only one kind."""
     kinds = [kind for kind in THICKNESS if any(kind in row.intervals for row in comparison.rows)]
     thin = [kind for kind in kinds if kind != "episodes"]
@@ -140,7 +146,7 @@ def _legend(figure: Figure, comparison: Comparison) -> None:
         handles,
         list(words),
         loc="outside upper left",
-        ncols=2,
+        ncols=2 if width > NARROW else 1,
         frameon=False,
         fontsize=TEXT,
         labelcolor=MUTED,
@@ -150,45 +156,67 @@ def _legend(figure: Figure, comparison: Comparison) -> None:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Told apart by colour-blind people too (Okabe and Ito, 2008)."""
 MARKERS = ("o", "s", "D", "^", "v")
-INCHES_PER_METHOD = 0.24
 
 
 def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
     """Draw the accuracy of every method with its interval, one mark for each bank."""
-    methods = _methods(comparisons)
-    figure = Figure(figsize=(7, 1.3 + INCHES_PER_METHOD * len(methods)), layout="constrained")
-    axes = figure.add_subplot()
+    methods = list(dict.fromkeys(row.title for one in comparisons for row in one.rows))
+    figure, axes = sheet(WIDE, 1.3 + ROW * len(methods))
     offsets = np.linspace(-0.18, 0.18, len(comparisons)) if len(comparisons) > 1 else [0.0]
     for number, (one, offset) in enumerate(zip(comparisons, offsets, strict=True)):
-        _marks(axes, one, methods, offset, number)
-    axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.4, -0.6)
+        axes.errorbar(
+            [100 * row.accuracy for row in one.rows],
+            [methods.index(row.title) + offset for row in one.rows],
+            xerr=[100 * (row.interval[1] - row.interval[0]) / 2 for row in one.rows],
+            fmt=MARKERS[number % len(MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            markersize=4,
+            label=one.bank,
+        )
+    name_lines(axes, methods)
     axes.set_xlabel(f"accuracy, per cent, with {LEVEL:.0%} interval over episodes")
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper left", ncols=len(comparisons), frameon=False, title="bank")
+    tidy(axes)
+    figure.legend(
+        loc="outside upper left",
+        ncols=2,
+        frameon=False,
+        fontsize=TEXT,
+        labelcolor=MUTED,
+    )
     return figure
 
 
-def _methods(comparisons: Sequence[Comparison]) -> list[str]:
-    """All methods, in the first comparison's order."""
-    return list(dict.fromkeys(row.title for one in comparisons for row in one.rows))
-
-
-def _marks(
-    axes: "Axes", one: Comparison, methods: Sequence[str], offset: float, number: int
-) -> None:
-    rows = [row for row in one.rows if row.title in methods]
-    heights = [methods.index(row.title) + offset for row in rows]
-    half = [100 * (row.interval[1] - row.interval[0]) / 2 for row in rows]
-    axes.errorbar(
-        [100 * row.accuracy for row in rows],
-        heights,
-        xerr=half,
-        fmt=MARKERS[number % len(MARKERS)],
-        color=COLOURS[number % len(COLOURS)],
-        markersize=4,
-        capsize=0,
-        label=one.bank,
+def _about_accuracy(comparison: Comparison) -> str:
+    return (
+        f"Accuracy on {comparison.bank}: thick bars say how sure these episodes make it, thin ones"
+        " how sure other videos, classes and trainings leave the mean."
     )
+
+
+def about_differences(comparison: Comparison) -> str | None:
+    """Say what the chart shows; None for a method alone."""
+    if len(comparison.rows) == 1:
+        return None
+    return (
+        f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
+        " what is not told apart, after correction for"
+        f" {comparison.comparisons} comparisons; bars are of each difference by itself, so that a"
+        " grey one may end beside 0."
+    )
+
+
+CHARTS = {
+    "banks": AcrossBanks(
+        "accuracy of every method on all banks, with its interval over episodes", accuracy_figure
+    ),
+    "accuracy": Chart(
+        "accuracy, with both kinds of interval", accuracy_forest, "forest", _about_accuracy, HALF
+    ),
+    "differences": Chart(
+        "paired differences to the reference",
+        difference_forest,
+        "forest",
+        about_differences,
+        HALF,
+    ),
+}

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
 from bench.comparison.summary import Comparison, Row
-from bench.report.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy
+from bench.report.charts.catalogue import Chart
+from bench.report.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy, tip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +20,9 @@ WORTH = 0.05
 NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 """Where a name may stand close beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
-"""Where it may stand if no place nearby is free: then a line joins them."""
+"""Where it may stand if no place nearby is free, on a wide chart: then a line joins them."""
+DECADES = 1000
+"""Fastest over slowest from which powers of ten are enough ticks."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
@@ -60,9 +64,7 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
         linewidth=1,
         alpha=0.5,
     )
-    for number, row in enumerate(comparison.rows):
-        if row not in rows:
-            continue
+    for row in rows:
         on_front = row in best
         axes.plot(
             row.episodes_per_s,
@@ -72,12 +74,18 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
             markersize=6 if on_front else 4.5,
             color=ACCENT if on_front else MUTED,
             alpha=1 if on_front else 0.6,
-            gid=f"tip-{number}",
+            gid=tip(
+                f"{row.title}: {100 * row.accuracy:.1f}%, {row.episodes_per_s:,.0f} episodes/s"
+            ),
         )
     axes.set_xscale("log")
     axes.margins(x=0.2, y=0.12)
     axes.set(xlabel="scoring, episodes a second", ylabel="accuracy, per cent")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    slowest, fastest = axes.get_xlim()
+    # Where speeds are alike, powers of ten alone would leave the axis with one number, or none.
+    steps = (1,) if fastest > DECADES * slowest else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     tidy(axes, "both")
     axes.minorticks_off()
     _name(figure, axes, best, rows, width)
@@ -93,7 +101,7 @@ def _name(
     taken = [_box(axes, row) for row in rows]
     for row in rows:
         found: list[tuple[int, Annotation, Bbox]] = []
-        for place in NEAR + FAR:
+        for place in NEAR + FAR if width >= WIDE else NEAR:
             text = _annotated(axes, row, place, width)
             text.get_window_extent()  # puts it where it belongs
             box = Text.get_window_extent(text)  # without its line
@@ -130,3 +138,19 @@ def _box(axes: "Axes", row: Row) -> Bbox:
 def _free(box: Bbox, taken: Sequence[Bbox], axes: "Axes") -> bool:
     inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
     return inside and axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken)
+
+
+def _about(comparison: Comparison) -> str:
+    rows = comparable(comparison)
+    names = ", ".join(row.title for row in front(rows))
+    elsewhere = sum(row.device != rows[0].device for row in comparison.rows)
+    weak = len(comparison.rows) - len(rows) - elsewhere
+    note = f" {weak} that hardly beat guessing are left out." if weak else ""
+    note += f" {elsewhere} that ran on another device are left out." if elsewhere else ""
+    return (
+        f"Accuracy against speed of scoring, {rows[0].device}. No method beats these in both:"
+        f" {names}.{note}"
+    )
+
+
+CHARTS = {"speed": Chart("accuracy against scoring speed", speed_chart, "front", _about)}

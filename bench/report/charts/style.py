@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +87,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": SALT}), replacing(path) as unfinished:
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
         figure.savefig(unfinished, dpi=150, metadata=metadata)
+        if path.suffix == ".svg":
+            unfinished.write_text(_with_tips(unfinished.read_text("utf-8")), "utf-8")
 
 
 def _take_literally(figure: Figure) -> None:
@@ -97,15 +98,25 @@ def _take_literally(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def inline_svg(figure: Figure, name: str, title: str, tips: Sequence[str] = ()) -> str:
+def tip(words: str) -> str:
+    """The ``gid`` of a mark that says ``words`` when it is pointed at, in SVG."""
+    return f"tip {words}"
+
+
+def _with_tips(svg: str) -> str:
+    """Turn the ids that `tip` made into titles, which browsers show."""
+    return re.sub(r"""<g id=(["'])tip (.*?)\1>""", r"<g><title>\2</title>", svg)
+
+
+def inline_svg(figure: Figure, name: str, title: str) -> str:
     """Return a figure as an <svg> element that takes colours and font from its page.
 
     Args:
         figure: drawn in the colours of `bench.report.charts.style`.
         name: unique on the page; it is put before every id.
         title: what it shows, for those who do not see it.
-        tips: what to say at the mark with the id ``tip-N``; in text, not in HTML.
     """
+    _take_literally(figure)
     with (
         io.StringIO() as file,
         mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}),
@@ -118,11 +129,7 @@ def inline_svg(figure: Figure, name: str, title: str, tips: Sequence[str] = ()) 
         svg = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", svg, count=1)
     head = f'<svg class="chart" role="img" aria-label="{escape(title, quote=True)}"'
     svg = svg.replace("<svg", head, 1)
-    for number, tip in enumerate(tips):
-        svg = svg.replace(
-            f'<g id="tip-{number}">', f'<g id="tip-{number}"><title>{escape(tip)}</title>'
-        )
-    return _themed(_with_own_ids(svg, name))
+    return _themed(_with_own_ids(_with_tips(svg), name))
 
 
 def _with_own_ids(svg: str, name: str) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.comparison.across.summary import Across, Place, named
-from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, tidy
+from bench.comparison.across.summary import Across, Place, across_comparisons, named
+from bench.report.charts.catalogue import AcrossBanks
+from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, tidy, tip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +56,9 @@ def _panel(axes: "Axes", first: Place, place: Place) -> None:
     marks = _marks(first, place)
     for mark in marks:
         colour = MUTED if mark.order_aware is None else ACCENT if mark.order_aware else SECOND
-        axes.plot(
-            mark.x, mark.y, marker="o", markersize=4.5, alpha=0.75, color=colour, linestyle="none"
-        )
+        look: dict[str, Any] = {"marker": "o", "markersize": 4.5, "alpha": 0.75}
+        words = f"{mark.method}: {mark.x:.1f}%, {mark.y:.1f}%"
+        axes.plot(mark.x, mark.y, color=colour, linestyle="none", gid=tip(words), **look)
     axes.margins(0.18)
     for mark in _worth_naming(marks):
         beside: dict[str, Any] = {"xytext": (-5, 3), "ha": "right"}
@@ -104,3 +105,11 @@ def _worth_naming(marks: Sequence[_Mark]) -> list[_Mark]:
         if mark not in named_marks and all(apart):
             named_marks.append(mark)
     return named_marks
+
+
+CHARTS = {
+    "transfer": AcrossBanks(
+        "accuracy on every other bank against that on the first",
+        lambda comparisons: transfer_chart(across_comparisons(comparisons)),
+    )
+}

@@ -262,6 +262,6 @@ def whole_numbers(text: str) -> list[int]:
         numbers = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise UserError(f"--seeds {text!r}: whole numbers, separated by commas") from error
-    if min(numbers) < 0:
-        raise UserError(f"--seeds {text!r}: a seed is not negative")
+    if not 0 <= min(numbers) <= max(numbers) < 2**63:
+        raise UserError(f"--seeds {text!r}: a seed is a whole number from 0 to 2^63 - 1")
     return list(dict.fromkeys(numbers))

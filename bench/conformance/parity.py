@@ -1,8 +1,5 @@
 """Comparing our computation of a published method with the numbers its authors' code gave."""
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.plugins.registry import import_reproductions
-from bench.pretrained import check_unpacked
+from bench.pretrained import UNREADABLE, check_unpacked
 from bench.reference import REPRODUCTIONS, Golden, Reproduce, Reproduction
 from episodes.errors import UserError
 
@@ -47,11 +44,6 @@ CONSTANTS = (
 name is a result (``ata/iter50/scale`` was fitted)."""
 WEIGHTS = "weight"
 """Part of a key that marks what follows as a trained weight."""
-UNREADABLE = (
-    *(OSError, ValueError, EOFError, TypeError, LookupError, SyntaxError, RuntimeError),
-    *(MemoryError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
-"""What numpy raises for other kinds of files, for objects and for damage."""
 FITTED_HEADS = ("initial.", "final.")
 """How weights of heads that are fitted in the episode begin, before and after."""
 

@@ -17,14 +17,13 @@ import numpy as np
 import safetensors.numpy
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.preprocessing import with_preprocessing
 from bench.method import FeatureShape
-from bench.pretrained import Pretrained
+from bench.pretrained import UNREADABLE, Pretrained, check_unpacked
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, note, shown
 from episodes.split import Video, VideoFile
@@ -296,6 +295,7 @@ def _table(path: Path) -> dict[str, NDArray[Any]]:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
         names = np.array(lines.read_text(encoding="utf-8").splitlines())
     else:
+        check_unpacked(path)
         with np.load(path, allow_pickle=False) as content:
             names, features = content["names"], content["features"]
     if names.ndim != 1 or len(names) != len(features):
@@ -313,6 +313,7 @@ def _single(path: Path) -> NDArray[Any]:
     if path.suffix == ".safetensors":
         arrays = safetensors.numpy.load_file(path)
     else:
+        check_unpacked(path)
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
     if len(arrays) != 1:
@@ -323,7 +324,7 @@ def _single(path: Path) -> NDArray[Any]:
 def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
     try:
         return read(path)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as features: {error}") from error
 
 

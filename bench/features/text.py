@@ -7,12 +7,10 @@ computed elsewhere. A method is given vectors, never a name and never the index 
 import csv
 import hashlib
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,7 +20,7 @@ from torch import Tensor
 from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
-from bench.pretrained import check_unpacked
+from bench.pretrained import UNREADABLE, check_unpacked
 from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset
@@ -166,15 +164,7 @@ def text_from_file(path: Path, channels: int) -> TextSource:
         names, vectors = _npz(path) if path.suffix == ".npz" else _csv(path)
     except FileNotFoundError:
         raise UserError(f"--text {path}: there is no such file") from None
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        EOFError,
-        BadZipFile,
-        zlib.error,
-        RuntimeError,
-    ) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"--text {path} cannot be read: {error}; it is a .csv of a name and its numbers in each"
             " line, or an .npz with names and vectors"

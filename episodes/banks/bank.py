@@ -122,6 +122,8 @@ def rebuild(
     """
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes is {episodes}; ask for at least 1")
+    # Refuses more than memory holds, before any is drawn.
+    asked = recipe if episodes is None else replace(recipe, episodes=episodes)
     source = source or dataset(recipe.dataset)
     try:
         split = source.split(recipe.split)
@@ -130,7 +132,7 @@ def rebuild(
             raise
         split = source.outline(recipe.split)
     drawn = verified(recipe, split)
-    if episodes is not None and episodes != recipe.episodes:
+    if asked != recipe:
         drawn = draw(recipe, split, episodes)
     return Bank(recipe, split, drawn, source)
 

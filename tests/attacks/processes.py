@@ -92,6 +92,13 @@ class Command:
 
 def prepare() -> None:
     """Load what commands need, once, and adopt the processes of commands that are killed."""
+    load_all()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def load_all() -> None:
+    """Load the whole program, whose commands load what they need otherwise."""
     torch.set_num_threads(1)
     built_in_methods()
     import_reproductions()
@@ -99,8 +106,6 @@ def prepare() -> None:
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
                 import_module(found.name)  # a command that gave its rights away may read none
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(
@@ -121,6 +126,8 @@ def start(
         target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.dup2(target, 1)
         os.dup2(target, 2)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - of pytest
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - before
         os.environ.pop("FVBENCH_TRACEBACK", None)
         os.environ.update(environment or {})
         before()

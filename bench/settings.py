@@ -86,7 +86,7 @@ def checked(where: str, method: str, settings: Any, key: str, value: Any) -> Any
             f"{where}: setting {key} of {method} is {value!r}; {kind_in_words(declared[key])}, as"
             f" {getattr(settings, key)!r}"
         )
-    defaults = {field.name: field.default for field in fields(settings)}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(settings)}
     if declared[key] is int and value < (least := min(1, defaults[key])):
         raise UserError(f"{where}: setting {key} of {method} is {value}; it is at least {least}")
     return float(value) if declared[key] is float else value

@@ -133,7 +133,7 @@ def rebuild(
         split = source.outline(recipe.split)
     drawn = verified(recipe, split)
     if asked != recipe:
-        drawn = draw(recipe, split, episodes)
+        drawn = draw(recipe, split, asked.episodes)
     return Bank(recipe, split, drawn, source)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.comparison.latex import BETTER, COLUMNS, WORSE, latex
+from bench.comparison.latex import BETTER, WORSE, latex
 from bench.comparison.summary import compare
+from bench.comparison.tables import COLUMNS
 from bench.runs.directory import find_runs, write_run
 from episodes.errors import UserError
 from tests.command import call
@@ -57,7 +58,7 @@ def test_columns_caption_and_label_are_the_readers(tmp_path: Path):
 
 
 def test_rows_have_as_many_cells_as_the_table_has_columns():
-    text = latex(compare([*RUNS, made_run("otam", 0.3, "hard")]), list(COLUMNS))
+    text = latex(compare([*RUNS, made_run("otam", 0.3, "hard")]), [one.name for one in COLUMNS])
     (kinds,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
     for line in text.partition(r"\toprule")[2].splitlines():
         if line.endswith(r"\\") and "multicolumn" not in line:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.comparison.summary import compare, write_summary
-from bench.comparison.tables import render
+from bench.comparison.tables import about_verdicts, render
 from bench.report.charts.forest import accuracy_figure
 from bench.report.charts.style import save_figure
 from bench.runs.directory import (
@@ -267,3 +267,20 @@ def test_order_awareness_is_marked_and_explained():
     assert "→ order-aware" in text
     assert "→" not in render(compare(RUNS), "markdown")
     assert r"otam $\rightarrow$" in render(compare([RUNS[0], aware]), "latex")
+
+
+def test_an_interval_beside_0_without_a_verdict_is_explained():
+    (comparison,) = compare(RUNS)
+    rows = [
+        replace(
+            row,
+            verdict="undecided",
+            decided_over="videos",
+            difference_intervals={"videos": (0.01, 0.05)},
+        )
+        for row in comparison.rows
+    ]
+    decided = replace(comparison, base="videos", rows=rows)
+    assert any("p and verdict are corrected" in note for note in about_verdicts(decided))
+    rows = [replace(row, difference_intervals={"videos": (-0.01, 0.05)}) for row in rows]
+    assert not any("corrected: it" in note for note in about_verdicts(replace(decided, rows=rows)))

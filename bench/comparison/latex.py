@@ -4,33 +4,13 @@ A dagger says that a difference to the reference is told apart from none after c
 comparisons, as `fvbench compare` decides it. Needs the package booktabs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.comparison.summary import Comparison, Row
-from bench.comparison.tables import (
-    caption,
-    decisive_interval,
-    difference_cell,
-    ends,
-    half,
-    marked,
-    probability,
-    seeds_cell,
-)
+from bench.comparison.tables import COLUMNS, Column, caption, marked
 from bench.statistics import LEVEL
 from episodes.errors import UserError
 
-COLUMNS: Mapping[str, tuple[str, Callable[[Row], str]]] = {
-    "accuracy": ("acc.", lambda row: f"{100 * row.accuracy:.1f}"),
-    "interval": (f"{LEVEL:.0%} interval", lambda row: ends(row.intervals.get(row.widest))),
-    "episodes": ("± episodes", lambda row: half(row.interval)),
-    "seeds": ("sd over seeds", seeds_cell),
-    "difference": ("difference", difference_cell),
-    "difference-interval": ("its interval", decisive_interval),
-    "p": ("$p$", lambda row: probability(row.p_value_corrected)),
-    "speed": ("episodes/s", lambda row: f"{row.episodes_per_s:,.0f}"),
-}
-"""What can be chosen: name -> title and cell."""
 USUAL = ("accuracy", "interval", "difference")
 BETTER, WORSE = r"$^{\dagger}$", r"$^{\ddagger}$"
 SPECIAL = {
@@ -57,16 +37,17 @@ def latex(
 
     Args:
         comparisons: one for each bank, at least one.
-        chosen: names in `COLUMNS`; `USUAL` if empty.
+        chosen: names of columns; `USUAL` if empty.
         said: the caption, in LaTeX; made of the banks if None.
         label: for ``\ref``; none if None.
 
     Raises:
         UserError: no such column.
     """
-    names = list(chosen or USUAL)
-    if unknown := [name for name in names if name not in COLUMNS]:
-        raise UserError(f"--columns {unknown[0]!r} is none of {', '.join(COLUMNS)}")
+    known = {column.name: column for column in COLUMNS}
+    if unknown := [name for name in chosen if name not in known]:
+        raise UserError(f"--columns {unknown[0]!r} is none of {', '.join(known)}")
+    columns = [known[name] for name in chosen or USUAL]
     keys = dict.fromkeys(row.key for one in comparisons for row in one.rows)
     trained = any(row.trained_words != "–" for one in comparisons for row in one.rows)
     several = len({row.backbone for one in comparisons for row in one.rows}) > 1
@@ -75,27 +56,28 @@ def latex(
         *(["trained"] if trained else []),
         *(["backbone"] if several else []),
     ]
-    spans = range(len(first) + 1, len(first) + len(comparisons) * len(names) + 1, len(names))
+    each = len(columns)
+    spans = range(len(first) + 1, len(first) + len(comparisons) * each + 1, each)
     body = []
     for key in keys:
         rows = [next((row for row in one.rows if row.key == key), None) for one in comparisons]
-        known = next(row for row in rows if row is not None)
-        cells = [_escaped(marked(known))]
-        cells += [_escaped(known.trained_words)] if trained else []
-        cells += [_escaped(known.backbone or "")] if several else []
+        named = next(row for row in rows if row is not None)
+        cells = [_escaped(marked(named))]
+        cells += [_escaped(named.trained_words)] if trained else []
+        cells += [_escaped(named.backbone or "")] if several else []
         for one, row in zip(comparisons, rows, strict=True):
-            cells += [_cell(name, one, row) for name in names]
+            cells += [_cell(column, one, row) for column in columns]
         body.append(" & ".join(cells) + r" \\")
-    banks = [rf"\multicolumn{{{len(names)}}}{{c}}{{{_escaped(one.bank)}}}" for one in comparisons]
-    rules = [rf"\cmidrule(lr){{{start}-{start + len(names) - 1}}}" for start in spans]
-    titles = [*first, *(_title(name) for _ in comparisons for name in names)]
+    banks = [rf"\multicolumn{{{each}}}{{c}}{{{_escaped(one.bank)}}}" for one in comparisons]
+    rules = [rf"\cmidrule(lr){{{start}-{start + each - 1}}}" for start in spans]
+    titles = [*first, *(_title(column, one) for one in comparisons for column in columns)]
     lines = [
         *(f"% {note}" for note in caption(comparisons).splitlines()),
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_caption(comparisons) if said is None else said}}}",
         *([rf"\label{{{label}}}"] if label else []),
-        rf"\begin{{tabular}}{{{'l' * len(first)}{'r' * (len(names) * len(comparisons))}}}",
+        rf"\begin{{tabular}}{{{'l' * len(first)}{'r' * (each * len(comparisons))}}}",
         r"\toprule",
         " & ".join([*([""] * len(first)), *banks]) + r" \\",
         " ".join(rules),
@@ -109,16 +91,16 @@ def latex(
     return "\n".join(lines) + "\n"
 
 
-def _title(name: str) -> str:
-    title = COLUMNS[name][0]
-    return title if "$" in title else _escaped(title)
+def _title(column: Column, one: Comparison) -> str:
+    title = column.title.format(reference=one.reference).replace("\n", " ")
+    return "$p$" if title == "p" else _escaped(title)
 
 
-def _cell(name: str, one: Comparison, row: Row | None) -> str:
+def _cell(column: Column, one: Comparison, row: Row | None) -> str:
     if row is None:
         return ""
-    text = _escaped(COLUMNS[name][1](row))
-    if name == "accuracy":
+    text = _escaped(column.cell(row))
+    if column.name == "accuracy":
         shown = sorted({f"{100 * other.accuracy:.1f}" for other in one.rows}, key=float)
         if text == shown[-1]:
             text = rf"\textbf{{{text}}}"

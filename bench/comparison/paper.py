@@ -141,6 +141,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         for dataset in DATASETS
         for training, rows in _measured(dataset, runs)
     ]
+    columns.sort(key=lambda column: not column[2])  # what was measured first
     return [
         _line(title, dataset, training, method, rows, published)
         for title, methods in TABLES.items()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -35,42 +36,6 @@ RUN_OF_LETTERS = 3
 INTERVALS = {"intervals": "interval", "difference_intervals": "difference_interval"}
 PREDICTED = {"predictions": "prediction", "difference_predictions": "difference_prediction"}
 """Fields of rows that hold several intervals, and how one of them is called in a flat table."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A figure of every row on one bank, as tables, ``compare`` and the report show it."""
-
-    title: str
-    cell: Callable[[Row], str]
-    in_compare_alone: bool = False
-
-
-def columns(one: Comparison) -> list[Column]:
-    """Return the columns of a comparison, first things first: what varies most stands nearest."""
-    found = [Column("accuracy %", lambda row: f"{100 * row.accuracy:.1f}")]
-    if one.base is not None:
-        found.append(Column("interval", lambda row: ends(row.intervals.get(row.widest))))
-    found.append(Column("± over\nepisodes", _over_episodes))
-    if any(row.seed_deviation is not None for row in one.rows):
-        found.append(Column("sd over seeds\n(range)", seeds_cell))
-    if len(one.rows) == 1:
-        return found
-    found.append(Column(f"vs {one.reference}", difference_cell))
-    if one.base is not None:
-        found.append(Column("its\ninterval", decisive_interval))
-    found.append(Column("its ± over\nepisodes", _difference_over_episodes))
-    if one.base is not None:
-        found.append(Column("p", lambda row: probability(row.p_value_corrected), True))
-        found.append(Column("verdict", verdict_cell))
-    if has_letters(one):
-        found.append(Column("group", lambda row: _shortened(row.group), True))
-    return found
-
-
-def has_letters(one: Comparison) -> bool:
-    """Whether there are groups, and few enough to be named by one letter each."""
-    return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
 
 
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
@@ -192,10 +157,10 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
         line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells.items()}
         if found is None and any(failure.method == row.method for failure in one.failures):
             line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
-    speed = {SPEED: f"{row.episodes_per_s:,.0f}"}
+    line |= {column.title: column.cell(row) for column in COLUMNS if column.where == "last"}
     if len(comparisons) == 1:
-        speed |= {PEAK: f"{row.peak_memory_bytes / 1e6:,.0f}"}
-    return line | speed
+        line[PEAK] = f"{row.peak_memory_bytes / 1e6:,.0f}"
+    return line
 
 
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
@@ -237,10 +202,11 @@ def bank_cells(one: Comparison, row: Row | None, whole: bool = False) -> dict[st
         row: nothing is shown where the bank lacks it.
         whole: with the columns that only ``compare`` and the report have.
     """
+    wanted = {"everywhere", "compare"} if whole else {"everywhere"}
     return {
-        column.title: NOTHING if row is None else column.cell(row)
-        for column in columns(one)
-        if whole or not column.in_compare_alone
+        column.title.format(reference=one.reference): NOTHING if row is None else column.cell(row)
+        for column in COLUMNS
+        if column.where in wanted and column.is_shown(one)
     }
 
 
@@ -333,6 +299,66 @@ def _shortened(letters: Sequence[str]) -> str:
     return "".join(f"{run[0]}-{run[-1]}" if len(run) >= RUN_OF_LETTERS else run for run in runs)
 
 
+def has_letters(one: Comparison) -> bool:
+    """Whether there are groups, and few enough to be named by one letter each."""
+    return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of every row on one bank: tables, LaTeX, ``compare`` and the report take it here."""
+
+    name: str
+    """By which ``--columns`` chooses it."""
+    title: str
+    """``{reference}`` stands for the row that others are compared with."""
+    cell: Callable[[Row], str]
+    is_shown: Callable[[Comparison], bool] = lambda _: True
+    """Whether a comparison has it."""
+    where: Literal["everywhere", "compare", "last"] = "everywhere"
+    """"compare": in ``compare`` and the report alone; "last": once in a table, after all banks."""
+
+
+def _is_decided(one: Comparison) -> bool:
+    return one.base is not None and len(one.rows) > 1
+
+
+def rate(per_s: float) -> str:
+    """A speed; nothing where it is not known: rows made elsewhere, features out of the store."""
+    return NOTHING if math.isnan(per_s) else f"{per_s:,.0f}"
+
+
+COLUMNS = (
+    Column("accuracy", "accuracy %", lambda row: f"{100 * row.accuracy:.1f}"),
+    Column(
+        "interval",
+        "interval",
+        lambda row: ends(row.intervals.get(row.widest)),
+        lambda one: one.base is not None,
+    ),
+    Column("episodes", "± over\nepisodes", _over_episodes),
+    Column(
+        "seeds",
+        "sd over seeds\n(range)",
+        seeds_cell,
+        lambda one: any(row.seed_deviation is not None for row in one.rows),
+    ),
+    Column("difference", "vs {reference}", difference_cell, lambda one: len(one.rows) > 1),
+    Column("difference-interval", "its\ninterval", decisive_interval, _is_decided),
+    Column(
+        "difference-episodes",
+        "its ± over\nepisodes",
+        _difference_over_episodes,
+        lambda one: len(one.rows) > 1,
+    ),
+    Column("p", "p", lambda row: probability(row.p_value_corrected), _is_decided, "compare"),
+    Column("verdict", "verdict", verdict_cell, _is_decided),
+    Column("group", "group", lambda row: _shortened(row.group), has_letters, "compare"),
+    Column("speed", SPEED, lambda row: rate(row.episodes_per_s), where="last"),
+)
+"""What a row shows, first things first: what varies most stands nearest."""
+
+
 def caption(comparisons: Sequence[Comparison]) -> str:
     """Say what the figures are, and what their intervals leave out."""
     rows = [row for one in comparisons for row in one.rows]
@@ -350,7 +376,7 @@ def caption(comparisons: Sequence[Comparison]) -> str:
         for one in comparisons
         for failure in one.failures
     ]
-    return "\n".join([*notes, *about_marks(rows), *_about_training(rows)])
+    return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 
 
 def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
@@ -388,6 +414,11 @@ def about_verdicts(one: Comparison) -> list[str]:
         f" max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both"
         " methods support. undecided < x: not told apart; a difference of x points would have been."
     ]
+    if any(versus.verdict == "undecided" and _beside_0(versus) for versus in every):
+        said.append(
+            "An interval is of one difference by itself, p and verdict are corrected: it may lie"
+            " beside 0 where nothing is told apart."
+        )
     if any(versus.verdict == "1 seed" for versus in every):
         said.append(
             "1 seed: trainings unknown: no verdict between trained methods of which one was trained"
@@ -400,6 +431,12 @@ def about_verdicts(one: Comparison) -> list[str]:
             " cover less than they say."
         )
     return said
+
+
+def _beside_0(versus: Versus) -> bool:
+    """Whether the interval that decides, uncorrected, leaves 0 out."""
+    decided = (versus.difference_intervals or {}).get(versus.decided_over or "episodes")
+    return decided is not None and not decided[0] <= 0 <= decided[1]
 
 
 def about_groups(one: Comparison) -> list[str]:

@@ -8,7 +8,16 @@ from functools import partial
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.show import rank_line, titles_without_controls
 from bench.comparison.summary import Comparison, Row
-from bench.comparison.tables import about_groups, caption, ends, probability, render, signed
+from bench.comparison.tables import (
+    COLUMNS,
+    about_groups,
+    caption,
+    ends,
+    probability,
+    rate,
+    render,
+    signed,
+)
 from bench.machine.progress import Reporter
 from bench.report.charts.catalogue import Chart, charts
 from bench.report.charts.classes import PAIRS
@@ -130,7 +139,7 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
     """All rows with everything that is known of them."""
     lines = [
         {title: Cell(text) for title, text in rank_line(row, comparison).items()}
-        | {"scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}")}
+        | {column.title: Cell(column.cell(row)) for column in COLUMNS if column.where == "last"}
         for row in comparison.rows
     ]
     notes = [*caption([comparison]).splitlines(), *about_groups(comparison)]
@@ -149,9 +158,9 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
     lines = [
         {
             "method": Cell(row.title),
-            **({"embedding\nclips/s": _rate(row.embed_clips_per_s)} if embedded else {}),
-            "encoding\nclips/s": _rate(one.first.cost.encode_clips_per_s),
-            "scoring\nepisodes/s": Cell(f"{row.episodes_per_s:,.0f}"),
+            **({"embedding\nclips/s": Cell(rate(row.embed_clips_per_s))} if embedded else {}),
+            "encoding\nclips/s": Cell(rate(one.first.cost.encode_clips_per_s)),
+            "scoring\nepisodes/s": Cell(rate(row.episodes_per_s)),
             "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
             "device": Cell(row.device),
         }
@@ -163,11 +172,6 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
         *(["Embedding is the backbone, decoding not counted."] if embedded else []),
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
-
-
-def _rate(per_s: float) -> Cell:
-    """A rate, where it was measured: features may have come out of the store."""
-    return Cell("–" if math.isnan(per_s) else f"{per_s:,.0f}")
 
 
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:

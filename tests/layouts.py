@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ def alias(split: str, label: str) -> str:
 @contextmanager
 def known_lists() -> Iterator[None]:
     """Make the program know the hashes of these lists instead of the published ones."""
-    instead = {name: _facts(name, lists) for name, lists in LISTS.items()}
+    instead = {name: _facts(name) for name in LISTS}
     with pytest.MonkeyPatch.context() as patch:
         for module in ("episodes.disk.facts", "episodes.datasets.published"):
             patch.setattr(f"{module}.facts", instead.__getitem__)
@@ -162,7 +163,8 @@ def known_lists() -> Iterator[None]:
         yield
 
 
-def _facts(name: str, lists: Lists) -> facts.Facts:
+@cache
+def _facts(name: str) -> facts.Facts:
     splits = {
         split: facts.SplitFacts(
             sum(map(len, classes.values())),
@@ -178,7 +180,7 @@ def _facts(name: str, lists: Lists) -> facts.Facts:
                 for label, videos in classes.items()
             },
         )
-        for split, classes in lists.items()
+        for split, classes in LISTS[name].items()
     }
     return facts.Facts(name, splits)
 

@@ -15,6 +15,7 @@ from bench import evaluate, load_bank, load_method
 from bench.method import REGISTRY
 from episodes.errors import UserError
 from tests.command import call, predictions
+from tests.outside_package import plugins_as_they_were
 
 EPISODES = 4
 
@@ -88,7 +89,8 @@ def test_runs_are_kept_where_it_is_asked_for(tmp_path: Path):
 def test_a_method_of_a_file_is_found(tmp_path: Path):
     status, said = call("new-method", "mine", "--into", tmp_path)
     assert status == 0, said
-    assert load_method("mine", plugin=tmp_path / "mine.py").name == "mine"
+    with plugins_as_they_were():
+        assert load_method("mine", plugin=tmp_path / "mine.py").name == "mine"
 
 
 def test_what_does_not_exist_is_refused():

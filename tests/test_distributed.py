@@ -46,7 +46,7 @@ def alone(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_any_number_of_processes_writes_the_same_rows(processes, alone, tmp_path):
     words = ("--methods", "protonet,otam", "--out", tmp_path, "--no-report")
     finished = torchrun(processes, "run", *SIZES, *words)

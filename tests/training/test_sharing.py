@@ -118,7 +118,7 @@ def check_same_training(one: Path, other: Path) -> None:
     np.testing.assert_allclose(curve, other_curve, rtol=2e-5)
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_any_number_of_processes_trains_the_same_weights(
     processes: int, alone: Path, recipe: Path, tmp_path: Path
 ):

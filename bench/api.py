@@ -97,8 +97,8 @@ class Results:
         """
         tables = [
             run.rows.assign(
-                method=run.identity["method"],
-                training_seed=(run.identity.get("training") or {}).get("seed"),
+                method=run.identity.method,
+                training_seed=run.identity.training.seed if run.identity.training else None,
                 right=run.rows["label"] == run.rows["prediction"],
             )
             for run in self.runs

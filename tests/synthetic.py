@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.runs.directory import Answers, Cost, Run, make_rows
+from bench.runs.directory import Answers, Run, make_rows
+from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import open_bank
 from episodes.banks.recipe import Protocol, Recipe
 from episodes.banks.sampler import VERSION, Episodes, draw
@@ -12,6 +13,13 @@ from episodes.datasets import dataset
 
 NOTHING = lambda done, total: None  # noqa: E731 - a progress report that nobody reads
 CPU = torch.device("cpu")
+COST = Cost(
+    score_episodes_per_s=1234.5,
+    encode_clips_per_s=99.0,
+    embed_clips_per_s=float("nan"),
+    peak_memory_bytes=10**8,
+)
+CIRCUMSTANCES = Circumstances(device="CPU, 2 threads")
 
 
 def draw_episodes(
@@ -53,19 +61,19 @@ def answered(
     answers = Answers(
         np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1.0, 2.0, 10**8
     )
-    trained = {"recipe": "default", "backbone": "frozen", "episodes": 8, "seed": training_seed}
+    trained = HowTrained(recipe="default", seed=training_seed, backbone="frozen", episodes=8)
     return Run(
-        identity={
-            "bank": "default",
-            "bank_sha256": bank.sha256,
-            "method": method,
-            "revision": 1,
-            "training": None if training_seed is None else trained,
-            "episodes": episodes,
-            "dtype": "float32",
-        },
-        declared={"sees": "one query", "trained": None if training_seed is None else True},
-        cost=Cost(1234.5, 99.0, float("nan"), 10**8),
-        circumstances={"device": "CPU, 2 threads"},
+        identity=Identity(
+            bank="default",
+            bank_sha256=bank.sha256,
+            method=method,
+            revision=1,
+            training=None if training_seed is None else trained,
+            episodes=episodes,
+            dtype="float32",
+        ),
+        declared=Declared(sees="one query", trained=None if training_seed is None else True),
+        cost=COST,
+        circumstances=CIRCUMSTANCES,
         rows=make_rows(bank.episodes, answers),
     )

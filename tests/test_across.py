@@ -14,6 +14,7 @@ from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
 from bench.runs.contenders import CONTROLS
 from bench.runs.directory import Answers, Run, make_rows, write_run
+from bench.runs.schema import Declared, FeatureIdentity
 from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
@@ -96,9 +97,9 @@ def run(bank: Bank, method: str, skill: float, order_aware: bool | None = True) 
     )
     made = made_run(method, 0.5, bank.recipe.name, bank_sha256=bank.sha256)
     rows = make_rows(bank.episodes, answers)
-    declared = {"sees": "one query", "trained": None, "order_aware": order_aware}
+    declared = Declared(sees="one query", trained=None, order_aware=order_aware)
     return Run(
-        made.identity | {"episodes": len(rows) // labels.shape[1]},
+        made.identity.changed(episodes=len(rows) // labels.shape[1]),
         declared,
         made.cost,
         made.circumstances,
@@ -142,14 +143,14 @@ class TestAcross:
     def test_a_method_that_answers_like_another_counts_once(self, runs: list[Run]):
         def named(one: Run, name: str) -> Run:
             return Run(
-                {**one.identity, "method": name},
+                one.identity.changed(method=name),
                 one.declared,
                 one.cost,
                 one.circumstances,
                 one.rows,
             )
 
-        twins = [named(one, "twin") for one in runs if one.identity["method"] == "middling"]
+        twins = [named(one, "twin") for one in runs if one.identity.method == "middling"]
         found = across([*runs, *twins])
         assert found.duplicates == {"twin": "middling"}
         assert "twin" not in found.methods
@@ -213,12 +214,16 @@ class TestAcross:
     def test_methods_trained_once_are_not_judged_against_each_other(self, runs: list[Run]):
         def trained(one: Run) -> Run:
             training = {"recipe": "default", "seed": 0, "backbone": "frozen", "episodes": 9}
-            declared = {**one.declared, "trained": True}
+            declared = one.declared.changed(trained=True)
             return Run(
-                {**one.identity, "training": training}, declared, one.cost, {"device": ""}, one.rows
+                one.identity.changed(training=training),
+                declared,
+                one.cost,
+                one.circumstances,
+                one.rows,
             )
 
-        chosen = [trained(one) if one.identity["method"] != "poor" else one for one in runs]
+        chosen = [trained(one) if one.identity.method != "poor" else one for one in runs]
         pairs = {frozenset((one.first, one.second)): one for one in across(chosen).pairs}
         names = {name: f"{name} (frozen, default)" for name in SKILLS} | {"poor": "poor"}
         judged = pairs[frozenset((names["good"], names["poor"]))]
@@ -228,16 +233,16 @@ class TestAcross:
 
     def test_two_backbones_on_one_bank_are_two_places(self, runs: list[Run]):
         def shown(one: Run, backbone: str) -> Run:
-            features = {"backbone": backbone, "input": {}}
+            features = FeatureIdentity(backbone=backbone)
             return Run(
-                {**one.identity, "features": features},
+                one.identity.changed(features=features),
                 one.declared,
                 one.cost,
                 one.circumstances,
                 one.rows,
             )
 
-        first = [one for one in runs if one.identity["bank"] == "default"]
+        first = [one for one in runs if one.identity.bank == "default"]
         both = [shown(one, backbone) for backbone in ("motion", "other") for one in first]
         places = across(both).places
         assert [place.title for place in places] == ["default, motion", "default, other"]
@@ -246,15 +251,15 @@ class TestAcross:
 
     def test_one_bank_is_not_several(self, runs: list[Run]):
         with pytest.raises(UserError, match="all runs are on default; name runs"):
-            across([one for one in runs if one.identity["bank"] == "default"])
+            across([one for one in runs if one.identity.bank == "default"])
 
     def test_banks_without_a_method_in_common_are_told_with_what_each_has(self, runs: list[Run]):
-        banks = sorted({one.identity["bank"] for one in runs})
+        banks = sorted({one.identity.bank for one in runs})
         methods = sorted(
-            {one.identity["method"] for one in runs if one.identity["method"] not in CONTROLS}
+            {one.identity.method for one in runs if one.identity.method not in CONTROLS}
         )
         apart = dict(zip(banks, methods, strict=False))
-        chosen = [one for one in runs if apart.get(one.identity["bank"]) == one.identity["method"]]
+        chosen = [one for one in runs if apart.get(one.identity.bank) == one.identity.method]
         with pytest.raises(UserError, match="no method was run everywhere") as raised:
             across(chosen)
         assert all(method in str(raised.value) for method in apart.values())
@@ -264,7 +269,7 @@ class TestAcross:
 def folder(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for one in runs:
-        write_run(folder / one.identity["bank"] / one.identity["method"], one)
+        write_run(folder / one.identity.bank / one.identity.method, one)
     return folder
 
 

@@ -117,7 +117,7 @@ def test_every_file_says_what_it_is_for(path: Path):
 
 
 def test_help_does_not_wait_for_torch():
-    slow = {"torch", "pandas", "decord"}
+    slow = {"torch", "pandas", "decord", "pydantic"}
     code = f"import sys, bench.__main__; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -23,13 +23,14 @@ from bench.report.cases.examination import Case, Examiner
 from bench.report.cases.gallery import chosen
 from bench.report.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
 from bench.report.cases.rebuilding import rebuilt
-from bench.runs.directory import ROW_TYPES, Cost, Run, find_runs, read_run, write_run
+from bench.runs.directory import ROW_TYPES, Run, find_runs, read_run, write_run
+from bench.runs.schema import Declared, Identity
 from episodes.banks.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call
 from tests.conftest import make_video
-from tests.synthetic import CPU, NOTHING
+from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING
 
 EPISODES = 4
 HAND_MADE = {
@@ -54,8 +55,10 @@ def made_run(method: str, right: list[list[int]], **identity: object) -> Run:
         "margin": MARGINS[:episodes].ravel() * (2 if method == "mastaf" else 1),
     }
     named = {"bank": "small", "bank_sha256": "x", "dtype": "float32", "episodes": episodes}
+    named |= {"method": method, "revision": 1}
     rows = pd.DataFrame(columns).astype(ROW_TYPES)
-    return Run({"method": method, **named, **identity}, {}, Cost(1, 1, 1, 1), {}, rows)
+    declared = Declared(sees="one query", trained=None)
+    return Run(Identity(**named | identity), declared, COST, CIRCUMSTANCES, rows)
 
 
 RUNS = [made_run(method, right) for method, right in HAND_MADE.items()]
@@ -144,7 +147,7 @@ def test_shares_say_what_other_classes_would_give(outcomes: Outcomes):
 
 @pytest.mark.parametrize("missing", MODELS)
 def test_a_missing_model_is_named_with_the_command_that_makes_it(missing: str):
-    runs = [run for run in RUNS if run.identity["method"] != missing]
+    runs = [run for run in RUNS if run.identity.method != missing]
     with pytest.raises(UserError, match=rf"no run of {missing} among .*`fvbench run --methods"):
         Outcomes(runs)
 
@@ -239,8 +242,8 @@ def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tm
     run, path = outcomes.runs["mastaf"], tmp_path / "weights.safetensors"
     trained = {name: tensor + 1 for name, tensor in rebuilt(run).method.state_dict().items()}
     save_file(trained, path)
-    identity = {**run.identity, "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    circumstances = {**run.circumstances, "weights": str(path)}
+    identity = run.identity.changed(weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    circumstances = run.circumstances.changed(weights=str(path))
     found = rebuilt(replace(run, identity=identity, circumstances=circumstances)).method
     assert all(torch.equal(tensor, trained[name]) for name, tensor in found.state_dict().items())
     path.write_bytes(b"other weights")
@@ -258,7 +261,10 @@ def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tm
 def test_runs_over_other_inputs_are_refused(
     outcomes: Outcomes, field: str, value: object, words: str
 ):
-    runs = [replace(run, identity={**run.identity, field: value}) for run in outcomes.runs.values()]
+    runs = [
+        replace(run, identity=run.identity.changed(**{field: value}))
+        for run in outcomes.runs.values()
+    ]
     with pytest.raises(UserError, match=words):
         Examiner(Outcomes(runs), Reporter())
 
@@ -343,7 +349,7 @@ def test_altered_runs_leave_one_message(folder: Path, tmp_path: Path):
         write_run(tmp_path / "runs" / name, read_run(folder / name))
     write_run(
         tmp_path / "runs" / "mastaf",
-        replace(run, identity={**run.identity, "weights_sha256": "abc"}),
+        replace(run, identity=run.identity.changed(weights_sha256="abc")),
     )
     status, said = call("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
     assert status == 2

@@ -31,15 +31,15 @@ def trained(run: Run, seed: int, flipped: int = 0, backbone: str = "frozen") -> 
     rows.loc[: flipped - 1, "prediction"] = (rows.loc[: flipped - 1, "label"] + 1) % 5
     return replace(
         run,
-        identity={**run.identity, "training": training},
-        declared={**run.declared, "trained": True},
+        identity=run.identity.changed(training=training),
+        declared=run.declared.changed(trained=True),
         rows=rows,
     )
 
 
 def test_an_older_schema_is_upgraded():
     assert json.loads((OLD / "otam" / "run.json").read_text())["schema"] == 1
-    assert RUNS["otam"].identity["training"] is None
+    assert RUNS["otam"].identity.training is None
 
 
 def test_compare_shows_differences_groups_and_hard_classes():
@@ -78,7 +78,7 @@ def test_another_reference():
 
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype"])
 def test_what_does_not_belong_together_is_refused(tmp_path: Path, field: str):
-    other = replace(RUNS["otam"], identity={**RUNS["otam"].identity, field: "another"})
+    other = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**{field: "another"}))
     write_run(tmp_path / "otam", other)
     write_run(tmp_path / "protonet", RUNS["protonet"])
     status, text = call("compare", tmp_path)
@@ -157,14 +157,14 @@ def test_one_seed_twice_is_refused():
 
 def test_seeds_of_other_revisions_are_refused():
     other = trained(RUNS["otam"], 1)
-    other = replace(other, identity={**other.identity, "revision": 7})
+    other = replace(other, identity=other.identity.changed(revision=7))
     with pytest.raises(UserError, match="differ in revision: 1 and 7"):
         compare_on_one_bank([trained(RUNS["otam"], 0), other])
 
 
 def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes():
     runs = [
-        replace(run, identity={**run.identity, "bank_sha256": "other"}) for run in RUNS.values()
+        replace(run, identity=run.identity.changed(bank_sha256="other")) for run in RUNS.values()
     ]
     comparison = compare_on_one_bank(runs)
     assert set(comparison.rows[0].intervals) == {"episodes"}
@@ -219,9 +219,8 @@ def test_rows_without_a_bank_are_refused(tmp_path: Path):
 def test_rows_of_one_method_are_named_by_what_tells_them_apart():
     def started(start: str | None, recipe: str = "default", backbone: str = "tuned") -> Run:
         run = trained(RUNS["otam"], 0, backbone=backbone)
-        training = {**run.identity["training"], "recipe": recipe}
-        training |= {"start": start} if start else {}
-        return replace(run, identity={**run.identity, "training": training})
+        training = run.identity.training.changed(recipe=recipe, start=start)
+        return replace(run, identity=run.identity.changed(training=training))
 
     runs = [
         started(None),
@@ -244,7 +243,8 @@ def test_runs_on_other_frames_are_no_training_seeds():
     def shown(sampling: str, seed: int) -> Run:
         run = trained(RUNS["otam"], seed)
         return replace(
-            run, identity={**run.identity, "features": {"backbone": "motion", "sampling": sampling}}
+            run,
+            identity=run.identity.changed(features={"backbone": "motion", "sampling": sampling}),
         )
 
     runs = [shown("segment-centres", 0), shown("3 x linspace", 0), shown("3 x linspace", 1)]
@@ -256,7 +256,7 @@ def test_runs_on_other_frames_are_no_training_seeds():
 def test_a_method_trained_once_has_no_verdict_against_a_trained_one_and_no_letter():
     often = [trained(RUNS["otam"], seed, flipped=200 + seed) for seed in range(3)]
     once = replace(
-        trained(RUNS["otam"], 0), identity={**trained(RUNS["otam"], 0).identity, "method": "trx"}
+        trained(RUNS["otam"], 0), identity=trained(RUNS["otam"], 0).identity.changed(method="trx")
     )
     comparison = compare_on_one_bank([*often, once, RUNS["protonet"]], "otam")
     row = comparison.of("trx")
@@ -278,7 +278,7 @@ def test_controls_and_duplicates_are_not_counted_among_the_comparisons():
             {"protonet": 0.6, "otam": 0.75, "chance": 0.2, "single-frame": 0.2}.items()
         )
     ]
-    twin = replace(runs[1], identity={**runs[1].identity, "method": "otam-twin"})
+    twin = replace(runs[1], identity=runs[1].identity.changed(method="otam-twin"))
     comparison = compare_on_one_bank([*runs, twin])
     assert comparison.comparisons == 1
     assert comparison.pairs == 1
@@ -374,7 +374,7 @@ def test_several_methods_and_seeds_may_stand_in_one_file(tmp_path: Path):
 @pytest.mark.parametrize(("dataset", "status"), [("rendered", 0), ("ucf101", 2)])
 def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, status: int):
     for number, run in enumerate(RUNS.values()):
-        identity = {**run.identity, "dataset": dataset, "videos_sha256": f"{number}" * 64}
+        identity = run.identity.changed(dataset=dataset, videos_sha256=f"{number}" * 64)
         write_run(tmp_path / str(number), replace(run, identity=identity))
     found, said = call("compare", tmp_path)
     assert found == status
@@ -402,7 +402,7 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
             bank.episodes,
             Answers(np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1, 1, 1),
         )
-        identity = {**run.identity, "bank": bank.recipe.name, "bank_sha256": bank.sha256}
+        identity = run.identity.changed(bank=bank.recipe.name, bank_sha256=bank.sha256)
         runs.append(replace(run, identity=identity, rows=rows))
     comparison = compare_on_one_bank(runs, banks=[bank])
     row = comparison.of("otam")
@@ -414,7 +414,7 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
 
 def test_nothing_is_decided_over_episodes_alone():
     runs = [
-        replace(run, identity={**run.identity, "bank_sha256": "other"}) for run in RUNS.values()
+        replace(run, identity=run.identity.changed(bank_sha256="other")) for run in RUNS.values()
     ]
     comparison = compare_on_one_bank(runs)
     row = comparison.of("otam")

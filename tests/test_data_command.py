@@ -233,15 +233,15 @@ class TestRun:
         assert status == 0
         rows = len(predictions(tmp_path / "out")["protonet"]) // 5
         identity = read_run(tmp_path / "out" / "protonet").identity
-        assert identity["bank"] == f"ucf101-small ({rows} of 60 episodes)"
-        assert identity["episodes"] == rows < 60
+        assert identity.bank == f"ucf101-small ({rows} of 60 episodes)"
+        assert identity.episodes == rows < 60
         assert "of 60 episodes)" in printed
         summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-        assert summary["bank"] == identity["bank"]
+        assert summary["bank"] == identity.bank
 
     def test_nothing_missing_is_the_whole_bank(self, ucf: Tree, tmp_path: Path):
         assert call(*self.WORDS, "--allow-missing", "--out", tmp_path / "out")[0] == 0
-        assert read_run(tmp_path / "out" / "protonet").identity["bank"] == "ucf101-small"
+        assert read_run(tmp_path / "out" / "protonet").identity.bank == "ucf101-small"
 
     def test_a_video_found_damaged_counts_as_missing(self, ucf: Tree, tmp_path: Path):
         bad = ucf.root / "Punch" / "v_Punch_g01_c01.avi"
@@ -259,7 +259,7 @@ class TestRun:
         assert call(*words)[0] == 2
         assert call(*words, "--allow-missing")[0] == 0
         identity = read_run(tmp_path / "out" / "protonet").identity
-        assert identity["bank"].endswith(" of 60 episodes)")
+        assert identity.bank.endswith(" of 60 episodes)")
 
     def test_frames_and_files_side_by_side(self, ucf: Tree, tmp_path: Path):
         clip = ucf.root / "Punch" / "v_Punch_g01_c01.avi"

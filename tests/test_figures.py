@@ -116,7 +116,7 @@ def test_the_front_is_what_nothing_beats_in_both():
 
 def test_speeds_of_several_devices_are_not_compared():
     elsewhere = made_run("otam", 0.7)
-    elsewhere = replace(elsewhere, circumstances={**elsewhere.circumstances, "device": "a GPU"})
+    elsewhere = replace(elsewhere, circumstances=elsewhere.circumstances.changed(device="a GPU"))
     (comparison,) = compare([made_run("protonet", 0.6), made_run("twin", 0.5), elsewhere])
     assert [row.title for row in comparable(comparison)] == ["protonet", "twin"]
     assert len(speed_chart(comparison).axes[0].texts) == 1

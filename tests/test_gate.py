@@ -14,21 +14,15 @@ from bench.comparison.gate import Tolerance
 from bench.comparison.gate import verdict as verdict_module
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge, no_loss
-from bench.runs.directory import (
-    Failure,
-    Run,
-    find_runs,
-    read_run,
-    write_failure,
-    write_run,
-)
+from bench.runs.directory import Run, find_runs, read_run, write_failure, write_run
+from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
 from tests.command import call
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
-MACHINE = {"computer": "3f9c", "device": "CPU", "machine": "x86_64 Linux", "threads": 1}
+MACHINE = Circumstances(computer="3f9c", device="CPU", machine="x86_64 Linux", threads=1)
 
 
 def changed(run: Run, lost: float, gained: float = 0.0) -> Run:
@@ -45,8 +39,8 @@ def changed(run: Run, lost: float, gained: float = 0.0) -> Run:
 
 def timed(run: Run, speed: float, **circumstances: object) -> Run:
     """The run with another speed of scoring, on a known machine."""
-    cost = replace(run.cost, score_episodes_per_s=speed)
-    return replace(run, cost=cost, circumstances=MACHINE | circumstances)
+    cost = run.cost.changed(score_episodes_per_s=speed)
+    return replace(run, cost=cost, circumstances=MACHINE.changed(**circumstances))
 
 
 @pytest.fixture
@@ -119,7 +113,7 @@ def test_of_many_unchanged_methods_none_is_called_worse():
 def test_a_loss_is_less_sure_among_many_methods():
     # p is 0.014 for the method alone, and 0.11 after correction for eight.
     lossy, fine = changed(RUNS["otam"], 0.02, 0.01), RUNS["otam"]
-    others = [replace(fine, identity={**fine.identity, "method": f"m{n}"}) for n in range(7)]
+    others = [replace(fine, identity=fine.identity.changed(method=f"m{n}")) for n in range(7)]
     alone, *_ = judge([fine], [lossy], Tolerance(drop=0.0))
     among, *_ = judge([fine, *others], [lossy, *others], Tolerance(drop=0.0))
     assert (alone.outcome, among.outcome) == ("WORSE", "undecided")
@@ -147,7 +141,10 @@ def test_a_missing_method_is_found(new: Callable[..., Path]):
 
 def test_a_method_that_failed_is_found_with_its_reason(new: Callable[..., Path]):
     folder = new(None)
-    write_failure(folder / "otam", Failure("default", "otam", "method otam failed: own words"))
+    write_failure(
+        folder / "otam",
+        Failure(bank="default", method="otam", reason="method otam failed: own words"),
+    )
     status, text = call("gate", OLD, folder)
     assert status == 2
     assert "undecided: method otam failed: own words" in text
@@ -168,7 +165,8 @@ def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype", "episodes"])
 def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
     other = replace(
-        RUNS["otam"], identity={**RUNS["otam"].identity, field: "7" if field == "bank" else 7}
+        RUNS["otam"],
+        identity=RUNS["otam"].identity.changed(**{field: 7 if field == "episodes" else "7"}),
     )
     status, text = call("gate", OLD, new(other))
     assert status == 2
@@ -314,9 +312,11 @@ def test_drift_is_told_and_refused_unless_it_is_allowed(tmp_path: Path, field: s
     states = {"form": "fast", "settings": {"temperature": 0.1}, "weights_sha256": None}
     states |= {"features": {"backbone": "motion", "sampling": "centres", "source_sha256": "a"}}
     states |= {"videos_sha256": "these", "dataset": "ucf101", "source_sha256": "a"}
-    before = replace(RUNS["otam"], identity=RUNS["otam"].identity | states)
+    before = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**states))
     other = {**states[field], **value} if isinstance(value, dict) else value
-    after = replace(before, identity=before.identity | {field: other, "source_sha256": "b"})
+    after = replace(
+        before, identity=before.identity.changed(**{field: other, "source_sha256": "b"})
+    )
     for name, run in (("before", before), ("after", after)):
         write_run(tmp_path / name / "otam", run)
     words = ("gate", tmp_path / "before", tmp_path / "after")
@@ -335,10 +335,10 @@ def test_a_refactoring_is_told_and_judged():
         "revision": 1,
         "features": {"backbone": "motion", "source_sha256": "a"},
     }
-    before = replace(RUNS["otam"], identity=RUNS["otam"].identity | codes)
+    before = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**codes))
     features = {"backbone": "motion", "source_sha256": "b"}
     others = {"source_sha256": "b", "revision": 2, "features": features}
-    (verdict,) = judge([before], [replace(before, identity=before.identity | others)])
+    (verdict,) = judge([before], [replace(before, identity=before.identity.changed(**others))])
     assert (verdict.outcome, verdict.drift, len(verdict.code)) == ("ok", (), 3)
 
 
@@ -346,9 +346,7 @@ def test_a_refactoring_is_told_and_judged():
 def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
     reads = [{"backbone": "motion", "decoder": name} for name in ("decord", "av")]
     before, after = (
-        replace(
-            RUNS["otam"], identity=RUNS["otam"].identity | {"dataset": dataset, "features": one}
-        )
+        replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(dataset=dataset, features=one))
         for one in reads
     )
     (verdict,) = judge([before], [after])
@@ -356,7 +354,7 @@ def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
 
 
 def test_what_one_side_does_not_state_is_no_drift():
-    stated = replace(RUNS["otam"], identity=RUNS["otam"].identity | {"form": "plain"})
+    stated = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(form="plain"))
     (verdict,) = judge([RUNS["otam"]], [stated])
     assert (verdict.outcome, verdict.drift) == ("ok", ())
 
@@ -367,8 +365,8 @@ def retrained(seeds: int, weights: str, lost: float) -> list[Run]:
     for seed in range(seeds):
         run = changed(RUNS["otam"], max(0.0, lost + 0.004 * (seed - (seeds - 1) / 2)))
         training = {"recipe": "default", "backbone": "frozen", "episodes": 8, "seed": seed}
-        identity = run.identity | {"training": training, "weights_sha256": f"{weights}{seed}"}
-        runs.append(replace(run, identity=identity, declared={**run.declared, "trained": True}))
+        identity = run.identity.changed(training=training, weights_sha256=f"{weights}{seed}")
+        runs.append(replace(run, identity=identity, declared=run.declared.changed(trained=True)))
     return runs
 
 
@@ -438,7 +436,7 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     tmp_path: Path, field: str, name: object
 ):
     run = RUNS["otam"]
-    write_run(tmp_path / "run", replace(run, identity={**run.identity, field: name}))
+    write_run(tmp_path / "run", replace(run, identity=run.identity.changed(**{field: name})))
     status, said = call("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
     assert (status, "is no name of" in said) == (2, True)
     assert said.count("\n") == 1

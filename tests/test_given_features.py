@@ -190,9 +190,9 @@ class TestRoundTrip:
         for method in ("protonet", "otam", "mastaf"):
             one, other = read_run(own / method), read_run(given / method)
             assert one.rows["prediction"].equals(other.rows["prediction"])
-            assert one.identity["weights_sha256"] == other.identity["weights_sha256"]
-            assert one.identity["videos_sha256"] != other.identity["videos_sha256"]
-        assert other.identity["features"]["given"] is True
+            assert one.identity.weights_sha256 == other.identity.weights_sha256
+            assert one.identity.videos_sha256 != other.identity.videos_sha256
+        assert other.identity.features.given is True
         assert "frozen" in succeeds("tables", given)
         succeeds("report", given, "--out", tmp_path / "report.html")
 

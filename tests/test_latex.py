@@ -46,7 +46,7 @@ def test_a_dagger_is_a_verdict_and_nothing_else():
 
 def test_columns_caption_and_label_are_the_readers(tmp_path: Path):
     for run in RUNS:
-        write_run(tmp_path / run.identity["method"], run)
+        write_run(tmp_path / run.identity.method, run)
     assert len(find_runs(tmp_path)) == 3
     wanted = ("--columns", "accuracy,p,speed", "--caption", "Ours", "--label", "tab:ours")
     status, said = call("tables", tmp_path, "--format", "latex", *wanted)

@@ -14,8 +14,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench.runs.directory import RESULTS_FOLDER, SEAL, read_run, sealed, write_run
+from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from episodes.banks.recipe import read_recipe
+from episodes.schema import SEAL, sealed
 from tests.attacks.processes import load_all, start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")

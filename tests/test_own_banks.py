@@ -146,7 +146,7 @@ class TestWhatFollowsFromRuns:
         if kind == "recipe":
             (tmp_path / "mine-3w1s.toml").unlink()
         declared = read_run(out / "otam").declared
-        assert declared["recipe"]["dataset"] == ("mine" if kind == "recipe" else "videos")
+        assert declared.recipe.dataset == ("mine" if kind == "recipe" else "videos")
         compared = json.loads(succeeds("compare", out, "--json"))
         assert "unknown" not in json.dumps(compared)
         for words in (
@@ -161,4 +161,4 @@ class TestWhatFollowsFromRuns:
 
     def test_a_shipped_bank_is_not_repeated(self, tmp_path: Path):
         succeeds("run", "--methods", "chance", "--episodes", "3", "--out", tmp_path)
-        assert "recipe" not in read_run(tmp_path / "chance").declared
+        assert read_run(tmp_path / "chance").declared.recipe is None

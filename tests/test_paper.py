@@ -28,12 +28,8 @@ def made(
     learns = None if method == "mastaf-neighbor" and seed is None else seed is not None
     return replace(
         BASE,
-        identity={
-            **BASE.identity,
-            "method": method,
-            "training": None if seed is None else training,
-        },
-        declared={**BASE.declared, "trained": learns},
+        identity=BASE.identity.changed(method=method, training=None if seed is None else training),
+        declared=BASE.declared.changed(trained=learns),
         rows=rows,
     )
 
@@ -90,8 +86,8 @@ def test_a_variant_that_was_not_run_is_not_data_that_is_not_there():
     text = render_paper(paper_lines([made("mastaf", 0, 0)]), "markdown")
     assert re.search(r"MASTAF-NoRes +\| +rendered, tuned \| +not run ", text)
     other = made("mastaf-neighbor")
-    features = {**(BASE.identity.get("features") or {}), "backbone": "another"}
-    other = replace(other, identity={**other.identity, "features": features})
+    features = BASE.identity.features.changed(backbone="another")
+    other = replace(other, identity=other.identity.changed(features=features))
     lines = paper_lines([made("mastaf", 0, 0, "frozen"), other])
     assert line(lines, "rendered", "MASTAF-Neighbor", "frozen").row is None
 
@@ -143,7 +139,7 @@ def test_without_runs_the_rendered_data_are_not_called_missing():
 
 def test_the_command_reads_folders(tmp_path: Path):
     for number, run in enumerate(RUNS[2:8]):
-        write_run(tmp_path / str(number) / run.identity["method"], run)
+        write_run(tmp_path / str(number) / run.identity.method, run)
     status, text = call("tables", "paper", tmp_path)
     assert status == 0
     assert "MASTAF-NoRes" in text

@@ -168,8 +168,8 @@ class TestTrainingOnFeatures:
         assert self.train(own, small_recipe, "--freeze-backbone", "--out", out)[0] == 0
         run = ("run", "--bank", BANK, "--methods", "outside", "--weights", out)
         succeeds(*run, "--features", own, "--out", tmp_path / "same")
-        training = read_run(tmp_path / "same" / "outside").identity["training"]
-        assert training["start"] == "ours 01234567"
+        training = read_run(tmp_path / "same" / "outside").identity.training
+        assert training.start == "ours 01234567"
         for words in (("--features", features), ("--backbone", BACKBONE)):
             status, said = call(*run, *words, "--out", tmp_path / "other")
             assert (status, "trained on features of backbone ours" in said) == (2, True)
@@ -203,7 +203,7 @@ def test_the_module_beside_its_method_belongs_to_the_identity(tmp_path: Path):
                 *("run", "--bank", BANK, "--methods", "outside", "--backbone", BACKBONE),
                 *("--episodes", "5", "--out", out, "--device", "cpu"),
             )
-            hashes.append(read_run(out / "outside").identity["source_sha256"])
+            hashes.append(read_run(out / "outside").identity.source_sha256)
     assert None not in hashes
     assert len(set(hashes)) == 2
 
@@ -264,8 +264,8 @@ class TestNewBackbone:
             *("run", "--plugin", file, "--backbone", "my-backbone", "--methods", "protonet"),
             *("--data", small_clips, "--episodes", "5", "--out", tmp_path / "out"),
         )
-        features = read_run(tmp_path / "out" / "protonet").identity["features"]
-        assert features["backbone"] == "my-backbone"
+        features = read_run(tmp_path / "out" / "protonet").identity.features
+        assert features.backbone == "my-backbone"
 
     @pytest.mark.parametrize(
         ("name", "words"), [("motion", "there is a backbone called motion"), ("1x", "lower-case")]
@@ -305,7 +305,7 @@ class TestOwnSiblings:
                     *("run", "--plugin", file, "--methods", "mine", "--data", small_clips),
                     *("--backbone", "motion", "--episodes", "5", "--out", tmp_path / "out"),
                 )
-                hashes.append(read_run(tmp_path / "out" / "mine").identity["source_sha256"])
+                hashes.append(read_run(tmp_path / "out" / "mine").identity.source_sha256)
             sys.modules.pop("_lib", None)
         assert None not in hashes
         assert len(set(hashes)) == 2

@@ -12,9 +12,9 @@ from bench.features.preprocessing import with_preprocessing, with_preprocessing_
 from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
 from bench.running.checkpoints import tuned_backbone
-from bench.runs.directory import plain
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
+from episodes.schema import plain
 from tests.command import call, predictions
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def test_features_of_the_default_are_kept_under_what_committed_runs_name():
     """But for the hash of the code, which is another since it is of syntax trees."""
     committed = json.loads((RUNS / "untrained" / "otam" / "run.json").read_text())
     then = committed["identity"]["features"]
-    here = plain(feature_identity(load_backbone("motion", CPU), "segment-centres", CPU))
+    here = feature_identity(load_backbone("motion", CPU), "segment-centres", CPU).content()
     del here["source_sha256"]
     assert {name: then[name] for name in here} | {"device": "cpu"} == here
 

@@ -8,6 +8,7 @@ from urllib.parse import urldefrag
 import pytest
 
 from bench.runs.directory import Run, read_run, write_run
+from bench.runs.schema import Circumstances
 from bench.site.board import board, run_id
 from bench.site.pages import write_site
 from episodes.errors import UserError
@@ -30,13 +31,13 @@ def some_runs() -> list[Run]:
         made_run("learned", 0.6, seed=seed, training={"recipe": "default", "seed": seed})
         for seed in (0, 1)
     ]
-    seeds = [replace(one, declared={**one.declared, "trained": True}) for one in seeds]
+    seeds = [replace(one, declared=one.declared.changed(trained=True)) for one in seeds]
     told = {"source": f"{NASTY}, arXiv:1906.11415; owner/name at 3687f3a", "idea": NASTY}
     foreign = made_run("theirs", 0.7, "real", seed=7, dataset="ucf101", settings={"layers": 3})
     return [
-        *(replace(one, identity={**one.identity, "dataset": "rendered"}) for one in RUNS[:2]),
+        *(replace(one, identity=one.identity.changed(dataset="rendered")) for one in RUNS[:2]),
         *seeds,
-        replace(foreign, declared={**foreign.declared, **told, "needs": "maps"}),
+        replace(foreign, declared=foreign.declared.changed(**told, needs="maps")),
         made_run("otam", 0.5, "real", seed=8, dataset="ucf101"),
     ]
 
@@ -90,7 +91,7 @@ def test_a_method_page_has_all_its_rows_its_idea_and_what_to_cite(site: Path):
 
 def test_a_run_counts_once_wherever_it_lies():
     (first, *_) = some_runs()
-    again = replace(first, circumstances={"device": "another"})
+    again = replace(first, circumstances=Circumstances(device="another"))
     assert len(list(board([first, again]).places())) == 1
 
 

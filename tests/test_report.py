@@ -22,6 +22,7 @@ from bench.report.grid import Cell, grid_of
 from bench.report.page import render
 from bench.report.sections import headline, ranking
 from bench.runs.directory import Run, find_runs, read_run
+from bench.runs.schema import Circumstances, Declared
 from tests.command import call
 from tests.conftest import make_video
 from tests.synthetic import answered
@@ -131,10 +132,10 @@ def test_all_that_the_issue_lists_is_there(real: str):
 def test_every_run_is_identified(real: str, folder: Path):
     for path in find_runs(folder):
         run = read_run(path)
-        assert run.identity["bank_sha256"] in real
-        assert run.identity["source_sha256"] in real
-        assert run.identity["features"]["weights_sha256"] in real
-        assert run.circumstances["packages"]["torch"] in real
+        assert run.identity.bank_sha256 in real
+        assert run.identity.source_sha256 in real
+        assert run.identity.features.weights_sha256 in real
+        assert run.circumstances.packages["torch"] in real
 
 
 def test_the_table_shows_the_figures_of_the_comparison(real: str, folder: Path):
@@ -190,12 +191,12 @@ def test_the_page_names_no_folder_of_the_machine_and_steers_no_terminal():
     runs = [
         replace(
             made_run("protonet", 0.5),
-            declared={"sees": "one query", "trained": None, "source": "a\u202eb"},
-            circumstances={
-                "device": "cpu",
-                "command": "fvbench run --data '/home/a b/my videos' --out=/home/me/out",
-                "weights": "/srv/secret/weights.safetensors",
-            },
+            declared=Declared(sees="one query", trained=None, source="a\u202eb"),
+            circumstances=Circumstances(
+                device="cpu",
+                command="fvbench run --data '/home/a b/my videos' --out=/home/me/out",
+                weights="/srv/secret/weights.safetensors",
+            ),
         )
     ]
     page = render(compare(runs))
@@ -206,8 +207,8 @@ def test_the_page_names_no_folder_of_the_machine_and_steers_no_terminal():
 
 
 def test_names_and_paths_cannot_break_out():
-    declared = {"sees": "one query", "trained": None, "source": NASTY, "differs": NASTY}
-    around = {"device": NASTY, "command": f"fvbench run --out {NASTY}", "commit": NASTY}
+    declared = Declared(sees="one query", trained=None, source=NASTY, differs=NASTY)
+    around = Circumstances(device=NASTY, command=f"fvbench run --out {NASTY}", commit=NASTY)
     runs = [
         replace(
             made_run("protonet", 0.5, bank=NASTY, protocol=NASTY, settings={NASTY: NASTY}),
@@ -323,18 +324,18 @@ def test_the_copy_as_csv_is_the_table_that_the_command_prints(real: str, folder:
 
 
 def test_uncommitted_changes_are_said():
-    run = replace(RUNS[0], circumstances={"device": "CPU", "commit": "abc", "dirty": True})
+    run = replace(RUNS[0], circumstances=Circumstances(device="CPU", commit="abc", dirty=True))
     assert "made with uncommitted changes" in made(run)
 
 
 def test_pictures_that_cannot_be_made_are_explained(folder: Path):
-    runs = {run.identity["method"]: run for run in map(read_run, find_runs(folder))}
+    runs = {run.identity.method: run for run in map(read_run, find_runs(folder))}
     fusion = runs["mastaf"]
     wrong = (fusion.rows["label"] + 1) % 5  # so that there are cases
     runs["mastaf"] = replace(
         fusion,
         rows=fusion.rows.assign(prediction=wrong.astype("int16")),
-        identity={**fusion.identity, "weights_sha256": "abc"},
+        identity=fusion.identity.changed(weights_sha256="abc"),
     )
     html = render(compare(list(runs.values())), Reporter())
     assert "No pictures: the trained weights of mastaf" in html
@@ -349,7 +350,7 @@ def test_training_is_drawn_where_its_curve_is(tmp_path: Path):
     (weights.parent / "train.csv").write_text(f"step,episode,validation_accuracy\n{steps}\n")
     identity = {"weights_sha256": hashlib.sha256(b"weights").hexdigest()}
     run = made_run("learned", 0.5, **identity)
-    trained = replace(run, circumstances={"device": "CPU", "weights": str(weights)})
+    trained = replace(run, circumstances=Circumstances(device="CPU", weights=str(weights)))
     assert "How training went" in made(RUNS[0], trained)
     weights.unlink()
     assert "How training went" not in made(RUNS[0], trained)

@@ -73,7 +73,7 @@ def test_several_settings_of_one_method_are_several_runs(tmp_path: Path):
     found = {path.parent.name for path in tmp_path.glob("*/run.json")}
     assert found == {"otam", "otam[temperature=0.05]", "otam[temperature=5.0,directions=one]"}
     identity = read_run(tmp_path / "otam[temperature=0.05]").identity
-    assert identity["settings"]["temperature"] == 0.05
+    assert identity.settings["temperature"] == 0.05
     assert "otam[temperature=0.05]" in succeeds("tables", tmp_path)
     assert "otam[temperature=0.05]" in succeeds("tables", tmp_path, "--format", "latex")
     succeeds("compare", tmp_path, "--reference", "otam[temperature=0.05]")
@@ -126,8 +126,8 @@ class TestConfig:
         out = tmp_path / "typed"
         succeeds("run", "--config", config, "--episodes", "4", "--out", out)
         run = read_run(out / "otam[temperature=0.5]")
-        assert run.identity["episodes"] == 4
-        assert run.identity["form"] == "plain"
+        assert run.identity.episodes == 4
+        assert run.identity.form == "plain"
         assert not (tmp_path / "of-the-file").exists()
 
     def test_what_is_saved_gives_the_same_run(self, config: Path, tmp_path: Path):
@@ -140,7 +140,7 @@ class TestConfig:
         before = read_run(out / "chance")
         succeeds("run", "--config", saved, "--out", tmp_path / "again")
         after = read_run(tmp_path / "again" / "chance")
-        assert dict(before.identity) == dict(after.identity)
+        assert before.identity == after.identity
         assert before.rows.equals(after.rows)
 
     @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.runs.directory import Answers, Cost, Run, check_seal, make_rows, read_run, write_run
+from bench.runs.directory import Answers, Run, make_rows, read_run, write_run
+from bench.runs.schema import Circumstances, Declared, Identity
 from bench.site.submission import pack, unpack
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
+from episodes.schema import check_seal
 from tests.command import call
 from tests.conftest import make_video
+from tests.synthetic import COST
 
 EPISODES = 40
 HOME = "/home/ada/secret"
@@ -30,19 +33,19 @@ def a_run(name: str = "otam") -> Run:
     wrong = np.random.default_rng(0).random(labels.shape) < 0.25
     prediction = np.where(wrong, (labels + 1) % 5, labels).astype(np.int16)
     answers = Answers(prediction, np.ones(labels.shape, np.float32), 1.0, 1.0, 10**8)
-    identity = {
-        "bank": bank.title,
-        "bank_sha256": bank.sha256,
-        "episodes": EPISODES,
-        "method": name,
-        "revision": 1,
-        "dtype": "float32",
-    }
+    identity = Identity(
+        bank=bank.title,
+        bank_sha256=bank.sha256,
+        episodes=EPISODES,
+        method=name,
+        revision=1,
+        dtype="float32",
+    )
     return Run(
         identity=identity,
-        declared={"sees": "one query", "trained": None},
-        cost=Cost(1.0, 1.0, 1.0, 1),
-        circumstances={"device": "CPU", "command": f"fvbench run --data {HOME}/clips"},
+        declared=Declared(sees="one query", trained=None),
+        cost=COST,
+        circumstances=Circumstances(device="CPU", command=f"fvbench run --data {HOME}/clips"),
         rows=make_rows(bank.episodes, answers),
     )
 
@@ -91,7 +94,7 @@ def test_what_comes_out_is_what_went_in(packed: Path):
 
 def test_an_identity_that_names_a_folder_is_not_packed(tmp_path: Path):
     run = a_run()
-    identity = {**run.identity, "settings": {"table": f"{HOME}/table.csv"}}
+    identity = run.identity.changed(settings={"table": f"{HOME}/table.csv"})
     write_run(tmp_path / "run", replace(run, identity=identity))
     with pytest.raises(UserError, match="names a folder of this machine, /home/ada"):
         pack(tmp_path / "run", tmp_path / "run.zip")
@@ -180,7 +183,7 @@ HOSTILE = {
         "beyond 1,000,000",
     ),
     "a lie about the bank": (
-        rewritten(lambda run: replace(run, identity={**run.identity, "shot": 5})),
+        rewritten(lambda run: replace(run, identity=run.identity.changed(shot=5))),
         "says shot 5, its bank default has 1",
     ),
     "better answers than the figures say": (
@@ -207,7 +210,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
 
 
 def test_a_bank_that_nobody_has_is_not_judged(tmp_path: Path, packed: Path):
-    other = rewritten(lambda run: replace(run, identity={**run.identity, "bank": "theirs"}))
+    other = rewritten(lambda run: replace(run, identity=run.identity.changed(bank="theirs")))
     write_members(packed, other(members(packed)))
     with pytest.raises(UserError, match="cannot be drawn here"):
         unpack(packed)

@@ -14,19 +14,12 @@ from bench.comparison.summary import compare, write_summary
 from bench.comparison.tables import about_verdicts, render
 from bench.report.charts.forest import accuracy_figure
 from bench.report.charts.style import save_figure
-from bench.runs.directory import (
-    ROW_TYPES,
-    Answers,
-    Cost,
-    Run,
-    find_runs,
-    make_rows,
-    read_run,
-    write_run,
-)
+from bench.runs.directory import ROW_TYPES, Answers, Run, find_runs, make_rows, read_run, write_run
+from bench.runs.schema import Declared, Identity
 from bench.statistics import over_episodes
 from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
+from tests.synthetic import CIRCUMSTANCES, COST
 
 
 def made_run(
@@ -40,18 +33,17 @@ def made_run(
     videos = np.zeros((200, 5, 1), dtype=np.int32)
     answers = Answers(prediction, np.ones((200, 5), dtype=np.float32), 1.0, 2.0, 10**8)
     return Run(
-        identity={
-            "bank": bank,
-            "bank_sha256": f"hash of {bank}",
-            "method": method,
-            "revision": 1,
-            "episodes": 200,
-            "dtype": "float32",
-        }
-        | identity,
-        declared={"sees": "one query", "trained": False if method == "learned" else None},
-        cost=Cost(1234.5, 99.0, float("nan"), 10**8),
-        circumstances={"device": "CPU, 2 threads"},
+        identity=Identity(
+            bank=bank,
+            bank_sha256=f"hash of {bank}",
+            method=method,
+            revision=1,
+            episodes=200,
+            dtype="float32",
+        ).changed(**identity),
+        declared=Declared(sees="one query", trained=False if method == "learned" else None),
+        cost=COST,
+        circumstances=CIRCUMSTANCES,
         rows=make_rows(Episodes(videos, videos[..., 0], labels), answers),
     )
 
@@ -260,7 +252,7 @@ def test_a_figure_of_an_unknown_kind_is_refused(tmp_path: Path):
 
 def test_order_awareness_is_marked_and_explained():
     aware = made_run("otam", 0.8, seed=1)
-    aware = replace(aware, declared={**aware.declared, "order_aware": True})
+    aware = replace(aware, declared=aware.declared.changed(order_aware=True))
     text = render(compare([RUNS[0], aware]), "markdown")
     assert "| otam → " in text
     assert "| protonet " in text

@@ -207,7 +207,7 @@ class TestTextFromAFile:
 class TestTables:
     def test_methods_that_are_told_names_are_marked_and_kept_apart(self):
         told = [answered("zero-shot", 0.9, seed=1), answered("text-prototype", 0.6, seed=2)]
-        told = [replace(run, declared={**run.declared, "needs_text": True}) for run in told]
+        told = [replace(run, declared=run.declared.changed(needs_text=True)) for run in told]
         runs = [answered("protonet", 0.7, seed=3), answered("otam", 0.9, seed=4), *told]
         rows = {row.method: row for row in compare_on_one_bank(runs, "protonet").rows}
         assert rows["otam"].verdict == "better"
@@ -220,7 +220,7 @@ class TestTables:
 
     def test_a_declared_family_compares_them(self):
         told = answered("zero-shot", 0.9, seed=1)
-        told = replace(told, declared={**told.declared, "needs_text": True})
+        told = replace(told, declared=told.declared.changed(needs_text=True))
         runs = [answered("protonet", 0.7, seed=3), told]
         found = compare_on_one_bank(runs, "protonet", family=[("zero-shot", "protonet")])
         assert [versus.verdict for versus in found.declared] == ["better"]

@@ -114,7 +114,7 @@ def gather(
     folders = [place for place in places if not is_rows_file(place)]
     runs = read_runs(folders)
     if episodes is None and runs:
-        episodes = runs[0].identity["episodes"]
+        episodes = runs[0].identity.episodes
     banks = chosen_banks(bank, data, episodes) if bank or data else []
     if len(banks) > 1:
         raise UserError(f"--bank {bank!r}: a comparison is on one bank; name one")

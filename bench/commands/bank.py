@@ -94,8 +94,8 @@ def show(
     """Show a bank."""
     use_plugins(plugin)
     from bench.commands.bank import as_content, as_text
-    from bench.runs.directory import dump
     from episodes.banks.bank import open_bank
+    from episodes.schema import dump
 
     bank = open_bank(name)
     typer.echo(dump(as_content(bank, episodes)) if json else as_text(bank, episodes), nl=False)
@@ -105,9 +105,9 @@ def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
     """Verify a bank."""
     use_plugins(plugin)
     from bench.machine.progress import Reporter
-    from bench.runs.directory import dump
     from episodes.banks.bank import BankMismatchError, check_contents, open_bank
     from episodes.banks.recipe import UNKNOWN
+    from episodes.schema import dump
 
     try:
         bank = open_bank(name)

@@ -69,7 +69,7 @@ def cases(
     from bench.report.cases.examination import Examiner
     from bench.report.cases.gallery import as_text, chosen, write_case, write_index
     from bench.report.cases.outcomes import Outcomes
-    from bench.runs.directory import dump
+    from episodes.schema import dump
 
     runs, banks = gather(folders, None, data, None)
     outcomes = Outcomes(runs, banks)

@@ -77,7 +77,7 @@ def compare(
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
-    from bench.runs.directory import dump
+    from episodes.schema import dump
 
     runs, banks = gather(places, bank, data, episodes)
     if across:

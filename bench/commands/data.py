@@ -84,11 +84,11 @@ def verify(
     use_cache(cache)
     from bench.commands.data import as_text
     from bench.machine.progress import Reporter
-    from bench.runs.directory import dump
     from episodes.banks.verification import verify as verified
     from episodes.datasets import dataset
     from episodes.datasets.folder import Folder
     from episodes.datasets.published import Published
+    from episodes.schema import dump
 
     source = dataset(name)
     if not isinstance(source, Published | Folder):

@@ -124,7 +124,7 @@ def _gate(
 
     if accept:
         runs = [read_run(path) for path in find_runs(run)]
-        runs = [one for one in runs if not methods or one.identity["method"] in methods]
+        runs = [one for one in runs if not methods or one.identity.method in methods]
         verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
     else:
         verdicts = verdicts_of(baseline, run, tolerance, methods, allow_drift)
@@ -144,7 +144,7 @@ def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> N
 
     from bench.comparison.gate.output import annotations, text
     from bench.comparison.gate.verdict import exit_status
-    from bench.runs.directory import dump
+    from episodes.schema import dump
 
     if json:
         content = asdict(tolerance) | {

@@ -46,8 +46,8 @@ def list_(
     json: Json = False,
 ) -> None:
     """List methods, banks, datasets, backbones or charts."""
-    from bench.runs.directory import dump
     from episodes.errors import UserError
+    from episodes.schema import dump
 
     kinds: dict[str, Callable[[], Records]] = {
         "methods": _methods,

@@ -48,7 +48,7 @@ def parity(
 
     from bench.conformance.parity import check, exit_status
     from bench.plugins.registry import all_methods
-    from bench.runs.directory import plain
+    from episodes.schema import plain
 
     all_methods(plugin or [])
     if training:

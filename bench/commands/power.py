@@ -48,8 +48,8 @@ def power(
 
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare_on_one_bank
-    from bench.runs.directory import dump
     from episodes.errors import UserError
+    from episodes.schema import dump
 
     if not 0 < difference < 1:
         raise UserError(f"--difference is {difference}; it is a fraction between 0 and 1")

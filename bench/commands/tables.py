@@ -96,7 +96,8 @@ def tables(
 def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
     """Return the ablation tables, from committed runs unless folders are named."""
     from bench.comparison.paper import RUNS, paper_lines, render_paper
-    from bench.runs.directory import dump, read_runs
+    from bench.runs.directory import read_runs
+    from episodes.schema import dump
 
     where = folders or ([RUNS] if RUNS.is_dir() else [])
     lines = paper_lines(read_runs(where))
@@ -108,7 +109,7 @@ def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
 def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
     """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
     from bench.comparison.tables import render
-    from bench.runs.directory import dump
+    from episodes.schema import dump
 
     if json:
         return dump({"banks": [comparison.content() for comparison in comparisons]})

@@ -75,8 +75,8 @@ def verify(
     from functools import partial
 
     from bench.commands.arguments import chosen_banks
-    from bench.runs.directory import dump
     from bench.site.submission import RefusedError, unpack
+    from episodes.schema import dump
 
     try:
         found = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
@@ -114,8 +114,8 @@ def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list
         f" {found.rows_sha256:.12}…, equal",
         f"figures    {row.method}: {accuracy_cell(row)}% over {row.widest}, ±"
         f" {half(row.interval)} over episodes; equal to those stated",
-        f"method     revision {identity['revision']}, code sha256"
-        f" {identity.get('source_sha256')!s:.12}…, trained: {row.trained_words}",
+        f"method     revision {identity.revision}, code sha256"
+        f" {identity.source_sha256!s:.12}…, trained: {row.trained_words}",
     ]
     if again is None:
         return [*lines, "not rerun: --rerun N evaluates N of its episodes here"]

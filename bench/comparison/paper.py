@@ -22,13 +22,13 @@ from bench.comparison.tables import (
 )
 from bench.runs.contenders import Contender, contenders
 from bench.runs.directory import RESULTS_FOLDER, Run
+from bench.runs.schema import HowTrained
 from bench.statistics import KINDS
 from episodes.errors import UserError
 
 RUNS = RESULTS_FOLDER / "runs"
 """Where committed runs lie."""
 REFERENCE = "mastaf"
-Training = Mapping[str, Any]
 """What a run says of the training behind it, less the seed; empty where there is none."""
 IN_THE_PAPER = {
     "mastaf": "MASTAF",
@@ -150,18 +150,18 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
     ]
 
 
-def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[Training, Mapping[str, Row]]]:
+def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, Mapping[str, Row]]]:
     """Rows by method, for each way in which MASTAF was trained on a data set."""
     family = [
         run
         for run in runs
-        if run.identity["bank"] == dataset.bank and run.identity["method"] in IN_THE_PAPER
+        if run.identity.bank == dataset.bank and run.identity.method in IN_THE_PAPER
     ]
     found = contenders(family) if family else []
     trainings = [
         one.training for one in found if one.method == REFERENCE and one.training is not None
     ]
-    measured: list[tuple[Training, Mapping[str, Row]]] = []
+    measured: list[tuple[HowTrained, Mapping[str, Row]]] = []
     for training in trainings:
         reference = next(
             one for one in found if one.method == REFERENCE and one.training == training
@@ -170,7 +170,7 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[Training, Map
         comparison = compare_on_one_bank([run for one in chosen for run in one.runs], REFERENCE)
         rows = {row.method: row for row in comparison.rows}
         measured.append((training, rows))
-    return measured or [({}, {})]
+    return measured or [(HowTrained(), {})]
 
 
 def _belongs(one: Contender, reference: Contender) -> bool:
@@ -178,17 +178,16 @@ def _belongs(one: Contender, reference: Contender) -> bool:
     if one.backbone != reference.backbone or one.frames != reference.frames:
         return False
     if one.training is None:
-        frozen = (reference.training or {}).get("backbone") == "frozen"
-        return frozen and one.first.declared["trained"] is None
+        frozen = reference.training is not None and reference.training.backbone == "frozen"
+        return frozen and one.first.declared.trained is None
     return one.training == reference.training
 
 
-def _in_words(training: Training) -> str:
+def _in_words(training: HowTrained) -> str:
     """What is particular of a training."""
-    recipe = training.get("recipe", "default")
-    words = ["" if recipe == "default" else recipe]
-    words += [str(training[key]) for key in ("start", "sampling", "resize") if key in training]
-    return ", ".join(filter(None, words))
+    recipe = "" if training.recipe == "default" else training.recipe
+    chosen = (training.start, training.sampling, training.resize)
+    return ", ".join(filter(None, [recipe, *(str(one) for one in chosen if one is not None)]))
 
 
 def _published() -> dict[tuple[str, str], float]:
@@ -203,7 +202,7 @@ def _published() -> dict[tuple[str, str], float]:
 def _line(
     title: str,
     dataset: Dataset,
-    training: Training,
+    training: HowTrained,
     method: str,
     rows: Mapping[str, Row],
     published: Mapping[tuple[str, str], float],
@@ -216,7 +215,7 @@ def _line(
         table=title,
         dataset=dataset.title,
         method=IN_THE_PAPER[method],
-        backbone=training.get("backbone"),
+        backbone=training.backbone,
         training=_in_words(training),
         published=theirs,
         published_difference=apart,

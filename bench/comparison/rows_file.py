@@ -21,7 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from bench.runs.directory import Answers, Cost, Run, check_size, make_rows
+from bench.runs.directory import Answers, Run, check_size, make_rows
+from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
@@ -153,21 +154,26 @@ def _check_range(path: Path, bank: Bank, prediction: NDArray[np.int64]) -> None:
 
 def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: bool | None) -> Run:
     return Run(
-        identity={
-            "bank": bank.recipe.name,
-            "bank_sha256": bank.sha256,
-            "episodes": len(bank.episodes),
-            "method": method,
-            "revision": 0,
-            "training": None if seed is None else {"seed": seed},
-            "dtype": "float32",
-        },
-        declared={
-            "sees": "unknown",
-            "trained": True if seed is not None else trained or None,
-            "says_whether_trained": seed is not None or trained is not None,
-        },
-        cost=Cost(UNKNOWN, UNKNOWN, UNKNOWN, 0),
-        circumstances={"device": "elsewhere"},
+        identity=Identity(
+            bank=bank.recipe.name,
+            bank_sha256=bank.sha256,
+            episodes=len(bank.episodes),
+            method=method,
+            revision=0,
+            training=None if seed is None else HowTrained(seed=seed),
+            dtype="float32",
+        ),
+        declared=Declared(
+            sees="unknown",
+            trained=True if seed is not None else trained or None,
+            says_whether_trained=seed is not None or trained is not None,
+        ),
+        cost=Cost(
+            score_episodes_per_s=UNKNOWN,
+            encode_clips_per_s=UNKNOWN,
+            embed_clips_per_s=UNKNOWN,
+            peak_memory_bytes=0,
+        ),
+        circumstances=Circumstances(device="elsewhere"),
         rows=make_rows(bank.episodes, answers),
     )

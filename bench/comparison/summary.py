@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.runs.contenders import Contender, contenders, titles
-from bench.runs.directory import Failure, Run, dump
+from bench.runs.directory import Run
+from bench.runs.schema import Failure, HowTrained
 from bench.statistics import (
     KINDS,
     LEVEL,
@@ -36,6 +37,7 @@ from episodes.atomic import write_text
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_of_own_recipe
 from episodes.errors import UserError
+from episodes.schema import dump
 
 Interval = tuple[float, float]
 Pair = tuple[str, str]
@@ -100,7 +102,7 @@ class Row(Versus):
     revision: int
     trained: bool | None
     """None where there is nothing to train."""
-    training: Mapping[str, Any] | None
+    training: HowTrained | None
     """Recipe, backbone and episodes of its training."""
     seeds: tuple[int, ...]
     """Of its trainings: accuracy is the mean over them."""
@@ -148,8 +150,11 @@ class Row(Versus):
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it the same row on another bank."""
-        training = tuple(sorted((self.training or {}).items()))
-        return self.method, self.trained_words, self.backbone, self.frames, training
+        return self.method, self.trained_words, self.backbone, self.frames, self.training
+
+    def content(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"training": self.training and self.training.content()}
 
     @property
     def name(self) -> str:
@@ -223,7 +228,7 @@ class Comparison:
             "pairs": self.pairs,
             "units": self.units,
             "declared": [asdict(one) for one in self.declared],
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [row.content() for row in self.rows],
             "failed": [{"method": one.method, "reason": one.reason} for one in self.failures],
         }
 
@@ -252,7 +257,7 @@ def compare(
     """
     by_bank: dict[str, list[Run]] = {}
     for run in runs:
-        by_bank.setdefault(run.identity["bank"], []).append(run)
+        by_bank.setdefault(run.identity.bank, []).append(run)
     return [
         replace(
             compare_on_one_bank(found, reference, banks, family),
@@ -284,8 +289,8 @@ def compare_on_one_bank(
     ]
     figures = _Figures(found, names, values, variation, design, chosen, pairs)
     return Comparison(
-        bank=runs[0].identity["bank"],
-        bank_sha256=runs[0].identity["bank_sha256"],
+        bank=runs[0].identity.bank,
+        bank_sha256=runs[0].identity.bank_sha256,
         reference=names[chosen],
         rows=figures.rows(),
         declared=figures.declared(),
@@ -313,7 +318,7 @@ def _choose(
     fitting = [i for i, one in enumerate(found) if name in {one.method, names[i]}]
     return min(
         fitting,
-        key=lambda i: (names[i] != name, bool(found[i].first.declared["trained"]), names[i]),
+        key=lambda i: (names[i] != name, bool(found[i].first.declared.trained), names[i]),
     )
 
 
@@ -324,7 +329,7 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
         run: whose identity names the bank.
         banks: where to look first.
     """
-    title, sha256 = run.identity["bank"], run.identity["bank_sha256"]
+    title, sha256 = run.identity.bank, run.identity.bank_sha256
     name = title.partition(" (")[0]  # less how many of its episodes are there
     numbers = run.rows["episode"].unique()
     try:
@@ -342,13 +347,10 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
 
 def _recorded(run: Run, name: str, episodes: int) -> Bank:
     """The bank that a run names, or whose recipe it holds where that is of the user's own."""
-    values, root = run.declared.get("recipe"), run.declared.get("root")
-    if values is None:
+    recipe = run.declared.recipe
+    if recipe is None:
         return open_bank(name, episodes, without_list=True)
-    try:
-        return bank_of_own_recipe(values, root, episodes)
-    except TypeError as error:
-        raise UserError(f"the recipe in the run of {run.identity['method']}: {error}") from error
+    return bank_of_own_recipe(recipe, run.declared.root, episodes)
 
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:
@@ -551,10 +553,10 @@ class _Figures:
         several = seeds is not None and len(seeds.means) > 1
         return Row(
             **vars(versus),
-            bank=first.identity["bank"],
+            bank=first.identity.bank,
             method=one.method,
-            revision=first.identity["revision"],
-            trained=first.declared["trained"],
+            revision=first.identity.revision,
+            trained=first.declared.trained,
             training=one.training,
             seeds=one.seeds,
             seed_deviation=seeds.deviation if seeds and several else None,
@@ -563,12 +565,12 @@ class _Figures:
             title=self.titles[index],
             backbone=one.backbone,
             frames=one.frames,
-            sees=first.declared["sees"],
-            order_aware=first.declared.get("order_aware"),
+            sees=first.declared.sees,
+            order_aware=first.declared.order_aware,
             reads_names=one.reads_names,
             is_control=one.is_control,
             same_as=self._same_as(index),
-            episodes=first.identity["episodes"],
+            episodes=first.identity.episodes,
             queries=len(first.rows),
             accuracy=accuracies["episodes"].mean,
             interval=_of_fraction(accuracies)["episodes"],
@@ -581,7 +583,7 @@ class _Figures:
             episodes_per_s=first.cost.score_episodes_per_s,
             embed_clips_per_s=first.cost.embed_clips_per_s,
             peak_memory_bytes=first.cost.peak_memory_bytes,
-            device=first.circumstances["device"],
+            device=first.circumstances.device,
         )
 
     def _same_as(self, index: int) -> str | None:

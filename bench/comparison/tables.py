@@ -522,7 +522,7 @@ def flat(row: Row | Declared) -> dict[str, object]:
             for what, interval in (value or {}).items():
                 found |= _two(f"{PREDICTED[key]} of {what}", interval)
         elif key == "training":
-            found[key] = None if value is None else value.get("recipe")
+            found[key] = None if value is None else value.recipe or None
         else:
             found[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
     return found

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from bench.features.filling import BATCH, Embedding, Filling, warm_up
 from bench.features.store import FeatureStore
 from bench.machine import distributed
 from bench.method import FeatureShape
+from bench.runs.schema import FeatureIdentity, Input
 from episodes.cache import cache_folder
 from episodes.decoding.clips import decoder_identity
 from episodes.decoding.readings import Readings
@@ -26,26 +26,28 @@ from episodes.split import Progress, VideoFile
 ERRORS_SHOWN = 5
 
 
-def feature_identity(loaded: LoadedBackbone, sampling: str, device: torch.device) -> dict[str, Any]:
+def feature_identity(
+    loaded: LoadedBackbone, sampling: str, device: torch.device
+) -> FeatureIdentity:
     """Return everything that determines a feature's value, except the video itself."""
-    return {
-        "backbone": loaded.backbone.name,
-        "revision": loaded.backbone.revision,
-        "weights_sha256": loaded.weights_sha256,
-        "source_sha256": loaded.source_sha256,
-        "input": asdict(loaded.backbone.input),
-        "preprocessing": "short side by area, centre square; 1",
-        "sampling": sampling,
-        "decoder": decoder_identity(loaded.decoder),
-        "device": device.type,
-        "dtype": "float32",
-    }
+    return FeatureIdentity(
+        backbone=loaded.backbone.name,
+        revision=loaded.backbone.revision,
+        weights_sha256=loaded.weights_sha256,
+        source_sha256=loaded.source_sha256,
+        input=Input(**asdict(loaded.backbone.input)),
+        preprocessing="short side by area, centre square; 1",
+        sampling=sampling,
+        decoder=decoder_identity(loaded.decoder),
+        device=device.type,
+        dtype="float32",
+    )
 
 
 def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> FeatureStore:
     """Open the store for a backbone, a sampling rule and a kind of device."""
     shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
-    identity = feature_identity(loaded, sampling, device)
+    identity = feature_identity(loaded, sampling, device).content()
     return FeatureStore(cache_folder() / "features", identity, shape)
 
 

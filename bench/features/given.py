@@ -24,6 +24,7 @@ from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.preprocessing import with_preprocessing
 from bench.method import FeatureShape
 from bench.pretrained import UNREADABLE, Pretrained, check_unpacked
+from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, note, shown
 from episodes.split import Video, VideoFile
@@ -112,15 +113,15 @@ class GivenFeatures:
         """Return float32 (videos, C, T, H, W) by the hashes that `files` gave."""
         return np.stack([self._array(self._names[video]) for video in videos])
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> FeatureIdentity:
         """What identifies them in a run, beside their hashes, which stand for the videos' there."""
-        return {
-            "backbone": self.card.backbone,
-            "weights_sha256": self.card.weights_sha256,
-            "given": True,
-            "shape": list(self.shape),
-            "dtype": "float32",
-        }
+        return FeatureIdentity(
+            backbone=self.card.backbone,
+            weights_sha256=self.card.weights_sha256,
+            given=True,
+            shape=tuple(self.shape),
+            dtype="float32",
+        )
 
     def as_backbone(self) -> LoadedBackbone:
         """Return the stand-in for the backbone that made them; it cannot process videos."""

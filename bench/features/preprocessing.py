@@ -1,14 +1,13 @@
 """Preprocessing of videos for a backbone, if a user overrides what the backbone states."""
 
 import re
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, replace
-from typing import Any
 
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone
 from bench.pretrained import CroppedInput
+from bench.runs.schema import FeatureIdentity
 from episodes.decoding.clips import chosen_decoder
 from episodes.decoding.sampling import canonical
 from episodes.errors import UserError
@@ -42,18 +41,17 @@ def with_preprocessing(
     return loaded
 
 
-def with_preprocessing_of(features: Mapping[str, Any], loaded: LoadedBackbone) -> LoadedBackbone:
+def with_preprocessing_of(features: FeatureIdentity, loaded: LoadedBackbone) -> LoadedBackbone:
     """Return the backbone with the preprocessing that a run's features record.
 
     Args:
         features: the part of a run's identity.
         loaded: the backbone as it is without options.
     """
-    resized = features.get("input", {}).get("resized")
-    words = "x".join(map(str, resized)) if isinstance(resized, list) else resized
-    decoder = features.get("decoder", "").partition(" ")[0] or None
+    resized = features.resized
+    words = "x".join(map(str, resized)) if isinstance(resized, tuple) else resized
     return with_preprocessing(
-        loaded, features.get("sampling"), None if words is None else str(words), decoder
+        loaded, features.sampling, None if words is None else str(words), features.reader or None
     )
 
 

@@ -21,6 +21,7 @@ from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from bench.pretrained import UNREADABLE, check_unpacked
+from bench.runs.schema import TextIdentity
 from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset
@@ -72,14 +73,14 @@ class TextSource:
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
         return self._stored([self.prompt.format(name) for name in names])
 
-    def identity(self, names: Sequence[str]) -> dict[str, str]:
+    def identity(self, names: Sequence[str]) -> TextIdentity:
         """Return everything that determines the features of these names."""
-        return {
-            "source": self.title,
-            "key": self.key,
-            "prompt": self.prompt,
-            "names_sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-        }
+        return TextIdentity(
+            source=self.title,
+            key=self.key,
+            prompt=self.prompt,
+            names_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        )
 
     @torch.no_grad()
     def _stored(self, texts: Sequence[str]) -> Tensor:

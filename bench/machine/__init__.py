@@ -1,4 +1,4 @@
-"""The machine: devices and timing, processes of one job, progress, what a run happened on.
+"""The machine: devices and timing, processes of one job, progress.
 
-May import: bench, episodes.
+May import: episodes.
 """

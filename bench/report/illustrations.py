@@ -79,7 +79,7 @@ def _the_four(comparison: Comparison) -> list[Run] | None:
     groups: dict[str, dict[str, Run]] = {}
     for one in comparison.contenders:
         if one.method in MODELS:
-            whether = "trained" if one.first.declared["trained"] else "untrained"
+            whether = "trained" if one.first.declared.trained else "untrained"
             groups.setdefault(whether, {})[one.method] = one.first
     plain = {name: run for group in groups.values() for name, run in group.items()}
     for whether in ("trained", "untrained"):

@@ -9,6 +9,7 @@ from typing import Any
 from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
 from bench.runs.contenders import Contender
+from bench.runs.schema import Circumstances, FeatureIdentity, Input
 
 SHORT = 12
 """Digits of a hash that tables show; the full one stands in the details."""
@@ -64,35 +65,35 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
 def _facts(one: Contender) -> dict[str, str]:
     """What identifies a contender, in words; hashes shortened."""
     identity, declared = one.first.identity, one.first.declared
-    around, features = one.first.circumstances, identity.get("features") or {}
-    packages = around.get("packages") or {}
+    around = one.first.circumstances
+    features = identity.features or FeatureIdentity(backbone="")
     return {
-        "bank": _text(identity["bank"]),
+        "bank": identity.bank,
         "method": one.method,
-        "bank sha256": _hash(identity["bank_sha256"]),
-        "episodes": f"{identity['episodes']:,}",
-        "protocol": _text(identity.get("protocol")),
-        "way, shot": f"{_text(identity.get('way'))}, {_text(identity.get('shot'))}",
-        "revision": _text(identity["revision"]),
+        "bank sha256": _hash(identity.bank_sha256),
+        "episodes": f"{identity.episodes:,}",
+        "protocol": _text(identity.protocol),
+        "way, shot": f"{_text(identity.way)}, {_text(identity.shot)}",
+        "revision": _text(identity.revision),
         "trained": one.trained,
-        "training": _settings(one.training or {}),
-        "weights sha256": _hash(identity.get("weights_sha256")),
-        "seed": _text(identity.get("seed")),
-        "code sha256": _hash(identity.get("source_sha256")),
-        "videos sha256": _hash(identity.get("videos_sha256")),
-        "backbone": _text(features.get("backbone")),
-        "backbone weights sha256": _hash(features.get("weights_sha256")),
-        "pretraining of the backbone": _text(declared.get("backbone_pretraining")),
-        "frames": _text(features.get("sampling")),
-        "pictures": _pictures(features.get("input") or {}),
-        "decoder": _text(features.get("decoder")),
-        "dtype": _text(identity["dtype"]),
-        "device": _text(around.get("device")),
-        "machine": _text(around.get("machine")),
-        "fewshot-video-bench": _text(around.get("fewshot-video-bench")),
-        "commit": _hash(around.get("commit")) + (" and changes" if around.get("dirty") else ""),
-        "Python": _text(around.get("python")),
-        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+        "training": _settings(one.training.content() if one.training else {}),
+        "weights sha256": _hash(identity.weights_sha256),
+        "seed": _text(identity.seed),
+        "code sha256": _hash(identity.source_sha256),
+        "videos sha256": _hash(identity.videos_sha256),
+        "backbone": features.backbone,
+        "backbone weights sha256": _hash(features.weights_sha256),
+        "pretraining of the backbone": declared.backbone_pretraining,
+        "frames": _text(features.sampling),
+        "pictures": _pictures(features.input),
+        "decoder": features.decoder,
+        "dtype": identity.dtype,
+        "device": around.device,
+        "machine": _text(around.machine),
+        "fewshot-video-bench": _text(around.version),
+        "commit": _hash(around.commit) + (" and changes" if around.dirty else ""),
+        "Python": _text(around.python),
+        "packages": ", ".join(f"{name} {version}" for name, version in around.packages.items()),
     }
 
 
@@ -101,7 +102,7 @@ def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
     followers: dict[tuple[str, str], set[str]] = {}
     for one in contenders:
         declared = one.first.declared
-        said = _text(declared.get("source")), _text(declared.get("differs"))
+        said = declared.source, declared.differs
         followers.setdefault(said, set()).add(one.method)
     return [
         {
@@ -113,15 +114,14 @@ def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
     ]
 
 
-def _pictures(spec: Mapping[str, Any]) -> str:
+def _pictures(spec: Input | None) -> str:
     """What is done to pictures before the backbone sees them."""
-    resized, size = spec.get("resized", spec.get("size")), spec.get("size")
-    if size is None:
+    if spec is None:
         return ""
-    how = f"short side to {resized}"
-    if isinstance(resized, Sequence):
-        how = f"stretched to {resized[0]} x {resized[1]}"
-    return f"{how}, centre of {size} x {size}"
+    how = f"short side to {spec.resized or spec.size}"
+    if isinstance(spec.resized, tuple):
+        how = f"stretched to {spec.resized[0]} x {spec.resized[1]}"
+    return f"{how}, centre of {spec.size} x {spec.size}"
 
 
 def _text(value: Any) -> str:
@@ -137,15 +137,15 @@ def _settings(values: Mapping[str, Any]) -> str:
 
 
 def _title(one: Contender) -> str:
-    return f"{one.first.identity['bank']}: {one.method}, {one.trained}"
+    return f"{one.first.identity.bank}: {one.method}, {one.trained}"
 
 
 def _everything(one: Contender) -> str:
     runs = [
         {
-            "identity": run.identity,
-            "declared": run.declared,
-            "circumstances": run.circumstances,
+            "identity": run.identity.content(),
+            "declared": run.declared.content(),
+            "circumstances": run.circumstances.content(),
         }
         for run in one.runs
     ]
@@ -157,16 +157,16 @@ def _commands(
 ) -> tuple[str, str]:
     """Commands that make the runs again, and why they may give something else."""
     around = [run.circumstances for one in contenders for run in one.runs]
-    commits = dict.fromkeys(one["commit"] for one in around if one.get("commit"))
-    made_by = dict.fromkeys(one["command"] for one in around if one.get("command"))
+    commits = dict.fromkeys(one.commit for one in around if one.commit)
+    made_by = dict.fromkeys(one.command for one in around if one.command)
     lines = [f"git checkout {commit}" for commit in list(commits)[:1]]
     lines += ["python3 -m pip install -e ."]
     lines += [f"fvbench bank verify {one.bank}" for one in comparisons if one.opened is not None]
     return "\n".join([*lines, *made_by]), _doubt(len(commits), around)
 
 
-def _doubt(commits: int, around: Sequence[Mapping[str, Any]]) -> str:
-    if any(one.get("dirty") for one in around):
+def _doubt(commits: int, around: Sequence[Circumstances]) -> str:
+    if any(one.dirty for one in around):
         return (
             "Some runs were made with uncommitted changes: their code has no commit, and is known"
             " by its hash alone."
@@ -175,7 +175,7 @@ def _doubt(commits: int, around: Sequence[Mapping[str, Any]]) -> str:
         return f"The runs were made at {commits} commits; the first is named."
     if not commits:
         return "The runs were not made in a clone: their commit is not known."
-    if any("--weights" in one.get("command", "") for one in around):
+    if any("--weights" in one.command for one in around):
         return "The weights that --weights names are those whose sha256 stands above."
     return ""
 

@@ -21,17 +21,15 @@ HERE = "here"
 def published(comparison: Comparison, anchor: str) -> Grid | None:
     """Tabulate published figures of the same data set, way and shot, ours among them."""
     identity = comparison.contenders[0].first.identity
-    theirs = _theirs(identity.get("dataset"), identity.get("way"), identity.get("shot"))
-    if not theirs:
+    theirs = _theirs(identity.dataset, identity.way, identity.shot)
+    if identity.dataset is None or not theirs:
         return None
     lines = sorted([*theirs, *_ours(comparison)], key=lambda line: -float(line["accuracy %"].text))
     notes = [
         "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
         " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
     ]
-    caption = (
-        f"Published, {NAMES[identity['dataset']]}, {identity['way']}-way {identity['shot']}-shot"
-    )
+    caption = f"Published, {NAMES[identity.dataset]}, {identity.way}-way {identity.shot}-shot"
     ours = frozenset(place for place, line in enumerate(lines) if line["where"].text == HERE)
     return replace(grid_of(f"{anchor}-published", caption, lines, notes), set_off=ours)
 
@@ -61,7 +59,7 @@ def _ours(comparison: Comparison) -> list[dict[str, Cell]]:
             "where": Cell(HERE),
             "accuracy %": Cell(f"{100 * row.accuracy:.1f}"),
             "backbone": Cell(row.backbone or ""),
-            "pretraining": Cell(str(one.first.declared.get("backbone_pretraining", ""))),
+            "pretraining": Cell(one.first.declared.backbone_pretraining),
             "split": Cell(comparison.bank),
             "source": Cell("these runs"),
         }

@@ -2,10 +2,10 @@
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from bench.features.given import GivenFeatures
 from bench.features.store import Readable, StoredFeatures
 from bench.features.text import TextSource, names_of_classes, needed, text_of_videos
 from bench.machine import distributed
-from bench.machine.circumstances import circumstances
 from bench.machine.progress import Reporter
 from bench.method import FeatureShape, Method
 from bench.plugins.registry import source_sha256
@@ -25,19 +24,18 @@ from bench.pretrained import Pretrained
 from bench.running.checkpoints import load_weights, tuned_backbone
 from bench.running.containment import contained
 from bench.running.loop import evaluate
+from bench.runs.circumstances import circumstances
 from bench.runs.directory import (
     Answers,
-    Cost,
-    Failure,
     Run,
     check_may_write,
     find_failures,
     make_rows,
-    plain,
     read_run,
     write_failure,
     write_run,
 )
+from bench.runs.schema import Cost, Declared, Failure, FeatureIdentity, Identity
 from bench.weights.candidates import Candidate
 from episodes.banks.bank import Bank, check_contents
 from episodes.banks.leakage import check_apart, contamination
@@ -46,6 +44,7 @@ from episodes.banks.sampler import Episodes
 from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
+from episodes.schema import plain
 from episodes.split import VideoFile
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
@@ -132,10 +131,10 @@ def _check_apart(plan: Plan) -> None:
     checkpoints = (one.checkpoint for one in plan.candidates if one.checkpoint)
     for card in (one.card for one in checkpoints if one.card):
         for bank in plan.banks:
-            check_apart(card.trained_on["dataset"], bank.recipe.dataset)
+            check_apart(card.trained_on.dataset, bank.recipe.dataset)
 
 
-def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
+def _may_reuse(folder: Path, identity: Identity) -> bool:
     """Whether the same run is there already, whole.
 
     Raises:
@@ -151,17 +150,17 @@ def _may_reuse(folder: Path, identity: dict[str, Any]) -> bool:
                 f"{folder} holds a run with {field} {then[field]}, not {value};"
                 " choose another --out, or delete that run"
             )
-    return found == identity and identity["source_sha256"] is not None
+    return found == identity and identity.source_sha256 is not None
 
 
-def _asked_for(identity: Mapping[str, Any]) -> dict[str, Any]:
+def _asked_for(identity: Identity) -> dict[str, object]:
     """What of a run its user chose."""
-    features = identity.get("features") or {}
-    return {field: identity.get(field) for field in ASKED_FOR} | {
-        "backbone": features.get("backbone"),
-        "sampling": features.get("sampling"),
-        "decoder": features.get("decoder", "").partition(" ")[0],
-        "resize": features.get("input", {}).get("resized"),
+    features = identity.features or FeatureIdentity(backbone="")
+    return {field: getattr(identity, field) for field in ASKED_FOR} | {
+        "backbone": features.backbone,
+        "sampling": features.sampling,
+        "decoder": features.reader,
+        "resize": features.resized,
     }
 
 
@@ -170,7 +169,7 @@ class _Group:
     """Candidates that look at the same features, and are not evaluated yet."""
 
     sampling: str
-    todo: Sequence[tuple[Candidate, dict[str, Any]]]
+    todo: Sequence[tuple[Candidate, Identity]]
     """With the identity of the run that each is to have."""
 
 
@@ -254,14 +253,14 @@ def _run_group(
             if distributed.size() > 1:
                 raise
             reporter.say(f"failed: {name} on {bank.title}: {error}")
-            write_failure(folder, Failure(bank.title, name, str(error)))
+            write_failure(folder, Failure(bank=bank.title, method=name, reason=str(error)))
             if _sum(features) != sound:
                 features, episodes = _features(store, files, keys, bank)
             continue
         if distributed.is_first():
             # Which reader reads a video is known for certain only now.
             identity = _identity(plan, bank, candidate, loaded, files)
-            if identity["source_sha256"] is None:
+            if identity.source_sha256 is None:
                 reporter.say(NOT_REUSABLE.format(method=name))
             run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
             write_run(folder, run)
@@ -386,8 +385,8 @@ def _identity(
     candidate: Candidate,
     loaded: LoadedBackbone,
     files: Sequence[VideoFile],
-) -> dict[str, Any]:
-    """Everything that decides the rows, in the form in which a file gives it back."""
+) -> Identity:
+    """Everything that decides the rows."""
     entry, checkpoint = candidate.entry, candidate.checkpoint
     videos = hashlib.sha256("\n".join(_keys(plan, loaded, files)).encode())
     if plan.given is not None:
@@ -395,38 +394,38 @@ def _identity(
     else:
         features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
         if others := Readings(loaded.decoder).others(files):
-            features["other_decoders"] = others
-    identity = {
-        "bank": bank.title,
-        "bank_sha256": bank.sha256,
-        "episodes": len(bank.episodes),
-        "dataset": bank.recipe.dataset,
-        "split": bank.recipe.split,
-        "protocol": bank.recipe.protocol,
-        "way": bank.recipe.way,
-        "shot": bank.recipe.shot,
-        "method": entry.name,
-        "revision": entry.cls.revision,
-        "settings": asdict(entry.settings),
-        "form": entry.form,
-        "source_sha256": source_sha256(entry),
-        "weights_sha256": checkpoint.sha256 if checkpoint else None,
-        "training": candidate.training,
-        "videos_sha256": videos.hexdigest(),
-        "features": features,
-        "seed": plan.seed,
-        "dtype": "float32",
-    }
-    if entry.cls.needs_text:
-        names = names_of_classes(bank.source, bank.split.classes)
-        identity["text"] = needed(plan.text, entry.name).identity(names)
-    return plain(identity)
+            features = features.changed(other_decoders=others)
+    identity = Identity(
+        bank=bank.title,
+        bank_sha256=bank.sha256,
+        episodes=len(bank.episodes),
+        dataset=bank.recipe.dataset,
+        split=bank.recipe.split,
+        protocol=bank.recipe.protocol,
+        way=bank.recipe.way,
+        shot=bank.recipe.shot,
+        method=entry.name,
+        revision=entry.cls.revision,
+        settings=plain(asdict(entry.settings)),
+        form=entry.form,
+        source_sha256=source_sha256(entry),
+        weights_sha256=checkpoint.sha256 if checkpoint else None,
+        training=candidate.training,
+        videos_sha256=videos.hexdigest(),
+        features=features,
+        seed=plan.seed,
+        dtype="float32",
+    )
+    if not entry.cls.needs_text:
+        return identity
+    names = names_of_classes(bank.source, bank.split.classes)
+    return identity.changed(text=needed(plan.text, entry.name).identity(names))
 
 
 def _run(
     plan: Plan,
     bank: Bank,
-    identity: dict[str, Any],
+    identity: Identity,
     candidate: Candidate,
     method: Method,
     loaded: LoadedBackbone,
@@ -434,19 +433,20 @@ def _run(
     store: Readable,
 ) -> Run:
     entry = candidate.entry
-    declared = {
-        "idea": inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
-        "source": entry.cls.source,
-        "differs": entry.cls.differs,
-        "sees": entry.cls.sees,
-        "needs": entry.cls.needs,
-        "needs_text": entry.cls.needs_text,
-        "order_aware": entry.cls.order_aware,
-        "pretraining": entry.cls.pretraining,
-        "backbone_pretraining": loaded.backbone.pretraining,
-        "contamination": contamination_of(loaded, bank),
-        "trained": candidate.checkpoint is not None if method.learns or candidate.tuned else None,
-    } | own_recipe(bank)
+    declared = Declared(
+        idea=inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
+        source=entry.cls.source,
+        differs=entry.cls.differs,
+        sees=entry.cls.sees,
+        needs=entry.cls.needs,
+        needs_text=entry.cls.needs_text,
+        order_aware=entry.cls.order_aware,
+        pretraining=entry.cls.pretraining,
+        backbone_pretraining=loaded.backbone.pretraining,
+        contamination=contamination_of(loaded, bank),
+        trained=candidate.checkpoint is not None if method.learns or candidate.tuned else None,
+        **own_recipe(bank),
+    )
     cost = Cost(
         score_episodes_per_s=len(bank.episodes) / answers.score_seconds,
         encode_clips_per_s=len(bank.used_videos()) / answers.encode_seconds,
@@ -457,7 +457,7 @@ def _run(
         identity=identity,
         declared=declared,
         cost=cost,
-        circumstances=circumstances(plan.device) | {"weights": _place(candidate)},
+        circumstances=circumstances(plan.device).changed(weights=_place(candidate)),
         rows=make_rows(bank.episodes, answers, bank.numbers),
     )
 

@@ -1,13 +1,13 @@
 """What is compared: a method with its training, over all training seeds that were run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.runs.directory import Run
+from bench.runs.schema import HowTrained
 from bench.statistics import Trainings
 from episodes.errors import UserError
 
@@ -34,11 +34,11 @@ class Contender:
     @property
     def method(self) -> str:
         """The method's name."""
-        return str(self.first.identity["method"])
+        return self.first.identity.method
 
     @property
-    def training(self) -> Mapping[str, Any] | None:
-        """How it was trained, without the seed; None if it was not, or nobody knows."""
+    def training(self) -> HowTrained | None:
+        """How it was trained, whatever the seed; None if it was not, or nobody knows."""
         return _training(self.first)
 
     @property
@@ -54,14 +54,14 @@ class Contender:
     @property
     def reads_names(self) -> bool:
         """Whether it is given what the classes are called."""
-        return bool(self.first.declared.get("needs_text"))
+        return self.first.declared.needs_text
 
     @property
     def trained(self) -> str:
         """Whether and how it was trained, in a word or two: a column of tables."""
-        if not self.first.declared.get("says_whether_trained", True):
+        if not self.first.declared.says_whether_trained:
             return "not said"
-        whether = self.first.declared["trained"]
+        whether = self.first.declared.trained
         if whether is None:
             return "–"
         if not whether:
@@ -69,7 +69,7 @@ class Contender:
         if self.training is None:
             return "yes"
         seeds = f", {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
-        return f"{self.training.get('backbone', 'yes')}{seeds}"
+        return f"{self.training.backbone or 'yes'}{seeds}"
 
     @property
     def backbone(self) -> str | None:
@@ -87,14 +87,15 @@ class Contender:
 
         Each as what is compared and what is said: a number of seeds tells nothing apart.
         """
-        training = self.training or {}
+        training = self.training or HowTrained()
+        chosen = [one for one in (training.sampling, training.resize) if one is not None]
         words = [
             str(self.backbone),
-            str(training.get("recipe", "")),
-            str(training.get("start", "")),
+            training.recipe,
+            training.start or "",
             self.frames,
-            ", ".join(str(training[key]) for key in ("sampling", "resize") if key in training),
-            f"{training.get('episodes', '')} episodes",
+            ", ".join(map(str, chosen)),
+            f"{'' if training.episodes is None else training.episodes} episodes",
         ]
         trained = self.trained.partition(",")[0], self.trained
         return [trained, *((word, word) for word in words)]
@@ -109,8 +110,8 @@ class Contender:
 
         Where nobody says whether it was, it may have been: once.
         """
-        says = self.first.declared.get("says_whether_trained", True)
-        if says and not self.first.declared["trained"] and not self.seeds:
+        declared = self.first.declared
+        if declared.says_whether_trained and not declared.trained and not self.seeds:
             return None
         return Trainings([float(run.episode_accuracy().mean()) for run in self.runs])
 
@@ -125,10 +126,8 @@ def contenders(runs: Sequence[Run]) -> list[Contender]:
     _check_comparable(runs)
     found: dict[str, list[Run]] = {}
     for run in runs:
-        training = _training(run)
-        recipe = None if training is None else sorted(training.items())
         shown = _backbone(run), _frames(run)
-        key = repr((run.identity["method"], recipe, run.declared["trained"], *shown))
+        key = repr((run.identity.method, _training(run), run.declared.trained, *shown))
         found.setdefault(key, []).append(run)
     return [_contender(found[key]) for key in sorted(found)]
 
@@ -151,20 +150,21 @@ def titles(found: Sequence[Contender]) -> list[str]:
 
 def _contender(runs: list[Run]) -> Contender:
     first = runs[0].identity
-    name = first["method"]
+    name = first.method
     seeds = [_seed(run) for run in runs]
     if len(set(seeds)) < len(seeds):
         which = "" if seeds[0] is None else f" with training seed {_twice(seeds)}"
         raise UserError(
-            f"two runs of {name}{which} on bank {first['bank']}; a table has one row for each"
+            f"two runs of {name}{which} on bank {first.bank}; a table has one row for each"
             " method: name the folders of one run each"
         )
     for run in runs[1:]:
         for field in SAME:
-            if run.identity.get(field) != first.get(field):
+            one, other = getattr(first, field), getattr(run.identity, field)
+            if one != other:
                 raise UserError(
-                    f"training seeds of {name} differ in {field}: {first.get(field)} and"
-                    f" {run.identity.get(field)}; run all seeds anew"
+                    f"training seeds of {name} differ in {field}: {one} and {other}; run all seeds"
+                    " anew"
                 )
     return Contender(sorted(runs, key=lambda run: _seed(run) or 0))
 
@@ -177,42 +177,41 @@ def _check_comparable(runs: Sequence[Run]) -> None:
     first = runs[0].identity
     for run in runs[1:]:
         for field in ("bank", "bank_sha256", "dtype"):
-            one, other = first[field], run.identity[field]
+            one, other = getattr(first, field), getattr(run.identity, field)
             if one != other:
                 raise UserError(
-                    f"{first['method']} and {run.identity['method']} cannot be compared: {field} is"
-                    f" {one} and {other} ({first['episodes']:,} and"
-                    f" {run.identity['episodes']:,} episodes); run both on one bank with as many"
-                    " episodes"
+                    f"{first.method} and {run.identity.method} cannot be compared: {field} is"
+                    f" {one} and {other} ({first.episodes:,} and {run.identity.episodes:,}"
+                    " episodes); run both on one bank with as many episodes"
                 )
 
-    hashes = {run.identity["videos_sha256"]: run for run in runs if "videos_sha256" in run.identity}
-    if len(hashes) > 1 and first.get("dataset") != DRAWN:
+    hashes = {run.identity.videos_sha256: run for run in runs if run.identity.videos_sha256}
+    if len(hashes) > 1 and first.dataset != DRAWN:
         (one, run), (other, another), *_ = hashes.items()
         raise UserError(
-            f"{run.identity['method']} and {another.identity['method']} saw other files: their"
+            f"{run.identity.method} and {another.identity.method} saw other files: their"
             f" videos_sha256 is {one!s:.12} and {other!s:.12}; run both on the same videos"
         )
 
 
-def _training(run: Run) -> Mapping[str, Any] | None:
-    training = run.identity.get("training")
-    if training is None:
-        return None
-    return {key: value for key, value in training.items() if key != "seed"}
+def _training(run: Run) -> HowTrained | None:
+    training = run.identity.training
+    return None if training is None else training.of_any_seed
 
 
 def _seed(run: Run) -> int | None:
-    training = run.identity.get("training")
-    return None if training is None else int(training["seed"])
+    training = run.identity.training
+    return None if training is None else training.seed
 
 
 def _backbone(run: Run) -> str | None:
-    features = run.identity.get("features")
-    return None if features is None else str(features["backbone"])
+    features = run.identity.features
+    return None if features is None else features.backbone
 
 
 def _frames(run: Run) -> str:
-    features = run.identity.get("features") or {}
-    resized = (features.get("input") or {}).get("resized")
-    return ", ".join(str(word) for word in (features.get("sampling"), resized) if word is not None)
+    features = run.identity.features
+    if features is None:
+        return ""
+    said = (features.sampling, features.resized)
+    return ", ".join(str(word) for word in said if word is not None)

@@ -5,11 +5,10 @@
 """
 
 import hashlib
-import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.method import NAME_WITH_SETTINGS
+from bench.runs.schema import Circumstances, Cost, Declared, Failure, Header, Identity
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
 from episodes.errors import UserError, shown
+from episodes.schema import check_seal, parsed, read_json, sealed
 
 RESULTS_FOLDER = Path(__file__).parents[2] / "results"
 """The folder ``results/`` of a clone, or its copy beside the installed packages."""
 SCHEMA = 3
 """Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
 FILES = ("run.json", "rows.parquet")
-SEAL = "content_sha256"
-"""Under which a file of JSON holds its own hash."""
 FAILURE = "failed.json"
 """Stands in place of them where a method failed."""
 MOST_ROWS = 200_000_000
 """More than a million episodes of a hundred queries have."""
-NEEDED = {"bank", "bank_sha256", "method", "revision", "episodes", "dtype"}
-"""What tables read of a run's identity."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {
@@ -69,28 +66,13 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a run took, stage by stage."""
-
-    score_episodes_per_s: float
-    """Gather, adapt and score, after a warm-up."""
-    encode_clips_per_s: float
-    embed_clips_per_s: float
-    """The backbone, when the features were made; decoding not counted."""
-    peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
 class Run:
     """One method's run on one bank."""
 
-    identity: Mapping[str, Any]
-    """All that decides the rows: bank, method, settings, weights, features, seed, dtype."""
-    declared: Mapping[str, Any]
-    """What the method says of itself: source, what it sees and needs, whether it is trained."""
+    identity: Identity
+    declared: Declared
     cost: Cost
-    circumstances: Mapping[str, Any]
-    """Machine, versions, commit, command: what should not decide the rows, and is kept anyway."""
+    circumstances: Circumstances
     rows: pd.DataFrame
     """Columns as in `ROW_TYPES`, sorted by episode and query; margins are NaN where they were not
     kept."""
@@ -104,15 +86,6 @@ class Run:
     def queries_per_episode(self) -> int:
         """Queries in each episode."""
         return int(self.rows["query"].max()) + 1
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A method that gave no rows on a bank, and why."""
-
-    bank: str
-    method: str
-    reason: str
 
 
 def make_rows(
@@ -149,15 +122,15 @@ def write_run(folder: Path, run: Run) -> None:
     with replacing(folder / "rows.parquet") as unfinished:
         encoding = {column: ENCODING[column] for column in ENCODING if column in run.rows}
         run.rows.to_parquet(unfinished, index=False, column_encoding=encoding, **COMPACT)
-    header = {
-        "schema": SCHEMA,
-        "rows_sha256": _sha256(folder / "rows.parquet"),
-        "identity": run.identity,
-        "declared": run.declared,
-        "cost": asdict(run.cost),
-        "circumstances": run.circumstances,
-    }
-    write_text(folder / "run.json", sealed(header))
+    header = Header(
+        schema_number=SCHEMA,
+        rows_sha256=_sha256(folder / "rows.parquet"),
+        identity=run.identity,
+        declared=run.declared,
+        cost=run.cost,
+        circumstances=run.circumstances,
+    )
+    write_text(folder / "run.json", sealed(header.content()))
 
 
 def write_failure(folder: Path, failure: Failure) -> None:
@@ -169,7 +142,7 @@ def write_failure(folder: Path, failure: Failure) -> None:
     check_may_write(folder)
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    write_text(folder / FAILURE, sealed(asdict(failure)))
+    write_text(folder / FAILURE, sealed(failure.content()))
 
 
 def find_failures(folder: Path) -> list[Failure]:
@@ -181,10 +154,10 @@ def find_failures(folder: Path) -> list[Failure]:
     failures = []
     for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             check_seal(content)
-            failures.append(Failure(content["bank"], content["method"], content["reason"]))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            failures.append(parsed(Failure, content))
+        except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged: {error}; delete it and run again") from error
     return failures
 
@@ -214,26 +187,43 @@ def read_run(folder: Path) -> Run:
             f"{folder} is not a run directory: it has no run.json; `fvbench run` makes one"
         )
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        header = _upgraded(header, path)
-        if header["rows_sha256"] != _sha256(folder / "rows.parquet"):
+        header = _read_header(path)
+        if header.rows_sha256 != _sha256(folder / "rows.parquet"):
             raise ValueError("rows.parquet is not the one that was written with run.json")
         check_size(folder / "rows.parquet")
         rows = pd.read_parquet(folder / "rows.parquet")
         if "margin" not in rows:
             rows["margin"] = math.nan  # committed without it: most of the bytes, and no figure's
         rows = rows[list(ROW_TYPES)].astype(ROW_TYPES)
-        run = Run(
-            header["identity"],
-            header["declared"],
-            _cost(header["cost"]),
-            header["circumstances"],
-            rows,
-        )
+        run = Run(header.identity, header.declared, header.cost, header.circumstances, rows)
         _check(run)
     except UNREADABLE as error:
         raise UserError(f"{folder} is damaged: {error}; delete it and run again") from error
     return run
+
+
+def _read_header(path: Path) -> Header:
+    """Read ``run.json``, of whatever schema it is.
+
+    Raises:
+        UserError: a schema that no function upgrades, such as a newer one.
+        ValueError: it is damaged.
+    """
+    content = read_json(path)
+    schema = content.get("schema")
+    if schema != SCHEMA and schema not in UPGRADES:
+        raise UserError(
+            f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"
+            " version of fewshot-video-bench that wrote it, or run again"
+        )
+    if schema == SCHEMA:
+        check_seal(content)
+    for step in range(schema, SCHEMA):
+        content = UPGRADES[step](content)
+    try:
+        return parsed(Header, content)
+    except ValueError as error:
+        raise ValueError(f"in run.json, {error}") from error
 
 
 def check_size(rows: Path) -> None:
@@ -253,43 +243,15 @@ def _check(run: Run) -> None:
     Names are also names of folders and parts of lines, and so hold no path and no control codes.
     """
     identity = run.identity
-    if missing := NEEDED - identity.keys():
-        raise ValueError(f"its identity lacks {', '.join(sorted(missing))}")
-    if not re.fullmatch(NAME_WITH_SETTINGS, str(identity["method"])):
-        raise ValueError(f"{identity['method']!r} is no name of a method")
-    training = identity.get("training") or {}
-    for name in (identity["bank"], *(one for one in training.values() if isinstance(one, str))):
-        if not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name:
+    if not re.fullmatch(NAME_WITH_SETTINGS, identity.method):
+        raise ValueError(f"{identity.method!r} is no name of a method")
+    training = identity.training
+    for name in (identity.bank, *((training.recipe, training.start) if training else ())):
+        if name and (not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name):
             raise ValueError(f"{name!r} is no name of a bank or of a training's parts")
-    for field in ("episodes", "revision"):
-        if not isinstance(identity[field], int):
-            raise TypeError(f"{field} is {identity[field]!r}, not a whole number")
-    for mapping, fields_ in ((run.declared, ("trained", "sees")), (run.circumstances, ("device",))):
-        for field in fields_:
-            mapping[field]
     queries = run.queries_per_episode
     if len(run.rows) != queries * run.rows["episode"].nunique():
         raise ValueError("its rows are not as many for every episode")
-
-
-def _upgraded(header: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Bring an older header to the present schema, step by step.
-
-    Raises:
-        UserError: a schema that no function upgrades, such as a newer one.
-    """
-    schema = header["schema"]
-    if schema == SCHEMA:
-        check_seal(header)
-        return header
-    if schema not in UPGRADES:
-        raise UserError(
-            f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"
-            " version of fewshot-video-bench that wrote it, or run again"
-        )
-    for step in range(schema, SCHEMA):
-        header = UPGRADES[step](header)
-    return header
 
 
 def _from_1_to_2(header: dict[str, Any]) -> dict[str, Any]:
@@ -306,12 +268,6 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _from_1_to_2,
     2: _from_2_to_3,
 }
-
-
-def _cost(content: Mapping[str, Any]) -> Cost:
-    """Read a cost back: what was NaN has become null."""
-    values: dict[str, Any] = {key: math.nan if one is None else one for key, one in content.items()}
-    return Cost(**values)
 
 
 def _sha256(path: Path) -> str:
@@ -344,42 +300,3 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
         if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in runs):
             runs.append(run)
     return runs
-
-
-def sealed(content: Mapping[str, Any]) -> str:
-    """Return JSON that also holds the hash of all else that it holds."""
-    return dump({**content, SEAL: _hash_of(content)})
-
-
-def check_seal(content: Mapping[str, Any]) -> None:
-    """Refuse what was read from sealed JSON and is not what was written.
-
-    Raises:
-        ValueError: something in it was changed.
-        KeyError: it has no seal.
-    """
-    if content[SEAL] != _hash_of({key: one for key, one in content.items() if key != SEAL}):
-        raise ValueError("it was changed after it was written: its own hash differs")
-
-
-def _hash_of(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(dump(content).encode()).hexdigest()
-
-
-def dump(content: Mapping[str, Any]) -> str:
-    """Return JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
-    return json.dumps(_finite(content), indent=2, sort_keys=False, allow_nan=False) + "\n"
-
-
-def plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content as it comes back from a file: tuples as lists, keys as text."""
-    back: dict[str, Any] = json.loads(dump(content))
-    return back
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from bench.comparison.summary import Comparison, Row, compare_on_one_bank
 from bench.method import find
@@ -17,6 +16,7 @@ from bench.plugins.registry import all_methods
 from bench.report.sources import links
 from bench.runs.contenders import DRAWN, Contender
 from bench.runs.directory import Run
+from bench.runs.schema import Declared
 from episodes.banks.bank import Bank
 
 
@@ -44,7 +44,7 @@ class Line:
     @property
     def needs(self) -> str:
         """What the method makes use of; empty where a run does not say."""
-        return str(self.places[0].contender.first.declared.get("needs") or "")
+        return self.places[0].contender.first.declared.needs
 
     @property
     def training(self) -> str:
@@ -96,7 +96,7 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
     """
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
-        which = tuple(str(run.identity[field]) for field in ("bank", "bank_sha256", "dtype"))
+        which = run.identity.bank, run.identity.bank_sha256, run.identity.dtype
         groups.setdefault(which, {}).setdefault(run_id(run), run)
     found = []
     titles: dict[str, int] = {}
@@ -110,7 +110,7 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
 
 def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> Comparison:
     """Compare runs on a bank with the reference on the backbone that most of them have."""
-    have = {str(run.identity["method"]) for run in runs}
+    have = {run.identity.method for run in runs}
     one = compare_on_one_bank(runs, reference if reference in have else None, banks)
     usual, _ = Counter(row.backbone for row in one.rows).most_common(1)[0]
     chosen = one.of(one.reference)
@@ -126,14 +126,14 @@ def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> 
 
 def run_id(run: Run) -> str:
     """Name a run by what decides its rows, and by the rows."""
-    identity = json.dumps(run.identity, sort_keys=True)
+    identity = json.dumps(run.identity.content(), sort_keys=True)
     rows = run.rows[["episode", "query", "prediction"]].to_numpy().tobytes()
     return hashlib.sha256(identity.encode() + rows).hexdigest()[:16]
 
 
 def is_rendered(comparison: Comparison) -> bool:
     """Whether a bank is of drawn videos."""
-    return comparison.contenders[0].first.identity.get("dataset") == DRAWN
+    return comparison.contenders[0].first.identity.dataset == DRAWN
 
 
 def anchor(text: str) -> str:
@@ -147,15 +147,14 @@ def _same_source(here: str, there: str) -> bool:
     return here == there or bool({*links(here)} & {*links(there)})
 
 
-def idea(name: str, declared: Mapping[str, Any]) -> tuple[str, list[str]]:
+def idea(name: str, declared: Declared) -> tuple[str, list[str]]:
     """Return what a method does, in a sentence, and the paragraphs of its file, where it is here.
 
     A run of code that is not here says it by itself, or not at all.
     """
     methods = all_methods()
-    source = str(declared.get("source") or "")
-    if name not in methods or not _same_source(methods[name].cls.source, source):
-        return str(declared.get("idea") or ""), []
+    if name not in methods or not _same_source(methods[name].cls.source, declared.source):
+        return declared.idea, []
     cls = find(name, methods).cls
     words = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
     return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0], words.split("\n\n")

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import bench
 from bench.features.backbones import backbones
@@ -37,13 +36,12 @@ def cited(runs: Iterable[Run]) -> list[Cited]:
     backbones_: dict[str, Cited] = {}
     datasets_: dict[str, Cited] = {}
     for run in runs:
-        name = str(run.identity["method"])
-        methods.setdefault(name, of_method(name, str(run.declared.get("source", ""))))
-        features: Any = run.identity.get("features") or {}
-        if backbone := features.get("backbone"):
-            backbones_.setdefault(str(backbone), _of_backbone(str(backbone)))
-        if dataset := run.identity.get("dataset"):
-            datasets_.setdefault(str(dataset), _of_dataset(str(dataset)))
+        name, features = run.identity.method, run.identity.features
+        methods.setdefault(name, of_method(name, run.declared.source))
+        if features is not None:
+            backbones_.setdefault(features.backbone, _of_backbone(features.backbone))
+        if dataset := run.identity.dataset:
+            datasets_.setdefault(dataset, _of_dataset(dataset))
     return [*methods.values(), *backbones_.values(), *datasets_.values(), _project()]
 
 

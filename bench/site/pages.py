@@ -5,7 +5,7 @@ and from any server of files.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -149,10 +149,10 @@ def _board_line(line: Line, board: Board) -> dict[str, Cell]:
 def _bank_page(one: Comparison, site: str) -> str:
     identity = one.contenders[0].first.identity
     facts = {
-        "data set": identity.get("dataset"),
-        "split": identity.get("split"),
-        "protocol": identity.get("protocol"),
-        "way, shot": f"{identity.get('way')}, {identity.get('shot')}",
+        "data set": identity.dataset,
+        "split": identity.split,
+        "protocol": identity.protocol,
+        "way, shot": f"{identity.way}, {identity.shot}",
         "episodes": f"{one.rows[0].episodes:,}",
         "sha256 of the episodes": one.bank_sha256,
     }
@@ -187,8 +187,8 @@ def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
     sentence, paragraphs = idea(name, declared)
     settings: dict[str, dict[str, object]] = {}
     for place in (place for line in lines for place in line.places):
-        found = place.contender.first.identity.get("settings")
-        if isinstance(found, Mapping):
+        found = place.contender.first.identity.settings
+        if found is not None:
             settings.setdefault(json.dumps(found, sort_keys=True), dict(found))
     return _page(
         "method.html",
@@ -197,9 +197,9 @@ def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
         name=name,
         idea=sentence,
         paragraphs=paragraphs,
-        source=str(declared.get("source") or ""),
-        differs=str(declared.get("differs") or ""),
-        bibtex=bibliography([of_method(name, str(declared.get("source") or ""))]),
+        source=declared.source,
+        differs=declared.differs,
+        bibtex=bibliography([of_method(name, declared.source)]),
         settings=list(settings.values()),
         rows=_rows_of(lines),
         runs=_runs_of(lines),
@@ -241,12 +241,12 @@ def _runs_of(lines: Sequence[Line]) -> Grid:
 
 
 def _seed(run: Run) -> str:
-    training = run.identity.get("training")
-    return str(training["seed"]) if training else "–"
+    training = run.identity.training
+    return str(training.seed) if training else "–"
 
 
 def _run_page(place: Place, run: Run, site: str) -> str:
-    method = str(run.identity["method"])
+    method = run.identity.method
     alone = replace(place.comparison, contenders=[Contender([run])], rows=[place.row])
     return _page(
         "run.html",

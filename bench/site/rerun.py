@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,12 @@ from bench.features.text import text_source
 from bench.machine.progress import Reporter
 from bench.method import Entry, find
 from bench.running.execute import Plan, execute
-from bench.runs.directory import Run, plain, read_run
+from bench.runs.directory import Run, read_run
+from bench.runs.schema import FeatureIdentity
 from bench.site.submission import Submission
 from bench.weights.candidates import SHIPPED, UNTRAINED, Candidate, candidates
 from episodes.errors import UserError, unknown
+from episodes.schema import plain
 
 MAY_DIFFER = 0.01
 """Of the queries that are answered anew: near ties fall otherwise on another machine."""
@@ -71,15 +72,14 @@ def rerun(
     run, bank = submission.run, submission.bank
     places = np.random.default_rng(seed).permutation(len(bank.episodes))[:count]
     some = bank.only(np.sort(places))
-    features = run.identity.get("features") or {}
-    name = str(features.get("backbone"))
+    features = run.identity.features or FeatureIdentity(backbone="")
+    name = features.backbone
     if backbone is None and name not in backbones():
         raise unknown("backbone", name, backbones())
     loaded = with_preprocessing_of(features, load_backbone(backbone or name, device))
-    entry = find(run.identity["method"], methods)
-    text = text_source(
-        loaded.backbone, loaded.weights_sha256, None, _prompt(run.identity.get("text"))
-    )
+    entry = find(run.identity.method, methods)
+    prompt = run.identity.text.prompt if run.identity.text else None
+    text = text_source(loaded.backbone, loaded.weights_sha256, None, prompt)
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             banks=[some],
@@ -87,7 +87,7 @@ def rerun(
             backbone=loaded,
             device=device,
             batch_size=64,
-            seed=int(run.identity["seed"]),
+            seed=run.identity.seed or 0,
             out=Path(folder),
             text=text,
         )
@@ -97,13 +97,13 @@ def rerun(
         again = read_run(done.folders[0])
     before = run.rows[run.rows["episode"].isin(some.numbers)]
     differing = before["prediction"].to_numpy() != again.rows["prediction"].to_numpy()
-    changed = [key for key in CODE if again.identity.get(key) != run.identity.get(key)]
+    changed = [key for key in CODE if getattr(again.identity, key) != getattr(run.identity, key)]
     return Rerun(len(some.episodes), len(differing), int(differing.sum()), changed)
 
 
 def _candidate(run: Run, entry: Entry, weights: str | None, backbone_sha256: str) -> Candidate:
     """The method with the run's weights and settings."""
-    wanted = run.identity.get("weights_sha256")
+    wanted = run.identity.weights_sha256
     if wanted is None:
         (candidate,) = candidates([entry], UNTRAINED, backbone_sha256)
     else:
@@ -116,11 +116,7 @@ def _candidate(run: Run, entry: Entry, weights: str | None, backbone_sha256: str
                 " --weights"
             )
         candidate = fitting[0]
-    here, then = plain(asdict(candidate.entry.settings)), run.identity.get("settings")
+    here, then = plain(asdict(candidate.entry.settings)), run.identity.settings
     if here != then:
         raise UserError(f"{entry.name} has settings {here} here, and had {then} in this run")
     return candidate
-
-
-def _prompt(text: Any) -> str | None:
-    return str(text["prompt"]) if isinstance(text, Mapping) and "prompt" in text else None

@@ -22,21 +22,11 @@ import pyarrow.parquet as pq
 
 from bench.comparison.summary import Comparison, compare_on_one_bank, rebuilt
 from bench.report.provenance import PLACE, without_places
-from bench.runs.directory import (
-    FILES,
-    ROW_TYPES,
-    SEAL,
-    UNREADABLE,
-    Run,
-    dump,
-    find_runs,
-    plain,
-    read_run,
-    sealed,
-)
+from bench.runs.directory import FILES, ROW_TYPES, UNREADABLE, Run, find_runs, read_run
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
+from episodes.schema import SEAL, dump, plain, sealed
 
 FIGURES = "figures.json"
 LARGEST = {"run.json": 1 << 20, "rows.parquet": 1 << 30, FIGURES: 1 << 20}
@@ -206,7 +196,7 @@ def _check_size(rows: Path) -> None:
 
 def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     """The bank of a run, drawn anew, and the figures of the run on it."""
-    asked = min(int(run.identity["episodes"]), MOST_EPISODES)
+    asked = min(run.identity.episodes, MOST_EPISODES)
     bank, problem = rebuilt(run, own(asked) if own else ())
     if bank is None:
         raise UserError(f"the bank of this run cannot be drawn here: {problem}")
@@ -230,9 +220,10 @@ def check_rows(run: Run, bank: Bank) -> None:
         "shot": bank.recipe.shot,
     }
     for field, value in actual.items():
-        if stated.get(field, value) != value:
+        said = getattr(stated, field)
+        if said not in (None, value):
             raise RefusedError(
-                f"the run says {field} {stated[field]!r}, its bank {bank.title} has {value!r}"
+                f"the run says {field} {said!r}, its bank {bank.title} has {value!r}"
             )
     labels = bank.episodes.labels
     expected: dict[str, np.ndarray] = {

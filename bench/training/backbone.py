@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from bench.backbone import Backbone
 from bench.features.clips import load_clips
-from bench.machine.circumstances import circumstances
 from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
-from bench.runs.directory import dump
+from bench.runs.circumstances import circumstances
 from bench.training.clips import augmented, drawn_changes
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
+from episodes.schema import dump
 
 DATASET = "rendered"
 SAMPLING = "segment-centres"
@@ -185,5 +185,5 @@ def _card(
         "training_accuracy": round(accuracy, 4),
         "licence": "Apache-2.0",
         "device": describe_device(device),
-        "made_by": circumstances(device),
+        "made_by": circumstances(device).content(),
     }

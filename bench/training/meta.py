@@ -28,7 +28,7 @@ from bench.training.sharing import Sharing
 from bench.training.state import State, load_state, save_state
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
-from bench.weights.cards import file_sha256
+from bench.weights.cards import TrainingIdentity, file_sha256
 from episodes.errors import UserError
 from episodes.split import Progress
 
@@ -127,7 +127,7 @@ class _Loop:
     validator: Validator
     state: State
 
-    def run(self, identity: dict[str, object], progress: Progress, reporter: Reporter) -> None:
+    def run(self, identity: TrainingIdentity, progress: Progress, reporter: Reporter) -> None:
         """Take the steps that are left; validate and save where the recipe says so."""
         recipe, state, folder = self.training.recipe, self.state, self.training.folder
         if not state.curve:

@@ -1,26 +1,32 @@
 """What a finished training leaves behind: weights, their card, and the curve."""
 
 import importlib.util
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from bench.machine.circumstances import circumstances
-from bench.runs.directory import sealed
+from bench.runs.circumstances import circumstances
 from bench.training.plan import Training
 from bench.training.state import State, check_figures, check_same, clear_state
-from bench.weights.cards import CARD, WEIGHTS, file_sha256, read_card
+from bench.weights.cards import (
+    CARD,
+    WEIGHTS,
+    Card,
+    Chosen,
+    TrainedOn,
+    TrainingIdentity,
+    file_sha256,
+    read_card,
+)
 from episodes.atomic import replacing, write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
+from episodes.schema import parsed, read_json, sealed
 
 CURVE = "train.csv"
 
 
-def finished(folder: Path, identity: Mapping[str, Any]) -> bool:
+def finished(folder: Path, identity: TrainingIdentity) -> bool:
     """Whether the same training is there already, whole.
 
     Raises:
@@ -30,17 +36,17 @@ def finished(folder: Path, identity: Mapping[str, Any]) -> bool:
     if not card.exists():
         return False
     try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-        check_same(folder, content["identity"], identity)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{card} is no card of a training; delete {folder}") from error
+        there = parsed(Card, read_json(card)).identity
+    except (OSError, ValueError) as error:
+        raise UserError(f"{card} is no card of a training: {error}; delete {folder}") from error
+    check_same(folder, there, identity)
     if not (folder / WEIGHTS).exists():
         return False
     read_card(folder / WEIGHTS)
     return True
 
 
-def finish(training: Training, identity: Mapping[str, Any], state: State) -> Path:
+def finish(training: Training, identity: TrainingIdentity, state: State) -> Path:
     """Keep the best weights, write card and curve, and remove the rest.
 
     A kill in between loses nothing: the state goes last, and the same command ends the work.
@@ -59,7 +65,7 @@ def finish(training: Training, identity: Mapping[str, Any], state: State) -> Pat
     with replacing(folder / WEIGHTS) as unfinished:
         unfinished.write_bytes(best.read_bytes())
     write_curve(folder / CURVE, state)
-    write_text(folder / CARD, sealed(_card(training, identity, state)))
+    write_text(folder / CARD, sealed(_card(training, identity, state).content()))
     clear_state(folder)
     return folder
 
@@ -73,35 +79,35 @@ def write_curve(path: Path, state: State) -> None:
         ordered.to_csv(unfinished, index=False, float_format="%.6g")
 
 
-def _card(training: Training, identity: Mapping[str, Any], state: State) -> dict[str, Any]:
+def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
     """What a stranger needs to know of the weights, and to make them anew."""
     split = dataset(training.validation.recipe.dataset).split("train")
     path = training.folder / WEIGHTS
-    return {
-        "method": training.entry.name,
-        "settings": identity["settings"],
-        "training": training.summary,
-        "backbone": identity["backbone"],
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
-        "chosen": {
-            "step": state.best.step,
-            "of": training.recipe.steps,
-            "validation_accuracy": state.best.accuracy,
-            "at_the_start": state.curve[0]["validation_accuracy"],
-            "bank": training.validation.recipe.name,
-            "episodes": len(training.validation.episodes),
-        },
-        "trained_on": {
-            "dataset": split.dataset,
-            "split": "train",
-            "split_sha256": split.sha256,
-            "classes": len(split.classes),
-            "videos": len(split.videos),
-        },
-        "identity": identity,
-        "made_by": circumstances(training.device),
-    }
+    return Card(
+        method=training.entry.name,
+        settings=identity.settings,
+        training=training.summary,
+        backbone=identity.backbone,
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        chosen=Chosen(
+            step=state.best.step,
+            of=training.recipe.steps,
+            validation_accuracy=state.best.accuracy,
+            at_the_start=state.curve[0]["validation_accuracy"],
+            bank=training.validation.recipe.name,
+            episodes=len(training.validation.episodes),
+        ),
+        trained_on=TrainedOn(
+            dataset=split.dataset,
+            split="train",
+            split_sha256=split.sha256,
+            classes=len(split.classes),
+            videos=len(split.videos),
+        ),
+        identity=identity,
+        made_by=circumstances(training.device),
+    )
 
 
 def check_tensorboard() -> None:

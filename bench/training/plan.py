@@ -15,12 +15,14 @@ from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
 from bench.method import Entry, FeatureShape
 from bench.plugins.registry import source_sha256
-from bench.runs.directory import plain
+from bench.runs.schema import HowTrained, Input
 from bench.training.recipe import TrainingRecipe
 from bench.training.stream import training_stream
+from bench.weights.cards import Start, TrainingIdentity, Validation
 from episodes.banks.bank import Bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
+from episodes.schema import plain
 
 DRAWS = 1 << 56
 """How many different draws there are."""
@@ -66,26 +68,27 @@ class Training:
         return FeatureShape(self.backbone.backbone.channels, *self.backbone.backbone.grid)
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> HowTrained:
         """What a run says of the training behind it.
 
         ``start`` names the backbone's weights that it began with, where they are not the shipped
         ones; ``sampling`` and ``resize`` are there where somebody chose them. So trainings from
         different backbones or frames are never taken for seeds of one.
         """
-        unusual = {
+        unusual: dict[str, Any] = {
             "start": None if self.backbone.shipped else self.backbone.title,
             "sampling": self.backbone.sampling,
             "resize": asdict(self.backbone.backbone.input).get("resized"),
         }
-        return {
-            "recipe": self.recipe.name,
-            "seed": self.seed,
-            "backbone": "tuned" if self.tuned else "frozen",
-            "episodes": self.recipe.episodes,
-        } | {key: value for key, value in unusual.items() if value is not None}
+        return HowTrained(
+            recipe=self.recipe.name,
+            seed=self.seed,
+            backbone="tuned" if self.tuned else "frozen",
+            episodes=self.recipe.episodes,
+            **{key: value for key, value in unusual.items() if value is not None},
+        )
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> TrainingIdentity:
         """Everything that decides the weights; a training goes on only where all of it agrees.
 
         Raises:
@@ -98,42 +101,40 @@ class Training:
                 f"the source of {self.entry.name} is not to be had, or has changed since it was"
                 " loaded, and weights must name it; train from a file, and start again after edits"
             )
-        identity = {
-            "method": self.entry.name,
-            "revision": self.entry.cls.revision,
-            "settings": asdict(self.entry.settings),
-            "form": self.entry.form,
-            "source_sha256": source,
-            "training": self.summary,
-            "recipe": asdict(self.recipe),
-            "backbone": self._backbone_identity(),
-            "dataset": split.dataset,
-            "way": self.validation.recipe.way,
-            "shot": self.validation.recipe.shot,
-            "validation": {
-                "bank": self.validation.recipe.name,
-                "bank_sha256": self.validation.sha256,
-                "episodes": len(self.validation.episodes),
-            },
-            "device": self.device.type,
-        }
-        if self.entry.cls.needs_text:
-            identity["text"] = needed(self.text, self.entry.name).identity(self._class_names)
-        return plain(identity)
+        identity = TrainingIdentity(
+            method=self.entry.name,
+            revision=self.entry.cls.revision,
+            settings=plain(asdict(self.entry.settings)),
+            form=self.entry.form,
+            source_sha256=source,
+            training=self.summary,
+            recipe=plain(asdict(self.recipe)),
+            backbone=self._start(),
+            dataset=split.dataset,
+            way=self.validation.recipe.way,
+            shot=self.validation.recipe.shot,
+            validation=Validation(
+                bank=self.validation.recipe.name,
+                bank_sha256=self.validation.sha256,
+                episodes=len(self.validation.episodes),
+            ),
+            device=self.device.type,
+        )
+        if not self.entry.cls.needs_text:
+            return identity
+        text = needed(self.text, self.entry.name).identity(self._class_names)
+        return identity.changed(text=text)
 
-    def _backbone_identity(self) -> dict[str, Any]:
+    def _start(self) -> Start:
         """What made the features; where they are given, these of the videos that are used."""
-        names = {
-            "name": self.backbone.backbone.name,
-            "weights_sha256": self.backbone.weights_sha256,
-        }
+        start = Start(name=self.backbone.backbone.name, weights_sha256=self.backbone.weights_sha256)
         if self.given is not None:
-            return names | {"features_sha256": self._features_sha256(self.given)}
-        return names | {
-            "source_sha256": self.backbone.source_sha256,
-            "input": asdict(self.backbone.backbone.input),
-            "sampling": self.sampling,
-        }
+            return start.changed(features_sha256=self._features_sha256(self.given))
+        return start.changed(
+            source_sha256=self.backbone.source_sha256,
+            input=Input(**asdict(self.backbone.backbone.input)),
+            sampling=self.sampling,
+        )
 
     def _features_sha256(self, given: GivenFeatures) -> str:
         """Hash of the features of all videos that are trained or validated on."""

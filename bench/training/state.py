@@ -4,7 +4,6 @@
 as a whole. A kill at any moment leaves the state before or the state after.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,10 @@ import safetensors.torch
 from torch import Tensor, nn, optim
 
 from bench.pretrained import save_tensors
-from bench.runs.directory import check_seal, sealed
-from bench.weights.cards import file_sha256
+from bench.weights.cards import TrainingIdentity, file_sha256
 from episodes.atomic import write_text
 from episodes.errors import UserError
+from episodes.schema import Model, check_seal, parsed, read_json, sealed
 
 STATE = "state.json"
 UNREADABLE = (
@@ -55,9 +54,28 @@ class State:
     """A row for each step, and one for the start."""
 
 
+class Unfinished(Model):
+    """``state.json``: a training that goes on."""
+
+    identity: TrainingIdentity
+    """All that decides the weights."""
+    file: str
+    """Name of the file of tensors."""
+    file_sha256: str
+    """Of that file."""
+    step: int
+    """Optimiser steps taken."""
+    best: Best
+    """The checkpoint to be kept, so far."""
+    curve: list[dict[str, float | None]]
+    """A row for each step, and one for the start."""
+    content_sha256: str | None = None
+    """Of all other fields."""
+
+
 def save_state(
     folder: Path,
-    identity: Mapping[str, Any],
+    identity: TrainingIdentity,
     state: State,
     learner: nn.Module,
     optimiser: optim.Optimizer,
@@ -65,20 +83,20 @@ def save_state(
     """Write the state, then drop the one before it."""
     path = folder / f"state-{state.step:06d}.safetensors"
     save_tensors(path, _tensors(learner, optimiser))
-    content = {
-        "identity": identity,
-        "file": path.name,
-        "file_sha256": file_sha256(path),
-        "step": state.step,
-        "best": vars(state.best),
-        "curve": state.curve,
-    }
-    write_text(folder / STATE, sealed(content))
+    unfinished = Unfinished(
+        identity=identity,
+        file=path.name,
+        file_sha256=file_sha256(path),
+        step=state.step,
+        best=state.best,
+        curve=state.curve,
+    )
+    write_text(folder / STATE, sealed(unfinished.content()))
     _drop_others(folder, {path.name, state.best.file})
 
 
 def load_state(
-    folder: Path, identity: Mapping[str, Any], learner: nn.Module, optimiser: optim.Optimizer
+    folder: Path, identity: TrainingIdentity, learner: nn.Module, optimiser: optim.Optimizer
 ) -> State:
     """Put learner and optimiser where a training stopped; a fresh state if there was none.
 
@@ -89,18 +107,19 @@ def load_state(
     if not path.exists():
         return State()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_same(folder, content["identity"], identity)
+        content = read_json(path)
+        found = parsed(Unfinished, content)
+        check_same(folder, found.identity, identity)
         check_seal(content)
-        state = State(content["step"], Best(**content["best"]), content["curve"])
+        state = State(found.step, found.best, found.curve)
         for name, sha256 in (
-            (content["file"], content["file_sha256"]),
+            (found.file, found.file_sha256),
             (state.best.file, state.best.sha256),
         ):
             if file_sha256(folder / name) != sha256:
                 raise ValueError(f"{name} is not the one that was written with it")
         check_figures(state)
-        _restore(safetensors.torch.load_file(folder / content["file"]), learner, optimiser)
+        _restore(safetensors.torch.load_file(folder / found.file), learner, optimiser)
     except UNREADABLE as error:
         raise UserError(
             f"{path}: the state of an unfinished training is damaged: {error}; delete {folder} and"
@@ -130,13 +149,13 @@ def check_figures(state: State) -> None:
         raise ValueError("its best checkpoint is not the best of its curve")
 
 
-def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
     """Refuse to go on with another training, and say what differs.
 
     Raises:
         UserError: naming the first field that differs.
     """
-    then, now = _flat(found), _flat(wanted)
+    then, now = _flat(found.content()), _flat(wanted.content())
     for name in now | then:
         if then.get(name) != now.get(name):
             raise UserError(

@@ -10,15 +10,15 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embedded_together
 from bench.features.text import names_of_classes
-from bench.machine.circumstances import circumstances
 from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
-from bench.runs.directory import dump
+from bench.runs.circumstances import circumstances
 from bench.weights.cards import file_sha256
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
+from episodes.schema import dump
 from episodes.split import SplitName
 from methods.backbones.motion import MotionNet
 from methods.backbones.motion_words import MotionWords, words_of
@@ -93,7 +93,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         "validation_accuracy": _accuracy(backbone, *_videos(vision, "val", device, reporter)),
         "licence": "Apache-2.0",
         "device": describe_device(device),
-        "made_by": circumstances(device),
+        "made_by": circumstances(device).content(),
     }
     write_text(path.with_suffix(".json"), dump(card))
     return path

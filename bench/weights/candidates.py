@@ -1,11 +1,11 @@
 """What is evaluated: methods under their names, each with the weights that it gets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from bench.method import Entry, Settings
+from bench.runs.schema import HowTrained
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, Card, committed, file_sha256, read_card
 from episodes.errors import UserError
 
@@ -32,7 +32,7 @@ class Candidate:
     checkpoint: Checkpoint | None = None
 
     @property
-    def training(self) -> Mapping[str, Any] | None:
+    def training(self) -> HowTrained | None:
         """How its weights were trained, where that is known."""
         card = self.checkpoint.card if self.checkpoint else None
         return None if card is None else card.training
@@ -40,12 +40,12 @@ class Candidate:
     @property
     def tuned(self) -> bool:
         """Whether its weights hold a backbone of their own."""
-        return bool(self.training and self.training["backbone"] == "tuned")
+        return bool(self.training and self.training.backbone == "tuned")
 
     @property
     def seed(self) -> int | None:
         """Seed of its training, where that is known."""
-        return None if self.training is None else int(self.training["seed"])
+        return None if self.training is None else self.training.seed
 
 
 def candidates(
@@ -91,7 +91,7 @@ def _with_shipped(entry: Entry, backbone_sha256: str) -> Candidate:
     """Return the method with the first of its shipped weights that fits the backbone."""
     for path in _seeds_of(entry, SHIPPED):
         card = read_card(path)
-        if card is not None and card.backbone["weights_sha256"] == backbone_sha256:
+        if card is not None and card.backbone.weights_sha256 == backbone_sha256:
             return _with(entry, path, backbone_sha256)
     return Candidate(entry)
 
@@ -123,10 +123,10 @@ def _with(entry: Entry, path: Path, backbone_sha256: str) -> Candidate:
         return Candidate(entry, checkpoint)
     if card.method not in (entry.name, entry.registered):
         raise UserError(f"--weights {path} are of {card.method}, not of {entry.name}")
-    if not card.tuned and card.backbone["weights_sha256"] != backbone_sha256:
+    if not card.tuned and card.backbone.weights_sha256 != backbone_sha256:
         raise UserError(
-            f"--weights {path} were trained on features of backbone {card.backbone['name']} with"
-            f" weights {card.backbone['weights_sha256'][:12]}…, these are features of weights"
+            f"--weights {path} were trained on features of backbone {card.backbone.name} with"
+            f" weights {card.backbone.weights_sha256[:12]}…, these are features of weights"
             f" {backbone_sha256[:12]}…; name that --backbone, or train on this one"
         )
     return Candidate(replace(entry, settings=_settings(entry, card)), checkpoint)

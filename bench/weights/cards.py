@@ -8,15 +8,15 @@ weights are replaced:
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.runs.directory import RESULTS_FOLDER, SEAL, check_seal
+from bench.method import Form
+from bench.runs.directory import RESULTS_FOLDER
+from bench.runs.schema import Circumstances, HowTrained, Input, TextIdentity
 from episodes.errors import UserError
+from episodes.schema import SEAL, Model, check_seal, parsed, read_json
 
 WEIGHTS_FOLDER = RESULTS_FOLDER / "weights"
 """Shipped weights, each with a card."""
@@ -70,36 +70,133 @@ def _problem(path: Path) -> str | None:
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
-NEEDED: Mapping[str, tuple[str, ...]] = {
-    "settings": (),
-    "training": ("recipe", "seed", "backbone", "episodes"),
-    "backbone": ("name", "weights_sha256"),
-    "trained_on": ("dataset",),
-}
-"""What runs read of a card."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """What lies beside weights that `fvbench train` made."""
+class Start(Model):
+    """The backbone that a training began with."""
+
+    name: str
+    """Of the backbone."""
+    weights_sha256: str
+    """Of its weights."""
+    source_sha256: str | None = None
+    """Of what its code means."""
+    input: Input | None = None
+    """What it is shown; older cards do not say."""
+    sampling: str | None = None
+    """Which frames of a video; older cards do not say."""
+    features_sha256: str | None = None
+    """Of the features, where somebody else computed them."""
+
+
+class Validation(Model):
+    """The bank by which the checkpoint was chosen."""
+
+    bank: str
+    """Its name."""
+    bank_sha256: str
+    """Hash of its episodes."""
+    episodes: int
+    """How many of them."""
+
+
+class TrainingIdentity(Model):
+    """All that decides the weights that come out of a training."""
 
     method: str
-    settings: Mapping[str, Any]
-    training: Mapping[str, Any]
-    """``recipe``, ``seed``, ``backbone`` ("frozen" or "tuned") and ``episodes``: what a run that
-    uses the weights says of them."""
-    backbone: Mapping[str, Any]
-    """``name``, ``weights_sha256``, ``source_sha256``, ``input`` and ``sampling`` of the
-    backbone that training began with; older cards lack the last two."""
-    trained_on: Mapping[str, Any]
-    """``dataset`` and ``split`` whose videos training has seen."""
+    """Name of the method."""
+    revision: int
+    """Of the method."""
+    settings: dict[str, Any]
+    """The method's own, by name; each method declares its kinds."""
+    form: Form | None = None
+    """Whether the paper's or the quicker form was trained; older cards do not say."""
+    source_sha256: str
+    """Of what the method's code means."""
+    training: HowTrained
+    """What a run says of it."""
+    recipe: dict[str, Any]
+    """Every field of the training recipe (`bench.training.recipe.TrainingRecipe`), as it was."""
+    backbone: Start
+    """What the training began with."""
+    dataset: str
+    """Name of the data set."""
+    way: int
+    """Classes in an episode."""
+    shot: int
+    """Support videos of each class."""
+    validation: Validation
+    """By which the checkpoint was chosen."""
+    device: str
+    """Kind of device."""
+    text: TextIdentity | None = None
+    """What a method that reads names was given."""
+
+
+class Chosen(Model):
+    """The checkpoint that was kept."""
+
+    step: int
+    """After which it was saved."""
+    of: int
+    """Steps in all."""
+    validation_accuracy: float
+    """A fraction."""
+    at_the_start: float | None
+    """The same before any step."""
+    bank: str
+    """On which it was measured."""
+    episodes: int
+    """How many of them."""
+
+
+class TrainedOn(Model):
+    """The videos that training has seen."""
+
+    dataset: str
+    """Name of the data set."""
+    split: str
+    """Name of the split."""
+    split_sha256: str
+    """Of its canonical list."""
+    classes: int
+    """How many."""
+    videos: int
+    """How many."""
+
+
+class Card(Model):
+    """``card.json``: what lies beside weights that `fvbench train` made."""
+
+    method: str
+    """Name of the method."""
+    settings: dict[str, Any]
+    """Those that it was trained with."""
+    training: HowTrained
+    """What a run that uses the weights says of them."""
+    backbone: Start
+    """What the training began with."""
     sha256: str
     """Of the weights' file."""
+    bytes: int
+    """Size of the weights' file."""
+    chosen: Chosen
+    """The checkpoint that was kept."""
+    trained_on: TrainedOn
+    """The videos that training has seen."""
+    licence: str | None = None
+    """Of the weights, where they come with the program."""
+    identity: TrainingIdentity
+    """All that decided the weights."""
+    made_by: Circumstances
+    """On what it happened."""
+    content_sha256: str | None = None
+    """Of all other fields; older cards have none."""
 
     @property
     def tuned(self) -> bool:
         """Whether the weights hold a backbone of their own."""
-        return bool(self.training["backbone"] == "tuned")
+        return self.training.backbone == "tuned"
 
 
 def read_card(weights: Path) -> Card | None:
@@ -114,17 +211,13 @@ def read_card(weights: Path) -> Card | None:
     if weights.name != WEIGHTS or not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        card = Card(**{name: content[name] for name in Card.__dataclass_fields__})
+        content = read_json(path)
         if SEAL in content:  # older cards have none
             check_seal(content)
-        for part, keys in NEEDED.items():
-            values = getattr(card, part)
-            if not isinstance(values, Mapping) or not values.keys() >= set(keys):
-                raise ValueError(f"{part} does not have {', '.join(keys)}")
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        card = parsed(Card, content)
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} is not a card of weights: {error!r}; restore it, or train again"
+            f"{path} is not a card of weights: {error}; restore it, or train again"
         ) from error
     if card.sha256 != file_sha256(weights):
         raise UserError(

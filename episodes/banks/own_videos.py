@@ -2,10 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from episodes.banks.bank import Bank, frozen, rebuild
 from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
@@ -43,29 +41,30 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     return Bank(frozen(recipe, split), split, draw(recipe, split, count), folder)
 
 
-def own_recipe(bank: Bank) -> dict[str, Any]:
-    """Return what rebuilds a bank that does not come with the program, for whoever reads a run.
+class Own(TypedDict, total=False):
+    """What rebuilds a bank that does not come with the program, for whoever reads a run."""
 
-    Returns:
-        "recipe" with its values, and "root", the folder of videos where no name is registered for
-        it; nothing for a bank that comes with the program.
-    """
+    recipe: Recipe
+    root: str
+    """The folder of videos, where no name is registered for it."""
+
+
+def own_recipe(bank: Bank) -> Own:
+    """Return what rebuilds a bank; nothing for one that comes with the program."""
     if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
         return {}
-    own: dict[str, Any] = {"recipe": asdict(bank.recipe)}
+    own: Own = {"recipe": bank.recipe}
     if isinstance(bank.source, Folder) and bank.source.name not in registered_names():
         own["root"] = str(bank.source.root)
     return own
 
 
-def bank_of_own_recipe(values: Mapping[str, Any], root: str | None, episodes: int) -> Bank:
+def bank_of_own_recipe(recipe: Recipe, root: str | None, episodes: int) -> Bank:
     """Rebuild a bank from what `own_recipe` returned.
 
     Raises:
-        TypeError: the values are not those of a recipe.
         UserError: the bank cannot be rebuilt here.
     """
-    recipe = Recipe(**values)
     source = None if root is None else Folder(recipe.dataset, Path(root))
     return rebuild(recipe, episodes, without_list=True, source=source)
 

@@ -34,14 +34,8 @@ from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.report.published import published
 from bench.running.checkpoints import read_weights
-from bench.runs.directory import (
-    RESULTS_FOLDER,
-    Failure,
-    find_failures,
-    read_run,
-    write_failure,
-    write_run,
-)
+from bench.runs.directory import RESULTS_FOLDER, find_failures, read_run, write_failure, write_run
+from bench.runs.schema import Failure
 from bench.site.submission import pack, unpack
 from bench.training.recipe import read_training_recipe
 from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
@@ -67,7 +61,7 @@ from tests.test_tables import RUNS
 LARGE = 1000
 UCF101 = replace(
     answered("otam", 0.7),
-    identity=answered("otam", 0.7).identity | {"dataset": "ucf101", "way": 5, "shot": 1},
+    identity=answered("otam", 0.7).identity.changed(dataset="ucf101", way=5, shot=1),
 )
 SHAPE = FeatureShape(3, 2, 1, 1)
 
@@ -170,7 +164,7 @@ def _made(make: Callable[[Path], object], name: str) -> Callable[[Path], Path]:
 
 
 def _failure(folder: Path) -> None:
-    write_failure(folder, Failure("default", "otam", "why"))
+    write_failure(folder, Failure(bank="default", method="otam", reason="why"))
 
 
 def _first(folder: Path, pattern: str) -> Path:

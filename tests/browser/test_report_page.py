@@ -11,6 +11,7 @@ import pytest
 
 from bench.comparison.summary import compare
 from bench.report.page import write_report
+from bench.runs.schema import Circumstances
 from tests.test_tables import RUNS, made_run
 
 BROWSER = next(
@@ -43,7 +44,7 @@ CONTRAST = """
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    around = {"device": "CPU", "command": f"fvbench run --methods {'mastaf,' * 50}otam"}
+    around = Circumstances(device="CPU", command=f"fvbench run --methods {'mastaf,' * 50}otam")
     runs = [*RUNS, replace(made_run(NASTY, 0.7, seed=5), circumstances=around)]
     write_report(path, compare(runs))
     return path.as_uri()

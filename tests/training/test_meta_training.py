@@ -65,12 +65,12 @@ def test_a_training_says_so_where_it_began_with_other_weights_than_the_shipped(
     tmp_path: Path, small_recipe: Path
 ):
     planned = training(tmp_path, small_recipe)
-    assert "start" not in planned.summary
+    assert planned.summary.start is None
     other = replace(planned.backbone, weights_sha256="0123456789abcdef")
-    assert replace(planned, backbone=other).summary["start"] == "motion 01234567"
+    assert replace(planned, backbone=other).summary.start == "motion 01234567"
     chosen = with_preprocessing(load_backbone("motion", CPU), "linspace", "60")
     summary = replace(planned, backbone=chosen).summary
-    assert (summary["sampling"], summary["resize"]) == ("linspace", 60)
+    assert (summary.sampling, summary.resize) == ("linspace", 60)
 
 
 def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):

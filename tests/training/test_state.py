@@ -8,11 +8,25 @@ import torch
 from torch import nn
 
 from bench.pretrained import save_tensors
+from bench.runs.schema import HowTrained
 from bench.training.state import STATE, Best, State, load_state, save_state
-from bench.weights.cards import file_sha256
+from bench.weights.cards import Start, TrainingIdentity, Validation, file_sha256
 from episodes.errors import UserError
 
-IDENTITY = {"method": "x", "recipe": {"episodes": 4}}
+IDENTITY = TrainingIdentity(
+    method="x",
+    revision=1,
+    settings={},
+    source_sha256="a",
+    training=HowTrained(recipe="default", seed=0),
+    recipe={"episodes": 4},
+    backbone=Start(name="motion", weights_sha256="b"),
+    dataset="rendered",
+    way=5,
+    shot=1,
+    validation=Validation(bank="val", bank_sha256="c", episodes=2),
+    device="cpu",
+)
 
 
 def built() -> tuple[nn.Module, torch.optim.Optimizer]:

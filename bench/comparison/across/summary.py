@@ -124,9 +124,9 @@ class Across:
 def named(one: Contender) -> str:
     """Name a contender as it is the same on every bank: the method, and whether it was trained."""
     training = one.training
-    words = {True: "trained", False: "untrained", None: ""}[one.first.declared["trained"]]
+    words = {True: "trained", False: "untrained", None: ""}[one.first.declared.trained]
     if training is not None:
-        words = f"{training['backbone']}, {training['recipe']}"
+        words = f"{training.backbone}, {training.recipe}"
     return f"{one.method} ({words})" if words else one.method
 
 
@@ -218,8 +218,9 @@ def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
     """Group runs by bank and backbone, in the order in which they come."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        backbone = (run.identity.get("features") or {}).get("backbone", "")
-        groups.setdefault((run.identity["bank"], backbone), []).append(run)
+        features = run.identity.features
+        backbone = "" if features is None else features.backbone
+        groups.setdefault((run.identity.bank, backbone), []).append(run)
     several = len({backbone for _, backbone in groups}) > 1
     return [
         Place(
@@ -240,7 +241,7 @@ def _gap(place: Place, methods: Collection[str]) -> Gap | None:
     aware: list[str] = []
     blind: list[str] = []
     for one in place.comparison.contenders:
-        order_aware = one.first.declared.get("order_aware")
+        order_aware = one.first.declared.order_aware
         if named(one) in methods and order_aware is not None:
             (aware if order_aware else blind).append(named(one))
     if not aware or not blind:

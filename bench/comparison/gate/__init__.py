@@ -44,14 +44,14 @@ def verdicts_of(
     before, first = read_baseline(baseline), read_anchor(baseline)
     after = [read_run(path) for path in find_runs(run)]
     if methods:
-        known = {one.identity["method"] for one in before}
+        known = {one.identity.method for one in before}
         if absent := sorted(set(methods) - known):
             raise UserError(
                 f"--methods {', '.join(absent)}: {baseline} has no run of them, but of"
                 f" {', '.join(sorted(known))}"
             )
         before, first, after = (
-            [one for one in runs if one.identity["method"] in methods]
+            [one for one in runs if one.identity.method in methods]
             for runs in (before, first, after)
         )
     verdicts = judge(before, after, tolerance, first, allow_drift)

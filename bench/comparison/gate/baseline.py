@@ -19,18 +19,10 @@ from typing import Any
 
 from bench.comparison.gate.verdict import Verdict, name_of
 from bench.runs.contenders import Contender
-from bench.runs.directory import (
-    FILES,
-    SEAL,
-    Run,
-    check_seal,
-    find_runs,
-    read_run,
-    sealed,
-    write_run,
-)
+from bench.runs.directory import FILES, Run, find_runs, read_run, write_run
 from episodes.atomic import write_text
 from episodes.errors import UserError
+from episodes.schema import SEAL, check_seal, sealed
 
 RECORD = "accepted.json"
 ANCHOR = "anchor"
@@ -92,7 +84,7 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     for run in runs:
         place = _place(folder, run)
         kept = folder / ANCHOR / place.relative_to(folder)
-        if (name_of(run), run.identity["bank"]) in meant:
+        if (name_of(run), run.identity.bank) in meant:
             shutil.rmtree(kept, ignore_errors=True)
         elif (place / "run.json").is_file() and not kept.is_dir():  # not what a full disk left
             old = read_run(place)
@@ -104,8 +96,8 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
         {
             "by": _who(),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": runs[0].circumstances.get("commit"),
-            "uncommitted changes": runs[0].circumstances.get("dirty"),
+            "commit": runs[0].circumstances.commit,
+            "uncommitted changes": runs[0].circumstances.dirty,
             "changes": [_change(one) for one in verdicts],
         }
     )
@@ -122,13 +114,13 @@ def _place(folder: Path, run: Run) -> Path:
             if _seat(read_run(path)) == _seat(run):
                 return path
     name = "-".join(filter(None, _seat(run)[:2])).translate(PLAIN)
-    return folder / str(run.identity["bank"]) / name
+    return folder / run.identity.bank / name
 
 
 def _seat(run: Run) -> tuple[str, str, str]:
     """What makes a run take the place of another: method, training seed and bank."""
     seeds = [f"seed-{seed}" for seed in Contender([run]).seeds]
-    return name_of(run), "".join(seeds), str(run.identity["bank"])
+    return name_of(run), "".join(seeds), run.identity.bank
 
 
 def _change(verdict: Verdict) -> str:

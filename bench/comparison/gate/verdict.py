@@ -214,8 +214,8 @@ class _Pair:
             *_key(self.before),
             outcome="undecided",
             reason=self.refused,
-            revision_before=before.identity["revision"],
-            revision=after.identity["revision"],
+            revision_before=before.identity.revision,
+            revision=after.identity.revision,
             drift=_drift(self.before, self.after),
             code=_differing(self.before, self.after, lambda path: path in CODE),
         )
@@ -309,14 +309,14 @@ def _name(one: Contender) -> str:
 
 
 def _key(one: Contender) -> Key:
-    return _name(one), str(one.first.identity["bank"])
+    return _name(one), one.first.identity.bank
 
 
 def _named(runs: Sequence[Run], where: str) -> dict[Key, Contender]:
     """Put training seeds together, and name what comes out."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.identity["method"], str(run.identity["bank"])), []).append(run)
+        groups.setdefault((run.identity.method, run.identity.bank), []).append(run)
     found: dict[Key, Contender] = {}
     for one in (one for group in groups.values() for one in contenders(group)):
         if _key(one) in found:
@@ -344,7 +344,7 @@ def _missing(key: Key, before: Contender) -> Verdict:
         outcome="undecided",
         reason="missing: the run does not have it; run it too, name --methods, or take it out of"
         " the baseline",
-        revision_before=before.first.identity["revision"],
+        revision_before=before.first.identity.revision,
         accuracy_before=float(before.episode_accuracy().mean()),
     )
 
@@ -354,8 +354,8 @@ def _new(key: Key, one: Contender) -> Verdict:
         *key,
         outcome="new",
         reason="the baseline does not have it; --accept takes it in",
-        revision=one.first.identity["revision"],
-        episodes=one.first.identity["episodes"],
+        revision=one.first.identity.revision,
+        episodes=one.first.identity.episodes,
         accuracy=float(one.episode_accuracy().mean()),
     )
 
@@ -363,20 +363,20 @@ def _new(key: Key, one: Contender) -> Verdict:
 def _not_comparable(before: Contender, after: Contender) -> str:
     """Which field of identity forbids a comparison, with both values; empty if none."""
     for name in MUST_AGREE:
-        one, other = before.first.identity[name], after.first.identity[name]
+        one, other = (getattr(side.first.identity, name) for side in (before, after))
         if one != other:
             return f"{name} is {one!s:.12} in the baseline and {other!s:.12} in the run"
     sizes = {len(run.rows) for one in (before, after) for run in one.runs}
     if len(sizes) > 1:
         least, most = min(sizes), max(sizes)
         return f"there are {least:,} rows and {most:,} rows of the same bank; run it again"
-    if before.first.identity["episodes"] < 2:
+    if before.first.identity.episodes < 2:
         return "a single episode has no interval"
     return ""
 
 
 def _weights(one: Contender) -> list[Any]:
-    return [(run.identity.get("training"), run.identity.get("weights_sha256")) for run in one.runs]
+    return [(run.identity.training, run.identity.weights_sha256) for run in one.runs]
 
 
 def _drift(before: Contender, after: Contender) -> tuple[str, ...]:
@@ -397,7 +397,7 @@ def _differing(
         return (seeds,) if counts("training.seed") else ()
     told = set()
     for one, other in zip(before.runs, after.runs, strict=True):
-        old, new = (dict(_flat(run.identity)) for run in (one, other))
+        old, new = (dict(_flat(run.identity.content())) for run in (one, other))
         for path in old.keys() & new.keys():
             same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
             if old[path] != new[path] and counts(path) and not same_pixels:
@@ -419,8 +419,8 @@ def _listed(seeds: Sequence[int]) -> str:
 
 def _speed_tells(before: Run, after: Run) -> bool:
     """Whether both ran on the same known machine and device, and were timed for long enough."""
-    machines = [[run.circumstances.get(field) for field in MACHINE] for run in (before, after)]
+    machines = [[getattr(run.circumstances, field) for field in MACHINE] for run in (before, after)]
     if machines[0] != machines[1] or None in machines[0]:
         return False
-    seconds = [run.identity["episodes"] / run.cost.score_episodes_per_s for run in (before, after)]
+    seconds = [run.identity.episodes / run.cost.score_episodes_per_s for run in (before, after)]
     return bool(min(seconds) >= LEAST_SECONDS)

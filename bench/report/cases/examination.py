@@ -89,11 +89,11 @@ class Examiner:
         """
         self._runs = outcomes.runs
         self._reporter = reporter
-        self._bank = bank or open_bank(outcomes.identity["bank"], outcomes.identity["episodes"])
-        if self._bank.sha256 != outcomes.identity["bank_sha256"]:
+        self._bank = bank or open_bank(outcomes.identity.bank, outcomes.identity.episodes)
+        if self._bank.sha256 != outcomes.identity.bank_sha256:
             raise UserError(
                 f"bank {self._bank.recipe.name} has sha256 {self._bank.sha256}, the runs have"
-                f" {outcomes.identity['bank_sha256']}: it has changed since; run again"
+                f" {outcomes.identity.bank_sha256}: it has changed since; run again"
             )
         self._models = {name: rebuilt(run) for name, run in self._runs.items()}
 
@@ -118,7 +118,7 @@ class Examiner:
             classes=[self._bank.split.videos[index].label for index in support[:, 0]],
             label=int(self._bank.episodes.labels[query]),
             angles=angles,
-            trained=bool(self._runs["mastaf"].declared["trained"]),
+            trained=bool(self._runs["mastaf"].declared.trained),
             query_clip=clips[-1],
             support_clips=clips[:-1],
             attention=_attention(self._models["mastaf"].method, *looks["mastaf"]),

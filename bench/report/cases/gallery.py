@@ -20,9 +20,9 @@ from bench.report.cases.outcomes import (
     verdict,
 )
 from bench.report.charts.style import save_figure
-from bench.runs.directory import dump
 from episodes.atomic import write_text
 from episodes.errors import UserError
+from episodes.schema import dump
 
 OF_A_KIND = 3
 """Cases drawn where one kind is asked for."""

@@ -11,6 +11,7 @@ from scipy import stats
 
 from bench.comparison.summary import rebuilt
 from bench.runs.directory import Run
+from bench.runs.schema import Identity
 from bench.statistics import design_of, measure
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
@@ -89,7 +90,7 @@ class Outcomes:
         return Query(*self._right["mastaf"].shape)
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Identity:
         """Identity of the run of MASTAF: what it says of the bank is true of all four."""
         return self.runs["mastaf"].identity
 
@@ -142,8 +143,8 @@ class Outcomes:
     def content(self) -> dict[str, Any]:
         """Return all counts as plain values."""
         return {
-            "bank": self.identity["bank"],
-            "bank_sha256": self.identity["bank_sha256"],
+            "bank": self.identity.bank,
+            "bank_sha256": self.identity.bank_sha256,
             "episodes": self.size.episode,
             "queries": int(self._right["mastaf"].size),
             "interval_over": "episodes",
@@ -177,7 +178,7 @@ def verdict(right: bool) -> str:
 def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for name in MODELS:
-        own = [run for run in runs if run.identity["method"] == name]
+        own = [run for run in runs if run.identity.method == name]
         if not own:
             raise UserError(
                 f"no run of {name} among the runs; cases compare {', '.join(MODELS)}: make them"
@@ -189,7 +190,7 @@ def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
                 " folder that holds one run of each"
             )
         found[name] = own[0]
-    banks = {run.identity["bank_sha256"] for run in found.values()}
+    banks = {run.identity.bank_sha256 for run in found.values()}
     if len(banks) > 1:
         raise UserError(
             f"the runs of {', '.join(MODELS)} are on {len(banks)} different banks; cases look at"

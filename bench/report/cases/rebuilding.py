@@ -11,7 +11,8 @@ from bench.features.preprocessing import with_preprocessing_of
 from bench.method import Entry, FeatureShape, find
 from bench.plugins.registry import built_in_methods
 from bench.running.checkpoints import load_weights, tuned_backbone
-from bench.runs.directory import Run, plain
+from bench.runs.directory import Run
+from bench.runs.schema import FeatureIdentity
 from bench.weights.candidates import SHIPPED
 from bench.weights.cards import WEIGHTS, file_sha256
 from episodes.errors import UserError
@@ -36,9 +37,9 @@ def rebuilt(run: Run) -> Model:
     """
     identity = run.identity
     weights = weights_of(run)
-    features = identity["features"]
-    backbone = with_preprocessing_of(features, load_backbone(features["backbone"], CPU))
-    if weights is not None and (identity.get("training") or {}).get("backbone") == "tuned":
+    features = _features_of(run)
+    backbone = with_preprocessing_of(features, load_backbone(features.backbone, CPU))
+    if weights is not None and identity.training and identity.training.backbone == "tuned":
         backbone = tuned_backbone(backbone, weights, CPU)
     _check_features(run, backbone)
     method = _method(run, FeatureShape(backbone.backbone.channels, *backbone.backbone.grid))
@@ -50,17 +51,17 @@ def rebuilt(run: Run) -> Model:
 def _method(run: Run, shape: FeatureShape) -> Mastaf:
     """The method with the run's settings and seed, its weights as they start."""
     identity = run.identity
-    cls = find(identity["method"], built_in_methods()).cls
+    cls = find(identity.method, built_in_methods()).cls
     try:
-        settings = MastafSettings(**identity["settings"])
+        settings = MastafSettings(**identity.settings or {})
     except TypeError as error:
         raise UserError(
-            f"the settings of {identity['method']} have changed since it was run ({error}); run it"
+            f"the settings of {identity.method} have changed since it was run ({error}); run it"
             " again"
         ) from error
-    method = Entry(identity["method"], cls, settings).build(shape, identity["seed"])
+    method = Entry(identity.method, cls, settings).build(shape, identity.seed or 0)
     if not isinstance(method, Mastaf):
-        raise UserError(f"{identity['method']} is another method than MASTAF: {cls.__name__}")
+        raise UserError(f"{identity.method} is another method than MASTAF: {cls.__name__}")
     return method
 
 
@@ -72,10 +73,10 @@ def weights_of(run: Run) -> Path | None:
     Raises:
         UserError: it is in neither place.
     """
-    wanted = run.identity["weights_sha256"]
+    wanted = run.identity.weights_sha256
     if wanted is None:
         return None
-    method, said = str(run.identity["method"]), run.circumstances.get("weights")
+    method, said = run.identity.method, run.circumstances.weights
     places = sorted((SHIPPED / method.partition("[")[0]).glob(f"seed-*/{WEIGHTS}"))
     for path in ([Path(said)] if said else []) + places:
         if path.is_file() and file_sha256(path) == wanted:
@@ -87,13 +88,19 @@ def weights_of(run: Run) -> Path | None:
     )
 
 
+def _features_of(run: Run) -> FeatureIdentity:
+    if run.identity.features is None:
+        raise UserError(f"the run of {run.identity.method} does not say of which features it is")
+    return run.identity.features
+
+
 def _check_features(run: Run, backbone: LoadedBackbone) -> None:
     """Refuse features that differ from the run's in more than the kind of device."""
-    here = plain(feature_identity(backbone, backbone.sampling_for(Mastaf), CPU))
-    then = run.identity["features"]
+    here = feature_identity(backbone, backbone.sampling_for(Mastaf), CPU).content()
+    then = _features_of(run).content()
     differing = [key for key in here if key != "device" and here[key] != then.get(key)]
     if differing:
         raise UserError(
-            f"the features of {run.identity['method']} are made in another way now:"
+            f"the features of {run.identity.method} are made in another way now:"
             f" {', '.join(differing)} differ from the run's; run it again"
         )

@@ -87,7 +87,7 @@ def _marks(first: Place, place: Place) -> list[_Mark]:
         if other is not None and not one.is_control:
             x = 100 * float(first.comparison.variation.means[index])
             y = 100 * float(place.comparison.variation.means[other])
-            found.append(_Mark(one.method, x, y, one.first.declared.get("order_aware")))
+            found.append(_Mark(one.method, x, y, one.first.declared.order_aware))
     return found
 
 

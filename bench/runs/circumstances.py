@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,24 +15,27 @@ import bench
 from bench.machine import distributed
 from bench.machine.device import describe_device
 from bench.machine.installation import PACKAGES
+from bench.runs.schema import Circumstances
 
 ROOT = Path(__file__).parents[2]
 
 
-def circumstances(device: torch.device) -> dict[str, Any]:
-    """Return what is kept beside a run's identity, as plain values."""
-    return {
-        "command": shlex.join(["fvbench", *sys.argv[1:]]),
-        "device": describe_device(device),
-        "machine": f"{platform.machine()} {platform.system()}",
-        "computer": _computer(),
-        "processes": distributed.size(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "fewshot-video-bench": bench.__version__,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        **_commit(),
-    }
+def circumstances(device: torch.device) -> Circumstances:
+    """Return what is kept beside a run's identity."""
+    commit, dirty = _commit()
+    return Circumstances(
+        command=shlex.join(["fvbench", *sys.argv[1:]]),
+        device=describe_device(device),
+        machine=f"{platform.machine()} {platform.system()}",
+        computer=_computer(),
+        processes=distributed.size(),
+        threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        version=bench.__version__,
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        commit=commit,
+        dirty=dirty,
+    )
 
 
 def _computer() -> str:
@@ -51,12 +53,12 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _commit() -> dict[str, Any]:
+def _commit() -> tuple[str | None, bool | None]:
     """Commit and whether files were changed since, where this is a clone."""
     revision = _git("rev-parse", "HEAD")
     if revision is None or not (ROOT / ".git").exists():
-        return {"commit": None, "dirty": None}
-    return {"commit": revision, "dirty": bool(_git("status", "--porcelain"))}
+        return None, None
+    return revision, bool(_git("status", "--porcelain"))
 
 
 def _git(*words: str) -> str | None:

@@ -1,0 +1,144 @@
+"""What files say, as types: every file of this program is read into a model, and written from one.
+
+A model refuses unknown keys and wrong types, in one line that names file and key. What it was made
+of is what it gives back: a field that a file does not have is not written either.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from episodes.errors import near
+
+SEAL = "content_sha256"
+"""Under which a file of JSON holds its own hash."""
+
+
+class Model(BaseModel):
+    """Base of everything that stands in a file: frozen, strict, with a docstring for each field."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+    )
+
+    def content(self) -> dict[str, Any]:
+        """Return what a file holds: the fields that were given, as plain values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def changed(self, **fields: Any) -> Self:
+        """Return a copy with other values, which are checked like the first ones."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**given | fields)
+
+
+Found = TypeVar("Found", bound=Model)
+
+
+def parsed(kind: type[Found], content: Any) -> Found:
+    """Return plain values, as JSON or TOML gives them, as a model.
+
+    Raises:
+        ValueError: they are of another form; the message names the first key that is wrong.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise ValueError(_in_one_line(kind, error)) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of JSON that holds an object.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds no object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, no object with named values")
+    return content
+
+
+def _in_one_line(kind: type[Model], error: ValidationError) -> str:
+    """The first complaint: key, value, rule, and how many more there are."""
+    first, *others = error.errors(include_url=False, include_context=False)
+    place = [str(part) for part in first["loc"]]
+    key, more = ".".join(place), f" (and {len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        known = _fields(kind, first["loc"][:-1])
+        hint = near(place[-1], known) or f"there are {', '.join(known)}"
+        return f"there is no key {key}; {hint}{more}"
+    if first["type"] == "missing":
+        return f"{key} is missing{more}"
+    rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{key} is {str(first['input'])[:80]!r}; {rule}{more}"
+
+
+def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields at a place in a model, as a file has them."""
+    for part in place:
+        fields = getattr(kind, "model_fields", {})
+        named = [one for name, one in fields.items() if part in (name, one.alias)]
+        kind = _model_in(named[0].annotation) if named else kind
+    fields = getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {})
+    return [getattr(one, "alias", None) or name for name, one in fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model that an annotation such as ``Model | None`` speaks of."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation
+    inner = [_model_in(one) for one in get_args(annotation)]
+    return next((one for one in inner if hasattr(one, "model_fields")), None)
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """Return JSON that also holds the hash of all else that it holds."""
+    return dump({**content, SEAL: _hash_of(content)})
+
+
+def check_seal(content: Mapping[str, Any]) -> None:
+    """Refuse what was read from sealed JSON and is not what was written.
+
+    Raises:
+        ValueError: something in it was changed, or it has no seal.
+    """
+    if content.get(SEAL) != _hash_of({key: one for key, one in content.items() if key != SEAL}):
+        raise ValueError("it was changed after it was written: its own hash differs")
+
+
+def _hash_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(dump(content).encode()).hexdigest()
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Return JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(_finite(content), indent=2, sort_keys=False, allow_nan=False) + "\n"
+
+
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content as it comes back from a file: tuples as lists, keys as text."""
+    back: dict[str, Any] = json.loads(dump(content))
+    return back
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

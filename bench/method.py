@@ -69,12 +69,12 @@ class Method(nn.Module):
     """
 
     name: ClassVar[str]
-    revision: ClassVar[int]
+    revision: ClassVar[int] = 1
     """Raised whenever a number may change."""
     source: ClassVar[str]
-    """Authors, venue, year, equation."""
+    """Authors, venue, year, equation; breaks of lines count as spaces."""
     differs: ClassVar[str]
-    """From the source, in words; "nothing" where the authors' numbers are met."""
+    """From the source, in words; "nothing" where the authors' numbers are met. Breaks as above."""
     sees: ClassVar[Sees] = "one query"
     """"all queries" if the score of one query depends on the others (transductive)."""
     needs: ClassVar[Needs]
@@ -101,6 +101,12 @@ class Method(nn.Module):
     class (`methods/fast/`)."""
     Settings: ClassVar[type[Settings]] = Settings
 
+    def __init_subclass__(cls, **words: Any) -> None:
+        """Set what the class says of its source as one line."""
+        super().__init_subclass__(**words)
+        for said in {"source", "differs"} & vars(cls).keys():
+            setattr(cls, said, " ".join(vars(cls)[said].split()))
+
     def __init__(self, shape: FeatureShape, settings: Any = None) -> None:
         """Build the method for features of ``shape``; without settings, with the default ones."""
         super().__init__()
@@ -117,8 +123,8 @@ class Method(nn.Module):
         return features
 
     def adapt(self, support: Any) -> Any:
-        """(episodes, way, shot, ...) -> whatever `score` needs to know of the support videos."""
-        raise NotImplementedError
+        """(episodes, way, shot, ...) -> what `score` needs of the support: all, by default."""
+        return support
 
     def score(self, state: Any, query: Any) -> Tensor:
         """(episodes, queries, ...) -> (episodes, queries, way); larger is likelier."""
@@ -249,7 +255,7 @@ NAME = r"[a-z0-9][a-z0-9+-]*"
 """What a method may be called: its name is also a folder's."""
 NAME_WITH_SETTINGS = NAME + r"(\[[\w=.,+ -]+\])?"
 """What a run's method may be called: settings that a user wrote belong to the name."""
-REQUIRED = ("name", "revision", "source", "differs", "needs", "order_aware")
+REQUIRED = ("name", "source", "differs", "needs", "order_aware")
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])
 

@@ -16,9 +16,8 @@ i a frame of the video, j one of the class.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,15 +56,10 @@ class Prototypes(NamedTuple):
 class AlignedFrames(Method):
     """Base of both forms of ATA: frames, first prototypes, and the two scores."""
 
-    revision = 1
-    source = (
-        "Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785; VinAIResearch/fsvc-ata at"
-        " a6b3143, ops/ata.py, inference.py"
-    )
-    differs = (
-        "nothing in the episode; the authors' training of the backbone with the same scores is"
-        " not part of it"
-    )
+    source = """Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785;
+    VinAIResearch/fsvc-ata at a6b3143, ops/ata.py, inference.py"""
+    differs = """nothing in the episode; the authors' training of the backbone with the same scores
+    is not part of it"""
     needs = "frames"
     order_aware = True
     Settings = AtaSettings
@@ -92,7 +86,7 @@ class ATA(AlignedFrames):
     """Match frames by appearance and in time, with prototypes refined on the support videos."""
 
     name = "ata"
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ata-unrefined": {"steps": 0}}
+    variants = {"ata-unrefined": {"steps": 0}}
 
     def adapt(self, support: Tensor) -> Prototypes:
         """(episodes, N, S, T, C) -> prototypes and scale after some steps of Adam."""

@@ -11,9 +11,8 @@ under the class predicted for them, and all are scored again (`TransductiveCan`)
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -37,18 +36,13 @@ class Can(Mastaf):
     """Compare maps whose positions were weighted by attention to each other."""
 
     name = "can"
-    revision = 1
-    source = (
-        "Hou, Chang, Ma, Shan, Chen, NeurIPS 2019, arXiv:1910.07677; code blue-blue272/"
-        "fewshot-CAN at 6055985"
-    )
-    differs = (
-        "videos instead of images: any grid, pooled to at most 49 positions (time first; the"
-        " authors' is 6x6), on which it is mastaf-cross; the backbone is frozen"
-    )
+    source = """Hou, Chang, Ma, Shan, Chen, NeurIPS 2019, arXiv:1910.07677; code
+    blue-blue272/fewshot-CAN at 6055985"""
+    differs = """videos instead of images: any grid, pooled to at most 49 positions (time first; the
+    authors' is 6x6), on which it is mastaf-cross; the backbone is frozen"""
     Settings = CanSettings
     settings: CanSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    variants = {}
 
 
 @register
@@ -60,23 +54,25 @@ class TransductiveCan(Can):
     differs = f"{Can.differs}; trained as CAN is; with fewer than three queries it is CAN"
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, N, S, L, C): keep the maps of the shots, which queries are going to join."""
-        return support
+        """(episodes, N, S, L, C) -> sums of the shots, which queries are going to join.
+
+        Not means, as a score depends on the direction alone.
+        """
+        return support[:, :, 0] if support.shape[2] == 1 else support.sum(dim=2)
 
     def score(self, support: Tensor, query: Tensor) -> Tensor:
         """Score, let the most confident queries join, score again; more of them in each round.
 
-        (episodes, N, S, L, C) and (episodes, Q, L, C) -> (episodes, Q, N)
+        (episodes, N, L, C) and (episodes, Q, L, C) -> (episodes, Q, N)
         """
-        scores = super().score(support.mean(dim=2), query)
+        scores = super().score(support, query)
         queries = query.shape[1]
         # The small addend keeps 35 / 75 of 75 from being rounded to less than 35.
         step = math.floor(self.settings.fraction * queries + 1e-9)
         for joining in range(step, queries + 1, step) if step else ():
             chosen = most_confident(scores, joining)
-            joined = torch.einsum("eqn,eqlc->enlc", chosen, query)
-            # The sum of the members, not their mean: a score depends on the direction alone.
-            scores = super().score(support.sum(dim=2) + joined, query)
+            members = torch.baddbmm(support.flatten(2), chosen.mT, query.flatten(2))
+            scores = super().score(members.view_as(support), query)
         return scores
 
 

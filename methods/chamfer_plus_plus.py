@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, Settings, register
-from methods.matching import chamfer
-from methods.parts.frames import cosines, frame_vectors
+from methods.parts.frames import chamfer, cosines, frame_vectors
 from methods.parts.tuples import project_tuples, tuple_index, tuple_width
 
 
@@ -37,16 +36,11 @@ class ChamferPlusPlus(Method):
     """Match tuples of frames both ways; a query tuple may find its nearest in any of the shots."""
 
     name = "chamfer++"
-    revision = 1
-    source = (
-        "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084;"
-        " jbertrand89/temporal_matching at 4f14d68"
-    )
-    differs = (
-        "nothing from the authors' code, but that the projection never widens: 1152 numbers for a"
-        " tuple, or as many as the tuple has if fewer, and that tuples hold no more frames than"
-        " the video; temperatures as for SSv2, 1-shot"
-    )
+    source = """Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084;
+    jbertrand89/temporal_matching at 4f14d68"""
+    differs = """nothing from the authors' code, but that the projection never widens: 1152 numbers
+    for a tuple, or as many as the tuple has if fewer, and that tuples hold no more frames than the
+    video; temperatures as for SSv2, 1-shot"""
     needs = "frames"
     order_aware = True
     Settings = ChamferPlusPlusSettings
@@ -56,7 +50,6 @@ class ChamferPlusPlus(Method):
     def __init__(
         self, shape: FeatureShape, settings: ChamferPlusPlusSettings | None = None
     ) -> None:
-        """Build the projection of tuples."""
         super().__init__(shape, settings)
         cardinality = min(self.settings.cardinality, shape.frames)
         width = tuple_width(self.settings.width, cardinality, shape.channels)
@@ -68,10 +61,7 @@ class ChamferPlusPlus(Method):
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> projected tuples (videos, tuples, width)."""
         weight, bias = self.projection.weight, self.projection.bias
-        tuples: Tensor = self.norm(
-            project_tuples(frame_vectors(features), self.index, weight, bias)
-        )
-        return tuples
+        return self.norm(project_tuples(frame_vectors(features), self.index, weight, bias))
 
     def adapt(self, support: Tensor) -> Tensor:
         """(episodes, way, shot, tuples, width) -> (episodes, way, shot * tuples, width)."""

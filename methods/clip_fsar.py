@@ -12,9 +12,8 @@ Two controls tell what the names are worth: `ZeroShot` reads the names and no su
 `TextPrototype` counts the name as one more shot of a nearest-prototype classifier.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +73,6 @@ class Transformer(nn.Module):
     """F: self-attention over tokens behind a layer norm, then a feed-forward layer (eq. 4 to 6)."""
 
     def __init__(self, channels: int, width: int, dropout: float) -> None:
-        """Make the layer for tokens of so many channels."""
         super().__init__()
         self.heads = heads_for(channels, HEADS)
         self.norm = nn.LayerNorm(channels)
@@ -92,8 +90,7 @@ class Transformer(nn.Module):
         read = attend(self.query(normed), self.key(normed), self.value(normed), self.heads)
         tokens = tokens + self.after_attention(self.out(read))
         hidden = self.in_feed_forward(gelu(self.widen(tokens)))
-        output: Tensor = tokens + self.in_feed_forward(self.narrow(hidden))
-        return output
+        return tokens + self.in_feed_forward(self.narrow(hidden))
 
 
 @register
@@ -101,20 +98,15 @@ class ClipFsar(TextMethod):
     """Align queries with prototypes whose frames have attended to the name of their class."""
 
     name = "clip-fsar"
-    revision = 1
-    source = (
-        "Wang, Zhang, Cen, Gao, Zhang, Zhao, Sang, IJCV 2023, arXiv:2303.02982; code"
-        " alibaba-mmai-research/CLIP-FSAR at 30cf0a8, models/base/few_shot.py"
-    )
-    differs = (
-        "nothing on the authors' features; theirs are of CLIP, whose visual encoder they train with"
-        " the head, in batch statistics of supports and queries apart"
-    )
+    source = """Wang, Zhang, Cen, Gao, Zhang, Zhao, Sang, IJCV 2023, arXiv:2303.02982; code
+    alibaba-mmai-research/CLIP-FSAR at 30cf0a8, models/base/few_shot.py"""
+    differs = """nothing on the authors' features; theirs are of CLIP, whose visual encoder they
+    train with the head, in batch statistics of supports and queries apart"""
     needs = "frames"
     order_aware = True
     Settings = ClipFsarSettings
     settings: ClipFsarSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "clip-fsar-merge-after": {"merge": "after"},
         "clip-fsar-combined": {"scores": "combined"},
     }
@@ -191,7 +183,6 @@ class ZeroShot(TextMethod):
     """Score a query by the cosine of its mean frame with the name; supports are not looked at."""
 
     name = "zero-shot"
-    revision = 1
     source = "Radford et al., ICML 2021, arXiv:2103.00020, section 3.1"
     differs = "frames are averaged before they are brought to length 1"
     needs = "frames"
@@ -215,7 +206,6 @@ class TextPrototype(ZeroShot):
     """Score a query by its cosine with the mean of a class's shots and its name."""
 
     name = "text-prototype"
-    revision = 1
     source = "this project, 2026: nearest prototypes with the name of the class as one more shot"
     differs = "nothing"
 

@@ -13,9 +13,7 @@ mean vector is nearest. The memory that gave the method its name, compound memor
 part of the code that this follows.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,22 +38,17 @@ class Cmn(Method):
     """Describe a video by what its frames add to each of a few hubs; compare with prototypes."""
 
     name = "cmn"
-    revision = 1
-    source = (
-        "Zhu, Yang, ECCV 2018 (Compound Memory Networks), as re-implemented in MCG-NJU/FSL-Video"
-        " at 5c3c050 for Zhu et al., BMVC 2021, arXiv:2110.12358"
-    )
-    differs = (
-        "from the paper: no key-value memory with abstract slots, only the multi-saliency"
-        " embedding and prototypes, as in the code named; hubs start at random near zero, not"
-        " equal, so that training can part them; the backbone is frozen. As in the code, the bias"
-        " of the merging layer cancels in the distances and gets no gradient"
-    )
+    source = """Zhu, Yang, ECCV 2018 (Compound Memory Networks), as re-implemented in
+    MCG-NJU/FSL-Video at 5c3c050 for Zhu et al., BMVC 2021, arXiv:2110.12358"""
+    differs = """from the paper: no key-value memory with abstract slots, only the multi-saliency
+    embedding and prototypes, as in the code named; hubs start at random near zero, not equal, so
+    that training can part them; the backbone is frozen. As in the code, the bias of the merging
+    layer cancels in the distances and gets no gradient"""
     needs = "frames"
     order_aware = False
     Settings = CmnSettings
     settings: CmnSettings
-    without_gradient: ClassVar[Mapping[str, str]] = {"merge.bias": "cancels in the distances"}
+    without_gradient = {"merge.bias": "cancels in the distances"}
 
     def __init__(self, shape: FeatureShape, settings: CmnSettings | None = None) -> None:
         """Build hubs near zero and a merging layer that sums their descriptors."""
@@ -72,8 +65,7 @@ class Cmn(Method):
         frames = frame_vectors(features)
         weights = torch.softmax(frames @ self.hubs.mT / frames.shape[-1] ** 0.5, dim=-1)  # a
         added = weights.mT @ frames - weights.sum(dim=1).unsqueeze(-1) * self.hubs  # q
-        merged: Tensor = self.merge(normalize(added, dim=-1).flatten(1))
-        return merged
+        return self.merge(normalize(added, dim=-1).flatten(1))
 
     def adapt(self, support: Tensor) -> Tensor:
         """(episodes, way, shot, C) -> prototypes (episodes, way, C)."""

@@ -25,14 +25,12 @@ class Chance(Method):
     """
 
     name = "chance"
-    revision = 1
     source = "control of this project, 2026"
     differs = "nothing"
     needs = "vector"
     order_aware = True
 
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
-        """Draw the seed of the hash from torch's global generator."""
         super().__init__(shape, settings)
         self.register_buffer("seed", torch.randint(2**62, ()))
         self.seed: Tensor
@@ -74,7 +72,6 @@ class SingleFrame(Method):
     """
 
     name = "single-frame"
-    revision = 1
     source = "control of this project, 2026; scores as ProtoNet with cosine"
     differs = "nothing"
     needs = "vector"

@@ -48,11 +48,8 @@ class CrossTransformer(Method):
     """Compare each query frame with what it attends to among the frames of a class."""
 
     name = "cross-transformer"
-    revision = 1
-    source = (
-        "Doersch, Gupta, Zisserman, NeurIPS 2020, arXiv:2007.11498, eq. 1-3, on frames instead of"
-        " positions; code alibaba-mmai-research/HyRSM at 82100b6, CNN_CrossTransformer"
-    )
+    source = """Doersch, Gupta, Zisserman, NeurIPS 2020, arXiv:2007.11498, eq. 1-3, on frames
+    instead of positions; code alibaba-mmai-research/HyRSM at 82100b6, CNN_CrossTransformer"""
     differs = "keys and values of half the features' channels (1024 of 2048); a frozen backbone"
     needs = "frames"
     order_aware = False
@@ -62,7 +59,6 @@ class CrossTransformer(Method):
     def __init__(
         self, shape: FeatureShape, settings: CrossTransformerSettings | None = None
     ) -> None:
-        """Build both projections, without biases."""
         super().__init__(shape, settings)
         width = self.settings.width or max(1, shape.channels // 2)
         self.key = nn.Linear(shape.channels, width, bias=False)

@@ -56,7 +56,6 @@ class CosineSettings(FittingSettings):
 class FittedHead(Method):
     """Fit a head to each support set; a subclass states the head, its start and its gradients."""
 
-    revision = 1
     needs = "vector"
     order_aware = False
     Settings = FittingSettings
@@ -126,14 +125,10 @@ class Baseline(FittedHead):
     """A linear classifier: W (episodes, way, C) and b (episodes, 1, way)."""
 
     name = "baseline"
-    source = (
-        "Chen et al., ICLR 2019, arXiv:1904.04232, section 3.1; on videos Zhu et al., BMVC 2021,"
-        " arXiv:2110.12358; code MCG-NJU/FSL-Video at 5c3c050"
-    )
-    differs = (
-        "starts from zero, not from random weights, and epochs go through the support set in"
-        " orders fixed by its content, so that the numbering of classes and shots changes nothing"
-    )
+    source = """Chen et al., ICLR 2019, arXiv:1904.04232, section 3.1; on videos Zhu et al., BMVC
+    2021, arXiv:2110.12358; code MCG-NJU/FSL-Video at 5c3c050"""
+    differs = """starts from zero, not from random weights, and epochs go through the support set in
+    orders fixed by its content, so that the numbering of classes and shots changes nothing"""
 
     def start(self, support: Tensor) -> Head:
         """Zero for all classes, so that their order has no influence."""
@@ -156,11 +151,9 @@ class BaselinePlus(Baseline):
 
     name = "baseline-plus"
     source = "Zhu et al., BMVC 2021, arXiv:2110.12358; code MCG-NJU/FSL-Video at 5c3c050"
-    differs = (
-        "epochs go through the support set in orders fixed by its content, so that the numbering"
-        " of shots changes nothing; as in the code, the head is fitted to rectified unit vectors"
-        " but sees the queries as they are"
-    )
+    differs = """epochs go through the support set in orders fixed by its content, so that the
+    numbering of shots changes nothing; as in the code, the head is fitted to rectified unit vectors
+    but sees the queries as they are"""
 
     def start(self, support: Tensor) -> Head:
         """Unit mean vectors, no bias."""
@@ -177,15 +170,11 @@ class BaselinePlusPlus(FittedHead):
     """Cosines to learned directions: g (episodes, way, 1) and v (episodes, way, C)."""
 
     name = "baseline-plus-plus"
-    source = (
-        "Chen et al., ICLR 2019, arXiv:1904.04232, section 3.2; code wyharveychen/"
-        "CloserLookFewShot at e03aca8"
-    )
-    differs = (
-        "all classes start from one random direction, not from one each, and epochs go through"
-        " the support set in orders fixed by its content, so that the numbering of classes and"
-        " shots changes nothing"
-    )
+    source = """Chen et al., ICLR 2019, arXiv:1904.04232, section 3.2; code
+    wyharveychen/CloserLookFewShot at e03aca8"""
+    differs = """all classes start from one random direction, not from one each, and epochs go
+    through the support set in orders fixed by its content, so that the numbering of classes and
+    shots changes nothing"""
     Settings = CosineSettings
     settings: CosineSettings
     first_direction: Tensor
@@ -204,15 +193,14 @@ class BaselinePlusPlus(FittedHead):
 
     def support_form(self, vectors: Tensor) -> Tensor:
         """Divide vectors (..., C) by slightly more than their length."""
-        lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-        return vectors / (lengths + LEAST_LENGTH)
+        return vectors / (torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) + LEAST_LENGTH)
 
     query_form = support_form
 
     def logits(self, head: Head, z: Tensor) -> Tensor:
         """Scale * z . (g v / |v|)."""
         g, v = head
-        lengths: Tensor = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+        lengths = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
         return self.settings.scale * (z @ v.mT) * (g / lengths).mT
 
     def gradients(self, head: Head, z: Tensor, errors: Tensor) -> Head:

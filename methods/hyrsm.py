@@ -15,19 +15,18 @@ frames of a video to resemble each other, and distant ones to differ (temporal c
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods.parts.alignment import hausdorff_distances
 from methods.parts.attention import SelfAttention, heads_for
 from methods.parts.class_loss import class_entropy
-from methods.parts.frames import cosines, frame_vectors
+from methods.parts.frames import cosines, frame_vectors, hausdorff_distances
 from methods.parts.positions import hyrsm_positions
 
 
@@ -114,19 +113,14 @@ class HyRSM(Method):
     """Hybrid relations within a video and between the videos of an episode, matched as sets."""
 
     name = "hyrsm"
-    revision = 1
-    source = (
-        "Wang et al., CVPR 2022, arXiv:2204.13423; alibaba-mmai-research/HyRSM at"
-        " 82100b6; coherence term: HyRSM++, arXiv:2301.03330, as in alibaba-mmai-research/MoLo"
-    )
-    differs = (
-        "frozen features instead of a trained backbone; any number of shots in either form (at"
-        " one shot both are equal); 8 heads only if they divide the channels, else the largest"
-        " number that divides both; the frame classifier only where classes are given"
-    )
+    source = """Wang et al., CVPR 2022, arXiv:2204.13423; alibaba-mmai-research/HyRSM at 82100b6;
+    coherence term: HyRSM++, arXiv:2301.03330, as in alibaba-mmai-research/MoLo"""
+    differs = """frozen features instead of a trained backbone; any number of shots in either form
+    (at one shot both are equal); 8 heads only if they divide the channels, else the largest number
+    that divides both; the frame classifier only where classes are given"""
     needs = "frames"
     order_aware = True
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "hyrsm-supports": {"form": "supports"},
         "hyrsm-plus-plus": {"coherence_weight": 0.3},
     }
@@ -134,7 +128,6 @@ class HyRSM(Method):
     settings: HyRSMSettings
 
     def __init__(self, shape: FeatureShape, settings: HyRSMSettings | None = None) -> None:
-        """Build the method for features of ``shape``."""
         super().__init__(shape, settings)
         channels, classes = shape.channels, self.settings.classes
         heads = heads_for(channels, self.settings.heads)
@@ -200,8 +193,7 @@ def match(support: Tensor, query: Tensor) -> Tensor:
     (episodes, way, members, T, C), (episodes, T, C) -> (episodes, way)
     """
     distances = 1 - cosines(query.unsqueeze(1), support.flatten(1, 2)).squeeze(1)
-    by_class: Tensor = hausdorff_distances(distances).unflatten(1, support.shape[1:3])
-    return -by_class.mean(dim=-1)
+    return -hausdorff_distances(distances).unflatten(1, support.shape[1:3]).mean(dim=-1)
 
 
 def incoherence(frames: Tensor) -> Tensor:

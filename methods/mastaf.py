@@ -20,15 +20,15 @@ numbers of equations are the paper's as far as its appendix names them; the rest
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, cross_entropy, normalize, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
+from methods.parts.frames import cosines
 
 EPSILON = 1e-12
 """Least length that a vector is divided by, as in `torch.nn.functional.normalize`."""
@@ -83,8 +83,7 @@ class MetaLearner(nn.Module):
         hidden = self.squeeze(pooled)
         if batch_norm:
             hidden = self.norm(hidden.flatten(0, -2)).reshape(hidden.shape)
-        w: Tensor = self.expand(relu(hidden))
-        return w
+        return self.expand(relu(hidden))
 
 
 class Branch(NamedTuple):
@@ -103,28 +102,21 @@ class Mastaf(Method):
     """Compare pooled maps whose positions were weighted by self- and by cross-attention."""
 
     name = "mastaf"
-    revision = 1
-    source = (
-        "Liu, Zhang, Pirsiavash, Liu, WACV 2023, arXiv:2112.04585; code lxhit/STAF at 10c7d9a,"
-        " models/cam_r3d.py"
-    )
-    differs = (
-        "any grid, pooled to at most 49 positions (time first; the authors' is 1x7x7), so that the"
-        " order of frames counts only where they have fewer than 25. In training as the authors';"
-        " in evaluation batch norm is applied to the self-attention of a lone query too, where the"
-        " authors skip it (batch_norm=reference), so that a query's scores do not depend on how"
-        " many are asked. The backbone is frozen. Self and Cross are models of their own with"
-        " scale 7; Self feeds its own map, Neighbor the plain map to the global head; No-Global"
-        " keeps the factor 0.5 of the other loss"
-    )
+    source = """Liu, Zhang, Pirsiavash, Liu, WACV 2023, arXiv:2112.04585; code lxhit/STAF at
+    10c7d9a, models/cam_r3d.py"""
+    differs = """any grid, pooled to at most 49 positions (time first; the authors' is 1x7x7), so
+    that the order of frames counts only where they have fewer than 25. In training as the authors';
+    in evaluation batch norm is applied to the self-attention of a lone query too, where the authors
+    skip it (batch_norm=reference), so that a query's scores do not depend on how many are asked.
+    The backbone is frozen. Self and Cross are models of their own with scale 7; Self feeds its own
+    map, Neighbor the plain map to the global head; No-Global keeps the factor 0.5 of the other
+    loss"""
     needs = "maps"
     order_aware = False
     Settings = MastafSettings
     settings: MastafSettings
-    without_gradient: ClassVar[Mapping[str, str]] = {
-        "learner.squeeze.bias": "the batch norm behind it takes it off again"
-    }
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    without_gradient = {"learner.squeeze.bias": "the batch norm behind it takes it off again"}
+    variants = {
         "mastaf-no-global": {"global_weight": 0.0},
         "mastaf-noml-mean": {"kernel": "mean"},
         "mastaf-nores": {"residual": False},
@@ -134,7 +126,6 @@ class Mastaf(Method):
     }
 
     def __init__(self, shape: FeatureShape, settings: MastafSettings | None = None) -> None:
-        """Build the meta-learner for the pooled grid, and the head where there are classes."""
         super().__init__(shape, settings)
         own, self.grid = self.settings, pooled_grid(shape, self.settings.positions)
         learns = own.kernel == "learned" and own.branches != "none"
@@ -154,16 +145,17 @@ class Mastaf(Method):
 
     def adapt(self, support: Tensor) -> Tensor:
         """(episodes, N, S, L, C) -> P, the mean map of each class, (episodes, N, L, C)."""
-        return support.mean(dim=2)
+        # The mean of one takes longer than all that it is needed for.
+        return support[:, :, 0] if support.shape[2] == 1 else support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """P (episodes, N, L, C), F (episodes, Q, L, C) -> sum of cosines, (episodes, Q, N)."""
-        cosines = []
+        scores = []
         for branch in self.compare(prototypes, query):
             of_class = normalize(branch.of_class @ prototypes, dim=-1).transpose(1, 2)
             of_query = normalize(branch.of_query @ query, dim=-1)
-            cosines.append(branch.weight * (of_query * of_class).sum(dim=-1))
-        return self.settings.scale * torch.stack(cosines).sum(dim=0)
+            scores.append(branch.weight * (of_query * of_class).sum(dim=-1))
+        return self.settings.scale * torch.stack(scores).sum(dim=0)
 
     def compare(self, prototypes: Tensor, query: Tensor) -> list[Branch]:
         """P (episodes, N, L, C), F (episodes, Q, L, C) -> attention, the cross branch first.
@@ -171,20 +163,19 @@ class Mastaf(Method):
         Self-attention comes before, as the running statistics of the batch norm depend on it.
         """
         kind, alpha = self.settings.branches, self.settings.alpha
-        p, f = normalize(prototypes, dim=-1), normalize(query, dim=-1)
+        alone = prototypes.unsqueeze(2), query.unsqueeze(2)
         branches = []
         if kind == "none":
-            ones = (torch.ones_like(maps[..., 0]).unsqueeze(2) for maps in (p, f))
-            branches.append(Branch(1.0, *ones))
+            branches.append(Branch(1.0, *(torch.ones_like(maps[..., 0]) for maps in alone)))
         if kind in ("both", "self"):
             # A lone map has no statistics to train with; the authors leave batch norm out always.
             reference = self.training or self.settings.batch_norm == "reference"
             lone = query.shape[1] == 1 and reference
-            of_class = self.attention(p @ p.mT).unsqueeze(2)  # eq. 2
-            of_query = self.attention(f @ f.mT, batch_norm=not lone).unsqueeze(2)
+            M_p, M_f = (cosines(maps, maps).squeeze(2) for maps in alone)
+            of_class, of_query = self.attention(M_p), self.attention(M_f, not lone)  # eq. 2
             branches.append(Branch(alpha if kind == "both" else 1.0, of_class, of_query))
         if kind in ("both", "cross"):
-            M = torch.einsum("enic,eqjc->enqij", p, f)
+            M = cosines(prototypes, query)
             of_class = self.attention(M)  # eq. 6
             of_query = self.attention(M.mT).transpose(1, 2)  # eq. 7
             branches.insert(0, Branch(1.0, of_class, of_query))
@@ -216,13 +207,13 @@ class Mastaf(Method):
         The attention of a query's position cancels in its cosine, unless the attended vector is
         shorter than `EPSILON`: this loss teaches the attention of the classes only.
         """
-        cosines, lengths = [], torch.linalg.vector_norm(query, dim=-1).unsqueeze(2)
+        scores, lengths = [], torch.linalg.vector_norm(query, dim=-1).unsqueeze(2)
         for branch in branches:
             of_class = normalize(branch.of_class @ prototypes, dim=-1).transpose(1, 2)
             attended = branch.of_query * lengths
             products = (of_class @ query.mT) * branch.of_query
-            cosines.append(branch.weight * products / attended.clamp(min=EPSILON))
-        return self.settings.scale * torch.stack(cosines).sum(dim=0)
+            scores.append(branch.weight * products / attended.clamp(min=EPSILON))
+        return self.settings.scale * torch.stack(scores).sum(dim=0)
 
     def global_logits(self, branch: Branch, query: Tensor, labels: Tensor) -> Tensor:
         """Logits of the training classes at each position, (episodes, Q, training classes, L).
@@ -232,8 +223,7 @@ class Mastaf(Method):
         # Self-attention has one entry, for all classes.
         way = labels.clamp(max=branch.of_query.shape[2] - 1)
         own = branch.of_query.take_along_dim(way[..., None, None], dim=2).squeeze(2)
-        logits: Tensor = self.head(query * own.unsqueeze(-1))
-        return logits.mT
+        return self.head(query * own.unsqueeze(-1)).mT
 
 
 def position_entropy(logits: Tensor, labels: Tensor) -> Tensor:

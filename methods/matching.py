@@ -11,17 +11,12 @@ A class has several shots. Usually each is matched alone and the mean counts; th
 the frames of all shots side by side, so that a frame of the query finds its nearest one in any.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from bench.method import FeatureShape, Method, PairMethod, Settings, register
-from methods.parts.alignment import hausdorff_distances
-from methods.parts.frames import cosines, frame_vectors
-
-Sides = Literal["both", "query", "support"]
+from methods.parts.frames import Sides, chamfer, cosines, frame_vectors, hausdorff_distances
 
 
 @dataclass(frozen=True)
@@ -59,15 +54,10 @@ class BiMhmSettings(MatchingSettings):
 class FrameMatching(Method):
     """Base of all rules: a subclass says how it reads the matrix of cosines."""
 
-    revision = 1
-    source = (
-        "Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching"
-        " at 4f14d68"
-    )
-    differs = (
-        "nothing from the authors' matching function; their features are clips of 16 frames, and"
-        " their global temperature is the setting"
-    )
+    source = """Bertrand, Kalantidis, Tolias, SCIA 2023, arXiv:2303.16084;
+    jbertrand89/temporal_matching at 4f14d68"""
+    differs = """nothing from the authors' matching function; their features are clips of 16 frames,
+    and their global temperature is the setting"""
     needs = "frames"
     order_aware = False
     Settings = MatchingSettings
@@ -159,19 +149,7 @@ class Linear(FrameMatching, PairMethod):
 
     def match(self, M: Tensor) -> Tensor:
         """Sum over t and s of w_ts M_ts."""
-        score: Tensor = self.weights(M.flatten(-2))
-        return score.squeeze(-1)
-
-
-def chamfer(M: Tensor, sides: Sides) -> Tensor:
-    """Mean cosine of the frames of one side, or of both, with their nearest frame of the other.
-
-    (..., Tq, Ts) -> (...)
-    """
-    of_query, of_support = M.amax(dim=-1).mean(dim=-1), M.amax(dim=-2).mean(dim=-1)
-    if sides == "both":
-        return (of_query + of_support) / 2
-    return of_query if sides == "query" else of_support
+        return self.weights(M.flatten(-2)).squeeze(-1)
 
 
 @register
@@ -179,7 +157,7 @@ class Chamfer(FrameMatching, PairMethod):
     """Average the cosine of each frame with the frame of the other video that is most like it."""
 
     name = "chamfer"
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "chamfer-query": {"sides": "query"},
         "chamfer-support": {"sides": "support"},
     }
@@ -196,7 +174,7 @@ class JointChamfer(JointMatching):
     """Average the cosine of each frame with its nearest among all frames of the other side."""
 
     name = "chamfer-joint"
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "chamfer-query-joint": {"sides": "query"},
     }
     Settings = ChamferSettings

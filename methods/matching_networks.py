@@ -44,7 +44,6 @@ class MatchingNetworks(Method):
     """Every support video votes for its class with the softmax of its cosine to the query."""
 
     name = "matching-networks"
-    revision = 1
     source = "Vinyals et al., NeurIPS 2016, arXiv:1606.04080, eq. 1-2, without context embeddings"
     differs = "frames and positions are averaged first; cosines times 100, as in CloserLookFewShot"
     needs = "vector"
@@ -56,17 +55,12 @@ class MatchingNetworks(Method):
         """(videos, C, T, H, W) -> unit mean vector (videos, C)."""
         return normalize(features.mean(dim=(2, 3, 4)), dim=-1)
 
-    def adapt(self, support: Tensor) -> Tensor:
-        """Keep the support videos, (episodes, way, shot, C)."""
-        return support
-
     def score(self, support: Tensor, query: Tensor) -> Tensor:
         """(episodes, queries, C) -> logarithms of votes (episodes, queries, way), eq. 1."""
         # In double precision, as a hundred times a rounding error shows in the fifth digit.
         c = torch.einsum("eqc,ensc->eqns", query.double(), support.double())
         log_a = torch.log_softmax(self.settings.sharpness * c.flatten(2), dim=-1)  # eq. of a, § 2.1
-        votes: Tensor = log_a.reshape(c.shape).logsumexp(dim=-1)
-        return votes.to(query.dtype)
+        return log_a.reshape(c.shape).logsumexp(dim=-1).to(query.dtype)
 
 
 @dataclass(frozen=True)
@@ -85,23 +79,17 @@ class FullContextMatchingNetworks(Method):
     """Let support videos vote that have seen one another, for a query that has seen them."""
 
     name = "matching-networks-fce"
-    revision = 1
-    source = (
-        "Vinyals et al., NeurIPS 2016, arXiv:1606.04080, appendix A; code"
-        " wyharveychen/CloserLookFewShot at e03aca8 and sicara/easy-few-shot-learning at 8023ff4"
-    )
-    differs = (
-        "frames and positions are averaged first; the LSTM reads the support set in the order of"
-        " the mean feature, so that no shuffling of classes or shots changes a score; the authors"
-        " read it as given (reading=given); the backbone is frozen"
-    )
+    source = """Vinyals et al., NeurIPS 2016, arXiv:1606.04080, appendix A; code
+    wyharveychen/CloserLookFewShot at e03aca8 and sicara/easy-few-shot-learning at 8023ff4"""
+    differs = """frames and positions are averaged first; the LSTM reads the support set in the
+    order of the mean feature, so that no shuffling of classes or shots changes a score; the authors
+    read it as given (reading=given); the backbone is frozen"""
     needs = "vector"
     order_aware = False
     Settings = FullContextSettings
     settings: FullContextSettings
 
     def __init__(self, shape: FeatureShape, settings: FullContextSettings | None = None) -> None:
-        """Build both LSTMs; the hidden size is the number of channels."""
         super().__init__(shape, settings)
         channels = shape.channels
         self.reader = nn.LSTM(channels, channels, batch_first=True, bidirectional=True)
@@ -126,16 +114,14 @@ class FullContextMatchingNetworks(Method):
         g(x_i, S) = h_i forth + h_i back + g'(x_i), with g' the vector that came in.
         """
         forth, back = self.reader(g)[0].chunk(2, dim=-1)
-        in_context: Tensor = forth + back + g
-        return in_context
+        return forth + back + g
 
     def score(self, support: Tensor, query: Pooled) -> Tensor:
         """(episodes, queries, C) -> logarithm of each class's votes, (episodes, queries, way)."""
         g = support.flatten(1, 2)
         f = self.read_for_queries(g, query.vectors)
         votes = self._similarity(f, g).softmax(dim=-1)
-        by_class: Tensor = votes.unflatten(-1, support.shape[1:3])
-        return torch.log(by_class.sum(dim=-1) + LEAST_VOTE)
+        return torch.log(votes.unflatten(-1, support.shape[1:3]).sum(dim=-1) + LEAST_VOTE)
 
     def read_for_queries(self, g: Tensor, query: Tensor) -> Tensor:
         """Embed queries (episodes, queries, C) in the context of g (episodes, videos, C).

@@ -14,19 +14,17 @@ have done their work and take no part.
 The authors also decode pixel differences from the motion in training; features have no pixels.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, Method, Settings, register
-from methods.parts.alignment import hausdorff_distances
 from methods.parts.attention import SelfAttention, heads_for
 from methods.parts.class_loss import class_entropy
-from methods.parts.frames import cosines, frame_vectors
+from methods.parts.frames import cosines, frame_vectors, hausdorff_distances
 from methods.parts.positions import hyrsm_positions
 
 COSINE_EPSILON = 0.01
@@ -79,7 +77,6 @@ class FrameBranch(nn.Module):
     """One layer of a transformer over the frames of a video and a learned token of the whole."""
 
     def __init__(self, channels: int, options: MoLoSettings) -> None:
-        """Build it for frames of ``channels``."""
         super().__init__()
         self.options = options
         self.video_token = nn.Parameter(torch.randn(channels))
@@ -112,7 +109,6 @@ class MotionBranch(FrameBranch):
     """A branch over the steps between frames."""
 
     def __init__(self, channels: int, options: MoLoSettings) -> None:
-        """Build it for maps of ``channels``."""
         super().__init__(channels, options)
         few = max(1, channels // MOTION_REDUCTION)
         self.reduce = nn.Conv3d(channels, few, kernel_size=3, padding=1)
@@ -131,23 +127,18 @@ class MoLo(Method):
     """Motion-augmented long-short contrastive learning: frames that know their video."""
 
     name = "molo"
-    revision = 1
     source = "Wang et al., CVPR 2023, arXiv:2304.00946; alibaba-mmai-research/MoLo at f7f73b6"
-    differs = (
-        "frozen features instead of a trained backbone; no decoder of pixel differences and no"
-        " reconstruction loss (features have no pixels; it plays no part in evaluation); no"
-        " motion branch for 1 x 1 maps or a single frame; 8 heads only if they divide the"
-        " channels, else the largest number that divides both; the video classifier only where"
-        " classes are given"
-    )
+    differs = """frozen features instead of a trained backbone; no decoder of pixel differences and
+    no reconstruction loss (features have no pixels; it plays no part in evaluation); no motion
+    branch for 1 x 1 maps or a single frame; 8 heads only if they divide the channels, else the
+    largest number that divides both; the video classifier only where classes are given"""
     needs = "maps"
     order_aware = True
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"molo-frame": {"motion": False}}
+    variants = {"molo-frame": {"motion": False}}
     Settings = MoLoSettings
     settings: MoLoSettings
 
     def __init__(self, shape: FeatureShape, settings: MoLoSettings | None = None) -> None:
-        """Build the method for features of ``shape``."""
         super().__init__(shape, settings)
         options, channels = self.settings, shape.channels
         moves = options.motion and shape.frames > 1 and shape.height * shape.width > 1

@@ -7,9 +7,8 @@ Distances between frames are cosine distances. The minimum over all paths is rel
 one, so that training reaches every frame. The cheaper the alignment, the more alike the videos.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,24 +35,28 @@ class OtamSettings(Settings):
     """Added to the product of the norms in the cosine."""
 
 
+class Frames(NamedTuple):
+    """Frames of videos, as `encode` makes them."""
+
+    vectors: Tensor
+    """(..., T, C)"""
+    lengths: Tensor
+    """(..., T): their norms."""
+
+
 @register
 class OTAM(PairMethod):
     """Score a query by the cost of aligning its frames with those of a support video, in order."""
 
     name = "otam"
-    revision = 1
-    source = (
-        "Cao, Ji, Cao, Chang, Niebles, CVPR 2020, arXiv:1906.11415; as in"
-        " tobyperrett/few-shot-action-recognition at 3687f3a"
-    )
-    differs = (
-        "nothing from the code named (default); the paper aligns one way and lets paths repeat the"
-        " padded columns only (otam-paper). Features are not trained here. The variants of other"
-        " code bases take the plain cosine; reversing both videos belongs to otam-reversed alone"
-    )
+    source = """Cao, Ji, Cao, Chang, Niebles, CVPR 2020, arXiv:1906.11415; as in
+    tobyperrett/few-shot-action-recognition at 3687f3a"""
+    differs = """nothing from the code named (default); the paper aligns one way and lets paths
+    repeat the padded columns only (otam-paper). Features are not trained here. The variants of
+    other code bases take the plain cosine; reversing both videos belongs to otam-reversed alone"""
     needs = "frames"
     order_aware = True
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "otam-paper": {"padding": "paper", "directions": "one", "epsilon": 0.0},
         "otam-ta2n": {"padding": "ta2n-rows", "directions": "mean of both", "epsilon": 0.0},
         "otam-hard": {"relaxation": "hard"},
@@ -63,13 +66,15 @@ class OTAM(PairMethod):
     Settings = OtamSettings
     settings: OtamSettings
 
-    def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> frame vectors (videos, T, C)."""
-        return frame_vectors(features)
+    def encode(self, features: Tensor) -> Frames:
+        """(videos, C, T, H, W) -> frame vectors (videos, T, C) and their lengths (videos, T)."""
+        vectors = frame_vectors(features)
+        return Frames(vectors, vectors.norm(dim=-1))
 
-    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
-        """Frame vectors (..., A, T, C) and (..., B, T, C) -> minus the costs, (..., A, B)."""
-        D = 1 - cosines(query, support, self.settings.epsilon)
+    def similarity(self, query: Frames, support: Frames) -> Tensor:
+        """Frames (..., A, T) and (..., B, T) -> minus the costs, (..., A, B)."""
+        lengths = query.lengths, support.lengths
+        D = 1 - cosines(query.vectors, support.vectors, self.settings.epsilon, lengths)
         alignments = {
             "one": [D],
             "both": [D, D.mT],

@@ -19,15 +19,10 @@ class FslVideoOTAM(PairMethod):
     """Score a query by the cosines along a hard alignment path, both ways."""
 
     name = "otam-fsl-video"
-    revision = 1
-    source = (
-        "Zhu, Wang, Guo, Wu, BMVC 2021, arXiv:2110.12358; MCG-NJU/FSL-Video at 5c3c050, otam.py;"
-        " after Cao et al., CVPR 2020"
-    )
-    differs = (
-        "nothing; the path is traced back over neighbours that the costs' own recursion forbids,"
-        " as in the authors' code, so it can meet a frame twice and miss the last ones"
-    )
+    source = """Zhu, Wang, Guo, Wu, BMVC 2021, arXiv:2110.12358; MCG-NJU/FSL-Video at 5c3c050,
+    otam.py; after Cao et al., CVPR 2020"""
+    differs = """nothing; the path is traced back over neighbours that the costs' own recursion
+    forbids, as in the authors' code, so it can meet a frame twice and miss the last ones"""
     needs = "frames"
     order_aware = True
 

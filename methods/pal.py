@@ -35,23 +35,17 @@ class Pal(Method):
     """Cosine to prototypes, after support videos and then the query attended to the support set."""
 
     name = "pal"
-    revision = 1
-    source = (
-        "Zhu et al., BMVC 2021, arXiv:2101.08085 (Prototype-centered Attentive Learning), as"
-        " re-implemented in tobyperrett/few-shot-action-recognition at 3687f3a, CNN_PAL"
-    )
-    differs = (
-        "frames and positions are averaged first, as in the code; a class without a query is left"
-        " out of the prototypes' loss, where the code's is infinite; the backbone is frozen. As"
-        " published, the bias of the keys cancels in the softmax and gets no gradient"
-    )
+    source = """Zhu et al., BMVC 2021, arXiv:2101.08085 (Prototype-centered Attentive Learning), as
+    re-implemented in tobyperrett/few-shot-action-recognition at 3687f3a, CNN_PAL"""
+    differs = """frames and positions are averaged first, as in the code; a class without a query is
+    left out of the prototypes' loss, where the code's is infinite; the backbone is frozen. As
+    published, the bias of the keys cancels in the softmax and gets no gradient"""
     needs = "vector"
     order_aware = False
     Settings = PalSettings
     settings: PalSettings
 
     def __init__(self, shape: FeatureShape, settings: PalSettings | None = None) -> None:
-        """Build the attention, with one head."""
         super().__init__(shape, settings)
         self.attention = nn.MultiheadAttention(shape.channels, num_heads=1, batch_first=True)
 
@@ -72,8 +66,7 @@ class Pal(Method):
 
     def attend(self, videos: Tensor, support: Tensor) -> Tensor:
         """Add to videos (episodes, A, C) what they read in the support set (episodes, B, C)."""
-        read: Tensor = self.attention(videos, support, support, need_weights=False)[0]
-        return videos + read
+        return videos + self.attention(videos, support, support, need_weights=False)[0]
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
         """Cross-entropy of each query among prototypes, and of each prototype among queries."""

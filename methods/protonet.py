@@ -4,17 +4,21 @@ A class is represented by one vector, the mean of its support videos, its protot
 to the class whose prototype is nearest. On videos, frames and positions are averaged first. What is
 used in the field differs in the measure: the squared Euclidean distance of the paper, the distance
 itself, or the cosine (SimpleShot; with a learned temperature, Meta-Baseline).
+
+The video papers have a baseline of the same kind: a temporal segment network (TSN) looks at a few
+frames spread over a video and averages what it sees. They average the cosines over the shots of a
+class, not the videos. What a method of alignment scores above that, it owes to time.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.method import FeatureShape, Method, Settings, register
+from bench.method import FeatureShape, Method, PairMethod, Settings, register
+from methods.parts import frames
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,16 @@ class ProtoNet(Method):
     """Compare a query with the mean support video of each class."""
 
     name = "protonet"
-    revision = 1
-    source = (
-        "Snell, Swersky, Zemel, NeurIPS 2017, arXiv:1703.05175, eq. 1-2; on videos as in"
-        " MCG-NJU/FSL-Video at 5c3c050; -euclidean and -cosine (SimpleShot) as in"
-        " sicara/easy-few-shot-learning at 8023ff4"
-    )
-    differs = (
-        "frames and positions are averaged first, so that their order is lost; SimpleShot"
-        " (-cosine) without centring on the training videos, as in the code named"
-    )
+    source = """Snell, Swersky, Zemel, NeurIPS 2017, arXiv:1703.05175, eq. 1-2; on videos as in
+    MCG-NJU/FSL-Video at 5c3c050; -euclidean and -cosine (SimpleShot) as in
+    sicara/easy-few-shot-learning at 8023ff4"""
+    differs = """frames and positions are averaged first, so that their order is lost; SimpleShot
+    (-cosine) without centring on the training videos, as in the code named"""
     needs = "vector"
     order_aware = False
     Settings = ProtoNetSettings
     settings: ProtoNetSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "protonet-euclidean": {"comparison": "euclidean"},
         "protonet-cosine": {"comparison": "cosine"},
     }
@@ -65,8 +64,7 @@ class ProtoNet(Method):
         difference = query[:, :, None] - prototypes[:, None]
         if self.settings.comparison == "squared":
             return -difference.square().sum(dim=-1)
-        distances: Tensor = torch.linalg.vector_norm(difference, dim=-1)
-        return -distances
+        return -torch.linalg.vector_norm(difference, dim=-1)
 
 
 def cosines(query: Tensor, prototypes: Tensor) -> Tensor:
@@ -90,19 +88,15 @@ class MetaBaseline(Method):
     """Cosine to the mean support video of each class, times a learned temperature."""
 
     name = "meta-baseline"
-    revision = 1
     source = "Chen, Liu, Xu, Darrell, Wang, ICCV 2021, arXiv:2003.04390, eq. 2-3"
-    differs = (
-        "frames and positions are averaged first; the backbone is frozen, so that only the"
-        " temperature learns and no prediction changes with training"
-    )
+    differs = """frames and positions are averaged first; the backbone is frozen, so that only the
+    temperature learns and no prediction changes with training"""
     needs = "vector"
     order_aware = False
     Settings = MetaBaselineSettings
     settings: MetaBaselineSettings
 
     def __init__(self, shape: FeatureShape, settings: MetaBaselineSettings | None = None) -> None:
-        """Build the method with the temperature at its initial value."""
         super().__init__(shape, settings)
         self.temperature = nn.Parameter(torch.tensor(self.settings.temperature))
 
@@ -117,3 +111,34 @@ class MetaBaseline(Method):
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """(episodes, queries, C) -> scaled cosines (episodes, queries, way), logits of eq. 3."""
         return self.temperature * cosines(query, prototypes)
+
+
+@dataclass(frozen=True)
+class TsnSettings(Settings):
+    """Settings of the TSN baseline."""
+
+    epsilon: float = 0.01
+    """Added to the product of norms in the cosine, as the authors do."""
+
+
+@register
+class Tsn(PairMethod):
+    """Mean cosine of a query with the support videos of each class, frames averaged first."""
+
+    name = "tsn-cosine"
+    source = """baseline of Cao et al., CVPR 2020, arXiv:1906.11415, after Wang et al., ECCV 2016
+    (TSN); code alibaba-mmai-research/HyRSM at 82100b6, CNN_TSN"""
+    differs = "nothing but a frozen backbone; its form with L2 distances is protonet"
+    needs = "vector"
+    order_aware = False
+    Settings = TsnSettings
+    settings: TsnSettings
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(videos, C, T, H, W) -> mean vector (videos, C)."""
+        return features.mean(dim=(2, 3, 4))
+
+    def similarity(self, query: Tensor, support: Tensor) -> Tensor:
+        """(..., A, C), (..., B, C) -> cosines (..., A, B)."""
+        videos = query.unsqueeze(-2), support.unsqueeze(-2)  # of one frame each
+        return frames.cosines(*videos, self.settings.epsilon)[..., 0, 0]

@@ -13,9 +13,8 @@ The code bases in use differ in padding and pooling, and one leaves out the sigm
 cross-entropy among the classes; both forms are here.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,25 +42,21 @@ class RelationNet(Method):
     """Convolve prototype and query together, twice, then judge them by two linear layers."""
 
     name = "relation-net"
-    revision = 1
-    source = (
-        "Sung et al., CVPR 2018, arXiv:1711.06025, eq. 1-2; code sicara/easy-few-shot-learning at"
-        " 8023ff4 and, as form=closerlook, wyharveychen/CloserLookFewShot at e03aca8"
-    )
-    differs = (
-        "prototypes are means of shots, not sums, as in both code bases; a video is its mean map"
-        " over time; as many channels as the features have; the backbone is frozen. As published,"
-        " the biases of the convolutions cancel in batch norm while training, and the last one in"
-        " the softmax among classes (output=logit)"
-    )
+    source = """Sung et al., CVPR 2018, arXiv:1711.06025, eq. 1-2; code
+    sicara/easy-few-shot-learning at 8023ff4 and, as form=closerlook, wyharveychen/CloserLookFewShot
+    at e03aca8"""
+    differs = """prototypes are means of shots, not sums, as in both code bases; a video is its mean
+    map over time; as many channels as the features have; the backbone is frozen. As published, the
+    biases of the convolutions cancel in batch norm while training, and the last one in the softmax
+    among classes (output=logit)"""
     needs = "maps"
     order_aware = False
     Settings = RelationSettings
     settings: RelationSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "relation-net-softmax": {"form": "closerlook", "output": "logit"},
     }
-    without_gradient: ClassVar[Mapping[str, str]] = {
+    without_gradient = {
         "first.bias": "the batch norm behind it takes it off again",
         "second.bias": "the batch norm behind it takes it off again",
         "judge.bias": "cancels in the softmax among classes (output=logit)",
@@ -91,8 +86,7 @@ class RelationNet(Method):
 
     def adapt(self, support: Any) -> Tensor:
         """(episodes, way, shot, C, H, W) -> prototypes (episodes, way, C, H, W)."""
-        prototypes: Tensor = support.mean(dim=2)
-        return prototypes
+        return support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Any) -> Tensor:
         """(episodes, queries, C, H, W) -> relation scores (episodes, queries, way)."""
@@ -104,7 +98,7 @@ class RelationNet(Method):
         """Judge pairs, convolved together once: (pairs, C, H', W') -> (pairs,)."""
         maps = self.pool(fn.relu(self.first_norm(maps)), 5)
         maps = self.pool(fn.relu(self.second_norm(self.second(maps))), 1)
-        scores: Tensor = self.judge(fn.relu(self.hidden(maps.flatten(1)))).squeeze(1)
+        scores = self.judge(fn.relu(self.hidden(maps.flatten(1)))).squeeze(1)
         return scores.sigmoid() if self.settings.output == "sigmoid" else scores
 
     def pool(self, maps: Tensor, size: int) -> Tensor:

@@ -11,9 +11,8 @@ right behind it: how near each tuple of the query is to the nearest tuple of a c
 a tenth, in the scores and in the loss.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +67,7 @@ class PatchEnrichment(nn.Module):
         a = linear(x, w_k @ self.query.weight, w_k @ self.query.bias) @ x.mT
         x = x + self.gate * (a.softmax(dim=-1) @ self.value(x))
         # x + network(x), averaged over patches; the last linear map sees the average.
-        enriched: Tensor = x.mean(dim=1) + self.network[-1](self.network[:-1](x).mean(dim=1))
+        enriched = x.mean(dim=1) + self.network[-1](self.network[:-1](x).mean(dim=1))
         return enriched.reshape(len(maps), -1, maps.shape[1])
 
 
@@ -76,7 +75,6 @@ class FrameEnrichment(nn.Module):
     """FLE: mix the frames of a video channel by channel, then the channels frame by frame."""
 
     def __init__(self, frames: int, channels: int) -> None:
-        """Build both networks."""
         super().__init__()
         self.mix_frames, self.mix_channels = (
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
@@ -88,8 +86,7 @@ class FrameEnrichment(nn.Module):
         """(videos, T, C) -> (videos, T, C)."""
         frames = self.dropout(usual_positions(frames))
         frames = frames + self.mix_frames(frames.mT).mT
-        enriched: Tensor = frames + self.mix_channels(frames)
-        return enriched
+        return frames + self.mix_channels(frames)
 
 
 class Enriched(NamedTuple):
@@ -119,8 +116,7 @@ def nearest_tuple_scores(support: Tensor, query: Tensor) -> Tensor:
         torch.linalg.vector_norm(asked - of_class[episode, found], dim=-1)
         for of_class, found in zip(tuples.unbind(1), nearest.unbind(2), strict=True)
     ]
-    by_query: Tensor = torch.stack(distances, dim=-1).unflatten(1, query.shape[1:3])
-    return -by_query.mean(dim=2)
+    return -torch.stack(distances, dim=-1).unflatten(1, query.shape[1:3]).mean(dim=2)
 
 
 @register
@@ -128,20 +124,15 @@ class STRM(Method):
     """TRX on frames whose patches and whose times have been related to each other first."""
 
     name = "strm"
-    revision = 1
-    source = (
-        "Thatipelli, Narayan, Khan, Anwer, Khan, Ghanem, CVPR 2022, arXiv:2112.05132;"
-        " Anirudh257/strm, model.py, with its scripts' tuples of 2"
-    )
-    differs = (
-        "nothing from the authors' code; as there, the projection of the auxiliary similarity stays"
-        " as it was drawn, and the patches' attention gets no gradient while its gate is at its"
-        " start, 0. A map never widens: 1152 numbers for a tuple, or as many as it has if fewer;"
-        " the loss is averaged, not summed, over queries"
-    )
+    source = """Thatipelli, Narayan, Khan, Anwer, Khan, Ghanem, CVPR 2022, arXiv:2112.05132;
+    Anirudh257/strm, model.py, with its scripts' tuples of 2"""
+    differs = """nothing from the authors' code; as there, the projection of the auxiliary
+    similarity stays as it was drawn, and the patches' attention gets no gradient while its gate is
+    at its start, 0. A map never widens: 1152 numbers for a tuple, or as many as it has if fewer;
+    the loss is averaged, not summed, over queries"""
     needs = "maps"
     order_aware = True
-    without_gradient: ClassVar[Mapping[str, str]] = {
+    without_gradient = {
         "patches.key.bias": "cancels in the softmax of the attention",
         "tuples.value.bias": "cancels in the difference of query and prototype",
     }
@@ -151,7 +142,6 @@ class STRM(Method):
     fixed_bias: Tensor
 
     def __init__(self, shape: FeatureShape, settings: StrmSettings | None = None) -> None:
-        """Build both enrichments and the tuples of frames."""
         super().__init__(shape, settings)
         size, width = self.settings.cardinality, self.settings.width
         self.patches = PatchEnrichment(shape.channels)
@@ -170,12 +160,8 @@ class STRM(Method):
         keys, values = self.tuples(self.frames(frames))
         return Enriched(keys, values, patch_tuples)
 
-    def adapt(self, support: Enriched) -> Enriched:
-        """Keep all tuples of the support videos, each (episodes, way, shot, tuples, ...)."""
-        return support
-
     def score(self, support: Enriched, query: Enriched) -> Tensor:
-        """Tuples (episodes, queries, tuples, ...) -> (episodes, queries, way)."""
+        """(episodes, way, shot, tuples, ...), (episodes, queries, tuples, ...) -> (..., way)."""
         main, auxiliary = self.both_scores(support, query)
         return main + self.settings.auxiliary * auxiliary
 

@@ -18,9 +18,8 @@ Letters: p and q the frames of prototype and query, x and y their times; A atten
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,8 +82,7 @@ class TemporalTransform(nn.Module):
 
     def theta(self, maps: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> slope a and start b of each video's time, (videos, 2)."""
-        line: Tensor = self.line(self.blocks(maps).amax(dim=(2, 3, 4)))
-        return line
+        return self.line(self.blocks(maps).amax(dim=(2, 3, 4)))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> maps along the new time; zero outside the video."""
@@ -104,7 +102,6 @@ class ShotAlignment(nn.Module):
     """Several shots: align those of a class in time with a reference, and average them."""
 
     def __init__(self, channels: int) -> None:
-        """Build it for maps of ``channels``."""
         super().__init__()
         self.key, self.query, self.value = (
             nn.Linear(channels, channels, bias=False) for _ in range(3)
@@ -123,8 +120,7 @@ class ShotAlignment(nn.Module):
 
     def values(self, maps: Tensor) -> Tensor:
         """Map every position: (..., C, T, H, W) -> the same shape."""
-        values: Tensor = self.value(maps.movedim(-4, -1))
-        return values.movedim(-1, -4)
+        return self.value(maps.movedim(-4, -1)).movedim(-1, -4)
 
 
 class Pairs(NamedTuple):
@@ -174,8 +170,7 @@ class ActionCoordination(nn.Module):
 
     def offsets(self, maps: Tensor) -> Tensor:
         """Propose where to look: maps of the first block (pairs, 128, T, H, W) -> (pairs, T, 2)."""
-        offsets: Tensor = self.offset(self.second(maps).amax(dim=(-2, -1)).mT)
-        return LARGEST_OFFSET * offsets
+        return LARGEST_OFFSET * self.offset(self.second(maps).amax(dim=(-2, -1)).mT)
 
 
 def frame_means(maps: Tensor) -> Tensor:
@@ -224,27 +219,23 @@ class TA2N(Method):
     """Two-stage action alignment: every video in time, then every pair in time and space."""
 
     name = "ta2n"
-    revision = 1
     source = "Li et al., AAAI 2022, arXiv:2107.04782; R00Kie-Liu/TA2N at 2becdd8"
-    differs = (
-        "frozen features instead of a trained backbone; with several shots they are aligned to"
-        " their mean, as the order of shots means nothing here (the authors take the first one;"
-        " variant ta2n-first-shot, the first by mean feature); where pooling by 2 would leave"
-        " nothing of a short video or a small map, that direction is not pooled; no layer norm"
-        " over the classes (off in the authors' scripts); the loss is averaged, not summed, over"
-        " queries. As the authors': the multi-shot maps get"
-        " no gradient from one-shot episodes, keys and queries of the attentions none from a"
-        " single frame; and before the first step, as the last layers start at zero, the layers"
-        " before them get none"
-    )
+    differs = """frozen features instead of a trained backbone; with several shots they are aligned
+    to their mean, as the order of shots means nothing here (the authors take the first one; variant
+    ta2n-first-shot, the first by mean feature); where pooling by 2 would leave nothing of a short
+    video or a small map, that direction is not pooled; no layer norm over the classes (off in the
+    authors' scripts); the loss is averaged, not summed, over queries. As the authors': the
+    multi-shot maps get no gradient from one-shot episodes, keys and queries of the attentions none
+    from a single frame; and before the first step, as the last layers start at zero, the layers
+    before them get none"""
     needs = "maps"
     order_aware = True
     separate_passes = True  # the authors' batch norm sees supports, then queries (ta2n.py:320-321)
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "ta2n-first-stage": {"second_stage": False},
         "ta2n-first-shot": {"reference": "smallest"},
     }
-    without_gradient: ClassVar[Mapping[str, str]] = {
+    without_gradient = {
         "*.conv.bias": "the batch norm behind it takes it off again",
     }
     coordination: ClassVar[type[ActionCoordination]] = ActionCoordination
@@ -252,7 +243,6 @@ class TA2N(Method):
     settings: TA2NSettings
 
     def __init__(self, shape: FeatureShape, settings: TA2NSettings | None = None) -> None:
-        """Build the method for features of ``shape``."""
         super().__init__(shape, settings)
         self.dropout = nn.Dropout(self.settings.dropout)
         self.retiming = TemporalTransform(shape.channels)
@@ -261,8 +251,7 @@ class TA2N(Method):
 
     def encode(self, features: Tensor) -> Tensor:
         """(videos, C, T, H, W) -> the same along each video's own line of time."""
-        retimed: Tensor = self.retiming(self.dropout(features))
-        return retimed
+        return self.retiming(self.dropout(features))
 
     def adapt(self, support: Tensor) -> Prototypes:
         """(episodes, way, shot, C, T, H, W) -> one aligned video a class."""

@@ -15,9 +15,8 @@ Letters: N way, S shots, Q queries; X frames, P tokens, o what tokens read, e ho
 are, f the refinement. The formulas are those of the authors' code.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,16 +59,13 @@ class TEAM(Method):
     """Temporal-alignment-free matching: patterns that are in a video, and those that are not."""
 
     name = "team"
-    revision = 1
     source = "Lee et al., CVPR 2025, arXiv:2504.05956; leesb7426/TEAM at 8bd6b6e"
-    differs = (
-        "frozen features instead of a trained backbone; scaled by sqrt(C / 8) also where 8 does"
-        " not divide the channels; under dropout a video has one reading, the authors draw a new"
-        " one for the adaptation"
-    )
+    differs = """frozen features instead of a trained backbone; scaled by sqrt(C / 8) also where 8
+    does not divide the channels; under dropout a video has one reading, the authors draw a new one
+    for the adaptation"""
     needs = "frames"
     order_aware = True
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "team-pos": {"matching": "positive", "adapted": False},
         "team-neg": {"matching": "negative", "adapted": False},
         "team-without-adaptation": {"adapted": False},
@@ -78,7 +74,6 @@ class TEAM(Method):
     settings: TEAMSettings
 
     def __init__(self, shape: FeatureShape, settings: TEAMSettings | None = None) -> None:
-        """Build tokens, the norm that they share with frames, and the refinement."""
         super().__init__(shape, settings)
         channels = shape.channels
         self.tokens = nn.Parameter(torch.randn(self.settings.tokens, channels))
@@ -129,8 +124,7 @@ class TEAM(Method):
         X = self.norm(self.dropout(placed))
         products = self.norm(self.tokens) @ X.mT
         weights = (products * (NOMINAL_HEADS / self.shape.channels) ** 0.5).softmax(dim=-1)
-        o: Tensor = self.dropout(self.dropout(weights) @ X)
-        return o
+        return self.dropout(self.dropout(weights) @ X)
 
     def refine(self, x: Tensor) -> Tensor:
         """f(x) = relu(x + MLP(x)), token by token: (..., M, C) -> (..., M, C)."""

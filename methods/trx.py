@@ -13,9 +13,8 @@ Tuples of each cardinality have an attention of their own, described with its eq
 `methods.parts.tuple_attention`; the score is the mean over cardinalities.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,34 +39,26 @@ class TRX(Method):
     """Compare each tuple of query frames with a mixture of the class's tuples made for it."""
 
     name = "trx"
-    revision = 1
-    source = (
-        "Perrett, Masullo, Burghardt, Mirmehdi, Damen, CVPR 2021, arXiv:2101.06184;"
-        " tobyperrett/trx at 390c20a, model.py"
-    )
-    differs = (
-        "nothing from the authors' code (the paper averages norms, the code their squares), but"
-        " that a map never widens: 1152 numbers for a tuple, or as many as the tuple has if fewer;"
-        " tuples hold no more frames than the video; the loss is averaged, not summed, over queries"
-    )
+    source = """Perrett, Masullo, Burghardt, Mirmehdi, Damen, CVPR 2021, arXiv:2101.06184;
+    tobyperrett/trx at 390c20a, model.py"""
+    differs = """nothing from the authors' code (the paper averages norms, the code their squares),
+    but that a map never widens: 1152 numbers for a tuple, or as many as the tuple has if fewer;
+    tuples hold no more frames than the video; the loss is averaged, not summed, over queries"""
     needs = "frames"
     order_aware = True
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    variants = {
         "trx-1": {"cardinalities": (1,)},
         "trx-2": {"cardinalities": (2,)},
         "trx-3": {"cardinalities": (3,)},
         "trx-4": {"cardinalities": (4,)},
         "trx-234": {"cardinalities": (2, 3, 4)},
     }
-    without_gradient: ClassVar[Mapping[str, str]] = {
-        "heads.*.value.bias": "cancels in the difference of query and prototype"
-    }
+    without_gradient = {"heads.*.value.bias": "cancels in the difference of query and prototype"}
     attention: ClassVar[type[TupleAttention]] = TupleAttention
     Settings = TrxSettings
     settings: TrxSettings
 
     def __init__(self, shape: FeatureShape, settings: TrxSettings | None = None) -> None:
-        """Build one attention for each cardinality."""
         super().__init__(shape, settings)
         self.heads = nn.ModuleList(
             self.attention(shape.frames, shape.channels, cardinality, self.settings.width)
@@ -79,12 +70,12 @@ class TRX(Method):
         frames = frame_vectors(features)
         return tuple(part for head in self.heads for part in head(frames))
 
-    def adapt(self, support: Tuples) -> Tuples:
-        """Keep all tuples of the support videos, (episodes, way, shot, tuples, width) each."""
-        return support
-
     def score(self, support: Tuples, query: Tuples) -> Tensor:
-        """Tuples (episodes, queries, tuples, width) each -> (episodes, queries, way)."""
+        """Average the scores of all cardinalities.
+
+        (episodes, way, shot, tuples, width) and (episodes, queries, tuples, width) of each tensor
+        -> (episodes, queries, way)
+        """
         return torch.stack(self.scores_by_cardinality(support, query)).mean(dim=0)
 
     def scores_by_cardinality(self, support: Tuples, query: Tuples) -> list[Tensor]:

@@ -30,22 +30,16 @@ class ViSiL(PairMethod):
     """Filter the matrix of cosines, so that runs of alike frames count, and match what remains."""
 
     name = "visil"
-    revision = 1
-    source = (
-        "Kordopatis-Zilos et al., ICCV 2019, arXiv:1908.07410, as in Bertrand, Kalantidis, Tolias,"
-        " SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at 4f14d68"
-    )
-    differs = (
-        "nothing from the code named; ViSiL itself also compares regions of frames, and is trained"
-        " for retrieval. Videos too short to be halved twice are not halved"
-    )
+    source = """Kordopatis-Zilos et al., ICCV 2019, arXiv:1908.07410, as in Bertrand, Kalantidis,
+    Tolias, SCIA 2023, arXiv:2303.16084; jbertrand89/temporal_matching at 4f14d68"""
+    differs = """nothing from the code named; ViSiL itself also compares regions of frames, and is
+    trained for retrieval. Videos too short to be halved twice are not halved"""
     needs = "frames"
     order_aware = True
     Settings = VisilSettings
     settings: VisilSettings
 
     def __init__(self, shape: FeatureShape, settings: VisilSettings | None = None) -> None:
-        """Build the four filters."""
         super().__init__(shape, settings)
         self.filters = nn.ModuleList(
             nn.Conv2d(narrow, wide, size, padding=size // 2, bias=False)
@@ -68,8 +62,7 @@ class ViSiL(PairMethod):
         maps = relu(halve(first(maps)))
         maps = relu(halve(second(maps)))
         maps = last(third(maps)).clamp(-1, 1)
-        matched: Tensor = maps.amax(dim=-1).mean(dim=(1, 2))
-        return matched.reshape(M.shape[:-2])
+        return maps.amax(dim=-1).mean(dim=(1, 2)).reshape(M.shape[:-2])
 
 
 def halve(maps: Tensor) -> Tensor:

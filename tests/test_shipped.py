@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.features import backbones
-from bench.plugins.registry import built_in_methods
+from bench.plugins.registry import built_in_methods, choose
 from bench.weights import candidates, cards
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
@@ -49,6 +49,17 @@ def used(copy: Path) -> list[candidates.Candidate]:
 def test_untouched_weights_are_used(copy: Path):
     (found,) = used(copy)
     assert found.checkpoint is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"), [("trx[cardinalities=2+3]", True), ("trx[cardinalities=2+3+4]", False)]
+)
+def test_other_settings_than_those_of_the_weights_make_an_untrained_variant(name, trained):
+    loaded = backbones.load_backbone("motion", CPU)
+    chosen = choose(name, built_in_methods())
+    (found,) = candidates.candidates(chosen, None, loaded.weights_sha256)
+    assert (found.checkpoint is not None) == trained
+    assert found.entry.settings == chosen[0].settings
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -57,7 +57,7 @@ def candidates(
         entries: the methods.
         weights: a file, for a single method; a folder as `fvbench train` writes it, from which
             every training seed of every method is taken; "none" for no weights at all; None for
-            the weights that come with the program, where they fit the backbone.
+            the weights that come with the program, where they fit the backbone and the settings.
         backbone_sha256: hash of the weights of the backbone that makes the features.
 
     Raises:
@@ -88,11 +88,17 @@ def candidates(
 
 
 def _with_shipped(entry: Entry, backbone_sha256: str) -> Candidate:
-    """Return the method with the first of its shipped weights that fits the backbone."""
+    """Return the method with the first of its shipped weights that fits the backbone.
+
+    With settings other than those that the weights were trained with it is a variant, which has no
+    shipped weights.
+    """
     for path in _seeds_of(entry, SHIPPED):
         card = read_card(path)
         if card is not None and card.backbone.weights_sha256 == backbone_sha256:
-            return _with(entry, path, backbone_sha256)
+            trained = _settings(replace(entry, given=()), card)
+            if all(getattr(trained, name) == value for name, value in entry.given):
+                return _with(entry, path, backbone_sha256)
     return Candidate(entry)
 
 

@@ -1,4 +1,4 @@
-"""MASTAF and CAN without relation maps: sums over positions come first, most of them once.
+"""MASTAF without relation maps: sums over positions come first, most of them once.
 
 A relation map holds L x L numbers for each pair of videos, of which the attention takes two sums
 only. Both are linear in the directions of the positions, p_i of the own and q_j of the other map:
@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from bench.method import LabelledEpisodes, register
-from methods.can import Can
 from methods.mastaf import EPSILON, Mastaf
 
 
@@ -122,10 +121,3 @@ class FastMastaf(Mastaf):
         scores = (own.maps @ mixed.mT).mT * own.to_unit.unsqueeze(2)  # s
         attention = torch.softmax(scores / self.settings.temperature, dim=-1)
         return 1 + self.settings.residual_gain * attention if self.settings.residual else attention
-
-
-@register
-class FastCan(FastMastaf, Can):
-    """CAN, which is the cross branch of MASTAF, without relation maps."""
-
-    accelerates = "can"

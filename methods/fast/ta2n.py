@@ -85,8 +85,7 @@ class FastActionCoordination(ActionCoordination):
             [min(place, 1) for place in range(size - 1)] + [min(size, 3) - 1]
             for size in (height, width)
         )
-        spread: Tensor = mixed[..., rows, :][..., columns]
-        return spread
+        return mixed[..., rows, :][..., columns]
 
 
 @register

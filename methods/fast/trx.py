@@ -83,7 +83,7 @@ class FastTupleAttention(TupleAttention):
         # Of the parts' weights m_p and inner products G: sum of m_p' G m_p = sum of (m_p m_p') * G.
         weights, values = mixed.flatten(4).transpose(2, 3), s.values.flatten(2, 3)
         own = (weights.mT @ weights) * (values @ values.mT).unsqueeze(1)
-        sums: Tensor = 2 * with_query.sum(dim=(2, 4, 5)) - own.sum(dim=(3, 4))
+        sums = 2 * with_query.sum(dim=(2, 4, 5)) - own.sum(dim=(3, 4))
         return sums / tuples - q.energy.unsqueeze(-1)
 
     def _parts(self, frames: Tensor, weight: Tensor) -> Tensor:
@@ -100,8 +100,7 @@ def _products(query: Tensor, support: Tensor) -> Tensor:
     (episodes, queries, parts, d) and (episodes, way, shot, parts, d)
     """
     products = query.flatten(1, 2) @ support.flatten(1, 3).mT
-    apart: Tensor = products.reshape(*query.shape[:3], *support.shape[1:4])
-    return apart
+    return products.reshape(*query.shape[:3], *support.shape[1:4])
 
 
 @register

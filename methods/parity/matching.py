@@ -16,9 +16,9 @@ from methods.matching import (
     MatchingSettings,
     Max,
     Mean,
-    Sides,
 )
 from methods.parity._episode import scores_of, stored_shape
+from methods.parts.frames import Sides
 
 authors_names(Linear, {"matching_function.linear.weight": "weights.weight"})
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from bench.reference import Golden, reproduces
 from methods.parity._episode import scores_of, stored_shape
-from methods.tsn import Tsn, TsnSettings
+from methods.protonet import Tsn, TsnSettings
 
 
 @reproduces("tsn_cosine/logits")

@@ -1,4 +1,4 @@
-"""Distances between two videos, given the distances between their frames."""
+"""Ordered temporal alignment of two videos, given the distances between their frames."""
 
 from typing import Literal
 
@@ -43,32 +43,17 @@ def alignment_costs(
     # Along the way costs are kept as w = -γ / λ: their smooth minimum is a logarithm of sums.
     either, scale = (torch.maximum, 1.0) if relaxation == "hard" else (torch.logaddexp, temperature)
     D = distances.mT if padding == "ta2n-rows" else distances
-    steps = (pad(D, (1, 1)) / -scale).movedim((-2, -1), (0, 1)).contiguous()
-    rows, columns = steps.shape[:2]
-    entered_from_above = {
-        "paper": {columns - 1},
-        "perrett": {1, columns - 1},
-        "ta2n-rows": set(range(1, columns)),
-    }[padding]
-    above: list[Tensor] = []
-    for row in range(rows):
-        w = [steps[row, 0]]
-        for column in range(1, columns):
-            before = w[column - 1]
-            if row > 0:
-                before = either(above[column - 1], before)
-            if row > 0 and column in entered_from_above:
-                before = either(above[column], before)
-            w.append(steps[row, column] + before)
-        above = w
-    return -scale * above[-1]
-
-
-def hausdorff_distances(distances: Tensor) -> Tensor:
-    """Sum of every frame's distance to the nearest frame of the other video, both ways.
-
-    (..., rows, columns) -> (...)
-
-    Source: Wang et al., CVPR 2022, arXiv:2204.13423 (its mean is a sum in the code).
-    """
-    return distances.amin(dim=-1).sum(dim=-1) + distances.amin(dim=-2).sum(dim=-1)
+    first, *steps = (pad(D, (1, 1)) / -scale).movedim((-1, -2), (0, 1)).contiguous()
+    entered_from_above = {"paper": {}, "perrett": {1}, "ta2n-rows": range(len(steps))}[padding]
+    w = first  # of a whole column at once, its rows first
+    for column, distance in enumerate(steps, start=1):
+        # From the left or, but for the first row, along the diagonal.
+        w = torch.cat([w[:1], either(w[:-1], w[1:])])
+        if column in entered_from_above or column == len(steps):
+            cells = [w[0] + distance[0]]
+            for reached, step in zip(w[1:], distance[1:], strict=True):
+                cells.append(either(cells[-1], reached) + step)
+            w = torch.stack(cells)
+        else:
+            w = w + distance
+    return -scale * w[-1]

@@ -53,5 +53,4 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., tokens, C) -> (..., tokens, C)."""
         query, key, value = self.project_in(self.norm(tokens)).chunk(3, dim=-1)
-        mixed: Tensor = self.dropout(self.project_out(attend(query, key, value, self.heads)))
-        return tokens + mixed
+        return tokens + self.dropout(self.project_out(attend(query, key, value, self.heads)))

@@ -22,7 +22,6 @@ class TupleAttention(nn.Module):
     index: Tensor
 
     def __init__(self, frames: int, channels: int, cardinality: int, width: int | None) -> None:
-        """Build it for tuples of ``cardinality`` frames, or of all frames if there are fewer."""
         super().__init__()
         self.cardinality = min(cardinality, frames)
         width = tuple_width(width, self.cardinality, channels)
@@ -61,8 +60,7 @@ class TupleAttention(nn.Module):
         u_u = torch.linalg.vector_norm(u, dim=-1, keepdim=True).square()
         distances = u_u - 2 * u_t + t_t
         # The code takes the mean over p of |u_p - t_p|^2, the paper that of |u_p - t_p|.
-        by_query: Tensor = distances.unflatten(1, query[0].shape[1:3])
-        return -by_query.mean(dim=2)
+        return -distances.unflatten(1, query[0].shape[1:3]).mean(dim=2)
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:
@@ -70,5 +68,4 @@ def _products(query: Tensor, support: Tensor) -> Tensor:
 
     (episodes, P, d) and (episodes, way, M, d) -> (episodes, P, way, M)
     """
-    products: Tensor = (query @ support.flatten(1, 2).mT).unflatten(2, support.shape[1:3])
-    return products
+    return (query @ support.flatten(1, 2).mT).unflatten(2, support.shape[1:3])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize, relu
 
-from methods.parts.alignment import hausdorff_distances
-from methods.parts.positions import hyrsm_positions, usual_table
+from methods.parts.frames import hausdorff_distances
+from methods.parts.positions import hyrsm_positions, usual_positions
 from methods.parts.tuples import tuple_index
 
 
@@ -74,9 +74,8 @@ def _cumulative(distances: Tensor, lbda: float = 0.1) -> Tensor:
 
 def _tuple_scores(head, support: Tensor, query: Tensor) -> Tensor:
     """Frames (way, T, C) and (queries, T, C), tuples projected whole."""
-    table = 0.1 * usual_table(*support.shape[1:], like=support)
     index = tuple_index(support.shape[1], head.cardinality)
-    tuples = [(videos + table)[:, index].flatten(2) for videos in (support, query)]
+    tuples = [usual_positions(videos)[:, index].flatten(2) for videos in (support, query)]
     (keys, q_keys), (values, q_values) = (
         [head.norm(head.key(one)) for one in tuples],
         [head.value(one) for one in tuples],

@@ -203,8 +203,8 @@ def test_batch_norm_meets_the_maps_in_the_authors_order(form, queries):
     alone = [queries] if queries > 1 else []
     assert batches == [3, *alone, 3 * queries, 3 * queries]
     p, f = normalize(prototypes[0], dim=-1), normalize(query[0], dim=-1)
-    torch.testing.assert_close(seen[0], (p @ p.mT).mean(dim=1))
-    torch.testing.assert_close(seen[1], (f @ f.mT).mean(dim=1))
+    torch.testing.assert_close(seen[0].squeeze(1), (p @ p.mT).mean(dim=1))
+    torch.testing.assert_close(seen[1].squeeze(1), (f @ f.mT).mean(dim=1))
     torch.testing.assert_close(seen[2][2, 0], (p[2] @ f[0].T).mean(dim=0))
     torch.testing.assert_close(
         seen[3].flatten(0, 1).sum(0), sum((f[:, None] @ p.mT).mean(2).flatten(0, 1))

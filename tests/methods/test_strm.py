@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import adaptive_max_pool2d, relu
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 from methods.strm import STRM, PatchEnrichment, StrmSettings, nearest_tuple_scores
 from tests.methods.cases import selected
 from tests.methods.parity import assert_reproduced
@@ -101,7 +101,7 @@ def test_patches_against_loops(side):
     frames = module(maps)
     for t in range(2):
         patches = adaptive_max_pool2d(maps[0, :, t], 4).flatten(1).T
-        patches = patches + 0.1 * usual_table(16, 6, like=patches)
+        patches = usual_positions(patches)
         queries, keys = module.query(patches), module.key(patches)
         read = []
         for patch, query in zip(patches, queries, strict=True):

@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from bench.method import FeatureShape
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 from methods.team import TEAM, TEAMSettings
 from tests.methods.cases import random_episode
 from tests.methods.learning import labelled_episodes, untrained
@@ -25,7 +25,7 @@ def build(name="team", **settings):
 
 def read(method, frames):
     """(T, C) -> (M, C), token by token."""
-    frames = method.norm(frames + 0.1 * usual_table(*frames.shape, like=frames))
+    frames = method.norm(usual_positions(frames))
     rows = []
     for token in method.norm(method.tokens):
         weights = (frames @ token / (SHAPE.channels / 8) ** 0.5).softmax(dim=0)

@@ -8,7 +8,7 @@ from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, gather
 from bench.plugins.registry import import_reproductions
 from bench.reference import adopt, names_of
 from methods.fast.trx import FastTRX
-from methods.parts.positions import usual_table
+from methods.parts.positions import usual_positions
 from methods.trx import TRX, TrxSettings
 from tests.methods.cases import random_episode, selected
 from tests.methods.parity import assert_reproduced
@@ -30,7 +30,7 @@ def slow_score(head, cardinality, query, shots):
     """One query (T, C) and the shots of one class (shot, T, C), tuple by tuple."""
 
     def tuples(frames):
-        frames = frames + 0.1 * usual_table(*frames.shape, like=frames)
+        frames = usual_positions(frames)
         chosen = itertools.combinations(range(len(frames)), cardinality)
         return [torch.cat([frames[t] for t in each]) for each in chosen]
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from bench.comparison.summary import rebuilt
+from bench.runs.checking import rebuilt
 from bench.runs.compact import compact
 from bench.runs.directory import Answers, make_rows, read_run, write_run
 from episodes.banks import facts_of

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.comparison.rows_file import is_rows_file, read_rows_file
-from bench.comparison.summary import Pair, rebuilt
+from bench.comparison.summary import Pair
 from bench.machine import distributed
 from bench.machine.progress import Reporter
+from bench.runs.checking import rebuilt
 from bench.runs.directory import Run, read_runs
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.coverage import unusable, without

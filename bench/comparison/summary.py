@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.runs.checking import rebuilt
 from bench.runs.contenders import Contender, contenders, titles
 from bench.runs.directory import Run
 from bench.runs.schema import Failure, HowTrained
@@ -34,8 +35,7 @@ from bench.statistics import (
     variance_shares,
 )
 from episodes.atomic import write_text
-from episodes.banks.bank import Bank, open_bank
-from episodes.banks.own_videos import bank_of_own_recipe
+from episodes.banks.bank import Bank
 from episodes.errors import UserError
 from episodes.schema import dump
 
@@ -320,37 +320,6 @@ def _choose(
         fitting,
         key=lambda i: (names[i] != name, bool(found[i].first.declared.trained), names[i]),
     )
-
-
-def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
-    """Rebuild the bank of a run, or say why its episodes cannot be known.
-
-    Args:
-        run: whose identity names the bank.
-        banks: where to look first.
-    """
-    title, sha256 = run.identity.bank, run.identity.bank_sha256
-    name = title.partition(" (")[0]  # less how many of its episodes are there
-    numbers = run.rows["episode"].unique()
-    try:
-        bank = next((one for one in banks if one.sha256 == sha256), None)
-        bank = bank or _recorded(run, name, int(numbers.max()) + 1).only(numbers)
-    except UserError as error:
-        return None, f"videos and classes unknown, so that nothing is decided: {error}"
-    if bank.sha256 != sha256:
-        return None, (
-            "videos and classes unknown, so that nothing is decided: bank"
-            f" {name} has other episodes here"
-        )
-    return bank, ""
-
-
-def _recorded(run: Run, name: str, episodes: int) -> Bank:
-    """The bank that a run names, or whose recipe it holds where that is of the user's own."""
-    recipe = run.declared.recipe
-    if recipe is None:
-        return open_bank(name, episodes, without_list=True)
-    return bank_of_own_recipe(recipe, run.declared.root, episodes)
 
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.method import NAME_WITH_SETTINGS
+from bench.runs.checking import check_rows
 from bench.runs.schema import Circumstances, Cost, Declared, Failure, Header, Identity
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
@@ -249,9 +250,7 @@ def _check(run: Run) -> None:
     for name in (identity.bank, *((training.recipe, training.start) if training else ())):
         if name and (not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name):
             raise ValueError(f"{name!r} is no name of a bank or of a training's parts")
-    queries = run.queries_per_episode
-    if len(run.rows) != queries * run.rows["episode"].nunique():
-        raise ValueError("its rows are not as many for every episode")
+    check_rows(run)
 
 
 def _from_1_to_2(header: dict[str, Any]) -> dict[str, Any]:

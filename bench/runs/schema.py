@@ -166,9 +166,9 @@ class Declared(Model):
     """The publication and code that it follows."""
     differs: str = ""
     """In what it differs from them."""
-    sees: Sees | Literal["unknown"]
+    sees: Literal[Sees, "unknown"]
     """Whether it answers one query at a time."""
-    needs: Needs | Literal[""] = ""
+    needs: Literal[Needs, ""] = ""
     """The form of features that it makes use of."""
     needs_text: bool = False
     """Whether it is given what the classes are called."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.comparison.summary import Comparison, compare_on_one_bank, rebuilt
+from bench.comparison.summary import Comparison, compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
+from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
 from bench.runs.directory import FILES, ROW_TYPES, UNREADABLE, Run, find_runs, read_run
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank
@@ -34,7 +34,6 @@ LARGEST = {"run.json": 1 << 20, "rows.parquet": 1 << 30, FIGURES: 1 << 20}
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """When every member was written, as far as the file says: the least that a .zip can state."""
 MOST_ROWS = 20_000_000
-MOST_EPISODES = 1_000_000
 """What a submission may have of them: a small file may claim billions."""
 CLOSE = 1e-9
 """How far a figure may lie from the one worked out here: what summing in another order changes."""
@@ -200,17 +199,16 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     bank, problem = rebuilt(run, own(asked) if own else ())
     if bank is None:
         raise UserError(f"the bank of this run cannot be drawn here: {problem}")
-    check_rows(run, bank)
+    _check_identity(run, bank)
+    try:
+        check_rows(run, bank)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
     return bank, compare_on_one_bank([run], banks=[bank])
 
 
-def check_rows(run: Run, bank: Bank) -> None:
-    """Refuse rows that do not answer every query of the bank once, or an identity that lies of it.
-
-    Raises:
-        RefusedError: naming the first thing that is wrong.
-    """
-    stated = run.identity
+def _check_identity(run: Run, bank: Bank) -> None:
+    """Refuse an identity that lies of its bank."""
     actual = {
         "bank": bank.title,
         "episodes": len(bank.episodes),
@@ -220,33 +218,11 @@ def check_rows(run: Run, bank: Bank) -> None:
         "shot": bank.recipe.shot,
     }
     for field, value in actual.items():
-        said = getattr(stated, field)
+        said = getattr(run.identity, field)
         if said not in (None, value):
             raise RefusedError(
                 f"the run says {field} {said!r}, its bank {bank.title} has {value!r}"
             )
-    labels = bank.episodes.labels
-    expected: dict[str, np.ndarray] = {
-        "episode": np.repeat(bank.numbers, labels.shape[1]),
-        "query": np.tile(np.arange(labels.shape[1]), len(labels)),
-        "label": labels.ravel(),
-    }
-    if len(run.rows) != labels.size:
-        raise RefusedError(f"it has {len(run.rows):,} rows, its bank {labels.size:,} queries")
-    for column, values in expected.items():
-        wrong = np.flatnonzero(run.rows[column].to_numpy() != values)
-        if len(wrong):
-            raise RefusedError(
-                f"row {wrong[0]:,} has {column} {run.rows[column].iloc[wrong[0]]}, the bank has"
-                f" {values[wrong[0]]} there ({len(wrong):,} rows differ)"
-            )
-    outside = ~run.rows["prediction"].between(0, bank.recipe.way - 1).to_numpy()
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise RefusedError(
-            f"row {row:,} predicts {run.rows['prediction'].iloc[row]}; a class of an episode is"
-            f" 0..{bank.recipe.way - 1}"
-        )
 
 
 def figures(comparison: Comparison) -> dict[str, Any]:

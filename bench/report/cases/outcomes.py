@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.comparison.summary import rebuilt
+from bench.runs.checking import rebuilt
 from bench.runs.directory import Run
 from bench.runs.schema import Identity
 from bench.statistics import design_of, measure

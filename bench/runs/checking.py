@@ -1,0 +1,117 @@
+"""Whether rows are answers to the bank that their run names: looked at whenever they are read."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from episodes.banks.bank import Bank, open_bank
+from episodes.banks.own_videos import bank_of_own_recipe
+from episodes.banks.recipe import Recipe
+from episodes.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.runs.directory import Run
+
+MOST_EPISODES = 1_000_000
+"""Rows of episodes beyond are not held against a bank: drawing it would take long."""
+
+
+def rebuilt(run: "Run", banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
+    """Rebuild the bank of a run, or say why its episodes cannot be known.
+
+    Args:
+        run: whose identity names the bank.
+        banks: where to look first.
+    """
+    identity, numbers = run.identity, run.rows["episode"].unique()
+    name = identity.bank.partition(" (")[0]  # less how many of its episodes are there
+    try:
+        bank = next((one for one in banks if one.sha256 == identity.bank_sha256), None)
+        bank = bank or _opened(name, run.declared.recipe, run.declared.root, numbers.tobytes())
+    except UserError as error:
+        return None, f"videos and classes unknown, so that nothing is decided: {error}"
+    if bank.sha256 != identity.bank_sha256:
+        return None, (
+            "videos and classes unknown, so that nothing is decided: bank"
+            f" {name} has other episodes here"
+        )
+    return bank, ""
+
+
+def _opened(name: str, recipe: Recipe | None, root: str | None, numbers: bytes) -> Bank:
+    """The bank that a run names, or whose recipe it holds where that is of the user's own."""
+    kept = np.frombuffer(numbers, np.int32)
+    count = int(kept.max()) + 1
+    if recipe is None:
+        return open_bank(name, count, without_list=True).only(kept.astype(np.int64))
+    return bank_of_own_recipe(recipe, root, count).only(kept.astype(np.int64))
+
+
+@lru_cache(64)
+def _labels_of(
+    name: str, recipe: Recipe | None, root: str | None, sha256: str, numbers: bytes
+) -> Bank:
+    """The same, kept by its hash, which stands for all of its labels."""
+    bank = _opened(name, recipe, root, numbers)
+    if bank.sha256 != sha256:
+        raise UserError("other episodes")
+    return bank
+
+
+def check_rows(run: "Run", bank: Bank | None = None) -> None:
+    """Refuse rows that do not answer every query of every episode once, and with a class of it.
+
+    Labels must be those of the bank, where it can be drawn here.
+
+    Args:
+        run: with its rows.
+        bank: drawn already.
+
+    Raises:
+        ValueError: naming the first row that is wrong.
+    """
+    rows, identity = run.rows, run.identity
+    numbers = rows["episode"].unique()
+    if bank is None and numbers.min() >= 0 and numbers.max() < MOST_EPISODES:
+        declared, name = run.declared, identity.bank.partition(" (")[0]
+        try:
+            bank = _labels_of(
+                name, declared.recipe, declared.root, identity.bank_sha256, numbers.tobytes()
+            )
+        except UserError:
+            bank = None  # its data set is not here, or its recipe has changed since
+    queries = run.queries_per_episode if bank is None else bank.episodes.labels.shape[1]
+    expected = {
+        "episode": np.repeat(numbers if bank is None else bank.numbers, queries),
+        "query": np.tile(np.arange(queries), len(numbers)),
+    }
+    if bank is not None:
+        expected["label"] = bank.episodes.labels.ravel()
+    count = len(expected["episode"])
+    if len(rows) != count:
+        raise ValueError(f"it has {len(rows):,} rows, its episodes {count:,} queries")
+    whose = "its episodes have" if bank is None else "the bank has"
+    for column, values in expected.items():
+        wrong = np.flatnonzero(rows[column].to_numpy() != values)
+        if len(wrong):
+            raise ValueError(
+                f"row {wrong[0]:,} has {column} {rows[column].iloc[wrong[0]]}, {whose}"
+                f" {values[wrong[0]]} there ({len(wrong):,} rows differ)"
+            )
+    way = identity.way if bank is None else bank.recipe.way
+    for column, verb in (("label", "has label"), ("prediction", "predicts")):
+        values = rows[column].to_numpy()
+        wrong = np.flatnonzero((values < 0) | (values >= (np.inf if way is None else way)))
+        if len(wrong):
+            last = "" if way is None else way - 1
+            raise ValueError(
+                f"row {wrong[0]:,} {verb} {values[wrong[0]]}; a class of an episode is 0..{last}"
+            )
+    margin = rows["margin"].to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(margin))
+    if len(wrong) and not np.isnan(margin).all():
+        raise ValueError(
+            f"row {wrong[0]:,} has margin {margin[wrong[0]]}; margins are finite, or none is kept"
+        )

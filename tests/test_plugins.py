@@ -99,7 +99,8 @@ class TestInstalledPackage:
             *("--validation", "outside-4w1s-val", "--freeze-backbone"),
             *("--device", "cpu", "--out", tmp_path),
         )
-        assert "training outside: the method alone, the backbone frozen; 8 episodes of 4" in said
+        assert f"training outside from seed 0: the method alone, the backbone {BACKBONE}" in said
+        assert "frozen; recipe small, 8 episodes of 4 classes with 1 + 1 videos" in said
         assert (tmp_path / "outside" / "seed-0" / "weights.safetensors").is_file()
 
 

@@ -26,7 +26,13 @@ from bench.commands.options import (
 from bench.commands.tables import shown as tabulated
 
 if TYPE_CHECKING:
+    from bench.machine.progress import Reporter
     from bench.running.execute import Executed, Plan
+
+FEW = 200
+"""Episodes up to which a run is not measured before it starts: that would take as long."""
+SOON = 10.0
+"""Seconds up to which nobody is told how long a run will take."""
 
 HELP = """Evaluate methods on a bank and print the comparison.
 
@@ -147,6 +153,14 @@ def run(
         ),
     ] = False,
     cache: Cache = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Evaluate nothing; measure for some seconds, and print what a run would do:"
+            " videos to decode and embed, disk, memory, and time by stage and method.",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write OUT/report.html too.")
     ] = True,
@@ -161,13 +175,13 @@ def run(
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
-    from bench.machine.progress import Reporter
     from bench.method import find
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import Plan, contamination_of, execute
     from bench.weights.candidates import candidates
 
-    context.with_resource(distributed.joined(out))
+    if not dry_run:  # it writes nothing there
+        context.with_resource(distributed.joined(out))
     use_plugins(plugin, keep_going)
     where = choose_device(device)
     if features is not None:
@@ -195,11 +209,35 @@ def run(
     notes = (contamination_of(loaded, one) for one in banks)
     for words in filter(None, notes if distributed.is_first() else ()):
         typer.echo(f"note: {words}", err=True)
-    executed = execute(plan, Reporter())
+    reporter = _foreseen(plan, dry_run, json)
+    if reporter is None:
+        return
+    executed = execute(plan, reporter)
     if distributed.is_first():
         _show(plan, executed, reference, json, report)
     if executed.failures:
         raise typer.Exit(1)
+
+
+def _foreseen(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
+    """Say how long the run will take, where it is long; None where nothing but that was asked."""
+    from bench.commands.forecast import of_run
+    from bench.machine import distributed
+    from bench.machine.progress import Reporter
+    from bench.runs.directory import dump
+
+    few = max(len(bank.episodes) for bank in plan.banks) < FEW
+    if not dry_run and (few or distributed.size() > 1):
+        return Reporter()
+    forecast = of_run(plan)
+    if dry_run:
+        typer.echo(dump(forecast.content()) if json else forecast.table(), nl=False)
+        return None
+    if forecast.seconds < SOON:
+        return Reporter()
+    reporter = Reporter(forecast.expected)
+    reporter.say(forecast.in_words())
+    return reporter
 
 
 def _show(

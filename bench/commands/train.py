@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bench.machine.progress import Reporter
     from bench.training.plan import Training
 
 HELP = """Train methods on episodes of the training classes.
@@ -53,6 +54,8 @@ EPILOG = (
     " results/local/after"
 )
 
+FEW = 200
+"""Episodes up to which a training is not measured before it starts: that would take as long."""
 FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
 """Parameters that `fvbench train backbone` uses."""
 
@@ -134,7 +137,6 @@ def train(
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
-    from bench.machine.progress import Reporter
     from bench.plugins.registry import all_methods, choose
     from bench.running.containment import contained
     from bench.training.clips import ClipLibrary
@@ -173,12 +175,11 @@ def train(
             Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
             for seed in numbers
         ]
-    if distributed.is_first():
-        typer.echo(f"training {_in_words(trainings)} into {out}", err=True)
+    reporter = _foreseen(trainings, out)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
             with contained(training.entry.name, training.seed):
-                folder = train_one(training, library, Reporter())
+                folder = train_one(training, library, reporter)
             if not distributed.is_first():
                 continue
             if tensorboard:
@@ -186,20 +187,39 @@ def train(
             typer.echo(f"wrote {folder}")
 
 
+def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
+    """Say what is about to be trained, and for how long; return who reports on it."""
+    from bench.commands.forecast import of_trainings
+    from bench.machine import distributed
+    from bench.machine.progress import Reporter, duration
+
+    words = f"training {_in_words(trainings)}, into {out}"
+    few = sum(training.recipe.episodes for training in trainings) < FEW
+    if few or distributed.size() > 1:
+        reporter = Reporter()
+    else:
+        forecast = of_trainings(trainings)
+        words += f": about {duration(forecast.seconds)}, as measured here"
+        reporter = Reporter(forecast.expected)
+    reporter.say(words)
+    return reporter
+
+
 def _in_words(trainings: "Sequence[Training]") -> str:
     """What is about to be trained, and on what."""
     first = trainings[0]
     names = list(dict.fromkeys(training.entry.name for training in trainings))
-    seeds = len({training.seed for training in trainings})
-    several = f", each from {seeds} seeds" if seeds > 1 else ""
+    seeds = list(dict.fromkeys(str(training.seed) for training in trainings))
     counts = sorted({training.recipe.episodes for training in trainings})
     episodes = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
-    what = "backbone and method" if first.tuned else "the method alone, the backbone frozen"
+    backbone = f"the backbone {first.backbone.backbone.name}"
+    what = f"{backbone} with the method" if first.tuned else f"the method alone, {backbone} frozen"
     bank = first.validation.recipe
     return (
-        f"{', '.join(names)}{several}: {what}; {episodes} episodes of {bank.way} classes with"
-        f" {bank.shot} + {bank.queries} videos from the training classes of {bank.dataset}, chosen"
-        f" on {bank.name},"
+        f"{', '.join(names)} from seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {what};"
+        f" recipe {first.recipe.name}, {episodes} episodes of {bank.way} classes with {bank.shot} +"
+        f" {first.recipe.queries} videos from the training classes of {bank.dataset}, chosen on"
+        f" {len(first.validation.episodes):,} episodes of {bank.name}"
     )
 
 

@@ -1,9 +1,10 @@
 """Progress on stderr: a bar on a terminal, a plain line now and then elsewhere."""
 
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -22,13 +23,34 @@ from episodes.split import Progress as Report
 SECONDS_BETWEEN_LINES = 20
 
 
+def duration(seconds: float) -> str:
+    """Say how long something takes, to two digits at most.
+
+    >>> [duration(seconds) for seconds in (0.3, 9.4, 71, 200, 5400, 90_000, float("nan"))]
+    ['1 s', '9 s', '71 s', '3 min', '1.5 h', '25 h', 'unknown time']
+    """
+    if math.isnan(seconds):
+        return "unknown time"
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.2g} h"
+
+
 class Reporter:
     """Tells a person how far a run is."""
 
-    def __init__(self) -> None:
-        """Report on stderr, where figures never go."""
+    def __init__(self, expected: Mapping[str, Sequence[float]] | None = None) -> None:
+        """Report on stderr, where figures never go.
+
+        Args:
+            expected: seconds of the stages that are to come, by title, in their order. Then
+                reports say how much time is left for all of them.
+        """
         self._console = Console(stderr=True)
         self._note = ""
+        self._expected = {title: list(times) for title, times in (expected or {}).items()}
 
     def note(self, text: str) -> None:
         """Say something about the stage that goes on; it is shown with the next report."""
@@ -50,8 +72,15 @@ class Reporter:
             yield lambda done, total: None
             return
         self._note = ""
+        if times := self._expected.get(title):
+            times.pop(0)
         with self._bar(title) if self._console.is_terminal else self._lines(title) as report:
             yield report
+
+    def _left(self, here: float) -> str:
+        """How much time is left for all stages, of which this one takes so much longer."""
+        later = sum(map(sum, self._expected.values()))
+        return f"; about {duration(here + later)} left in all" if later else ""
 
     @contextmanager
     def _bar(self, title: str) -> Iterator[Report]:
@@ -64,9 +93,14 @@ class Reporter:
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(title, total=None)
-            yield lambda done, total: progress.update(
-                task, completed=done, total=total, description=f"{title} {self._note}"
-            )
+            start = time.monotonic()
+
+            def report(done: int, total: int) -> None:
+                here = (time.monotonic() - start) * (total - done) / max(done, 1)
+                words = f"{title} {self._note}{self._left(here)}"
+                progress.update(task, completed=done, total=total, description=words)
+
+            yield report
 
     @contextmanager
     def _lines(self, title: str) -> Iterator[Report]:
@@ -80,6 +114,6 @@ class Reporter:
                 left = (now - start) * (total - done) / max(done, 1)
                 rest = f", about {left:,.0f} s left" if 0 < done < total else ""
                 line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s{rest} {self._note}"
-                print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+                print(line.rstrip() + self._left(left), file=sys.stderr, flush=True)  # noqa: T201
 
         yield report

@@ -165,7 +165,7 @@ def _asked_for(identity: Identity) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """Candidates that look at the same features, and are not evaluated yet."""
 
     sampling: str
@@ -175,12 +175,12 @@ class _Group:
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
     """Evaluate candidates on one bank, those together whose videos are decoded alike."""
-    files = _files(plan, bank, reporter)
-    groups = [group for group in _groups(plan, bank, files) if group.todo]
+    files = files_of(plan, bank, reporter)
+    groups = [group for group in groups_to_do(plan, bank, files) if group.todo]
     for sampling in dict.fromkeys(group.sampling for group in groups):
-        alike = [group for group in groups if group.sampling == sampling]
-        for first in range(0, len(alike), TOGETHER):
-            _run_together(plan, bank, files, alike[first : first + TOGETHER], reporter)
+        same = [group for group in groups if group.sampling == sampling]
+        for first in range(0, len(same), TOGETHER):
+            _run_together(plan, bank, files, same[first : first + TOGETHER], reporter)
     if plan.given is not None:  # nobody has read a video
         return
     for remark in Readings(plan.backbone.decoder).remarks(files):
@@ -191,7 +191,7 @@ def _run_together(
     plan: Plan,
     bank: Bank,
     files: Sequence[VideoFile],
-    groups: Sequence[_Group],
+    groups: Sequence[Group],
     reporter: Reporter,
 ) -> None:
     """Embed videos, decoded once, for each kind of features, then score."""
@@ -200,14 +200,27 @@ def _run_together(
             _run_group(plan, bank, files, group, plan.backbone, plan.given, reporter)
         return
     sampling = groups[0].sampling
-    backbones = [_backbone(plan, group.todo[0][0]) for group in groups]
-    with reporter.stage(f"embed {sampling}") as progress:
+    backbones = [backbone_of(plan, group.todo[0][0]) for group in groups]
+    with reporter.stage(embedding(sampling)) as progress:
         stores = embedded_together(backbones, sampling, files, plan.device, progress)
     for group, loaded, store in zip(groups, backbones, stores, strict=True):
         _run_group(plan, bank, files, group, loaded, store, reporter)
 
 
-def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Group]:
+def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
+    """Leave out what is there already; the others in groups that look at the same features."""
+    for sampling, group in alike(plan):
+        loaded = backbone_of(plan, group[0])
+        identities = [_identity(plan, bank, one, loaded, files) for one in group]
+        todo = [
+            (candidate, identity)
+            for candidate, identity in zip(group, identities, strict=True)
+            if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
+        ]
+        yield Group(sampling, todo)
+
+
+def alike(plan: Plan) -> Iterator[tuple[str, list[Candidate]]]:
     """Put candidates together that share a backbone and a rule for choosing frames."""
     together: dict[tuple[str, str | None], list[Candidate]] = {}
     for candidate in plan.candidates:
@@ -215,21 +228,14 @@ def _groups(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[_Gro
         sampling = plan.backbone.sampling_for(candidate.entry.cls)
         together.setdefault((sampling, own), []).append(candidate)
     for (sampling, _), group in together.items():
-        loaded = _backbone(plan, group[0])
-        identities = [_identity(plan, bank, one, loaded, files) for one in group]
-        todo = [
-            (candidate, identity)
-            for candidate, identity in zip(group, identities, strict=True)
-            if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
-        ]
-        yield _Group(sampling, todo)
+        yield sampling, group
 
 
 def _run_group(
     plan: Plan,
     bank: Bank,
     files: Sequence[VideoFile],
-    group: _Group,
+    group: Group,
     loaded: LoadedBackbone,
     store: Readable,
     reporter: Reporter,
@@ -244,7 +250,7 @@ def _run_group(
             with contained(name, plan.seed, plan.time_limit):
                 text = _text(plan, bank, files) if candidate.entry.cls.needs_text else None
                 method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
-                with reporter.stage(f"{name} on {bank.recipe.name}") as progress:
+                with reporter.stage(scoring(candidate, bank)) as progress:
                     answers = evaluate(
                         method, features, episodes, plan.device, plan.batch_size, progress, text
                     )
@@ -284,7 +290,7 @@ def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> No
         )
 
 
-def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
+def backbone_of(plan: Plan, candidate: Candidate) -> LoadedBackbone:
     """The backbone of a candidate: its own where training has changed it."""
     if candidate.tuned and candidate.checkpoint is not None:
         if plan.given is not None:
@@ -294,6 +300,21 @@ def _backbone(plan: Plan, candidate: Candidate) -> LoadedBackbone:
             )
         return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
     return plan.backbone
+
+
+def preparing(bank: Bank) -> str:
+    """Title of the stage in which a bank's videos are found or made."""
+    return f"prepare {bank.source.name} videos"
+
+
+def embedding(sampling: str) -> str:
+    """Title of the stage in which videos are decoded and embedded."""
+    return f"embed {sampling}"
+
+
+def scoring(candidate: Candidate, bank: Bank) -> str:
+    """Title of the stage in which a method answers a bank."""
+    return f"{candidate.entry.name} on {bank.recipe.name}"
 
 
 def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
@@ -311,15 +332,14 @@ def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
     return method
 
 
-def _files(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
+def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
     """The files of the videos that the bank's episodes use, or of their features if given."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     if plan.given is not None:
         plan.given.say_extra(videos)
         return plan.given.files(videos)
     source = bank.source
-    title = f"prepare {source.name} videos"
-    with distributed.first_alone(), reporter.stage(title) as progress:
+    with distributed.first_alone(), reporter.stage(preparing(bank)) as progress:
         files = source.files(bank.recipe.split, videos, progress)
     check_contents(bank, files)
     return files

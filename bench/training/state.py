@@ -128,6 +128,14 @@ def load_state(
     return state
 
 
+def steps_taken(folder: Path) -> int:
+    """How many steps an unfinished training has taken; 0 where that cannot be read."""
+    try:
+        return int(json.loads((folder / STATE).read_text(encoding="utf-8"))["step"])
+    except UNREADABLE:
+        return 0
+
+
 def check_figures(state: State) -> None:
     """Refuse figures that no training gives: the best one is the first of the best on its curve.
 

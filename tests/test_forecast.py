@@ -1,0 +1,202 @@
+"""How long a run will take: the arithmetic by a clock of our own, the figures by a small run."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.commands import run as run_command
+from bench.commands.forecast import (
+    ENOUGH,
+    PATIENCE,
+    Forecast,
+    Part,
+    _Steps,
+    overlapped,
+    pace,
+    slope,
+)
+from bench.machine import progress
+from bench.machine.progress import Reporter
+from episodes.cache import ENVIRONMENT_VARIABLE
+from tests.command import call
+from tests.outside_package import installed
+
+
+class Clock:
+    """Goes on only while work is done."""
+
+    def __init__(self) -> None:
+        self.now, self.asked = 0.0, []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: Callable[[int], float]) -> Callable[[int], None]:
+        """Work on some units that takes so many seconds."""
+
+        def done(units: int) -> None:
+            self.asked.append(units)
+            self.now += seconds(units)
+
+        return done
+
+
+class TestPace:
+    @pytest.mark.parametrize("each", [1e-6, 0.001, 0.3, 2.0])
+    def test_it_is_that_of_a_unit_where_all_take_equally_long(self, each: float):
+        clock = Clock()
+        assert pace(clock.work(lambda units: each * units), 1000, clock) == pytest.approx(each)
+
+    def test_the_first_unit_warms_up(self):
+        clock = Clock()
+        work = clock.work(lambda units: 0.01 * units + (5 if len(clock.asked) == 1 else 0))
+        assert pace(work, 100, clock) == pytest.approx(0.01)
+
+    def test_what_many_units_share_is_divided_among_them(self):
+        clock = Clock()
+        assert pace(clock.work(lambda units: 0.3 + 1e-4 * units), 256, clock) < 0.005
+
+    def test_a_pause_of_the_machine_counts_once(self):
+        clock = Clock()
+        pauses = iter([0, 0, 0, 3.0])
+        work = clock.work(lambda units: 0.02 * units + next(pauses, 0))
+        assert pace(work, 8, clock) == pytest.approx(0.02)
+
+    def test_no_more_is_tried_than_there_is_nor_for_long(self):
+        clock = Clock()
+        pace(clock.work(lambda units: 1e-6 * units), 5, clock)
+        assert max(clock.asked) == 5
+        for each in (ENOUGH, 1.0, PATIENCE, 20 * PATIENCE):
+            clock = Clock()
+            pace(clock.work(lambda units, each=each: each * units), 256, clock)
+            assert clock.now < 5 * max(each, PATIENCE)
+
+    def test_the_cost_of_a_call_is_told_from_that_of_a_unit(self):
+        clock = Clock()
+        assert slope(clock.work(lambda units: 1.5 + 0.04 * units), 9, clock) == pytest.approx(0.04)
+        assert slope(clock.work(lambda units: 2.0), 1, clock) == pytest.approx(2)
+        assert slope(clock.work(lambda units: 1 / units), 9, clock) == 0.0
+
+
+def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both():
+    assert overlapped(10, 4, gpu=True, share=1.0) == 10
+    assert overlapped(4, 10, gpu=True, share=1.0) == 10
+    assert overlapped(10, 4, gpu=False, share=0.5) == 12
+    assert overlapped(1, 10, gpu=False, share=0.5) == 10
+
+
+def test_what_could_not_be_tried_is_left_out_of_the_sum():
+    forecast = Forecast(
+        [Part("embed", "9 videos", 30), Part("a on b", "", math.nan), Part("a on b", "", 5)]
+    )
+    assert forecast.seconds == 35
+    assert forecast.expected == {"embed": [30], "a on b": [0, 5]}
+    assert forecast.in_words() == "about 35 s in all, as measured here: embed 30 s, a on b 5 s"
+    assert "unknown time" in forecast.table()
+
+
+def test_lines_say_how_much_time_is_left_for_all_stages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clock = iter([0.0, 25.0, 100.0, 0.0, 7.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    reporter = Reporter({"embed": [90.0], "otam": [20.0, 30.0], "mastaf": [300.0]})
+    with reporter.stage("embed") as report:
+        for done in (1, 4):
+            report(done, 4)
+    with reporter.stage("otam") as report:
+        report(2, 2)
+    assert capsys.readouterr().err.splitlines() == [
+        "embed: 1 of 4 in 25.0 s, about 75 s left; about 7 min left in all",
+        "embed: 4 of 4 in 100.0 s; about 6 min left in all",
+        "otam: 2 of 2 in 7.0 s; about 6 min left in all",
+    ]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with installed(tmp_path_factory.mktemp("site")) as folder:
+        yield folder
+
+
+RUN = ("--bank", "outside-5w1s", "--backbone", "outside-colours", "--methods", "protonet,outside")
+
+
+class TestDryRun:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+
+    def tried(self, *words: str | Path) -> dict:
+        status, said = call("run", *RUN, "--dry-run", "--json", *words)
+        assert status == 0, said
+        content: dict = json.loads(said[said.index("{\n") :])
+        return content
+
+    @pytest.mark.usefixtures("package")
+    def test_it_says_what_a_run_would_do_and_does_nothing(self, tmp_path: Path):
+        words = ("--out", tmp_path / "out")
+        found = self.tried(*words)
+        assert not (tmp_path / "out").exists()
+        assert [part["title"] for part in found["parts"]] == [
+            *("embed segment-centres", "protonet on outside-5w1s", "outside on outside-5w1s")
+        ]
+        assert [part["work"] for part in found["parts"]] == ["20 videos", *["200 episodes"] * 2]
+        assert all(part["seconds"] > 0 for part in found["parts"])
+        assert found["seconds"] == pytest.approx(sum(part["seconds"] for part in found["parts"]))
+        assert (found["embedded"], found["there"], found["problems"]) == (20, [], [])
+        assert found["disk_bytes"] == 20 * 4 * 6 * 4**3 + 2 * 6 * 200 * 5
+        assert found["memory_bytes"] > 50e6
+        assert call("run", *RUN, *words)[0] == 0
+        found = self.tried(*words)
+        assert (found["embedded"], found["parts"]) == (0, [])
+        assert found["there"] == ["protonet on outside-5w1s", "outside on outside-5w1s"]
+
+    @pytest.mark.usefixtures("package")
+    def test_videos_that_take_long_to_make_are_not_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("bench.commands.forecast.AT_ONCE", 0.0)
+        found = self.tried("--out", tmp_path / "out")
+        assert [part["work"] for part in found["parts"][:2]] == ["20 videos at most"] * 2
+        assert found["parts"][0]["title"] == "prepare outside-squares videos"
+        assert len(list((tmp_path / "cache").rglob("*.mkv"))) == 9
+
+    @pytest.mark.usefixtures("package")
+    def test_a_method_that_fails_is_named(self, tmp_path: Path):
+        assert call("new-method", "mine", "--into", tmp_path)[0] == 0
+        file = tmp_path / "mine.py"
+        text = file.read_text()
+        file.write_text(text.replace("return normalize(query", "return normalise(query"))
+        found = self.tried("--plugin", file, "--methods", "mine,protonet", "--out", tmp_path)
+        (problem,) = found["problems"]
+        assert problem.startswith("method mine failed: NameError")
+        mine, protonet = found["parts"][-2:]
+        assert mine["seconds"] is None
+        assert protonet["seconds"] > 0
+
+
+@pytest.mark.usefixtures("package")
+def test_a_long_run_says_how_long_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_command, "SOON", 0.0)
+    status, said = call("run", *RUN, "--out", tmp_path)
+    assert status == 0
+    lines = said.splitlines()
+    (total,) = (place for place, line in enumerate(lines) if "in all, as measured here" in line)
+    (scored,) = (place for place, line in enumerate(lines) if line.startswith("protonet on"))
+    assert total < scored
+
+
+def test_a_training_lasts_as_long_as_its_steps_and_looks():
+    class Recipe:
+        validate_every = 50
+
+    class Training:
+        recipe, device = Recipe, type("Device", (), {"type": "cuda"})
+
+    steps = _Steps(step=2.0, look=10.0, decoding=5.0)
+    assert steps.seconds(Training, 100) == 100 * 2 + 3 * 10  # type: ignore[arg-type]
+    assert _Steps(2.0, 10.0, 9000.0).seconds(Training, 100) == 9000  # type: ignore[arg-type]

@@ -32,7 +32,6 @@ from bench.running.containment import contained
 from bench.running.execute import (
     READ_AT_ONCE,
     TOGETHER,
-    Group,
     Plan,
     alike,
     backbone_of,
@@ -49,6 +48,7 @@ from bench.training.plan import Training
 from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
 from bench.training.validation import BATCH as VALIDATION_BATCH
+from bench.weights.candidates import Candidate
 from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset, dataset
@@ -360,13 +360,17 @@ def of_run(plan: Plan) -> Forecast:
             forecast.parts.append(Part(preparing(bank), work, videos.seconds))
             sizes = [file.path.stat().st_size for file in videos.sample if file.path.is_file()]
             forecast.disk_bytes += sum(sizes) * len(used) // max(len(sizes), 1)
-            groups = [Group(one, [(it, {}) for it in some]) for one, some in alike(plan)]
+            groups = list(alike(plan))
         else:
-            groups = list(groups_to_do(plan, bank, videos.files))
-        todo = [candidate for group in groups for candidate, _ in group.todo]
+            groups = [
+                (group.sampling, [candidate for candidate, _ in group.todo])
+                for group in groups_to_do(plan, bank, videos.files)
+                if group.todo
+            ]
+        todo = [candidate for _, group in groups for candidate in group]
         forecast.there += [scoring(one, bank) for one in plan.candidates if one not in todo]
         if plan.given is None:
-            _embed(plan, videos, [group for group in groups if group.todo], measures, forecast)
+            _embed(plan, videos, groups, measures, forecast)
         shape = FeatureShape(plan.backbone.backbone.channels, *plan.backbone.backbone.grid)
         size = 4 * math.prod(shape) * len(used)
         for candidate in todo:
@@ -385,14 +389,17 @@ def of_run(plan: Plan) -> Forecast:
 
 
 def _embed(
-    plan: Plan, videos: _Videos, groups: Sequence[Group], measures: _Measures, forecast: Forecast
+    plan: Plan,
+    videos: _Videos,
+    groups: Sequence[tuple[str, Sequence[Candidate]]],
+    measures: _Measures,
+    forecast: Forecast,
 ) -> None:
     """Add what is to be decoded and embedded, those backbones together that a run has together."""
-    for sampling in dict.fromkeys(group.sampling for group in groups):
-        same = [group for group in groups if group.sampling == sampling]
+    for sampling in dict.fromkeys(sampling for sampling, _ in groups):
+        same = [group for one, group in groups if one == sampling]
         for first in range(0, len(same), TOGETHER):
-            together = same[first : first + TOGETHER]
-            backbones = [backbone_of(plan, group.todo[0][0]) for group in together]
+            backbones = [backbone_of(plan, group[0]) for group in same[first : first + TOGETHER]]
             lacking = [_lacking(loaded, sampling, videos, plan.device) for loaded in backbones]
             if not any(lacking):
                 continue

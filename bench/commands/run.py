@@ -224,7 +224,7 @@ def _foreseen(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
     from bench.commands.forecast import of_run
     from bench.machine import distributed
     from bench.machine.progress import Reporter
-    from bench.runs.directory import dump
+    from episodes.schema import dump
 
     few = max(len(bank.episodes) for bank in plan.banks) < FEW
     if not dry_run and (few or distributed.size() > 1):

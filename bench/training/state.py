@@ -131,7 +131,7 @@ def load_state(
 def steps_taken(folder: Path) -> int:
     """How many steps an unfinished training has taken; 0 where that cannot be read."""
     try:
-        return int(json.loads((folder / STATE).read_text(encoding="utf-8"))["step"])
+        return parsed(Unfinished, read_json(folder / STATE)).step
     except UNREADABLE:
         return 0
 

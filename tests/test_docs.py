@@ -70,6 +70,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path = tmp_path / "videos" / kind / f"clip-{number}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         make_video(path, frames=16 + number)
+    answers = [f"{episode},{query},0" for episode in range(int(EPISODES)) for query in range(5)]
+    (tmp_path / "my-method.csv").write_text("\n".join(["episode,query,prediction", *answers]))
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     (tmp_path / "methods").symlink_to(ROOT / "methods")
     (tmp_path / "results").mkdir()

@@ -114,8 +114,8 @@ def gather(
     files = [place for place in places if is_rows_file(place)]
     folders = [place for place in places if not is_rows_file(place)]
     runs = read_runs(folders)
-    if episodes is None and runs:
-        episodes = runs[0].identity.episodes
+    if episodes is None:
+        episodes = runs[0].identity.episodes if runs else shortened(None)
     banks = chosen_banks(bank, data, episodes) if bank or data else []
     if len(banks) > 1:
         raise UserError(f"--bank {bank!r}: a comparison is on one bank; name one")

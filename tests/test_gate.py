@@ -56,6 +56,20 @@ def new(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+def test_a_run_that_lies_twice_on_a_side_is_one_run(new: Callable[..., Path], tmp_path: Path):
+    run, baseline = new(RUNS["otam"]), tmp_path / "old"
+    write_run(run / "copy" / "otam", RUNS["otam"])
+    for place in ("otam", "again/otam", "protonet"):
+        write_run(baseline / place, RUNS[Path(place).name])
+    for words in ((), ("--accept",)):
+        status, said = call("gate", baseline, run, *words)
+        assert status == 0, said
+        assert said.count("otam") == 1
+    write_run(run / "copy" / "otam", changed(RUNS["otam"], 0.1))
+    status, said = call("gate", baseline, run)
+    assert (status, "two runs of otam" in said) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("lost", "gained", "word", "status"),
     [

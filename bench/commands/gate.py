@@ -120,10 +120,10 @@ def _gate(
     from bench.comparison.gate.baseline import lying_there, read_anchor
     from bench.comparison.gate.output import write_junit
     from bench.comparison.gate.verdict import exit_status, judge
-    from bench.runs.directory import find_runs, read_run
+    from bench.runs.directory import read_runs
 
     if accept:
-        runs = [read_run(path) for path in find_runs(run)]
+        runs = read_runs([run])
         runs = [one for one in runs if not methods or one.identity.method in methods]
         verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
     else:

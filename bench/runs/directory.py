@@ -293,9 +293,14 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
     Raises:
         UserError: there is none somewhere, or one cannot be read.
     """
-    runs: list[Run] = []
-    for path in dict.fromkeys(path for folder in folders for path in find_runs(folder)):
-        run = read_run(path)
-        if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in runs):
-            runs.append(run)
-    return runs
+    paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
+    return distinct(map(read_run, paths))
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Return runs, each once: one that lies in several places is one run."""
+    found: list[Run] = []
+    for run in runs:
+        if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in found):
+            found.append(run)
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.comparison.gate.baseline import read_anchor, read_baseline
 from bench.comparison.gate.output import line
 from bench.comparison.gate.verdict import Tolerance, Verdict, exit_status, judge
-from bench.runs.directory import find_failures, find_runs, read_run
+from bench.runs.directory import find_failures, read_runs
 from bench.statistics import LEVEL
 from episodes.errors import UserError
 
@@ -42,7 +42,7 @@ def verdicts_of(
         UserError: a folder holds no run, or one that cannot be read, or no run of a method.
     """
     before, first = read_baseline(baseline), read_anchor(baseline)
-    after = [read_run(path) for path in find_runs(run)]
+    after = read_runs([run])
     if methods:
         known = {one.identity.method for one in before}
         if absent := sorted(set(methods) - known):

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.comparison.gate.verdict import Verdict, name_of
 from bench.runs.contenders import Contender
-from bench.runs.directory import FILES, Run, find_runs, read_run, write_run
+from bench.runs.directory import FILES, Run, distinct, find_runs, read_run, write_run
 from episodes.atomic import write_text
 from episodes.errors import UserError
 from episodes.schema import SEAL, check_seal, sealed
@@ -36,20 +36,21 @@ def read_baseline(folder: Path) -> list[Run]:
     Raises:
         UserError: there is none, one is damaged, or they are not those that were accepted.
     """
-    runs = [read_run(path) for path in find_runs(folder) if not _is_anchor(folder, path)]
+    paths = [path for path in find_runs(folder) if not _is_anchor(folder, path)]
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record["runs"])):
         raise UserError(
             f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline moves by"
             " `fvbench gate --accept` only; restore it, or accept a run anew"
         )
-    return runs
+    return distinct(map(read_run, paths))
 
 
 def lying_there(folder: Path) -> list[Run]:
     """Read whatever lies in the folder of a baseline, accepted or not, even nothing."""
     paths = sorted(path.parent for path in folder.glob("**/run.json"))
-    return [read_run(path) for path in paths if not path.is_relative_to(folder / ANCHOR)]
+    there = (path for path in paths if not path.is_relative_to(folder / ANCHOR))
+    return distinct(map(read_run, there))
 
 
 def read_anchor(folder: Path) -> list[Run]:

@@ -57,6 +57,23 @@ def out(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="class")
+def features(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of the package's backbone, of all its videos."""
+    folder = tmp_path_factory.mktemp("given")
+    bank = folder / "train.toml"
+    succeeds(
+        *("bank", "new", "outside-train", "--dataset", "outside-squares", "--out", bank),
+        *("--split", "train"),
+    )
+    for one in (bank, "outside-4w1s-val", BANK):
+        succeeds(
+            *("features", "export", "--bank", one, "--backbone", BACKBONE),
+            *("--out", folder / "features"),
+        )
+    return folder / "features"
+
+
 class TestInstalledPackage:
     """Everything by commands alone."""
 
@@ -84,41 +101,41 @@ class TestInstalledPackage:
         assert (rows["label"] == rows["prediction"]).mean() > 0.9
         assert len(rows) == 200 * 5
 
-    def test_its_runs_are_reported_and_gated(self, out: Path, tmp_path: Path):
+    def test_it_is_trained_run_reported_gated_and_exported_on_videos_and_on_features(
+        self, features: Path, small_recipe: Path, tmp_path: Path
+    ):
+        trained = tmp_path / "trained"
+        said = succeeds(
+            *("train", "outside", "--recipe", small_recipe, "--backbone", BACKBONE),
+            *("--validation", "outside-4w1s-val", "--freeze-backbone"),
+            *("--device", "cpu", "--out", trained),
+        )
+        assert f"training outside from seed 0: the method alone, the backbone {BACKBONE}" in said
+        assert "frozen; recipe small, 8 episodes of 4 classes with 1 + 1 videos" in said
+        places = {"videos": ("--backbone", BACKBONE), "features": ("--features", features)}
+        for name, words in places.items():
+            succeeds(
+                *("run", "--bank", BANK, "--methods", METHODS, "--weights", trained, *words),
+                *("--out", tmp_path / name, "--device", "cpu"),
+            )
+        videos, given = (read_run(tmp_path / name / "outside") for name in places)
+        assert videos.identity.weights_sha256 == given.identity.weights_sha256 is not None
+        assert videos.rows["prediction"].equals(given.rows["prediction"])
+
+        out = tmp_path / "videos"
         assert "outside" in succeeds("tables", out)
         assert "4 recordings" not in succeeds("compare", out)
-        assert "undecided" not in succeeds("gate", out, out, "--drop", "0.01").splitlines()[0]
         succeeds("report", out, "--out", tmp_path / "report.html")
         assert "outside-squares" in (tmp_path / "report.html").read_text()
         succeeds("figures", out, "--chart", "classes", "--out", tmp_path / "classes.svg")
         succeeds("power", out)
-
-    def test_its_method_is_trained(self, package: Path, small_recipe: Path, tmp_path: Path):
-        said = succeeds(
-            *("train", "outside", "--recipe", small_recipe, "--backbone", BACKBONE),
-            *("--validation", "outside-4w1s-val", "--freeze-backbone"),
-            *("--device", "cpu", "--out", tmp_path),
-        )
-        assert f"training outside from seed 0: the method alone, the backbone {BACKBONE}" in said
-        assert "frozen; recipe small, 8 episodes of 4 classes with 1 + 1 videos" in said
-        assert (tmp_path / "outside" / "seed-0" / "weights.safetensors").is_file()
-
-
-@pytest.fixture(scope="class")
-def features(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those of the package's backbone, of all its videos."""
-    folder = tmp_path_factory.mktemp("given")
-    bank = folder / "train.toml"
-    succeeds(
-        *("bank", "new", "outside-train", "--dataset", "outside-squares", "--out", bank),
-        *("--split", "train"),
-    )
-    for one in (bank, "outside-4w1s-val", BANK):
-        succeeds(
-            *("features", "export", "--bank", one, "--backbone", BACKBONE),
-            *("--out", folder / "features"),
-        )
-    return folder / "features"
+        assert " ok" in succeeds("gate", out, out, "--drop", "0.01")
+        succeeds("bank", "export", BANK, "--out", tmp_path / "bank.csv")
+        assert len((tmp_path / "bank.csv").read_text().splitlines()) == 1 + 200 * (5 + 5)
+        succeeds("submit", out / "outside", "--out", tmp_path / "outside.zip")
+        verify = ("verify", tmp_path / "outside.zip", "--rerun", "5", "--weights", trained)
+        assert "5 episodes" in succeeds(*verify)
+        succeeds("publish", out, tmp_path / "outside.zip", "--out", tmp_path / "site")
 
 
 class TestTrainingOnFeatures:

@@ -4,7 +4,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
+from bench.__main__ import app
+from bench.commands.config import NOT_OPTIONS, save_options
 from bench.method import find
 from bench.plugins.registry import DEFAULT_TABLE, all_methods, choose
 from bench.runs.directory import read_run
@@ -142,6 +145,28 @@ class TestConfig:
         after = read_run(tmp_path / "again" / "chance")
         assert before.identity == after.identity
         assert before.rows.equals(after.rows)
+
+    def test_every_option_comes_back_as_it_was_given(self, tmp_path: Path):
+        command = typer.main.get_command(app).commands["run"]
+        values = {"episodes": 7, "seed": 3, "batch_size": 5, "time_limit": 1.5}
+        words: list[str] = []
+        for option in command.params:
+            if option.name in NOT_OPTIONS:
+                continue
+            if option.is_flag:
+                words.append((option.secondary_opts or option.opts)[-1])
+            else:
+                given = values.get(option.name, f'a "{option.name}" ü')
+                words += [option.opts[0], str(given)] * (2 if option.multiple else 1)
+        context = command.make_context("run", [*words, "--dry-run"])
+        save_options(context, tmp_path / "all.toml")
+        read = command.make_context("run", ["--config", str(tmp_path / "all.toml")])
+        held = context.params.keys() - set(NOT_OPTIONS)
+        assert {name: read.params[name] for name in held} == {
+            name: context.params[name] for name in held
+        }
+        assert len(held) > 20
+        assert read.params["dry_run"] is False
 
     @pytest.mark.parametrize(
         ("text", "words"),

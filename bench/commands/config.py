@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-NOT_OPTIONS = ("config", "save_config", "help")
-"""Parameters that a file does not hold."""
+NOT_OPTIONS = ("config", "save_config", "help", "dry_run")
+"""Parameters that a file does not hold: what was tried by a dry run is then run."""
 
 
 def is_given(context: typer.Context, parameter: str) -> bool:

@@ -169,7 +169,7 @@ class ActionCoordination(nn.Module):
         return Pairs(shown, asked, offsets)
 
     def offsets(self, maps: Tensor) -> Tensor:
-        """Propose where to look: maps of the first block (pairs, 128, T, H, W) -> (pairs, T, 2)."""
+        """Propose where to look: maps of `first` (pairs, 128, T, H, W) -> (pairs, T, 2)."""
         return LARGEST_OFFSET * self.offset(self.second(maps).amax(dim=(-2, -1)).mT)
 
 

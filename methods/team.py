@@ -165,6 +165,6 @@ def token_distances(support: Tensor, query: Tensor) -> Tensor:
 
 
 def largest_of_others(distances: Tensor) -> Tensor:
-    """For each class the largest distance to any other class: (episodes, Q, N)."""
+    """Largest distance to any class but the one itself, for each: (episodes, Q, N)."""
     itself = torch.eye(distances.shape[-1], dtype=torch.bool, device=distances.device)
     return distances.unsqueeze(-2).masked_fill(itself, -torch.inf).amax(dim=-1)

@@ -16,7 +16,7 @@ from methods.backbones._framewise import framewise
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of the pictures that OpenAI's models were trained on."""
+"""Mean and deviation of the pictures that OpenAI's models were trained on."""
 
 
 class Clip(Pretrained):

@@ -137,7 +137,7 @@ def _tubelet(config: Any) -> int:
 
 
 def _argument(network: Any) -> str:
-    """What the network calls its pictures: V-JEPA 2 has a name of its own for videos."""
+    """Name that the network gives its pictures: V-JEPA 2 has a name of its own for videos."""
     own = "pixel_values_videos"
     return own if own in network.forward.__code__.co_varnames else "pixel_values"
 

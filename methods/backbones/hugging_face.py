@@ -41,7 +41,7 @@ class HuggingFace(Pretrained):
     usual: ClassVar[str]
     """The model of the hub that is taken if none is named."""
     options: ClassVar[Mapping[str, Any]] = {}
-    """What the model's class is told beside its configuration."""
+    """Options that the model's class is given beside its configuration."""
 
     def __init_subclass__(cls) -> None:
         """Say where the weights come from, the same way for every network."""
@@ -247,7 +247,7 @@ def from_pretrained(
 
 
 def _place(place: str) -> tuple[str, dict[str, Any]]:
-    """Where a model is: a folder, or a name on the hub; and what transformers is told of it."""
+    """Place of a model, a folder or a name on the hub, and what transformers is told of it."""
     folder = Path(place).expanduser()
     if folder.is_dir():
         return str(folder), {"local_files_only": True}
@@ -259,7 +259,7 @@ def _place(place: str) -> tuple[str, dict[str, Any]]:
 
 
 def _processor_settings(name: str, pinned: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How a model wants pictures prepared; empty where it does not say."""
+    """Preparation that a model wants of pictures; empty where it does not say."""
     from transformers.image_processing_base import ImageProcessingMixin
     from transformers.video_processing_utils import BaseVideoProcessor
 

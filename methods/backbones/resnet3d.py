@@ -21,7 +21,7 @@ HEADS = {
         ("kinetics-700", "moments-in-time", "stair-actions"),
     ),
 }
-"""What weights have seen, by the number of classes of their classifier, as they are published."""
+"""Data that weights have seen, by the number of classes of their classifier, as published."""
 
 
 class ResNet3d(FromFile):

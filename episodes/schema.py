@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
@@ -17,6 +18,8 @@ from episodes.errors import near
 
 SEAL = "content_sha256"
 """Under which a file of JSON holds its own hash."""
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a key that there is not."""
 
 
 class Model(BaseModel):
@@ -36,10 +39,10 @@ class Model(BaseModel):
         """Return what a file holds: the fields that were given, as plain values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
-    def changed(self, **fields: Any) -> Self:
+    def changed(self, **values: Any) -> Self:
         """Return a copy with other values, which are checked like the first ones."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
-        return type(self)(**given | fields)
+        return type(self)(**given | values)
 
 
 Found = TypeVar("Found", bound=Model)
@@ -74,11 +77,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _in_one_line(kind: type[Model], error: ValidationError) -> str:
-    """The first complaint: key, value, rule, and how many more there are."""
-    first, *others = error.errors(include_url=False, include_context=False)
+    """The first complaint, unknown keys before what they leave missing, and how many more."""
+    errors = error.errors(include_url=False, include_context=False)
+    first, *others = sorted(errors, key=lambda one: one["type"] not in UNKNOWN)
     place = [str(part) for part in first["loc"]]
     key, more = ".".join(place), f" (and {len(others)} more)" if others else ""
-    if first["type"] == "extra_forbidden":
+    if first["type"] in UNKNOWN:
         known = _fields(kind, first["loc"][:-1])
         hint = near(place[-1], known) or f"there are {', '.join(known)}"
         return f"there is no key {key}; {hint}{more}"
@@ -91,19 +95,23 @@ def _in_one_line(kind: type[Model], error: ValidationError) -> str:
 def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:
     """Names of the fields at a place in a model, as a file has them."""
     for part in place:
-        fields = getattr(kind, "model_fields", {})
-        named = [one for name, one in fields.items() if part in (name, one.alias)]
-        kind = _model_in(named[0].annotation) if named else kind
-    fields = getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {})
-    return [getattr(one, "alias", None) or name for name, one in fields.items()]
+        inner = _annotations(kind).get(str(part))  # none for the place in a list or a mapping
+        kind = kind if inner is None else _typed_in(inner)
+    return list(_annotations(kind))
 
 
-def _model_in(annotation: Any) -> Any:
-    """The model that an annotation such as ``Model | None`` speaks of."""
-    if isinstance(annotation, type) and not get_args(annotation):
+def _annotations(kind: Any) -> dict[str, Any]:
+    """What the fields of a model, or a dataclass, may hold."""
+    if is_dataclass(kind):
+        return {one.name: one.type for one in fields(kind)}
+    return {one.alias or name: one.annotation for name, one in kind.model_fields.items()}
+
+
+def _typed_in(annotation: Any) -> Any:
+    """The model or dataclass that an annotation such as ``Model | None`` speaks of."""
+    if hasattr(annotation, "model_fields") or is_dataclass(annotation):
         return annotation
-    inner = [_model_in(one) for one in get_args(annotation)]
-    return next((one for one in inner if hasattr(one, "model_fields")), None)
+    return next(filter(None, map(_typed_in, get_args(annotation))), None)
 
 
 def sealed(content: Mapping[str, Any]) -> str:

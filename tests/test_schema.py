@@ -1,6 +1,8 @@
 """What stands in files: read strictly, of every version, and rows held against their bank."""
 
+import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.runs.directory import Run, read_run, write_run
+from bench.comparison.gate.baseline import Record as Accepted
+from bench.comparison.gate.baseline import read_baseline
+from bench.comparison.summary import Summary, compare, write_summary
+from bench.runs.directory import RESULTS_FOLDER, Run, read_run, write_run
+from bench.throughput.record import Records
+from bench.weights.cards import BackboneCard, Card, read_card
+from episodes.disk.facts import facts
 from episodes.errors import UserError
-from episodes.schema import SEAL, sealed
+from episodes.schema import SEAL, Model, parsed, read_json, sealed
 from tests.synthetic import answered
+
+_SPEC = importlib.util.spec_from_file_location(
+    "schemas", Path(__file__).parents[1] / "docs" / "schemas.py"
+)
+assert _SPEC
+schemas = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(schemas)
 
 RUN = answered("otam", 0.7, episodes=6)
 UNKNOWN = replace(RUN, identity=RUN.identity.changed(bank="theirs", way=5))
@@ -131,3 +146,108 @@ class TestRunFiles:
         with pytest.raises(UserError) as why:
             read_run(tmp_path)
         assert "\n" not in str(why.value)
+
+
+FILES = Path(__file__).parent / "files"
+"""A file of each kind in each form that was ever committed."""
+
+
+class TestVersions:
+    @pytest.mark.parametrize("path", sorted(FILES.parent.glob("runs/schema-*/*")), ids=str)
+    def test_a_run_of_every_schema_is_read(self, path: Path):
+        written = json.loads((path / "run.json").read_text())
+        assert written["schema"] == int(path.parent.name.removeprefix("schema-"))
+        run = read_run(path)
+        assert run.identity.content() == {"training": None} | written["identity"]
+        for part in ("declared", "cost", "circumstances"):
+            assert getattr(run, part).content() == written[part]
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("card", Card),
+            ("card-without-seal", Card),
+            ("backbone-card", BackboneCard),
+            ("backbone-card-of-words", BackboneCard),
+            ("accepted-without-seal", Accepted),
+        ],
+    )
+    def test_every_form_of_other_files_is_read_and_given_back(self, name: str, kind: type[Model]):
+        content = read_json(FILES / f"{name}.json")
+        assert parsed(kind, content).content() == content
+
+    def test_throughput_of_before_forms_were_named_is_read(self):
+        rows = json.loads((FILES / "throughput-without-form.json").read_text())
+        found = parsed(Records, {"rows": rows}).rows
+        assert [one.content() for one in found] == rows
+        assert found[0].form is None
+
+    def test_all_that_is_committed_is_of_these_forms(self):
+        """Runs are read by the tests of the pages that they stand on."""
+        for path in RESULTS_FOLDER.glob("weights/**/*.json"):
+            kind = Card if path.name == "card.json" else BackboneCard
+            assert parsed(kind, read_json(path)).content() == read_json(path)
+        for path in RESULTS_FOLDER.glob("throughput/*.json"):
+            parsed(Records, {"rows": json.loads(path.read_text())})
+
+
+class TestOtherFiles:
+    @pytest.mark.parametrize(
+        ("name", "kind", "place", "value", "words"),
+        [
+            ("card", Card, "training.sed", 0, "there is no key training.sed; did you mean seed"),
+            ("card", Card, "chosen.step", "1", "chosen.step is '1'; it should be a valid integer"),
+            ("card", Card, "identity.recipe", None, "identity.recipe is missing"),
+            ("backbone-card", BackboneCard, "bytes", [], "bytes is '..'; it should be"),
+            ("accepted-without-seal", Accepted, "history.0.whom", "me", "no key history.0.whom"),
+            ("accepted-without-seal", Accepted, "runs", [], "runs is '..'; it should be"),
+        ],
+    )
+    def test_an_unknown_key_or_a_wrong_type_is_named(
+        self, tmp_path: Path, name: str, kind: type[Model], place: str, value: Any, words: str
+    ):
+        path = Path(shutil.copy(FILES / f"{name}.json", tmp_path))
+        changed(path, place, value)
+        content = read_json(path)
+        del content[SEAL]
+        with pytest.raises(ValueError, match=words) as why:
+            parsed(kind, content)
+        assert "\n" not in str(why.value)
+
+    def test_a_card_names_file_and_key(self, tmp_path: Path):
+        folder = next(RESULTS_FOLDER.glob("weights/heads/mastaf/seed-*"))
+        shutil.copytree(folder, tmp_path / "seed-0")
+        changed(tmp_path / "seed-0" / "card.json", "trained_on.data", "x")
+        with pytest.raises(UserError, match=r"card.json is .*there is no key trained_on.data;.*; "):
+            read_card(tmp_path / "seed-0" / "weights.safetensors")
+
+    def test_an_accepted_baseline_names_file_and_key(self, tmp_path: Path):
+        write_run(tmp_path / "otam", RUN)
+        (tmp_path / "accepted.json").write_text('{"runs": {}, "history": [], "note": "mine"}')
+        with pytest.raises(UserError, match=r"accepted.json is damaged: there is no key note; "):
+            read_baseline(tmp_path)
+
+    def test_facts_name_file_and_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        text = '[test]\nvideos = 3\nsha256 = "x"\n[test.classes]\n"a" = { video = 3, sha256 = "y" }'
+        (tmp_path / "mine.toml").write_text(text)
+        monkeypatch.setattr("episodes.disk.facts.FOLDER", tmp_path)
+        with pytest.raises(
+            UserError,
+            match=r"mine.toml is no file of facts: there is no key test.classes.a.video; did you",
+        ):
+            facts.__wrapped__("mine")
+
+    def test_a_summary_is_what_its_type_says(self, tmp_path: Path):
+        write_summary(tmp_path, compare([RUN, answered("protonet", 0.5, episodes=6)])[0])
+        content = read_json(tmp_path / "summary.json")
+        assert parsed(Summary, content).bank == "default"
+        content["rows"][0]["accurcy"] = 1.0
+        with pytest.raises(ValueError, match=r"there is no key rows.0.accurcy"):
+            parsed(Summary, content)
+
+
+@pytest.mark.parametrize("name", schemas.KINDS)
+def test_json_schemas_of_the_documentation_are_current(name: str):
+    """``python docs/schemas.py`` writes them."""
+    there = (schemas.FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    assert there == schemas.text(schemas.KINDS[name])

@@ -80,4 +80,5 @@ def throughput(
         words += ["--plain"] if plain else []
         words += [word for path in plugin or [] for word in ("--plugin", str(path))]
         found = measured_apart([entry.name for entry in chosen], words, Reporter())
-    typer.echo(dumps(found, indent=2) if json else as_table(found), nl=json)
+    rows = [one.content() for one in found]
+    typer.echo(dumps(rows, indent=2) if json else as_table(found), nl=json)

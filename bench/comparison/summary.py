@@ -14,7 +14,7 @@ import numpy as np
 from bench.runs.checking import rebuilt
 from bench.runs.contenders import Contender, contenders, titles
 from bench.runs.directory import Run
-from bench.runs.schema import Failure, HowTrained
+from bench.runs.schema import Failure, HowTrained, Speed
 from bench.statistics import (
     KINDS,
     LEVEL,
@@ -37,7 +37,7 @@ from bench.statistics import (
 from episodes.atomic import write_text
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
-from episodes.schema import dump
+from episodes.schema import Model, dump
 
 Interval = tuple[float, float]
 Pair = tuple[str, str]
@@ -137,8 +137,8 @@ class Row(Versus):
     """95%, for the accuracy that is found next time."""
     group: tuple[str, ...]
     """Letters; contenders that share one cannot be told apart. None, where that is not known."""
-    episodes_per_s: float
-    embed_clips_per_s: float
+    episodes_per_s: Speed
+    embed_clips_per_s: Speed
     peak_memory_bytes: int
     device: str
 
@@ -579,6 +579,42 @@ def _of_fraction(estimates: Mapping[Kind, Estimate]) -> dict[Kind, Interval]:
         else:
             found[kind] = one.interval_of_fraction()
     return found
+
+
+class NoRows(Model):
+    """A method that failed."""
+
+    method: str
+    """Its name."""
+    reason: str
+    """The message."""
+
+
+class Summary(Model):
+    """``summary.json``: derived figures of the runs on a bank."""
+
+    bank: str
+    """The bank's title."""
+    bank_sha256: str
+    """Hash of its episodes."""
+    interval_over: Literal["episodes"]
+    """What varies in ``interval``."""
+    level: float
+    """Coverage of the intervals."""
+    reference: str
+    """Title of the row with which the others are compared."""
+    comparisons: int
+    """Size of the family for which p-values are corrected."""
+    pairs: int
+    """Pairs that letters tell apart."""
+    units: str
+    """Classes and videos, or why they are not known."""
+    declared: list[Declared]
+    """Comparisons of a declared family."""
+    rows: list[Row]
+    """Best accuracy first."""
+    failed: list[NoRows]
+    """Methods without rows."""
 
 
 def write_summary(folder: Path, comparison: Comparison) -> None:

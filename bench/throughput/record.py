@@ -6,7 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,74 +14,132 @@ from tabulate import tabulate
 
 from bench.machine.device import describe_device, keep_freed_memory
 from bench.machine.progress import Reporter
-from bench.method import Entry
+from bench.method import Entry, Form
 from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Measurement, Stage, Workload, measure
 from episodes.errors import UserError
+from episodes.schema import Model, parsed
 
-Record = dict[str, Any]
+
+class Record(Model):
+    """What one stage of a method reached: a row of ``fvbench throughput --json``."""
+
+    stage: str
+    """encode, adapt, score, or total."""
+    clips_per_s: float | None = None
+    """Of encode: the median."""
+    episodes_per_s: float | None = None
+    """Of the other stages: the median."""
+    quartiles_per_s: tuple[float, float]
+    """The lower and the upper."""
+    repeats: int
+    """Timings."""
+    clips_in_a_repeat: int | None = None
+    """Of encode."""
+    episodes_in_a_repeat: int | None = None
+    """Of the other stages."""
+    flop: float
+    """Operations for one clip or episode."""
+    of_product_peak: float
+    """Share of the rate that a product of matrices reaches here."""
+    of_copy_peak: float
+    """Share of the rate that a copy reaches here."""
+    method: str
+    """Name of the method."""
+    revision: int
+    """Of the method."""
+    form: Form | None = None
+    """Whether the paper's or the quicker form ran; older files do not say."""
+    dtype: str
+    """Of the arithmetic."""
+    device: str
+    """Kind of device."""
+    threads: int
+    """Of torch."""
+    features: tuple[int, int, int, int]
+    """Channels, and positions in time, height and width."""
+    videos: int
+    """Unique ones."""
+    way: int
+    """Classes of an episode."""
+    shot: int
+    """Support videos of each class."""
+    queries: int
+    """Of an episode, in total."""
+    batch_size: int
+    """Episodes scored at once."""
+    peak_memory_bytes: int
+    """The most that was taken at once."""
+    product_peak_flop_per_s: float
+    """Reached by a product of matrices."""
+    copy_peak_bytes_per_s: float
+    """Reached by a copy."""
+    device_name: str
+    """What computed, in words."""
+    machine: str
+    """Architecture and system."""
+    driver: str | None
+    """Of the GPU."""
+    cuda: str | None
+    """Version, on a GPU."""
+    torch: str
+    """Version."""
+
+
+class Records(Model):
+    """A file of them."""
+
+    rows: list[Record]
+    """A row for each method and stage."""
 
 
 def records(
     entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks
 ) -> list[Record]:
     """One record for each stage."""
-    shared = _shared(entry, workload, measurement, peaks)
-    return [_figures(stage, peaks) | shared for stage in measurement.stages]
+    return [_record(stage, entry, workload, measurement, peaks) for stage in measurement.stages]
 
 
-def _figures(stage: Stage, peaks: Peaks) -> Record:
-    timing = stage.timing
+def _record(
+    stage: Stage, entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks
+) -> Record:
+    timing, sizes, device = stage.timing, workload.sizes, workload.device
     low, high = timing.quartiles
-    return {
-        "stage": stage.name,
+    on_gpu = device.type == "cuda"
+    rates: dict[str, Any] = {
         f"{stage.unit}_per_s": 1 / timing.median,
-        "quartiles_per_s": [1 / high, 1 / low],
-        "repeats": timing.repeats,
         f"{stage.unit}_in_a_repeat": timing.units,
-        "flop": stage.flop,
-        "of_product_peak": stage.flop / timing.median / peaks.flop_per_s,
-        "of_copy_peak": stage.bytes_moved / timing.median / peaks.copy_bytes_per_s,
     }
-
-
-def _shared(entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks) -> Record:
-    """What is true of all stages of a method."""
-    return {
-        "method": entry.name,
-        "revision": entry.cls.revision,
-        "form": entry.form,
-        "dtype": "float32",
-        "device": workload.device.type,
-        "threads": torch.get_num_threads(),
-        **_shape(workload.sizes),
-        "batch_size": workload.batch_size,
-        "peak_memory_bytes": measurement.peak_memory_bytes,
-        "product_peak_flop_per_s": peaks.flop_per_s,
-        "copy_peak_bytes_per_s": peaks.copy_bytes_per_s,
-        **_machine(workload.device),
-    }
-
-
-def _shape(sizes: Sizes) -> Record:
-    return {
-        "features": list(sizes.features),
-        "videos": sizes.videos,
-        "way": sizes.way,
-        "shot": sizes.shot,
-        "queries": sizes.queries,
-    }
-
-
-def _machine(device: torch.device) -> Record:
-    return {
-        "device_name": describe_device(device),
-        "machine": f"{platform.machine()} {platform.system()}",
-        "driver": _driver() if device.type == "cuda" else None,
-        "cuda": torch.version.cuda if device.type == "cuda" else None,
-        "torch": torch.__version__,
-    }
+    return Record(
+        **rates,
+        stage=stage.name,
+        quartiles_per_s=(1 / high, 1 / low),
+        repeats=timing.repeats,
+        flop=stage.flop,
+        of_product_peak=stage.flop / timing.median / peaks.flop_per_s,
+        of_copy_peak=stage.bytes_moved / timing.median / peaks.copy_bytes_per_s,
+        method=entry.name,
+        revision=entry.cls.revision,
+        form=entry.form,
+        dtype="float32",
+        device=device.type,
+        threads=torch.get_num_threads(),
+        features=(*sizes.features,),
+        videos=sizes.videos,
+        way=sizes.way,
+        shot=sizes.shot,
+        queries=sizes.queries,
+        batch_size=workload.batch_size,
+        peak_memory_bytes=measurement.peak_memory_bytes,
+        product_peak_flop_per_s=peaks.flop_per_s,
+        copy_peak_bytes_per_s=peaks.copy_bytes_per_s,
+        device_name=describe_device(device),
+        machine=f"{platform.machine()} {platform.system()}",
+        driver=_driver() if on_gpu else None,
+        cuda=torch.version.cuda if on_gpu else None,
+        torch=torch.__version__,
+    )
 
 
 def _driver() -> str | None:
@@ -94,7 +152,7 @@ def _driver() -> str | None:
     return said.stdout.split("\n", maxsplit=1)[0].strip() or None
 
 
-def as_table(found: Sequence[Mapping[str, Any]]) -> str:
+def as_table(found: Sequence[Record]) -> str:
     """Return a table for people: a line for each method and stage."""
     first = found[0]
     body = tabulate(
@@ -107,16 +165,16 @@ def as_table(found: Sequence[Mapping[str, Any]]) -> str:
     return f"{body}\n{_caption(first)}\n"
 
 
-def _line(record: Mapping[str, Any]) -> list[str]:
-    unit = "clips" if "clips_per_s" in record else "episodes"
-    low, high = record["quartiles_per_s"]
+def _line(record: Record) -> list[str]:
+    unit = "clips" if record.clips_per_s is not None else "episodes"
+    low, high = record.quartiles_per_s
     return [
-        record["method"],
-        record["stage"],
-        f"{_number(record[f'{unit}_per_s'])} {unit}",
+        record.method,
+        record.stage,
+        f"{_number(record.clips_per_s or record.episodes_per_s or 0.0)} {unit}",
         f"{_number(low)} to {_number(high)}",
-        f"{100 * record['of_product_peak']:.0f} %",
-        f"{100 * record['of_copy_peak']:.0f} %",
+        f"{100 * record.of_product_peak:.0f} %",
+        f"{100 * record.of_copy_peak:.0f} %",
     ]
 
 
@@ -124,16 +182,16 @@ def _number(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
-def _caption(record: Mapping[str, Any]) -> str:
-    channels, frames, height, width = record["features"]
+def _caption(record: Record) -> str:
+    channels, frames, height, width = record.features
     return (
-        f"{record['way']}-way {record['shot']}-shot, {record['queries']} queries, features"
-        f" {channels} x {frames} x {height} x {width} of {record['videos']} videos,"
-        f" {record['dtype']}, {record['device_name']}, batches of {record['batch_size']};"
-        f" medians and quartiles of {record['repeats']} repeats.\n"
+        f"{record.way}-way {record.shot}-shot, {record.queries} queries, features"
+        f" {channels} x {frames} x {height} x {width} of {record.videos} videos,"
+        f" {record.dtype}, {record.device_name}, batches of {record.batch_size};"
+        f" medians and quartiles of {record.repeats} repeats.\n"
         "total: 10,000 episodes and encoding all videos, per episode. Peaks measured here:"
-        f" {record['product_peak_flop_per_s'] / 1e9:,.0f} GFLOP/s in a product of matrices,"
-        f" {record['copy_peak_bytes_per_s'] / 1e9:.1f} GB/s in a copy. Operations are those done;"
+        f" {record.product_peak_flop_per_s / 1e9:,.0f} GFLOP/s in a product of matrices,"
+        f" {record.copy_peak_bytes_per_s / 1e9:.1f} GB/s in a copy. Operations are those done;"
         " bytes are features and representations, each moved once."
     )
 
@@ -164,8 +222,7 @@ def _measured(name: str, options: Sequence[str]) -> list[Record]:
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise UserError(f"{name} was not measured; its own message stands above")
-    records: list[Record] = json.loads(finished.stdout)
-    return records
+    return parsed(Records, {"rows": json.loads(finished.stdout)}).rows
 
 
 @torch.no_grad()

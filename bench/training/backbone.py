@@ -20,6 +20,7 @@ from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
 from bench.runs.circumstances import circumstances
 from bench.training.clips import augmented, drawn_changes
+from bench.weights.cards import BackboneCard, TrainedOn
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -104,7 +105,9 @@ def train_backbone(
     path = out / f"{backbone.name}.safetensors"
     weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     save_tensors(path, weights)
-    write_text(path.with_suffix(".json"), dump(_card(backbone, recipe, path, accuracy, device)))
+    write_text(
+        path.with_suffix(".json"), dump(_card(backbone, recipe, path, accuracy, device).content())
+    )
     return path
 
 
@@ -164,26 +167,26 @@ def _batches(videos: int, recipe: BackboneRecipe) -> Iterator[Tensor]:
 
 def _card(
     backbone: Backbone, recipe: BackboneRecipe, path: Path, accuracy: float, device: torch.device
-) -> dict[str, Any]:
+) -> BackboneCard:
     """What a stranger needs to know of the weights, and to make them anew."""
     split = dataset(DATASET).split("train")
-    return {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "bytes": path.stat().st_size,
-        "backbone": backbone.name,
-        "revision": backbone.revision,
-        "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
-        "trained_on": {
-            "dataset": DATASET,
-            "split": "train",
-            "split_sha256": split.sha256,
-            "classes": len(split.classes),
-            "videos": len(split.videos),
-        },
-        "recipe": asdict(recipe),
-        "training_accuracy": round(accuracy, 4),
-        "licence": "Apache-2.0",
-        "device": describe_device(device),
-        "made_by": circumstances(device).content(),
-    }
+    return BackboneCard(
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        bytes=path.stat().st_size,
+        backbone=backbone.name,
+        revision=backbone.revision,
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        trained_on=TrainedOn(
+            dataset=DATASET,
+            split="train",
+            split_sha256=split.sha256,
+            classes=len(split.classes),
+            videos=len(split.videos),
+        ),
+        recipe=asdict(recipe),
+        training_accuracy=round(accuracy, 4),
+        licence="Apache-2.0",
+        device=describe_device(device),
+        made_by=circumstances(device),
+    )

@@ -14,7 +14,7 @@ from bench.machine.device import describe_device
 from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
 from bench.runs.circumstances import circumstances
-from bench.weights.cards import file_sha256
+from bench.weights.cards import BackboneCard, TrainedOn, Vision, file_sha256
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
@@ -73,29 +73,29 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         path, {name: one.cpu().contiguous() for name, one in backbone.state_dict().items()}
     )
     split = dataset(DATASET).split("train")
-    card = {
-        "file": path.name,
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
-        "backbone": backbone.name,
-        "revision": backbone.revision,
-        "vision": {"backbone": MotionNet.name, "sha256": vision.weights_sha256},
-        "parameters": sum(parameter.numel() for parameter in backbone.parameters()),
-        "trained_on": {
-            "dataset": DATASET,
-            "split": "train",
-            "split_sha256": split.sha256,
-            "classes": len(split.classes),
-            "videos": len(split.videos),
-        },
-        "recipe": asdict(recipe),
-        "training_accuracy": _accuracy(backbone, videos, labels, names),
-        "validation_accuracy": _accuracy(backbone, *_videos(vision, "val", device, reporter)),
-        "licence": "Apache-2.0",
-        "device": describe_device(device),
-        "made_by": circumstances(device).content(),
-    }
-    write_text(path.with_suffix(".json"), dump(card))
+    card = BackboneCard(
+        file=path.name,
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        backbone=backbone.name,
+        revision=backbone.revision,
+        vision=Vision(backbone=MotionNet.name, sha256=vision.weights_sha256),
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        trained_on=TrainedOn(
+            dataset=DATASET,
+            split="train",
+            split_sha256=split.sha256,
+            classes=len(split.classes),
+            videos=len(split.videos),
+        ),
+        recipe=asdict(recipe),
+        training_accuracy=_accuracy(backbone, videos, labels, names),
+        validation_accuracy=_accuracy(backbone, *_videos(vision, "val", device, reporter)),
+        licence="Apache-2.0",
+        device=describe_device(device),
+        made_by=circumstances(device),
+    )
+    write_text(path.with_suffix(".json"), dump(card.content()))
     return path
 
 

@@ -165,6 +165,48 @@ class TrainedOn(Model):
     """How many."""
 
 
+class Vision(Model):
+    """The backbone whose vision tower a text tower was trained for."""
+
+    backbone: str
+    """Its name."""
+    sha256: str
+    """Of its weights."""
+
+
+class BackboneCard(Model):
+    """``NAME.json``: what lies beside the weights of a backbone that `fvbench train` made."""
+
+    file: str
+    """Name of the weights' file."""
+    sha256: str
+    """Of that file."""
+    bytes: int
+    """Size of that file."""
+    backbone: str
+    """Name of the backbone."""
+    revision: int
+    """Of the backbone."""
+    vision: Vision | None = None
+    """Whose vision tower it has, where that was not trained."""
+    parameters: int
+    """How many."""
+    trained_on: TrainedOn
+    """The videos that training has seen."""
+    recipe: dict[str, int | float]
+    """Every number of its training (`BackboneRecipe`, `WordsRecipe` in `bench.training`)."""
+    training_accuracy: float
+    """A fraction."""
+    validation_accuracy: float | None = None
+    """A fraction."""
+    licence: str
+    """Of the weights."""
+    device: str
+    """What computed, in words."""
+    made_by: Circumstances
+    """On what it happened."""
+
+
 class Card(Model):
     """``card.json``: what lies beside weights that `fvbench train` made."""
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import cast
 
-from episodes.split import SplitName
+from episodes.errors import UserError
+from episodes.schema import Model, parsed
+from episodes.split import SPLIT_NAMES, SplitName
 
 FOLDER = Path(__file__).parents[1] / "datasets" / "facts"
 
@@ -69,25 +70,35 @@ def _names(one: ClassFacts) -> tuple[str, ...]:
     return (one.label, one.alias) if one.alias else (one.label,)
 
 
+class FactsFile(Model):
+    """``NAME.toml``: the published splits of a data set."""
+
+    train: SplitFacts | None = None
+    """To learn from."""
+    val: SplitFacts | None = None
+    """To choose by."""
+    test: SplitFacts | None = None
+    """To be asked for."""
+
+
 @cache
 def facts(dataset: str) -> Facts:
-    """Read the facts of a dataset."""
-    content = tomllib.loads((FOLDER / f"{dataset}.toml").read_text(encoding="utf-8"))
-    splits = {
-        cast(SplitName, name): SplitFacts(
-            split["videos"],
-            split["sha256"],
-            {label: _class_facts(label, **values) for label, values in split["classes"].items()},
-        )
-        for name, split in content.items()
-    }
+    """Read the facts of a dataset.
+
+    Raises:
+        UserError: the file is not one of facts.
+    """
+    path = FOLDER / f"{dataset}.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        for split in content.values():
+            for label, one in split["classes"].items():
+                one["label"] = label
+        found = parsed(FactsFile, content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no file of facts: {error}; restore it") from error
+    splits = {name: getattr(found, name) for name in SPLIT_NAMES if name in content}
     return Facts(dataset, splits)
-
-
-def _class_facts(
-    label: str, videos: int, sha256: str, alias: str = "", recordings: Iterable[int] = ()
-) -> ClassFacts:
-    return ClassFacts(label, videos, sha256, alias, tuple(recordings))
 
 
 def all_facts() -> list[Facts]:

@@ -8,26 +8,52 @@ another takes its place, so that a baseline that moves in small steps is still h
 
 import getpass
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field
 
 from bench.comparison.gate.verdict import Verdict, name_of
 from bench.runs.contenders import Contender
 from bench.runs.directory import FILES, Run, distinct, find_runs, read_run, write_run
 from episodes.atomic import write_text
 from episodes.errors import UserError
-from episodes.schema import SEAL, check_seal, sealed
+from episodes.schema import SEAL, Model, check_seal, parsed, read_json, sealed
 
 RECORD = "accepted.json"
 ANCHOR = "anchor"
 PLAIN = str.maketrans({" ": "-", "(": None, ")": None, ",": None})
 """How a name becomes one of a folder."""
+
+
+class Acceptance(Model):
+    """Who took in what, and when."""
+
+    by: str
+    """Name and address of git's user, or the account."""
+    at: str
+    """Date and time, ISO 8601."""
+    commit: str | None = None
+    """Of the clone in which the runs were made."""
+    dirty: bool | None = Field(default=None, alias="uncommitted changes")
+    """Whether its files were changed since."""
+    changes: list[str]
+    """What it changed, method by method."""
+
+
+class Record(Model):
+    """``accepted.json``: what a baseline consists of, and how it came about."""
+
+    runs: dict[str, str]
+    """Folder of a run -> hash of its files."""
+    history: list[Acceptance]
+    """The oldest first."""
+    content_sha256: str | None = None
+    """Of all other fields; older files have none."""
 
 
 def read_baseline(folder: Path) -> list[Run]:
@@ -38,7 +64,7 @@ def read_baseline(folder: Path) -> list[Run]:
     """
     paths = [path for path in find_runs(folder) if not _is_anchor(folder, path)]
     record = _record(folder)
-    if record is not None and (changed := _changed(folder, record["runs"])):
+    if record is not None and (changed := _changed(folder, record.runs)):
         raise UserError(
             f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline moves by"
             " `fvbench gate --accept` only; restore it, or accept a run anew"
@@ -80,7 +106,7 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     Raises:
         UserError: the old record is damaged.
     """
-    record = _record(folder) or {"runs": {}, "history": []}
+    record = _record(folder) or Record(runs={}, history=[])
     meant = {(one.method, one.bank) for one in verdicts if one.outcome == "WORSE"}
     for run in runs:
         place = _place(folder, run)
@@ -92,17 +118,18 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
             if not old.rows["prediction"].equals(run.rows["prediction"]):
                 write_run(kept, old)
         write_run(place, run)
-    record["runs"] = {_name(folder, path): _hash(path) for path in find_runs(folder)}
-    record["history"].append(
-        {
-            "by": _who(),
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": runs[0].circumstances.commit,
-            "uncommitted changes": runs[0].circumstances.dirty,
-            "changes": [_change(one) for one in verdicts],
-        }
+    accepted = Acceptance(
+        by=_who(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=runs[0].circumstances.commit,
+        dirty=runs[0].circumstances.dirty,
+        changes=[_change(one) for one in verdicts],
     )
-    write_text(folder / RECORD, sealed(record))
+    record = Record(
+        runs={_name(folder, path): _hash(path) for path in find_runs(folder)},
+        history=[*record.history, accepted],
+    )
+    write_text(folder / RECORD, sealed(record.content()))
     return folder / RECORD
 
 
@@ -135,19 +162,17 @@ def _standing(revision: int | None, accuracy: float) -> str:
     return "none" if revision is None else f"r{revision} {100 * accuracy:.2f}%"
 
 
-def _record(folder: Path) -> dict[str, Any] | None:
+def _record(folder: Path) -> Record | None:
     path = folder / RECORD
     if not path.is_file():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        dict(record["runs"]), list(record["history"])
-        if SEAL in record:  # older ones have none
-            check_seal(record)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        content = read_json(path)
+        if SEAL in content:  # older ones have none
+            check_seal(content)
+        return parsed(Record, content)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}; restore it") from error
-    record.pop(SEAL, None)
-    return record
 
 
 def _changed(folder: Path, vouched: dict[str, str]) -> list[str]:

@@ -1,0 +1,47 @@
+"""JSON Schemas of the files of this program: ``python docs/schemas.py`` writes them.
+
+They stand in `docs/schemas`, one for each kind of file; a test says that they are current.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from bench.comparison.gate.baseline import Record as Accepted
+from bench.comparison.summary import Summary
+from bench.runs.schema import Failure, Header
+from bench.throughput.record import Record
+from bench.training.recipe import TrainingRecipe
+from bench.training.state import Unfinished
+from bench.weights.cards import BackboneCard, Card
+from episodes.banks.recipe import Recipe
+from episodes.disk.facts import FactsFile
+
+FOLDER = Path(__file__).parent / "schemas"
+KINDS: dict[str, Any] = {
+    "run": Header,
+    "failed": Failure,
+    "summary": Summary,
+    "card": Card,
+    "backbone-card": BackboneCard,
+    "training-state": Unfinished,
+    "accepted": Accepted,
+    "throughput": list[Record],
+    "facts": FactsFile,
+    "bank-recipe": Recipe,
+    "training-recipe": TrainingRecipe,
+}
+"""Name of a schema -> the type behind it."""
+
+
+def text(kind: Any) -> str:
+    """Return the JSON Schema of a type as the text of its file."""
+    return json.dumps(TypeAdapter(kind).json_schema(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, kind in KINDS.items():
+        (FOLDER / f"{name}.json").write_text(text(kind), encoding="utf-8")

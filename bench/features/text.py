@@ -22,7 +22,6 @@ from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from bench.pretrained import UNREADABLE, check_unpacked
 from bench.runs.schema import TextIdentity
-from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset
 from episodes.datasets.class_names import class_names
@@ -102,10 +101,12 @@ def names_of_classes(source: Dataset, labels: Sequence[str]) -> list[str]:
     return [names[label] for label in labels]
 
 
-def text_of_videos(text: TextSource, bank: Bank, videos: Sequence[Video]) -> Tensor:
+def text_of_videos(
+    text: TextSource, source: Dataset, classes: Sequence[str], videos: Sequence[Video]
+) -> Tensor:
     """Return the text feature of each video's class, (videos, C)."""
-    features = text.features(names_of_classes(bank.source, bank.split.classes))
-    place = {label: index for index, label in enumerate(bank.split.classes)}
+    features = text.features(names_of_classes(source, classes))
+    place = {label: index for index, label in enumerate(classes)}
     return features[[place[video.label] for video in videos]]
 
 

@@ -356,7 +356,8 @@ def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
     """What the name of each video's class says, (videos, C), in the order of `_features`."""
     order = np.argsort([file.sha256 for file in files], kind="stable")
     text = needed(plan.text, "of this run")
-    return text_of_videos(text, bank, [files[index].video for index in order])
+    videos = [files[index].video for index in order]
+    return text_of_videos(text, bank.source, bank.split.classes, videos)
 
 
 def _features(

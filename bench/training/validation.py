@@ -52,7 +52,8 @@ class Validator:
         files = [files[index] for index in order]
         if entry.cls.needs_text:
             text = needed(training.text, entry.name)
-            self._text = text_of_videos(text, bank, [file.video for file in files])
+            videos = [file.video for file in files]
+            self._text = text_of_videos(text, bank.source, bank.split.classes, videos)
         if training.tuned:
             spec, decoder = training.backbone.backbone.input, training.backbone.decoder
             self._clips = TrainingClips(files, spec, torch.float32, library, decoder)

@@ -17,7 +17,7 @@ from bench.training.recipe import TrainingRecipe
 from bench.training.state import Unfinished
 from bench.weights.cards import BackboneCard, Card
 from episodes.banks.recipe import Recipe
-from episodes.disk.facts import FactsFile
+from episodes.disk.facts_file import FactsFile
 
 FOLDER = Path(__file__).parent / "schemas"
 KINDS: dict[str, Any] = {

@@ -12,7 +12,6 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from episodes.errors import UserError
-from episodes.schema import Model, parsed
 from episodes.split import SPLIT_NAMES, SplitName
 
 FOLDER = Path(__file__).parents[1] / "datasets" / "facts"
@@ -70,17 +69,6 @@ def _names(one: ClassFacts) -> tuple[str, ...]:
     return (one.label, one.alias) if one.alias else (one.label,)
 
 
-class FactsFile(Model):
-    """``NAME.toml``: the published splits of a data set."""
-
-    train: SplitFacts | None = None
-    """To learn from."""
-    val: SplitFacts | None = None
-    """To choose by."""
-    test: SplitFacts | None = None
-    """To be asked for."""
-
-
 @cache
 def facts(dataset: str) -> Facts:
     """Read the facts of a dataset.
@@ -88,6 +76,9 @@ def facts(dataset: str) -> Facts:
     Raises:
         UserError: the file is not one of facts.
     """
+    from episodes.disk.facts_file import FactsFile  # noqa: PLC0415 - --help need not wait for it
+    from episodes.schema import parsed  # noqa: PLC0415
+
     path = FOLDER / f"{dataset}.toml"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

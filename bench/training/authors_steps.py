@@ -1,4 +1,4 @@
-"""The training steps of a reference file, taken again with our method.
+"""The training steps of a reference file, retraced with our method.
 
 The method is built from the file's facts, takes the authors' weights, and trains on the file's
 three episodes through the learner and the optimiser that every training here uses.
@@ -117,7 +117,7 @@ def recipe_of(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) 
 
 
 def without_dropout(module: nn.Module) -> None:
-    """Let nothing drop out, though the module trains: as the files were made."""
+    """Turn dropout off although the module is in training mode: the files were made that way."""
     for one in module.modules():
         if isinstance(one, nn.modules.dropout._DropoutNd):
             one.p = 0.0
@@ -175,7 +175,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def _with_summaries(prefix: str, name: str, values: Tensor) -> dict[str, Tensor]:
-    """Values as a file has them, whole and in the summaries that large ones are stored as."""
+    """Values as a file holds them: whole, or as the summaries that large ones are stored as."""
     found = {f"{prefix}/{name}": values, f"{prefix}_norm/{name}": values.norm()}
     if values.ndim > 1:
         found |= {f"{prefix}_sum{dim}/{name}": values.sum(dim=dim) for dim in (0, 1)}

@@ -168,7 +168,7 @@ def _batches(videos: int, recipe: BackboneRecipe) -> Iterator[Tensor]:
 def _card(
     backbone: Backbone, recipe: BackboneRecipe, path: Path, accuracy: float, device: torch.device
 ) -> BackboneCard:
-    """What a stranger needs to know of the weights, and to make them anew."""
+    """What a stranger needs to know about the weights, and to reproduce them."""
     split = dataset(DATASET).split("train")
     return BackboneCard(
         file=path.name,

@@ -1,4 +1,4 @@
-"""Clips for training: decoded ahead of time, kept while they fit, and changed at random."""
+"""Clips for training: decoded ahead of time, kept while they fit, and augmented at random."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +17,7 @@ from episodes.split import VideoFile
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one clip."""
+    """The augmentation of one clip."""
 
     top: int
     left: int
@@ -31,7 +31,7 @@ class Change:
 def drawn_changes(
     videos: int, spare: int, recolour: bool = True, flip: bool = False
 ) -> list[Change]:
-    """Draw a change for each clip from torch's global generator.
+    """Draw an augmentation for each clip from torch's global generator.
 
     Args:
         videos: how many.
@@ -50,7 +50,7 @@ def drawn_changes(
 
 
 def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -> Tensor:
-    """Move, recolour and mirror clips.
+    """Shift, recolour and mirror clips.
 
     Args:
         clips: float (videos, 3, frames, height, width), normalised around zero.
@@ -76,7 +76,7 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
 
 
 def _contrasts(videos: int) -> list[float]:
-    """Factors of 0.7 to 1.3, every other one negative by chance."""
+    """Factors of 0.7 to 1.3, each negative with probability one half."""
     contrast = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
     factors: list[float] = contrast.tolist()
     return factors
@@ -91,7 +91,7 @@ Wanted = tuple[int, Sampling]
 
 @dataclass(frozen=True)
 class Look:
-    """What becomes of a video: which frames, at which size, as which numbers."""
+    """How a video is presented: which frames, at which size, normalised how."""
 
     spec: InputSpec
     sampling: Sampling
@@ -100,7 +100,7 @@ class Look:
 
 
 class ClipLibrary:
-    """Normalised clips on the device where they are needed, shared by trainings that follow.
+    """Normalised clips on the device that needs them, shared by consecutive trainings.
 
     Args:
         device: where clips are kept.

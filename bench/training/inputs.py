@@ -1,4 +1,4 @@
-"""What a learner is fed: stored features where the backbone is frozen, clips where it is tuned."""
+"""Inputs of a learner: stored features if the backbone is frozen, clips if it is tuned."""
 
 from collections.abc import Sequence
 from dataclasses import replace

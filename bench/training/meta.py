@@ -34,7 +34,7 @@ from episodes.split import Progress
 
 
 def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
-    """Train, or go on where an interrupted training stopped, to the same weights.
+    """Train, or resume an interrupted training, with the same resulting weights.
 
     All processes of a job take part, and the first of them writes.
 
@@ -96,7 +96,7 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
 
 
 def _check_agreed(training: Training, state: State) -> None:
-    """Refuse a job whose processes would not begin at the same step."""
+    """Refuse a job whose processes would not start at the same step."""
     first = distributed.agreed(state.step)
     if state.step != first:
         raise UserError(
@@ -108,7 +108,7 @@ def _check_agreed(training: Training, state: State) -> None:
 
 @contextmanager
 def _own_random_state(training: Training) -> Iterator[None]:
-    """Leave the caller's random numbers as they were."""
+    """Leave the caller's random state as it was."""
     devices = [training.device] if training.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
@@ -116,7 +116,7 @@ def _own_random_state(training: Training) -> Iterator[None]:
 
 @dataclass
 class _Loop:
-    """Optimiser steps, with a look at the validation bank now and then."""
+    """Optimiser steps, with validation at intervals."""
 
     training: Training
     stream: Stream
@@ -128,7 +128,7 @@ class _Loop:
     state: State
 
     def run(self, identity: TrainingIdentity, progress: Progress, reporter: Reporter) -> None:
-        """Take the steps that are left; validate and save where the recipe says so."""
+        """Take the remaining steps; validate and save when the recipe says so."""
         recipe, state, folder = self.training.recipe, self.state, self.training.folder
         if not state.curve:
             accuracy = self.validator.accuracy(self.learner)
@@ -151,7 +151,7 @@ class _Loop:
             progress(state.step * recipe.episodes_per_step, recipe.episodes)
 
     def _validate(self) -> float:
-        """Measure; keep the weights if they are the best so far."""
+        """Measure accuracy on the validation bank; keep the weights if they are the best so far."""
         accuracy = self.validator.accuracy(self.learner)
         best = self.state.best
         if accuracy > best.accuracy:

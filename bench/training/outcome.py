@@ -27,7 +27,7 @@ CURVE = "train.csv"
 
 
 def finished(folder: Path, identity: TrainingIdentity) -> bool:
-    """Whether the same training is there already, whole.
+    """Whether this training has already been completed.
 
     Raises:
         UserError: the weights of another training are there, which would be lost.
@@ -80,7 +80,7 @@ def write_curve(path: Path, state: State) -> None:
 
 
 def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
-    """What a stranger needs to know of the weights, and to make them anew."""
+    """What a stranger needs to know about the weights, and to reproduce them."""
     split = dataset(training.validation.recipe.dataset).split("train")
     path = training.folder / WEIGHTS
     return Card(

@@ -44,7 +44,7 @@ class Miss(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What became of one check of a reference file."""
+    """The result of one check of a reference file."""
 
     file: str
     check: Check
@@ -118,7 +118,7 @@ def _method_of(path: Path) -> Entry:
 
 
 def _authors_float32(path: Path, entry: Entry) -> tuple[float, float]:
-    """What is allowed in float32 for the gradients of inputs and of parameters.
+    """The tolerances in float32 for gradients of inputs and of parameters.
 
     From what the authors' own float32 misses by; for a file that is not in the table: the most of
     those of the same method.

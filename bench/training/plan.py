@@ -1,4 +1,4 @@
-"""What one training is: everything that decides the weights that come out of it."""
+"""One training: everything that determines the resulting weights."""
 
 import copy
 import hashlib
@@ -49,7 +49,7 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """Where everything of this training lies."""
+        """The folder of this training."""
         return self.out / self.entry.name / f"seed-{self.seed}"
 
     @property
@@ -89,7 +89,7 @@ class Training:
         )
 
     def identity(self) -> TrainingIdentity:
-        """Everything that decides the weights; a training goes on only where all of it agrees.
+        """Everything that determines the weights; a training resumes only if all of it agrees.
 
         Raises:
             UserError: the source of the method is not to be had.

@@ -25,7 +25,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a method is trained, the same for a whole column of a table unless it says otherwise.
+    """How a method is trained; the same for all methods unless a recipe says otherwise.
 
     Way and shot are not here: they are those of the validation bank.
     """
@@ -199,7 +199,7 @@ def _frozen(value: Any) -> Any:
 
 
 def with_settings(name_or_path: str, entry: Entry) -> Entry:
-    """Return the method with the settings that a recipe gives it, most often its own.
+    """Return the method with the settings that a recipe gives it, usually its own.
 
     Args:
         name_or_path: of the recipe, as in `read_training_recipe`.

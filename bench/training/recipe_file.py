@@ -1,4 +1,4 @@
-"""Files of recipes: the tables that speak of a method, in the file and in what it is based on."""
+"""Recipe files: the tables that apply to a method, in a file and in what it is based on."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ def recipe_names() -> list[str]:
 
 
 def tables(name_or_path: str, entry: Entry) -> Iterator[Table]:
-    """Yield the tables that speak of a method, from the widest to the most particular.
+    """Yield the tables that apply to a method, from the most general to the most specific.
 
     Args:
         name_or_path: of the recipe, as in `bench.training.recipe.read_training_recipe`.

@@ -42,14 +42,14 @@ class RunningStatistics:
 
     @contextmanager
     def of_pass(self) -> Iterator[None]:
-        """Remember what the pass in this block leaves, and go back to where it started."""
+        """Record the statistics after the pass in this block, and restore those before it."""
         start = self._now()
         yield
         self._left.append(self._now())
         self._put(start)
 
     def settle(self, passes: int) -> None:
-        """Make the statistics those that all processes' passes leave one after another.
+        """Set the statistics to what the passes of all processes give one after another.
 
         A pass with n updates of momentum m takes r to (1 - m)^n r + b; b does not depend on r.
         """
@@ -77,7 +77,7 @@ class RunningStatistics:
             buffer.copy_(part.reshape(buffer.shape))
 
     def _kept(self, change: Tensor) -> Tensor:
-        """For each value the share of it that a pass keeps; a count is kept whole."""
+        """The fraction of each value that a pass keeps; counts are kept whole."""
         factors = []
         parts = iter(change.split([buffer.numel() for buffer in self._buffers()]))
         for norm in self._norms:

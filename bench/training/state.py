@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk: whole or not there, never pickled.
+"""The state of an unfinished training on disk: complete or absent, never pickled.
 
 ``state-STEP.safetensors`` holds every tensor; ``state.json`` names it, is written last and replaced
 as a whole. A kill at any moment leaves the state before or the state after.
@@ -98,7 +98,7 @@ def save_state(
 def load_state(
     folder: Path, identity: TrainingIdentity, learner: nn.Module, optimiser: optim.Optimizer
 ) -> State:
-    """Put learner and optimiser where a training stopped; a fresh state if there was none.
+    """Restore learner and optimiser from where a training stopped; a fresh state if there is none.
 
     Raises:
         UserError: the folder holds another training, or its state is damaged.
@@ -137,7 +137,7 @@ def steps_taken(folder: Path) -> int:
 
 
 def check_figures(state: State) -> None:
-    """Refuse figures that no training gives: the best one is the first of the best on its curve.
+    """Refuse impossible figures: the best checkpoint is the first maximum of its curve.
 
     Raises:
         ValueError: they contradict each other.
@@ -158,7 +158,7 @@ def check_figures(state: State) -> None:
 
 
 def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
-    """Refuse to go on with another training, and say what differs.
+    """Refuse to resume a different training, and say what differs.
 
     Raises:
         UserError: naming the first field that differs.
@@ -195,7 +195,7 @@ def _drop_others(folder: Path, kept: set[str]) -> None:
 
 
 def _tensors(learner: nn.Module, optimiser: optim.Optimizer) -> dict[str, Tensor]:
-    """Everything that changes, by name."""
+    """All tensors that training changes, by name."""
     tensors = {f"learner.{name}": one for name, one in learner.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():

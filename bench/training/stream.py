@@ -18,7 +18,7 @@ from episodes.split import Split
 
 @dataclass(frozen=True)
 class Stream:
-    """Seeded episodes over the training split; a longer training goes on where a shorter ends."""
+    """Seeded episodes over the training split; a longer training continues a shorter one."""
 
     split: Split
     episodes: Episodes
@@ -99,7 +99,7 @@ def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stre
 
 
 def guarded_split(validation: Bank) -> Split:
-    """Return the training split of a validation bank's dataset, if nothing can leak.
+    """Return the training split of a validation bank's dataset, if nothing can leak from it.
 
     Raises:
         UserError: the bank is over test or training classes, or splits share a class.

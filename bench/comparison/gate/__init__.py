@@ -1,4 +1,4 @@
-"""The gate: is a run worse than a baseline? For CI, and for tests of other projects.
+"""The gate: is a run worse than a baseline? For CI, and for the tests of other projects.
 
 A test needs no plugin:
 

@@ -1,4 +1,4 @@
-"""Baselines: runs that others are held against, and the record of who accepted them.
+"""Baselines: runs that others are compared with, and the record of who accepted them.
 
 A baseline is a folder of run directories. Once `accept` has written it, ``accepted.json`` beside
 them says who took in what and when, with the hash of every run; a baseline that was changed in
@@ -73,7 +73,7 @@ def read_baseline(folder: Path) -> list[Run]:
 
 
 def lying_there(folder: Path) -> list[Run]:
-    """Read whatever lies in the folder of a baseline, accepted or not, even nothing."""
+    """Read whatever is in the folder of a baseline, accepted or not; it may be empty."""
     paths = sorted(path.parent for path in folder.glob("**/run.json"))
     there = (path for path in paths if not path.is_relative_to(folder / ANCHOR))
     return distinct(map(read_run, there))
@@ -90,7 +90,7 @@ def _is_anchor(folder: Path, path: Path) -> bool:
 
 
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
-    """Make runs the baseline: write them, and who took in what and when.
+    """Make runs the baseline: write them, and record who accepted what and when.
 
     Runs that the baseline has and that are not replaced stay.
 
@@ -152,7 +152,7 @@ def _seat(run: Run) -> tuple[str, str, str]:
 
 
 def _change(verdict: Verdict) -> str:
-    """What a run changes in the baseline, in words, as a reviewer reads it."""
+    """What a run changes in the baseline, in words for a reviewer."""
     old = _standing(verdict.revision_before, verdict.accuracy_before)
     new = _standing(verdict.revision, verdict.accuracy)
     return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"

@@ -13,7 +13,7 @@ from episodes.errors import shown
 
 
 def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
-    """One line for each method, what else differs, and what they were judged by."""
+    """One line per method, what else differs, and the criteria."""
     anchored = any(one.since_anchor is not None for one in verdicts)
     lines = [
         [
@@ -130,7 +130,7 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
 
 
 def _message(words: str) -> str:
-    """Words as a workflow command takes them: a line break would begin another command."""
+    """Escape a message for a workflow command: a line break would begin another command."""
     return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -188,7 +188,7 @@ def change(difference: Estimate, episodes: int, p_value: float, allowed: Toleran
 
 
 def _episodes_to_decide(difference: Estimate, episodes: int, allowed: Tolerance) -> int:
-    """How many episodes put the tolerated drop outside the interval of the same difference."""
+    """How many episodes would put the tolerated drop outside the interval of this difference."""
     half = difference.half_width(allowed.level)
     away = abs(difference.mean + allowed.drop)
     if away * MOST**0.5 < half * episodes**0.5:
@@ -247,7 +247,7 @@ class _Pair:
 def _compared(
     before: Contender, after: Contender, anchor: Contender | None, allow_drift: bool
 ) -> _Pair:
-    """Take the differences of a method, or say what forbids it."""
+    """Compute the differences of a method, or say why it cannot be compared."""
     refused = _not_comparable(before, after)
     if not refused and not allow_drift and _drift(before, after):
         refused = "drift: see below; --allow-drift compares nevertheless"
@@ -313,7 +313,7 @@ def _key(one: Contender) -> Key:
 
 
 def _named(runs: Sequence[Run], where: str) -> dict[Key, Contender]:
-    """Put training seeds together, and name what comes out."""
+    """Group runs by training seed, and name each group."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.identity.method, run.identity.bank), []).append(run)
@@ -361,7 +361,7 @@ def _new(key: Key, one: Contender) -> Verdict:
 
 
 def _not_comparable(before: Contender, after: Contender) -> str:
-    """Which field of identity forbids a comparison, with both values; empty if none."""
+    """The field of identity that rules out a comparison, with both values; empty if none does."""
     for name in MUST_AGREE:
         one, other = (getattr(side.first.identity, name) for side in (before, after))
         if one != other:
@@ -418,7 +418,7 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _speed_tells(before: Run, after: Run) -> bool:
-    """Whether both ran on the same known machine and device, and were timed for long enough."""
+    """Whether speeds compare: same known machine and device, timed for long enough."""
     machines = [[getattr(run.circumstances, field) for field in MACHINE] for run in (before, after)]
     if machines[0] != machines[1] or None in machines[0]:
         return False

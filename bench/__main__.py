@@ -43,7 +43,7 @@ from bench.commands import (
     train,
     verify,
 )
-from episodes.errors import UserError, shown
+from episodes.errors import UserError, in_words, shown
 
 ROOT = Path(__file__).parents[1]
 INTERRUPTED = 130
@@ -96,12 +96,11 @@ def _ended(message: str, status: int) -> typer.Exit:
 
 def _unexpected(error: Exception) -> str:
     """What is said of an exception that nobody foresaw, with the line that it comes from."""
-    words = " ".join(str(error).split())[:300]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [one for one in frames if Path(one.filename).is_relative_to(ROOT)] or frames
     place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
     return (
-        f"a defect of this program, or of a plugin: {type(error).__name__}: {words} ({place});"
+        f"a defect of this program, or of a plugin: {in_words(error)} ({place});"
         f" please report it to the maintainers of fewshot-video-bench {__version__}, with the"
         f" command and what {TRACEBACK}=1 before it shows"
     )

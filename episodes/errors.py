@@ -10,6 +10,9 @@ INVISIBLE = re.compile(
 )
 """Characters that steer a terminal or reorder a line, and halves of characters that are none."""
 
+MOST_WORDS = 300
+"""Characters of what somebody else's exception says."""
+
 
 class UserError(Exception):
     """Something the user can fix: the message gives the value, the rule and the way out.
@@ -58,3 +61,16 @@ def warn(line: str) -> None:
 def note(line: str) -> None:
     """Print on stderr what a user may want to know, and need not fix."""
     print(f"note: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def in_words(error: BaseException) -> str:
+    """Say in a line what was raised.
+
+    >>> in_words(KeyError("no")), in_words(SystemExit())
+    ("KeyError: 'no'", 'SystemExit')
+    """
+    try:
+        words = " ".join(str(error).split())[:MOST_WORDS]
+    except Exception:  # of an exception whose own text cannot be made
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from episodes.errors import UserError, shown
+from episodes.errors import UserError, in_words, shown
 
 _files: dict[str, ModuleType] = {}
 """Modules that were loaded from files, by their names."""
@@ -69,9 +69,10 @@ def guarded(what: str, load: Callable[[], object]) -> object:
         return load()
     except UserError as error:
         raise UserError(f"{what}: {error}") from error
-    except (Exception, SystemExit) as error:
-        words = " ".join(str(error).split())
-        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {words}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UserError(f"{what} cannot be loaded: {in_words(error)}") from error
 
 
 def left_out(error: UserError) -> None:

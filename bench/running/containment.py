@@ -1,41 +1,30 @@
 """A method that fails, and what it must not do to the others: whatever it does, the run goes on."""
 
+import faulthandler
 import os
+import random
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import numpy as np
 import torch
 
-from episodes.errors import UserError
+from bench.machine.surroundings import Surroundings
+from episodes.errors import UserError, in_words
 
-SURROUNDINGS: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
-    ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
-    ("torch's default device", torch.get_default_device, torch.set_default_device),
-    ("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
-    ("torch's recording of gradients", torch.is_grad_enabled, torch.set_grad_enabled),
-    (
-        "torch's choice of deterministic algorithms",
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-    (
-        "the precision of torch's products",
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
-    ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
-    ("the current folder", Path.cwd, os.chdir),
-)
-"""What belongs to the whole process and changes what others compute: name, how it is read, how it
-is put back."""
 REPEATED = 1.0
 """Seconds after which a method that does not stop at its time limit is stopped again."""
+PATIENCE = 60.0
+"""Seconds beyond its limit after which a method that cannot be stopped ends the process."""
+NAMED = 3
+"""Changes that a message names."""
 
 
 class _TimeLimitError(BaseException):
@@ -47,42 +36,62 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
     """Turn whatever a method does in the block into one error, and undo what it did to the process.
 
     Random numbers that it draws there begin with ``seed``, and the caller's go on as if it had
-    drawn none. A method that ends the process from within a library (`os._exit`, a crash) ends it.
+    drawn none. What it prints goes to stderr. A method that ends the process from within a library
+    (`os._exit`, a crash) ends it.
 
     Args:
         method: its name.
-        seed: of torch's global generators.
+        seed: of all global generators.
         seconds: how long it may take; without end if None.
 
     Raises:
         UserError: the method raised something, exited, took too long, or left the process changed.
     """
-    before = [read() for _, read, _ in SURROUNDINGS]
+    before = Surroundings()
     try:
-        with torch.random.fork_rng(), _limited(method, seconds):
+        with (
+            warnings.catch_warnings(),
+            torch.random.fork_rng(),
+            _own_output(),
+            _limited(method, seconds),
+        ):
             torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
             yield
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise UserError(f"method {method} failed: {_described(error)}") from error
+        described = _described(error)
+        traceback.clear_frames(error.__traceback__)  # files that it opened, memory that it took
+        raise UserError(f"method {method} failed: {described}") from error
     finally:
-        changed = _put_back(before)
+        changed = before.put_back()
     if changed:
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         raise UserError(
-            f"method {method} changed {' and '.join(changed)} for the whole process, and so for"
-            " every other method; it has been put back: mend the method"
+            f"method {method} changed {', '.join(changed[:NAMED])}{more} for the whole process, and"
+            " so for every other method; it has been put back: mend the method"
         )
 
 
-def _put_back(before: Sequence[Any]) -> list[str]:
-    """Undo changes of the surroundings; return what had changed."""
-    changed = []
-    for (name, read, write), value in zip(SURROUNDINGS, before, strict=True):
-        if read() != value:
-            write(value)
-            changed.append(name)
-    return changed
+@contextmanager
+def _own_output() -> Iterator[None]:
+    """Keep what is printed out of the command's output, and open both when they are closed."""
+    output, errors = sys.stdout, sys.stderr
+    output.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(errors):
+            yield
+    finally:
+        for number, one in enumerate(kept, start=1):
+            os.dup2(one, number)
+            os.close(one)
+        sys.stdout, sys.stderr = output, errors
+        if errors.closed:
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
 
 
 @contextmanager
@@ -93,26 +102,37 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
     if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
         raise UserError("--time-limit needs POSIX signals and the main thread; leave it out here")
 
-    def stop(*_: object) -> None:
-        raise _TimeLimitError
+    def stop(_: int, frame: FrameType | None) -> None:
+        if not _importing(frame):
+            raise _TimeLimitError
 
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, REPEATED)
+        # Says where, in the method's own code; nothing that is written in Python can do as much.
+        with suppress(OSError, ValueError):
+            faulthandler.dump_traceback_later(seconds + PATIENCE, exit=True, file=2)
         yield
     except _TimeLimitError as error:
         raise UserError(
             f"method {method} took longer than {seconds:g} s; raise --time-limit, or leave it out"
         ) from error
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
 
 
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, half of which nobody could use later."""
+    return any(
+        "<frozen importlib" in one.f_code.co_filename for one, _ in traceback.walk_stack(frame)
+    )
+
+
 def _described(error: BaseException) -> str:
     """What was raised, in one line, and where in the method's own code."""
-    words = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    said = in_words(error)
     harness = Path(__file__).parents[2]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)

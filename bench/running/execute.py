@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from bench.running.containment import contained
 from bench.running.loop import evaluate
 from bench.runs.circumstances import circumstances
 from bench.runs.directory import (
+    RUNNING,
     Answers,
     Run,
     check_may_write,
@@ -37,6 +39,7 @@ from bench.runs.directory import (
 )
 from bench.runs.schema import Cost, Declared, Failure, FeatureIdentity, Identity
 from bench.weights.candidates import Candidate
+from episodes.atomic import write_text
 from episodes.banks.bank import Bank, check_contents
 from episodes.banks.leakage import check_apart, contamination
 from episodes.banks.own_videos import own_recipe
@@ -58,6 +61,8 @@ NOT_REUSABLE = (
 )
 READ_AT_ONCE = 256 << 20
 """Bytes of features up to which they are held in memory for all methods."""
+SUMMED = 1 << 18
+"""Numbers that are summed at once: they stay in the processor's caches."""
 TOGETHER = 8
 """Backbones on the device at once, which share what is decoded."""
 
@@ -120,6 +125,7 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
         check_may_write(folder)
+    _tell_of_ended(plan, reporter)
     for bank in plan.banks:
         _run_bank(plan, bank, reporter)
     failures = [one for folder in folders for one in find_failures(folder)]
@@ -132,6 +138,30 @@ def _check_apart(plan: Plan) -> None:
     for card in (one.card for one in checkpoints if one.card):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
+
+
+def _tell_of_ended(plan: Plan, reporter: Reporter) -> None:
+    """Name the methods that ran when the process of an earlier run ended without a word."""
+    for path in sorted(plan.out.glob(f"**/{RUNNING}")) if distributed.is_first() else ():
+        name = path.read_text(encoding="utf-8", errors="replace")[:200]
+        reporter.say(
+            f"note: {name} was running when the last run in {plan.out} ended without a word: it"
+            " crashed, ended the process, or was killed; what was finished is kept. If it does so"
+            " again, leave that method out"
+        )
+        path.unlink()
+
+
+@contextmanager
+def _noted(folder: Path, words: str) -> Iterator[None]:
+    """Leave a note of what runs, which stays if the process ends meanwhile."""
+    if distributed.is_first():
+        write_text(folder / RUNNING, words)
+    try:
+        yield
+    finally:
+        if distributed.is_first():
+            (folder / RUNNING).unlink(missing_ok=True)
 
 
 def _may_reuse(folder: Path, identity: Identity) -> bool:
@@ -247,7 +277,10 @@ def _run_group(
     for candidate, _ in group.todo:
         folder, name = plan.folder(bank, candidate), candidate.entry.name
         try:
-            with contained(name, plan.seed, plan.time_limit):
+            with (
+                _noted(folder, f"{name} on {bank.title}"),
+                contained(name, plan.seed, plan.time_limit),
+            ):
                 text = _text(plan, bank, files) if candidate.entry.cls.needs_text else None
                 method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
                 with reporter.stage(scoring(candidate, bank)) as progress:
@@ -274,12 +307,16 @@ def _run_group(
 
 
 def _sum(features: Tensor | StoredFeatures) -> int:
-    """A number that changes when features do, however that was done; those on disk cannot."""
+    """A number that changes when features do or change places; those on disk cannot."""
     if not isinstance(features, Tensor):
         return 0
     bits = features.flatten().view(torch.int32)
-    pairs = bits[: len(bits) // 2 * 2].view(torch.int64)  # thirty times as fast as one by one
-    return int(pairs.sum()) + int(bits[-1])
+    pairs = bits[: len(bits) // 2 * 2].view(torch.int64)
+    weights = torch.arange(1, 2 * SUMMED, 2)  # odd: each bit counts, whatever wraps around
+    total = int(bits[-1])
+    for part in pairs.split(SUMMED):
+        total = (total * 3 + int(torch.dot(part, weights[: len(part)]))) % 2**64
+    return total
 
 
 def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> None:

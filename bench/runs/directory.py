@@ -33,6 +33,8 @@ SCHEMA = 3
 FILES = ("run.json", "rows.parquet")
 FAILURE = "failed.json"
 """Stands in place of them where a method failed."""
+RUNNING = "running"
+"""Lies there while a method runs, and stays where that ended the process."""
 MOST_ROWS = 200_000_000
 """More than a million episodes of a hundred queries have."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
@@ -170,7 +172,7 @@ def check_may_write(folder: Path) -> None:
         UserError: naming one of them.
     """
     for path in folder.glob("*"):
-        if path.name not in (*FILES, FAILURE) and ".unfinished" not in path.name:
+        if path.name not in (*FILES, FAILURE, RUNNING) and ".unfinished" not in path.name:
             raise UserError(
                 f"{folder} holds {path.name}, which no run wrote; choose another --out or move it"
             )

@@ -16,6 +16,7 @@ KINDS = (
     "soak",
     "sockets",
     "mutants",
+    "plugins",
 )
 
 

@@ -1,0 +1,148 @@
+"""What belongs to the whole process, so that one method can change what others compute."""
+
+import builtins
+import gc
+import math
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+OURS = ("bench", "episodes", "methods")
+SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
+"""Beside our own modules, and the classes in them, whose functions every method calls."""
+LATE = {"manual_seed"}
+"""What torch itself replaces when its compiler is loaded, which some optimisers do."""
+MISSING = object()
+_entered: list[Any] = []
+"""What must live on so that torch's inference mode stays what it is."""
+
+
+def _flushes_denormals() -> bool:
+    return float(torch.full((), 2e-308, dtype=torch.float64) / 4) == 0
+
+
+def _handlers() -> Mapping[int, Any]:
+    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def _put_handlers_back(before: Mapping[int, Any]) -> None:
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler and handler is not None:
+            signal.signal(number, handler)
+
+
+def _set_inference_mode(on: bool) -> None:
+    _entered.append(torch.inference_mode(on))
+    _entered[-1].__enter__()
+
+
+def _environment(before: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
+    ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
+    ("torch's default device", torch.get_default_device, torch.set_default_device),
+    ("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
+    ("torch's inference mode", torch.is_inference_mode_enabled, _set_inference_mode),
+    ("torch's recording of gradients", torch.is_grad_enabled, torch.set_grad_enabled),
+    (
+        "torch's choice of deterministic algorithms",
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+    ),
+    (
+        "the precision of torch's products",
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+    ),
+    ("torch's smallest numbers", _flushes_denormals, torch.set_flush_denormal),
+    (
+        "torch's use of oneDNN",
+        torch._C._get_mkldnn_enabled,
+        torch._C._set_mkldnn_enabled,
+    ),
+    ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
+    ("the current folder", Path.cwd, os.chdir),
+    ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
+    ("the collection of garbage", gc.isenabled, lambda on: (gc.disable, gc.enable)[on]()),
+    ("the handlers of signals", _handlers, _put_handlers_back),
+)
+"""Name, how it is read, how it is put back."""
+
+
+class Surroundings:
+    """How a process is now, to be compared and put back later.
+
+    Variables of the environment that were not there before may be added, as libraries do when they
+    are imported; they are taken away again. Functions and modules likewise.
+    """
+
+    def __init__(self) -> None:
+        """Read them, in some milliseconds."""
+        self._states = [read() for _, read, _ in STATES]
+        self._environment = dict(os.environ)
+        self._random = random.getstate(), np.random.get_state()
+        self._names = {id(one): (one, dict(vars(one))) for one in _shared()}
+        self._modules = dict(sys.modules)
+
+    def put_back(self) -> list[str]:
+        """Undo changes; return what had changed, in words. Random numbers go on as before."""
+        changed = []
+        for (name, read, write), value in zip(STATES, self._states, strict=True):
+            if _read(read) != value:
+                write(value)
+                changed.append(name)
+        if any(os.environ.get(key) != value for key, value in self._environment.items()):
+            changed.append("the environment")
+        _environment(self._environment)
+        random.setstate(self._random[0])
+        np.random.set_state(self._random[1])
+        return changed + self._replaced()
+
+    def _replaced(self) -> list[str]:
+        """Undo what was put in the place of functions, classes and modules."""
+        changed = [name for name, one in self._modules.items() if sys.modules.get(name) is not one]
+        sys.modules.update({name: self._modules[name] for name in changed})
+        for owner, before in self._names.values():
+            now = vars(owner)
+            if isinstance(owner, type):  # what is added hides what a class inherits
+                for name in [name for name in now if name not in before]:
+                    delattr(owner, name)
+                    changed.append(f"{owner.__name__}.{name}")
+            for name, value in before.items():
+                if name not in LATE and now.get(name, MISSING) is not value:
+                    setattr(owner, name, value)
+                    changed.append(f"{owner.__name__}.{name}")
+        return changed
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception:  # it is broken, which is a change
+        return MISSING
+
+
+def _shared() -> list[ModuleType | type]:
+    ours = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in OURS and isinstance(module, ModuleType)
+    ]
+    classes = {
+        one
+        for module in ours
+        for one in list(vars(module).values())
+        if isinstance(one, type) and one.__module__.partition(".")[0] in OURS
+    }
+    return [*SHARED, *ours, *classes]

@@ -1,9 +1,13 @@
 """``fvbench gate``: its verdicts, its baselines, and the forms in which it speaks."""
 
+import itertools
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +16,7 @@ import pytest
 from bench import assert_not_worse
 from bench.comparison.gate import Tolerance
 from bench.comparison.gate import verdict as verdict_module
+from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge, no_loss
 from bench.runs.directory import Run, find_runs, read_run, write_failure, write_run
@@ -465,3 +470,50 @@ def test_what_a_full_disk_left_of_a_first_acceptance_is_no_run(tmp_path: Path):
         (baseline / name).unlink()
     assert call("gate", baseline, OLD, "--accept")[0] == 0
     assert call("gate", baseline, OLD)[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a fork")
+def test_an_acceptance_that_is_killed_leaves_the_old_baseline_or_the_new_one(tmp_path: Path):
+    baseline = tmp_path / "baseline"
+    runs = [changed(run, 0.1) for run in RUNS.values()]
+    answers = []
+    for kill in range(20):
+        shutil.rmtree(baseline, ignore_errors=True)
+        accept(baseline, list(RUNS.values()), [])
+        ended = _killed_at(kill, lambda: accept(baseline, runs, []))
+        found = {run.identity.method: run.rows["prediction"] for run in read_baseline(baseline)}
+        whole = [
+            all(found[run.identity.method].equals(run.rows["prediction"]) for run in version)
+            for version in (RUNS.values(), runs)
+        ]
+        assert any(whole), f"killed at step {kill}"
+        answers.append(whole[1])
+        if not ended:
+            break
+    assert answers[0] is False
+    assert answers[-1] is True
+    accept(baseline, runs, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["baseline"]
+
+
+def _killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do work in a fork that ends before it renames the file or folder of this number."""
+    process = os.fork()
+    if not process:
+        for name in ("rename", "replace"):
+            setattr(os, name, _counted(getattr(os, name), step))
+        work()
+        os._exit(0)
+    return bool(os.waitpid(process, 0)[1])
+
+
+renames = itertools.count()
+
+
+def _counted(rename: Callable[..., None], most: int) -> Callable[..., None]:
+    def counted(*words: Any, **more: Any) -> None:
+        if next(renames) == most:
+            os._exit(9)
+        rename(*words, **more)
+
+    return counted

@@ -168,3 +168,43 @@ def test_a_model_without_a_grid_is_refused(
     make(kind, config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match=words):
         load_backbone(f"hub={tmp_path}", CPU)
+
+
+class TestFromTheHub:
+    """Without the network: from a cache as the hub's client keeps it."""
+
+    COMMITS = ("1" * 40, "2" * 40)
+
+    @pytest.fixture
+    def cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Two commits of a model, the second of which its name stands for."""
+        model = tmp_path / "models--some-one--some-model"
+        for number, commit in enumerate(self.COMMITS):
+            network = MODELS["dinov2"]()
+            torch.nn.init.constant_(network.layernorm.bias, number)
+            network.save_pretrained(model / "snapshots" / commit)
+        (model / "refs").mkdir()
+        (model / "refs" / "main").write_text(self.COMMITS[1])
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        return model
+
+    def test_a_name_stands_for_a_commit_which_is_said_and_noted(
+        self, cache: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        newest = load_backbone("hub=some-one/some-model", CPU)
+        assert f"some-one/some-model@{self.COMMITS[1]} gives the same" in capsys.readouterr().err
+        assert f"some-one/some-model@{self.COMMITS[1]}" in newest.backbone.pretraining
+        (cache / "refs" / "main").write_text(self.COMMITS[0])
+        named = load_backbone(f"hub=some-one/some-model@{self.COMMITS[1]}", CPU)
+        assert "gives the same" not in capsys.readouterr().err
+        assert named.weights_sha256 == newest.weights_sha256
+        older = load_backbone("hub=some-one/some-model", CPU)
+        assert older.weights_sha256 != newest.weights_sha256
+
+    def test_weights_that_need_pickle_are_not_read(self, cache: Path):
+        snapshot = cache / "snapshots" / self.COMMITS[1]
+        (snapshot / "model.safetensors").unlink()
+        torch.save(MODELS["dinov2"]().state_dict(), snapshot / "pytorch_model.bin")
+        with pytest.raises(UserError, match="no AutoModel could be loaded"):
+            load_backbone("hub=some-one/some-model", CPU)

@@ -13,6 +13,7 @@ from bench.backbone import InputSpec
 from bench.pretrained import Pretrained, content_sha256
 from episodes.errors import UserError
 from methods.backbones._framewise import framewise
+from methods.backbones.hugging_face import located, stated
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -64,9 +65,9 @@ class Clip(Pretrained):
         """Build the backbone from a model of the hub, or a folder that `save_pretrained` wrote."""
         if not where:
             raise UserError(f"backbone {cls.name} needs a model: {cls.weights}")
-        network, tokenizer, processor = _from_pretrained(where)
+        network, tokenizer, processor, model = _from_pretrained(where)
         backbone = cls(network, tokenizer, processor)
-        backbone.declare(pretraining=f"{where}: pictures with captions")
+        backbone.declare(pretraining=f"{model}: pictures with captions")
         return backbone, content_sha256(network.state_dict())
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -133,8 +134,8 @@ def _pooled(output: Any) -> Tensor:
     return found
 
 
-def _from_pretrained(place: str) -> tuple[Any, Any, Any]:
-    """Load both towers, the tokenizer and the image processor's settings.
+def _from_pretrained(place: str) -> tuple[Any, Any, Any, str]:
+    """Load both towers, the tokenizer, the image processor's settings, and what they are called.
 
     Raises:
         UserError: the package or the model is not there, or it has no two towers.
@@ -148,16 +149,17 @@ def _from_pretrained(place: str) -> tuple[Any, Any, Any]:
             " 'fewshot-video-bench[transformers]'`"
         ) from error
     try:
-        config = transformers.AutoConfig.from_pretrained(place)
+        name, pinned = located(place)
+        config = transformers.AutoConfig.from_pretrained(name, **pinned)
         if not (hasattr(config, "vision_config") and hasattr(config, "text_config")):
             raise UserError(
                 f"{place} is a model of kind {config.model_type}, which has no vision and text"
                 " tower; name a CLIP or SigLIP"
             )
         network, found = transformers.AutoModel.from_pretrained(
-            place, output_loading_info=True, use_safetensors=True
+            name, output_loading_info=True, use_safetensors=True, **pinned
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **pinned)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise UserError(
             f"no vision-language model could be loaded from {place!r}:"
@@ -170,7 +172,7 @@ def _from_pretrained(place: str) -> tuple[Any, Any, Any]:
             " random; name a model that has them"
         )
     try:
-        processor = ImageProcessingMixin.get_image_processor_dict(place)[0]
+        processor = ImageProcessingMixin.get_image_processor_dict(name, **pinned)[0]
     except (OSError, ValueError):
         processor = {}
-    return network.float(), tokenizer, processor
+    return network.float(), tokenizer, processor, stated(name, pinned)

@@ -67,7 +67,7 @@ class Hub(Pretrained):
         """Build the backbone from a model of the hub, or from a folder."""
         if not where:
             raise UserError(f"backbone {cls.name} needs a model: {cls.weights}")
-        network, processor = from_pretrained("AutoModel", where, {})
+        network, processor, model = from_pretrained("AutoModel", where, {})
         if not processor:
             note(f"{where} does not say how pictures are prepared: they are scaled to -1 .. 1")
         config = network.config
@@ -93,7 +93,7 @@ class Hub(Pretrained):
                 f" ({' '.join(str(error).split())[:200]}); write a backbone of your own for it:"
                 " `fvbench new-backbone NAME`"
             ) from error
-        backbone.declare(pretraining=f"{where} ({kind}): see the model's card")
+        backbone.declare(pretraining=f"{model} ({kind}): see the model's card")
         return backbone, content_sha256(network.state_dict())
 
     def forward(self, clips: Tensor) -> Tensor:

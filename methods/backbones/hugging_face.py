@@ -63,12 +63,12 @@ class HuggingFace(Pretrained):
     def load(cls, where: str) -> tuple[Self, str]:
         """Build the backbone with the weights of a model of the hub, or of a folder."""
         place = where or cls.usual
-        network, processor = from_pretrained(cls.architecture, place, cls.options)
+        network, processor, model = from_pretrained(cls.architecture, place, cls.options)
         backbone = cls(network, processor)
         labels = network.config.num_labels
         known = LABELS.get(labels)
         backbone.declare(
-            pretraining=f"{place}: {f'{labels} labels of {known}' if known else 'unknown data'}",
+            pretraining=f"{model}: {f'{labels} labels of {known}' if known else 'unknown data'}",
             seen=(known,) if known else None,
         )
         return backbone, content_sha256(network.state_dict())
@@ -200,8 +200,8 @@ class TimeSformer(_Transformer):
 
 def from_pretrained(
     architecture: str, place: str, options: Mapping[str, Any]
-) -> tuple[Any, Mapping[str, Any]]:
-    """Load a network and its image or video processor's settings.
+) -> tuple[Any, Mapping[str, Any], str]:
+    """Load a network, its image or video processor's settings, and what it is called.
 
     A folder is read without the network; a model of the hub is fetched, which is said on stderr.
 
@@ -221,8 +221,8 @@ def from_pretrained(
             " 'fewshot-video-bench[transformers]'`"
         ) from error
     cls = getattr(transformers, architecture)
-    name, pinned = _place(place)
     try:
+        name, pinned = located(place)
         _check_kind(cls, name, pinned)
         with _quietly(transformers.utils.logging):
             # Weights in any other form are a pickle, which can hold code.
@@ -243,19 +243,37 @@ def from_pretrained(
             " all, which would be random; name a model that has them"
         )
     # Clips are float32, whatever the weights were saved in.
-    return network.float(), _processor_settings(name, pinned)
+    return network.float(), _processor_settings(name, pinned), stated(name, pinned)
 
 
-def _place(place: str) -> tuple[str, dict[str, Any]]:
-    """Place of a model, a folder or a name on the hub, and what transformers is told of it."""
+def located(place: str) -> tuple[str, dict[str, Any]]:
+    """Place of a model, a folder or a name on the hub, and what transformers is told of it.
+
+    A name on the hub stands for one commit from here on, so that configuration, weights and
+    processor are of one state, and weights are not taken from a proposal to convert them.
+
+    Raises:
+        OSError: the hub has no such model, or cannot be reached.
+    """
     folder = Path(place).expanduser()
     if folder.is_dir():
         return str(folder), {"local_files_only": True}
     if place.startswith((".", "/", "~")) or place.count("/") > 1:
         raise UserError(f"{place}: there is no such folder, and no model of the hub is called so")
+    from transformers.utils import cached_file
+
     name, _, revision = place.partition("@")
     note(f"{name} is taken from the hub, https://huggingface.co/{name}, or from its cache here")
-    return name, {"revision": revision} if revision else {}
+    found = Path(cached_file(name, "config.json", **({"revision": revision} if revision else {})))
+    commit = found.parent.name  # as the hub's client keeps files
+    if commit != revision:
+        note(f"that is commit {commit}; {name}@{commit} gives the same whenever it is asked for")
+    return name, {"revision": commit}
+
+
+def stated(name: str, pinned: Mapping[str, Any]) -> str:
+    """A model's name with its commit, if it is of the hub."""
+    return f"{name}@{pinned['revision']}" if "revision" in pinned else name
 
 
 def _processor_settings(name: str, pinned: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -62,6 +62,7 @@ def read_baseline(folder: Path) -> list[Run]:
     Raises:
         UserError: there is none, one is damaged, or they are not those that were accepted.
     """
+    _recover(folder)
     paths = [path for path in find_runs(folder) if not _is_anchor(folder, path)]
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record.runs)):
@@ -74,6 +75,7 @@ def read_baseline(folder: Path) -> list[Run]:
 
 def lying_there(folder: Path) -> list[Run]:
     """Read whatever is in the folder of a baseline, accepted or not; it may be empty."""
+    _recover(folder)
     paths = sorted(path.parent for path in folder.glob("**/run.json"))
     there = (path for path in paths if not path.is_relative_to(folder / ANCHOR))
     return distinct(map(read_run, there))
@@ -92,7 +94,8 @@ def _is_anchor(folder: Path, path: Path) -> bool:
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
     """Make runs the baseline: write them, and record who accepted what and when.
 
-    Runs that the baseline has and that are not replaced stay.
+    Runs that the baseline has and that are not replaced stay. All is made in a copy, which then
+    takes the baseline's place: whatever stops it, the old baseline is there or the new one, whole.
 
     Args:
         folder: of the baseline; made if need be.
@@ -106,6 +109,37 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     Raises:
         UserError: the old record is damaged.
     """
+    _recover(folder)
+    folder = folder.resolve()
+    copy, aside = _beside(folder, "accepting"), _beside(folder, "replaced")
+    for left in (copy, aside):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        if folder.is_dir():
+            shutil.copytree(folder, copy)
+        _take_in(copy, runs, verdicts)
+        if folder.is_dir():
+            folder.rename(aside)
+        copy.rename(folder)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    return folder / RECORD
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def _recover(folder: Path) -> None:
+    """Put back the baseline that somebody who was killed had put aside for the new one."""
+    folder = folder.resolve()
+    if not folder.exists() and _beside(folder, "replaced").is_dir():
+        _beside(folder, "replaced").rename(folder)
+
+
+def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> None:
+    """Write runs into a baseline, and then its record."""
     record = _record(folder) or Record(runs={}, history=[])
     meant = {(one.method, one.bank) for one in verdicts if one.outcome == "WORSE"}
     for run in runs:
@@ -130,7 +164,6 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
         history=[*record.history, accepted],
     )
     write_text(folder / RECORD, sealed(record.content()))
-    return folder / RECORD
 
 
 def _place(folder: Path, run: Run) -> Path:

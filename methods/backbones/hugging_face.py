@@ -260,12 +260,12 @@ def located(place: str) -> tuple[str, dict[str, Any]]:
         return str(folder), {"local_files_only": True}
     if place.startswith((".", "/", "~")) or place.count("/") > 1:
         raise UserError(f"{place}: there is no such folder, and no model of the hub is called so")
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     name, _, revision = place.partition("@")
     note(f"{name} is taken from the hub, https://huggingface.co/{name}, or from its cache here")
-    found = Path(cached_file(name, "config.json", **({"revision": revision} if revision else {})))
-    commit = found.parent.name  # as the hub's client keeps files
+    file = cached_file(name, "config.json", **({"revision": revision} if revision else {}))
+    commit = Path(str(file)).parent.name  # as the hub's client keeps files
     if commit != revision:
         note(f"that is commit {commit}; {name}@{commit} gives the same whenever it is asked for")
     return name, {"revision": commit}

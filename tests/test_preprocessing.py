@@ -14,7 +14,6 @@ from bench.pretrained import CroppedInput
 from bench.running.checkpoints import tuned_backbone
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
-from episodes.schema import plain
 from tests.command import call, predictions
 
 CPU = torch.device("cpu")
@@ -93,9 +92,9 @@ def test_maps_of_the_clips_of_a_video_are_averaged():
 def test_a_runs_features_say_how_to_make_them_again(sampling: str | None, resize: str | None):
     method = METHODS["mastaf"].cls
     loaded = with_preprocessing(load_backbone("motion", CPU), sampling, resize)
-    then = plain(feature_identity(loaded, loaded.sampling_for(method), CPU))
+    then = feature_identity(loaded, loaded.sampling_for(method), CPU)
     again = with_preprocessing_of(then, load_backbone("motion", CPU))
-    assert plain(feature_identity(again, again.sampling_for(method), CPU)) == then
+    assert feature_identity(again, again.sampling_for(method), CPU) == then
 
 
 def test_a_trained_backbone_is_shown_the_same(tmp_path: Path):

@@ -2,12 +2,15 @@
 
 import json
 import re
+from functools import cache
 
 import pytest
+import torch
 
 from bench.comparison.paper import RUNS
 from bench.comparison.published import published_rows
-from bench.plugins.registry import built_in_methods
+from bench.features.backbones import load_backbone
+from bench.plugins.registry import built_in_methods, source_sha256
 from bench.runs.directory import RESULTS_FOLDER, find_runs
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
@@ -95,6 +98,29 @@ def test_every_committed_run_names_the_weights_it_used():
         assert (identity["weights_sha256"] is None) == (identity["training"] is None)
         used.add(identity["weights_sha256"])
     assert hashes <= used, "weights are shipped that no committed run used"
+
+
+def test_runs_that_can_be_made_again_are_of_todays_code():
+    """On rendered videos, without weights or with shipped ones; `tox run -e results` makes them."""
+    cards = (json.loads(path.read_text()) for path in WEIGHTS_FOLDER.glob("**/card.json"))
+    shipped = {None, *(card["sha256"] for card in cards)}
+    # Its trainings are compared under one setting of the same names, and four are not shipped.
+    kept = {"linear"}
+    cpu, older, known = torch.device("cpu"), [], 0
+    backbone = cache(lambda name: load_backbone(name, cpu).source_sha256)
+    method = cache(lambda name: source_sha256(built_in_methods()[name]))
+    for folder in find_runs(RESULTS_FOLDER):
+        made = json.loads((folder / "run.json").read_text())["identity"]
+        if made["dataset"] != "rendered" or made["weights_sha256"] not in shipped:
+            continue
+        if "study" in folder.parts or made["method"] in kept:
+            continue
+        known += 1
+        code = made["source_sha256"], made["features"]["source_sha256"]
+        if code != (method(made["method"]), backbone(made["features"]["backbone"])):
+            older.append(folder.relative_to(RESULTS_FOLDER).as_posix())
+    assert known > 100
+    assert older == [], "run `tox run -e results` and commit what it writes"
 
 
 @pytest.mark.parametrize("column", ["method", "dataset", "accuracy", "source"])

@@ -87,7 +87,7 @@ def test_methods_are_sorted_by_accuracy_and_the_reference_has_no_difference():
 
 
 def test_the_order_of_runs_does_not_matter():
-    assert compare(RUNS) == compare(RUNS[::-1])
+    assert repr(compare(RUNS)) == repr(compare(RUNS[::-1]))  # == is false where a rate is unknown
 
 
 @pytest.mark.parametrize("field", ["bank_sha256", "dtype"])

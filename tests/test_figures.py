@@ -126,7 +126,7 @@ def test_every_name_on_the_front_is_written_and_covers_no_other():
     runs = [made_run("protonet", 0.3)]
     for number in range(12):  # close to each other
         run = made_run(f"method-{number}", 0.5 + 0.01 * number, seed=number)
-        cost = replace(run.cost, score_episodes_per_s=3000.0 - 50 * number)
+        cost = run.cost.model_copy(update={"score_episodes_per_s": 3000.0 - 50 * number})
         runs.append(replace(run, cost=cost))
     (comparison,) = compare(runs)
     figure = speed_chart(comparison)
@@ -165,20 +165,24 @@ def test_marks_say_their_names_when_pointed_at(tmp_path: Path):
         assert {str(words).partition(":")[0] for words in said} == {'<b>"', "a&b"}
 
 
+@pytest.mark.parametrize(("width", "most"), [(WIDE, 8), (NARROW, 7)])
 @pytest.mark.parametrize(("slowest", "fastest"), [(3000, 9000), (200, 300), (1, 90_000), (12, 700)])
-def test_an_axis_of_speeds_has_numbers_wherever_they_lie(slowest: float, fastest: float):
+def test_an_axis_of_speeds_has_numbers_wherever_they_lie(
+    slowest: float, fastest: float, width: float, most: int
+):
     runs = []
     for number, speed in enumerate((slowest, fastest)):
         run = made_run(f"method-{number}", 0.5, seed=number)
-        runs.append(replace(run, cost=replace(run.cost, score_episodes_per_s=speed)))
-    figure = speed_chart(compare(runs)[0])
+        cost = run.cost.model_copy(update={"score_episodes_per_s": speed})
+        runs.append(replace(run, cost=cost))
+    figure = speed_chart(compare(runs)[0], width)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     low, high = axes.get_xlim()
     ticks = [
         label.get_text() for label in axes.get_xticklabels() if low < label.get_position()[0] < high
     ]
-    assert 2 <= len(ticks) <= 8
+    assert 2 <= len(ticks) <= most
     assert len(set(ticks)) == len(ticks)
 
 

@@ -21,8 +21,8 @@ NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 """Where a name may stand close beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
 """Where it may stand if no place nearby is free, on a wide chart: then a line joins them."""
-DECADES = 1000
-"""Fastest over slowest from which powers of ten are enough ticks."""
+DECADES, NARROW_DECADES = 1000, 100
+"""Fastest over slowest from which powers of ten are enough ticks, on a wide and a narrow chart."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
@@ -83,7 +83,9 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     axes.set(xlabel="scoring, episodes a second", ylabel="accuracy, per cent")
     slowest, fastest = axes.get_xlim()
     # Where speeds are alike, powers of ten alone would leave the axis with one number, or none.
-    steps = (1,) if fastest > DECADES * slowest else (1, 2, 5)
+    many = DECADES if width >= WIDE else NARROW_DECADES
+    between = (1, 2, 5) if width >= WIDE or fastest < 10 * slowest else (1, 3)
+    steps = (1,) if fastest > many * slowest else between
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     tidy(axes, "both")

@@ -170,8 +170,8 @@ class TestWeightsFromFiles:
             for number in range(2)
         ]
         one, other = (feature_identity(each, "segment-centres", CPU) for each in loaded)
-        assert one["weights_sha256"] != other["weights_sha256"]
-        assert one["source_sha256"] == other["source_sha256"]
+        assert one.weights_sha256 != other.weights_sha256
+        assert one.source_sha256 == other.source_sha256
 
 
 COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976}

@@ -16,7 +16,7 @@ from bench.plugins.registry import built_in_methods
 from bench.running.execute import Plan, execute
 from bench.runs.directory import read_run
 from bench.weights.candidates import Candidate, Checkpoint
-from bench.weights.cards import Card
+from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from episodes.banks import bank, recipe
 from episodes.banks.leakage import check_apart, contamination
 from episodes.banks.recipe import Recipe
@@ -282,8 +282,10 @@ class TestLeakage:
 
     def test_a_run_with_weights_of_the_other_split_is_refused(self, tmp_path: Path):
         entry = built_in_methods()["mastaf"]
-        training = {"recipe": "x", "seed": 0, "backbone": "frozen", "episodes": 1}
-        card = Card("mastaf", {}, training, {}, {"dataset": "ssv2-all"}, "0" * 64)
+        card = read_card(WEIGHTS_FOLDER / "heads" / "mastaf" / "seed-0" / WEIGHTS)
+        assert card is not None
+        seen = card.trained_on.model_copy(update={"dataset": "ssv2-all"})
+        card = card.model_copy(update={"trained_on": seen})
         candidate = Candidate(entry, Checkpoint(tmp_path / "weights.safetensors", "0" * 64, card))
         other = SimpleNamespace(recipe=SimpleNamespace(dataset="ssv2-part", name="x"))
         plan = Plan([other], [candidate], None, torch.device("cpu"), 1, 0, tmp_path / "out")

@@ -14,6 +14,7 @@ from bench.method import FeatureShape
 from bench.plugins.registry import DEFAULT_TABLE, built_in_methods
 from bench.runs.directory import read_run
 from tests.command import call, parse
+from tests.outside_package import plugins_as_they_were
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,12 +40,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_it_shows_runs_in_this_order(folder: Path, small_recipe: Path):
-    for line in COMMANDS:
-        words = shlex.split(line)[1:]
-        if words[0] == "train":
-            words = [*_without_episodes(words), "--recipe", str(small_recipe)]
-        status, said = call(*words)
-        assert status == 0, f"{line}\n{said}"
+    with plugins_as_they_were():
+        for line in COMMANDS:
+            words = shlex.split(line)[1:]
+            if words[0] == "train":
+                words = [*_without_episodes(words), "--recipe", str(small_recipe)]
+            status, said = call(*words)
+            assert status == 0, f"{line}\n{said}"
 
 
 @pytest.mark.parametrize("line", TEMPLATES)

@@ -84,7 +84,7 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "no-environment": ("os.environ.clear()", "the environment"),
     "recursion": ("sys.setrecursionlimit(5000)", "the limit of recursion"),
     "garbage": ("gc.disable()", "the collection of garbage"),
-    "signals": ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "the handlers of signals"),
+    "signals": ("signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "the handlers of signals"),
     "patches-torch": ("torch.stack = lambda *a, **b: None", ANY),
     "patches-tensors": ("torch.Tensor.mean = torch.Tensor.sum", ANY),
     "patches-functions": (

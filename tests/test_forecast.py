@@ -159,7 +159,7 @@ class TestDryRun:
     def test_videos_that_take_long_to_make_are_not_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("bench.commands.forecast.AT_ONCE", 0.0)
+        monkeypatch.setattr("bench.commands.forecast.AT_ONCE", -1.0)  # nine may look like none
         found = self.tried("--out", tmp_path / "out")
         assert [part["work"] for part in found["parts"][:2]] == ["20 videos at most"] * 2
         assert found["parts"][0]["title"] == "prepare outside-squares videos"

@@ -169,7 +169,6 @@ def _card(
     backbone: Backbone, recipe: BackboneRecipe, path: Path, accuracy: float, device: torch.device
 ) -> BackboneCard:
     """What a stranger needs to know about the weights, and to reproduce them."""
-    split = dataset(DATASET).split("train")
     return BackboneCard(
         file=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -177,13 +176,7 @@ def _card(
         backbone=backbone.name,
         revision=backbone.revision,
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
-        trained_on=TrainedOn(
-            dataset=DATASET,
-            split="train",
-            split_sha256=split.sha256,
-            classes=len(split.classes),
-            videos=len(split.videos),
-        ),
+        trained_on=TrainedOn.of(dataset(DATASET).split("train")),
         recipe=asdict(recipe),
         training_accuracy=round(accuracy, 4),
         licence="Apache-2.0",

@@ -98,13 +98,7 @@ def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
             bank=training.validation.recipe.name,
             episodes=len(training.validation.episodes),
         ),
-        trained_on=TrainedOn(
-            dataset=split.dataset,
-            split="train",
-            split_sha256=split.sha256,
-            classes=len(split.classes),
-            videos=len(split.videos),
-        ),
+        trained_on=TrainedOn.of(split),
         identity=identity,
         made_by=circumstances(training.device),
     )

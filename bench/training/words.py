@@ -72,7 +72,6 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
     save_tensors(
         path, {name: one.cpu().contiguous() for name, one in backbone.state_dict().items()}
     )
-    split = dataset(DATASET).split("train")
     card = BackboneCard(
         file=path.name,
         sha256=file_sha256(path),
@@ -81,13 +80,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         revision=backbone.revision,
         vision=Vision(backbone=MotionNet.name, sha256=vision.weights_sha256),
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
-        trained_on=TrainedOn(
-            dataset=DATASET,
-            split="train",
-            split_sha256=split.sha256,
-            classes=len(split.classes),
-            videos=len(split.videos),
-        ),
+        trained_on=TrainedOn.of(dataset(DATASET).split("train")),
         recipe=asdict(recipe),
         training_accuracy=_accuracy(backbone, videos, labels, names),
         validation_accuracy=_accuracy(backbone, *_videos(vision, "val", device, reporter)),

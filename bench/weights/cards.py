@@ -10,13 +10,14 @@ weights are replaced:
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.method import Form
 from bench.runs.directory import RESULTS_FOLDER
 from bench.runs.schema import Circumstances, HowTrained, Input, TextIdentity
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, check_seal, parsed, read_json
+from episodes.split import Split
 
 WEIGHTS_FOLDER = RESULTS_FOLDER / "weights"
 """Shipped weights, each with a card."""
@@ -163,6 +164,17 @@ class TrainedOn(Model):
     """How many."""
     videos: int
     """How many."""
+
+    @classmethod
+    def of(cls, split: Split) -> Self:
+        """Name a split whose videos were all seen."""
+        return cls(
+            dataset=split.dataset,
+            split=split.name,
+            split_sha256=split.sha256,
+            classes=len(split.classes),
+            videos=len(split.videos),
+        )
 
 
 class Vision(Model):

@@ -314,8 +314,9 @@ def imports(place: Place, most: int) -> Tally:
     for name, (body, reason) in list(DEEDS.items())[:most]:
         if reason == "took longer than":  # nothing limits an import, which a person sees to hang
             continue
-        file = place.folder / "imports" / f"{name.replace('-', '_')}.py"
-        file.parent.mkdir(exist_ok=True)
+        # Alone in its folder: files beside a plugin can be imported, one called numpy.py too.
+        file = place.folder / "imports" / name / "hostile.py"
+        file.parent.mkdir(parents=True)
         lines = [*HEAD.splitlines(), "given = True", *body.splitlines()]
         file.write_text("\n".join(lines))
         command = _import(place, file)

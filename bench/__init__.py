@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.api import (
         Chart,
-        ChosenMethod,
+        ConfiguredMethod,
         Results,
         assert_not_worse,
         evaluate,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Chart",
-    "ChosenMethod",
+    "ConfiguredMethod",
     "Results",
     "assert_not_worse",
     "evaluate",

@@ -28,41 +28,27 @@ from bench.features.given import backbone_or_features
 from bench.features.text import text_source
 from bench.machine.device import choose_device
 from bench.machine.progress import Reporter
-from bench.method import Entry, find
+from bench.method import ConfiguredMethod, find
 from bench.plugins.registry import all_methods
 from bench.report.charts.catalogue import draw
 from bench.report.charts.style import save_figure
 from bench.report.page import write_report
 from bench.running.execute import Plan, execute
 from bench.runs.directory import Run, read_run
-from bench.weights.candidates import candidates
+from bench.weights.assignment import with_weights
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
 
 __all__ = [
     "Chart",
-    "ChosenMethod",
+    "ConfiguredMethod",
     "Results",
     "assert_not_worse",
     "evaluate",
     "load_bank",
     "load_method",
 ]
-
-
-@dataclass(frozen=True)
-class ChosenMethod:
-    """A method with its settings, and the weights that it is to have."""
-
-    entry: Entry
-    weights: str | None = None
-    """As `fvbench run --weights` takes them; None for those that come with the program."""
-
-    @property
-    def name(self) -> str:
-        """The name that people type."""
-        return self.entry.name
 
 
 @dataclass(frozen=True)
@@ -156,36 +142,31 @@ def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
 
 
 def load_method(
-    name: str,
-    weights: str | Path | None = None,
-    plugin: str | Path | None = None,
-    *,
-    plain: bool = False,
-) -> ChosenMethod:
+    name: str, *, plugin: str | Path | None = None, plain: bool = False
+) -> ConfiguredMethod:
     """Find a method by its name.
 
     Args:
         name: as `fvbench list methods` has it, or of a class that was just registered.
-        weights: a file or folder with trained weights, "none" for random ones; those that come
-            with the program if None.
         plugin: a file or folder with further methods.
         plain: whether to leave out its quicker form, where it has one.
 
     Raises:
         UserError: there is none; the message names the nearest.
 
-    >>> load_method("otam").entry.settings.temperature
+    >>> load_method("otam").settings.temperature
     0.1
     """
     known = all_methods([Path(plugin)] if plugin is not None else [])
-    entry = find(name, known)
-    return ChosenMethod(entry.plain if plain else entry, None if weights is None else str(weights))
+    method = find(name, known)
+    return method.plain if plain else method
 
 
 def evaluate(
-    methods: ChosenMethod | Sequence[ChosenMethod],
+    methods: ConfiguredMethod | Sequence[ConfiguredMethod],
     bank: Bank,
     *,
+    weights: str | Path | None = None,
     backbone: str = "motion",
     sampling: str | None = None,
     resize: str | None = None,
@@ -203,6 +184,8 @@ def evaluate(
     Args:
         methods: what `load_method` gave, one or several.
         bank: what `load_bank` gave.
+        weights: trained weights: a file, for a single method, or a folder as `fvbench train` writes
+            it; "none" for random ones; those that come with the program if None.
         backbone: what makes the features.
         sampling: frames of a clip, such as "linspace" or "3 x linspace"; None for what methods ask
             for.
@@ -222,17 +205,14 @@ def evaluate(
     Raises:
         UserError: videos are missing, or a method does not keep its contract.
     """
-    chosen = [methods] if isinstance(methods, ChosenMethod) else list(methods)
+    chosen = [methods] if isinstance(methods, ConfiguredMethod) else list(methods)
     where = choose_device(device)
     place = None if features is None else Path(features)
     loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)
     file = None if text is None else Path(text)
     source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
-    found = [
-        candidate
-        for one in chosen
-        for candidate in candidates([one.entry], one.weights, loaded.weights_sha256)
-    ]
+    which = None if weights is None else str(weights)
+    found = with_weights(chosen, which, loaded.weights_sha256)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out) if out is not None else Path(temporary)
         plan = Plan(

@@ -208,7 +208,7 @@ class TextMethod(Method):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ConfiguredMethod:
     """A method's class with one set of settings, under the name that people type."""
 
     name: str
@@ -231,7 +231,7 @@ class Entry:
         return "plain" if self.fast is None else "fast"
 
     @property
-    def plain(self) -> "Entry":
+    def plain(self) -> "ConfiguredMethod":
         """Return the entry without its quicker form."""
         return replace(self, fast=None)
 
@@ -248,7 +248,7 @@ class Entry:
         return method.eval()
 
 
-REGISTRY: dict[str, Entry] = {}
+REGISTRY: dict[str, ConfiguredMethod] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
 NAME = r"[a-z0-9][a-z0-9+-]*"
@@ -289,7 +289,7 @@ def register(cls: SomeMethod) -> SomeMethod:
                 f"variant {name} sets {', '.join(sorted(unknown))}, which {cls.__name__}.Settings"
                 f" does not have; it has {', '.join(sorted(known)) or 'none'}"
             )
-        _enter(Entry(name, cls, cls.Settings(**changed)))
+        _enter(ConfiguredMethod(name, cls, cls.Settings(**changed)))
     return cls
 
 
@@ -307,7 +307,7 @@ def _accelerate(fast: type[Method]) -> None:
             REGISTRY[name] = replace(one, fast=fast)
 
 
-def _enter(entry: Entry) -> None:
+def _enter(entry: ConfiguredMethod) -> None:
     taken = REGISTRY.get(entry.name)
     if taken is not None and _place(taken.cls) != _place(entry.cls):
         raise UserError(
@@ -321,7 +321,7 @@ def _place(cls: type[Method]) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def find(name: str, among: Mapping[str, Entry]) -> Entry:
+def find(name: str, among: Mapping[str, ConfiguredMethod]) -> ConfiguredMethod:
     """Return the entry called ``name``, with other settings where ``NAME[SETTING=VALUE]`` says so.
 
     Raises:

@@ -24,7 +24,7 @@ import bench
 import episodes
 from bench.__main__ import app
 from bench.conformance.parity import ParityResult, check
-from bench.method import Entry, Method
+from bench.method import ConfiguredMethod, Method
 from bench.plugins.registry import built_in_methods
 from bench.reference import REPRODUCTIONS
 
@@ -70,9 +70,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 @cache
-def families() -> Mapping[str, list[Entry]]:
+def families() -> Mapping[str, list[ConfiguredMethod]]:
     """Class's name -> the method and its variants."""
-    found: defaultdict[str, list[Entry]] = defaultdict(list)
+    found: defaultdict[str, list[ConfiguredMethod]] = defaultdict(list)
     for entry in built_in_methods().values():
         if entry.cls.__module__.startswith("methods."):  # no plugin of this process
             found[entry.cls.name].append(entry)
@@ -158,7 +158,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def _variants(entries: list[Entry]) -> str:
+def _variants(entries: list[ConfiguredMethod]) -> str:
     changed = entries[0].cls.variants
     if not changed:
         return ""

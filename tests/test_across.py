@@ -12,7 +12,7 @@ from scipy import stats
 from bench.comparison.across.agreement import Side, kendall, spearman
 from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
-from bench.runs.contenders import CONTROLS
+from bench.runs.by_method import CONTROLS
 from bench.runs.directory import Answers, Run, make_rows, write_run
 from bench.runs.schema import Declared, FeatureIdentity
 from bench.statistics import Design, Units

@@ -86,6 +86,15 @@ def test_runs_are_kept_where_it_is_asked_for(tmp_path: Path):
     assert (tmp_path / "chance" / "run.json").is_file()
 
 
+def test_weights_are_chosen_as_on_the_command_line():
+    method, bank = load_method("relation-net"), load_bank("default", 2)
+    (shipped,), (random,) = (
+        evaluate(method, bank, weights=weights).runs for weights in (None, "none")
+    )
+    assert shipped.identity.weights_sha256
+    assert random.identity.weights_sha256 is None
+
+
 def test_a_method_of_a_file_is_found(tmp_path: Path):
     status, said = call("new-method", "mine", "--into", tmp_path)
     assert status == 0, said

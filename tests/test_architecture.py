@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.method import Entry
+from bench.method import ConfiguredMethod
 from bench.plugins.registry import built_in_methods
 
 ROOT = Path(__file__).parents[1]
@@ -146,7 +146,7 @@ def on_the_page() -> dict[str, list[str]]:
 
 def methods() -> dict[str, tuple[int, str, int]]:
     """File -> its lines, the names registered there, and lines of the quicker form, or 0."""
-    registered: dict[str, list[Entry]] = {}
+    registered: dict[str, list[ConfiguredMethod]] = {}
     for entry in built_in_methods().values():
         file = entry.cls.__module__.removeprefix("methods.") + ".py"
         registered.setdefault(file, []).append(entry)

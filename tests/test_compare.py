@@ -11,7 +11,7 @@ import pytest
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
-from bench.runs.contenders import contenders, titles
+from bench.runs.by_method import runs_by_method, titles
 from bench.runs.directory import Answers, Run, find_runs, make_rows, read_run, write_run
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
@@ -88,7 +88,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, field: str):
 
 def test_accuracy_by_class_is_that_of_its_queries():
     bank = open_bank("default", 300)
-    (one,) = contenders([RUNS["otam"]])
+    (one,) = runs_by_method([RUNS["otam"]])
     found = per_class([one], bank)
     assert sum(each.queries for each in found) == 1500
     hits = sum(each.queries * each.accuracy[0] for each in found)
@@ -114,14 +114,14 @@ def test_the_most_confused_pair_is_the_one_that_was_made_so():
     for episode in met:
         true, wrong = (np.flatnonzero(labels[episode] == name)[0] for name in ("grow", "appear"))
         rows.loc[(rows["episode"] == episode) & (rows["label"] == true), "prediction"] = wrong
-    (one,) = contenders([replace(RUNS["otam"], rows=rows.astype(RUNS["otam"].rows.dtypes))])
+    (one,) = runs_by_method([replace(RUNS["otam"], rows=rows.astype(RUNS["otam"].rows.dtypes))])
     (pair,) = confusions([one], bank)
     assert (pair.true, pair.predicted, pair.share) == ("grow", "appear", 1.0)
     assert pair.queries == len(met)
 
 
 def test_who_is_right_where_the_other_is_wrong():
-    one, other = contenders(list(RUNS.values()))
+    one, other = runs_by_method(list(RUNS.values()))
     found = disagreement(one, other)
     right = [run.rows.eval("label == prediction").to_numpy() for run in (one.first, other.first)]
     assert found.only_first == (right[0] & ~right[1]).sum()
@@ -229,7 +229,7 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
         started(None, "live", "frozen"),
     ]
     second_seed = trained(runs[0], 1, backbone="tuned")
-    found = contenders([*runs, second_seed, RUNS["protonet"]])
+    found = runs_by_method([*runs, second_seed, RUNS["protonet"]])
     assert sorted(titles(found)) == [
         "otam (frozen)",
         "otam (tuned) (default) (motion 0a)",
@@ -248,7 +248,7 @@ def test_runs_on_other_frames_are_no_training_seeds():
         )
 
     runs = [shown("segment-centres", 0), shown("3 x linspace", 0), shown("3 x linspace", 1)]
-    found = contenders(runs)
+    found = runs_by_method(runs)
     assert sorted(one.seeds for one in found) == [(0,), (0, 1)]
     assert sorted(titles(found)) == ["otam (3 x linspace)", "otam (segment-centres)"]
 

@@ -18,7 +18,7 @@ from bench.conformance.trial import GRID, SHAPE, make_trial
 from bench.features.backbones import backbones
 from bench.method import (
     REGISTRY,
-    Entry,
+    ConfiguredMethod,
     FeatureShape,
     LabelledEpisodes,
     Method,
@@ -100,7 +100,10 @@ class OfPairs(PairMethod):
 
 
 def breaches(cls: type[Method]) -> list[tuple[str, str]]:
-    return [tuple(breach) for breach in examine(Entry(cls.name, cls, cls.Settings())).breaches]
+    return [
+        tuple(breach)
+        for breach in examine(ConfiguredMethod(cls.name, cls, cls.Settings())).breaches
+    ]
 
 
 @pytest.mark.parametrize("cls", [Sound, Learner, SeesAll, SeesTime, OfPairs])

@@ -8,8 +8,8 @@ import pytest
 from torch import Tensor
 
 from bench.conformance.fast_form import fast_form
-from bench.conformance.rule import Subject
-from bench.method import REGISTRY, Entry, FeatureShape, Method, register
+from bench.conformance.rule import MethodUnderTest
+from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, register
 from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import MetaBaseline, ProtoNet
@@ -95,8 +95,8 @@ class Five(OtherOrder):
 
 
 def breaches(fast: type[Method]) -> list[str]:
-    entry = Entry("protonet", ProtoNet, ProtoNet.Settings(), fast)
-    return fast_form.breaches(Subject(entry))
+    entry = ConfiguredMethod("protonet", ProtoNet, ProtoNet.Settings(), fast)
+    return fast_form.breaches(MethodUnderTest(entry))
 
 
 def test_the_rule_holds_for_the_same_in_another_order():

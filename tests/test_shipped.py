@@ -7,7 +7,7 @@ import pytest
 
 from bench.features import backbones
 from bench.plugins.registry import built_in_methods, choose
-from bench.weights import candidates, cards
+from bench.weights import assignment, cards
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call
@@ -28,7 +28,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for module in (cards, backbones):
         monkeypatch.setattr(module, "WEIGHTS_FOLDER", folder)
     monkeypatch.setattr(cards, "SUMS", folder / "SHA256SUMS")
-    monkeypatch.setattr(candidates, "SHIPPED", folder / "heads")
+    monkeypatch.setattr(assignment, "SHIPPED", folder / "heads")
     cards.committed.cache_clear()
     yield folder
     cards.committed.cache_clear()
@@ -41,9 +41,9 @@ def test_every_shipped_file_is_listed_and_as_it_was_committed():
     assert cards.problems() == []
 
 
-def used(copy: Path) -> list[candidates.Candidate]:
+def used(copy: Path) -> list[assignment.MethodWithWeights]:
     loaded = backbones.load_backbone("motion", CPU)
-    return candidates.candidates([built_in_methods()["mastaf"]], None, loaded.weights_sha256)
+    return assignment.with_weights([built_in_methods()["mastaf"]], None, loaded.weights_sha256)
 
 
 def test_untouched_weights_are_used(copy: Path):
@@ -57,7 +57,7 @@ def test_untouched_weights_are_used(copy: Path):
 def test_other_settings_than_those_of_the_weights_make_an_untrained_variant(name, trained):
     loaded = backbones.load_backbone("motion", CPU)
     chosen = choose(name, built_in_methods())
-    (found,) = candidates.candidates(chosen, None, loaded.weights_sha256)
+    (found,) = assignment.with_weights(chosen, None, loaded.weights_sha256)
     assert (found.checkpoint is not None) == trained
     assert found.entry.settings == chosen[0].settings
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from bench.method import REGISTRY, Entry, Method
+from bench.method import REGISTRY, ConfiguredMethod, Method
 from bench.plugins.registry import all_methods, built_in_methods, source_sha256
 from bench.plugins.source import meaning_sha256, remember_loaded
 from episodes.errors import UserError
@@ -257,7 +257,7 @@ MINE = """
 
 
 def mine(notebook: ModuleType) -> str | None:
-    return source_sha256(Entry("mine", notebook.Mine, Method.Settings()))
+    return source_sha256(ConfiguredMethod("mine", notebook.Mine, Method.Settings()))
 
 
 def test_a_method_of_a_notebook_is_identified_by_its_cells(notebook: ModuleType):

@@ -16,7 +16,7 @@ from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.features.backbones import load_backbone
 from bench.features.text import text_from_file
-from bench.method import Entry, FeatureShape, Method, NamedSupport, Settings, TextMethod
+from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
 from episodes.datasets.class_names import class_names
@@ -92,7 +92,9 @@ class TestWhatAMethodIsGiven:
 
 class TestRules:
     def broken(self, cls: type[Method]) -> set[str]:
-        return {breach.rule for breach in examine(Entry("probe", cls, Settings())).breaches}
+        return {
+            breach.rule for breach in examine(ConfiguredMethod("probe", cls, Settings())).breaches
+        }
 
     def test_a_text_method_that_ignores_names_is_found_out(self):
         class Deaf(TextMethod):

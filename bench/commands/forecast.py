@@ -26,7 +26,7 @@ from bench.features.embedding import open_store
 from bench.features.filling import BATCH
 from bench.machine.device import peak_memory, repeatable, wait_for
 from bench.machine.progress import duration
-from bench.method import Entry, FeatureShape, PairMethod
+from bench.method import ConfiguredMethod, FeatureShape, PairMethod
 from bench.running import pairs
 from bench.running.containment import contained
 from bench.running.execute import (
@@ -48,7 +48,7 @@ from bench.training.plan import Training
 from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
 from bench.training.validation import BATCH as VALIDATION_BATCH
-from bench.weights.candidates import Candidate
+from bench.weights.assignment import MethodWithWeights
 from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset, dataset
@@ -296,7 +296,7 @@ class _Measures:
         )
 
     def method(
-        self, entry: Entry, shape: FeatureShape, bank: Bank, batch: int
+        self, entry: ConfiguredMethod, shape: FeatureShape, bank: Bank, batch: int
     ) -> tuple[float, int]:
         """Seconds that a method takes on a bank, from features on, and bytes it keeps of videos.
 
@@ -363,24 +363,24 @@ def of_run(plan: Plan) -> Forecast:
             groups = list(alike(plan))
         else:
             groups = [
-                (group.sampling, [candidate for candidate, _ in group.todo])
+                (group.sampling, [chosen for chosen, _ in group.todo])
                 for group in groups_to_do(plan, bank, videos.files)
                 if group.todo
             ]
-        todo = [candidate for _, group in groups for candidate in group]
-        forecast.there += [scoring(one, bank) for one in plan.candidates if one not in todo]
+        todo = [chosen for _, group in groups for chosen in group]
+        forecast.there += [scoring(one, bank) for one in plan.methods if one not in todo]
         if plan.given is None:
             _embed(plan, videos, groups, measures, forecast)
         shape = FeatureShape(plan.backbone.backbone.channels, *plan.backbone.backbone.grid)
         size = 4 * math.prod(shape) * len(used)
-        for candidate in todo:
+        for chosen in todo:
             work, seconds, kept = f"{len(bank.episodes):,} episodes", math.nan, 0
             try:
-                entry = candidate.entry
+                entry = chosen.entry
                 seconds, kept = measures.method(entry, shape, bank, plan.batch_size)
             except UserError as error:
                 forecast.problems.append(str(error))
-            forecast.parts.append(Part(scoring(candidate, bank), work, seconds))
+            forecast.parts.append(Part(scoring(chosen, bank), work, seconds))
             forecast.disk_bytes += ROW_BYTES * bank.episodes.query.size
             held = kept + (size if size <= READ_AT_ONCE else 0)
             forecast.memory_bytes = max(forecast.memory_bytes, held)
@@ -391,7 +391,7 @@ def of_run(plan: Plan) -> Forecast:
 def _embed(
     plan: Plan,
     videos: _Videos,
-    groups: Sequence[tuple[str, Sequence[Candidate]]],
+    groups: Sequence[tuple[str, Sequence[MethodWithWeights]]],
     measures: _Measures,
     forecast: Forecast,
 ) -> None:

@@ -178,7 +178,7 @@ def run(
     from bench.method import find
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import Plan, contamination_of, execute
-    from bench.weights.candidates import candidates
+    from bench.weights.assignment import with_weights
 
     if not dry_run:  # it writes nothing there
         context.with_resource(distributed.joined(out))
@@ -196,7 +196,7 @@ def run(
     banks = chosen_banks(bank, data, shortened(episodes), allow_missing)
     plan = Plan(
         banks=banks,
-        candidates=candidates(chosen, weights, loaded.weights_sha256),
+        methods=with_weights(chosen, weights, loaded.weights_sha256),
         backbone=loaded,
         device=where,
         batch_size=batch_size,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from episodes.banks.bank import Bank
 
 
@@ -17,9 +17,9 @@ class ClassAccuracy:
 
     name: str
     queries: int
-    """Of each contender."""
+    """Of each method."""
     accuracy: Sequence[float]
-    """Of each contender, a fraction; NaN where the class was never queried."""
+    """Of each method, a fraction; NaN where the class was never queried."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,27 @@ class Confusion:
     true: str
     predicted: str
     share: float
-    """Of the queries of ``true`` in whose episode ``predicted`` was offered, over contenders."""
+    """Of the queries of ``true`` in whose episode ``predicted`` was offered, over methods."""
     queries: int
-    """How many such queries there were, of one contender."""
+    """How many such queries there were, of one method."""
 
 
-def without_controls(found: Sequence[Contender]) -> Sequence[Contender]:
-    """Contenders that are no controls, of which every class is hard; all, if they all are."""
+def without_controls(found: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
+    """Methods that are no controls, of which every class is hard; all, if they all are."""
     return [one for one in found if not one.is_control] or found
 
 
-def per_class(contenders: Sequence[Contender], bank: Bank) -> list[ClassAccuracy]:
-    """Accuracy of each contender on each class, the hardest class first.
+def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
+    """Accuracy of each method on each class, the hardest class first.
 
     Args:
-        contenders: all on ``bank``.
+        methods: all on ``bank``.
         bank: whose episodes say which class each query belongs to.
     """
     names = bank.split.classes
     true = _classes(bank, bank.episodes.labels)
     queries = np.bincount(true.ravel(), minlength=len(names))
-    hits = np.array([_hits(one, true, len(names)) for one in contenders])
+    hits = np.array([_hits(one, true, len(names)) for one in methods])
     with np.errstate(invalid="ignore"):
         accuracy = hits / queries
     found = [
@@ -59,13 +59,13 @@ def per_class(contenders: Sequence[Contender], bank: Bank) -> list[ClassAccuracy
     return sorted(found, key=lambda one: (float(np.mean(one.accuracy)), one.name))
 
 
-def _hits(one: Contender, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     """(classes,) queries answered right, a mean over training seeds."""
     hits = [np.bincount(true.ravel()[_right(run.rows)], minlength=classes) for run in one.runs]
     return np.asarray(np.mean(hits, axis=0))
 
 
-def confusions(contenders: Sequence[Contender], bank: Bank, most: int = 10) -> list[Confusion]:
+def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> list[Confusion]:
     """Which classes are confused with which, the most frequent pair first.
 
     A pair of classes is counted where an episode offers both, so that classes that often meet are
@@ -77,7 +77,7 @@ def confusions(contenders: Sequence[Contender], bank: Bank, most: int = 10) -> l
     pairs = true[:, :, None] * len(names) + offered[:, None, :]
     met = np.bincount(pairs.ravel(), minlength=len(names) ** 2)
     taken = np.zeros(len(names) ** 2)
-    runs = [run for one in contenders for run in one.runs]
+    runs = [run for one in methods for run in one.runs]
     for run in runs:
         prediction = run.rows["prediction"].to_numpy().reshape(true.shape)
         chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)

@@ -33,7 +33,7 @@ def latex(
     said: str | None = None,
     label: str | None = None,
 ) -> str:
-    r"""Return a ``table`` environment with a row for each contender, columns for each bank.
+    r"""Return a ``table`` environment with a row for each method, columns for each bank.
 
     Args:
         comparisons: one for each bank, at least one.

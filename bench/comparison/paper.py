@@ -20,7 +20,7 @@ from bench.comparison.tables import (
     table,
     verdict_cell,
 )
-from bench.runs.contenders import Contender, contenders
+from bench.runs.by_method import MethodRuns, runs_by_method
 from bench.runs.directory import RESULTS_FOLDER, Run
 from bench.runs.schema import HowTrained
 from bench.statistics import KINDS
@@ -157,7 +157,7 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, M
         for run in runs
         if run.identity.bank == dataset.bank and run.identity.method in IN_THE_PAPER
     ]
-    found = contenders(family) if family else []
+    found = runs_by_method(family) if family else []
     trainings = [
         one.training for one in found if one.method == REFERENCE and one.training is not None
     ]
@@ -173,8 +173,8 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, M
     return measured or [(HowTrained(), {})]
 
 
-def _belongs(one: Contender, reference: Contender) -> bool:
-    """Whether a contender was trained alike; without weights of its own it is as good as that."""
+def _belongs(one: MethodRuns, reference: MethodRuns) -> bool:
+    """Whether a method was trained alike; without weights of its own it is as good as that."""
     if one.backbone != reference.backbone or one.frames != reference.frames:
         return False
     if one.training is None:

@@ -8,7 +8,7 @@ are there, and all others left alone:
 ``margin``: the best score minus the second best.
 ``method``: name of the method; the file's name without suffix if there is no such column.
 ``training_seed``: seed of the training behind an answer. Answers of several seeds, in one file or
-in several, are one contender.
+in several, are one row of a table.
 ``trained``: true or false. A file that has neither of the last two does not say whether its method
 was trained, and is taken as trained once, which supports no verdict against a trained method.
 """

@@ -27,7 +27,7 @@ from bench.comparison.tables import (
     render_declared,
     table,
 )
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from bench.statistics import mcnemar_p_value
 
 
@@ -50,8 +50,8 @@ class Disagreement:
         return mcnemar_p_value(self.only_first, self.only_second)
 
 
-def disagreement(first: Contender, second: Contender) -> Disagreement:
-    """Count the queries that both, one or none of two contenders on one bank answer right."""
+def disagreement(first: MethodRuns, second: MethodRuns) -> Disagreement:
+    """Count the queries that both, one or none of two methods on one bank answer right."""
     one, other = _right(first), _right(second)
     return Disagreement(
         both_right=int((one & other).sum()),
@@ -61,9 +61,9 @@ def disagreement(first: Contender, second: Contender) -> Disagreement:
     )
 
 
-def _right(contender: Contender) -> NDArray[np.bool_]:
+def _right(method: MethodRuns) -> NDArray[np.bool_]:
     right = np.array(
-        [(run.rows["label"] == run.rows["prediction"]).to_numpy() for run in contender.runs]
+        [(run.rows["label"] == run.rows["prediction"]).to_numpy() for run in method.runs]
     )
     votes = right.sum(axis=0) + (right[0] - 0.5) / 2
     return np.asarray(votes > len(right) / 2)
@@ -72,14 +72,14 @@ def _right(contender: Contender) -> NDArray[np.bool_]:
 HARDEST = 8
 """Classes and pairs that the text shows; JSON has all classes."""
 SIDE_BY_SIDE = 4
-"""Contenders whose accuracy by class the text shows."""
+"""Methods whose accuracy by class the text shows."""
 
 
 def content(comparison: Comparison) -> dict[str, Any]:
     """Everything as plain values."""
     found = comparison.content() | {"disagreements": _disagreements(comparison)}
     if comparison.opened is not None:
-        contenders, bank = without_controls(comparison.contenders), comparison.opened
+        methods, bank = without_controls(comparison.methods), comparison.opened
         titles = titles_without_controls(comparison)
         found["classes"] = [
             {
@@ -87,9 +87,9 @@ def content(comparison: Comparison) -> dict[str, Any]:
                 "queries": one.queries,
                 "accuracy": dict(zip(titles, one.accuracy, strict=True)),
             }
-            for one in per_class(contenders, bank)
+            for one in per_class(methods, bank)
         ]
-        found["confusions"] = [asdict(one) for one in confusions(contenders, bank)]
+        found["confusions"] = [asdict(one) for one in confusions(methods, bank)]
     return found
 
 
@@ -100,7 +100,7 @@ def text(comparison: Comparison, mcnemar: bool = False) -> str:
         parts.append(render_declared([comparison], "terminal"))
     parts.append(_disagreement_table(comparison, mcnemar))
     if comparison.opened is not None:
-        found = without_controls(comparison.contenders)
+        found = without_controls(comparison.methods)
         parts += [
             _class_table(comparison, per_class(found, comparison.opened)),
             _confusion_table(confusions(found, comparison.opened, HARDEST)),
@@ -109,7 +109,7 @@ def text(comparison: Comparison, mcnemar: bool = False) -> str:
 
 
 def rank_table(comparison: Comparison) -> str:
-    """All contenders, best first, with their paired differences and the groups they form."""
+    """All methods, best first, with their paired differences and the groups they form."""
     lines = [rank_line(row, comparison) for row in comparison.rows]
     return table(lines, "\n".join(rank_notes(comparison)), "terminal")
 
@@ -143,10 +143,10 @@ def titles_without_controls(comparison: Comparison) -> list[str]:
 
 def _against_reference(comparison: Comparison) -> list[tuple[str, Disagreement]]:
     titles = [row.title for row in comparison.rows]
-    reference = comparison.contenders[titles.index(comparison.reference)]
+    reference = comparison.methods[titles.index(comparison.reference)]
     return [
         (title, disagreement(one, reference))
-        for title, one in zip(titles, comparison.contenders, strict=True)
+        for title, one in zip(titles, comparison.methods, strict=True)
         if one is not reference
     ]
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.runs.by_method import MethodRuns, runs_by_method, titles
 from bench.runs.checking import rebuilt
-from bench.runs.contenders import Contender, contenders, titles
 from bench.runs.directory import Run
 from bench.runs.schema import Failure, HowTrained, Speed
 from bench.statistics import (
@@ -54,7 +54,7 @@ DOMINANT = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Versus:
-    """A paired difference between two contenders, a fraction; None where there is none."""
+    """A paired difference between two methods, a fraction; None where there is none."""
 
     difference: float | None = None
     difference_interval: Interval | None = None
@@ -86,13 +86,13 @@ class Declared(Versus):
     """A comparison that was declared before the study was run."""
 
     method: str
-    """Title of the first contender; the second is taken off from it."""
+    """Title of the first method; the second is taken off from it."""
     against: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row(Versus):
-    """A contender's figures on one bank. Accuracies and differences are fractions.
+    """A method's figures on one bank. Accuracies and differences are fractions.
 
     The difference is to the reference; the reference itself has none.
     """
@@ -136,7 +136,7 @@ class Row(Versus):
     predictions: Mapping[Prediction, Interval]
     """95%, for the accuracy that is found next time."""
     group: tuple[str, ...]
-    """Letters; contenders that share one cannot be told apart. None, where that is not known."""
+    """Letters; methods that share one cannot be told apart. None, where that is not known."""
     episodes_per_s: Speed
     embed_clips_per_s: Speed
     peak_memory_bytes: int
@@ -165,7 +165,7 @@ class Row(Versus):
 
 @dataclass(frozen=True)
 class Comparison:
-    """All contenders on one bank, best accuracy first, and the one they are compared with."""
+    """All methods on one bank, best accuracy first, and the one they are compared with."""
 
     bank: str
     bank_sha256: str
@@ -177,15 +177,15 @@ class Comparison:
     comparisons: int
     """How many differences p-values are corrected for."""
     pairs: int
-    """How many pairs of contenders letters are corrected for; 0 where there are none."""
+    """How many pairs of methods letters are corrected for; 0 where there are none."""
     base: Kind | None
     """The widest kind of variation, trainings aside; None where only episodes can be told."""
     units: str
     """How many classes and recordings the intervals rest on, and what cannot be told and why."""
-    contenders: Sequence[Contender] = field(repr=False, compare=False)
+    methods: Sequence[MethodRuns] = field(repr=False, compare=False)
     """In the order of ``rows``."""
     variation: Variation = field(repr=False, compare=False)
-    """Of the contenders' accuracies, in the order of ``rows``."""
+    """Of the methods' accuracies, in the order of ``rows``."""
     opened: Bank | None = field(repr=False, compare=False)
     """The bank, where it could be rebuilt."""
     failures: Sequence[Failure] = ()
@@ -274,7 +274,7 @@ def compare_on_one_bank(
     family: Sequence[Pair] = (),
 ) -> Comparison:
     """Compare runs on one bank; arguments and errors as for `compare`."""
-    found = contenders(runs)
+    found = runs_by_method(runs)
     values = np.stack([one.episode_accuracy() for one in found], axis=1)
     order = np.argsort(-values.mean(axis=0), kind="stable")
     found, values = [found[index] for index in order], values[:, order]
@@ -298,14 +298,14 @@ def compare_on_one_bank(
         pairs=len(figures.lettered) * (len(figures.lettered) - 1) // 2,
         base=variation.base,
         units=problem if bank is None or design is None else _describe(design, bank, variation),
-        contenders=found,
+        methods=found,
         variation=variation,
         opened=bank,
     )
 
 
 def _choose(
-    found: Sequence[Contender], names: Sequence[str], wanted: str | None, option: str
+    found: Sequence[MethodRuns], names: Sequence[str], wanted: str | None, option: str
 ) -> int:
     """Which row is meant: of several of a method the one that was not trained."""
     methods = sorted({one.method for one in found})
@@ -341,10 +341,10 @@ def _describe(design: Design, bank: Bank, variation: Variation) -> str:
 class _Figures:
     """What rows are made of."""
 
-    found: Sequence[Contender]
+    found: Sequence[MethodRuns]
     titles: Sequence[str]
     values: np.ndarray
-    """(episodes, contenders) accuracies."""
+    """(episodes, methods) accuracies."""
     variation: Variation
     design: Design | None
     reference: int
@@ -367,7 +367,7 @@ class _Figures:
 
     @cached_property
     def first_alike(self) -> list[int]:
-        """For each contender the first that was trained as often and answers every query alike."""
+        """For each method the first that was trained as often and answers every query alike."""
         first: dict[tuple[object, ...], int] = {}
         answers = [
             (
@@ -407,13 +407,13 @@ class _Figures:
         return step_down(p_values, np.array(moved), degrees, LEVEL)
 
     def _decisive(self, one: int, other: int) -> Estimate | None:
-        """The difference of two contenders over the widest kind that both support."""
+        """The difference of two methods over the widest kind that both support."""
         kind = self.variation.widest(one, other)
         return None if kind is None else self.variation.estimate(kind, one, other)
 
     @cached_property
     def lettered(self) -> list[int]:
-        """Contenders that have letters: none where a family was declared, which says what counts.
+        """Methods that have letters: none where a family was declared, which says what counts.
 
         Not controls, and not those of which nothing is known but one training.
         """

@@ -39,7 +39,7 @@ PREDICTED = {"predictions": "prediction", "difference_predictions": "difference_
 
 
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
-    """Render one table with a row for each contender and columns for each bank.
+    """Render one table with a row for each method and columns for each bank.
 
     Args:
         comparisons: one for each bank, at least one; the first one's order of methods is kept.
@@ -138,7 +138,7 @@ def _wrapped(notes: str, width: int) -> str:
 
 
 def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
-    """One row for each contender, from the first bank that has it."""
+    """One row for each method, from the first bank that has it."""
     rows = {row.key: row for one in reversed(comparisons) for row in one.rows}
     return [rows[key] for key in dict.fromkeys(row.key for one in comparisons for row in one.rows)]
 
@@ -488,7 +488,7 @@ def _about_training(rows: Sequence[Row]) -> list[str]:
 
 
 def _csv(comparisons: Sequence[Comparison]) -> str:
-    """One line for each contender and bank, fractions unrounded."""
+    """One line for each method and bank, fractions unrounded."""
     records = [flat(row) for one in comparisons for row in one.rows]
     records += [
         {"bank": one.bank, "method": failure.method, "failed": failure.reason}

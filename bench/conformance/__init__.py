@@ -7,6 +7,6 @@ May import: bench, bench.plugins, bench.runs, bench.features, bench.running, epi
 """
 
 from bench.conformance.examination import RULES, Breach, Report, examine
-from bench.conformance.rule import Rule, Subject
+from bench.conformance.rule import MethodUnderTest, Rule
 
-__all__ = ["RULES", "Breach", "Report", "Rule", "Subject", "examine"]
+__all__ = ["RULES", "Breach", "MethodUnderTest", "Report", "Rule", "examine"]

@@ -5,7 +5,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
+from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
 from bench.conformance.trial import SHAPE, Trial, answered, make_trial
 from bench.method import Method, Needs, Sees, TextMethod
 from episodes.decoding.sampling import RULES as SAMPLINGS
@@ -16,7 +16,7 @@ YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
 @rule("declarations")
-def declarations(subject: Subject) -> Breaches:
+def declarations(subject: MethodUnderTest) -> Breaches:
     """What the method declares is there and makes sense: name, revision, source with a year, ..."""
     cls, name = subject.entry.cls, subject.entry.registered
     if not NAME.fullmatch(name):
@@ -55,7 +55,7 @@ EXCHANGED = [1, 2, 3, 0]
 
 
 @rule("names")
-def names(subject: Subject) -> Breaches:
+def names(subject: MethodUnderTest) -> Breaches:
     """Names reach a `TextMethod` alone; exchanged ones change its scores, and for the worse."""
     trial = make_trial(SHAPE, episodes=EPISODES) if subject.entry.cls.needs_text else subject.trial
     right = answered(subject.method, trial)
@@ -79,7 +79,7 @@ AWARE = 10 * ROUNDING
 
 
 @rule("time-order")
-def time_order(subject: Subject) -> Breaches:
+def time_order(subject: MethodUnderTest) -> Breaches:
     """Reversing or mixing a query's frames changes scores if `order_aware` says so, else not."""
     scores = subject.on_the_default_grid
     share = max(change(other, scores.forwards) for other in scores[1:])

@@ -9,9 +9,9 @@ from bench.conformance import isolation, symmetry
 from bench.conformance.declarations import declarations, names, time_order
 from bench.conformance.fast_form import fast_form
 from bench.conformance.learning import gradients
-from bench.conformance.rule import Reordered, Rule, Subject
+from bench.conformance.rule import MethodUnderTest, Reordered, Rule
 from bench.conformance.trial import VECTORS
-from bench.method import Entry, find
+from bench.method import ConfiguredMethod, find
 from bench.plugins.registry import methods_in
 from episodes.errors import UserError
 from episodes.plugins import plugin_files
@@ -21,15 +21,15 @@ from episodes.plugins import plugin_files
 class Selection:
     """Methods to examine, each once, and a line for each thing that is none."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ConfiguredMethod] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[ConfiguredMethod]) -> None:
         """Add methods that are not there yet."""
         self.entries += [entry for entry in entries if entry not in self.entries]
 
 
-def select(wanted: Sequence[str], every: bool, among: Mapping[str, Entry]) -> Selection:
+def select(wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMethod]) -> Selection:
     """Find what was asked for; what cannot be found or imported does not stop the rest.
 
     Args:
@@ -53,7 +53,7 @@ def select(wanted: Sequence[str], every: bool, among: Mapping[str, Entry]) -> Se
     return selection
 
 
-def _parts(wanted: str, among: Mapping[str, Entry]) -> Sequence[str | Path]:
+def _parts(wanted: str, among: Mapping[str, ConfiguredMethod]) -> Sequence[str | Path]:
     """A name as it is, a file as a path, a folder as the paths in it."""
     path = Path(wanted)
     if wanted in among:
@@ -73,7 +73,7 @@ class Figures(NamedTuple):
     """The same where there is one vector a frame."""
 
 
-def figures(subject: Subject) -> Figures:
+def figures(subject: MethodUnderTest) -> Figures:
     """Compute the figures of a method that keeps all rules."""
     return Figures(
         _reversal_changes(subject.on_the_default_grid),
@@ -149,9 +149,9 @@ class Report:
         }
 
 
-def examine(entry: Entry) -> Report:
+def examine(entry: ConfiguredMethod) -> Report:
     """Look at every rule for a method; only at the first one if it cannot even score."""
-    subject = Subject(entry)
+    subject = MethodUnderTest(entry)
     found = _breaches(RULES[0], subject)
     if found:
         return Report(entry.name, 1, found, None)
@@ -160,5 +160,5 @@ def examine(entry: Entry) -> Report:
     return Report(entry.name, len(RULES), found, None if found else figures(subject))
 
 
-def _breaches(rule: Rule, subject: Subject) -> list[Breach]:
+def _breaches(rule: Rule, subject: MethodUnderTest) -> list[Breach]:
     return [Breach(rule.name, words) for words in rule.breaches(subject)]

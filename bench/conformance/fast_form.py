@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bench.conformance.learning import trainee
-from bench.conformance.rule import Breaches, Subject, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, rule
 from bench.conformance.trial import CPU, SHAPE, VECTORS, Trial, make_trial
-from bench.method import Entry, FeatureShape, LabelledEpisodes, gather
+from bench.method import ConfiguredMethod, FeatureShape, LabelledEpisodes, gather
 from bench.running.loop import encode
 from bench.running.scoring import score
 
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 
 @rule("fast-form")
-def fast_form(subject: Subject) -> Breaches:
+def fast_form(subject: MethodUnderTest) -> Breaches:
     """A quicker form of a method gives its scores, its losses and their gradients."""
     entry = trainee(subject.entry)
     if entry.fast is None:
@@ -51,7 +51,7 @@ def fast_form(subject: Subject) -> Breaches:
                         yield f"{what} {where} differ by {size:.2g}, more than {most:g}"
 
 
-def outcome(entry: Entry, shape: FeatureShape, trial: Trial) -> Outcome:
+def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outcome:
     """Score a trial, and train on it for one step, with one form of a method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

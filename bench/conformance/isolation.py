@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.conformance.rule import Breaches, Subject, change, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, change, rule
 from bench.conformance.trial import CPU, SHAPE, Trial, answered, encoded, make_trial
 from bench.method import FeatureShape, Method, Representation, gather
 from bench.running.scoring import adapted
@@ -21,7 +21,7 @@ PLAIN = (Tensor, bool, int, float, str, type(None))
 
 
 @rule("random-state")
-def random_state(subject: Subject) -> Breaches:
+def random_state(subject: MethodUnderTest) -> Breaches:
     """The global random state is left as it was, by building as by scoring."""
     before = _random_states()
     answered(subject.build(), subject.trial)
@@ -31,7 +31,7 @@ def random_state(subject: Subject) -> Breaches:
 
 
 @rule("memory")
-def memory(subject: Subject) -> Breaches:
+def memory(subject: MethodUnderTest) -> Breaches:
     """Nothing is kept between episodes: neither on the method nor in the scores of the next."""
     method = subject.build()
     first = answered(method, subject.trial.only([0]))
@@ -48,7 +48,7 @@ def memory(subject: Subject) -> Breaches:
 
 
 @rule("inputs")
-def inputs(subject: Subject) -> Breaches:
+def inputs(subject: MethodUnderTest) -> Breaches:
     """Features, representations and states are not changed in place."""
     method, trial = subject.build(), subject.trial.with_features(torch.clone)
     features = {"features": trial.features}
@@ -67,7 +67,7 @@ def inputs(subject: Subject) -> Breaches:
 
 
 @rule("state")
-def state(subject: Subject) -> Breaches:
+def state(subject: MethodUnderTest) -> Breaches:
     """Representations and states are tensors, or tuples, lists and dicts of them: no pickle."""
     found = subject.videos
     if not _is_representation(found):
@@ -157,14 +157,14 @@ SIZES = ((2, 1), (20, 1), (2, 10), (20, 10))
 
 
 @rule("scores")
-def scores(subject: Subject) -> Breaches:
+def scores(subject: MethodUnderTest) -> Breaches:
     """It can be built, and gives finite scores of shape (episodes, queries, way)."""
     if not subject.scores.isfinite().all():
         yield "scores of an ordinary episode are not finite"
 
 
 @rule("sizes")
-def sizes(subject: Subject) -> Breaches:
+def sizes(subject: MethodUnderTest) -> Breaches:
     """It takes from 2 to 20 classes with 1 to 10 videos each, and a single query."""
     for way, shot in SIZES:
         trial = make_trial(SHAPE, episodes=1, way=way, shot=shot, queries=1)
@@ -173,7 +173,7 @@ def sizes(subject: Subject) -> Breaches:
 
 
 @rule("finite")
-def finite(subject: Subject) -> Breaches:
+def finite(subject: MethodUnderTest) -> Breaches:
     """Scores are finite numbers for degenerate features and for the smallest maps."""
     for words, shape, trial in _degenerate():
         method = subject.method if shape == SHAPE else subject.build(shape)
@@ -182,7 +182,7 @@ def finite(subject: Subject) -> Breaches:
 
 
 @rule("float64")
-def float64(subject: Subject) -> Breaches:
+def float64(subject: MethodUnderTest) -> Breaches:
     """Scores in float32 are those in float64, but for rounding."""
     trial = subject.trial.with_features(torch.Tensor.double)
     exact = answered(subject.build().double(), trial)

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from bench.conformance.rule import Breaches, Subject, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, rule
 from bench.conformance.trial import SHAPE, Trial, make_trial
-from bench.method import Entry, LabelledEpisodes, Method, NamedSupport, gather
+from bench.method import ConfiguredMethod, LabelledEpisodes, Method, NamedSupport, gather
 
 STEPS = 3
 """Steps of training within which a gradient has to arrive: a layer behind one that starts at zero
@@ -25,7 +25,7 @@ least that any shipped method has of its own is 1e-5.
 
 
 @rule("gradients")
-def gradients(subject: Subject) -> Breaches:
+def gradients(subject: MethodUnderTest) -> Breaches:
     """The loss is finite and reaches every trainable parameter that `without_gradient` leaves."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -47,7 +47,7 @@ def gradients(subject: Subject) -> Breaches:
     yield from _unexplained(subject.entry, names, names - reached)
 
 
-def trainee(entry: Entry) -> Entry:
+def trainee(entry: ConfiguredMethod) -> ConfiguredMethod:
     """The method as training builds it: with a head for the training classes if it has one."""
     if any(field.name == "classes" for field in fields(entry.settings)):
         return replace(entry, settings=replace(entry.settings, classes=CLASSES))  # type: ignore[call-arg]
@@ -97,7 +97,7 @@ def _not_finite(found: dict[str, Tensor]) -> Breaches:
             yield f"the gradient of {name} is not finite where a video's features are all zero"
 
 
-def _unexplained(entry: Entry, names: set[str], left: set[str]) -> Breaches:
+def _unexplained(entry: ConfiguredMethod, names: set[str], left: set[str]) -> Breaches:
     patterns = entry.cls.without_gradient
     for name in sorted(left):
         if not any(fnmatchcase(name, pattern) for pattern in patterns):

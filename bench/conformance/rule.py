@@ -19,7 +19,7 @@ from bench.conformance.trial import (
     scored,
     with_frames,
 )
-from bench.method import Entry, FeatureShape, Method, Representation
+from bench.method import ConfiguredMethod, FeatureShape, Method, Representation
 
 ROUNDING = 1e-4
 """Largest change of a score that counts as rounding, as a share of the scores' range.
@@ -47,10 +47,10 @@ class Reordered(NamedTuple):
     mixed: Tensor
 
 
-class Subject:
+class MethodUnderTest:
     """A method under examination, and what several rules need of it, made once."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: ConfiguredMethod) -> None:
         """Take the method as it is registered: its class with its settings."""
         self.entry = entry
 
@@ -118,13 +118,13 @@ class Rule:
     name: str
     words: str
     """What holds."""
-    look: Callable[[Subject], Breaches]
+    look: Callable[[MethodUnderTest], Breaches]
 
     def __str__(self) -> str:
         """Name of the rule, for tests that go through all of them."""
         return self.name
 
-    def breaches(self, subject: Subject) -> list[str]:
+    def breaches(self, subject: MethodUnderTest) -> list[str]:
         """Say how a method breaks the rule; an error of the method is a breach, too."""
         try:
             return list(self.look(subject))
@@ -134,7 +134,7 @@ class Rule:
             return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
 
 
-def rule(name: str) -> Callable[[Callable[[Subject], Breaches]], Rule]:
+def rule(name: str) -> Callable[[Callable[[MethodUnderTest], Breaches]], Rule]:
     """Decorator: make a function a rule; the first line of its docstring says what holds."""
     return lambda look: Rule(name, (look.__doc__ or "").partition("\n")[0], look)
 

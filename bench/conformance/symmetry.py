@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from bench.conformance.rule import ROUNDING, Breaches, Subject, change, rule, unless_same
+from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
 from bench.conformance.trial import CPU, Trial, scored
 from bench.method import PairMethod, join
 from bench.running.pairs import look_up, similarities
@@ -14,7 +14,7 @@ CLASS_ORDER = [2, 0, 3, 1]
 
 
 @rule("class-order")
-def class_order(subject: Subject) -> Breaches:
+def class_order(subject: MethodUnderTest) -> Breaches:
     """Naming the classes in another order permutes the columns of scores, and nothing else."""
     renamed = replace(subject.trial, support=subject.trial.support[:, CLASS_ORDER])
     expected = subject.scores[..., CLASS_ORDER]
@@ -22,14 +22,14 @@ def class_order(subject: Subject) -> Breaches:
 
 
 @rule("query-order")
-def query_order(subject: Subject) -> Breaches:
+def query_order(subject: MethodUnderTest) -> Breaches:
     """Asking the queries in another order permutes the rows of scores, and nothing else."""
     found = subject.score(subject.trial.asking(QUERY_ORDER))
     yield from unless_same("another order of queries", found, subject.scores[:, QUERY_ORDER])
 
 
 @rule("one-query")
-def one_query(subject: Subject) -> Breaches:
+def one_query(subject: MethodUnderTest) -> Breaches:
     """A query has the same scores alone as among others, unless `sees` says "all queries"."""
     queries = subject.trial.query.shape[1]
     alone = [subject.score(subject.trial.asking([query])) for query in range(queries)]
@@ -44,14 +44,14 @@ def one_query(subject: Subject) -> Breaches:
 
 
 @rule("support-order")
-def support_order(subject: Subject) -> Breaches:
+def support_order(subject: MethodUnderTest) -> Breaches:
     """The order of the support videos of a class changes nothing."""
     turned = replace(subject.trial, support=subject.trial.support.flip(2))
     yield from unless_same("another order of support videos", subject.score(turned), subject.scores)
 
 
 @rule("episodes")
-def episodes(subject: Subject) -> Breaches:
+def episodes(subject: MethodUnderTest) -> Breaches:
     """An episode has the same scores alone, among others, and in whatever order they come."""
     count = len(subject.trial.support)
     backwards = list(range(count))[::-1]
@@ -64,7 +64,7 @@ def episodes(subject: Subject) -> Breaches:
 
 
 @rule("videos")
-def videos(subject: Subject) -> Breaches:
+def videos(subject: MethodUnderTest) -> Breaches:
     """A video has the same representation whichever other videos are encoded with it."""
     with torch.no_grad():
         apart = join([subject.method.encode(video[None]) for video in subject.trial.features])
@@ -73,7 +73,7 @@ def videos(subject: Subject) -> Breaches:
 
 
 @rule("pairs")
-def pairs(subject: Subject) -> Breaches:
+def pairs(subject: MethodUnderTest) -> Breaches:
     """A `PairMethod` compares two videos alike whichever others it compares at the same time."""
     if not isinstance(subject.method, PairMethod):
         return

@@ -11,7 +11,7 @@ from types import ModuleType
 import methods
 import methods.fast
 import methods.parity
-from bench.method import REGISTRY, Entry, Method, find
+from bench.method import REGISTRY, ConfiguredMethod, Method, find
 from bench.plugins.source import meaning_sha256, of_harness, remember_loaded
 from bench.settings import names_in
 from episodes.errors import UserError
@@ -34,7 +34,7 @@ DEFAULT_TABLE = frozenset(
 
 
 @cache
-def built_in_methods() -> Mapping[str, Entry]:
+def built_in_methods() -> Mapping[str, ConfiguredMethod]:
     """Import the files in `methods/` and `methods/fast/`; return what they register, by name."""
     _import_package(methods)
     _import_package(methods.fast)
@@ -72,7 +72,9 @@ def load_plugins(paths: Iterable[Path], leave_out: bool | None = None) -> None:
     remember_loaded()
 
 
-def all_methods(plugins: Iterable[Path] = (), leave_out: bool | None = None) -> Mapping[str, Entry]:
+def all_methods(
+    plugins: Iterable[Path] = (), leave_out: bool | None = None
+) -> Mapping[str, ConfiguredMethod]:
     """Return built-in methods, those of installed plugins and those in the paths given.
 
     An installed plugin that cannot be imported is named on stderr and left out.
@@ -90,7 +92,7 @@ def all_methods(plugins: Iterable[Path] = (), leave_out: bool | None = None) -> 
     return dict(REGISTRY)
 
 
-def methods_in(path: Path) -> list[Entry]:
+def methods_in(path: Path) -> list[ConfiguredMethod]:
     """Import one file and return the methods that it registers, of built-in files too.
 
     Raises:
@@ -109,10 +111,10 @@ def methods_in(path: Path) -> list[Entry]:
 
 def choose(
     names: str | None,
-    among: Mapping[str, Entry],
+    among: Mapping[str, ConfiguredMethod],
     plain: bool = False,
     default: Container[str] | None = None,
-) -> list[Entry]:
+) -> list[ConfiguredMethod]:
     """Return the methods of a comma-separated list, or all of them, sorted by name.
 
     Args:
@@ -145,7 +147,7 @@ def choose(
     return list({entry.name: entry for entry in found}.values())
 
 
-def source_sha256(entry: Entry) -> str | None:
+def source_sha256(entry: ConfiguredMethod) -> str | None:
     """Hash of the code behind a method, in the form that is built (`bench.plugins.source`).
 
     Its rows are not reused once that changes.
@@ -165,7 +167,7 @@ def _import_package(package: ModuleType) -> None:
             importlib.import_module(f"{package.__name__}.{found.name}")
 
 
-def _registered_by(path: Path) -> list[Entry]:
+def _registered_by(path: Path) -> list[ConfiguredMethod]:
     """Methods whose classes stand in a file."""
     file = path.resolve()
     found = []

@@ -16,7 +16,7 @@ from PIL import Image
 from bench.comparison.summary import Comparison
 from bench.features.clips import read_clip
 from bench.machine.progress import Reporter
-from bench.runs.contenders import DRAWN
+from bench.runs.by_method import DRAWN
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
@@ -61,7 +61,7 @@ def errors(
     labels = [bank.split.videos[index].label for index in used]
     classes = sorted(set(labels))
     pictures, why = _pictures(bank, used, reporter, thumbnails)
-    rows = [one.first.rows.iloc[: count * asked] for one in comparison.contenders]
+    rows = [one.first.rows.iloc[: count * asked] for one in comparison.methods]
     data: dict[str, object] = {
         "methods": [row.title for row in comparison.rows],
         "way": bank.recipe.way,

@@ -77,7 +77,7 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
 def _the_four(comparison: Comparison) -> list[Run] | None:
     """The runs of the four models after the same training, the trained ones if there are both."""
     groups: dict[str, dict[str, Run]] = {}
-    for one in comparison.contenders:
+    for one in comparison.methods:
         if one.method in MODELS:
             whether = "trained" if one.first.declared.trained else "untrained"
             groups.setdefault(whether, {})[one.method] = one.first

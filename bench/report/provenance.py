@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Circumstances, FeatureIdentity, Input
 
 SHORT = 12
@@ -42,8 +42,8 @@ class Provenance:
 
 def provenance(comparisons: Sequence[Comparison]) -> Provenance:
     """Gather what is known of the runs behind comparisons."""
-    contenders = [one for comparison in comparisons for one in comparison.contenders]
-    facts = [_facts(one) for one in contenders]
+    methods = [one for comparison in comparisons for one in comparison.methods]
+    facts = [_facts(one) for one in methods]
     shared = {
         name: value
         for name, value in facts[0].items()
@@ -51,19 +51,19 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
     }
     names = list(dict.fromkeys(name for one in facts for name in one if name not in shared))
     lines = [{name: Cell(one.get(name, "")) for name in names} for one in facts]
-    commands, doubt = _commands(comparisons, contenders)
+    commands, doubt = _commands(comparisons, methods)
     return Provenance(
         shared=[Fact(name, value) for name, value in shared.items() if value],
         runs=grid_of("runs", "What differs between the runs", lines),
-        methods=grid_of("methods", "What the methods say of themselves", _methods(contenders)),
-        details=[(_title(one), _everything(one)) for one in contenders],
+        methods=grid_of("methods", "What the methods say of themselves", _methods(methods)),
+        details=[(_title(one), _everything(one)) for one in methods],
         commands=commands,
         doubt=doubt,
     )
 
 
-def _facts(one: Contender) -> dict[str, str]:
-    """What identifies a contender, in words; hashes shortened."""
+def _facts(one: MethodRuns) -> dict[str, str]:
+    """What identifies a method, in words; hashes shortened."""
     identity, declared = one.first.identity, one.first.declared
     around = one.first.circumstances
     features = identity.features or FeatureIdentity(backbone="")
@@ -97,10 +97,10 @@ def _facts(one: Contender) -> dict[str, str]:
     }
 
 
-def _methods(contenders: Sequence[Contender]) -> list[dict[str, Cell]]:
+def _methods(methods: Sequence[MethodRuns]) -> list[dict[str, Cell]]:
     """One line for each source, with the methods that follow it."""
     followers: dict[tuple[str, str], set[str]] = {}
-    for one in contenders:
+    for one in methods:
         declared = one.first.declared
         said = declared.source, declared.differs
         followers.setdefault(said, set()).add(one.method)
@@ -136,11 +136,11 @@ def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def _title(one: Contender) -> str:
+def _title(one: MethodRuns) -> str:
     return f"{one.first.identity.bank}: {one.method}, {one.trained}"
 
 
-def _everything(one: Contender) -> str:
+def _everything(one: MethodRuns) -> str:
     runs = [
         {
             "identity": run.identity.content(),
@@ -152,11 +152,9 @@ def _everything(one: Contender) -> str:
     return json.dumps(runs[0] if len(runs) == 1 else runs, indent=1, ensure_ascii=False)
 
 
-def _commands(
-    comparisons: Sequence[Comparison], contenders: Sequence[Contender]
-) -> tuple[str, str]:
+def _commands(comparisons: Sequence[Comparison], methods: Sequence[MethodRuns]) -> tuple[str, str]:
     """Commands that make the runs again, and why they may give something else."""
-    around = [run.circumstances for one in contenders for run in one.runs]
+    around = [run.circumstances for one in methods for run in one.runs]
     commits = dict.fromkeys(one.commit for one in around if one.commit)
     made_by = dict.fromkeys(one.command for one in around if one.command)
     lines = [f"git checkout {commit}" for commit in list(commits)[:1]]

@@ -20,7 +20,7 @@ HERE = "here"
 
 def published(comparison: Comparison, anchor: str) -> Grid | None:
     """Tabulate published figures of the same data set, way and shot, ours among them."""
-    identity = comparison.contenders[0].first.identity
+    identity = comparison.methods[0].first.identity
     theirs = _theirs(identity.dataset, identity.way, identity.shot)
     if identity.dataset is None or not theirs:
         return None
@@ -63,5 +63,5 @@ def _ours(comparison: Comparison) -> list[dict[str, Cell]]:
             "split": Cell(comparison.bank),
             "source": Cell("these runs"),
         }
-        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+        for row, one in zip(comparison.rows, comparison.methods, strict=True)
     ]

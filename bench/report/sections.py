@@ -164,7 +164,7 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
             "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
             "device": Cell(row.device),
         }
-        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+        for row, one in zip(comparison.rows, comparison.methods, strict=True)
     ]
     notes = [
         "As the runs measured it, among other work; fvbench throughput measures alone and again."
@@ -177,8 +177,8 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
-    contenders = without_controls(comparison.contenders)
-    found = per_class(contenders, comparison.opened)
+    methods = without_controls(comparison.methods)
+    found = per_class(methods, comparison.opened)
     lines = [
         {"method": Cell(title)}
         | {
@@ -200,7 +200,7 @@ def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
     best = comparison.rows[0].title
-    found = confusions(comparison.contenders[:1], comparison.opened, PAIRS)
+    found = confusions(comparison.methods[:1], comparison.opened, PAIRS)
     lines = [
         {
             "class": Cell(one.true),

@@ -38,7 +38,7 @@ from bench.runs.directory import (
     write_run,
 )
 from bench.runs.schema import Cost, Declared, Failure, FeatureIdentity, Identity
-from bench.weights.candidates import Candidate
+from bench.weights.assignment import MethodWithWeights
 from episodes.atomic import write_text
 from episodes.banks.bank import Bank, check_contents
 from episodes.banks.leakage import check_apart, contamination
@@ -72,9 +72,9 @@ class Plan:
     """What a run does, all of it decided."""
 
     banks: Sequence[Bank]
-    candidates: Sequence[Candidate]
+    methods: Sequence[MethodWithWeights]
     backbone: LoadedBackbone
-    """What embeds the videos for every candidate that brings no backbone of its own."""
+    """What embeds the videos for every method that brings no backbone of its own."""
     device: torch.device
     batch_size: int
     seed: int
@@ -90,15 +90,15 @@ class Plan:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
         return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
 
-    def folder(self, bank: Bank, candidate: Candidate) -> Path:
-        """Return the run directory of a candidate on a bank.
+    def folder(self, bank: Bank, chosen: MethodWithWeights) -> Path:
+        """Return the run directory of a method on a bank.
 
         Training seeds have folders of their own where there are several.
         """
         folder = self.bank_folder(bank)
-        if len({one.seed for one in self.candidates} - {None}) > 1 and candidate.seed is not None:
-            folder /= f"seed-{candidate.seed}"
-        return folder / candidate.entry.name
+        if len({one.seed for one in self.methods} - {None}) > 1 and chosen.seed is not None:
+            folder /= f"seed-{chosen.seed}"
+        return folder / chosen.entry.name
 
 
 class Executed(NamedTuple):
@@ -121,7 +121,7 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
         UserError: what would fail for every method, such as missing videos.
     """
     _check_apart(plan)
-    folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.candidates]
+    folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.methods]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
         check_may_write(folder)
@@ -134,7 +134,7 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
 
 def _check_apart(plan: Plan) -> None:
     """Refuse weights that were trained on videos of a bank."""
-    checkpoints = (one.checkpoint for one in plan.candidates if one.checkpoint)
+    checkpoints = (one.checkpoint for one in plan.methods if one.checkpoint)
     for card in (one.card for one in checkpoints if one.card):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
@@ -196,15 +196,15 @@ def _asked_for(identity: Identity) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Group:
-    """Candidates that look at the same features, and are not evaluated yet."""
+    """Methods that look at the same features, and are not evaluated yet."""
 
     sampling: str
-    todo: Sequence[tuple[Candidate, Identity]]
+    todo: Sequence[tuple[MethodWithWeights, Identity]]
     """With the identity of the run that each is to have."""
 
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
-    """Evaluate candidates on one bank, those together whose videos are decoded alike."""
+    """Evaluate methods on one bank, those together whose videos are decoded alike."""
     files = files_of(plan, bank, reporter)
     groups = [group for group in groups_to_do(plan, bank, files) if group.todo]
     for sampling in dict.fromkeys(group.sampling for group in groups):
@@ -243,20 +243,20 @@ def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator
         loaded = backbone_of(plan, group[0])
         identities = [_identity(plan, bank, one, loaded, files) for one in group]
         todo = [
-            (candidate, identity)
-            for candidate, identity in zip(group, identities, strict=True)
-            if not distributed.agreed(_may_reuse(plan.folder(bank, candidate), identity))
+            (chosen, identity)
+            for chosen, identity in zip(group, identities, strict=True)
+            if not distributed.agreed(_may_reuse(plan.folder(bank, chosen), identity))
         ]
         yield Group(sampling, todo)
 
 
-def alike(plan: Plan) -> Iterator[tuple[str, list[Candidate]]]:
-    """Put candidates together that share a backbone and a rule for choosing frames."""
-    together: dict[tuple[str, str | None], list[Candidate]] = {}
-    for candidate in plan.candidates:
-        own = candidate.checkpoint.sha256 if candidate.tuned and candidate.checkpoint else None
-        sampling = plan.backbone.sampling_for(candidate.entry.cls)
-        together.setdefault((sampling, own), []).append(candidate)
+def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
+    """Put methods together that share a backbone and a rule for choosing frames."""
+    together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
+    for chosen in plan.methods:
+        own = chosen.checkpoint.sha256 if chosen.tuned and chosen.checkpoint else None
+        sampling = plan.backbone.sampling_for(chosen.entry.cls)
+        together.setdefault((sampling, own), []).append(chosen)
     for (sampling, _), group in together.items():
         yield sampling, group
 
@@ -270,20 +270,20 @@ def _run_group(
     store: Readable,
     reporter: Reporter,
 ) -> None:
-    """Evaluate candidates on features that are stored."""
+    """Evaluate methods on features that are stored."""
     keys = _keys(plan, loaded, files)
     features, episodes = _features(store, files, keys, bank)
     sound = _sum(features)
-    for candidate, _ in group.todo:
-        folder, name = plan.folder(bank, candidate), candidate.entry.name
+    for chosen, _ in group.todo:
+        folder, name = plan.folder(bank, chosen), chosen.entry.name
         try:
             with (
                 _noted(folder, f"{name} on {bank.title}"),
                 contained(name, plan.seed, plan.time_limit),
             ):
-                text = _text(plan, bank, files) if candidate.entry.cls.needs_text else None
-                method = _built(plan, candidate, FeatureShape(*features.shape[1:]))
-                with reporter.stage(scoring(candidate, bank)) as progress:
+                text = _text(plan, bank, files) if chosen.entry.cls.needs_text else None
+                method = _built(plan, chosen, FeatureShape(*features.shape[1:]))
+                with reporter.stage(scoring(chosen, bank)) as progress:
                     answers = evaluate(
                         method, features, episodes, plan.device, plan.batch_size, progress, text
                     )
@@ -298,10 +298,10 @@ def _run_group(
             continue
         if distributed.is_first():
             # Which reader reads a video is known for certain only now.
-            identity = _identity(plan, bank, candidate, loaded, files)
+            identity = _identity(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
                 reporter.say(NOT_REUSABLE.format(method=name))
-            run = _run(plan, bank, identity, candidate, method, loaded, answers, store)
+            run = _run(plan, bank, identity, chosen, method, loaded, answers, store)
             write_run(folder, run)
         distributed.wait()
 
@@ -327,15 +327,15 @@ def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> No
         )
 
 
-def backbone_of(plan: Plan, candidate: Candidate) -> LoadedBackbone:
-    """The backbone of a candidate: its own where training has changed it."""
-    if candidate.tuned and candidate.checkpoint is not None:
+def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
+    """The backbone of a method: its own where training has changed it."""
+    if chosen.tuned and chosen.checkpoint is not None:
         if plan.given is not None:
             raise UserError(
-                f"the weights of {candidate.entry.name} hold a backbone, which sees videos; it"
+                f"the weights of {chosen.entry.name} hold a backbone, which sees videos; it"
                 " cannot be run on --features"
             )
-        return tuned_backbone(plan.backbone, candidate.checkpoint.path, plan.device)
+        return tuned_backbone(plan.backbone, chosen.checkpoint.path, plan.device)
     return plan.backbone
 
 
@@ -349,9 +349,9 @@ def embedding(sampling: str) -> str:
     return f"embed {sampling}"
 
 
-def scoring(candidate: Candidate, bank: Bank) -> str:
+def scoring(chosen: MethodWithWeights, bank: Bank) -> str:
     """Title of the stage in which a method answers a bank."""
-    return f"{candidate.entry.name} on {bank.recipe.name}"
+    return f"{chosen.entry.name} on {bank.recipe.name}"
 
 
 def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
@@ -361,11 +361,11 @@ def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
     return contamination(loaded.backbone.seen, bank.recipe.dataset)
 
 
-def _built(plan: Plan, candidate: Candidate, shape: FeatureShape) -> Method:
+def _built(plan: Plan, chosen: MethodWithWeights, shape: FeatureShape) -> Method:
     """Build a method, with its weights where it has some."""
-    method = candidate.entry.build(shape, plan.seed)
-    if candidate.checkpoint is not None and method.learns:
-        load_weights(method, candidate.checkpoint.path)
+    method = chosen.entry.build(shape, plan.seed)
+    if chosen.checkpoint is not None and method.learns:
+        load_weights(method, chosen.checkpoint.path)
     return method
 
 
@@ -440,12 +440,12 @@ def in_order_of_content(
 def _identity(
     plan: Plan,
     bank: Bank,
-    candidate: Candidate,
+    chosen: MethodWithWeights,
     loaded: LoadedBackbone,
     files: Sequence[VideoFile],
 ) -> Identity:
     """Everything that decides the rows."""
-    entry, checkpoint = candidate.entry, candidate.checkpoint
+    entry, checkpoint = chosen.entry, chosen.checkpoint
     videos = hashlib.sha256("\n".join(_keys(plan, loaded, files)).encode())
     if plan.given is not None:
         features = plan.given.identity()
@@ -468,7 +468,7 @@ def _identity(
         form=entry.form,
         source_sha256=source_sha256(entry),
         weights_sha256=checkpoint.sha256 if checkpoint else None,
-        training=candidate.training,
+        training=chosen.training,
         videos_sha256=videos.hexdigest(),
         features=features,
         seed=plan.seed,
@@ -484,13 +484,13 @@ def _run(
     plan: Plan,
     bank: Bank,
     identity: Identity,
-    candidate: Candidate,
+    chosen: MethodWithWeights,
     method: Method,
     loaded: LoadedBackbone,
     answers: Answers,
     store: Readable,
 ) -> Run:
-    entry = candidate.entry
+    entry = chosen.entry
     declared = Declared(
         idea=inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
         source=entry.cls.source,
@@ -502,7 +502,7 @@ def _run(
         pretraining=entry.cls.pretraining,
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
-        trained=candidate.checkpoint is not None if method.learns or candidate.tuned else None,
+        trained=chosen.checkpoint is not None if method.learns or chosen.tuned else None,
         **own_recipe(bank),
     )
     cost = Cost(
@@ -515,14 +515,14 @@ def _run(
         identity=identity,
         declared=declared,
         cost=cost,
-        circumstances=circumstances(plan.device).changed(weights=_place(candidate)),
+        circumstances=circumstances(plan.device).changed(weights=_place(chosen)),
         rows=make_rows(bank.episodes, answers, bank.numbers),
     )
 
 
-def _place(candidate: Candidate) -> str | None:
+def _place(chosen: MethodWithWeights) -> str | None:
     """Where the weights lay, from the current folder where they are below it."""
-    if candidate.checkpoint is None:
+    if chosen.checkpoint is None:
         return None
-    path, here = candidate.checkpoint.path.resolve(), Path.cwd()
+    path, here = chosen.checkpoint.path.resolve(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

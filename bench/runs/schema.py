@@ -37,7 +37,7 @@ class HowTrained(Model):
 
     @property
     def of_any_seed(self) -> "HowTrained":
-        """Without the seed: the same for all trainings of one contender."""
+        """Without the seed: the same for all trainings of one method."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"seed"}}
         return HowTrained(**given)
 

@@ -14,7 +14,7 @@ from bench.comparison.summary import Comparison, Row, compare_on_one_bank
 from bench.method import find
 from bench.plugins.registry import all_methods
 from bench.report.sources import links
-from bench.runs.contenders import DRAWN, Contender
+from bench.runs.by_method import DRAWN, MethodRuns
 from bench.runs.directory import Run
 from bench.runs.schema import Declared
 from episodes.banks.bank import Bank
@@ -22,11 +22,11 @@ from episodes.banks.bank import Bank
 
 @dataclass(frozen=True)
 class Place:
-    """A contender on a bank: where it stands there."""
+    """A method on a bank: where it stands there."""
 
     comparison: Comparison
     row: Row
-    contender: Contender
+    method: MethodRuns
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Line:
     @property
     def needs(self) -> str:
         """What the method makes use of; empty where a run does not say."""
-        return self.places[0].contender.first.declared.needs
+        return self.places[0].method.first.declared.needs
 
     @property
     def training(self) -> str:
@@ -68,8 +68,8 @@ class Board:
         """The best on the first bank first, then those that were run on other banks alone."""
         found: dict[tuple[object, ...], list[Place]] = {}
         for one in self.comparisons:
-            for row, contender in zip(one.rows, one.contenders, strict=True):
-                found.setdefault(row.key, []).append(Place(one, row, contender))
+            for row, method in zip(one.rows, one.methods, strict=True):
+                found.setdefault(row.key, []).append(Place(one, row, method))
         return [Line(places) for places in found.values()]
 
     @cached_property
@@ -79,7 +79,7 @@ class Board:
         return {name: [one for one in self.lines if one.row.method == name] for name in names}
 
     def places(self) -> Iterable[Place]:
-        """Every contender on every bank."""
+        """Every method on every bank."""
         return (place for line in self.lines for place in line.places)
 
 
@@ -133,7 +133,7 @@ def run_id(run: Run) -> str:
 
 def is_rendered(comparison: Comparison) -> bool:
     """Whether a bank is of drawn videos."""
-    return comparison.contenders[0].first.identity.dataset == DRAWN
+    return comparison.methods[0].first.identity.dataset == DRAWN
 
 
 def anchor(text: str) -> str:

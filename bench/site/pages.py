@@ -18,7 +18,7 @@ from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from bench.runs.directory import Run
 from bench.site.board import Board, Line, Place, anchor, idea, is_rendered, run_id
 from bench.site.citations import bibliography, of_method
@@ -59,7 +59,7 @@ def _pages(board: Board, title: str) -> list[tuple[str, str]]:
         for name, lines in board.methods.items()
     ]
     for place in board.places():
-        for run in place.contender.runs:
+        for run in place.method.runs:
             pages.append((_run_file(run), _run_page(place, run, title)))
     return pages
 
@@ -115,7 +115,7 @@ def _index(board: Board, title: str) -> str:
         }
         for one, drawn in zip(board.comparisons, rendered, strict=True)
     ]
-    runs = sum(len(place.contender.runs) for place in board.places())
+    runs = sum(len(place.method.runs) for place in board.places())
     return _page(
         "index.html",
         "",
@@ -141,13 +141,13 @@ def _board_line(line: Line, board: Board) -> dict[str, Cell]:
         cells[one.bank] = (
             Cell("")
             if place is None
-            else Cell(accuracy_cell(place.row), link=_run_file(place.contender.first))
+            else Cell(accuracy_cell(place.row), link=_run_file(place.method.first))
         )
     return cells
 
 
 def _bank_page(one: Comparison, site: str) -> str:
-    identity = one.contenders[0].first.identity
+    identity = one.methods[0].first.identity
     facts = {
         "data set": identity.dataset,
         "split": identity.split,
@@ -182,12 +182,12 @@ def _differences(one: Comparison) -> Figure | None:
 
 
 def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
-    first = lines[0].places[0].contender.first
+    first = lines[0].places[0].method.first
     declared = first.declared
     sentence, paragraphs = idea(name, declared)
     settings: dict[str, dict[str, object]] = {}
     for place in (place for line in lines for place in line.places):
-        found = place.contender.first.identity.settings
+        found = place.method.first.identity.settings
         if found is not None:
             settings.setdefault(json.dumps(found, sort_keys=True), dict(found))
     return _page(
@@ -235,7 +235,7 @@ def _runs_of(lines: Sequence[Line]) -> Grid:
         }
         for line in lines
         for place in line.places
-        for run in place.contender.runs
+        for run in place.method.runs
     ]
     return grid_of("runs-of", "Every run", rows)
 
@@ -247,7 +247,7 @@ def _seed(run: Run) -> str:
 
 def _run_page(place: Place, run: Run, site: str) -> str:
     method = run.identity.method
-    alone = replace(place.comparison, contenders=[Contender([run])], rows=[place.row])
+    alone = replace(place.comparison, methods=[MethodRuns([run])], rows=[place.row])
     return _page(
         "run.html",
         "../",
@@ -259,6 +259,6 @@ def _run_page(place: Place, run: Run, site: str) -> str:
         accuracy=f"{100 * run.episode_accuracy().mean():.2f}",
         row=accuracy_cell(place.row),
         over=place.row.widest,
-        seeds=len(place.contender.runs),
+        seeds=len(place.method.runs),
         provenance=provenance([alone]),
     )

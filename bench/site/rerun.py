@@ -12,12 +12,12 @@ from bench.features.backbones import backbones, load_backbone
 from bench.features.preprocessing import with_preprocessing_of
 from bench.features.text import text_source
 from bench.machine.progress import Reporter
-from bench.method import Entry, find
+from bench.method import ConfiguredMethod, find
 from bench.running.execute import Plan, execute
 from bench.runs.directory import Run, read_run
 from bench.runs.schema import FeatureIdentity
 from bench.site.submission import Submission
-from bench.weights.candidates import SHIPPED, UNTRAINED, Candidate, candidates
+from bench.weights.assignment import SHIPPED, UNTRAINED, MethodWithWeights, with_weights
 from episodes.errors import UserError, unknown
 from episodes.schema import plain
 
@@ -48,7 +48,7 @@ def rerun(
     submission: Submission,
     count: int,
     seed: int,
-    methods: Mapping[str, Entry],
+    methods: Mapping[str, ConfiguredMethod],
     device: torch.device,
     reporter: Reporter,
     weights: str | None = None,
@@ -83,7 +83,7 @@ def rerun(
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             banks=[some],
-            candidates=[_candidate(run, entry, weights, loaded.weights_sha256)],
+            methods=[_as_submitted(run, entry, weights, loaded.weights_sha256)],
             backbone=loaded,
             device=device,
             batch_size=64,
@@ -101,13 +101,15 @@ def rerun(
     return Rerun(len(some.episodes), len(differing), int(differing.sum()), changed)
 
 
-def _candidate(run: Run, entry: Entry, weights: str | None, backbone_sha256: str) -> Candidate:
+def _as_submitted(
+    run: Run, entry: ConfiguredMethod, weights: str | None, backbone_sha256: str
+) -> MethodWithWeights:
     """The method with the run's weights and settings."""
     wanted = run.identity.weights_sha256
     if wanted is None:
-        (candidate,) = candidates([entry], UNTRAINED, backbone_sha256)
+        (chosen,) = with_weights([entry], UNTRAINED, backbone_sha256)
     else:
-        found = candidates([entry], weights or str(SHIPPED), backbone_sha256)
+        found = with_weights([entry], weights or str(SHIPPED), backbone_sha256)
         fitting = [one for one in found if one.checkpoint and one.checkpoint.sha256 == wanted]
         if not fitting:
             raise UserError(
@@ -115,8 +117,8 @@ def _candidate(run: Run, entry: Entry, weights: str | None, backbone_sha256: str
                 f" {weights or 'those that come with the program'}; name their file or folder with"
                 " --weights"
             )
-        candidate = fitting[0]
-    here, then = plain(asdict(candidate.entry.settings)), run.identity.settings
+        chosen = fitting[0]
+    here, then = plain(asdict(chosen.entry.settings)), run.identity.settings
     if here != then:
         raise UserError(f"{entry.name} has settings {here} here, and had {then} in this run")
-    return candidate
+    return chosen

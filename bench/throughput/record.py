@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from bench.machine.device import describe_device, keep_freed_memory
 from bench.machine.progress import Reporter
-from bench.method import Entry, Form
+from bench.method import ConfiguredMethod, Form
 from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Measurement, Stage, Workload, measure
@@ -95,14 +95,18 @@ class Records(Model):
 
 
 def records(
-    entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks
+    entry: ConfiguredMethod, workload: Workload, measurement: Measurement, peaks: Peaks
 ) -> list[Record]:
     """One record for each stage."""
     return [_record(stage, entry, workload, measurement, peaks) for stage in measurement.stages]
 
 
 def _record(
-    stage: Stage, entry: Entry, workload: Workload, measurement: Measurement, peaks: Peaks
+    stage: Stage,
+    entry: ConfiguredMethod,
+    workload: Workload,
+    measurement: Measurement,
+    peaks: Peaks,
 ) -> Record:
     timing, sizes, device = stage.timing, workload.sizes, workload.device
     low, high = timing.quartiles
@@ -227,7 +231,7 @@ def _measured(name: str, options: Sequence[str]) -> list[Record]:
 
 @torch.no_grad()
 def measured(
-    entry: Entry,
+    entry: ConfiguredMethod,
     sizes: Sizes,
     device: torch.device,
     batch_size: int,

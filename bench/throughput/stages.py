@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.machine.device import forget_peak_memory, peak_memory
-from bench.method import Entry, Representation, apply
+from bench.method import ConfiguredMethod, Representation, apply
 from bench.running import pairs
 from bench.running.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
 from bench.running.scoring import adapted, pick, tensors
@@ -55,7 +55,9 @@ class Workload:
         batch_size: episodes scored at once.
     """
 
-    def __init__(self, entry: Entry, sizes: Sizes, device: torch.device, batch_size: int) -> None:
+    def __init__(
+        self, entry: ConfiguredMethod, sizes: Sizes, device: torch.device, batch_size: int
+    ) -> None:
         """Build the method and encode all videos."""
         self.device, self.sizes = device, sizes
         self.method = entry.build(sizes.features, seed=0).to(device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.method import Entry, FeatureShape, Method
+from bench.method import ConfiguredMethod, FeatureShape, Method
 from bench.reference import Golden, adopt, names_of
 from bench.training.learner import Learner, optimiser_of, set_learning_rates
 from bench.training.recipe import TrainingRecipe
@@ -36,7 +36,7 @@ class RetracedSteps:
     """Of parameters and buffers, from the start to the end: ``after_change/NAME``."""
 
 
-def retrace(golden: Golden, entry: Entry, dtype: torch.dtype) -> RetracedSteps:
+def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> RetracedSteps:
     """Take the steps of a reference file.
 
     Args:

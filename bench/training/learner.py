@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.backbone import Backbone
 from bench.machine import distributed
 from bench.method import (
-    Entry,
+    ConfiguredMethod,
     FeatureShape,
     LabelledEpisodes,
     Method,
@@ -110,7 +110,7 @@ class Learner(nn.Module):
         return LabelledEpisodes(support, query, batch.labels, batch.classes, self.class_text)
 
 
-def for_training(entry: Entry, classes: int) -> Entry:
+def for_training(entry: ConfiguredMethod, classes: int) -> ConfiguredMethod:
     """Return the method with a head over the training classes, where its settings have one."""
     if any(field.name == "classes" for field in fields(entry.settings)):
         return replace(entry, settings=replace(entry.settings, classes=classes))  # type: ignore[call-arg]
@@ -122,7 +122,9 @@ def has_own_head(method: Method) -> bool:
     return bool(getattr(method.settings, "classes", 0))
 
 
-def weights_for_use(learner: Learner, entry: Entry, shape: FeatureShape) -> dict[str, Tensor]:
+def weights_for_use(
+    learner: Learner, entry: ConfiguredMethod, shape: FeatureShape
+) -> dict[str, Tensor]:
     """Return what evaluation needs: the method's weights without training's heads, the backbone's.
 
     Args:

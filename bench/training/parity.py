@@ -16,7 +16,7 @@ from torch import Tensor
 
 import methods.parity
 from bench.conformance.parity import load_arrays
-from bench.method import Entry
+from bench.method import ConfiguredMethod
 from bench.plugins.registry import built_in_methods, import_reproductions
 from bench.reference import Golden
 from bench.training.authors_steps import EPISODES, INPUTS, RetracedSteps, retrace
@@ -104,7 +104,7 @@ def check_training(path: Path) -> list[TrainingResult]:
     return results
 
 
-def _method_of(path: Path) -> Entry:
+def _method_of(path: Path) -> ConfiguredMethod:
     """Return the method, or variant, that a file is named after: the longest name in its own."""
     entries = built_in_methods().values()
     known = {entry.name: entry for entry in entries if entry.cls.name in AUTHORS_TRAINING}
@@ -117,7 +117,7 @@ def _method_of(path: Path) -> Entry:
     return known[max(found, key=len)]
 
 
-def _authors_float32(path: Path, entry: Entry) -> tuple[float, float]:
+def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]:
     """The tolerances in float32 for gradients of inputs and of parameters.
 
     From what the authors' own float32 misses by; for a file that is not in the table: the most of

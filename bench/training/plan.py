@@ -13,7 +13,7 @@ from bench.backbone import Backbone
 from bench.features.backbones import LoadedBackbone
 from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
-from bench.method import Entry, FeatureShape
+from bench.method import ConfiguredMethod, FeatureShape
 from bench.plugins.registry import source_sha256
 from bench.runs.schema import HowTrained, Input
 from bench.training.recipe import TrainingRecipe
@@ -32,7 +32,7 @@ DRAWS = 1 << 56
 class Training:
     """One method, trained once from one seed."""
 
-    entry: Entry
+    entry: ConfiguredMethod
     seed: int
     recipe: TrainingRecipe
     validation: Bank

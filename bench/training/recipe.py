@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.method import Entry
+from bench.method import ConfiguredMethod
 from bench.settings import checked, is_of_kind, kind_in_words
 from bench.training.recipe_file import methods_spoken_of, tables
 from episodes.banks.recipe import PROTOCOLS, Protocol
@@ -158,7 +158,7 @@ def _is_step_and_factor(pair: Any) -> bool:
 
 def read_training_recipe(
     name_or_path: str,
-    entry: Entry,
+    entry: ConfiguredMethod,
     episodes: int | None = None,
     global_weight: float | None = None,
 ) -> TrainingRecipe:
@@ -198,7 +198,7 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def with_settings(name_or_path: str, entry: Entry) -> Entry:
+def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:
     """Return the method with the settings that a recipe gives it, usually its own.
 
     Args:
@@ -219,7 +219,7 @@ def with_settings(name_or_path: str, entry: Entry) -> Entry:
     return replace(entry, settings=replace(entry.settings, **values | dict(entry.given)))
 
 
-def _values(name_or_path: str, entry: Entry) -> dict[str, Any]:
+def _values(name_or_path: str, entry: ConfiguredMethod) -> dict[str, Any]:
     """Put together what a file, and the one it is based on, say about one method's training."""
     values: dict[str, Any] = {}
     for found in tables(name_or_path, entry):

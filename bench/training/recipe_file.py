@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.method import Entry
+from bench.method import ConfiguredMethod
 from episodes.errors import UserError, unknown
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -17,7 +17,7 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def tables(name_or_path: str, entry: Entry) -> Iterator[Table]:
+def tables(name_or_path: str, entry: ConfiguredMethod) -> Iterator[Table]:
     """Yield the tables that apply to a method, from the most general to the most specific.
 
     Args:

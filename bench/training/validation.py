@@ -12,7 +12,7 @@ from bench.features.filling import Embedding, warm_up
 from bench.features.text import needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from bench.method import Entry
+from bench.method import ConfiguredMethod
 from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
 from bench.training.clips import ClipLibrary, TrainingClips, Wanted
@@ -30,7 +30,7 @@ class Validator:
     """
 
     def __init__(
-        self, training: Training, entry: Entry, library: ClipLibrary, reporter: Reporter
+        self, training: Training, entry: ConfiguredMethod, library: ClipLibrary, reporter: Reporter
     ) -> None:
         """Find the bank's videos, and embed them if the backbone stays as it is.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.comparison.across.agreement import FEWEST, Correlation, Side, kendall, spearman
 from bench.comparison.summary import Comparison, compare_on_one_bank
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from bench.runs.directory import Run
 from bench.statistics import LEVEL, design_of, holm, measure
 from episodes.banks.bank import Bank
@@ -19,21 +19,21 @@ from episodes.errors import UserError
 
 @dataclass(frozen=True)
 class Place:
-    """All contenders on one bank with one backbone."""
+    """All methods on one bank with one backbone."""
 
     title: str
     """The bank, and the backbone where there are several."""
     comparison: Comparison = field(repr=False)
 
     def of(self, method: str) -> int | None:
-        """Place of a method among the comparison's contenders, best first; None if not there."""
-        found = [named(one) for one in self.comparison.contenders]
+        """Place of a method among the comparison's methods, best first; None if not there."""
+        found = [named(one) for one in self.comparison.methods]
         return found.index(method) if method in found else None
 
     def side(self, methods: Sequence[str]) -> Side:
         """Accuracies of methods, all of which are there."""
-        contenders = self.comparison.contenders
-        chosen = [contenders[index] for one in methods if (index := self.of(one)) is not None]
+        found = self.comparison.methods
+        chosen = [found[index] for one in methods if (index := self.of(one)) is not None]
         bank = self.comparison.opened
         return Side(
             np.stack([one.episode_accuracy() for one in chosen], axis=1),
@@ -121,8 +121,8 @@ class Across:
         }
 
 
-def named(one: Contender) -> str:
-    """Name a contender as it is the same on every bank: the method, and whether it was trained."""
+def named(one: MethodRuns) -> str:
+    """Name a method as it is the same on every bank: the method, and whether it was trained."""
     training = one.training
     words = {True: "trained", False: "untrained", None: ""}[one.first.declared.trained]
     if training is not None:
@@ -145,17 +145,16 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         raise UserError(
             f"all runs are on {places[0].title}; name runs of the same methods on two banks or more"
         )
-    contenders = [
-        {named(one) for one in place.comparison.contenders if not one.is_control}
-        for place in places
+    methods = [
+        {named(one) for one in place.comparison.methods if not one.is_control} for place in places
     ]
-    duplicates = _duplicates(places, sorted(set.union(*contenders)))
-    contenders = [found - duplicates.keys() for found in contenders]
-    common = sorted(set.intersection(*contenders))
+    duplicates = _duplicates(places, sorted(set.union(*methods)))
+    methods = [found - duplicates.keys() for found in methods]
+    common = sorted(set.intersection(*methods))
     if not common:
         each = "; ".join(
             f"{place.title}: {', '.join(sorted(found)) or 'controls only'}"
-            for place, found in zip(places, contenders, strict=True)
+            for place, found in zip(places, methods, strict=True)
         )
         raise UserError(
             f"no method was run everywhere ({each}); name runs of the same methods, or leave out"
@@ -171,9 +170,7 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         places=places,
         agreements=[
             _agreement(one, other, sorted(mine & theirs))
-            for (one, mine), (other, theirs) in combinations(
-                zip(places, contenders, strict=True), 2
-            )
+            for (one, mine), (other, theirs) in combinations(zip(places, methods, strict=True), 2)
             if len(mine & theirs) >= FEWEST
         ],
         gaps=[gap for place in places if (gap := _gap(place, common)) is not None],
@@ -186,9 +183,9 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
 
 def across_comparisons(comparisons: Sequence[Comparison]) -> Across:
     """Compare several banks that were compared each for itself; errors as for `across`."""
-    contenders = [one for found in comparisons for one in found.contenders]
+    methods = [one for found in comparisons for one in found.methods]
     banks = [found.opened for found in comparisons if found.opened is not None]
-    return across([run for one in contenders for run in one.runs], banks)
+    return across([run for one in methods for run in one.runs], banks)
 
 
 def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, str]:
@@ -204,7 +201,7 @@ def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, st
             if (index := place.of(method)) is None
             else tuple(
                 run.rows["prediction"].to_numpy().tobytes()
-                for run in place.comparison.contenders[index].runs
+                for run in place.comparison.methods[index].runs
             )
             for place in places
         )
@@ -240,7 +237,7 @@ def _gap(place: Place, methods: Collection[str]) -> Gap | None:
     """The mean of order-aware methods less that of the others; None where one kind is missing."""
     aware: list[str] = []
     blind: list[str] = []
-    for one in place.comparison.contenders:
+    for one in place.comparison.methods:
         order_aware = one.first.declared.order_aware
         if named(one) in methods and order_aware is not None:
             (aware if order_aware else blind).append(named(one))

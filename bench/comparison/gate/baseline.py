@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bench.comparison.gate.verdict import Verdict, name_of
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from bench.runs.directory import FILES, Run, distinct, find_runs, read_run, write_run
 from episodes.atomic import write_text
 from episodes.errors import UserError
@@ -180,7 +180,7 @@ def _place(folder: Path, run: Run) -> Path:
 
 def _seat(run: Run) -> tuple[str, str, str]:
     """What makes a run take the place of another: method, training seed and bank."""
-    seeds = [f"seed-{seed}" for seed in Contender([run]).seeds]
+    seeds = [f"seed-{seed}" for seed in MethodRuns([run]).seeds]
     return name_of(run), "".join(seeds), run.identity.bank
 
 

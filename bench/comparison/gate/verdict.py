@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from scipy import stats
 
-from bench.runs.contenders import DRAWN, Contender, contenders
+from bench.runs.by_method import DRAWN, MethodRuns, runs_by_method
 from bench.runs.directory import Run
 from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
@@ -165,7 +165,7 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
 
 def name_of(run: Run) -> str:
     """Name the method of a run, with how it was trained where it was."""
-    return _name(Contender([run]))
+    return _name(MethodRuns([run]))
 
 
 def change(difference: Estimate, episodes: int, p_value: float, allowed: Tolerance) -> Change:
@@ -200,8 +200,8 @@ def _episodes_to_decide(difference: Estimate, episodes: int, allowed: Tolerance)
 class _Pair:
     """A method on both sides."""
 
-    before: Contender
-    after: Contender
+    before: MethodRuns
+    after: MethodRuns
     differences: Mapping[Since, Estimate]
     """Those that can be taken."""
     refused: str
@@ -245,7 +245,7 @@ class _Pair:
 
 
 def _compared(
-    before: Contender, after: Contender, anchor: Contender | None, allow_drift: bool
+    before: MethodRuns, after: MethodRuns, anchor: MethodRuns | None, allow_drift: bool
 ) -> _Pair:
     """Compute the differences of a method, or say why it cannot be compared."""
     refused = _not_comparable(before, after)
@@ -254,7 +254,7 @@ def _compared(
     if refused:
         return _Pair(before, after, {}, refused)
     found: dict[Since, Estimate] = {}
-    older: dict[Since, Contender | None] = {"the baseline": before, "the anchor": anchor}
+    older: dict[Since, MethodRuns | None] = {"the baseline": before, "the anchor": anchor}
     for since, one in older.items():
         if one is not None and not _not_comparable(one, after):
             difference = _difference(one, after)
@@ -264,7 +264,7 @@ def _compared(
     return _Pair(before, after, found, "")
 
 
-def _difference(before: Contender, after: Contender) -> Estimate | None:
+def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
     """The paired difference; over trainings too, if they are others. None if of these is one."""
     found = over_episodes(after.episode_accuracy() - before.episode_accuracy())
     trained = [one.trainings for one in (before, after) if one.trainings is not None]
@@ -304,21 +304,21 @@ def _how_many(one: Change) -> str:
     return f"about {one.episodes_to_decide:,} episodes would decide"
 
 
-def _name(one: Contender) -> str:
+def _name(one: MethodRuns) -> str:
     return f"{one.method} ({one.trained.partition(',')[0]})" if one.seeds else one.method
 
 
-def _key(one: Contender) -> Key:
+def _key(one: MethodRuns) -> Key:
     return _name(one), one.first.identity.bank
 
 
-def _named(runs: Sequence[Run], where: str) -> dict[Key, Contender]:
+def _named(runs: Sequence[Run], where: str) -> dict[Key, MethodRuns]:
     """Group runs by training seed, and name each group."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.identity.method, run.identity.bank), []).append(run)
-    found: dict[Key, Contender] = {}
-    for one in (one for group in groups.values() for one in contenders(group)):
+    found: dict[Key, MethodRuns] = {}
+    for one in (one for group in groups.values() for one in runs_by_method(group)):
         if _key(one) in found:
             raise UserError(
                 f"{where} holds two runs of {_name(one)} on bank {_key(one)[1]}; name the folder"
@@ -329,8 +329,8 @@ def _named(runs: Sequence[Run], where: str) -> dict[Key, Contender]:
 
 
 def _partner(
-    key: Key, before: Mapping[Key, Contender], after: Mapping[Key, Contender]
-) -> Contender | None:
+    key: Key, before: Mapping[Key, MethodRuns], after: Mapping[Key, MethodRuns]
+) -> MethodRuns | None:
     """The run of the same name on the same bank, or else one on a bank without a baseline."""
     if key in after:
         return after[key]
@@ -338,7 +338,7 @@ def _partner(
     return others[0] if others else None
 
 
-def _missing(key: Key, before: Contender) -> Verdict:
+def _missing(key: Key, before: MethodRuns) -> Verdict:
     return Verdict(
         *key,
         outcome="undecided",
@@ -349,7 +349,7 @@ def _missing(key: Key, before: Contender) -> Verdict:
     )
 
 
-def _new(key: Key, one: Contender) -> Verdict:
+def _new(key: Key, one: MethodRuns) -> Verdict:
     return Verdict(
         *key,
         outcome="new",
@@ -360,7 +360,7 @@ def _new(key: Key, one: Contender) -> Verdict:
     )
 
 
-def _not_comparable(before: Contender, after: Contender) -> str:
+def _not_comparable(before: MethodRuns, after: MethodRuns) -> str:
     """The field of identity that rules out a comparison, with both values; empty if none does."""
     for name in MUST_AGREE:
         one, other = (getattr(side.first.identity, name) for side in (before, after))
@@ -375,17 +375,17 @@ def _not_comparable(before: Contender, after: Contender) -> str:
     return ""
 
 
-def _weights(one: Contender) -> list[Any]:
+def _weights(one: MethodRuns) -> list[Any]:
     return [(run.identity.training, run.identity.weights_sha256) for run in one.runs]
 
 
-def _drift(before: Contender, after: Contender) -> tuple[str, ...]:
+def _drift(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
     """What differs that does not change by itself, and makes another question of the comparison."""
     return _differing(before, after, lambda path: path not in CODE)
 
 
 def _differing(
-    before: Contender, after: Contender, counts: Callable[[str], bool]
+    before: MethodRuns, after: MethodRuns, counts: Callable[[str], bool]
 ) -> tuple[str, ...]:
     """Fields of identity that both sides state and that differ, as text.
 

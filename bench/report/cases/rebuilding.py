@@ -8,12 +8,12 @@ import torch
 from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import feature_identity
 from bench.features.preprocessing import with_preprocessing_of
-from bench.method import Entry, FeatureShape, find
+from bench.method import ConfiguredMethod, FeatureShape, find
 from bench.plugins.registry import built_in_methods
 from bench.running.checkpoints import load_weights, tuned_backbone
 from bench.runs.directory import Run
 from bench.runs.schema import FeatureIdentity
-from bench.weights.candidates import SHIPPED
+from bench.weights.assignment import SHIPPED
 from bench.weights.cards import WEIGHTS, file_sha256
 from episodes.errors import UserError
 from methods.mastaf import Mastaf, MastafSettings
@@ -59,7 +59,7 @@ def _method(run: Run, shape: FeatureShape) -> Mastaf:
             f"the settings of {identity.method} have changed since it was run ({error}); run it"
             " again"
         ) from error
-    method = Entry(identity.method, cls, settings).build(shape, identity.seed or 0)
+    method = ConfiguredMethod(identity.method, cls, settings).build(shape, identity.seed or 0)
     if not isinstance(method, Mastaf):
         raise UserError(f"{identity.method} is another method than MASTAF: {cls.__name__}")
     return method

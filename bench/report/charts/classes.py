@@ -32,10 +32,10 @@ PAIRS = 12
 
 
 def class_chart(
-    classes: Sequence[ClassAccuracy], contenders: Sequence[str], width: float = WIDE
+    classes: Sequence[ClassAccuracy], methods: Sequence[str], width: float = WIDE
 ) -> Figure:
-    """Draw the accuracy of every contender on every class as a heat map, the hardest class left."""
-    size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(contenders)
+    """Draw the accuracy of every method on every class as a heat map, the hardest class left."""
+    size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(methods)
     figure, axes = sheet(*size)
     values = 100 * np.array([one.accuracy for one in classes]).T
     axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)
@@ -51,7 +51,7 @@ def class_chart(
         )
     names = [shortened(one.name, width) for one in classes]
     axes.set_xticks(np.arange(len(classes)) + 0.5, names, rotation=90)
-    axes.set_yticks(np.arange(len(contenders)) + 0.5, contenders)
+    axes.set_yticks(np.arange(len(methods)) + 0.5, methods)
     axes.invert_yaxis()
     axes.xaxis.tick_top()
     tidy(axes)
@@ -71,13 +71,13 @@ def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
 
 
 def _classes(comparison: Comparison, width: float) -> Figure:
-    found = per_class(without_controls(comparison.contenders), bank_of(comparison))
+    found = per_class(without_controls(comparison.methods), bank_of(comparison))
     return class_chart(found, titles_without_controls(comparison), width)
 
 
 def _confusions(comparison: Comparison, width: float) -> Figure:
     """Of the best method alone."""
-    found = confusions(comparison.contenders[:1], bank_of(comparison), PAIRS)
+    found = confusions(comparison.methods[:1], bank_of(comparison), PAIRS)
     return confusion_chart(found, width)
 
 

@@ -10,7 +10,7 @@ from bench.comparison.summary import Comparison
 from bench.report.cases.rebuilding import weights_of
 from bench.report.charts.catalogue import Chart
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy, tip
-from bench.runs.contenders import Contender
+from bench.runs.by_method import MethodRuns
 from episodes.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ def curves_of(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
     """Return the curves of every row that was trained here, by its title."""
     found = {
         row.title: _curves(one)
-        for row, one in zip(comparison.rows, comparison.contenders, strict=True)
+        for row, one in zip(comparison.rows, comparison.methods, strict=True)
     }
     return {title: curves for title, curves in found.items() if curves}
 
 
-def _curves(one: Contender) -> list[pd.DataFrame]:
+def _curves(one: MethodRuns) -> list[pd.DataFrame]:
     """One curve for each training whose weights are still where they were."""
     curves = []
     for run in one.runs:

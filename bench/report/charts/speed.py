@@ -46,7 +46,7 @@ def comparable(comparison: Comparison) -> list[Row]:
     devices = [row.device for row in comparison.rows]
     device = max(dict.fromkeys(devices), key=devices.count)
     alike = [row for row in comparison.rows if row.device == device]
-    way = comparison.contenders[0].first.identity.way
+    way = comparison.methods[0].first.identity.way
     guessing = 1 / way if way else 0.0
     return [row for row in alike if row.accuracy > guessing + WORTH] or alike
 

@@ -80,9 +80,9 @@ class _Mark(NamedTuple):
 
 
 def _marks(first: Place, place: Place) -> list[_Mark]:
-    """Every contender that both banks have; controls would press the others together."""
+    """Every method that both banks have; controls would press the others together."""
     found = []
-    for index, one in enumerate(first.comparison.contenders):
+    for index, one in enumerate(first.comparison.methods):
         other = place.of(named(one))
         if other is not None and not one.is_control:
             x = 100 * float(first.comparison.variation.means[index])

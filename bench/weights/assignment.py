@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from bench.method import Entry, Settings
+from bench.method import ConfiguredMethod, Settings
 from bench.runs.schema import HowTrained
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, Card, committed, file_sha256, read_card
 from episodes.errors import UserError
@@ -25,10 +25,10 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MethodWithWeights:
     """A method that is evaluated, with its weights if it has some."""
 
-    entry: Entry
+    entry: ConfiguredMethod
     checkpoint: Checkpoint | None = None
 
     @property
@@ -48,9 +48,9 @@ class Candidate:
         return None if self.training is None else self.training.seed
 
 
-def candidates(
-    entries: Sequence[Entry], weights: str | None, backbone_sha256: str
-) -> list[Candidate]:
+def with_weights(
+    entries: Sequence[ConfiguredMethod], weights: str | None, backbone_sha256: str
+) -> list[MethodWithWeights]:
     """Give methods their weights.
 
     Args:
@@ -65,7 +65,7 @@ def candidates(
             weights belong to other features.
     """
     if weights == UNTRAINED:
-        return [Candidate(entry) for entry in entries]
+        return [MethodWithWeights(entry) for entry in entries]
     if weights is None:
         return [_with_shipped(entry, backbone_sha256) for entry in entries]
     path = Path(weights)
@@ -87,7 +87,7 @@ def candidates(
     return [_with(entries[0], path, backbone_sha256)]
 
 
-def _with_shipped(entry: Entry, backbone_sha256: str) -> Candidate:
+def _with_shipped(entry: ConfiguredMethod, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the first of its shipped weights that fits the backbone.
 
     With settings other than those that the weights were trained with it is a variant, which has no
@@ -99,19 +99,21 @@ def _with_shipped(entry: Entry, backbone_sha256: str) -> Candidate:
             trained = _settings(replace(entry, given=()), card)
             if all(getattr(trained, name) == value for name, value in entry.given):
                 return _with(entry, path, backbone_sha256)
-    return Candidate(entry)
+    return MethodWithWeights(entry)
 
 
-def _from_folder(entry: Entry, folder: Path, backbone_sha256: str) -> Iterator[Candidate]:
+def _from_folder(
+    entry: ConfiguredMethod, folder: Path, backbone_sha256: str
+) -> Iterator[MethodWithWeights]:
     """Yield the method with each of its weights in a folder."""
     found = list(_seeds_of(entry, folder))
     for path in found:
         yield _with(entry, path, backbone_sha256)
     if not found:
-        yield Candidate(entry)
+        yield MethodWithWeights(entry)
 
 
-def _seeds_of(entry: Entry, folder: Path) -> list[Path]:
+def _seeds_of(entry: ConfiguredMethod, folder: Path) -> list[Path]:
     """Files of weights of a method, by training seed: FOLDER/METHOD/seed-S/weights.safetensors."""
     pattern = f"seed-*/{WEIGHTS}"
     places = [folder.resolve() / name for name in dict.fromkeys((entry.name, entry.registered))]
@@ -121,12 +123,12 @@ def _seeds_of(entry: Entry, folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
 
 
-def _with(entry: Entry, path: Path, backbone_sha256: str) -> Candidate:
+def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the weights in a file, under the settings it was trained with."""
     card = read_card(path)
     checkpoint = Checkpoint(path, file_sha256(path), card)
     if card is None:
-        return Candidate(entry, checkpoint)
+        return MethodWithWeights(entry, checkpoint)
     if card.method not in (entry.name, entry.registered):
         raise UserError(f"--weights {path} are of {card.method}, not of {entry.name}")
     if not card.tuned and card.backbone.weights_sha256 != backbone_sha256:
@@ -135,10 +137,10 @@ def _with(entry: Entry, path: Path, backbone_sha256: str) -> Candidate:
             f" weights {card.backbone.weights_sha256[:12]}…, these are features of weights"
             f" {backbone_sha256[:12]}…; name that --backbone, or train on this one"
         )
-    return Candidate(replace(entry, settings=_settings(entry, card)), checkpoint)
+    return MethodWithWeights(replace(entry, settings=_settings(entry, card)), checkpoint)
 
 
-def _settings(entry: Entry, card: Card) -> Settings:
+def _settings(entry: ConfiguredMethod, card: Card) -> Settings:
     """Return the settings on a card, and over them those that a user wrote behind the name.
 
     Lists, which JSON has for tuples, become tuples again.

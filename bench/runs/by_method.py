@@ -12,7 +12,7 @@ from bench.statistics import Trainings
 from episodes.errors import UserError
 
 SAME = ("revision", "settings")
-"""What runs of one contender agree in, whatever the seed."""
+"""What runs of one method agree in, whatever the seed."""
 CONTROLS = frozenset({"chance", "single-frame"})
 """Methods that show what a score must beat. They take part in no family of comparisons."""
 DRAWN = "rendered"
@@ -20,7 +20,7 @@ DRAWN = "rendered"
 
 
 @dataclass(frozen=True)
-class Contender:
+class MethodRuns:
     """The runs of one method on one bank that differ in the seed of their training alone."""
 
     runs: Sequence[Run]
@@ -83,7 +83,7 @@ class Contender:
 
     @property
     def traits(self) -> Sequence[tuple[str, str]]:
-        """What may tell it from another contender of the same method, the plainest first.
+        """What may tell it from other rows of the same method, the plainest first.
 
         Each as what is compared and what is said: a number of seeds tells nothing apart.
         """
@@ -116,8 +116,8 @@ class Contender:
         return Trainings([float(run.episode_accuracy().mean()) for run in self.runs])
 
 
-def contenders(runs: Sequence[Run]) -> list[Contender]:
-    """Put runs on one bank together by method, training and features; seeds become one contender.
+def runs_by_method(runs: Sequence[Run]) -> list[MethodRuns]:
+    """Put runs on one bank together by method, training and features; seeds stand together.
 
     Raises:
         UserError: runs are of other episodes or dtypes, or two are of the same seed; the message
@@ -129,11 +129,11 @@ def contenders(runs: Sequence[Run]) -> list[Contender]:
         shown = _backbone(run), _frames(run)
         key = repr((run.identity.method, _training(run), run.declared.trained, *shown))
         found.setdefault(key, []).append(run)
-    return [_contender(found[key]) for key in sorted(found)]
+    return [_of_one_method(found[key]) for key in sorted(found)]
 
 
-def titles(found: Sequence[Contender]) -> list[str]:
-    """Name contenders: by method, and by what tells its rows apart where the method has several."""
+def titles(found: Sequence[MethodRuns]) -> list[str]:
+    """Name methods: by method, and by what tells its rows apart where the method has several."""
     names = [one.method for one in found]
     alike = list(names)
     for traits in zip(*(one.traits for one in found), strict=True):
@@ -148,7 +148,7 @@ def titles(found: Sequence[Contender]) -> list[str]:
     return names
 
 
-def _contender(runs: list[Run]) -> Contender:
+def _of_one_method(runs: list[Run]) -> MethodRuns:
     first = runs[0].identity
     name = first.method
     seeds = [_seed(run) for run in runs]
@@ -166,7 +166,7 @@ def _contender(runs: list[Run]) -> Contender:
                     f"training seeds of {name} differ in {field}: {one} and {other}; run all seeds"
                     " anew"
                 )
-    return Contender(sorted(runs, key=lambda run: _seed(run) or 0))
+    return MethodRuns(sorted(runs, key=lambda run: _seed(run) or 0))
 
 
 def _twice(seeds: Sequence[int | None]) -> int | None:

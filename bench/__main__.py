@@ -30,8 +30,7 @@ from bench.commands import (
     figures,
     gate,
     listing,
-    new_backbone,
-    new_method,
+    new_plugin,
     parity,
     power,
     publish,
@@ -153,9 +152,8 @@ for module in (
     parity,
     doctor,
     check_method,
-    new_method,
     check_backbone,
-    new_backbone,
+    new_plugin,
     throughput,
 ):
     module.register(app)

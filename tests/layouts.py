@@ -187,7 +187,7 @@ def _facts(name: str) -> facts.Facts:
 
 def _recordings(name: str, label: str, videos: tuple[str, ...]) -> tuple[int, ...]:
     """Videos of each recording; UCF101 has two in each of four here, HMDB51 two of six films."""
-    found = sorted(published(name).group(label, video) for video in videos)
+    found = sorted(published(name).recording(label, video) for video in videos)
     sizes = tuple(found.count(one) for one in sorted(set(found)))
     return sizes if max(sizes) > 1 else ()
 

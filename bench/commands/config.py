@@ -80,14 +80,12 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
         if isinstance(value, dict):
             raise UserError(f"--config {path}: {key} is a table; an option is one value")
     context.default_map = {
-        known[key.replace("_", "-")]: value if isinstance(value, list) else _plain(value)
+        known[key.replace("_", "-")]: (
+            value if isinstance(value, bool | int | float | list) else str(value)
+        )
         for key, value in content.items()
     }
     return path
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float) else str(value)
 
 
 Config = Annotated[

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -172,7 +171,9 @@ class Forecast:
         """Return everything, for people."""
         rows = [(part.title, part.work, duration(part.seconds)) for part in self.parts]
         rows += [(title, "there already", "") for title in self.there]
-        free = shutil.disk_usage(_existing(cache_folder())).free
+        place = cache_folder().absolute()
+        existing = next(one for one in (place, *place.parents) if one.exists())
+        free = shutil.disk_usage(existing).free
         lines = [
             tabulate(rows, ["stage", "work", "time"], tablefmt="simple"),
             f"to decode and embed: {self.embedded:,} videos",
@@ -189,11 +190,6 @@ class Forecast:
             "parts": [part._asdict() for part in self.parts],
             "seconds": self.seconds,
         }
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or what is there above it."""
-    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
 
 
 def _bytes(count: int) -> str:

@@ -59,7 +59,9 @@ def report(
     from bench.report.page import write_report
     from episodes.errors import UserError
 
-    out = out or _beside(places[0])
+    if out is None:  # beside the runs, not in a run's own folder
+        is_run = places[0].is_file() or (places[0] / "run.json").is_file()
+        out = (places[0].parent if is_run else places[0]) / "report.html"
     if out.is_dir():
         raise UserError(f"--out {out} is a folder; name a file in it: --out {out / 'report.html'}")
     if out.suffix != ".html":
@@ -67,9 +69,3 @@ def report(
     runs, banks = gather(places, None, data, None)
     write_report(out, compare(runs, reference, banks), Reporter(), thumbnails)
     typer.echo(f"wrote {out}")
-
-
-def _beside(place: Path) -> Path:
-    """Where the report of runs goes by default: not into a run's own folder."""
-    own = place.is_file() or (place / "run.json").is_file()
-    return (place.parent if own else place) / "report.html"

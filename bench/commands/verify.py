@@ -72,6 +72,7 @@ def verify(
     """Check a run that somebody else packed."""
     use_cache(cache)
     import secrets
+    from dataclasses import asdict
     from functools import partial
 
     from bench.commands.arguments import chosen_banks
@@ -96,7 +97,13 @@ def verify(
         again = evaluate_anew(found, rerun, seed, methods, where, Reporter(), weights, backbone)
     holds = again is None or again.holds
     if json:
-        typer.echo(dump(_content(found, again, seed) | {"holds": holds}), nl=False)
+        content = {
+            "rows_sha256": found.rows_sha256,
+            "figures": found.comparison.content(),
+            "rerun": None if again is None else asdict(again) | {"seed": seed},
+            "holds": holds,
+        }
+        typer.echo(dump(content), nl=False)
     else:
         typer.echo("\n".join(_lines(found, again, seed)))
     if not holds:
@@ -126,13 +133,3 @@ def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list
     if again.changed:
         lines.append(f"           not as in the run: {', '.join(again.changed)}")
     return lines
-
-
-def _content(found: "Submission", again: "Rerun | None", seed: int | None) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return {
-        "rows_sha256": found.rows_sha256,
-        "figures": found.comparison.content(),
-        "rerun": None if again is None else asdict(again) | {"seed": seed},
-    }

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.runs.by_method import MethodRuns
@@ -49,7 +48,7 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     names = bank.split.classes
     true = _classes(bank, bank.episodes.labels)
     queries = np.bincount(true.ravel(), minlength=len(names))
-    hits = np.array([_hits(one, true, len(names)) for one in methods])
+    hits = np.array([_hits(one, true.ravel(), len(names)) for one in methods])
     with np.errstate(invalid="ignore"):
         accuracy = hits / queries
     found = [
@@ -61,7 +60,12 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
 
 def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
     """(classes,) queries answered right, a mean over training seeds."""
-    hits = [np.bincount(true.ravel()[_right(run.rows)], minlength=classes) for run in one.runs]
+    hits = [
+        np.bincount(
+            true[(run.rows["label"] == run.rows["prediction"]).to_numpy()], minlength=classes
+        )
+        for run in one.runs
+    ]
     return np.asarray(np.mean(hits, axis=0))
 
 
@@ -72,7 +76,9 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
     not counted as confused for that.
     """
     names = bank.split.classes
-    offered = _classes(bank, np.broadcast_to(np.arange(bank.recipe.way), _support_shape(bank)))
+    offered = _classes(
+        bank, np.broadcast_to(np.arange(bank.recipe.way), (len(bank.episodes), bank.recipe.way))
+    )
     true = _classes(bank, bank.episodes.labels)
     pairs = true[:, :, None] * len(names) + offered[:, None, :]
     met = np.bincount(pairs.ravel(), minlength=len(names) ** 2)
@@ -92,14 +98,6 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
         for one in order
         if share[one] > 0
     ]
-
-
-def _right(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    return np.asarray(rows["label"].to_numpy() == rows["prediction"].to_numpy())
-
-
-def _support_shape(bank: Bank) -> tuple[int, int]:
-    return len(bank.episodes), bank.recipe.way
 
 
 def _classes(bank: Bank, ways: NDArray[np.integer]) -> NDArray[np.int64]:

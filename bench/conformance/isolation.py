@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.conformance.rule import Breaches, MethodUnderTest, change, rule
 from bench.conformance.trial import CPU, SHAPE, Trial, answered, encoded, make_trial
-from bench.method import FeatureShape, Method, Representation, gather
+from bench.method import FeatureShape, Method, gather
 from bench.running.scoring import adapted
 
 OF_TORCH = {"_parameters", "_buffers", "_modules"}
@@ -70,7 +70,8 @@ def inputs(subject: MethodUnderTest) -> Breaches:
 def state(subject: MethodUnderTest) -> Breaches:
     """Representations and states are tensors, or tuples, lists and dicts of them: no pickle."""
     found = subject.videos
-    if not _is_representation(found):
+    parts = found if isinstance(found, tuple) else (found,)
+    if not all(isinstance(part, Tensor) for part in parts):
         yield f"encode returns {_kind(found)}; a tensor or a tuple of tensors, each videos first"
     for path, value in _leaves(subject.state, "state"):
         if not isinstance(value, PLAIN):
@@ -123,11 +124,6 @@ def _changed(who: str, given: Mapping[str, Any], before: Mapping[str, object]) -
     for name, value in given.items():
         if _frozen(value) != before[name]:
             yield f"{who} changes its {name} in place; make a copy"
-
-
-def _is_representation(found: Representation) -> bool:
-    parts = found if isinstance(found, tuple) else (found,)
-    return all(isinstance(part, Tensor) for part in parts)
 
 
 def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:

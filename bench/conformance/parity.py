@@ -180,7 +180,8 @@ def _judge(golden: Golden, output: str) -> _Verdict:
         ours = _recompute(way, golden, output)
         theirs = np.asarray(golden.arrays[output]).astype(np.float64)
     except Exception as error:  # whatever a method's file raises is a result like any other
-        return _Verdict("error", tolerance=way.tolerance, reason=_message(error))
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return _Verdict("error", tolerance=way.tolerance, reason=f"{kind}{error}")
     return _compare(ours, theirs, way.tolerance)
 
 
@@ -207,8 +208,3 @@ def _compare(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: 
         reason = f"differs by {difference:.2g}, more than {tolerance:g}"
         return _Verdict("NOT EQUAL", difference, tolerance, reason)
     return _Verdict("ok", difference, tolerance)
-
-
-def _message(error: Exception) -> str:
-    """Return the message, with its kind unless it is meant for users as it stands."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
-from bench.conformance.trial import CPU, Trial, scored
+from bench.conformance.trial import CPU, scored
 from bench.method import PairMethod, join
 from bench.running.pairs import look_up, similarities
 
@@ -58,8 +58,8 @@ def episodes(subject: MethodUnderTest) -> Breaches:
     turned = subject.score(subject.trial.only(backwards))
     yield from unless_same("the episodes backwards", turned, subject.scores[backwards])
     for size in (1, 2):
-        parts = _batches(subject.trial, size)
-        found = torch.cat([subject.score(part) for part in parts])
+        parts = (slice(start, start + size) for start in range(0, count, size))
+        found = torch.cat([subject.score(subject.trial.only(part)) for part in parts])
         yield from unless_same(f"scoring {size} of {count} episodes at once", found, subject.scores)
 
 
@@ -80,8 +80,3 @@ def pairs(subject: MethodUnderTest) -> Breaches:
     table = similarities(subject.method, subject.videos, CPU, lambda *_: None)
     found = look_up(table, subject.trial.support, subject.trial.query)
     yield from unless_same("comparing all videos at once", found, subject.scores)
-
-
-def _batches(trial: Trial, size: int) -> list[Trial]:
-    starts = range(0, len(trial.support), size)
-    return [trial.only(slice(start, start + size)) for start in starts]

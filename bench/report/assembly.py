@@ -5,16 +5,20 @@ What goes into a template is escaped, and loses control characters and folders o
 
 import base64
 import hashlib
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from html import unescape
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure as Drawing
 
 import bench
+from bench.report.charts.style import NARROW, WIDE, inline_svg
 from bench.report.provenance import without_places
 from bench.report.sources import linked
 from episodes.errors import shown
@@ -23,6 +27,51 @@ STYLE, POLICY = "@style sheet@", "@policy@"
 """Where in the page they go, once it is known what it holds."""
 OWN = Path(__file__).parent / "templates"
 STYLE_SHEET, SCRIPT, BROWSER = OWN / "style.css", OWN / "script.js", OWN / "errors.js"
+
+SHARPNESS = 110
+"""Pixels an inch, of pictures."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart in two widths, or a picture, with what it shows in words."""
+
+    caption: str
+    wide: Markup
+    """HTML: made here, and safe."""
+    narrow: Markup | None = None
+
+
+def chart(
+    name: str,
+    caption: str,
+    draw: Callable[[float], Drawing],
+    width: float = WIDE,
+) -> Figure:
+    """Draw a chart for a page and for a telephone.
+
+    Args:
+        name: unique on the page.
+        caption: what it shows.
+        draw: gives the chart for a width in inches.
+        width: inches on a page.
+    """
+    wide, narrow = (
+        Markup(inline_svg(draw(inches), f"{name}-{size}", caption))  # noqa: S704 - escaped
+        for size, inches in (("wide", width), ("narrow", NARROW))
+    )
+    return Figure(caption, wide, narrow)
+
+
+def picture(caption: str, drawing: Drawing) -> Figure:
+    """Embed a drawing that holds photographs: SVG would only wrap them."""
+    with io.BytesIO() as file:
+        drawing.savefig(file, format="webp", dpi=SHARPNESS, pil_kwargs={"quality": 82})
+        content = base64.b64encode(file.getvalue()).decode()
+    width, height = (round(inches * SHARPNESS) for inches in drawing.get_size_inches())
+    source = f"data:image/webp;base64,{content}"
+    image = Markup('<img src="{}" alt="{}" width="{}" height="{}">')
+    return Figure(caption, image.format(source, caption, width, height))
 
 
 def assembled(

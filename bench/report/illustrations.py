@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.comparison.summary import Comparison
 from bench.machine.progress import Reporter
+from bench.report.assembly import Figure, picture
 from bench.report.cases.drawing import attention_figure, case_figure, describe
 from bench.report.cases.examination import Case, Examiner
 from bench.report.cases.gallery import per_cent
@@ -18,7 +19,6 @@ from bench.report.cases.outcomes import (
     Share,
     verdict,
 )
-from bench.report.figures import Figure, picture
 from bench.report.grid import Cell, Grid, grid_of
 from bench.runs.directory import Run
 from episodes.errors import UserError

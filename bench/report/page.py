@@ -36,11 +36,13 @@ def render(
         bank_section(one, number, reporter, thumbnails)
         for number, one in enumerate(comparisons, start=1)
     ]
+    counts = "; ".join(f"{one.bank}: {one.rows[0].episodes:,}" for one in comparisons)
     return assembled(
         "report.html",
         {
             "title": _title(comparisons),
-            "lead": _lead(comparisons),
+            "lead": "Few-shot video classification, every method on the same fixed, seeded"
+            f" episodes ({counts}). Every interval says what varies in it.",
             "banks": banks,
             "provenance": provenance(comparisons),
         },
@@ -50,26 +52,9 @@ def render(
 
 def _title(comparisons: Sequence[Comparison]) -> str:
     methods = len({row.method for one in comparisons for row in one.rows})
-    names = _listed([one.bank for one in comparisons])
+    *banks, last = [one.bank for one in comparisons]
+    names = " and ".join(filter(None, (", ".join(banks), last)))
     return (
         f"{methods} method{'s' if methods > 1 else ''} on the"
         f" bank{'s' if len(comparisons) > 1 else ''} {names}"
     )
-
-
-def _lead(comparisons: Sequence[Comparison]) -> str:
-    """What was done, in a sentence."""
-    counts = "; ".join(f"{one.bank}: {one.rows[0].episodes:,}" for one in comparisons)
-    return (
-        "Few-shot video classification, every method on the same fixed, seeded episodes"
-        f" ({counts}). Every interval says what varies in it."
-    )
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Words with commas and an "and".
-
-    >>> _listed(["one", "two", "three"])
-    'one, two and three'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,10 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
         shared=[Fact(name, value) for name, value in shared.items() if value],
         runs=grid_of("runs", "What differs between the runs", lines),
         methods=grid_of("methods", "What the methods say of themselves", _methods(methods)),
-        details=[(_title(one), _everything(one)) for one in methods],
+        details=[
+            (f"{one.first.identity.bank}: {one.method}, {one.trained}", _everything(one))
+            for one in methods
+        ],
         commands=commands,
         doubt=doubt,
     )
@@ -66,6 +69,7 @@ def _facts(one: MethodRuns) -> dict[str, str]:
     """What identifies a method, in words; hashes shortened."""
     identity, declared = one.first.identity, one.first.declared
     around = one.first.circumstances
+    training = one.training.content() if one.training else {}
     features = identity.features or FeatureIdentity(backbone="")
     return {
         "bank": identity.bank,
@@ -76,7 +80,7 @@ def _facts(one: MethodRuns) -> dict[str, str]:
         "way, shot": f"{_text(identity.way)}, {_text(identity.shot)}",
         "revision": _text(identity.revision),
         "trained": one.trained,
-        "training": _settings(one.training.content() if one.training else {}),
+        "training": ", ".join(f"{name} {value}" for name, value in training.items()),
         "weights sha256": _hash(identity.weights_sha256),
         "seed": _text(identity.seed),
         "code sha256": _hash(identity.source_sha256),
@@ -130,14 +134,6 @@ def _text(value: Any) -> str:
 
 def _hash(value: Any) -> str:
     return _text(value)[:SHORT]
-
-
-def _settings(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _title(one: MethodRuns) -> str:
-    return f"{one.first.identity.bank}: {one.method}, {one.trained}"
 
 
 def _everything(one: MethodRuns) -> str:

@@ -19,10 +19,10 @@ from bench.comparison.tables import (
     signed,
 )
 from bench.machine.progress import Reporter
+from bench.report.assembly import Figure, chart
 from bench.report.charts.catalogue import Chart, charts
 from bench.report.charts.classes import PAIRS
 from bench.report.errors import Errors, errors
-from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.illustrations import Cases, cases
 from bench.report.published import published

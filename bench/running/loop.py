@@ -118,8 +118,10 @@ def encode(
     for chunk in mine:
         if chunk is not mine[0]:
             encoded = _encoded(method, features[chunk].to(device), like)
-        _copy(encoded, kept, filled)
-        filled += chunk.stop - chunk.start
+        end = filled + chunk.stop - chunk.start
+        for part, whole in zip(tensors(encoded), tensors(kept), strict=True):
+            whole[filled:end] = part
+        filled = end
     return apply(kept, lambda tensor: distributed.together(tensor, lengths))
 
 
@@ -180,12 +182,6 @@ def _unchanged(method: Method, given: Sequence[Tensor], functions: str) -> Itera
             f"method {method.name} changed in place, in its {functions}(), what it was given and"
             " others are given too; work on a copy: x = x - 1 in place of x -= 1"
         )
-
-
-def _copy(source: Representation, target: Representation, first: int) -> None:
-    """Write the rows of one representation into another."""
-    for part, whole in zip(tensors(source), tensors(target), strict=True):
-        whole[first : first + len(part)] = part
 
 
 def _home(encoded: Representation, videos: int, device: torch.device) -> torch.device:

@@ -153,7 +153,8 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
     name = first.method
     seeds = [_seed(run) for run in runs]
     if len(set(seeds)) < len(seeds):
-        which = "" if seeds[0] is None else f" with training seed {_twice(seeds)}"
+        twice = next(seed for seed in seeds if seeds.count(seed) > 1)
+        which = "" if twice is None else f" with training seed {twice}"
         raise UserError(
             f"two runs of {name}{which} on bank {first.bank}; a table has one row for each"
             " method: name the folders of one run each"
@@ -167,10 +168,6 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
                     " anew"
                 )
     return MethodRuns(sorted(runs, key=lambda run: _seed(run) or 0))
-
-
-def _twice(seeds: Sequence[int | None]) -> int | None:
-    return next(seed for seed in seeds if seeds.count(seed) > 1)
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:

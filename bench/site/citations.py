@@ -39,7 +39,10 @@ def cited(runs: Iterable[Run]) -> list[Cited]:
         name, features = run.identity.method, run.identity.features
         methods.setdefault(name, of_method(name, run.declared.source))
         if features is not None:
-            backbones_.setdefault(features.backbone, _of_backbone(features.backbone))
+            backbone = backbones().get(features.backbone)
+            stated = publications(backbone.source) if backbone else []
+            title = f"backbone {features.backbone}"
+            backbones_.setdefault(features.backbone, Cited(title, stated))
         if dataset := run.identity.dataset:
             datasets_.setdefault(dataset, _of_dataset(dataset))
     return [*methods.values(), *backbones_.values(), *datasets_.values(), _project()]
@@ -50,11 +53,6 @@ def of_method(name: str, source: str) -> Cited:
     known = all_methods().get(name)
     file = sys.modules[known.cls.__module__].__doc__ if known else None
     return Cited(f"method {name}", publications(source, file or ""))
-
-
-def _of_backbone(name: str) -> Cited:
-    known = backbones().get(name)
-    return Cited(f"backbone {name}", publications(known.source) if known else [])
 
 
 def _of_dataset(name: str) -> Cited:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from bench.comparison.summary import Comparison
 from bench.comparison.tables import accuracy_cell, difference_cell, half, marked, verdict_cell
-from bench.report.assembly import SCRIPT, STYLE_SHEET, assembled
+from bench.report.assembly import SCRIPT, STYLE_SHEET, Figure, assembled, chart
 from bench.report.charts.forest import about_differences, difference_forest
-from bench.report.figures import Figure, chart
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking

@@ -45,8 +45,8 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
         return np.full((values.shape[1], values.shape[1]), np.nan), 0.0
     counts, sums, strata = counts[used], sums[used], units.strata[used]
     without = (values.sum(axis=0) - sums) / (episodes - counts)[:, None]
-    size, stratum = _strata(strata)
-    weight = 1 - 1 / size
+    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    weight = 1 - 1 / sizes[stratum]
     moved = without - _stratum_means(without, stratum)
     noise = (counts.sum() / episodes - 1) * episode_covariance(values)
     covariance = (weight[:, None] * moved).T @ moved - noise
@@ -100,12 +100,6 @@ def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.flo
     shares = np.zeros(len(units))
     shares[counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
     return shares
-
-
-def _strata(strata: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.int64]]:
-    """Size of each unit's stratum, and strata numbered without gaps."""
-    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
-    return sizes[stratum].astype(np.float64), stratum
 
 
 def _stratum_means(values: Matrix, stratum: NDArray[np.int64]) -> Matrix:

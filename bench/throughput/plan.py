@@ -49,15 +49,13 @@ class Sizes:
         """Random episodes of distinct videos; their labels say nothing."""
         generator = np.random.Generator(np.random.Philox(key=0))
         needed = self.way * self.shot + self.queries
-        drawn = np.stack([_distinct(generator, self.videos, needed) for _ in range(count)])
+        drawn = np.stack(
+            [generator.choice(self.videos, needed, replace=False) for _ in range(count)]
+        )
         support = drawn[:, : self.way * self.shot].reshape(count, self.way, self.shot)
         query = drawn[:, self.way * self.shot :]
         labels = np.zeros(query.shape, np.int16)
         return Episodes(support.astype(np.int32), query.astype(np.int32), labels)
-
-
-def _distinct(generator: np.random.Generator, among: int, count: int) -> np.ndarray:
-    return generator.choice(among, count, replace=False, shuffle=True)
 
 
 def feature_shape(text: str) -> FeatureShape:

@@ -68,9 +68,12 @@ def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> Retr
         if text is not None:
             steps.gradients.setdefault("grad/text_train", _gradient(text))
         if prefix == "":
-            for theirs, parameter in _parameters(method, names).items():
-                gradient = _gradient(parameter).reshape(golden.tensor(f"weight/{theirs}").shape)
-                steps.gradients |= _with_summaries("grad", theirs, gradient)
+            parameters = dict(method.named_parameters())
+            for theirs, ours in names.items():
+                if ours in parameters:  # and no buffer
+                    gradient = _gradient(parameters[ours])
+                    gradient = gradient.reshape(golden.tensor(f"weight/{theirs}").shape)
+                    steps.gradients |= _with_summaries("grad", theirs, gradient)
         if optimiser is not None:
             set_learning_rates(optimiser, 1.0)
             optimiser.step()
@@ -161,12 +164,6 @@ def _as_maps(videos: Tensor, axes: str) -> Tensor:
     size = dict(zip(axes, videos.shape[1:], strict=True))
     order = [1 + axes.index(axis) for axis in "CTHW" if axis in axes]
     return videos.permute(0, *order).reshape(-1, *(size.get(axis, 1) for axis in "CTHW"))
-
-
-def _parameters(method: Method, names: Mapping[str, str]) -> dict[str, nn.Parameter]:
-    """Parameters, without the buffers, by the authors' names."""
-    own = dict(method.named_parameters())
-    return {theirs: own[ours] for theirs, ours in names.items() if ours in own}
 
 
 def _gradient(tensor: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
 
 def _recordings(source: Published, label: str, videos: Collection[str]) -> tuple[int, ...]:
     """How many videos each recording of a class has; nothing if each has one."""
-    counts = Counter(source.group(label, video) for video in videos)
+    counts = Counter(source.recording(label, video) for video in videos)
     return tuple(counts[group] for group in sorted(counts)) if len(counts) < len(videos) else ()
 
 

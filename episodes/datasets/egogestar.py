@@ -11,7 +11,6 @@ Regression", ECCV workshops 2018.
 import re
 from collections.abc import Collection, Iterable
 
-from episodes.datasets import groups
 from episodes.datasets.published import Published
 from episodes.disk.locating import name_of
 
@@ -43,7 +42,6 @@ DATASET = Published(
         "git clone https://github.com/varunj/EgoGestAR && git -C EgoGestAR checkout 90188de;"
         " PATH is EgoGestAR/testvideo, with testvideo_CLASS_N.mp4."
     ),
-    group=groups.none,
     identify=identify,
     derivable=True,
     naming_rule=clips,

@@ -1,7 +1,17 @@
 """HMDB51 with the split of ARN: 31 training, 10 validation and 10 test classes."""
 
-from episodes.datasets import groups
 from episodes.datasets.published import Published
+
+
+def recording(label: str, name: str) -> str:
+    """HMDB51 begins a name with that of the film, up to the class.
+
+    >>> recording("brush_hair", "April_09_brush_hair_u_nm_np1_ba_goo_0")
+    'April_09'
+    """
+    film, found, _ = name.rpartition(f"_{label}_")
+    return film if found else name
+
 
 DATASET = Published(
     name="hmdb51",
@@ -11,6 +21,6 @@ DATASET = Published(
         " https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/ and unpack"
         " it, then the rar of each class in it: hmdb51_org/CLASS/NAME.avi."
     ),
-    group=groups.of_hmdb51,
+    group=recording,
     derivable=True,
 )

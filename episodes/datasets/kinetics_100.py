@@ -1,6 +1,5 @@
 """Kinetics-100, the split of CMN: 64 training, 12 validation and 24 test classes of 100 videos."""
 
-from episodes.datasets import groups
 from episodes.datasets.published import Published
 from episodes.disk.locating import of_kinetics
 
@@ -13,6 +12,5 @@ DATASET = Published(
         " gone for good. The few-shot lists: git clone https://github.com/tobyperrett/trx, FOLDER"
         " is trx/splits/kinetics_CMN."
     ),
-    group=groups.none,
     names=of_kinetics,
 )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from episodes.datasets import groups
 from episodes.decoding.inspection import inspection_identity
 from episodes.decoding.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
 from episodes.decoding.memory import recalled, remembered
@@ -32,8 +31,8 @@ class Published:
     description: str
     how_to_get: str
     """Where the videos come from, and what the folder looks like."""
-    group: Callable[[str, str], str]
-    """(class, video name) -> recording, see `episodes.datasets.groups`."""
+    group: Callable[[str, str], str] | None = None
+    """(class, video name) -> recording, where names tell it; else each video is one of its own."""
     names: Names = as_listed
     identify: Identify = by_folder
     """Which video a path is, where its folder and its name do not say so by themselves."""
@@ -65,9 +64,13 @@ class Published:
 
     def as_split(self, name: SplitName, members: Members) -> Split:
         """Return members as a split, with the recordings that their names tell of."""
-        videos = (Video(label, self.group(label, video), video) for label, video in members)
+        videos = (Video(label, self.recording(label, video), video) for label, video in members)
         partners = self._partners({label for label, _ in members})
         return Split(self.name, name, tuple(videos), partners)
+
+    def recording(self, label: str, video: str) -> str:
+        """The recording that a video was cut from."""
+        return video if self.group is None else self.group(label, video)
 
     def outline(self, name: SplitName) -> Split:
         """Return a split from counts and hashes alone, without a copy: the names are made up.
@@ -81,7 +84,7 @@ class Published:
         videos = []
         for label, one in known.classes.items():
             sizes = one.recordings or (1,) * one.videos
-            if not one.recordings and self.group is not groups.none:
+            if not one.recordings and self.group is not None:
                 raise UserError(
                     f"the recordings of {self.name}/{name} are not known without videos"
                 )

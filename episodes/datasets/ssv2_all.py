@@ -1,6 +1,5 @@
 """Something-Something V2 with the split of OTAM, called SSv2-all or SSv2-Full."""
 
-from episodes.datasets import groups
 from episodes.datasets.published import Published
 
 HOW_TO_GET = (
@@ -17,6 +16,5 @@ DATASET = Published(
         " classes, 71,796 videos"
     ),
     how_to_get=HOW_TO_GET.format(lists="ssv2_OTAM"),
-    group=groups.none,
     directional=True,
 )

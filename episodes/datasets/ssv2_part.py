@@ -1,6 +1,5 @@
 """Something-Something V2 with the split of CMN, called SSv2-part or SSv2-Small."""
 
-from episodes.datasets import groups
 from episodes.datasets.published import Published
 from episodes.datasets.ssv2_all import HOW_TO_GET
 
@@ -11,6 +10,5 @@ DATASET = Published(
         " classes of 100 videos"
     ),
     how_to_get=HOW_TO_GET.format(lists="ssv2_CMN"),
-    group=groups.none,
     directional=True,
 )

@@ -1,7 +1,19 @@
 """UCF101 with the split of ARN: 70 training, 10 validation and 21 test classes."""
 
-from episodes.datasets import groups
+import re
+
 from episodes.datasets.published import Published
+
+
+def recording(label: str, name: str) -> str:
+    """UCF101 numbers its recordings: 25 groups in every class.
+
+    >>> recording("HandstandPushups", "v_HandStandPushups_g07_c02")
+    'g07'
+    """
+    match = re.search(r"_(g\d+)_c\d+$", name)
+    return match[1] if match else name
+
 
 DATASET = Published(
     name="ucf101",
@@ -10,6 +22,6 @@ DATASET = Published(
         "Fetch UCF101.rar (6.5 GB) from https://www.crcv.ucf.edu/data/UCF101.php and unpack it:"
         " UCF-101/CLASS/v_CLASS_g01_c01.avi."
     ),
-    group=groups.of_ucf101,
+    group=recording,
     derivable=True,
 )

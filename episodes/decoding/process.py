@@ -251,17 +251,16 @@ def _read(request: Request, send: _Sender, alive: _Watchdog) -> Answer:
         indices: list[int] = frame_indices(rule, count, frames).tolist()
         return indices
 
-    if request["sha256"] and _sha256(path) != request["sha256"]:
-        return {"error": "its content has changed since it was hashed: give the command again"}
+    if request["sha256"]:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != request["sha256"]:
+                return {
+                    "error": "its content has changed since it was hashed: give the command again"
+                }
     decoder = DECODERS[request["decoder"]]
     count = read(decoder, path, choose, request["known"], send, alive)
     send.flush()
     return {"frames": count}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _examine(request: Request, _send: _Sender, alive: _Watchdog) -> Answer:

@@ -57,16 +57,16 @@ class Facts:
     @cached_property
     def by_name(self) -> Mapping[str, tuple[SplitName, ClassFacts]]:
         """Split and class by `folded` label or alias."""
-        return {folded(name): found for found in self._all() for name in _names(found[1])}
+        return {
+            folded(name): found
+            for found in self._all()
+            for name in (found[1].label, found[1].alias or found[1].label)
+        }
 
     def _all(self) -> Iterable[tuple[SplitName, ClassFacts]]:
         return (
             (name, one) for name, split in self.splits.items() for one in split.classes.values()
         )
-
-
-def _names(one: ClassFacts) -> tuple[str, ...]:
-    return (one.label, one.alias) if one.alias else (one.label,)
 
 
 @cache

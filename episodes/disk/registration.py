@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +71,10 @@ def _read(path: Path, changed: int) -> Registration:
         seal = content.pop(SEAL, None)  # earlier versions wrote none
         if seal is not None and seal != _seal(content):
             raise ValueError("it was changed after it was written")
-        lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
+        lists = {
+            split: tuple((label, video) for label, video in pairs)
+            for split, pairs in content["lists"].items()
+        }
         return Registration(path.stem, Path(content["root"]), content["published"], lists)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -87,10 +90,6 @@ def registered_names() -> list[str]:
 def _seal(content: Mapping[str, Any]) -> str:
     """The hash of everything else in the file: a changed list is another split."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _members(pairs: Iterable[tuple[str, str]]) -> Members:
-    return tuple((label, video) for label, video in pairs)
 
 
 def _path(name: str) -> Path:

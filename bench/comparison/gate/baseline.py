@@ -63,7 +63,8 @@ def read_baseline(folder: Path) -> list[Run]:
         UserError: there is none, one is damaged, or they are not those that were accepted.
     """
     _recover(folder)
-    paths = [path for path in find_runs(folder) if not _is_anchor(folder, path)]
+    anchor = folder.resolve() / ANCHOR
+    paths = [path for path in find_runs(folder) if not path.is_relative_to(anchor)]
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record.runs)):
         raise UserError(
@@ -85,10 +86,6 @@ def read_anchor(folder: Path) -> list[Run]:
     """Read the runs that were accepted first, of the methods whose baseline has moved since."""
     kept = folder / ANCHOR
     return [read_run(path) for path in find_runs(kept)] if kept.is_dir() else []
-
-
-def _is_anchor(folder: Path, path: Path) -> bool:
-    return _name(folder, path).startswith(f"{ANCHOR}/")
 
 
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:

@@ -21,7 +21,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
             _revisions(one),
             one.bank,
             f"{one.episodes:,}" if one.episodes else "",
-            _per_cent(one.answers_changed),
+            "" if math.isnan(one.answers_changed) else f"{100 * one.answers_changed:.1f}",
             difference(one.since_baseline),
             *([difference(one.since_anchor)] if anchored else []),
             _speed(one),
@@ -83,10 +83,6 @@ def line(one: Verdict) -> str:
 def _revisions(one: Verdict) -> str:
     known = [f"r{r}" for r in (one.revision_before, one.revision) if r is not None]
     return " → ".join(dict.fromkeys(known))
-
-
-def _per_cent(fraction: float) -> str:
-    return "" if math.isnan(fraction) else f"{100 * fraction:.1f}"
 
 
 def _speed(one: Verdict) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
-from bench.conformance.backbones import BACKBONE_RULES, BackboneSubject, breaches_of
+from bench.conformance.backbones import BACKBONE_RULES, BackboneUnderTest, breaches_of
 from bench.features.backbones import backbones, load_backbone
 from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, content_sha256, prepared
@@ -101,12 +101,12 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
 
 
 def clip_of(backbone: Backbone, videos: int = 1) -> Tensor:
-    return BackboneSubject(backbone).clip(videos)
+    return BackboneUnderTest(backbone).clip(videos)
 
 
 @pytest.mark.parametrize("rule", BACKBONE_RULES, ids=lambda rule: rule.__name__)
 def test_every_backbone_keeps_the_rule(rule: Callable[..., Any], backbone: Backbone):
-    assert not breaches_of(rule, BackboneSubject(backbone))
+    assert not breaches_of(rule, BackboneUnderTest(backbone))
 
 
 class TestWeightsFromFiles:

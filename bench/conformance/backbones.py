@@ -25,7 +25,7 @@ LEAST_COSINE = 0.99
 """Between maps in bfloat16, which has 8 bits, and in float32."""
 
 
-class BackboneSubject:
+class BackboneUnderTest:
     """A loaded backbone under examination, and its maps of one clip."""
 
     def __init__(self, backbone: Backbone) -> None:
@@ -57,7 +57,7 @@ class BackboneSubject:
 Breaches = Iterator[str]
 
 
-def declarations(subject: BackboneSubject) -> Breaches:
+def declarations(subject: BackboneUnderTest) -> Breaches:
     """It declares what it is, what it wants to see, what it gives, and what it has seen."""
     backbone = subject.backbone
     for word in ("name", "source", "pretraining"):
@@ -74,7 +74,7 @@ def declarations(subject: BackboneSubject) -> Breaches:
         yield f"its name is {getattr(backbone, 'name', '')!r}: lower-case letters, digits, - and +"
 
 
-def shape(subject: BackboneSubject) -> Breaches:
+def shape(subject: BackboneUnderTest) -> Breaches:
     """Its maps have the declared shape, in float32, finite, and not all the same."""
     backbone, maps = subject.backbone, subject.plain
     declared = (1, backbone.channels, *backbone.grid)
@@ -91,7 +91,7 @@ def shape(subject: BackboneSubject) -> Breaches:
         yield "another clip has the same maps"
 
 
-def space(subject: BackboneSubject) -> Breaches:
+def space(subject: BackboneUnderTest) -> Breaches:
     """A change in a corner of the clip shows nearest to that corner of the maps."""
     _, height, width = subject.backbone.grid
     if min(height, width) < 2:
@@ -118,7 +118,7 @@ def space(subject: BackboneSubject) -> Breaches:
             )
 
 
-def time(subject: BackboneSubject) -> Breaches:
+def time(subject: BackboneUnderTest) -> Breaches:
     """Frames at either end of the clip show more at that end of the maps."""
     steps, frames = subject.backbone.grid[0], subject.backbone.input.frames
     if steps == 1:
@@ -138,19 +138,19 @@ def time(subject: BackboneSubject) -> Breaches:
         )
 
 
-def batch(subject: BackboneSubject) -> Breaches:
+def batch(subject: BackboneUnderTest) -> Breaches:
     """What it makes of a clip does not depend on the others of its batch."""
     together = subject.maps(torch.cat([subject.clip(), 1 - subject.clip()]))[:1]
     yield from _unless_near("another clip in the batch", together, subject.plain)
 
 
-def memory_format(subject: BackboneSubject) -> Breaches:
+def memory_format(subject: BackboneUnderTest) -> Breaches:
     """The order of a clip in memory changes nothing."""
     maps = subject.maps(subject.clip().to(memory_format=torch.channels_last_3d))
     yield from _unless_near("another order in memory", maps, subject.plain)
 
 
-def evaluation(subject: BackboneSubject) -> Breaches:
+def evaluation(subject: BackboneUnderTest) -> Breaches:
     """It is in evaluation mode: repeats itself exactly, and keeps, changes and draws nothing."""
     backbone = subject.backbone
     weights, state, clip = (
@@ -170,7 +170,7 @@ def evaluation(subject: BackboneSubject) -> Breaches:
         yield f"{training[0]} is in training mode, {len(training)} such parts in all"
 
 
-def half_precision(subject: BackboneSubject) -> Breaches:
+def half_precision(subject: BackboneUnderTest) -> Breaches:
     """In bfloat16 its maps point the same way."""
     with torch.autocast("cpu", torch.bfloat16):
         maps = subject.maps(subject.clip()).float()
@@ -179,7 +179,7 @@ def half_precision(subject: BackboneSubject) -> Breaches:
         yield f"the cosine between maps in bfloat16 and in float32 is {cosine:.3f}"
 
 
-BACKBONE_RULES: tuple[Callable[[BackboneSubject], Breaches], ...] = (
+BACKBONE_RULES: tuple[Callable[[BackboneUnderTest], Breaches], ...] = (
     declarations,
     shape,
     space,
@@ -233,7 +233,7 @@ class BackboneReport:
 
 def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
     """Look at every rule for a backbone; only at the first ones if it gives no proper maps."""
-    subject, found, looked_at = BackboneSubject(backbone), list[BackboneBreach](), 0
+    subject, found, looked_at = BackboneUnderTest(backbone), list[BackboneBreach](), 0
     for rule in BACKBONE_RULES:
         found += [BackboneBreach(rule.__name__, words) for words in breaches_of(rule, subject)]
         looked_at += 1
@@ -243,7 +243,9 @@ def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
     return BackboneReport(name, maps, backbone.pretraining, looked_at, found)
 
 
-def breaches_of(rule: Callable[[BackboneSubject], Breaches], subject: BackboneSubject) -> list[str]:
+def breaches_of(
+    rule: Callable[[BackboneUnderTest], Breaches], subject: BackboneUnderTest
+) -> list[str]:
     """Say how a backbone breaks a rule; an error of the backbone is a breach, too."""
     try:
         return list(rule(subject))

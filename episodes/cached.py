@@ -85,9 +85,9 @@ def _parts() -> Iterator[Part]:
 def _words(folder: Path) -> str:
     try:
         identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = [identity.get(key) for key in ("backbone", "sampling", "device", "tower")]
+    except (OSError, ValueError, AttributeError, RecursionError):
         return folder.name
-    known = (identity.get(key) for key in ("backbone", "sampling", "device", "tower"))
     return ", ".join(str(one) for one in known if one) or folder.name
 
 

@@ -85,6 +85,6 @@ def _in_use(path: Path, holder: str) -> str:
             f"process {known['process']} on {known['computer']} since {known['since']}"
             f" ({known['command']})"
         )
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         who = "another process"
     return f"{path.parent} is in use by {who}; wait until that is done, or choose another --out"

@@ -7,6 +7,7 @@ of is what it gives back: a field that a file does not have is not written eithe
 import hashlib
 import json
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -74,6 +75,19 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}, no object with named values")
     return content
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file of TOML.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is none.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
 
 
 def _in_one_line(kind: type[Model], error: ValidationError) -> str:

@@ -1,8 +1,11 @@
 """The small form of the attacks: ``python -m tests.attacks`` has the large ones."""
 
+import random
+from collections.abc import Callable
+
 import pytest
 
-from tests.attacks import files, inputs
+from tests.attacks import files, inputs, values
 from tests.attacks.files import Target
 from tests.attacks.inputs import Kind
 
@@ -11,6 +14,17 @@ from tests.attacks.inputs import Kind
 def test_damage_is_named_and_never_believed(target: Target):
     tally = files.attack(target, 12, seed=1)
     assert tally.counts.total() == 12
+    assert not tally.faults
+
+
+@pytest.mark.parametrize(
+    ("target", "alter"), values.ALTERED, ids=lambda one: getattr(one, "name", "")
+)
+def test_a_file_that_says_nonsense_is_named_or_taken_at_its_word(
+    target: Target, alter: Callable[[bytes, random.Random], bytes]
+):
+    tally = files.attack(target, 25, seed=1, damage=alter)
+    assert tally.counts.total() == 25
     assert not tally.faults
 
 

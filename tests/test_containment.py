@@ -1,5 +1,7 @@
 """Methods that fail in every way: each is named with its reason, and the others go on."""
 
+import copy
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -8,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.machine.surroundings import Surroundings
 from bench.method import REGISTRY
-from bench.plugins.registry import built_in_methods
+from bench.plugins.registry import built_in_methods, load_plugins
+from episodes.split import Video
 from tests.attacks.plugins import (
     DEEDS,
     HEAD,
@@ -165,3 +169,36 @@ def test_a_file_that_harms_others_while_it_is_imported_is_named(deed: str, tmp_p
     assert status == 2
     assert f"plugin {file}" in said
     assert call(*words, "--out", tmp_path / "out", "--keep-going")[0] == 0
+
+
+def test_what_a_file_does_while_it_is_imported_is_undone(tmp_path: Path):
+    file = tmp_path / "harms.py"
+    deeds = ("forgets-the-others", "prints", "closes-stdout", "closes-output")
+    file.write_text("\n".join([HEAD, *(DEEDS[one][0] for one in deeds)]))
+    finished = fvbench("list", "methods", "--json", "--plugin", file)
+    assert finished.returncode == 0, finished.stderr
+    assert "protonet" in {one["name"] for one in json.loads(finished.stdout)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_file_that_is_left_out_gives_back_what_it_had_opened(tmp_path: Path):
+    file = tmp_path / "harms.py"
+    file.write_text(
+        f"{HEAD}\nclass Own(Base):\n    name = 'own'\nKEPT.append(open(__file__))\nraise OSError"
+    )
+    gc.disable()
+    try:
+        load_plugins([file], leave_out=True)
+        opened = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    finally:
+        gc.enable()
+    assert file not in opened
+
+
+def test_what_python_notes_in_a_class_whose_objects_it_copies_is_no_change():
+    if "__slotnames__" in vars(Video):
+        del Video.__slotnames__
+    before = Surroundings()
+    copy.copy(Video("label", "group", "name"))
+    assert "__slotnames__" in vars(Video)
+    assert before.put_back() == []

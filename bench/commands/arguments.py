@@ -4,7 +4,6 @@ Heavy: a command imports it when it runs.
 """
 
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from episodes.banks.bank import Bank, open_bank
 from episodes.banks.coverage import unusable, without
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
+from episodes.schema import read_toml
 
 DEFAULT = "default"
 FEW = "FVBENCH_EPISODES"
@@ -149,7 +149,7 @@ def read_family(path: Path) -> list[Pair]:
         UserError: it cannot be read, names no comparison, or one of other than two methods.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except (OSError, ValueError) as error:
         raise UserError(f"--family {path} cannot be read: {error}") from error
     pairs = content.get("comparisons")

@@ -58,9 +58,8 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
     """Take the options in a file for defaults of the command, before others are looked at."""
     if path is None:
         return None
-    import tomllib
-
     from episodes.errors import UserError, near
+    from episodes.schema import read_toml
 
     known = {
         (one.name or "").replace("_", "-"): one.name
@@ -68,7 +67,7 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
         if one.name not in NOT_OPTIONS
     }
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except (OSError, ValueError) as error:
         raise UserError(f"--config {path} cannot be read: {error}") from error
     for key, value in content.items():

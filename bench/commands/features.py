@@ -99,7 +99,12 @@ def export(
         out,
         [f"{video.label}/{video.name}" for video in videos],
         lambda part: store.read(keys[part]),
-        FeatureCard(loaded.backbone.name, loaded.weights_sha256, loaded.backbone.pretraining, seen),
+        FeatureCard(
+            backbone=loaded.backbone.name,
+            weights_sha256=loaded.weights_sha256,
+            pretraining=loaded.backbone.pretraining,
+            seen=seen,
+        ),
     )
     shape = " x ".join(map(str, store.shape))
     typer.echo(f"wrote features {shape} of {len(videos):,} videos: {written[0]} ... {written[-1]}")

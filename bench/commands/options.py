@@ -120,13 +120,14 @@ def use_cache(folder: Path | None) -> None:
 
 def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
     """Load the files of ``--plugin``, which makes their methods, backbones and data sets known."""
-    from bench.machine.surroundings import Surroundings
+    from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
     from episodes.errors import UserError, note
 
     for path in paths or ():
         before = Surroundings()
-        load_plugins([path], leave_out=keep_going)
+        with own_output():
+            load_plugins([path], leave_out=keep_going)
         if changed := before.put_back():
             said = (
                 f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"

@@ -8,15 +8,15 @@ suffix of the video's file.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 import safetensors.numpy
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 from torch import Tensor
 
 from bench.backbone import InputSpec
@@ -27,6 +27,7 @@ from bench.pretrained import UNREADABLE, Pretrained, check_unpacked
 from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, note, shown
+from episodes.schema import Model, dump, parsed, read_json
 from episodes.split import Video, VideoFile
 
 Array = NDArray[np.float32]
@@ -40,14 +41,26 @@ NAMED = 5
 """Missing videos that a message names."""
 
 
-class FeatureCard(NamedTuple):
-    """What is stated about features: every field is optional."""
+def _name(text: str) -> str:
+    if "/" in text or shown(text) != text:
+        raise ValueError("this is no name")
+    return text
 
-    backbone: str = "given"
-    weights_sha256: str = ""
+
+Name = Annotated[str, AfterValidator(_name)]
+"""Part of titles, which are also names of files."""
+
+
+class FeatureCard(Model):
+    """``features.json``: what is stated about features; every field is optional."""
+
+    backbone: Name = "given"
+    """What made them."""
+    weights_sha256: Name = ""
     """Of the backbone: weights of methods trained on the same features fit them."""
     pretraining: str = "not stated"
-    seen: Sequence[str] | None = None
+    """What the backbone's weights have seen."""
+    seen: tuple[str, ...] | None = None
     """Data sets whose labels the backbone has seen."""
 
 
@@ -130,7 +143,7 @@ class GivenFeatures:
             channels=self.shape.channels,
             grid=tuple(self.shape[1:]),
             pretraining=self.card.pretraining,
-            seen=None if self.card.seen is None else tuple(self.card.seen),
+            seen=self.card.seen,
         )
         vars(stand_in)["name"] = self.card.backbone
         return LoadedBackbone(stand_in, self.card.weights_sha256)
@@ -254,7 +267,7 @@ def write_features(
             for place, path in enumerate(written):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, read(slice(place, place + 1))[0])
-        (folder / CARD).write_text(json.dumps(card._asdict(), indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
     return [*written, folder / CARD]
@@ -340,13 +353,9 @@ def _card(place: Path) -> FeatureCard:
     if not path.is_file():
         return FeatureCard()
     try:
-        card = FeatureCard(**json.loads(path.read_text(encoding="utf-8")))
-        for name in ("backbone", "weights_sha256"):  # parts of titles, which are also file names
-            value = getattr(card, name)
-            if not isinstance(value, str) or "/" in value or shown(value) != value:
-                raise ValueError(f"{name} is {value!r}, which is no name")
-        return card
-    except (OSError, ValueError, TypeError) as error:
+        return parsed(FeatureCard, read_json(path))
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} is not a card of features: {error}; it states {', '.join(FeatureCard._fields)}"
+            f"{path} is not a card of features: {error}; it states"
+            f" {', '.join(FeatureCard.model_fields)}"
         ) from error

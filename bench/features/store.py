@@ -79,7 +79,7 @@ class FeatureStore:
                 self._add(_read_index(index))
             except FileNotFoundError:  # another process found it damaged
                 continue
-            except (ValueError, LookupError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, RecursionError) as error:
                 self._remove(index, repr(error))
 
     def missing(self, videos: Iterable[str]) -> list[str]:

@@ -7,7 +7,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,9 @@ import torch
 OURS = ("bench", "episodes", "methods")
 SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
 """Beside our own modules, and the classes in them, whose functions every method calls."""
-LATE = {"manual_seed"}
-"""What torch itself replaces when its compiler is loaded, which some optimisers do."""
+LATE = {"manual_seed", "__slotnames__"}
+"""What torch itself replaces when its compiler is loaded, which some optimisers do; and what Python
+notes in a class whose objects go to another process, as tasks of rendering do."""
 MISSING = object()
 _entered: list[Any] = []
 """What must live on so that torch's inference mode stays what it is."""
@@ -116,7 +118,7 @@ class Surroundings:
         for owner, before in self._names.values():
             now = vars(owner)
             if isinstance(owner, type):  # what is added hides what a class inherits
-                for name in [name for name in now if name not in before]:
+                for name in [name for name in now if name not in before and name not in LATE]:
                     delattr(owner, name)
                     changed.append(f"{owner.__name__}.{name}")
             for name, value in before.items():
@@ -124,6 +126,25 @@ class Surroundings:
                     setattr(owner, name, value)
                     changed.append(f"{owner.__name__}.{name}")
         return changed
+
+
+@contextmanager
+def own_output() -> Iterator[None]:
+    """Keep what others print out of the command's output, and open both when they are closed."""
+    output, errors = sys.stdout, sys.stderr
+    output.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(errors):
+            yield
+    finally:
+        for number, one in enumerate(kept, start=1):
+            os.dup2(one, number)
+            os.close(one)
+        sys.stdout, sys.stderr = output, errors
+        if errors.closed:
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
 
 
 def _read(read: Callable[[], Any]) -> Any:

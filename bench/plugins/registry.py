@@ -1,5 +1,6 @@
 """Finding methods: in `methods/`, in installed plugins, in files that a user names."""
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -69,6 +70,9 @@ def load_plugins(paths: Iterable[Path], leave_out: bool | None = None) -> None:
                 if not tolerant:
                     raise
                 left_out(error)
+            else:
+                continue
+            gc.collect()  # files that it had opened, and memory
     remember_loaded()
 
 
@@ -179,11 +183,12 @@ def _registered_by(path: Path) -> list[ConfiguredMethod]:
 
 
 def _load(path: Path) -> None:
-    """Load a file; if it fails, take back what it had registered by then."""
+    """Load a file, which may add methods; if it fails, take back what it had registered by then."""
+    before = dict(REGISTRY)
     try:
         load_file(path)
     except UserError:
-        for name, entry in list(REGISTRY.items()):
-            if entry.cls.__module__ not in sys.modules:
-                del REGISTRY[name]
+        REGISTRY.clear()
         raise
+    finally:
+        REGISTRY.update({name: one for name, one in before.items() if name not in REGISTRY})

@@ -1,22 +1,20 @@
 """A method that fails, and what it must not do to the others: whatever it does, the run goes on."""
 
 import faulthandler
-import os
 import random
 import signal
-import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 import torch
 
-from bench.machine.surroundings import Surroundings
+from bench.machine.surroundings import Surroundings, own_output
 from episodes.errors import UserError, in_words
 
 REPEATED = 1.0
@@ -52,7 +50,7 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
         with (
             warnings.catch_warnings(),
             torch.random.fork_rng(),
-            _own_output(),
+            own_output(),
             _limited(method, seconds),
         ):
             torch.manual_seed(seed)
@@ -73,25 +71,6 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
             f"method {method} changed {', '.join(changed[:NAMED])}{more} for the whole process, and"
             " so for every other method; it has been put back: mend the method"
         )
-
-
-@contextmanager
-def _own_output() -> Iterator[None]:
-    """Keep what is printed out of the command's output, and open both when they are closed."""
-    output, errors = sys.stdout, sys.stderr
-    output.flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    try:
-        os.dup2(2, 1)
-        with redirect_stdout(errors):
-            yield
-    finally:
-        for number, one in enumerate(kept, start=1):
-            os.dup2(one, number)
-            os.close(one)
-        sys.stdout, sys.stderr = output, errors
-        if errors.closed:
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,7 +46,12 @@ class Readings:
         known = _KNOWN.setdefault(self._path, {})
         if sha256 not in known:
             fresh, _READ_TO[self._path] = notes_from(self._path, _READ_TO.get(self._path, 0))
-            known.update({note.pop("sha256"): Reading(**note) for note in fresh})
+            for note in fresh:
+                with suppress(LookupError, TypeError):  # as of a note that is damaged: read again
+                    reading = Reading(note["reader"], note["frames"], note["resized"])
+                    kinds = [type(one) for one in (reading.frames, reading.resized)]
+                    if reading.reader in (*DECODERS, IMAGES) and kinds == [int, bool]:
+                        known[note["sha256"]] = reading
         return known.get(sha256)
 
     def add(self, sha256: str, reading: Reading) -> None:

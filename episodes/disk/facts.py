@@ -5,7 +5,6 @@ a list or a folder calls it.
 """
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -77,11 +76,11 @@ def facts(dataset: str) -> Facts:
         UserError: the file is not one of facts.
     """
     from episodes.disk.facts_file import FactsFile  # noqa: PLC0415 - --help need not wait for it
-    from episodes.schema import parsed  # noqa: PLC0415
+    from episodes.schema import parsed, read_toml  # noqa: PLC0415
 
     path = FOLDER / f"{dataset}.toml"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
         for split in content.values():
             for label, one in split["classes"].items():
                 one["label"] = label

@@ -142,8 +142,10 @@ def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
     """A mapping from video to class index, as TA2N has it."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or any(
+        isinstance(one, list | dict) for one in content.values()
+    ):
         raise UserError(f"{path} is no list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
     return ((str(label), video) for video, label in content.items())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ import platformdirs
 
 from episodes.atomic import write_text
 from episodes.errors import UserError
-from episodes.split import SplitName
+from episodes.split import SPLIT_NAMES, SplitName
 
 ENVIRONMENT_VARIABLE = "FVBENCH_CONFIG"
 SEAL = "content_sha256"
@@ -71,10 +71,9 @@ def _read(path: Path, changed: int) -> Registration:
         seal = content.pop(SEAL, None)  # earlier versions wrote none
         if seal is not None and seal != _seal(content):
             raise ValueError("it was changed after it was written")
-        lists = {
-            split: tuple((label, video) for label, video in pairs)
-            for split, pairs in content["lists"].items()
-        }
+        lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
+        if lists.keys() - set(SPLIT_NAMES) or not isinstance(content["published"], bool):
+            raise ValueError("it is not as it was written")
         return Registration(path.stem, Path(content["root"]), content["published"], lists)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -90,6 +89,13 @@ def registered_names() -> list[str]:
 def _seal(content: Mapping[str, Any]) -> str:
     """The hash of everything else in the file: a changed list is another split."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _members(pairs: Iterable[tuple[str, str]]) -> Members:
+    members = tuple((label, video) for label, video in pairs)
+    if not all(isinstance(name, str) for pair in members for name in pair):
+        raise TypeError("classes and videos are names")
+    return members
 
 
 def _path(name: str) -> Path:

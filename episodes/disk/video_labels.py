@@ -73,7 +73,7 @@ def _from_json(path: Path) -> Iterator[tuple[str, str]]:
         for one in content:
             if "template" in one:
                 yield str(one["id"]), class_name(one["template"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is no label file of Something-Something V2 ({error!r}): a list of objects with"
             ' "id" and "template"'

@@ -7,6 +7,7 @@ from tests.attacks.outcomes import TABLE, Tally
 
 KINDS = (
     "files",
+    "values",
     "videos",
     "inputs",
     "kills",

@@ -46,13 +46,15 @@ from episodes.banks.bank import open_bank
 from episodes.banks.recipe import FOLDER as BANK_RECIPES
 from episodes.banks.recipe import read_recipe
 from episodes.datasets.class_names import class_names
-from episodes.decoding.memory import notebook, notes_from, write_note
+from episodes.decoding import memory
+from episodes.decoding.memory import notebook, write_note
 from episodes.decoding.readings import Reading, Readings
 from episodes.disk import registration
 from episodes.disk.lists import read_lists
 from episodes.disk.registration import Members, Registration, write_registration
 from episodes.disk.video_labels import labels_by_video
 from episodes.errors import UserError
+from episodes.schema import SEAL, dump
 from episodes.split import SplitName
 from tests.attacks.outcomes import Outcome, Tally
 from tests.synthetic import answered
@@ -94,6 +96,16 @@ def _accepted(folder: Path) -> Path:
 
 def _card(folder: Path) -> None:
     shutil.copytree(WEIGHTS_FOLDER / "heads" / "mastaf" / "seed-0", folder, dirs_exist_ok=True)
+
+
+def _old_card(folder: Path) -> Path:
+    """As it was before cards held their own hash."""
+    _card(folder)
+    path = folder / "card.json"
+    content = json.loads(path.read_text())
+    del content[SEAL]
+    path.write_text(dump(content))
+    return path
 
 
 def _read_card(folder: Path) -> Any:
@@ -214,8 +226,8 @@ def _remembered(folder: Path) -> Path:
 def _read_remembered(folder: Path) -> Any:
     """What is remembered wrongly; what is not remembered is worked out again."""
     path = next(folder.glob("videos/*.jsonl"))
-    notes = notes_from(path, 0)[0]
-    whole = [note for note in notes if note["answer"] == note["path"] * 3 and note["stamp"] == [1]]
+    notes = list(memory._read(path))
+    whole = [note for note in notes if note[1] == ([1], f"{note[0]}" * 3)]
     return [note for note in notes if note not in whole] or (None if len(whole) < 3 else [])
 
 
@@ -316,7 +328,8 @@ TARGETS = [
         lambda folder: _state(folder, "best-000001.safetensors"),
         _read_state,
     ),
-    Target("card of weights, without a hash", False, _made(_card, "card.json"), _read_card),
+    Target("card of weights", True, _made(_card, "card.json"), _read_card),
+    Target("card of weights, without a hash", False, _old_card, _read_card),
     Target(
         "weights of a backbone, named",
         False,
@@ -408,7 +421,12 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
             return bytes(other)
 
 
-def attack(target: Target, variants: int, seed: int = 0) -> Tally:
+def attack(
+    target: Target,
+    variants: int,
+    seed: int = 0,
+    damage: Callable[[bytes, random.Random], bytes] = damaged,
+) -> Tally:
     """Damage a file in many ways."""
     draw = random.Random(seed)  # noqa: S311 - it damages files
     tally = Tally(target.name)
@@ -422,7 +440,7 @@ def attack(target: Target, variants: int, seed: int = 0) -> Tally:
             # Each in a folder of its own: what was read of a file may be remembered by its name.
             folder = Path(name) / f"damaged-{number}"
             shutil.copytree(sound, folder)
-            (folder / file).write_bytes(damaged(content, draw))
+            (folder / file).write_bytes(damage(content, draw))
             outcome, words = _outcome(target, folder, expected)
             tally.add(outcome, f"variant {number}: {words}")
             shutil.rmtree(folder)

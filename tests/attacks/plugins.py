@@ -4,6 +4,7 @@ Between any two of them runs a clean method, whose answers must be those of a ru
 """
 
 import json
+import re
 import resource
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -346,6 +347,8 @@ def _import(place: Place, file: Path | None, *more: object) -> tuple[int | None,
     return command.status, command.said()
 
 
+WHO = re.compile("error: (method|training|the loss of) fails")
+"""It is called so; what it takes too much memory for is its training."""
 LEARNS = """
     def __init__(self, shape, settings=None):
         super().__init__(shape, settings)
@@ -354,25 +357,34 @@ LEARNS = """
 
 
 def losses(place: Place, most: int) -> Tally:
-    """Do each deed in a training's loss: one line names the method, or weights come of it."""
+    """Do each deed in a training's loss: one line names the method, or the same weights come of it.
+
+    Nothing limits the time of a training, nor what it changes for itself.
+    """
     tally = Tally("hostile methods: loss")
-    for name, (body, reason) in list(DEEDS.items())[:most]:
-        if reason == "took longer than":  # a training has no limit
+    deeds = {"clean": ("pass", HARMLESS)} | dict(list(DEEDS.items())[:most])
+    expected = b""
+    for name, (body, reason) in deeds.items():
+        if reason == "took longer than":
             continue
-        file = place.folder / "losses" / f"{name.replace('-', '_')}.py"
-        file.parent.mkdir(exist_ok=True)
-        loss = "return self.map.weight.sum() ** 2"
+        file, out = place.folder / "losses" / name / "hostile.py", place.folder / "trained" / name
+        file.parent.mkdir(parents=True)
+        loss = "return {'episode': self.map.weight.sum() ** 2}"
         text = f"@register\nclass Fails(Base):\n    name = 'fails'{LEARNS}    "
         hook = _function("loss", f"{body}\n{loss}")
         file.write_text(f"{HEAD}\n{text}{hook}\n")
         words = ("train", "fails", "--plugin", file, "--freeze-backbone", "--recipe", place.recipe)
-        words += ("--out", place.folder / "trained" / name)
-        command = run(words, place.folder / "log", place.environment, few_files)
+        command = run((*words, "--out", out), place.folder / "log", place.environment, few_files)
         said = " ".join(command.said().split())
-        if command.status == 0 and (reason == HARMLESS or name in EITHER):
+        weights = out / "fails" / "seed-0" / "weights.safetensors"
+        expected = expected or weights.read_bytes()
+        if command.status == 0 and weights.read_bytes() != expected:
+            tally.add("wrong", f"{name}: other weights")
+        elif command.status == 0 and (reason == HARMLESS or name in EITHER):
             tally.add("harmless")
-        elif command.status == 2 and "method fails" in said and "Traceback" not in said:
-            tally.add("named")
+        elif command.status == 2 and "Traceback" not in said and WHO.search(said):
+            unfair = reason == HARMLESS and name not in EITHER
+            tally.add("wrong" if unfair else "named", f"{name}: {said[-300:]}")
         else:
             tally.add("traceback", f"{name}: status {command.status}: {said[-600:]}")
     return tally

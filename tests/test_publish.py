@@ -95,6 +95,15 @@ def test_a_run_counts_once_wherever_it_lies():
     assert len(list(board([first, again]).places())) == 1
 
 
+def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
+    one = {"recipe": "default", "seed": 0}
+    elsewhere = made_run("learned", 0.5, "real", seed=9, dataset="ucf101", training=one)
+    elsewhere = replace(elsewhere, declared=elsewhere.declared.changed(trained=True))
+    found = board([*some_runs(), elsewhere])
+    (line,) = found.methods["learned"]
+    assert [place.row.trained_words for place in line.places] == ["yes, 2 seeds", "yes"]
+
+
 def test_the_reference_is_on_the_backbone_that_most_have():
     def on(name: str, backbone: str, hits: float, seed: int) -> Run:
         return made_run(name, hits, seed=seed, features={"backbone": backbone})

@@ -69,7 +69,13 @@ class Board:
         found: dict[tuple[object, ...], list[Place]] = {}
         for one in self.comparisons:
             for row, method in zip(one.rows, one.methods, strict=True):
-                found.setdefault(row.key, []).append(Place(one, row, method))
+                # On another bank it may have been trained from fewer seeds, which is no other
+                # method; of two numbers of seeds on one bank, each has its line.
+                how = row.trained_words.partition(",")[0]
+                key: tuple[object, ...] = (row.method, how, row.backbone, row.frames, row.training)
+                if any(place.comparison is one for place in found.get(key, ())):
+                    key = row.key
+                found.setdefault(key, []).append(Place(one, row, method))
         return [Line(places) for places in found.values()]
 
     @cached_property

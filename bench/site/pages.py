@@ -89,7 +89,8 @@ def _index(board: Board, title: str) -> str:
     lines = [_board_line(line, board) for line in board.lines]
     notes = [
         "Accuracy in per cent, and its 95% interval over the widest of videos, classes and"
-        " trainings that the runs can tell. A bank's page says which differences are told apart.",
+        " trainings that the runs can tell. A bank's page says which differences are told apart,"
+        " and from how many seeds a method was trained.",
     ]
     rendered = [is_rendered(one) for one in board.comparisons]
     columns = {
@@ -132,7 +133,7 @@ def _board_line(line: Line, board: Board) -> dict[str, Cell]:
     cells = {
         "method": Cell(marked(line.row), link=_method_file(line.row.method)),
         "backbone": Cell(line.row.backbone or "–"),
-        "trained": Cell(line.row.trained_words),
+        "trained": Cell(line.training),
         "needs": Cell(line.needs or "–"),
     }
     for one in board.comparisons:

@@ -5,9 +5,7 @@ if (filters) {
   const [...selects] = filters.querySelectorAll("[data-column]");
   const videos = filters.querySelector("[data-columns]");
   const banks = Number(filters.dataset.banks);
-  function fits(text, wanted) {
-    return !wanted || text === wanted || text.startsWith(`${wanted},`);
-  }
+  const fits = (text, wanted) => !wanted || text === wanted;
   function filter() {
     const wanted = videos && videos.value ? videos.value.split(",").map(Number) : null;
     const shows = (column) => column < banks || !wanted || wanted.includes(column);

@@ -94,16 +94,21 @@ def _in_one_line(kind: type[Model], error: ValidationError) -> str:
     """The first complaint, unknown keys before what they leave missing, and how many more."""
     errors = error.errors(include_url=False, include_context=False)
     first, *others = sorted(errors, key=lambda one: one["type"] not in UNKNOWN)
-    place = [str(part) for part in first["loc"]]
-    key, more = ".".join(place), f" (and {len(others)} more)" if others else ""
+    key, more = _key(first), f" (and {len(others)} more)" if others else ""
     if first["type"] in UNKNOWN:
         known = _fields(kind, first["loc"][:-1])
-        hint = near(place[-1], known) or f"there are {', '.join(known)}"
+        hint = near(str(first["loc"][-1]), known) or f"there are {', '.join(known)}"
         return f"there is no key {key}; {hint}{more}"
+    if all(one["type"] == "missing" for one in errors):
+        return f"{', '.join(map(_key, errors))} {'are' if others else 'is'} missing"
     if first["type"] == "missing":
         return f"{key} is missing{more}"
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"{key} is {str(first['input'])[:80]!r}; {rule}{more}"
+    return f"{key} is {repr(first['input'])[:80]}; {rule}{more}"
+
+
+def _key(error: Any) -> str:
+    return ".".join(map(str, error["loc"]))
 
 
 def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:

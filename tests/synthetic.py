@@ -1,5 +1,7 @@
 """Features and episodes without videos, for tests of methods and of the loop."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,11 +24,18 @@ COST = Cost(
 CIRCUMSTANCES = Circumstances(device="CPU, 2 threads")
 
 
+def recipe_with(**values: Any) -> Recipe:
+    """A recipe of the rendered test split, 5-way 1-shot of 100 episodes but for what is named."""
+    usual = {"name": "test", "dataset": "rendered", "split": "test", "protocol": "standard"}
+    counts = {"way": 5, "shot": 1, "queries": 1, "episodes": 100, "seed": 0, "sampler": VERSION}
+    return Recipe(**(usual | counts | values))
+
+
 def draw_episodes(
     episodes: int, way: int = 5, shot: int = 1, protocol: Protocol = "standard"
 ) -> Episodes:
     """Draw episodes over the rendered test split; nothing is rendered for it."""
-    recipe = Recipe("test", "rendered", "test", protocol, way, shot, 1, episodes, 3, VERSION)
+    recipe = recipe_with(protocol=protocol, way=way, shot=shot, episodes=episodes, seed=3)
     return draw(recipe, dataset("rendered").split("test"), episodes)
 
 

@@ -17,10 +17,11 @@ from scipy.stats import chisquare
 from episodes.banks import sampler
 from episodes.banks.bank import BankMismatchError, episodes_sha256, frozen, open_bank, verified
 from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
-from episodes.banks.sampler import CHUNK, VERSION, Episodes, draw
+from episodes.banks.sampler import CHUNK, Episodes, draw
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.split import Split
+from tests.synthetic import recipe_with
 
 ROOT = Path(__file__).parents[1]
 PROTOCOLS = get_args(Protocol)
@@ -30,8 +31,8 @@ UNLIKELY = 1e-3
 
 
 def recipe_for(split: Split, protocol: str = "standard", **changes: int) -> Recipe:
-    plain = Recipe("mine", split.dataset, split.name, protocol, 5, 1, 1, 100, 3, VERSION)
-    return replace(plain, **changes)
+    told = {"name": "mine", "dataset": split.dataset, "split": split.name, "seed": 3}
+    return recipe_with(**told | {"protocol": protocol} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +119,13 @@ class TestEpisodeDependsOnItsNumberAlone:
 
     def test_not_on_how_many_the_recipe_states(self, protocol: str, small_split: Split):
         recipe = recipe_for(small_split, protocol)
-        more = draw(replace(recipe, episodes=7), small_split, 20)
+        more = draw(recipe.changed(episodes=7), small_split, 20)
         assert start_alike(more, draw(recipe, small_split, 20), 20)
 
     @pytest.mark.parametrize("field", ["seed", "shot", "queries"])
     def test_other_numbers_give_other_episodes(self, protocol: str, rendered: Split, field: str):
         one = recipe_for(rendered, protocol)
-        other = replace(one, **{field: getattr(one, field) + 1})
+        other = one.changed(**{field: getattr(one, field) + 1})
         pair = [ways(rendered, draw(recipe, rendered, 50)) for recipe in (one, other)]
         assert (pair[0] != pair[1]).any(axis=1).mean() > 0.9
 
@@ -355,7 +356,7 @@ class TestRefusals:
             open_bank("default-oder")
 
     def test_no_episodes(self):
-        with pytest.raises(UserError, match=r"--episodes is 0; ask for at least 1"):
+        with pytest.raises(UserError, match=r"bank default: episodes is 0; .* greater .* to 1"):
             open_bank("default", 0)
 
     def test_more_ways_than_classes(self, small_split: Split):
@@ -379,10 +380,10 @@ class TestRefusals:
         enough = {1: 4, 2: 1}[shot]
         recipe = recipe_for(small_split, "group-disjoint", shot=shot, way=6)
         only = replace(small_split, videos=[v for v in small_split.videos if v.label == "rise"])
-        fits = replace(recipe, way=1, queries=enough)
+        fits = recipe.changed(way=1, queries=enough)
         assert draw(fits, only, 500).query.shape == (500, enough)
         with pytest.raises(UserError, match=rf"'rise' has {shot + enough} that .*group-disjoint"):
-            draw(replace(fits, queries=enough + 1), only, 1)
+            draw(fits.changed(queries=enough + 1), only, 1)
 
 
 def test_two_hundred_thousand_episodes_take_less_than_two_seconds(rendered: Split):

@@ -19,13 +19,12 @@ from bench.weights.assignment import Checkpoint, MethodWithWeights
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from episodes.banks import bank, recipe
 from episodes.banks.leakage import check_apart, contamination
-from episodes.banks.recipe import Recipe
-from episodes.banks.sampler import VERSION
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call, predictions
 from tests.conftest import make_video
 from tests.layouts import Tree, known_lists, own_registrations, pairs, write_lists
+from tests.synthetic import recipe_with
 from tests.video_files import packed_bitstream
 
 
@@ -43,7 +42,7 @@ def ucf(tmp_path: Path) -> Tree:
     """A complete UCF101, registered, and a bank over it."""
     tree = Tree(tmp_path / "data" / "UCF-101").fill("ucf101")
     assert call("data", "add", "ucf101", "--root", tree.root)[0] == 0
-    plain = Recipe("ucf101-small", "ucf101", "test", "standard", 5, 1, 1, 60, 0, VERSION)
+    plain = recipe_with(name="ucf101-small", dataset="ucf101", episodes=60)
     frozen = bank.frozen(plain, dataset("ucf101").split("test"))
     (tmp_path / "recipes" / "ucf101-small.toml").write_text(frozen.text())
     return tree

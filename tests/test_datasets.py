@@ -10,8 +10,8 @@ import pytest
 
 from episodes.banks.bank import Bank, frozen
 from episodes.banks.coverage import unusable, without
-from episodes.banks.recipe import Recipe, read_recipe, recipe_names
-from episodes.banks.sampler import VERSION, draw
+from episodes.banks.recipe import read_recipe, recipe_names
+from episodes.banks.sampler import draw
 from episodes.datasets import dataset
 from episodes.datasets.adding import add_dataset
 from episodes.disk.facts import all_facts
@@ -31,7 +31,7 @@ from tests.layouts import (
     write_json,
     write_lists,
 )
-from tests.synthetic import NOTHING
+from tests.synthetic import NOTHING, recipe_with
 
 NAMES = sorted(LISTS)
 REAL_FACTS = {one.dataset: one for one in all_facts()}
@@ -447,7 +447,7 @@ class TestMissing:
         add_dataset("kinetics-100", tree.root, lists, trust=False)
         source = dataset("kinetics-100")
         split = source.split("test")
-        recipe = Recipe("k", "kinetics-100", "test", "standard", 3, 1, 1, 500, 0, VERSION)
+        recipe = recipe_with(name="k", dataset="kinetics-100", way=3, episodes=500)
         for video in (split.videos[0], split.videos[7]):
             (tree.root / video.label / f"{video.name}.mp4").unlink()
         return Bank(frozen(recipe, split), split, draw(recipe, split, 500), source)

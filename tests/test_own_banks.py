@@ -71,8 +71,8 @@ def test_a_bank_is_made_and_verified(videos: Path, tmp_path: Path):
     ("options", "words"),
     [
         (("--dataset", "mine", "--way", "9"), "no dataset is called 'mine'"),
-        (("--dataset", "rendered", "--split", "tset"), "split 'tset' is none of"),
-        (("--dataset", "rendered", "--protocol", "easy"), "protocol 'easy' is none of"),
+        (("--dataset", "rendered", "--split", "tset"), "split is 'tset'; it should be 'train'"),
+        (("--dataset", "rendered", "--protocol", "easy"), "protocol is 'easy'; it should be"),
         (("--dataset", "rendered", "--way", "90"), "90"),
         (("--dataset", "rendered", "--lists", "x"), "--root FOLDER"),
     ],

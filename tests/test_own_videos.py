@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from episodes.banks.own_videos import bank_over_folder
-from episodes.banks.recipe import Recipe
-from episodes.banks.sampler import VERSION, draw
+from episodes.banks.sampler import draw
 from episodes.datasets import dataset
 from episodes.datasets.adding import add_dataset
 from episodes.datasets.folder import Folder
@@ -21,7 +20,7 @@ from episodes.errors import UserError
 from tests.command import call, done, predictions, same
 from tests.conftest import make_video
 from tests.layouts import own_registrations
-from tests.synthetic import NOTHING
+from tests.synthetic import NOTHING, recipe_with
 
 CLASSES = ("ride bike", "été", "jump (high)", "sit&stand", "wave", "-turn", "kick", "push")
 CLIPS = {
@@ -208,7 +207,7 @@ class TestRecordings:
             split = dataset("mine").split("test")
             assert [one.group for one in split.videos[:2]] == ["kitchen", "été 2"]
             assert call("data", "verify", "mine")[0] == 0
-            recipe = Recipe("x", "mine", "test", "group-disjoint", 3, 1, 1, 9, 0, VERSION)
+            recipe = recipe_with(dataset="mine", protocol="group-disjoint", way=3)
             assert len(draw(recipe, split, 9)) == 9
 
     def test_a_list_that_cannot_tell_two_videos_apart(self, root: Path, tmp_path: Path):

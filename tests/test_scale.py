@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,7 @@ def processor():
 def test_a_million_episodes_are_drawn_in_3_seconds_and_their_bank_opens_in_2(tmp_path, processor):
     recipe, split = read_recipe("default"), dataset("rendered").split("test")
     processor()
-    stated = frozen(replace(recipe, episodes=MILLION), split)
+    stated = frozen(recipe.changed(episodes=MILLION), split)
     assert processor() < 3
     path = tmp_path / "million.toml"
     path.write_text(stated.text())

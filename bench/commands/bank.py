@@ -1,15 +1,13 @@
 """``fvbench bank``: show, verify, make, freeze and export banks of episodes."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from tabulate import tabulate
 
 from bench.commands.options import Json, Plugin, use_plugins
-from episodes.banks.bank import Bank
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -93,7 +91,6 @@ def show(
 ) -> None:
     """Show a bank."""
     use_plugins(plugin)
-    from bench.commands.bank import as_content, as_text
     from episodes.banks.bank import open_bank
     from episodes.schema import dump
 
@@ -162,24 +159,27 @@ def new(
     use_plugins(plugin)
     from episodes.atomic import write_text
     from episodes.banks.bank import frozen
-    from episodes.banks.recipe import Protocol, Recipe
+    from episodes.banks.recipe import recipe_of
     from episodes.banks.sampler import VERSION
     from episodes.datasets import dataset as known_dataset
     from episodes.datasets.adding import add_dataset
     from episodes.errors import UserError
-    from episodes.split import SplitName
 
     path = out or Path(f"{name}.toml")
     if path.suffix != ".toml":
         raise UserError(f"--out {path}: a recipe's file name ends in .toml")
     if path.exists():
         raise UserError(f"{path} is there already, and nothing is overwritten; choose another name")
-    recipe = Recipe(  # which refuses what no bank can have
-        path.stem,
-        dataset,
-        cast(SplitName, split),
-        cast(Protocol, protocol),
-        *(way, shot, queries, episodes, seed),
+    recipe = recipe_of(
+        name=path.stem,
+        dataset=dataset,
+        split=split,
+        protocol=protocol,
+        way=way,
+        shot=shot,
+        queries=queries,
+        episodes=episodes,
+        seed=seed,
         sampler=VERSION,
     )
     if root is not None:
@@ -202,8 +202,6 @@ def freeze(
 ) -> None:
     """Freeze a bank."""
     use_plugins(plugin)
-    from dataclasses import replace
-
     from bench.machine.progress import Reporter
     from episodes.atomic import write_text
     from episodes.banks.bank import contents_sha256, frozen, rebuild
@@ -216,7 +214,7 @@ def freeze(
     before = read_recipe(str(file))
     bank = rebuild(frozen(before, dataset(before.dataset).split(before.split)))
     contents = contents_sha256(_files(bank, Reporter()))
-    after = replace(bank.recipe, contents_sha256=contents)
+    after = bank.recipe.changed(contents_sha256=contents)
     differing = [
         field
         for field in ("split_sha256", "episodes_sha256", "contents_sha256")
@@ -275,9 +273,9 @@ def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
         return bank.source.files(bank.recipe.split, videos, progress)
 
 
-def as_content(bank: Bank, episodes: int) -> dict[str, Any]:
+def as_content(bank: "Bank", episodes: int) -> dict[str, Any]:
     """Return a bank's recipe, its use of videos and its first episodes as plain values."""
-    return asdict(bank.recipe) | {
+    return bank.recipe.model_dump() | {
         "classes": list(bank.split.classes),
         "videos": len(bank.split.videos),
         "videos_used": len(bank.used_videos()),
@@ -285,9 +283,9 @@ def as_content(bank: Bank, episodes: int) -> dict[str, Any]:
     }
 
 
-def as_text(bank: Bank, episodes: int) -> str:
+def as_text(bank: "Bank", episodes: int) -> str:
     """Return the same for a terminal."""
-    parts = [tabulate(list(asdict(bank.recipe).items()), tablefmt="plain"), _use(bank)]
+    parts = [tabulate(list(bank.recipe.model_dump().items()), tablefmt="plain"), _use(bank)]
     for number in range(_shown(bank, episodes)):
         episode = _episode(bank, number)
         lines = [
@@ -301,11 +299,11 @@ def as_text(bank: Bank, episodes: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _shown(bank: Bank, episodes: int) -> int:
+def _shown(bank: "Bank", episodes: int) -> int:
     return min(episodes, len(bank.episodes))
 
 
-def _use(bank: Bank) -> str:
+def _use(bank: "Bank") -> str:
     """How often videos and classes occur."""
     labels = np.concatenate([bank.episodes.support.ravel(), bank.episodes.query.ravel()])
     times = np.bincount(labels, minlength=len(bank.split.videos))
@@ -316,7 +314,7 @@ def _use(bank: Bank) -> str:
     )
 
 
-def _episode(bank: Bank, number: int) -> dict[str, Any]:
+def _episode(bank: "Bank", number: int) -> dict[str, Any]:
     """One episode in words: for each way its class, support videos and query videos."""
     support, query = bank.episodes.support[number], bank.episodes.query[number]
     labels = bank.episodes.labels[number]

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tabulate import tabulate
 
 from bench.commands.options import Cache, Json, use_cache
-from episodes.banks.verification import FATAL, KINDS, Verification, by_class
+
+if TYPE_CHECKING:
+    from episodes.banks.verification import Verification
 
 Name = Annotated[str, typer.Argument(help="A dataset's name, see `fvbench list datasets`.")]
 
@@ -82,7 +84,6 @@ def verify(
 ) -> None:
     """Check a dataset."""
     use_cache(cache)
-    from bench.commands.data import as_text
     from bench.machine.progress import Reporter
     from episodes.banks.verification import verify as verified
     from episodes.datasets import dataset
@@ -104,7 +105,7 @@ SHOWN = 20
 """Videos and classes named on a terminal; ``--json`` names all."""
 
 
-def as_text(found: Verification) -> str:
+def as_text(found: "Verification") -> str:
     """Return the tables: videos by split, classes that lack some, banks, and what is wrong."""
     parts = [f"{found.dataset} at {found.root}", _splits(found), *_classes(found)]
     if found.banks:
@@ -114,7 +115,9 @@ def as_text(found: Verification) -> str:
     return "\n\n".join([*parts, _verdict(found)]) + "\n"
 
 
-def _splits(found: Verification) -> str:
+def _splits(found: "Verification") -> str:
+    from episodes.banks.verification import KINDS
+
     kinds = KINDS if found.decoded else ("missing", "empty", "several")
     cells = [
         [split, f"{listed:,}", *(f"{found.count(split, kind):,}" for kind in kinds)]
@@ -123,7 +126,9 @@ def _splits(found: Verification) -> str:
     return tabulate(cells, ["split", "listed", *kinds], tablefmt="simple", stralign="right")
 
 
-def _classes(found: Verification) -> Iterator[str]:
+def _classes(found: "Verification") -> Iterator[str]:
+    from episodes.banks.verification import by_class
+
     short = by_class(found.troubles)
     if short:
         cells = [[split, label, count] for (split, label), count in list(short.items())[:SHOWN]]
@@ -132,7 +137,7 @@ def _classes(found: Verification) -> Iterator[str]:
         yield f"... and {len(short) - SHOWN} more classes"
 
 
-def _banks(found: Verification) -> str:
+def _banks(found: "Verification") -> str:
     cells = [
         [one.bank, f"{one.episodes:,}", f"{one.whole:,}", f"{one.whole / one.episodes:.1%}"]
         for one in found.banks
@@ -141,7 +146,7 @@ def _banks(found: Verification) -> str:
     return tabulate(cells, heads, tablefmt="simple", colalign=("left", *["right"] * 3))
 
 
-def _troubles(found: Verification) -> Iterator[str]:
+def _troubles(found: "Verification") -> Iterator[str]:
     lines = [
         f"{one.kind}: {one.split} {one.label}/{one.name}: {one.words}"
         for one in found.troubles[:SHOWN]
@@ -152,7 +157,9 @@ def _troubles(found: Verification) -> Iterator[str]:
         yield f"... and {len(found.troubles) - SHOWN:,} more; --json names all"
 
 
-def _verdict(found: Verification) -> str:
+def _verdict(found: "Verification") -> str:
+    from episodes.banks.verification import FATAL
+
     unusable = sum(one.kind in FATAL for one in found.troubles)
     listed = sum(found.listed.values())
     looked = "decoded" if found.decoded else "not opened"

@@ -261,11 +261,11 @@ def _train_shipped(
             f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
             " torchrun"
         )
+    asked = {"seed": seed} | ({} if steps is None else {"steps": steps})
     if what == "words":
-        words = WordsRecipe(seed=seed, steps=steps or WordsRecipe.steps)
-        path = train_words(words, device, out, Reporter())
+        path = train_words(WordsRecipe(**asked), device, out, Reporter())
     else:
-        recipe = BackboneRecipe(seed=seed, steps=steps or BackboneRecipe.steps)
+        recipe = BackboneRecipe(**asked)
         path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
 

@@ -6,7 +6,7 @@ however busy the machine is.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,13 @@ from bench.weights.cards import BackboneCard, TrainedOn
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.schema import dump
+from episodes.schema import Model, dump
 
 DATASET = "rendered"
 SAMPLING = "segment-centres"
 
 
-@dataclass(frozen=True)
-class BackboneRecipe:
+class BackboneRecipe(Model):
     """How a backbone is trained.
 
     The loss acts on the mean of the whole feature map, since it is maps that methods compare: a
@@ -39,13 +38,21 @@ class BackboneRecipe:
     """
 
     seed: int = 0
+    """Of weights, batches and augmentation."""
     steps: int = 2400
+    """Of the optimiser, AdamW."""
     batch_size: int = 32
+    """Clips in a step."""
     peak_learning_rate: float = 3e-3
+    """The highest of one cycle."""
     warm_up_steps: int = 100
+    """Steps until then."""
     weight_decay: float = 0.02
+    """Factor of the weights in each step."""
     dropout: float = 0.1
+    """Share of the channels that are left out."""
     label_smoothing: float = 0.05
+    """Share of a label that is spread over all classes."""
     shift: int = 3
     """Pixels by which a clip is moved at most."""
 
@@ -177,7 +184,7 @@ def _card(
         revision=backbone.revision,
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
         trained_on=TrainedOn.of(dataset(DATASET).split("train")),
-        recipe=asdict(recipe),
+        recipe=recipe.model_dump(),
         training_accuracy=round(accuracy, 4),
         licence="Apache-2.0",
         device=describe_device(device),

@@ -108,7 +108,7 @@ class Training:
             form=self.entry.form,
             source_sha256=source,
             training=self.summary,
-            recipe=plain(asdict(self.recipe)),
+            recipe=self.recipe.model_dump(mode="json"),
             backbone=self._start(),
             dataset=split.dataset,
             way=self.validation.recipe.way,

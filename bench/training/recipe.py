@@ -7,15 +7,18 @@ its variants) or for one variant. A file without ``[default]`` is for those meth
 """
 
 import math
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
 from bench.method import ConfiguredMethod
-from bench.settings import checked, is_of_kind, kind_in_words
+from bench.settings import checked
 from bench.training.recipe_file import methods_spoken_of, tables
-from episodes.banks.recipe import PROTOCOLS, Protocol
+from episodes.banks.recipe import Protocol
 from episodes.errors import UserError
+from episodes.schema import Model, parsed
 
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -23,43 +26,56 @@ BatchNorm = Literal["live", "frozen"]
 Precision = Literal["float32", "bfloat16"]
 
 
-@dataclass(frozen=True)
-class TrainingRecipe:
+class TrainingRecipe(Model):
     """How a method is trained; the same for all methods unless a recipe says otherwise.
 
     Way and shot are not here: they are those of the validation bank.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     name: str
+    """The file's name without suffix; it does not stand in the file."""
     optimiser: Optimiser
-    learning_rate: float
+    """Of PyTorch, by its usual name."""
+    learning_rate: float = Field(gt=0)
     """Of everything but the backbone; the highest that the schedule reaches."""
-    backbone_learning_rate: float
-    steps: int
-    episodes_per_step: int
-    episodes_at_once: int
+    backbone_learning_rate: float = Field(ge=0)
+    """Of the backbone, while it is tuned."""
+    steps: int = Field(ge=1)
+    """Of the optimiser."""
+    episodes_per_step: int = Field(ge=1)
+    """Over which a step's gradient is taken."""
+    episodes_at_once: int = Field(ge=1)
     """Episodes in one forward pass, whose clips share the statistics of a live batch norm; the
     gradients of a step's passes add up."""
-    queries: int
+    queries: int = Field(ge=1)
     """Of each class that is queried."""
     protocol: Protocol
-    validate_every: int
+    """How queries are drawn."""
+    validate_every: int = Field(ge=1)
     """Steps."""
-    validation_episodes: int
+    validation_episodes: int = Field(ge=1)
+    """Of the validation bank, from the first."""
     schedule: Schedule = "constant"
+    """How the learning rates go on after the warm-up."""
     rate_from_step: tuple[tuple[int, float], ...] = ()
     """Steps, counted from 0 and ascending, each with the factor of the learning rates from there
     on; 1 before the first."""
-    warm_up_steps: int = 0
-    warm_up_from: float = 0.0
+    warm_up_steps: int = Field(default=0, ge=0)
+    """Steps in which the learning rates rise."""
+    warm_up_from: float = Field(default=0.0, ge=0)
     """Share of the learning rates at which the warm-up begins."""
-    momentum: float = 0.0
+    momentum: float = Field(default=0.0, ge=0)
+    """Of SGD."""
     nesterov: bool = False
-    weight_decay: float = 0.0
+    """Whether that is Nesterov's."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Factor of the weights in each step."""
     without_weight_decay: tuple[str, ...] = ()
     """Parameters that weight decay spares: patterns (as in `fnmatch`) of their names, which begin
     with ``method.``, ``backbone.`` or ``head.``, or of their layers' kinds: ``LayerNorm``."""
-    clip_norm: float = 0.0
+    clip_norm: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 for no limit."""
     episode_weight: float = 1.0
     """Factor of the method's own loss terms."""
@@ -76,7 +92,7 @@ class TrainingRecipe:
     own, so that a live batch norm takes the statistics of either."""
     precision: Precision = "float32"
     """Of the backbone while it is tuned; methods always train in float32."""
-    shift: int = 0
+    shift: int = Field(default=0, ge=0)
     """Pixels by which a clip is moved at most, while the backbone is tuned; its border is repeated
     where there is nothing to see."""
     random_crop: bool = False
@@ -86,48 +102,22 @@ class TrainingRecipe:
     """Permute colours, scale contrast, invert."""
     flip: bool = False
     """Mirror every other clip, on datasets in which left and right are the same class."""
-    jitter: int = 0
+    jitter: int = Field(default=0, ge=0)
     """Frames by which a clip begins later and ends earlier at most, while the backbone is tuned."""
 
-    def __post_init__(self) -> None:
-        """Refuse values that no training can use."""
-        for field in fields(self):
-            self._check_type(field.name, field.type)
-            value = getattr(self, field.name)
-            if isinstance(value, float):
-                self._check(field.name, math.isfinite(value), "it is a finite number")
-        for name in ("steps", "episodes_per_step", "episodes_at_once", "queries"):
-            self._check(name, getattr(self, name) >= 1, "it is at least 1")
-        for name in ("validate_every", "validation_episodes"):
-            self._check(name, getattr(self, name) >= 1, "it is at least 1")
-        self._check("learning_rate", self.learning_rate > 0, "it is above 0")
-        for name in (
-            *("backbone_learning_rate", "momentum", "weight_decay", "clip_norm"),
-            *("shift", "jitter", "warm_up_steps", "warm_up_from"),
-        ):
-            self._check(name, getattr(self, name) >= 0, "it is not negative")
-        self._check(
-            "rate_from_step",
-            all(map(_is_step_and_factor, self.rate_from_step))
-            and list(self.rate_from_step) == sorted(self.rate_from_step),
-            "it is pairs of a step and a factor, the steps ascending: [[2250, 0.1], [3750, 0.01]]",
-        )
-        self._check("protocol", self.protocol in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}")
-        self._check(
-            "episodes_per_step",
-            self.episodes_per_step % self.episodes_at_once == 0,
-            f"it is a multiple of episodes_at_once, which is {self.episodes_at_once}",
-        )
+    @field_validator("episodes_at_once")
+    @classmethod
+    def _divide_a_step(cls, at_once: int, before: ValidationInfo) -> int:
+        if (in_all := before.data.get("episodes_per_step", 0)) % at_once:
+            raise ValueError(f"it should divide episodes_per_step, which is {in_all}")
+        return at_once
 
-    def _check_type(self, name: str, declared: Any) -> None:
-        good = is_of_kind(getattr(self, name), declared)
-        self._check(name, good, kind_in_words(declared))
-
-    def _check(self, name: str, good: bool, rule: str) -> None:
-        if not good:
-            raise UserError(
-                f"training recipe {self.name}: {name} is {getattr(self, name)!r}; {rule}"
-            )
+    @field_validator("rate_from_step")
+    @classmethod
+    def _ascend(cls, pairs: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+        if list(pairs) != sorted(pairs):
+            raise ValueError("its steps should ascend, as in [[2250, 0.1], [3750, 0.01]]")
+        return pairs
 
     @property
     def episodes(self) -> int:
@@ -149,13 +139,6 @@ class TrainingRecipe:
         return factor * 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
 
 
-def _is_step_and_factor(pair: Any) -> bool:
-    match pair:
-        case (int(), int() | float()):
-            return not isinstance(pair[0], bool)
-    return False
-
-
 def read_training_recipe(
     name_or_path: str,
     entry: ConfiguredMethod,
@@ -175,27 +158,26 @@ def read_training_recipe(
             nothing about this method.
     """
     name = Path(name_or_path).stem
-    values = _values(name_or_path, entry)
+    values: dict[str, Any] = {}
+    for found in tables(name_or_path, entry):
+        values |= found.model_extra or {}
+    if not values:
+        raise UserError(
+            f"training recipe {name_or_path} says nothing about {entry.name}, only about"
+            f" {', '.join(methods_spoken_of(name_or_path))}; use --recipe default,"
+            " or write a file of your own"
+        )
     if global_weight is not None:
         values["global_weight"] = global_weight
-    declared = {field.name: field for field in fields(TrainingRecipe)}
-    if strange := sorted(values.keys() - declared.keys() - {"name"}):
-        raise UserError(
-            f"training recipe {name}: there is no {', '.join(strange)}; a recipe has"
-            f" {', '.join(declared)}"
-        )
-    needed = {key for key, field in declared.items() if field.default is MISSING} - {"name"}
-    if missing := sorted(needed - values.keys()):
-        raise UserError(f"training recipe {name}: {', '.join(missing)} is missing for {entry.name}")
-    recipe = TrainingRecipe(name=name, **{key: _frozen(value) for key, value in values.items()})
+    try:
+        if "name" in values:
+            raise ValueError("there is no key name; a recipe is called what its file is")
+        recipe = parsed(TrainingRecipe, {"name": name, **values})
+    except ValueError as error:
+        raise UserError(f"training recipe {name}, for {entry.name}: {error}") from error
     if episodes is None:
         return recipe
-    return replace(recipe, steps=-(-episodes // recipe.episodes_per_step))
-
-
-def _frozen(value: Any) -> Any:
-    """Lists of a file as tuples, which a recipe holds."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    return recipe.changed(steps=-(-episodes // recipe.episodes_per_step))
 
 
 def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:
@@ -210,24 +192,10 @@ def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMetho
     """
     settings: dict[str, Any] = {}
     for found in tables(name_or_path, entry):
-        settings |= found.get("settings", {})
+        settings |= found.settings
     where = f"training recipe {Path(name_or_path).stem}"
     values = {
         key: checked(where, entry.name, entry.settings, key, value)
         for key, value in settings.items()
     }
     return replace(entry, settings=replace(entry.settings, **values | dict(entry.given)))
-
-
-def _values(name_or_path: str, entry: ConfiguredMethod) -> dict[str, Any]:
-    """Put together what a file, and the one it is based on, say about one method's training."""
-    values: dict[str, Any] = {}
-    for found in tables(name_or_path, entry):
-        values |= {key: value for key, value in found.items() if key != "settings"}
-    if not values:
-        raise UserError(
-            f"training recipe {name_or_path} says nothing about {entry.name}, only about"
-            f" {', '.join(methods_spoken_of(name_or_path))}; use --recipe default,"
-            " or write a file of your own"
-        )
-    return values

@@ -1,15 +1,35 @@
 """Recipe files: the tables that apply to a method, in a file and in what it is based on."""
 
-import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, Field
+
 from bench.method import ConfiguredMethod
 from episodes.errors import UserError, unknown
+from episodes.schema import Model, parsed, read_toml
 
 FOLDER = Path(__file__).parent / "recipes"
-Table = Mapping[str, Any]
+
+
+class Table(Model):
+    """``[default]`` or ``[method.NAME]``: fields of a recipe, which is checked as a whole."""
+
+    model_config = ConfigDict(extra="allow")
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the method itself."""
+
+
+class RecipeFile(Model):
+    """A file of recipes of training."""
+
+    base: str | None = None
+    """Name of a recipe, or path of a file, from which this one says what differs."""
+    default: Table = Table()
+    """For every method."""
+    method: dict[str, Table] = Field(default_factory=dict)
+    """For a method with its variants, or for one variant."""
 
 
 def recipe_names() -> list[str]:
@@ -17,8 +37,8 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def tables(name_or_path: str, entry: ConfiguredMethod) -> Iterator[Table]:
-    """Yield the tables that apply to a method, from the most general to the most specific.
+def tables(name_or_path: str, entry: ConfiguredMethod) -> list[Table]:
+    """Return the tables that apply to a method, from the most general to the most specific.
 
     Args:
         name_or_path: of the recipe, as in `bench.training.recipe.read_training_recipe`.
@@ -27,40 +47,33 @@ def tables(name_or_path: str, entry: ConfiguredMethod) -> Iterator[Table]:
     Raises:
         UserError: no such recipe, one that is based on itself, or no table where one has to be.
     """
-    for path in _based_on(name_or_path):
-        content = _content(path)
-        yield _table(content, "default", path)
-        for which in dict.fromkeys((entry.cls.name, entry.registered)):
-            found = _table(_table(content, "method", path), which, path)
-            _table(found, "settings", path)
-            yield found
+    names = dict.fromkeys((entry.cls.name, entry.registered))
+    return [
+        found
+        for file in _based_on(name_or_path)
+        for found in (file.default, *(file.method.get(name, Table()) for name in names))
+    ]
 
 
 def methods_spoken_of(name_or_path: str) -> list[str]:
     """Return the names of the methods for which a file has tables of their own."""
-    path = _path(name_or_path, Path())
-    return sorted(_table(_content(path), "method", path))
+    return sorted(_read(_path(name_or_path, Path())).method)
 
 
-def _based_on(name_or_path: str) -> list[Path]:
-    """The recipe's file behind the one it is based on, and so on; the most general is first."""
-    chain: list[Path] = []
-    wanted: Any = name_or_path
+def _based_on(name_or_path: str) -> list[RecipeFile]:
+    """A recipe's file behind the one it is based on, and so on; the most general is first."""
+    chain: dict[Path, RecipeFile] = {}
+    wanted: str | None = name_or_path
     while wanted is not None:
-        if not isinstance(wanted, str):
-            raise UserError(
-                f"training recipe {chain[-1]}: base is {wanted!r}; it is the name of a recipe"
-                f" ({', '.join(recipe_names())}) or the path of a file, in quotes"
-            )
-        path = _path(wanted, chain[-1].parent if chain else Path())
+        path = _path(wanted, list(chain)[-1].parent if chain else Path())
         if path.resolve() in [one.resolve() for one in chain]:
             raise UserError(
                 f"training recipe {path} is based on itself"
                 f" ({' on '.join(one.name for one in [*chain, path])}); name another base, or none"
             )
-        chain.append(path)
-        wanted = _content(path).get("base")
-    return chain[::-1]
+        chain[path] = _read(path)
+        wanted = chain[path].base
+    return list(chain.values())[::-1]
 
 
 def _path(name_or_path: str, beside: Path) -> Path:
@@ -72,20 +85,11 @@ def _path(name_or_path: str, beside: Path) -> Path:
     return path
 
 
-def _content(path: Path) -> Table:
-    """Read a recipe's file as it stands."""
+def _read(path: Path) -> RecipeFile:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a training recipe: {error}") from error
-
-
-def _table(content: Table, name: str, path: Path) -> Table:
-    """Return a table of a file, empty if it has none."""
-    found = content.get(name, {})
-    if not isinstance(found, Mapping):
+        return parsed(RecipeFile, read_toml(path))
+    except ValueError as error:
         raise UserError(
-            f"training recipe {path}: {name} is {found!r}; it is a table, as [default],"
-            " [method.NAME] and [method.NAME.settings] are"
-        )
-    return found
+            f'{path} is not a training recipe: {error}; it may have base = "NAME" and tables'
+            " [default], [method.NAME], [method.NAME.settings]"
+        ) from error

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.training.recipe import TrainingRecipe
 from episodes.banks.bank import Bank
-from episodes.banks.recipe import Recipe
+from episodes.banks.recipe import recipe_of
 from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.datasets import dataset
 from episodes.errors import UserError
@@ -80,7 +80,7 @@ def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stre
             held out, or the training split cannot fill an episode.
     """
     split = guarded_split(validation)
-    drawn_by = Recipe(
+    drawn_by = recipe_of(
         name=f"training on {split.dataset}",
         dataset=split.dataset,
         split="train",

@@ -1,6 +1,5 @@
 """Training the text tower that reads the names of rendered motions: `fvbench train words`."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from bench.weights.cards import BackboneCard, TrainedOn, Vision, file_sha256
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
-from episodes.schema import dump
+from episodes.schema import Model, dump
 from episodes.split import SplitName
 from methods.backbones.motion import MotionNet
 from methods.backbones.motion_words import MotionWords, words_of
@@ -26,15 +25,19 @@ from methods.backbones.motion_words import MotionWords, words_of
 DATASET, SAMPLING = "rendered", "segment-centres"
 
 
-@dataclass(frozen=True)
-class WordsRecipe:
+class WordsRecipe(Model):
     """How the text tower is trained; the vision tower stays as it is."""
 
     seed: int = 0
+    """Of weights and batches."""
     steps: int = 300
+    """Of the optimiser, AdamW."""
     batch_size: int = 256
+    """Videos in a step."""
     learning_rate: float = 3e-3
+    """At the first step; it falls to 0 as a cosine does."""
     weight_decay: float = 0.5
+    """Factor of the weights in each step."""
     scale: float = 20.0
     """Factor of the cosine between mean frame and name in the loss."""
 
@@ -81,7 +84,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         vision=Vision(backbone=MotionNet.name, sha256=vision.weights_sha256),
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
         trained_on=TrainedOn.of(dataset(DATASET).split("train")),
-        recipe=asdict(recipe),
+        recipe=recipe.model_dump(),
         training_accuracy=_accuracy(backbone, videos, labels, names),
         validation_accuracy=_accuracy(backbone, *_videos(vision, "val", device, reporter)),
         licence="Apache-2.0",

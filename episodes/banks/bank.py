@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe
+from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe, recipe_of
 from episodes.banks.sampler import Episodes, draw
 from episodes.datasets import Dataset, dataset
 from episodes.datasets.published import Published
@@ -120,10 +120,8 @@ def rebuild(
         BankMismatchError: the split or the episodes are not those of the recipe.
         UserError: no such dataset, or a bank that cannot be drawn.
     """
-    if episodes is not None and episodes < 1:
-        raise UserError(f"--episodes is {episodes}; ask for at least 1")
     # Refuses more than memory holds, before any is drawn.
-    asked = recipe if episodes is None else replace(recipe, episodes=episodes)
+    asked = recipe if episodes is None else recipe_of(**recipe.content() | {"episodes": episodes})
     source = source or dataset(recipe.dataset)
     try:
         split = source.split(recipe.split)
@@ -196,9 +194,9 @@ def _hashes(recipe: Recipe) -> str:
 
 def frozen(recipe: Recipe, split: Split) -> Recipe:
     """Return the recipe with its hashes filled in, as it is committed."""
-    stated = replace(recipe, split_sha256=split.sha256)
+    stated = recipe.changed(split_sha256=split.sha256)
     found = episodes_sha256(split, draw(stated, split, stated.episodes))
-    return replace(stated, episodes_sha256=found)
+    return stated.changed(episodes_sha256=found)
 
 
 def episodes_sha256(split: Split, episodes: Episodes) -> str:

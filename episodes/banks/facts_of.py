@@ -124,7 +124,16 @@ def recipes_of(split: Split, shots: Sequence[int]) -> Iterator[Recipe]:
             name = f"{split.dataset}-{way}w{shot}s-{split.name}"
             name += "" if protocol == "standard" else f"-{protocol}"
             recipe = Recipe(
-                name, split.dataset, split.name, protocol, way, shot, 1, EPISODES, 0, VERSION
+                name=name,
+                dataset=split.dataset,
+                split=split.name,
+                protocol=protocol,
+                way=way,
+                shot=shot,
+                queries=1,
+                episodes=EPISODES,
+                seed=0,
+                sampler=VERSION,
             )
             yield frozen(recipe, split)
 

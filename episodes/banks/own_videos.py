@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from episodes.banks.bank import Bank, frozen, rebuild
-from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
+from episodes.banks.recipe import Recipe, read_recipe, recipe_names, recipe_of
 from episodes.banks.sampler import VERSION, draw
 from episodes.datasets.folder import Folder
 from episodes.disk.registration import registered_names
@@ -34,11 +34,20 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     split = folder.split("test")
     _refuse_lonely(folder.root, split)
     apart = any(video.group != video.name for video in split.videos)
-    protocol: Protocol = "group-disjoint" if apart else "standard"
-    way, count = min(WAY, len(split.classes)), episodes or EPISODES
-    name = f"{folder.name}-{way}w1s" + ("-group-disjoint" if apart else "")
-    recipe = Recipe(name, folder.name, "test", protocol, way, 1, 1, count, 0, VERSION)
-    return Bank(frozen(recipe, split), split, draw(recipe, split, count), folder)
+    way = min(WAY, len(split.classes))
+    recipe = recipe_of(
+        name=f"{folder.name}-{way}w1s" + ("-group-disjoint" if apart else ""),
+        dataset=folder.name,
+        split="test",
+        protocol="group-disjoint" if apart else "standard",
+        way=way,
+        shot=1,
+        queries=1,
+        episodes=EPISODES if episodes is None else episodes,
+        seed=0,
+        sampler=VERSION,
+    )
+    return Bank(frozen(recipe, split), split, draw(recipe, split, recipe.episodes), folder)
 
 
 class Own(TypedDict, total=False):

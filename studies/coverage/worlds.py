@@ -51,7 +51,16 @@ def make_bank(
     split = Split("simulation", "test", listed, {})
     queries = 5 if protocol == "one-class" else 1
     recipe = Recipe(
-        "simulation", "simulation", "test", protocol, 5, shot, queries, episodes, 0, VERSION
+        name="simulation",
+        dataset="simulation",
+        split="test",
+        protocol=protocol,
+        way=5,
+        shot=shot,
+        queries=queries,
+        episodes=episodes,
+        seed=0,
+        sampler=VERSION,
     )
     return split, draw(recipe, split, episodes)
 

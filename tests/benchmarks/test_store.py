@@ -1,6 +1,5 @@
 """How fast large stores and banks open, and how fast features are read: `tox run -e speed`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ def store_of(folder: Path, videos: int, shape: FeatureShape) -> list[str]:
 
 def test_open_a_bank_of_a_million_episodes(benchmark: Benchmark, tmp_path: Path):
     split = dataset("rendered").split("test")
-    recipe = frozen(replace(read_recipe("default"), episodes=1_000_000), split)
+    recipe = frozen(read_recipe("default").changed(episodes=1_000_000), split)
     path = tmp_path / "million.toml"
     path.write_text(recipe.text())
     benchmark.pedantic(open_bank, (str(path),), rounds=3)

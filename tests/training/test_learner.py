@@ -1,7 +1,5 @@
 """What is trained: which parts, with which losses, and what of it is kept."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -26,7 +24,7 @@ def made_batch() -> EpisodeBatch:
 
 
 def recipe(**changed: object) -> TrainingRecipe:
-    return replace(read_training_recipe("default", METHODS["otam"]), **changed)
+    return read_training_recipe("default", METHODS["otam"]).changed(**changed)
 
 
 def learner_of(name: str, tuned: bool, **changed: object) -> Learner:
@@ -97,7 +95,7 @@ def test_the_backbone_may_see_supports_and_queries_apart(policy: str):
 
 def test_weight_decay_spares_by_name_and_by_kind_of_layer():
     one = learner_of("trx", tuned=True, weight_decay=0.1, learning_rate=0.2)
-    recipe = replace(one.recipe, without_weight_decay=("BatchNorm*", "method.*.bias"))
+    recipe = one.recipe.changed(without_weight_decay=("BatchNorm*", "method.*.bias"))
     spared = set()
     for group in optimiser_of(one, recipe).param_groups:
         of_backbone = any(two is group["params"][0] for two in one.backbone.parameters())

@@ -214,7 +214,7 @@ def of_a_job(
     monkeypatch.setattr(distributed, "size", lambda: size)
     monkeypatch.setattr(distributed, "rank", lambda: size - 1)
     planned = training(tmp_path, recipe, "strm", tuned=True)
-    planned = replace(planned, recipe=replace(planned.recipe, **changed))
+    planned = replace(planned, recipe=planned.recipe.changed(**changed))
     learner, _ = meta.build(planned, 64)
     return Sharing(learner, planned, 50)
 

@@ -1,7 +1,5 @@
 """Training episodes: seeded, of training classes alone, and never chosen on test classes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -35,7 +33,7 @@ def test_a_seed_decides_the_episodes(validation: Bank, recipe: TrainingRecipe):
 
 def test_a_longer_training_begins_like_a_shorter_one(validation: Bank, recipe: TrainingRecipe):
     short = training_stream(validation, recipe, 0)
-    long = training_stream(validation, replace(recipe, steps=3 * recipe.steps), 0)
+    long = training_stream(validation, recipe.changed(steps=3 * recipe.steps), 0)
     assert np.array_equal(short.episodes.query, long.episodes.query[: len(short.episodes)])
 
 
@@ -85,4 +83,4 @@ def test_a_dataset_whose_splits_share_a_class_is_refused(
 
 def test_too_few_videos_for_an_episode_are_named(validation: Bank, recipe: TrainingRecipe):
     with pytest.raises(UserError, match=r"asks for 101 videos of a class .* has 60"):
-        training_stream(validation, replace(recipe, queries=100), 0)
+        training_stream(validation, recipe.changed(queries=100), 0)

@@ -98,7 +98,7 @@ class TestMistakes:
 
         def change(**changed: object) -> None:
             def recipe(golden: Golden, names: Mapping[str, str], sums: bool) -> TrainingRecipe:
-                return replace(made(golden, names, sums), **changed)
+                return made(golden, names, sums).changed(**changed)
 
             monkeypatch.setattr(authors_steps, "recipe_of", recipe)
 

@@ -65,8 +65,8 @@ class TestDefaultPlaces:
         assert found == {f"run-{name}" for name in ("3", "4", "default-order-3", "default-order-4")}
 
     def test_a_report_lies_beside_its_runs(self, tmp_path: Path):
-        write_run(tmp_path / "otam", answered("otam", 0.6))
-        write_run(tmp_path / "protonet", answered("protonet", 0.5))
+        write_run(tmp_path / "otam", answered("otam", 0.6, episodes=4))
+        write_run(tmp_path / "protonet", answered("protonet", 0.5, episodes=4))
         succeeds("report", tmp_path)
         assert (tmp_path / "report.html").is_file()
         succeeds("report", tmp_path / "otam")

@@ -210,7 +210,7 @@ def check_unpacked(path: Path) -> None:
 
     Raises:
         ValueError: it is too large.
-        zipfile.BadZipFile: it is no archive.
+        zipfile.BadZipFile: it is not an archive.
     """
     with zipfile.ZipFile(path) as file:
         size = sum(member.file_size for member in file.infolist())

@@ -46,7 +46,7 @@ def parted(words: str) -> tuple[str, dict[str, str]]:
         if part.strip():
             settings[key] = value
     if match is None:
-        raise UserError(f"{words!r} is no method with settings: write NAME[SETTING=VALUE,...]")
+        raise UserError(f"{words!r} is not a method with settings: write NAME[SETTING=VALUE,...]")
     return match["name"], settings
 
 

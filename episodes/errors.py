@@ -44,6 +44,16 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(found)}?" if found else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the singular or the plural.
+
+    >>> counted(1, "video"), counted(2_000, "such class")
+    ('1 video', '2,000 such classes')
+    """
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
 def shown(text: str) -> str:
     r"""Return text that is safe to print: control characters are escaped.
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
@@ -68,10 +68,10 @@ class Split:
         if not ordered:
             raise UserError(f"split {self.dataset}/{self.name} has no videos; add some to its list")
         names = {(video.label, video.name) for video in ordered}
-        if len(names) < len(ordered):
+        if twice := len(ordered) - len(names):
             raise UserError(
-                f"split {self.dataset}/{self.name} lists {len(ordered) - len(names)} videos twice;"
-                " a video may stand in it once: remove the repeated lines"
+                f"split {self.dataset}/{self.name} lists {counted(twice, 'video')} twice;"
+                " a video may be listed once: remove the repeated lines"
             )
         object.__setattr__(self, "videos", ordered)
 

@@ -169,12 +169,12 @@ def test_what_is_drawn_can_be_chosen():
 @pytest.mark.parametrize(
     ("episodes", "kind", "words"),
     [
-        ("x", None, "'x' is no episode"),
-        ("1:", None, "'1:' is no episode"),
-        ("-1", None, "'-1' is no episode"),
+        ("x", None, "'x' is not an episode"),
+        ("1:", None, "'1:' is not an episode"),
+        ("-1", None, "'-1' is not an episode"),
         ("4", None, "episodes 0 to 3, with queries 0 to 1"),
         ("0:2", None, "episodes 0 to 3, with queries 0 to 1"),
-        (None, "both-right", "'both-right' is none of self-right-cross-wrong"),
+        (None, "both-right", "'both-right' is not one of self-right-cross-wrong"),
         ("0", "fusion-wrong", "give one of them"),
     ],
 )

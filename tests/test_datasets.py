@@ -285,7 +285,7 @@ class TestLists:
         self.write_labels(lists, "ssv2-all", "", {"220847": "Stacking number of something"})
         with (lists / "testlist03.txt").open("a") as file:
             file.write("220847\n")
-        with pytest.raises(UserError, match="is no published split"):
+        with pytest.raises(UserError, match="is not a published split"):
             add_dataset("ssv2-all", data, lists, trust=False)
         add_dataset("ssv2-all", data, lists, trust=True)
         assert (
@@ -310,7 +310,7 @@ class TestLists:
     def test_another_list_of_objects_is_no_label_file(self, data: Path, tmp_path: Path):
         lists = write_lists(tmp_path / "lists", "ssv2-all", "{video}")
         write_json(lists / "train.json", [{"template": "Folding [something]"}])
-        with pytest.raises(UserError, match=r"train\.json is no label file"):
+        with pytest.raises(UserError, match=r"train\.json is not a label file"):
             add_dataset("ssv2-all", data, lists, trust=False)
 
     def test_a_list_whose_name_ends_like_that_of_a_label_file_is_a_list(self, tmp_path: Path):

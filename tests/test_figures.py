@@ -46,7 +46,7 @@ def test_every_chart_is_written(name: str, folder: Path, tmp_path: Path):
 def test_a_name_that_no_chart_has_is_refused(folder: Path, tmp_path: Path):
     status, said = call("figures", folder, "--chart", "pie", "--out", tmp_path / "x.svg")
     assert status == 2
-    assert "'pie' is none of accuracy, banks," in said
+    assert "'pie' is not one of accuracy, banks," in said
 
 
 def test_charts_of_one_bank_refuse_several():

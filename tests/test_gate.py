@@ -457,7 +457,7 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     run = RUNS["otam"]
     write_run(tmp_path / "run", replace(run, identity=run.identity.changed(**{field: name})))
     status, said = call("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
-    assert (status, "is no name of" in said) == (2, True)
+    assert (status, "is not a name of" in said) == (2, True)
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert not (tmp_path / "baseline").exists()

@@ -73,5 +73,5 @@ def test_what_steers_latex_is_escaped():
 
 
 def test_an_unknown_column_is_told_with_those_that_there_are():
-    with pytest.raises(UserError, match=r"'accurracy' is none of accuracy, interval"):
+    with pytest.raises(UserError, match=r"'accurracy' is not one of accuracy, interval"):
         latex(compare(RUNS), ["accurracy"])

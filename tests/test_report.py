@@ -121,7 +121,7 @@ def test_all_that_the_issue_lists_is_there(real: str):
         "Accuracy by class",
         "Which classes are confused with which",
         "How often each kind of case occurs",
-        "What the methods say of themselves",
+        "What the methods say about themselves",
         "Make it again",
         "fvbench bank verify default",
         "over videos and classes",

@@ -237,7 +237,7 @@ class TestOtherFiles:
         monkeypatch.setattr("episodes.disk.facts.FOLDER", tmp_path)
         with pytest.raises(
             UserError,
-            match=r"mine.toml is no file of facts: there is no key test.classes.a.video; did you",
+            match=r"mine.toml is not a file of facts: there is no key test.classes.a.video;",
         ):
             facts.__wrapped__("mine")
 

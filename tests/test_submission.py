@@ -161,7 +161,7 @@ HOSTILE = {
         lambda found: {**found, "rows.parquet": flipped(found["rows.parquet"], 10)},
         "not the one that was written",
     ),
-    "rows with columns of their own": (huge_table, "'path' of .* is none of rows"),
+    "rows with columns of their own": (huge_table, "'path' of .* is not a column of rows"),
     "nested without end": (lambda found: {**found, "run.json": b"[" * 10**5}, "can be read"),
     "figures nested without end": (
         lambda found: {**found, "figures.json": b"[" * 10**5},
@@ -222,7 +222,7 @@ def test_answers_are_made_anew_where_asked(tmp_path: Path):
     assert call("submit", out, "--out", tmp_path / "honest.zip")[0] == 0
     status, said = call("verify", tmp_path / "honest.zip", "--rerun", "2", "--seed", "1")
     assert status == 0, said
-    assert "of 10 queries of 2 episodes (--seed 1), 0 are answered otherwise" in said
+    assert "of 10 queries of 2 episodes (--seed 1), 0 answered differently" in said
 
     run = read_run(out / "chance")
     write_run(out / "chance", replace(run, rows=run.rows.assign(prediction=run.rows["label"])))

@@ -176,7 +176,7 @@ def test_csv_holds_unrounded_fractions():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(UserError, match="'html' is none of terminal"):
+    with pytest.raises(UserError, match="'html' is not one of terminal"):
         render(compare(RUNS), "html")
 
 

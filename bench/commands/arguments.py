@@ -16,7 +16,7 @@ from bench.runs.directory import Run, read_runs
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.coverage import unusable, without
 from episodes.banks.own_videos import bank_over_folder
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.schema import read_toml
 
 DEFAULT = "default"
@@ -63,7 +63,7 @@ def shortened(episodes: int | None) -> int | None:
     """Return how many episodes are asked for, or fewer where `FEW` says so.
 
     Raises:
-        UserError: it is no number.
+        UserError: it is not a number.
     """
     few = os.environ.get(FEW)
     if not few:
@@ -84,8 +84,8 @@ def _whole(bank: Bank, reporter: Reporter) -> Bank:
         reporter.say(
             "\n  ".join(
                 [
-                    f"note: {left.left_out:,} episodes of {bank.recipe.name} are left out, because"
-                    f" they contain {len(missing):,} videos that cannot be used:",
+                    f"note: left out: {counted(left.left_out, 'episode')} of {bank.recipe.name}"
+                    f" with {counted(len(missing), 'video')} that cannot be used:",
                     *named,
                     *more,
                 ]

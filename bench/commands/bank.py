@@ -210,7 +210,7 @@ def freeze(
     from episodes.errors import UserError
 
     if file.suffix != ".toml" or not file.is_file():
-        raise UserError(f"{file} is no recipe file; `fvbench bank new` writes one")
+        raise UserError(f"{file} is not a recipe file; `fvbench bank new` writes one")
     before = read_recipe(str(file))
     bank = rebuild(frozen(before, dataset(before.dataset).split(before.split)))
     contents = contents_sha256(_files(bank, Reporter()))
@@ -223,7 +223,7 @@ def freeze(
     if differing and not again:
         typer.echo(
             f"error: {file} states another {' and another '.join(differing)}, and nothing was"
-            " written; restore the videos, or give --again if the bank is to be another",
+            " written; restore the videos, or use --again if the bank is meant to change",
             err=True,
         )
         raise typer.Exit(1)

@@ -10,20 +10,20 @@ SHOW = """Show what is kept on disk.
 
 Features, text features, rendered videos.
 
-All of it is made again when it is needed.
+All of it is regenerated when it is needed.
 
 \b
 exit status
   0  done
 """
-CLEAN = """Remove what is kept on disk, and can be made again.
+CLEAN = """Remove what is kept on disk and can be regenerated.
 
-What a run is using now is never removed. Runs and trained weights are no part of the cache.
+What a run is using now is never removed. Runs and trained weights are not part of the cache.
 
 \b
 exit status
   0  done
-  2  nothing removed: neither --all nor what to remove was said
+  2  nothing removed: neither --all nor what to remove was given
 """
 
 
@@ -85,15 +85,19 @@ def clean(
     ] = None,
     unused_days: Annotated[
         float | None,
-        typer.Option(help="Only what was not used for so long.", min=0, show_default=False),
+        typer.Option(
+            help="Only what has not been used for this many days.", min=0, show_default=False
+        ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Whatever it is, and its age.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Everything, whatever its kind and age.")
+    ] = False,
     cache: Cache = None,
 ) -> None:
     """Clean the cache."""
     use_cache(cache)
     from episodes import cached
-    from episodes.errors import UserError
+    from episodes.errors import UserError, counted
 
     if not every and kind is None and unused_days is None:
         raise UserError("say what to remove: --kind, --unused-days, or --all")
@@ -101,4 +105,4 @@ def clean(
     for part in kept:
         typer.echo(f"kept, a process is using it: {part.kind} {part.words}, {part.folder}")
     size = sum(part.size for part in removed)
-    typer.echo(f"removed {len(removed)} folders, {size / 1e6:,.1f} MB")
+    typer.echo(f"removed {counted(len(removed), 'folder')}, {size / 1e6:,.1f} MB")

@@ -48,7 +48,7 @@ def cases(
     episodes: Annotated[
         str | None,
         typer.Option(
-            help="Episodes to draw, separated by commas; 40:3 is the query 3 of episode 40.",
+            help="Episodes to draw, separated by commas; 40:3 is query 3 of episode 40.",
             show_default=False,
         ),
     ] = None,

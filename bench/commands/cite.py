@@ -28,7 +28,7 @@ def cite(
         list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
     ],
 ) -> None:
-    """Print BibTeX of what runs are made of."""
+    """Print BibTeX for everything that runs use."""
     from bench.runs.directory import find_runs, read_run
     from bench.site.citations import bibliography, cited
 

@@ -11,30 +11,30 @@ NOT_OPTIONS = ("config", "save_config", "help", "dry_run")
 
 
 def is_given(context: typer.Context, parameter: str) -> bool:
-    """Whether somebody gave a parameter a value: on the command line, or in a file."""
+    """Whether the user gave a parameter a value: on the command line, or in a file."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name in {"COMMANDLINE", "DEFAULT_MAP", "ENVIRONMENT"}
 
 
 def refuse_options_of_videos(context: typer.Context) -> None:
-    """Refuse, beside ``--features``, what has no meaning where no video is looked at."""
+    """Refuse, beside ``--features``, options that have no meaning where no video is read."""
     from episodes.errors import UserError
 
     for name in ("backbone", "sampling", "resize", "decoder", "allow_missing"):
         if is_given(context, name):
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is of videos, whose place --features takes; leave it out")
+            raise UserError(f"{option}  applies to videos, which --features replaces; leave it out")
 
 
 def save_options(context: typer.Context, path: Path | None) -> None:
-    """Write the options that were given to a file, with which the command can be given again."""
+    """Write the options that were given to a file, from which the command can be repeated."""
     if path is None:
         return
     from episodes.atomic import write_text
     from episodes.errors import UserError
 
     if path.suffix != ".toml":
-        raise UserError(f"--save-config {path}: the file of a configuration ends in .toml")
+        raise UserError(f"--save-config {path}: a configuration file ends in .toml")
     lines = [
         f"# fvbench {context.info_name} --config {path.name}; what is left out has its default"
     ]
@@ -55,7 +55,7 @@ def _as_toml(value: Any) -> str:
 
 
 def _read(context: typer.Context, path: Path | None) -> Path | None:
-    """Take the options in a file for defaults of the command, before others are looked at."""
+    """Use the options in a file as defaults of the command, before others are read."""
     if path is None:
         return None
     from episodes.errors import UserError, near

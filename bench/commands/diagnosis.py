@@ -1,4 +1,4 @@
-"""What is present of all that a run may need, and what to do about what is not."""
+"""Which of the things that a run may need are here, and what to do about those that are not."""
 
 import os
 import shutil

@@ -67,9 +67,9 @@ SAMPLE = 9
 AT_ONCE = 3.0
 """Seconds in which all videos may be prepared here; then those to be embedded can be counted."""
 TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
-"""What a method is tried on at most."""
+"""Most that a method is tried on."""
 ROW_BYTES = 6
-"""Of a query's row on disk, compressed."""
+"""Bytes of a query's row on disk, compressed."""
 
 
 def pace(work: Work, most: int, clock: Clock = time.perf_counter) -> float:
@@ -247,7 +247,7 @@ class _Measures:
         return self._features[key]
 
     def decode(self, loaded: LoadedBackbone, sampling: str, sample: Sequence[VideoFile]) -> float:
-        """Seconds to decode a video, others beside it; each of the sample comes anew."""
+        """Seconds to decode a video while others are decoded; each is decoded afresh."""
         spec, videos = loaded.backbone.input, cycle(sample)
 
         def work(count: int) -> None:
@@ -445,7 +445,7 @@ class _Steps(NamedTuple):
     step: float
     """Seconds of an optimiser step."""
     look: float
-    """Seconds of a look at the validation bank."""
+    """Seconds of one validation."""
     decoding: float
     """Seconds to decode the videos of all steps, by all processors."""
 
@@ -492,7 +492,7 @@ def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Step
 
 
 def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> float:
-    """Seconds of a pass there and back over random clips or features, and a step of its size 0."""
+    """Seconds of a forward and backward pass over random inputs, and of a step of size 0."""
     spec = training.backbone.backbone.input
     shape = (3, spec.frames, spec.size, spec.size) if training.tuned else training.shape
     inputs = torch.randn(len(batch.videos), *shape).to(training.device)

@@ -16,7 +16,7 @@ Lists all of them if no word says which.
 \b
 exit status
   0  done
-  2  nothing listed: a word that is none of these
+  2  nothing listed: a word that is not one of these
 """
 EPILOG = "\b\nExample: fvbench list methods --json"
 
@@ -57,7 +57,7 @@ def list_(
         "charts": _charts,
     }
     if kind is not None and kind not in kinds:
-        raise UserError(f"{kind!r} is none of {', '.join(kinds)}")
+        raise UserError(f"{kind!r} is not one of {', '.join(kinds)}")
     use_plugins(plugin)
     wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
     if json:

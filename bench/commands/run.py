@@ -157,7 +157,7 @@ def run(
         bool,
         typer.Option(
             "--dry-run",
-            help="Evaluate nothing; measure for some seconds, and print what a run would do:"
+            help="Evaluate nothing; measure for a few seconds, and print what a run would do:"
             " videos to decode and embed, disk, memory, and time by stage and method.",
         ),
     ] = False,

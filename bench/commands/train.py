@@ -242,7 +242,7 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
     if len(seeds) > 1:
         raise UserError(
             f"--seeds {','.join(map(str, seeds))}: `fvbench train backbone` takes one seed, since"
-            " OUT holds one backbone; give the command once for each, with its own --out"
+            " OUT holds one backbone; run the command once for each, with its own --out"
         )
 
 

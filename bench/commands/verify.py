@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.site.rerun import Rerun
     from bench.site.submission import Submission
 
-HELP = """Check a packed run of somebody else.
+HELP = """Check a run that somebody else packed.
 
 Takes what `fvbench submit` wrote.
 Draws the bank anew and compares its hash, checks that the rows answer each of its queries once and
@@ -128,7 +128,7 @@ def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list
         return [*lines, "not rerun: --rerun N evaluates N of its episodes here"]
     lines.append(
         f"rerun      {'holds' if again.holds else 'DIFFERS'}: of {again.queries:,} queries of"
-        f" {again.episodes:,} episodes (--seed {seed}), {again.differing:,} are answered otherwise"
+        f" {again.episodes:,} episodes (--seed {seed}), {again.differing:,} answered differently"
     )
     if again.changed:
         lines.append(f"           not as in the run: {', '.join(again.changed)}")

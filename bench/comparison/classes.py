@@ -34,7 +34,7 @@ class Confusion:
 
 
 def without_controls(found: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
-    """Methods that are no controls, of which every class is hard; all, if they all are."""
+    """Methods that are not controls, of which every class is hard; all, if they all are."""
     return [one for one in found if not one.is_control] or found
 
 

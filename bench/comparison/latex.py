@@ -46,7 +46,7 @@ def latex(
     """
     known = {column.name: column for column in COLUMNS}
     if unknown := [name for name in chosen if name not in known]:
-        raise UserError(f"--columns {unknown[0]!r} is none of {', '.join(known)}")
+        raise UserError(f"--columns {unknown[0]!r} is not one of {', '.join(known)}")
     columns = [known[name] for name in chosen or USUAL]
     keys = dict.fromkeys(row.key for one in comparisons for row in one.rows)
     trained = any(row.trained_words != "–" for one in comparisons for row in one.rows)

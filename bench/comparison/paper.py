@@ -235,7 +235,7 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
         UserError: no such format.
     """
     if style not in FORMATS:
-        raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
+        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     if style == "csv":
         return _csv(lines)
     heading = {"terminal": "", "markdown": "### ", "latex": "% "}[style]

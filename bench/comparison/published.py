@@ -17,7 +17,7 @@ def published_rows() -> Sequence[Mapping[str, str]]:
     """Return the lines of the file; none where there is no file.
 
     Raises:
-        UserError: it is damaged: a line lacks a column, or its accuracy is no percentage.
+        UserError: it is damaged: a line lacks a column, or its accuracy is not a percentage.
     """
     if not FILE.is_file():
         return []

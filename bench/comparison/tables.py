@@ -51,7 +51,7 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
         UserError: no such format.
     """
     if style not in FORMATS:
-        raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
+        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     if style == "csv":
         return _csv(comparisons)
     lines = [_line(row, comparisons) for row in _distinct(comparisons)]
@@ -166,7 +166,7 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
     """Render the comparisons of a declared family; arguments and errors as for `render`."""
     if style not in FORMATS:
-        raise UserError(f"--format {style!r} is none of {', '.join(FORMATS)}")
+        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     found = [(one.bank, each) for one in comparisons for each in one.declared]
     if style == "csv":
         return _csv_of([{"bank": bank} | flat(each) for bank, each in found])

@@ -136,7 +136,7 @@ def weights_path(name: str) -> Path:
 
 
 def where_weights_come_from(name: str) -> str:
-    """Say it of a backbone in words."""
+    """Say in words where a backbone's weights come from."""
     cls = backbones()[name]
     if issubclass(cls, Pretrained):
         return cls.weights

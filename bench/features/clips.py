@@ -27,7 +27,7 @@ Shrunk = TypeVar("Shrunk")
 AHEAD_BYTES = 256 << 20
 """Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
 NICENESS = 10
-"""How far decoding stands back behind a backbone that computes on the same processors."""
+"""Niceness of decoding, behind a backbone that computes on the same processors."""
 LEAST_AHEAD, MOST_AHEAD = 32, 512
 """Bounds of their number: two batches, so that a backbone finds the next one whole; and enough."""
 
@@ -46,7 +46,7 @@ def load_clip(
 ) -> Tensor:
     """Read and normalise one video: float32 (3, clips * frames, size, size).
 
-    Frames are made small a few at a time: no more than these are held in full size.
+    Frames are made small a few at a time: no others are held in full size.
 
     Raises:
         UserError: it cannot be decoded.

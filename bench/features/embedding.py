@@ -20,7 +20,7 @@ from bench.runs.schema import FeatureIdentity, Input
 from episodes.cache import cache_folder
 from episodes.decoding.clips import decoder_identity
 from episodes.decoding.readings import Readings
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import Progress, VideoFile
 
 ERRORS_SHOWN = 5
@@ -58,7 +58,7 @@ def embedded_together(
     device: torch.device,
     progress: Progress,
 ) -> list[FeatureStore]:
-    """Open the stores once they hold all of the videos; each process of a job embeds its share.
+    """Fill the stores with all of the videos and open them; each process of a job embeds its share.
 
     Raises:
         UserError: videos that cannot be decoded.
@@ -131,8 +131,8 @@ def _together(errors: Sequence[UserError]) -> UserError:
     left_out = len(errors) - ERRORS_SHOWN
     more = f"\n... and {left_out} more" if left_out > 0 else ""
     way_out = (
-        f"\n{len(errors)} videos cannot be read; --allow-missing evaluates the episodes without"
-        " them (of a data set with a name, after `fvbench data verify NAME` has found them all)"
+        f"\n{counted(len(errors), 'video')} cannot be read; --allow-missing evaluates the other"
+        " episodes (of a data set with a name, after `fvbench data verify NAME` has found all)"
     )
     return UserError("\n".join(map(str, errors[:ERRORS_SHOWN])) + more + way_out)
 

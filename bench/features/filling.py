@@ -21,7 +21,7 @@ SHARD = 128
 
 @torch.no_grad()
 def warm_up(backbone: Backbone, device: torch.device) -> None:
-    """Call a GPU once: it chooses kernels and loads them, which says nothing about speed."""
+    """Call a GPU once: it then chooses and loads kernels, which must not be timed."""
     if device.type == "cuda":
         spec = backbone.input
         backbone(torch.zeros(BATCH, 3, spec.frames, spec.size, spec.size, device=device))

@@ -26,7 +26,7 @@ from bench.method import FeatureShape
 from bench.pretrained import UNREADABLE, Pretrained, check_unpacked
 from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
-from episodes.errors import UserError, note, shown
+from episodes.errors import UserError, counted, note, shown
 from episodes.schema import Model, dump, parsed, read_json
 from episodes.split import Video, VideoFile
 
@@ -43,7 +43,7 @@ NAMED = 5
 
 def _name(text: str) -> str:
     if "/" in text or shown(text) != text:
-        raise ValueError("this is no name")
+        raise ValueError("this is not a name")
     return text
 
 
@@ -65,7 +65,7 @@ class FeatureCard(Model):
 
 
 class GivenFeatures:
-    """Features of the videos of banks, by their names.
+    """Features of the banks' videos, by name.
 
     Args:
         place: a folder or a table.
@@ -120,7 +120,7 @@ class GivenFeatures:
         """Say how many there are of other videos than these: maybe names are not as meant."""
         wanted = {_bare(f"{video.label}/{video.name}") for video in videos}
         if extra := len(self._by_name.keys() - wanted):
-            note(f"{self.place} holds features of {extra:,} videos more, which are not looked at")
+            note(f"{self.place} holds features of {counted(extra, 'other video')}, not looked at")
 
     def read(self, videos: Sequence[str]) -> Array:
         """Return float32 (videos, C, T, H, W) by the hashes that `files` gave."""

@@ -59,7 +59,7 @@ def _resized(spec: InputSpec, resize: str) -> CroppedInput:
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", resize)
     if not match:
         raise UserError(
-            f"--resize {resize!r} is no size; give the short side in pixels (256), or height and"
+            f"--resize {resize!r} is not a size; give the short side in pixels (256), or height and"
             " width to which pictures are stretched (256x256)"
         )
     short, width = int(match[1]), int(match[2] or match[1])

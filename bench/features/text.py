@@ -32,7 +32,7 @@ from episodes.split import Video
 
 @runtime_checkable
 class TextTower(Protocol):
-    """What a backbone is that encodes names into the space of its frame vectors."""
+    """A backbone that encodes names into the space of its frame vectors."""
 
     prompt: str
     """The template that a name is put into, unless the user names another: "a photo of {}"."""

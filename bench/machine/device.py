@@ -30,7 +30,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UserError(f"device {name!r} is none of auto, cpu, cuda, cuda:N")
+        raise UserError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name!r}: torch {torch.__version__} sees no GPU; use --device cpu")
     if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
@@ -53,8 +53,8 @@ def choose_device(name: str) -> torch.device:
 def repeatable(device: torch.device) -> Iterator[None]:
     """Let a GPU add numbers in the same order every time, as a CPU does, wherever it can.
 
-    It costs speed; training needs it, since a training that was killed has to go on as it would
-    have. Scoring does without: nothing there is added by several threads in the order they come.
+    It costs speed; training needs it, since a training that was killed has to continue as it would
+    have. Scoring does not: there, no sum depends on the order of threads.
     """
     if device.type != "cuda":
         yield
@@ -109,7 +109,7 @@ class Stopwatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; on a GPU when all that was asked for is done, which is not waited for."""
+        """Stop; on a GPU when its work so far is done, which is not waited for."""
         self._stopped = True
         if self._events is not None:
             self._events[1].record(torch.cuda.current_stream(self._device))
@@ -132,7 +132,7 @@ class Stopwatch:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has done all that was asked of it."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -141,7 +141,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep what a batch frees for the next one, instead of giving it to the system.
 
     Fetching each page anew took a third to a half of the time that batches of some megabytes take.
-    Elsewhere than on glibc nothing changes. Blocks beyond 32 MiB still come and go.
+    Without glibc nothing changes. Blocks beyond 32 MiB still come and go.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -169,7 +169,7 @@ def forget_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU's memory by torch, or of resident memory by this process, at the most.
+    """Peak bytes of the GPU's memory used by torch, or of this process's resident memory.
 
     Since `forget_peak_memory` was last called on a GPU or on Linux; elsewhere since the start.
     """

@@ -1,4 +1,4 @@
-"""Several processes as one job, as `torchrun` starts them: shares of work, put together again.
+"""Several processes as one job, as `torchrun` starts them: work is shared and results are gathered.
 
 Work is cut into the same pieces whatever the number of processes, and piece i belongs to process
 i modulo their number. So what is computed at once, and with it every bit of the result, does not
@@ -46,7 +46,7 @@ def is_first() -> bool:
 
 @contextmanager
 def joined(out: Path) -> Iterator[None]:
-    """Be one of the job's processes for a while, if torchrun started this one.
+    """Take part as one of the job's processes, if torchrun started this one.
 
     Tensors of a CPU travel by gloo, those of a GPU by nccl. The first process holds ``out``.
 
@@ -125,7 +125,7 @@ def completed(mine: Tensor, rows: int) -> Tensor:
 
 
 def _places(lengths: Sequence[int]) -> list[Tensor]:
-    """For each process, where its rows stand in the whole."""
+    """For each process, the place of its rows in the whole."""
     numbers = torch.arange(sum(lengths)).split(list(lengths))
     nothing = torch.empty(0, dtype=torch.int64)
     return [torch.cat([nothing, *numbers[one :: size()]]) for one in range(size())]
@@ -172,7 +172,7 @@ def _together_with_all(exchange: Callable[[], object]) -> None:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Do something that exchanges tensors in its midst, as a backward pass may.
+    """Run something that exchanges tensors, as a backward pass may.
 
     Raises:
         UserError: another process is gone.

@@ -10,7 +10,7 @@ PACKAGES = ("torch", "numpy", "decord", "av", "pandas", "pyarrow", "safetensors"
 
 
 class Finding(NamedTuple):
-    """One thing looked at."""
+    """One thing that was checked."""
 
     subject: str
     ok: bool
@@ -20,7 +20,7 @@ class Finding(NamedTuple):
 
 
 def look_at_packages() -> list[Finding]:
-    """Look whether Python and the packages are there and can be imported."""
+    """Check that Python and the packages are there and can be imported."""
     return [
         Finding("python", True, True, platform.python_version()),
         *(_package(name) for name in PACKAGES),

@@ -53,11 +53,11 @@ class Reporter:
         self._expected = {title: list(times) for title, times in (expected or {}).items()}
 
     def note(self, text: str) -> None:
-        """Say something about the stage that goes on; it is shown with the next report."""
+        """Note something about the current stage; the next report shows it."""
         self._note = text
 
     def say(self, line: str) -> None:
-        """Say something for good, in a line; the first process of a job alone does."""
+        """Print a line that stays; only the first process of a job does."""
         if os.environ.get("RANK", "0") == "0":
             print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 

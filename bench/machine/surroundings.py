@@ -18,13 +18,13 @@ import torch
 
 OURS = ("bench", "episodes", "methods")
 SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
-"""Beside our own modules, and the classes in them, whose functions every method calls."""
+"""Besides our own modules and their classes, those whose functions every method calls."""
 LATE = {"manual_seed", "__slotnames__"}
 """What torch itself replaces when its compiler is loaded, which some optimisers do; and what Python
 notes in a class whose objects go to another process, as tasks of rendering do."""
 MISSING = object()
 _entered: list[Any] = []
-"""What must live on so that torch's inference mode stays what it is."""
+"""What must be kept alive so that torch's inference mode stays as it is."""
 
 
 def _flushes_denormals() -> bool:
@@ -112,7 +112,7 @@ class Surroundings:
         return changed + self._replaced()
 
     def _replaced(self) -> list[str]:
-        """Undo what was put in the place of functions, classes and modules."""
+        """Restore functions, classes and modules that were replaced."""
         changed = [name for name, one in self._modules.items() if sys.modules.get(name) is not one]
         sys.modules.update({name: self._modules[name] for name in changed})
         for owner, before in self._names.values():

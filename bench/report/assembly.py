@@ -24,12 +24,12 @@ from bench.report.sources import linked
 from episodes.errors import shown
 
 STYLE, POLICY = "@style sheet@", "@policy@"
-"""Where in the page they go, once it is known what it holds."""
+"""Where they go in the page, once its content is known."""
 OWN = Path(__file__).parent / "templates"
 STYLE_SHEET, SCRIPT, BROWSER = OWN / "style.css", OWN / "script.js", OWN / "errors.js"
 
 SHARPNESS = 110
-"""Pixels an inch, of pictures."""
+"""Pixels per inch of pictures."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def chart(
     draw: Callable[[float], Drawing],
     width: float = WIDE,
 ) -> Figure:
-    """Draw a chart for a page and for a telephone.
+    """Draw a chart for a page and for a phone.
 
     Args:
         name: unique on the page.
@@ -128,7 +128,7 @@ def _environment(package: str) -> Environment:
 
 
 def _cleaned(value: object) -> object:
-    """Take folders of the machine out of whatever text goes into the page, and control codes."""
+    """Strip folders of the machine, and control codes, from any text that goes into the page."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return shown(without_places(value))

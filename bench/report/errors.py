@@ -21,16 +21,16 @@ from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 ANSWERS = 240_000
-"""Answers that a page holds at most, over all methods: first episodes are shown, as many as fit."""
+"""Most answers that a page holds, over all methods: it shows the first episodes that fit."""
 BYTES = 2 << 20
-"""What thumbnails of a bank may take; later videos have none."""
+"""Most that the thumbnails of a bank may take; videos beyond that have none."""
 FRAMES, SIDE = 4, 44
-"""Of a thumbnail: so many frames beside each other, each so many pixels high and wide."""
+"""Of a thumbnail: frames side by side, and the height and width of each in pixels."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """What the script of the page shows, and what is said of it."""
+    """Data for the page's script, and the text about them."""
 
     name: str
     """Unique on the page."""
@@ -110,7 +110,8 @@ def _pictures(
                 room -= len(found[-1])
                 progress(number + 1, len(files))
                 if room < 0:
-                    return found, f"Frames of {len(found):,} of {len(files):,} videos have room."
+                    room_for = f"{len(found):,} of {len(files):,} videos"
+                    return found, f"There is room for frames of {room_for}."
     except UserError as error:
         return [], f"No frames: {error}"
     return found, ""

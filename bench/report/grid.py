@@ -19,7 +19,7 @@ class Cell:
     weight: float | None = None
     """0 to 1: how far a bar reaches, or how strong a colour is, behind the text."""
     link: str = ""
-    """Where the text leads."""
+    """What the text links to."""
     is_source: bool = False
     """Whether the text names publications and code, which become links."""
 

@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Cases:
-    """How often each kind of case occurs, and some of them."""
+    """How often each kind of case occurs, and examples."""
 
     counts: Grid
     combinations: Grid

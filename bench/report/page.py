@@ -9,6 +9,7 @@ from bench.report.assembly import BROWSER, SCRIPT, assembled
 from bench.report.provenance import provenance
 from bench.report.sections import BankSection, bank_section
 from episodes.atomic import write_text
+from episodes.errors import counted
 
 
 def write_report(
@@ -54,7 +55,4 @@ def _title(comparisons: Sequence[Comparison]) -> str:
     methods = len({row.method for one in comparisons for row in one.rows})
     *banks, last = [one.bank for one in comparisons]
     names = " and ".join(filter(None, (", ".join(banks), last)))
-    return (
-        f"{methods} method{'s' if methods > 1 else ''} on the"
-        f" bank{'s' if len(comparisons) > 1 else ''} {names}"
-    )
+    return f"{counted(methods, 'method')} on the bank{'s' if len(comparisons) > 1 else ''} {names}"

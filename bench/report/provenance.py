@@ -12,7 +12,7 @@ from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Circumstances, FeatureIdentity, Input
 
 SHORT = 12
-"""Digits of a hash that tables show; the full one stands in the details."""
+"""Digits of a hash that tables show; the details have all of them."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Provenance:
     """What all runs have in common."""
     runs: Grid
     methods: Grid
-    """What each method says of itself."""
+    """What each method says about itself."""
     details: Sequence[tuple[str, str]]
     """Title of a run -> everything known of it, as JSON."""
     commands: str
-    """What makes the figures again."""
+    """Commands that reproduce the figures."""
     doubt: str
-    """Why that may not succeed, if it may not."""
+    """Why they may not succeed, if so."""
 
 
 def provenance(comparisons: Sequence[Comparison]) -> Provenance:
@@ -55,7 +55,7 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
     return Provenance(
         shared=[Fact(name, value) for name, value in shared.items() if value],
         runs=grid_of("runs", "What differs between the runs", lines),
-        methods=grid_of("methods", "What the methods say of themselves", _methods(methods)),
+        methods=grid_of("methods", "What the methods say about themselves", _methods(methods)),
         details=[
             (f"{one.first.identity.bank}: {one.method}, {one.trained}", _everything(one))
             for one in methods
@@ -170,7 +170,7 @@ def _doubt(commits: int, around: Sequence[Circumstances]) -> str:
     if not commits:
         return "The runs were not made in a clone: their commit is not known."
     if any("--weights" in one.command for one in around):
-        return "The weights that --weights names are those whose sha256 stands above."
+        return "The weights that --weights names are those whose sha256 is given above."
     return ""
 
 

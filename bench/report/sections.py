@@ -28,7 +28,7 @@ from bench.report.illustrations import Cases, cases
 from bench.report.published import published
 
 NAMED = 8
-"""Methods that the headline names, of those that cannot be told apart from the best."""
+"""Most methods that the headline names among those that cannot be told apart from the best."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def headline(comparison: Comparison) -> list[str]:
             f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
         )
         said.append(
-            f"That is {signed(best.difference)} points to {comparison.reference}, on the same"
+            f"That is {signed(best.difference)}  points against {comparison.reference}, on the same"
             f" queries{decided if p_value else ''}."
         )
     alike = [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]
@@ -167,9 +167,9 @@ def costs(comparison: Comparison, anchor: str) -> Grid:
         for row, one in zip(comparison.rows, comparison.methods, strict=True)
     ]
     notes = [
-        "As the runs measured it, among other work; fvbench throughput measures alone and again."
+        "As the runs measured it, alongside other work; fvbench throughput measures it alone."
         " Encoding is the method's part of a video; memory is the process's, or the GPU's.",
-        *(["Embedding is the backbone, decoding not counted."] if embedded else []),
+        *(["Embedding is the backbone alone, without decoding."] if embedded else []),
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
 

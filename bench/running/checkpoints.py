@@ -17,7 +17,7 @@ from bench.weights.cards import file_sha256
 from episodes.errors import UserError
 
 BACKBONE = "backbone."
-"""What stands before the names of a backbone's weights in a checkpoint that holds both."""
+"""Prefix of the names of a backbone's weights in a checkpoint that holds both."""
 
 
 def load_weights(method: Method, path: Path) -> None:
@@ -47,7 +47,7 @@ def load_weights(method: Method, path: Path) -> None:
 
 
 def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> LoadedBackbone:
-    """Return a backbone as training left it.
+    """Return a backbone after training.
 
     Args:
         start: the backbone that training began with.

@@ -103,14 +103,14 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, half of which nobody could use later."""
+    """Whether a module is being imported, which would be left half-loaded."""
     return any(
         "<frozen importlib" in one.f_code.co_filename for one, _ in traceback.walk_stack(frame)
     )
 
 
 def _described(error: BaseException) -> str:
-    """What was raised, in one line, and where in the method's own code."""
+    """What was raised and where in the method's own code, in one line."""
     said = in_words(error)
     harness = Path(__file__).parents[2]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

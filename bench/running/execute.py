@@ -69,7 +69,7 @@ TOGETHER = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does, all of it decided."""
+    """Everything that a run does, decided in advance."""
 
     banks: Sequence[Bank]
     methods: Sequence[MethodWithWeights]
@@ -84,7 +84,7 @@ class Plan:
     text: TextSource | None = None
     """What the names of classes say, for methods that read them."""
     given: GivenFeatures | None = None
-    """Features that somebody else computed, in place of the backbone's."""
+    """Features computed elsewhere, in place of the backbone's."""
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return where the runs on a bank go: a folder of its own if there are several banks."""
@@ -102,10 +102,10 @@ class Plan:
 
 
 class Executed(NamedTuple):
-    """What became of a plan."""
+    """The outcome of a plan."""
 
     folders: Sequence[Path]
-    """Of the runs that are there."""
+    """Of the runs that exist."""
     failures: Sequence[Failure]
     """Methods that failed, and left no run."""
 
@@ -184,7 +184,7 @@ def _may_reuse(folder: Path, identity: Identity) -> bool:
 
 
 def _asked_for(identity: Identity) -> dict[str, object]:
-    """What of a run its user chose."""
+    """The part of a run that its user chose."""
     features = identity.features or FeatureIdentity(backbone="")
     return {field: getattr(identity, field) for field in ASKED_FOR} | {
         "backbone": features.backbone,
@@ -196,7 +196,7 @@ def _asked_for(identity: Identity) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Group:
-    """Methods that look at the same features, and are not evaluated yet."""
+    """Methods that use the same features, and are not evaluated yet."""
 
     sampling: str
     todo: Sequence[tuple[MethodWithWeights, Identity]]
@@ -238,7 +238,7 @@ def _run_together(
 
 
 def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
-    """Leave out what is there already; the others in groups that look at the same features."""
+    """Leave out what is there already; group the others by the features that they use."""
     for sampling, group in alike(plan):
         loaded = backbone_of(plan, group[0])
         identities = [_identity(plan, bank, one, loaded, files) for one in group]
@@ -307,7 +307,7 @@ def _run_group(
 
 
 def _sum(features: Tensor | StoredFeatures) -> int:
-    """A number that changes when features do or change places; those on disk cannot."""
+    """A checksum of features and their order; those on disk cannot change."""
     if not isinstance(features, Tensor):
         return 0
     bits = features.flatten().view(torch.int32)
@@ -383,7 +383,7 @@ def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
 
 
 def _keys(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:
-    """Under which the features of each video lie."""
+    """Keys under which the features of each video are stored."""
     if plan.given is not None:
         return [file.sha256 for file in files]
     return list(map(Readings(loaded.decoder).key, files))
@@ -521,7 +521,7 @@ def _run(
 
 
 def _place(chosen: MethodWithWeights) -> str | None:
-    """Where the weights lay, from the current folder where they are below it."""
+    """Where the weights are, relative to the current folder if they are below it."""
     if chosen.checkpoint is None:
         return None
     path, here = chosen.checkpoint.path.resolve(), Path.cwd()

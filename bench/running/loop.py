@@ -1,7 +1,7 @@
 """The one evaluation loop: every figure of every method comes from here.
 
-A method sees features and nothing else: no label, no class, no name, no position that means
-anything. The loop alone knows which query belongs where, and only after the scores are in.
+A method sees features and nothing else: no label, no class, no name, no position that carries
+information. The loop alone knows which query belongs where, and only after the scores are in.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ READ_BYTES = 64 << 20
 """Bytes of features that are read from disk at once."""
 RESIDENT_SHARE = 0.5
 """Share of a GPU's free memory that representations may take, or scores of all pairs. Larger
-representations stay with the host; pairs are scored anew in every episode then."""
+representations stay on the host; pairs are scored anew in every episode then."""
 CACHED = 24 << 20
 """Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
 allocator gives again without asking the system for it. More is slower by half."""
@@ -100,7 +100,7 @@ def encode(
 ) -> Representation:
     """Encode each video once: what belongs to a video is not done again for every episode.
 
-    What is returned lives on ``device`` if it fits there, else with the host.
+    The result is on ``device`` if it fits there, else on the host.
 
     Raises:
         UserError: the method gives representations of a wrong shape.
@@ -253,7 +253,7 @@ def by_pair(
 ) -> TypeGuard[PairMethod]:
     """Whether each pair of videos is scored once: that repays, and there is room for the scores.
 
-    All processes of a job do as the first one finds.
+    All processes of a job follow the first one's decision.
     """
     count = len(tensors(videos)[0])
     if not pairs.repay(method, episodes, count):
@@ -270,9 +270,9 @@ def scorer(
     progress: Progress,
     text: Tensor | None = None,
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Progress]:
-    """How support and query indices become scores, and who is to be told of it.
+    """How support and query indices become scores, and where progress is reported.
 
-    Where that is by looking up pairs, the pairs are the work, and looking up is not told of.
+    If pairs are looked up, the pairs are the work, and looking up is not reported.
     """
     if not by_pair(method, videos, episodes, device):
         return (

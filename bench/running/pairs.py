@@ -1,4 +1,4 @@
-"""Similarities of all pairs of a bank's videos, each worked out once.
+"""Similarities of all pairs of a bank's videos, each computed once.
 
 Where a bank draws many episodes from few videos, the same two videos meet in many episodes. A
 `bench.method.PairMethod` scores them alike each time, so that the loop asks once and looks up.
@@ -34,7 +34,8 @@ def similarities(
 ) -> Tensor:
     """Similarity of every video, as a query, with every video, as the support.
 
-    In a job of several processes each works out its share of the queries, and all get the whole.
+    In a job of several processes each computes its share of the queries, and all receive all of
+    them.
 
     Args:
         method: what compares.

@@ -42,10 +42,10 @@ def adapted(
     device: torch.device,
     text: Tensor | None,
 ) -> Any:
-    """Return what the support taught; only a `TextMethod` is given the names of its classes.
+    """Return what was learned from the support; only a `TextMethod` is given names of classes.
 
     Raises:
-        ValueError: the method reads names, and whoever runs it gave none.
+        ValueError: the method reads names, and none were given.
     """
     if not isinstance(method, TextMethod):
         return method.adapt(shown)
@@ -77,7 +77,7 @@ def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:
 
 
 def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
-    """Gather videos where they are kept, and bring them to where is computed."""
+    """Gather videos where they are kept, and bring them to the device that computes."""
     home = tensors(videos)[0].device
     flat = index.flatten().to(home, non_blocking=True)
 

@@ -247,11 +247,11 @@ def _check(run: Run) -> None:
     """
     identity = run.identity
     if not re.fullmatch(NAME_WITH_SETTINGS, identity.method):
-        raise ValueError(f"{identity.method!r} is no name of a method")
+        raise ValueError(f"{identity.method!r} is not a name of a method")
     training = identity.training
     for name in (identity.bank, *((training.recipe, training.start) if training else ())):
         if name and (not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name):
-            raise ValueError(f"{name!r} is no name of a bank or of a training's parts")
+            raise ValueError(f"{name!r} is not a name of a bank or of a training's parts")
     check_rows(run)
 
 

@@ -138,7 +138,7 @@ def run_id(run: Run) -> str:
 
 
 def is_rendered(comparison: Comparison) -> bool:
-    """Whether a bank is of drawn videos."""
+    """Whether a bank is of rendered videos."""
     return comparison.methods[0].first.identity.dataset == DRAWN
 
 
@@ -156,7 +156,7 @@ def _same_source(here: str, there: str) -> bool:
 def idea(name: str, declared: Declared) -> tuple[str, list[str]]:
     """Return what a method does, in a sentence, and the paragraphs of its file, where it is here.
 
-    A run of code that is not here says it by itself, or not at all.
+    A run whose code is not here states it itself, or not at all.
     """
     methods = all_methods()
     if name not in methods or not _same_source(methods[name].cls.source, declared.source):

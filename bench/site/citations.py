@@ -21,7 +21,7 @@ ADDRESS = re.compile(r"https://\S+[\w/]")
 
 @dataclass(frozen=True)
 class Cited:
-    """Something that runs are made of, and the publications that it is from."""
+    """Something that runs use, and the publications that it comes from."""
 
     name: str
     """Such as "method otam"."""
@@ -56,7 +56,7 @@ def of_method(name: str, source: str) -> Cited:
 
 
 def _of_dataset(name: str) -> Cited:
-    """The data set's paper where its file names one, else where it is to be had."""
+    """The data set's paper where its file names one, else where to get it."""
     known = datasets().get(name)
     module = f"episodes.datasets.{name.replace('-', '_')}"
     if known is None or importlib.util.find_spec(module) is None:

@@ -27,7 +27,7 @@ from episodes.errors import UserError
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = (STYLE_SHEET, TEMPLATES / "site.css")
 MARK = ".fvbench-site"
-"""A file in the folder of a site, by which it is known again."""
+"""A file by which the folder of a site is recognised."""
 BANKS_FROM = 4
 """Column of the board that holds the first bank."""
 
@@ -39,7 +39,7 @@ def write_site(folder: Path, board: Board, title: str) -> int:
         UserError: the folder holds something else.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
-        raise UserError(f"{folder} holds files that are no site of ours; choose another --out")
+        raise UserError(f"{folder} holds files that are not a site of ours; choose another --out")
     pages = dict(_pages(board, title))
     for old in sorted(folder.rglob("*.html")):
         if str(old.relative_to(folder).as_posix()) not in pages:

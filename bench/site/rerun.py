@@ -22,7 +22,7 @@ from episodes.errors import UserError, unknown
 from episodes.schema import plain
 
 MAY_DIFFER = 0.01
-"""Of the queries that are answered anew: near ties fall otherwise on another machine."""
+"""Of the queries that are answered anew: near ties may fall differently on another machine."""
 CODE = ("revision", "settings", "form", "source_sha256", "features")
 """What of a run's identity may have changed since without a number changing."""
 
@@ -34,13 +34,13 @@ class Rerun:
     episodes: int
     queries: int
     differing: int
-    """Queries with another answer."""
+    """Queries that are answered differently."""
     changed: Sequence[str]
     """What of the run's identity is not as it was."""
 
     @property
     def holds(self) -> bool:
-        """Whether the answers are those of the submission, but for near ties."""
+        """Whether the answers are those of the submission, apart from near ties."""
         return self.differing <= MAY_DIFFER * self.queries
 
 
@@ -62,7 +62,7 @@ def rerun(
         seed: of the choice of episodes. The submitter must not be able to guess it.
         methods: what may be run: the submission brings a name and no code.
         device: where to compute.
-        reporter: told how far it is.
+        reporter: told of the progress.
         weights: a file or folder of trained weights; those that come with the program if None.
         backbone: name and place of a backbone's weights; the run's backbone by name if None.
 

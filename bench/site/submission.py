@@ -1,7 +1,8 @@
-"""Submissions: a run in one file for others, who hold it against the bank before they believe it.
+"""Submissions: a run in one file for others, who check it against the bank before they trust it.
 
 A submission is a ``.zip`` of three members: ``run.json`` and ``rows.parquet`` as in a run
-directory, and ``figures.json``, what the rows are said to amount to. The same run gives the same
+directory, and ``figures.json``, the figures that the rows are said to give. The same run gives the
+same
 bytes anywhere, and nothing in it names a folder of the machine that made it.
 """
 
@@ -36,7 +37,8 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 MOST_ROWS = 20_000_000
 """What a submission may have of them: a small file may claim billions."""
 CLOSE = 1e-9
-"""How far a figure may lie from the one worked out here: what summing in another order changes."""
+"""How far a stated figure may be from the one computed here: as far as the order of summing
+matters."""
 
 
 Own = Callable[[int], Sequence[Bank]] | None
@@ -44,7 +46,7 @@ Own = Callable[[int], Sequence[Bank]] | None
 
 
 class RefusedError(UserError):
-    """A submission that is not what it says."""
+    """A submission that is not what it claims to be."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Submission:
     run: Run
     bank: Bank
     comparison: Comparison
-    """Of the run alone: its figures, worked out here."""
+    """Of the run alone: its figures, computed here."""
     rows_sha256: str
 
 
@@ -75,7 +77,7 @@ def pack(place: Path, file: Path, own: Own = None) -> None:
     found = find_runs(place)
     if len(found) > 1:
         raise UserError(
-            f"{place} holds {len(found)} runs, a submission is of one; name one of them, such as"
+            f"{place} holds {len(found)}  runs, a submission holds one; name one of them, such as"
             f" {found[0]}"
         )
     run = read_run(found[0])
@@ -129,7 +131,7 @@ def unpack(file: Path, own: Own = None) -> Submission:
         own: opens its bank, where it has no name here.
 
     Raises:
-        RefusedError: it is not what it says; the message says in which way.
+        RefusedError: it is not what it claims to be; the message says why.
         UserError: its bank cannot be drawn here.
     """
     contents = _members(file)
@@ -154,7 +156,7 @@ def unpack(file: Path, own: Own = None) -> Submission:
 
 
 def _members(file: Path) -> dict[str, bytes]:
-    """The members of a submission, none of them unpacked to more than it may be."""
+    """The members of a submission, none of them unpacked beyond its limit."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -178,19 +180,19 @@ def _members(file: Path) -> dict[str, bytes]:
         raise UserError(f"{file}: there is no such file") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise RefusedError(
-            f"{file} is no submission: {error}; `fvbench submit` makes one"
+            f"{file} is not a submission: {error}; `fvbench submit` makes one"
         ) from error
     return contents
 
 
 def _check_size(rows: Path) -> None:
-    """Refuse rows that would take the memory when they are read."""
+    """Refuse rows that would exhaust memory when they are read."""
     table = pq.ParquetFile(rows)
     if table.metadata.num_rows > MOST_ROWS:
         raise ValueError(f"it claims {table.metadata.num_rows:,} rows, of at most {MOST_ROWS:,}")
     for field in table.schema_arrow:
         if field.name not in ROW_TYPES or not pa.types.is_primitive(field.type):
-            raise ValueError(f"its column {field.name!r} of {field.type} is none of rows")
+            raise ValueError(f"its column {field.name!r} of {field.type}  is not a column of rows")
 
 
 def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
@@ -208,7 +210,7 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
 
 
 def _check_identity(run: Run, bank: Bank) -> None:
-    """Refuse an identity that lies of its bank."""
+    """Refuse an identity that lies about its bank."""
     actual = {
         "bank": bank.title,
         "episodes": len(bank.episodes),
@@ -226,7 +228,7 @@ def _check_identity(run: Run, bank: Bank) -> None:
 
 
 def figures(comparison: Comparison) -> dict[str, Any]:
-    """Return what the rows of a single run amount to."""
+    """Return the figures that the rows of a single run give."""
     (row,) = comparison.rows
     return {"queries": row.queries, "accuracy": row.accuracy, "intervals": dict(row.intervals)}
 

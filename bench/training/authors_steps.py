@@ -1,6 +1,7 @@
 """The training steps of a reference file, retraced with our method.
 
-The method is built from the file's facts, takes the authors' weights, and trains on the file's
+The method is built from the facts in the file, is given the authors' weights, and trains on the
+file's
 three episodes through the learner and the optimiser that every training here uses.
 """
 
@@ -20,7 +21,7 @@ from bench.training.stream import EpisodeBatch
 from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining
 
 EPISODES = ("", "step1/", "step2/")
-"""How the keys of each episode begin."""
+"""Prefix of each episode's keys."""
 INPUTS = ("support", "query")
 
 
@@ -41,7 +42,7 @@ def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> Retr
 
     Args:
         golden: the file.
-        entry: the method or variant that it is of; settings that the file states are set.
+        entry: the method or variant that the file is for; settings that the file states are set.
         dtype: of weights and videos.
     """
     authors = AUTHORS_TRAINING[entry.cls.name]
@@ -167,7 +168,7 @@ def _as_maps(videos: Tensor, axes: str) -> Tensor:
 
 
 def _gradient(tensor: Tensor) -> Tensor:
-    """Zeros where no loss reaches it."""
+    """The gradient, zeros where no loss reaches the tensor."""
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.clone()
 
 

@@ -33,8 +33,8 @@ SAMPLING = "segment-centres"
 class BackboneRecipe(Model):
     """How a backbone is trained.
 
-    The loss acts on the mean of the whole feature map, since it is maps that methods compare: a
-    head that looks at the order of frames learns faster and leaves maps that compare badly.
+    The loss acts on the mean of the whole feature map, since methods compare maps: a head that
+    looks at the order of frames learns faster, but its maps compare badly.
     """
 
     seed: int = 0
@@ -42,19 +42,19 @@ class BackboneRecipe(Model):
     steps: int = 2400
     """Of the optimiser, AdamW."""
     batch_size: int = 32
-    """Clips in a step."""
+    """Clips per step."""
     peak_learning_rate: float = 3e-3
-    """The highest of one cycle."""
+    """Peak of the one-cycle schedule."""
     warm_up_steps: int = 100
     """Steps until then."""
     weight_decay: float = 0.02
-    """Factor of the weights in each step."""
+    """Weight decay."""
     dropout: float = 0.1
-    """Share of the channels that are left out."""
+    """Dropout: share of the channels that are zeroed."""
     label_smoothing: float = 0.05
-    """Share of a label that is spread over all classes."""
+    """Label smoothing: share of a label that is spread over all classes."""
     shift: int = 3
-    """Pixels by which a clip is moved at most."""
+    """Most pixels by which a clip is shifted."""
 
 
 @dataclass(frozen=True)

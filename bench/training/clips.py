@@ -86,7 +86,7 @@ MEMORY = 4 << 30
 """Bytes of decoded clips that are kept; what does not fit is decoded again."""
 
 Wanted = tuple[int, Sampling]
-"""A row, and which frames of its video."""
+"""A row, and which frames of its video are used."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ClipLibrary:
 
     @contextmanager
     def for_one_training(self) -> Iterator[None]:
-        """Drop, when a training ends, what was prepared for it and never taken."""
+        """When a training ends, drop what was prepared for it and never used."""
         try:
             yield
         finally:

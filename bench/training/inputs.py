@@ -69,7 +69,7 @@ class Features:
 
 
 class Clips:
-    """Decoded clips, augmented anew each time they are taken."""
+    """Decoded clips, augmented anew each time they are used."""
 
     def __init__(
         self, training: Training, stream: Stream, library: ClipLibrary, reporter: Reporter
@@ -119,7 +119,7 @@ def video_files(
 ) -> list[VideoFile]:
     """Return where the used videos of a split are, making them first where that is possible.
 
-    Where features are given, nobody looks at videos: these are the files of their features.
+    Where features are given, videos are not needed: these are the files of features.
     """
     videos = [split.videos[index] for index in used]
     if training.given is not None:

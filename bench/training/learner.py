@@ -1,4 +1,4 @@
-"""What is trained, a method with its backbone where that is tuned, and by which optimiser."""
+"""What is trained, a method with its backbone if that is tuned, and by which optimiser."""
 
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase

@@ -41,7 +41,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     Args:
         training: what to train.
         library: where decoded clips are kept, for the trainings that follow too.
-        reporter: told how far that is.
+        reporter: told of the progress.
 
     Returns:
         the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.

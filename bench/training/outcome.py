@@ -38,7 +38,7 @@ def finished(folder: Path, identity: TrainingIdentity) -> bool:
     try:
         there = parsed(Card, read_json(card)).identity
     except (OSError, ValueError) as error:
-        raise UserError(f"{card} is no card of a training: {error}; delete {folder}") from error
+        raise UserError(f"{card} is not a card of a training: {error}; delete {folder}") from error
     check_same(folder, there, identity)
     if not (folder / WEIGHTS).exists():
         return False
@@ -105,7 +105,7 @@ def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
 
 
 def check_tensorboard() -> None:
-    """Refuse before the training, not after it.
+    """Refuse before the training rather than after it.
 
     Raises:
         UserError: the package is missing.

@@ -25,9 +25,9 @@ from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining
 
 Check = Literal["losses", "gradients", "trajectory", "float32 inputs", "float32 parameters"]
 TOLERANCE = 1e-6
-"""Relative, of a run in float64: what is left is that numbers are stored as float32."""
+"""Relative, for a run in float64: the remaining error is that numbers are stored as float32."""
 FLOAT32_ALLOWANCE = 10
-"""In float32 the authors' own code misses its float64; so many times that is allowed."""
+"""In float32 the authors' own code deviates from its float64; this many times that is allowed."""
 NOTHING = 1e-9
 """A gradient below this share of the file's largest is rounding: its true value is 0."""
 STORED = 2.0**-24
@@ -64,7 +64,8 @@ def check_training(path: Path) -> list[TrainingResult]:
     """Retrace the steps of a reference file, in float64 and, for the gradients, in float32.
 
     Raises:
-        UserError: the file cannot be read, is none of training steps, its name says no method, or
+        UserError: the file cannot be read, does not hold training steps, its name names no method,
+        or
             it lacks something that this method needs.
     """
     import_reproductions()
@@ -120,8 +121,8 @@ def _method_of(path: Path) -> ConfiguredMethod:
 def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]:
     """The tolerances in float32 for gradients of inputs and of parameters.
 
-    From what the authors' own float32 misses by; for a file that is not in the table: the most of
-    those of the same method.
+    From the deviation of the authors' own float32; for a file that is not in the table, the largest
+    of the same method.
     """
     table = Path(methods.parity.__path__[0]) / "float32.csv"
     with table.open(encoding="utf-8", newline="") as lines:

@@ -92,7 +92,7 @@ class Training:
         """Everything that determines the weights; a training resumes only if all of it agrees.
 
         Raises:
-            UserError: the source of the method is not to be had.
+            UserError: the source of the method cannot be found.
         """
         split = self.validation.split
         source = source_sha256(self.entry)
@@ -126,7 +126,7 @@ class Training:
         return identity.changed(text=text)
 
     def _start(self) -> Start:
-        """What made the features; where they are given, these of the videos that are used."""
+        """What made the features; if they are given, the features of the videos that are used."""
         start = Start(name=self.backbone.backbone.name, weights_sha256=self.backbone.weights_sha256)
         if self.given is not None:
             return start.changed(features_sha256=self._features_sha256(self.given))

@@ -35,9 +35,9 @@ class WordsRecipe(Model):
     batch_size: int = 256
     """Videos in a step."""
     learning_rate: float = 3e-3
-    """At the first step; it falls to 0 as a cosine does."""
+    """At the first step; it falls to 0 along a cosine."""
     weight_decay: float = 0.5
-    """Factor of the weights in each step."""
+    """Weight decay."""
     scale: float = 20.0
     """Factor of the cosine between mean frame and name in the loss."""
 

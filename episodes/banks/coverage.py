@@ -32,8 +32,9 @@ def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
     if not kept.any():
         video, why = next(iter(missing.items()))
         raise UserError(
-            f"every episode of bank {bank.recipe.name} contains one of {len(missing):,} videos that"
-            f" cannot be used, such as {video.label}/{video.name} ({why}); get some of them"
+            f"every episode of bank {bank.recipe.name} contains one of the videos that"
+            f" cannot be used ({len(missing):,}, such as {video.label}/{video.name}: {why}); get"
+            " some of them"
         )
     if kept.all():
         return bank

@@ -28,7 +28,7 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
         episodes: how many; 10,000 if None.
 
     Raises:
-        UserError: it is no such folder, or a class has a single video, or recording.
+        UserError: it is not such a folder, or a class has a single video, or recording.
     """
     folder = Folder(_name(root), root)
     split = folder.split("test")

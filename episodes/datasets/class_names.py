@@ -25,7 +25,7 @@ def class_names(dataset: str, labels: Sequence[str], root: Path | None = None) -
         root: the folder of the user's own videos, if they are of one.
 
     Raises:
-        UserError: ``names.csv`` is no table of class and name, or names an unknown class.
+        UserError: ``names.csv`` is not a table of class and name, or names an unknown class.
 
     >>> class_names("ucf101", ["ApplyEyeMakeup", "TaiChi"])
     {'ApplyEyeMakeup': 'Apply Eye Makeup', 'TaiChi': 'Tai Chi'}

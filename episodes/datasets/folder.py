@@ -18,7 +18,7 @@ from episodes.decoding.memory import remembered
 from episodes.disk.class_folder import shown, videos_of_class
 from episodes.disk.locating import Index
 from episodes.disk.registration import Members, registration
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 FEWEST_CLASSES = 2
@@ -52,7 +52,7 @@ class Folder:
         """Return the list of a split.
 
         Raises:
-            UserError: the folder is missing, or is no folder of classes that hold videos.
+            UserError: the folder is missing, or is not a folder of classes that hold videos.
         """
         if self._lists is None:
             return Split(self.name, name, self.videos if name == "test" else ())
@@ -161,8 +161,8 @@ def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         raise UserError(
-            f"{missing[0]} and {len(missing) - 1} others of {name} are no longer there; restore"
-            " them, or register what is there now: `fvbench data add` again"
+            f"{missing[0]} is no longer there, {counted(len(missing), 'video')} of {name} in all;"
+            " restore them, or register what is there now: `fvbench data add` again"
         )
 
 

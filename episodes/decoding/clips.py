@@ -31,7 +31,7 @@ def chosen_decoder(name: str | None) -> str:
     """Return the reader that a user asked for, or the preferred one.
 
     Raises:
-        UserError: there is none of this name, or it is not installed.
+        UserError: there is not one of this name, or it is not installed.
     """
     if name is None:
         return default_decoder()

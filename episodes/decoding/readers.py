@@ -315,7 +315,7 @@ def opened(path: Path) -> InputContainer:
     """Open a file with PyAV, whatever the encoding of its tags.
 
     Raises:
-        UnreadableError: it is no video.
+        UnreadableError: it is not a video.
     """
     try:
         return av.open(path, metadata_errors="ignore")

@@ -86,7 +86,7 @@ def facts(dataset: str) -> Facts:
                 one["label"] = label
         found = parsed(FactsFile, content)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is no file of facts: {error}; restore it") from error
+        raise UserError(f"{path} is not a file of facts: {error}; restore it") from error
     splits = {name: getattr(found, name) for name in SPLIT_NAMES if name in content}
     return Facts(dataset, splits)
 

@@ -147,5 +147,5 @@ def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
     if not isinstance(content, dict) or any(
         isinstance(one, list | dict) for one in content.values()
     ):
-        raise UserError(f"{path} is no list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
+        raise UserError(f"{path} is not a list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
     return ((str(label), video) for video, label in content.items())

@@ -8,7 +8,7 @@ from pathlib import Path
 from episodes.disk.facts import Facts, all_facts, folded, names_sha256
 from episodes.disk.lists import ClassList
 from episodes.disk.registration import Members
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import SplitName
 
 SHOWN = 3
@@ -117,10 +117,10 @@ def _unknown_content(facts: Facts, lists: Sequence[ClassList]) -> UserError:
             return UserError(f"{one.path} lists {other.dataset}, not {facts.dataset}")
     videos = sum(map(len, one.classes.values()))
     return UserError(
-        f"{one.path} ({len(one.classes)} classes, {videos:,} videos) is no published split of"
-        f" {facts.dataset}:{_differences(facts, one)} no committed bank fits it. Get the published"
-        " list (see docs/data.md), or take this one as it is with --trust and make a recipe of"
-        " your own"
+        f"{one.path} ({counted(len(one.classes), 'class')}, {counted(videos, 'video')}) is not a"
+        f" published split of {facts.dataset}:{_differences(facts, one)} no committed bank fits"
+        " it. Get the published list (see docs/data.md), or accept this one with --trust and make a"
+        " recipe of your own"
     )
 
 

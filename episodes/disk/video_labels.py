@@ -42,7 +42,7 @@ def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
     """Read label files: the class of each video by its number.
 
     Raises:
-        UserError: a file is no label file of Something-Something V2.
+        UserError: a file is not a label file of Something-Something V2.
     """
     return {video: label for path in paths for video, label in _read(path)}
 
@@ -75,8 +75,8 @@ def _from_json(path: Path) -> Iterator[tuple[str, str]]:
                 yield str(one["id"]), class_name(one["template"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{path} is no label file of Something-Something V2 ({error!r}): a list of objects with"
-            ' "id" and "template"'
+            f"{path} is not a label file of Something-Something V2 ({error!r}): a list of objects"
+            ' with "id" and "template"'
         ) from error
 
 

@@ -267,7 +267,7 @@ def _extent(place: int) -> tuple[float, float, float, float]:
 
 
 def _indices(clip: Clip) -> list[int]:
-    """Which frames are shown: all of a short clip some of them twice, as a sampling rule does."""
+    """Which frames are shown; of a short clip all, some of them twice, as a sampling rule does."""
     return [(2 * place + 1) * len(clip) // (2 * FRAMES) for place in range(FRAMES)]
 
 

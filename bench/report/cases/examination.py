@@ -168,7 +168,7 @@ def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
     """Degrees between the query and each prototype, (way,).
 
     MASTAF's score is a weighted sum of the cosines of its branches: by the sum of the weights, it
-    is the cosine of the two representations put behind one another, each at length 1.
+    is the cosine of the two representations, each scaled to length 1, concatenated.
     """
     weight = sum(branch.weight for branch in model.compare(prototypes, query))
     cosines = model.score(prototypes, query)[0, 0].double() / (model.settings.scale * weight)

@@ -53,7 +53,7 @@ def as_kind(name: str) -> Kind:
     for kind in KINDS:
         if kind == name:
             return kind
-    raise UserError(f"--find {name!r} is none of {', '.join(KINDS)}")
+    raise UserError(f"--find {name!r} is not one of {', '.join(KINDS)}")
 
 
 def _named(outcomes: Outcomes, word: str) -> Query:
@@ -62,7 +62,7 @@ def _named(outcomes: Outcomes, word: str) -> Query:
     size = outcomes.size
     if not first.isdecimal() or (colon and not second.isdecimal()):
         raise UserError(
-            f"--episodes: {word!r} is no episode; give numbers such as 12,40:3, where 40:3 is the"
+            f"--episodes: {word!r} is not an episode; give numbers such as 12,40:3, where 40:3 is"
             " query 3 of episode 40"
         )
     if int(first) >= size.episode or int(second or 0) >= size.query:

@@ -61,7 +61,7 @@ def _method(run: Run, shape: FeatureShape) -> Mastaf:
         ) from error
     method = ConfiguredMethod(identity.method, cls, settings).build(shape, identity.seed or 0)
     if not isinstance(method, Mastaf):
-        raise UserError(f"{identity.method} is another method than MASTAF: {cls.__name__}")
+        raise UserError(f"{identity.method} is a method other than MASTAF: {cls.__name__}")
     return method
 
 
@@ -90,7 +90,7 @@ def weights_of(run: Run) -> Path | None:
 
 def _features_of(run: Run) -> FeatureIdentity:
     if run.identity.features is None:
-        raise UserError(f"the run of {run.identity.method} does not say of which features it is")
+        raise UserError(f"the run of {run.identity.method} does not say which features it used")
     return run.identity.features
 
 

@@ -60,7 +60,7 @@ def charts() -> Mapping[str, Chart | AcrossBanks]:
 
 
 def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
-    """Draw the chart of a name.
+    """Draw a chart by its name.
 
     Args:
         name: one of `charts`.
@@ -70,7 +70,7 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
         UserError: no such chart, more banks than it takes, or runs that lack what it shows.
     """
     if name not in charts():
-        raise UserError(f"--chart {name!r} is none of {', '.join(sorted(charts()))}")
+        raise UserError(f"--chart {name!r} is not one of {', '.join(sorted(charts()))}")
     chart = charts()[name]
     if isinstance(chart, AcrossBanks):
         return chart.draw(comparisons)
@@ -78,7 +78,7 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
         banks = ", ".join(one.bank for one in comparisons)
         raise UserError(
             f"--chart {name} shows one bank, the runs are on {banks}; name the folder of one, or"
-            " take --chart banks"
+            " use --chart banks"
         )
     return chart.draw(comparisons[0], WIDE)
 

@@ -43,7 +43,8 @@ def _curves(one: MethodRuns) -> list[pd.DataFrame]:
 
 ROW_INCHES = 1.35
 SPAN = 2.0
-"""Points that the axis of accuracy covers at least: what is less is noise, and should look it."""
+"""Points that the axis of accuracy covers at least: a smaller range is noise, and should look like
+it."""
 SMOOTHED = 20
 """Parts of a training that the loss is averaged over: steps alone are noise."""
 HEADING: dict[str, Any] = {
@@ -98,7 +99,7 @@ def _draw(comparison: Comparison, width: float) -> Figure:
     found = curves_of(comparison)
     if not found:
         raise UserError(
-            "no run was trained, or the weights and train.csv are not where they were any more"
+            "no run was trained, or its weights and train.csv are no longer where they were"
         )
     return training_chart(found, width)
 

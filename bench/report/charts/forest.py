@@ -188,8 +188,8 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
 
 def _about_accuracy(comparison: Comparison) -> str:
     return (
-        f"Accuracy on {comparison.bank}: thick bars say how sure these episodes make it, thin ones"
-        " how sure other videos, classes and trainings leave the mean."
+        f"Accuracy on {comparison.bank}: thick bars show the uncertainty over other episodes of"
+        " these videos, thin ones over other videos, classes and trainings."
     )
 
 
@@ -198,10 +198,9 @@ def about_differences(comparison: Comparison) -> str | None:
     if len(comparison.rows) == 1:
         return None
     return (
-        f"Difference to {comparison.reference}, query by query. Blue is better, orange worse, grey"
-        " what is not told apart, after correction for"
-        f" {comparison.comparisons} comparisons; bars are of each difference by itself, so that a"
-        " grey one may end beside 0."
+        f"Difference from {comparison.reference}, query by query. Blue is better, orange worse,"
+        f" grey not significant, after correction for {comparison.comparisons} comparisons; each"
+        " bar is for its difference alone, so a grey one may leave out 0."
     )
 
 

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WORTH = 0.05
-"""How far above guessing a method's accuracy is at least, for its speed to be worth showing."""
+"""Least lead over guessing that makes a method's speed worth showing."""
 NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 """Where a name may stand close beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
 """Where it may stand if no place nearby is free, on a wide chart: then a line joins them."""
 DECADES, NARROW_DECADES = 1000, 100
-"""Fastest over slowest from which powers of ten are enough ticks, on a wide and a narrow chart."""
+"""Ratio of fastest to slowest from which powers of ten suffice as ticks, on a wide and a narrow
+chart."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
@@ -147,8 +148,8 @@ def _about(comparison: Comparison) -> str:
     names = ", ".join(row.title for row in front(rows))
     elsewhere = sum(row.device != rows[0].device for row in comparison.rows)
     weak = len(comparison.rows) - len(rows) - elsewhere
-    note = f" {weak} that hardly beat guessing are left out." if weak else ""
-    note += f" {elsewhere} that ran on another device are left out." if elsewhere else ""
+    note = f" Not shown: {weak} hardly better than guessing." if weak else ""
+    note += f" Not shown: {elsewhere} run on another device." if elsewhere else ""
     return (
         f"Accuracy against speed of scoring, {rows[0].device}. No method beats these in both:"
         f" {names}.{note}"

@@ -2,7 +2,7 @@
 
 Frames at the middle of equal parts of the video, in order: of the first support video of a class,
 and beside it of its first query. Videos of real data sets are drawn as well; whether the picture
-may be passed on is said by their licence, not by this program.
+may be shared depends on their licence, not on this program.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ INK, MUTED, LINE = "#1b2430", "#5b6470", "#d5dae0"
 ACCENT, SECOND = "#0068a9", "#c2510a"
 """Told apart by colour-blind people too, and in print."""
 WIDE, HALF, NARROW = 7.2, 5.2, 3.7
-"""Widths in inches: of a page, of one of two beside each other, and of a telephone."""
+"""Widths in inches: of a page, of one of two beside each other, and of a phone."""
 TEXT = 8.5
 """Points."""
 ROW = 0.205
@@ -34,7 +34,7 @@ def sheet(width: float, height: float) -> "tuple[Figure, Axes]":
 
 
 def tidy(axes: "Axes", grid: str = "x") -> None:
-    """Take off what carries no information, and let the grid recede."""
+    """Remove what carries no information, and let the grid recede."""
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.tick_params(length=0, labelsize=TEXT, colors=MUTED, labelcolor=MUTED)
     axes.grid(axis=grid, color=LINE, linewidth=0.7)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def _take_literally(figure: Figure) -> None:
 
 
 def tip(words: str) -> str:
-    """The ``gid`` of a mark that says ``words`` when it is pointed at, in SVG."""
+    """The ``gid`` of a mark that shows ``words`` on hover, in SVG."""
     return f"tip {words}"
 
 
@@ -114,7 +114,7 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     Args:
         figure: drawn in the colours of `bench.report.charts.style`.
         name: unique on the page; it is put before every id.
-        title: what it shows, for those who do not see it.
+        title: what it shows, for those who cannot see it.
     """
     _take_literally(figure)
     with (

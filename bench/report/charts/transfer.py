@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = 2
 """Banks side by side."""
 APART = 0.25
-"""How much of an axis lies at least between two names."""
+"""Least distance between two names, as a share of an axis."""
 NAME: dict[str, Any] = {"fontsize": 7, "color": INK}
 
 

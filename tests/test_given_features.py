@@ -130,9 +130,9 @@ def test_what_does_not_do_is_refused_in_one_line(
 def test_more_than_the_bank_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     given = GivenFeatures(as_files(tmp_path, arrays(7)))
     given.say_extra(VIDEOS)
-    assert "more" not in capsys.readouterr().err
+    assert "other" not in capsys.readouterr().err
     given.say_extra(VIDEOS[:4])
-    assert "holds features of 2 videos more" in capsys.readouterr().err
+    assert "holds features of 2 other videos" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ class TestRoundTrip:
 
     @pytest.mark.parametrize("option", [("--backbone", "motion"), ("--sampling", "linspace")])
     def test_options_of_videos_are_refused(self, option: tuple[str, str], exported: Path):
-        assert "whose place --features takes" in fails("run", "--features", exported, *option)
+        assert "which --features replaces" in fails("run", "--features", exported, *option)
 
     def test_missing_videos_end_a_run_in_one_line(self, exported: Path, tmp_path: Path):
         said = fails("run", "--features", exported, "--methods", "otam", "--out", tmp_path)

@@ -359,7 +359,7 @@ class TestWhatCannotBeRead:
         assert "--allow-missing" in printed
         status, printed = call(*words, "--episodes", "60", "--allow-missing")
         assert status == 0
-        assert "they contain 1 videos that cannot be used:" in printed
+        assert "with 1 video that cannot be used:" in printed
         assert f"{CLASSES[2]}/damaged.mp4: " in printed
         assert "2 of 20 videos are read by av" in printed
         header = json.loads((tmp_path / "out" / "otam" / "run.json").read_text())["identity"]

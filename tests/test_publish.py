@@ -125,7 +125,7 @@ def test_a_site_is_replaced_and_nothing_else_is(tmp_path: Path):
     assert not (tmp_path / "site" / "methods" / "theirs.html").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(UserError, match="no site of ours"):
+    with pytest.raises(UserError, match="not a site of ours"):
         write_site(tmp_path / "mine", board(some_runs()), "Ours")
 
 

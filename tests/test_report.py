@@ -244,7 +244,7 @@ def test_several_banks_have_a_section_each():
 def test_one_method_alone_has_a_report():
     html = made(RUNS[0])
     assert "1 method on the bank small" in html
-    assert "Difference to" not in html
+    assert "Difference from" not in html
 
 
 def test_a_column_of_numbers_is_set_to_the_right_to_its_last_word():
@@ -424,6 +424,6 @@ def test_thumbnails_end_where_there_is_no_more_room(
     monkeypatch.setattr(errors, "BYTES", 10_000)
     assert call("report", folder, "--out", tmp_path / "report.html")[0] == 0
     text = (tmp_path / "report.html").read_text()
-    found = re.search(r"Frames of (\d+) of (\d+) videos have room", text)
+    found = re.search(r"room for frames of (\d+) of (\d+) videos", text)
     assert found is not None
     assert 0 < int(found[1]) < int(found[2])

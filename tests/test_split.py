@@ -63,7 +63,7 @@ def test_video_listed_twice_is_refused(small_split: Split):
 
 def test_video_listed_in_two_groups_is_refused(small_split: Split):
     again = replace(small_split.videos[0], group="elsewhere")
-    with pytest.raises(UserError, match=r"lists 1 videos twice"):
+    with pytest.raises(UserError, match=r"lists 1 video twice"):
         replace(small_split, videos=(*small_split.videos, again))
 
 

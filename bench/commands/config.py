@@ -23,7 +23,7 @@ def refuse_options_of_videos(context: typer.Context) -> None:
     for name in ("backbone", "sampling", "resize", "decoder", "allow_missing"):
         if is_given(context, name):
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}  applies to videos, which --features replaces; leave it out")
+            raise UserError(f"{option} applies to videos, which --features replaces; leave it out")
 
 
 def save_options(context: typer.Context, path: Path | None) -> None:

@@ -112,7 +112,7 @@ def headline(comparison: Comparison) -> list[str]:
             f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
         )
         said.append(
-            f"That is {signed(best.difference)}  points against {comparison.reference}, on the same"
+            f"That is {signed(best.difference)} points against {comparison.reference}, on the same"
             f" queries{decided if p_value else ''}."
         )
     alike = [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]

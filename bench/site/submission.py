@@ -77,7 +77,7 @@ def pack(place: Path, file: Path, own: Own = None) -> None:
     found = find_runs(place)
     if len(found) > 1:
         raise UserError(
-            f"{place} holds {len(found)}  runs, a submission holds one; name one of them, such as"
+            f"{place} holds {len(found)} runs, a submission holds one; name one of them, such as"
             f" {found[0]}"
         )
     run = read_run(found[0])
@@ -192,7 +192,7 @@ def _check_size(rows: Path) -> None:
         raise ValueError(f"it claims {table.metadata.num_rows:,} rows, of at most {MOST_ROWS:,}")
     for field in table.schema_arrow:
         if field.name not in ROW_TYPES or not pa.types.is_primitive(field.type):
-            raise ValueError(f"its column {field.name!r} of {field.type}  is not a column of rows")
+            raise ValueError(f"its column {field.name!r} of {field.type} is not a column of rows")
 
 
 def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:

@@ -1,15 +1,12 @@
 """ATA: are the frames of a query similar to those of a class, and do they come in the same order?
 
 Every class is a sequence of prototype frames, the mean of its shots frame by frame. Two things
-speak for a class. By appearance, every frame of the query finds a similar frame there, in whatever
-order. In time, the frames it finds lie where they would lie in a video of the same
-speed: the attention of the query's frames over those of the class is close to a diagonal. A query
-is given to the class for which the two together speak most, each as a probability over the classes.
+speak for a class, each as a probability over the classes. By appearance, every frame of the query
+finds a similar frame there, in whatever order. In time, the frames it finds lie where they would in
+a video of the same speed: the attention of the query's frames is close to a diagonal.
 
-One to five videos make poor prototypes, so these are refined in the episode. `ATA` does it by
-gradient descent on the support videos: their appearance should tell their class, every frame should
-be sure of its partner, and the partners should be spread over the whole video. `TransductiveATA`,
-which sees all queries at once, draws the prototypes towards the queries that they attract.
+One to five videos make poor prototypes, so these are refined in the episode: `ATA` minimises a loss
+on the support videos, `TransductiveATA` draws prototypes towards the queries that they attract.
 
 Letters: N way, S shots, Q queries; P prototype frames, Z scaled cosines of frames, A attention;
 i a frame of the video, j one of the class.
@@ -54,7 +51,7 @@ class Prototypes(NamedTuple):
 
 
 class AlignedFrames(Method):
-    """Base of both forms of ATA: frames, first prototypes, and the two scores."""
+    """Base of both forms of ATA: frames, first prototypes, and both scores."""
 
     source = """Nguyen, Tran, Nguyen, Hua, Nguyen, ECCV 2022, arXiv:2207.10785;
     VinAIResearch/fsvc-ata at a6b3143, ops/ata.py, inference.py"""
@@ -69,16 +66,16 @@ class AlignedFrames(Method):
         """(videos, C, T, H, W) -> frame vectors of length 1, (videos, T, C)."""
         return normalize(frame_vectors(features), dim=-1)
 
-    def start(self, support: Tensor) -> Prototypes:
+    def adapt(self, support: Tensor) -> Prototypes:
         """(episodes, N, S, T, C) -> frame-wise means, and the scale to start from."""
         frames = support.mean(dim=2)
         return Prototypes(frames, frames.new_full((len(frames),), self.settings.scale))
 
-    def probabilities(self, prototypes: Prototypes, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Softmax over the classes of both scores, each (episodes, Q, N)."""
+    def probabilities(self, prototypes: Prototypes, query: Tensor) -> Tensor:
+        """Softmax over the classes of appearance and of time, (2, episodes, Q, N)."""
         Z = scaled_cosines(prototypes, query)
-        by_time = SHARPNESS * temporal(Z, self.settings.sigma)
-        return (SHARPNESS * appearance(Z)).softmax(dim=-1), by_time.softmax(dim=-1)
+        scores = torch.stack([appearance(Z), temporal(Z, self.settings.sigma)])
+        return (SHARPNESS * scores).softmax(dim=-1)
 
 
 @register
@@ -92,7 +89,7 @@ class ATA(AlignedFrames):
         """(episodes, N, S, T, C) -> prototypes and scale after some steps of Adam."""
         with torch.inference_mode(False), torch.enable_grad():
             videos = support.clone().detach()
-            refined = Prototypes(*(one.clone().requires_grad_() for one in self.start(videos)))
+            refined = Prototypes(*(one.clone().requires_grad_() for one in super().adapt(videos)))
             # Adam acts on every number by itself, so that all episodes are refined at once.
             adam = torch.optim.Adam(refined, lr=self.settings.learning_rate)
             for _ in range(self.settings.steps):
@@ -103,8 +100,7 @@ class ATA(AlignedFrames):
 
     def score(self, prototypes: Prototypes, query: Tensor) -> Tensor:
         """(episodes, Q, T, C) -> sum of both probabilities, (episodes, Q, N)."""
-        by_appearance, by_time = self.probabilities(prototypes, query)
-        return by_appearance + by_time
+        return self.probabilities(prototypes, query).sum(dim=0)
 
 
 @register
@@ -114,10 +110,6 @@ class TransductiveATA(AlignedFrames):
     name = "ata-transductive"
     sees = "all queries"
 
-    def adapt(self, support: Tensor) -> Prototypes:
-        """(episodes, N, S, T, C) -> frame-wise means."""
-        return self.start(support)
-
     def score(self, prototypes: Prototypes, query: Tensor) -> Tensor:
         """(episodes, Q, T, C) -> probabilities by appearance, (episodes, Q, N)."""
         return self.probabilities(self.refine(prototypes, query), query)[0]
@@ -126,7 +118,7 @@ class TransductiveATA(AlignedFrames):
         """Add to the first prototypes the mean of the queries, weighted by their probabilities."""
         prototypes = start
         for _ in range(self.settings.steps):
-            weights = torch.stack(self.probabilities(prototypes, query)).sum(dim=0)
+            weights = self.probabilities(prototypes, query).sum(dim=0)
             sums = torch.einsum("eqn,eqtc->entc", weights, query)
             means = sums / weights.sum(dim=1)[..., None, None]
             prototypes = Prototypes(normalize(means + start.frames, dim=-1), start.scale)
@@ -134,24 +126,20 @@ class TransductiveATA(AlignedFrames):
 
 
 def scaled_cosines(prototypes: Prototypes, videos: Tensor) -> Tensor:
-    """Compare frames i of videos (episodes, videos, T, C) with frames j of the classes.
-
-    Returns Z, (episodes, videos, N, T, T).
-    """
+    """Z: frames i of videos (episodes, V, T, C), frames j of classes -> (episodes, V, N, T, T)."""
     products = torch.einsum("evic,enjc->evnij", videos, prototypes.frames)
     return products * prototypes.scale[:, None, None, None, None]
 
 
 def appearance(Z: Tensor) -> Tensor:
-    """Smooth maximum over j, averaged over i: mean_i log sum_j exp Z_ij, (...)."""
+    """Smooth maximum over j, averaged over i: mean_i log sum_j exp Z_ij."""
     return Z.logsumexp(dim=-1).mean(dim=-1)
 
 
 def temporal(Z: Tensor, sigma: float) -> Tensor:
-    """Agreement of the attention with that expected in time: 2 - mean_i KL(A_i || expected), (...).
+    """Agreement of the attention with that expected in time: 2 - mean_i KL(A_i || expected).
 
-    Expected is a normal distribution around the same time, as in a video of the same speed, whose
-    variance is 2 squared frames of 8.
+    Expected is a normal distribution around the same time, of variance 2 squared frames of 8.
     """
     A, frames = Z.softmax(dim=-1), Z.shape[-1]
     time = torch.arange(frames, dtype=Z.dtype, device=Z.device) / frames

@@ -2,12 +2,10 @@
 
 An object fills a part of an image only, and a backbone that never saw its class does not look at
 that part. So CAN lets a class and a query tell each other where to look: positions of the one whose
-relations to the other stand out are weighted up, and the maps are compared after that. This is the
-cross-attention of MASTAF, which took it over and added self-attention: `methods.mastaf` holds the
-mathematics, and CAN is its cross branch alone.
+relations to the other stand out are weighted up, and the maps are compared after that. MASTAF took
+this over and added self-attention: `methods.mastaf` holds the mathematics, CAN is its cross branch.
 
-Where all queries of an episode are seen at once, the most confident of them join the support set
-under the class predicted for them, and all are scored again (`TransductiveCan`).
+In its transductive form, the most confident queries join the support set, and all are scored again.
 """
 
 import math
@@ -54,17 +52,11 @@ class TransductiveCan(Can):
     differs = f"{Can.differs}; trained as CAN is; with fewer than three queries it is CAN"
 
     def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, N, S, L, C) -> sums of the shots, which queries are going to join.
-
-        Not means, as a score depends on the direction alone.
-        """
+        """(episodes, N, S, L, C) -> sums, as a score depends on their direction alone."""
         return support[:, :, 0] if support.shape[2] == 1 else support.sum(dim=2)
 
     def score(self, support: Tensor, query: Tensor) -> Tensor:
-        """Score, let the most confident queries join, score again; more of them in each round.
-
-        (episodes, N, L, C) and (episodes, Q, L, C) -> (episodes, Q, N)
-        """
+        """(episodes, N, L, C), (episodes, Q, L, C) -> (episodes, Q, N); more join in each round."""
         scores = super().score(support, query)
         queries = query.shape[1]
         # The small addend keeps 35 / 75 of 75 from being rounded to less than 35.
@@ -77,10 +69,7 @@ class TransductiveCan(Can):
 
 
 def most_confident(scores: Tensor, count: int) -> Tensor:
-    """Pick the ``count`` queries of an episode with the largest best score.
-
-    (episodes, Q, N) -> the same shape: 1 where a chosen query has its best class, else 0.
-    """
+    """Mark the best class of the ``count`` surest queries with 1: the shape of the scores."""
     best, way = scores.max(dim=-1)
     chosen = torch.zeros_like(best).scatter(1, best.topk(count, dim=1).indices, 1.0)
     return chosen.unsqueeze(-1) * one_hot(way, scores.shape[-1])

@@ -2,9 +2,8 @@
 
 Matching frames one by one forgets their order. A triple of frames, taken in order and seen as one
 vector, says what came before what; so all increasing triples of a video are formed, projected and
-normalised, and compared as sets: each triple of the query is compared with the nearest triple in
-any shot of the class, and each triple of the class with the nearest one of the query. The score is
-the mean cosine of both.
+normalised, and compared as sets: each triple of the query with the nearest one in any shot of the
+class, and each triple of the class with the nearest one of the query.
 """
 
 from dataclasses import dataclass

@@ -5,8 +5,7 @@ CLIP-FSAR uses the name twice. In training, the mean frame of every video is hel
 of all training classes, as CLIP itself was trained. In an episode, the name of a class joins the
 frames of its support as one more token of a self-attention layer, so that the prototype of "pouring
 water" leans towards what the words say of it; queries, whose names nobody knows, pass the same
-layer alone. Queries and prototypes are then compared by ordered temporal alignment, as in
-`methods.otam`.
+layer alone. Queries and prototypes are then aligned in time, as in `methods.otam`.
 
 Two controls tell what the names are worth: `ZeroShot` reads the names and no support video at all,
 `TextPrototype` counts the name as one more shot of a nearest-prototype classifier.
@@ -112,7 +111,6 @@ class ClipFsar(TextMethod):
     }
 
     def __init__(self, shape: FeatureShape, settings: ClipFsarSettings | None = None) -> None:
-        """Build the transformer and the scale of the class logits, which starts at 1."""
         super().__init__(shape, settings)
         width, dropout = self.settings.feed_forward, self.settings.dropout
         self.transformer = Transformer(shape.channels, width, dropout)

@@ -1,9 +1,8 @@
 """CMN: the frames of a video gathered around a few learned hubs, then compared as prototypes.
 
 The mean of a video's frames mixes everything that is in it. CMN keeps several summaries apart. Each
-of J hub vectors stands for one kind of content, every frame is shared out among the hubs according
-to how well it fits them, and the summary of a hub is what frames add to it (multi-saliency
-embedding):
+of J hub vectors stands for one kind of content, to which every frame belongs as far as it fits, and
+the summary of a hub is what frames add to it (multi-saliency embedding):
 
     a_ij = softmax_j(p_i . h_j / sqrt C)        the part of frame i that hub j takes
     q_j  = sum_i a_ij (p_i - h_j)               what the frames add to hub j, brought to length 1
@@ -51,7 +50,6 @@ class Cmn(Method):
     without_gradient = {"merge.bias": "cancels in the distances"}
 
     def __init__(self, shape: FeatureShape, settings: CmnSettings | None = None) -> None:
-        """Build hubs near zero and a merging layer that sums their descriptors."""
         super().__init__(shape, settings)
         hubs, channels = self.settings.hubs, shape.channels
         self.hubs = nn.Parameter(NEAR_ZERO * torch.randn(hubs, channels))

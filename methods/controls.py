@@ -1,8 +1,7 @@
 """Controls: what a score must beat before it means anything.
 
-`Chance` guesses, so that its accuracy is one in as many as there are classes, and its interval what
-guessing alone gives. `SingleFrame` sees no motion, so that whatever it scores above chance comes
-from appearance.
+`Chance` guesses, so that its interval is what guessing alone gives. `SingleFrame` sees no motion:
+what it scores above chance comes from appearance.
 """
 
 from typing import ClassVar
@@ -12,17 +11,13 @@ from torch import Tensor
 
 from bench.method import FeatureShape, Method, Settings, register
 
-MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-"""Odd 64-bit constants of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+MIX = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+"""Odd 64-bit constants of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), as signed numbers."""
 
 
 @register
 class Chance(Method):
-    """Guess, with a fixed seed.
-
-    A guess is a hash of the features of the query and of the support videos, with the seed: it
-    carries no information, and still comes out the same however episodes are batched.
-    """
+    """Guess by a hash of query and support videos, the same however episodes are batched."""
 
     name = "chance"
     source = "control of this project, 2026"
@@ -39,7 +34,7 @@ class Chance(Method):
         """(videos, C, T, H, W) -> hash of the bits of all features, int64 (videos,)."""
         bits = features.float().contiguous().view(torch.int32).flatten(1).long()
         place = torch.arange(1, bits.shape[1] + 1, device=bits.device)
-        return _mixed((bits * (place * _signed(MIX[0]))).sum(dim=1) ^ self.seed)
+        return _mixed((bits * (place * MIX[0])).sum(dim=1) ^ self.seed)
 
     def adapt(self, support: Tensor) -> Tensor:
         """Sum over the shots, in whatever order they come: (episodes, way)."""
@@ -47,19 +42,14 @@ class Chance(Method):
 
     def score(self, state: Tensor, query: Tensor) -> Tensor:
         """Draw from [0, 1) for each pair of query and class: (episodes, queries, way)."""
-        mixed = _mixed(state[:, None, :] + query[:, :, None] * _signed(MIX[2]))
+        mixed = _mixed(state[:, None, :] + query[:, :, None] * MIX[2])
         return (mixed & (2**24 - 1)).float() / 2**24
-
-
-def _signed(constant: int) -> int:
-    """Return the 64-bit pattern as a signed number, which is what torch has."""
-    return constant - (1 << 64) if constant >= 1 << 63 else constant
 
 
 def _mixed(values: Tensor) -> Tensor:
     """Scramble int64 values (...), the steps of SplitMix64 but for its signed shifts."""
-    values = (values ^ (values >> 30)) * _signed(MIX[1])
-    values = (values ^ (values >> 27)) * _signed(MIX[2])
+    values = (values ^ (values >> 30)) * MIX[1]
+    values = (values ^ (values >> 27)) * MIX[2]
     return values ^ (values >> 31)
 
 
@@ -67,8 +57,7 @@ def _mixed(values: Tensor) -> Tensor:
 class SingleFrame(Method):
     """Classify by one frame only: a backbone is shown the middle frame, repeated.
 
-    Nothing moves in such a clip, so what it scores above chance comes from appearance. One time
-    step of an ordinary feature map would not do, since it has seen its neighbours.
+    One time step of an ordinary feature map would not do, since it has seen its neighbours.
     """
 
     name = "single-frame"

@@ -1,9 +1,8 @@
 """CrossTransformer on frames: for every frame of a query, a class makes the frame that answers it.
 
-A prototype that is an average answers every query alike. Here each frame of the query attends to
-all frames of all shots of a class, by keys, and gets a mixture of them, by values: the prototype of
-this class for this frame. The query belongs to the class whose mixtures are most like its own
-frames. A class that shows nothing similar has nothing to mix it from.
+A prototype that is an average answers every query in the same way. Here each frame of the query
+attends to all frames of all shots of a class, by keys, and gets a mixture of them, by values: the
+prototype of this class for this frame. A class that shows nothing similar cannot mix a similar one.
 
     A_tu = softmax_u(k(q_t) . k(s_u) / sqrt h)       eq. 1 and 2: frame u of a class for frame t
     p_t  = sum_u A_tu v(s_u)                         eq. 3: the prototype for frame t
@@ -35,12 +34,10 @@ class CrossTransformerSettings(Settings):
 
 
 class Projected(NamedTuple):
-    """Frames as keys, to find what belongs together, and as values, to compare it."""
+    """Frames (..., T, width) as keys, to find what belongs together, and as values, to compare."""
 
     keys: Tensor
-    """(..., T, width)"""
     values: Tensor
-    """(..., T, width)"""
 
 
 @register

@@ -1,11 +1,9 @@
 """HyRSM: hybrid relations and set matching.
 
-What distinguishes a class depends on which other classes it is to be told apart from. HyRSM
-therefore describes a video twice over. Its frames attend to one another, as in a transformer (the
-*intra-relation*). Then the videos of the episode attend to one another, with one token for each
-(the *inter-relation*), and what a video learns from the others is written into each of its frames.
-The query takes part in this, and the queries do not see each other: the support videos differ
-from query to query.
+What distinguishes a class depends on which other classes it is to be told apart from. So the frames
+of a video attend to one another, as in a transformer (the *intra-relation*); then the videos of the
+episode, one query at a time, with one token for each (the *inter-relation*), and what a video
+learns from the others is written into each of its frames.
 
 Enriched frames are compared as *sets*: each frame of one video is matched with the nearest frame of
 the other, wherever it is, and the other way round (the bidirectional mean Hausdorff metric,
@@ -57,10 +55,9 @@ class Videos(NamedTuple):
     mapped: Tensor
     """(..., T, C): the frames' part of the enriched frames."""
     token: Tensor
-    """(..., C): mean of the frames."""
+    """(..., C): mean of the frames, and what it is projected to."""
     query: Tensor
     key: Tensor
-    """(..., C)"""
     value: Tensor
     """(..., heads, C), with each head's columns of the output layer applied."""
 
@@ -69,7 +66,6 @@ class InterRelation(nn.Module):
     """Attention between the tokens of an episode's videos, with residual, layer norm and ReLU."""
 
     def __init__(self, channels: int, heads: int) -> None:
-        """Build it with the authors' initial weights."""
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value = (
@@ -159,10 +155,7 @@ class HyRSM(Method):
         return torch.stack([match(*pair) for pair in self.related(support, query)], dim=1)
 
     def related(self, support: Videos, query: Videos) -> Iterator[tuple[Tensor, Tensor]]:
-        """Enrich the frames of the support videos and of a query by each other, query by query.
-
-        Yields support frames (episodes, way, members, T, C) and query frames (episodes, T, C).
-        """
+        """Enrich query by query: frames (episodes, way, members, T, C) and (episodes, T, C)."""
         supports = Videos(*(part.flatten(1, 2) for part in support))
         # The 1 x 1 convolution over [frame, token]: a map of the frame and a map of the token.
         columns = self.merge.weight.chunk(2, dim=1)[1]
@@ -201,8 +194,6 @@ def incoherence(frames: Tensor) -> Tensor:
 
     With cosine distances d_ij: d_ij / ((i - j)^2 + 1) for neighbours (|i - j| <= 1), and else
     10 relu(1 - exp(-(|i - j| - 1)^2 / 51) - d_ij), averaged over all i and j.
-
-    Source: HyRSM++, in the code of alibaba-mmai-research/MoLo.
     """
     unit = normalize(frames, dim=-1)
     d = 1 - unit @ unit.mT

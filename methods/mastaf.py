@@ -12,8 +12,8 @@ another. Averaged over the positions to be weighted, M says how strongly each po
 map is met; from that a small meta-learner makes a kernel. The mean of M under this kernel scores
 each position, and a softmax turns scores into weights, which are added to 1 (a residual). A query
 scores the cosine of the two cross-attended maps plus that of the two self-attended maps. Training
-asks for more: every position of a query has to find its class (nearest-neighbour loss), and to name
-it among all training classes (global loss).
+asks every position of a query to find its class (nearest-neighbour loss), and to name it among all
+training classes (global loss).
 
 Letters: N way, S shots, Q queries; P prototypes, F queries, as maps; M relations; A attention. The
 numbers of equations are the paper's as far as its appendix names them; the rest follows the code.
@@ -47,7 +47,7 @@ class MastafSettings(Settings):
     temperature: float = 0.025
     """Divisor of the position scores in their softmax."""
     hidden: int = 6
-    """Width of the meta-learner, at 36 positions (CAN) and at 49 alike."""
+    """Width of the meta-learner, at 36 positions (CAN) as at 49."""
     kernel: Literal["learned", "mean"] = "learned"
     """Kernel over positions: made by a meta-learner from the pooled relations, or these."""
     residual: bool = True
@@ -70,7 +70,6 @@ class MetaLearner(nn.Module):
     """Makes a kernel over positions from pooled relations: w = W2 relu(BN(W1 m + b1)) + b2."""
 
     def __init__(self, positions: int, hidden: int) -> None:
-        """Build two linear maps, drawn as the authors do from N(0, sqrt(2 / outputs))."""
         super().__init__()
         self.squeeze = nn.Linear(positions, hidden)
         self.norm = nn.BatchNorm1d(hidden)

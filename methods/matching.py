@@ -1,14 +1,13 @@
 """Frame matching: rules that turn the cosines between the frames of two videos into one number.
 
 Nothing is learned (but for `Linear`): the question is how far one gets by comparing frames, and
-whether their order matters. Every frame of the query is compared with every frame of a support
-video, which gives a matrix M of cosines, with a row for each frame of the query and a column for
-each frame of the support video. The rules differ in what they read from it: the diagonal, where
-frames of the same time meet; its mean or its largest entry; a weighted sum; or, as sets are
+whether their order matters. The matrix M holds the cosines of the frames of a query, in rows, with
+those of a support video, in columns. The rules differ in what they read from it: the diagonal,
+where frames of the same time meet; its mean or its largest entry; a weighted sum; or, as sets are
 compared, for each frame the nearest one of the other video, whenever that comes.
 
-A class has several shots. Usually each is matched alone and the mean counts; the joint forms put
-the frames of all shots side by side, so that a frame of the query finds its nearest one in any.
+Usually each shot of a class is matched alone and the mean counts; the joint forms put the frames of
+all shots side by side, so that a frame of the query finds its nearest one in any.
 """
 
 from dataclasses import dataclass
@@ -114,7 +113,7 @@ class Mean(FrameMatching, PairMethod):
 
 @register
 class Max(FrameMatching, PairMethod):
-    """Take the cosine of the two frames that are most alike."""
+    """Take the cosine of the two most similar frames."""
 
     name = "max"
 
@@ -125,7 +124,7 @@ class Max(FrameMatching, PairMethod):
 
 @register
 class JointMax(JointMatching):
-    """Take the cosine of the query's and the class's frames that are most alike."""
+    """Take the cosine of the query's and the class's most similar frames."""
 
     name = "max-joint"
 
@@ -143,7 +142,6 @@ class Linear(FrameMatching, PairMethod):
     Settings = LinearSettings
 
     def __init__(self, shape: FeatureShape, settings: LinearSettings | None = None) -> None:
-        """Draw a weight for each pair of frames, as the authors do."""
         super().__init__(shape, settings)
         self.weights = nn.Linear(shape.frames**2, 1, bias=False)
 
@@ -157,10 +155,7 @@ class Chamfer(FrameMatching, PairMethod):
     """Average the cosine of each frame with the frame of the other video that is most like it."""
 
     name = "chamfer"
-    variants = {
-        "chamfer-query": {"sides": "query"},
-        "chamfer-support": {"sides": "support"},
-    }
+    variants = {"chamfer-query": {"sides": "query"}, "chamfer-support": {"sides": "support"}}
     Settings = ChamferSettings
     settings: ChamferSettings
 
@@ -174,9 +169,7 @@ class JointChamfer(JointMatching):
     """Average the cosine of each frame with its nearest among all frames of the other side."""
 
     name = "chamfer-joint"
-    variants = {
-        "chamfer-query-joint": {"sides": "query"},
-    }
+    variants = {"chamfer-query-joint": {"sides": "query"}}
     Settings = ChamferSettings
     settings: ChamferSettings
 

@@ -4,13 +4,11 @@ A nearest-neighbour classifier made differentiable: instead of the nearest suppo
 alone, each votes for its class with a weight, the softmax over all support videos of its similarity
 to the query. A class scores the sum of its votes.
 
-Whether two support videos are alike matters little by itself: what counts is how they differ within
-*this* support set. So with full-context embeddings each is embedded in the context of all others:
-g(x, S) comes from a bidirectional LSTM that reads the whole support set. The query is embedded in
-the same context: f(x, S) comes from a second LSTM that attends to the support set as many times as
-there are support videos, each time for what the last reading has left open. An LSTM reads in an
-order, and the order of a support set means nothing: it is read in the order of its videos' mean
-features, so that no shuffling can change a score.
+What counts is how support videos differ within *this* support set. So with full-context embeddings
+each is embedded in the context of all others: g(x, S) comes from a bidirectional LSTM that reads
+the whole support set; f(x, S), the query's, from a second LSTM that attends to the support set once
+for each support video. An LSTM reads in an order, and the order of a support set means nothing: it
+is read in the order of its videos' mean features, so that no shuffling can change a score.
 """
 
 from dataclasses import dataclass
@@ -109,10 +107,7 @@ class FullContextMatchingNetworks(Method):
         return undo(in_context, order).reshape(support.vectors.shape)
 
     def read(self, g: Tensor) -> Tensor:
-        """Embed each support video in the context of all: (episodes, videos, C), both ways.
-
-        g(x_i, S) = h_i forth + h_i back + g'(x_i), with g' the vector that came in.
-        """
+        """Read g' (episodes, videos, C) both ways: g(x_i, S) = h_i forth + h_i back + g'(x_i)."""
         forth, back = self.reader(g)[0].chunk(2, dim=-1)
         return forth + back + g
 

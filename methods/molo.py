@@ -1,15 +1,13 @@
 """MoLo: motion-augmented long-short contrastive learning.
 
-A frame matched by itself knows nothing of the action around it: two classes may share all their
-frames but a few. MoLo makes each frame aware of the whole video. A learned token of the *whole
-video* (long) is put in front of the frames (short), and all attend to each other. In training, the
-frames of a support video have to find the query of their class by its video token alone, and the
-other way round, so that what a frame holds comes to fit the video as a whole.
+A frame matched by itself knows nothing of the action around it. MoLo makes each frame aware of the
+whole video: a learned token of the *whole video* (long) is put in front of the frames (short), and
+all attend to each other. In training, the frames of a support video have to find the query of their
+class by its video token alone, and the other way round.
 
 Two such branches run side by side. One reads the frames, the other the *motion* between them: the
 difference of neighbouring feature maps, the later one convolved once more. Videos are matched frame
-by frame as sets, as in HyRSM, and the distances of the two branches are added up; the video tokens
-have done their work and take no part.
+by frame as sets, as in HyRSM, and the distances of the two branches are added up.
 
 The authors also decode pixel differences from the motion in training; features have no pixels.
 """
@@ -54,12 +52,11 @@ class MoLoSettings(Settings):
 
 
 class Tokens(NamedTuple):
-    """Tokens of videos, in either branch that of the whole video first."""
+    """Tokens of videos, in either branch that of the whole video first: (..., 1 + T, C)."""
 
     frames: Tensor
-    """(..., 1 + T, C)"""
     motion: Tensor
-    """(..., 1 + T - 1, C), or (..., 0, C) without the motion branch."""
+    """One less, as there are T - 1 steps, or none without the motion branch."""
 
 
 class Similarities(NamedTuple):

@@ -4,7 +4,7 @@ Two videos of one action show the same stages in the same order, though not at t
 not from the first frame to the last. So a query is compared with a support video by the cheapest
 way of matching their frames that never goes back in time and may leave out frames at either end.
 Distances between frames are cosine distances. The minimum over all paths is relaxed to a smooth
-one, so that training reaches every frame. The cheaper the alignment, the more alike the videos.
+one, so that training reaches every frame. The cheaper the alignment, the more similar the videos.
 """
 
 from dataclasses import dataclass
@@ -36,12 +36,10 @@ class OtamSettings(Settings):
 
 
 class Frames(NamedTuple):
-    """Frames of videos, as `encode` makes them."""
+    """Frame vectors (..., T, C) of videos, and their norms (..., T)."""
 
     vectors: Tensor
-    """(..., T, C)"""
     lengths: Tensor
-    """(..., T): their norms."""
 
 
 @register

@@ -40,9 +40,8 @@ class FslVideoOTAM(PairMethod):
 def path_scores(similarities: Tensor) -> Tensor:
     """Sum of the similarities along the traced path, (..., rows, columns) -> (...).
 
-    The matrix of costs has a row of zeros above and below, so that the first and the last columns
-    may stay unmatched. Of the traced path, the ``rows`` steps from the first one in a real row on
-    count.
+    The matrix of costs has a row of zeros above and below, so that columns at either end may stay
+    unmatched. Of the path, the ``rows`` steps from the first one in a real row on count.
     """
     pairs = similarities.reshape(-1, *similarities.shape[-2:])
     rows, columns = pairs.shape[1:]
@@ -59,8 +58,7 @@ def path_scores(similarities: Tensor) -> Tensor:
 def cumulative_costs(D: Tensor) -> Tensor:
     """Least cost of reaching each cell, (pairs, rows, columns) -> (pairs, rows + 2, columns).
 
-    A cell is reached from the row above, straight or along the diagonal; in the padded rows also
-    along the row.
+    It is reached from the row above, straight or diagonally; in the padded rows also along the row.
     """
     costs = [torch.zeros_like(D[:, 0])]
     for distances in D.unbind(dim=1):
@@ -73,12 +71,8 @@ def cumulative_costs(D: Tensor) -> Tensor:
 def traced_path(costs: Tensor) -> tuple[Tensor, Tensor]:
     """Go back from the last cell to the first, each time to the cheapest of three neighbours.
 
-    Args:
-        costs: (pairs, rows, columns).
-
-    Returns:
-        Rows and columns of the cells, the last one first: each int64 (steps, pairs). A path that
-        has reached the first cell stays there.
+    Returns the rows and the columns of the cells of costs (pairs, rows, columns), the last one
+    first, each int64 (steps, pairs). A path that has reached the first cell stays there.
     """
     pairs, rows, columns = costs.shape
     walled = pad(costs, (1, 0, 1, 0), value=torch.inf).flatten(1)

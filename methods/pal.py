@@ -1,9 +1,8 @@
 """PAL: prototypes and queries look at the support set first, and prototypes look for their queries.
 
 A prototype that is the mean of one to five videos is at the mercy of each of them. PAL lets every
-support video attend to all others before the mean is taken, so that one that lies off is drawn to
-the rest, and classes know of each other; then the query attends to the support set that has become
-of it (hybrid attention). Both keep what they were, and what they read is added.
+support video attend to all others before the mean is taken, so that an outlier is drawn to the
+rest; then the query attends to that support set (hybrid attention). What they read is added.
 
 Training compares in both directions. Every query has to find its prototype, as always; and every
 prototype has to find its queries among all queries of the episode (prototype-centred loss).
@@ -79,10 +78,7 @@ class Pal(Method):
 
 
 def prototype_contrast(scores: Tensor, labels: Tensor) -> Tensor:
-    """Minus the log of the part that its own queries have of a prototype's similarities.
-
-    scores (episodes, queries, way), labels (episodes, queries) -> (), the mean over prototypes
-    """
+    """Minus the log of its own queries' part in a prototype's similarities, averaged over all."""
     similarity = scores.sigmoid()
     own = one_hot(labels, scores.shape[-1]).to(scores.dtype)
     part = (similarity * own).sum(dim=1) / (LEAST_TOTAL + similarity.sum(dim=1))

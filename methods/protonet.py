@@ -1,13 +1,13 @@
 """Prototypical networks: compare a query with the mean support video of each class.
 
 A class is represented by one vector, the mean of its support videos, its prototype; a query belongs
-to the class whose prototype is nearest. On videos, frames and positions are averaged first. What is
-used in the field differs in the measure: the squared Euclidean distance of the paper, the distance
-itself, or the cosine (SimpleShot; with a learned temperature, Meta-Baseline).
+to the class whose prototype is nearest. On videos, frames and positions are averaged first. It is
+measured by the squared Euclidean distance of the paper, the distance itself, or the cosine
+(SimpleShot; with a learned temperature, Meta-Baseline).
 
-The video papers have a baseline of the same kind: a temporal segment network (TSN) looks at a few
-frames spread over a video and averages what it sees. They average the cosines over the shots of a
-class, not the videos. What a method of alignment scores above that, it owes to time.
+The video papers have a baseline of the same kind: a temporal segment network (TSN) averages a few
+frames spread over a video. They average the cosines over the shots of a class, not the videos.
+What a method of alignment scores above that, it owes to time.
 """
 
 from dataclasses import dataclass
@@ -68,49 +68,38 @@ class ProtoNet(Method):
 
 
 def cosines(query: Tensor, prototypes: Tensor) -> Tensor:
-    """Plain cosines, 0 with zero vectors.
-
-    (episodes, queries, C), (episodes, way, C) -> (episodes, queries, way)
-    """
+    """Plain cosines, 0 with zero vectors: (episodes, queries, way)."""
     return torch.einsum("eqc,enc->eqn", normalize(query, dim=-1), normalize(prototypes, dim=-1))
 
 
 @dataclass(frozen=True)
-class MetaBaselineSettings(Settings):
+class MetaBaselineSettings(ProtoNetSettings):
     """Settings of Meta-Baseline."""
 
+    comparison: Literal["squared", "euclidean", "cosine"] = "cosine"
     temperature: float = 10.0
     """Initial factor of the cosine; it is learned."""
 
 
 @register
-class MetaBaseline(Method):
-    """Cosine to the mean support video of each class, times a learned temperature."""
+class MetaBaseline(ProtoNet):
+    """Cosine to the mean support video of each class (eq. 2), times a learned temperature."""
 
     name = "meta-baseline"
     source = "Chen, Liu, Xu, Darrell, Wang, ICCV 2021, arXiv:2003.04390, eq. 2-3"
     differs = """frames and positions are averaged first; the backbone is frozen, so that only the
     temperature learns and no prediction changes with training"""
-    needs = "vector"
-    order_aware = False
     Settings = MetaBaselineSettings
     settings: MetaBaselineSettings
+    variants = {}
 
     def __init__(self, shape: FeatureShape, settings: MetaBaselineSettings | None = None) -> None:
         super().__init__(shape, settings)
         self.temperature = nn.Parameter(torch.tensor(self.settings.temperature))
 
-    def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> mean vector (videos, C)."""
-        return features.mean(dim=(2, 3, 4))
-
-    def adapt(self, support: Tensor) -> Tensor:
-        """(episodes, way, shot, C) -> prototypes (episodes, way, C), eq. 2."""
-        return support.mean(dim=2)
-
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:
         """(episodes, queries, C) -> scaled cosines (episodes, queries, way), logits of eq. 3."""
-        return self.temperature * cosines(query, prototypes)
+        return self.temperature * super().score(prototypes, query)
 
 
 @dataclass(frozen=True)

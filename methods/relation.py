@@ -1,10 +1,9 @@
 """Relation networks: a small network learns to judge whether two maps belong together.
 
-Other methods fix how a query is compared with a class, by a distance or a cosine, and learn
-features that suit it. A relation network learns the comparison itself. The maps of a prototype and
-of a query are put together, channel upon channel, and two convolutions and two linear layers make
-one number of them, the relation score. As the convolutions see both maps at the same place, they
-can learn what has to agree where, which no distance of averages expresses.
+Other methods fix how a query is compared with a class, and learn features that suit it. A relation
+network learns the comparison itself. The maps of a prototype and of a query are put together,
+channel upon channel, and two convolutions and two linear layers make one number of them, the
+relation score: they can learn what has to agree where, which no distance of averages expresses.
 
     r_nq = g(C(f(s_n), f(x_q)))                        eq. 1: C puts maps together, g judges them
     loss = mean_nq (r_nq - [n is the class of q])^2    eq. 2
@@ -53,9 +52,7 @@ class RelationNet(Method):
     order_aware = False
     Settings = RelationSettings
     settings: RelationSettings
-    variants = {
-        "relation-net-softmax": {"form": "closerlook", "output": "logit"},
-    }
+    variants = {"relation-net-softmax": {"form": "closerlook", "output": "logit"}}
     without_gradient = {
         "first.bias": "the batch norm behind it takes it off again",
         "second.bias": "the batch norm behind it takes it off again",
@@ -63,7 +60,6 @@ class RelationNet(Method):
     }
 
     def __init__(self, shape: FeatureShape, settings: RelationSettings | None = None) -> None:
-        """Build the network; batch norms keep the statistics of the last batch, as published."""
         super().__init__(shape, settings)
         width = self.settings.width or shape.channels
         if self.settings.form == "easyfsl":

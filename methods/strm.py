@@ -6,9 +6,8 @@ other: so the patches of a frame attend to each other first (*patch-level enrich
 holds two of many frames: so each frame is mixed with the others of its video before tuples are
 formed (*frame-level enrichment*). Then tuples of query and class meet in TRX's attention.
 
-So that patch-level enrichment alone tells classes apart, a second, simpler similarity is computed
-right behind it: how near each tuple of the query is to the nearest tuple of a class. It counts for
-a tenth, in the scores and in the loss.
+So that patch-level enrichment alone tells classes apart, a second similarity is computed right
+behind it: how near each tuple of the query is to the nearest one of a class. It counts for a tenth.
 """
 
 from dataclasses import dataclass
@@ -44,7 +43,6 @@ class PatchEnrichment(nn.Module):
     """PLE: let the patches of a frame attend to each other, then a small network at each patch."""
 
     def __init__(self, channels: int) -> None:
-        """Build it; the gate of the attention starts closed."""
         super().__init__()
         half = max(1, channels // 2)
         self.query, self.key, self.value = (nn.Linear(channels, channels) for _ in range(3))

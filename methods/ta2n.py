@@ -1,15 +1,15 @@
 """TA2N: two-stage action alignment.
 
-Two videos of one action are hard to compare because the action starts earlier in one of them, goes
-faster, has its parts in another order of time, or happens in another corner of the picture. TA2N
-undoes this in two stages before it compares videos frame by frame:
+Two videos of one action are hard to compare because it starts earlier in one of them, goes faster,
+has its parts in another order, or happens in another corner of the picture. TA2N undoes this in two
+stages before it compares videos frame by frame:
 
 1. *Temporal transform* (TTM): each video by itself. A small network proposes where the action lies,
    a straight line a t + b through the video's time, and the video is resampled along it.
 2. *Action coordination* (ACM): each query with each class. In time, every frame of the prototype
-   looks for the frames of the query that show the same, and the query gets their mixture added. In
-   space, a network looks at the pair of videos and proposes an offset for each frame: the prototype
-   is read around that offset, the query around the opposite one.
+   attends to the frames of the query, and the query gets their mixture added. In space, a network
+   proposes an offset for each frame of a pair: the prototype is read around it, the query around
+   the opposite one.
 
 What is left of a pair are two vectors a frame; the score is minus the sum of their cosine
 distances. Several shots of a class are first aligned in time with one reference, and averaged.
@@ -47,10 +47,9 @@ class TA2NSettings(Settings):
 
 
 class PooledConvolution(nn.Module):
-    """3 x 3 x 3 convolution, batch norm, max-pooling, ReLU."""
+    """3 x 3 x 3 convolution, batch norm, max-pooling (never beyond the map), ReLU."""
 
     def __init__(self, channels: int, width: int, pool: tuple[int, int, int]) -> None:
-        """Build it; the pooling never exceeds the map."""
         super().__init__()
         self.conv = nn.Conv3d(channels, width, kernel_size=3, padding=1)
         self.norm = nn.BatchNorm3d(width)
@@ -67,10 +66,9 @@ class PooledConvolution(nn.Module):
 
 
 class TemporalTransform(nn.Module):
-    """First stage: one straight line of time for every video, and the video along it."""
+    """First stage: a line of time for every video, at first near its own (a = tanh 2, b = 0)."""
 
     def __init__(self, channels: int) -> None:
-        """Build it; it starts near the video's own time (a = tanh 2, b = 0)."""
         super().__init__()
         self.blocks = nn.Sequential(
             PooledConvolution(channels, 64, (2, 2, 2)), PooledConvolution(64, 128, (2, 2, 2))
@@ -124,24 +122,18 @@ class ShotAlignment(nn.Module):
 
 
 class Pairs(NamedTuple):
-    """Every class's prototype aligned with every query."""
+    """Every class's prototype aligned with every query: (episodes, queries, way, T, C)."""
 
     prototypes: Tensor
     queries: Tensor
-    """(episodes, queries, way, T, C)"""
     offsets: Tensor
     """(episodes, queries, way, T, 2), as (x, y)."""
 
-    def scores(self) -> Tensor:
-        """Minus the cosine distances, frame by frame, summed: (episodes, queries, way)."""
-        return -(1 - cosine_similarity(self.prototypes, self.queries, dim=-1)).sum(dim=-1)
-
 
 class ActionCoordination(nn.Module):
-    """Second stage: where in time and space a prototype and a query show the same."""
+    """Second stage: where in time and space a pair shows the same; all offsets start at zero."""
 
     def __init__(self, channels: int) -> None:
-        """Build it; it starts with all offsets zero."""
         super().__init__()
         self.key, self.query, self.value = (
             nn.Linear(channels, channels, bias=False) for _ in range(3)
@@ -158,8 +150,8 @@ class ActionCoordination(nn.Module):
         # In time: p_x + V p_x, and q_x + sum_y A_xy V q_y, where V adds the same all over a frame.
         p, q = frame_means(prototypes).unsqueeze(1), frame_means(queries).unsqueeze(2)
         A = attention(self.key(p), self.query(q))  # (episodes, queries, way, T, T)
-        prototypes = prototypes.unsqueeze(1) + over_frames(self.value(p))
-        queries = queries.unsqueeze(2) + over_frames(A @ self.value(q))
+        prototypes = prototypes.unsqueeze(1) + self.value(p).mT[..., None, None]
+        queries = queries.unsqueeze(2) + (A @ self.value(q)).mT[..., None, None]
         # In space: an offset for each frame of each pair.
         pairs = torch.cat([prototypes.expand_as(queries), queries], dim=3)
         offsets = self.offsets(self.first(pairs.flatten(0, 2))).unflatten(0, pairs.shape[:3])
@@ -176,11 +168,6 @@ class ActionCoordination(nn.Module):
 def frame_means(maps: Tensor) -> Tensor:
     """(..., C, T, H, W) -> mean over each frame, (..., T, C)."""
     return maps.mean(dim=(-2, -1)).mT
-
-
-def over_frames(frames: Tensor) -> Tensor:
-    """(..., T, C) -> to be added to maps (..., C, T, H, W)."""
-    return frames.mT[..., None, None]
 
 
 def attention(asking: Tensor, asked: Tensor) -> Tensor:
@@ -207,13 +194,6 @@ def offset_masks(offsets: Tensor, height: int, width: int) -> Tensor:
     return rows.unsqueeze(-1) * columns.unsqueeze(-2)
 
 
-class Prototypes(NamedTuple):
-    """Aligned videos of the classes, (episodes, way, C, T, H, W), and if they had several shots."""
-
-    maps: Tensor
-    several: bool
-
-
 @register
 class TA2N(Method):
     """Two-stage action alignment: every video in time, then every pair in time and space."""
@@ -235,9 +215,7 @@ class TA2N(Method):
         "ta2n-first-stage": {"second_stage": False},
         "ta2n-first-shot": {"reference": "smallest"},
     }
-    without_gradient = {
-        "*.conv.bias": "the batch norm behind it takes it off again",
-    }
+    without_gradient = {"*.conv.bias": "the batch norm behind it takes it off again"}
     coordination: ClassVar[type[ActionCoordination]] = ActionCoordination
     Settings = TA2NSettings
     settings: TA2NSettings
@@ -253,26 +231,26 @@ class TA2N(Method):
         """(videos, C, T, H, W) -> the same along each video's own line of time."""
         return self.retiming(self.dropout(features))
 
-    def adapt(self, support: Tensor) -> Prototypes:
-        """(episodes, way, shot, C, T, H, W) -> one aligned video a class."""
-        several = support.shape[2] > 1
-        maps = self.shots(support, self.settings.reference) if several else support[:, :, 0]
-        return Prototypes(maps, several)
+    def adapt(self, support: Tensor) -> tuple[Tensor, bool]:
+        """(episodes, way, shot, ...) -> one video a class, and whether it had several shots."""
+        if support.shape[2] == 1:
+            return support[:, :, 0], False
+        return self.shots(support, self.settings.reference), True
 
-    def score(self, state: Prototypes, query: Tensor) -> Tensor:
+    def score(self, state: tuple[Tensor, bool], query: Tensor) -> Tensor:
         """Minus the cosine distances, frame by frame, summed: (episodes, queries, way)."""
         if self.pairing is not None:
-            return self.align(state, query).scores()
+            aligned = self.align(state, query)
+            return (cosine_similarity(aligned.prototypes, aligned.queries, dim=-1) - 1).sum(dim=-1)
         # Whole maps of each frame at length 1, all frames side by side.
-        sides = state.maps, self.query_maps(state, query)
+        sides = state[0], self.query_maps(state, query)
         p, q = (normalize(maps.transpose(2, 3).flatten(3), dim=-1).flatten(2) for maps in sides)
         return q @ p.mT - query.shape[3]
 
-    def align(self, state: Prototypes, query: Tensor) -> Pairs:
+    def align(self, state: tuple[Tensor, bool], query: Tensor) -> Pairs:
         """Align every class with every query (episodes, queries, C, T, H, W) in time and space."""
-        pairing = cast(ActionCoordination, self.pairing)
-        return cast(Pairs, pairing(state.maps, self.query_maps(state, query)))
+        return self.pairing(state[0], self.query_maps(state, query))  # type: ignore[misc]
 
-    def query_maps(self, state: Prototypes, query: Tensor) -> Tensor:
+    def query_maps(self, state: tuple[Tensor, bool], query: Tensor) -> Tensor:
         """Map queries (episodes, queries, C, T, H, W) as the shots were, if there are several."""
-        return self.shots.values(query) if state.several else query
+        return self.shots.values(query) if state[1] else query

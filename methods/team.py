@@ -6,13 +6,13 @@ to the frames of a video and reads from them what fits it. Token plus reading is
 what the video has of it; token minus reading is a negative pattern, what the video lacks. Two
 videos are compared token by token, by M cosines, whatever their lengths and speeds.
 
-Classes that are alike share patterns, which then tell nothing. So the patterns of a class are moved
-away from those of each other class, the further the more alike the two are (adaptation). And a
-query should not only be near the positive patterns of its class (positive distance): it should
-also lack what the other classes have, and have what they lack (negative distance).
+Patterns that similar classes have in common tell nothing. So those of a class are moved away from
+those of each other class, the further the more similar the two are (adaptation). And a query should
+not only be near the positive patterns of its class (positive distance): it should also lack what
+the other classes have, and have what they lack (negative distance).
 
-Letters: N way, S shots, Q queries; X frames, P tokens, o what tokens read, e how alike two classes
-are, f the refinement. The formulas are those of the authors' code.
+Letters: N way, S shots, Q queries; X frames, P tokens, o what tokens read, e the similarity of two
+classes, f the refinement. The formulas are those of the authors' code.
 """
 
 from dataclasses import dataclass
@@ -116,10 +116,7 @@ class TEAM(Method):
         return {"positive": positive, "negative": negative}
 
     def read(self, frames: Tensor) -> Tensor:
-        """Let tokens attend to frames: o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X).
-
-        (..., T, C) -> (..., M, C)
-        """
+        """Read o = softmax(LN(P) LN(X)' / sqrt(C / 8)) LN(X): (..., T, C) -> (..., M, C)."""
         placed = usual_positions(frames, self.settings.position_scale)
         X = self.norm(self.dropout(placed))
         products = self.norm(self.tokens) @ X.mT
@@ -157,10 +154,7 @@ def unit(tokens: Tensor) -> Tensor:
 
 
 def token_distances(support: Tensor, query: Tensor) -> Tensor:
-    """Sum over the tokens of 1 - cosine.
-
-    (episodes, N, M, C), (episodes, Q, M, C) -> (episodes, Q, N)
-    """
+    """Sum over tokens of 1 - cosine: (episodes, N, M, C), (episodes, Q, M, C) -> (..., Q, N)."""
     return support.shape[2] - query.flatten(2) @ support.flatten(2).mT
 
 

@@ -3,11 +3,9 @@
 An action is a course of events, and no single frame shows it: opening and closing a door have the
 same frames. TRX therefore compares *tuples*: every choice of two frames of a video, or of three, in
 their order and however far apart. It cannot be known where in a video a sub-action happens, or how
-fast. So a tuple of the query is not compared with one particular tuple of a class. Attention looks
-for those that resemble it, among all tuples of all the class's support videos at once, and mixes
-them into a prototype that is made for this one tuple. The query belongs to the class whose
-prototypes are nearest to its tuples; a class that shows nothing like them can only mix prototypes
-that are far away.
+fast. So attention finds what resembles a tuple of the query, among all tuples of all the class's
+support videos at once, and mixes it into a prototype that is made for this one tuple. The query
+belongs to the class whose prototypes are nearest to its tuples.
 
 Tuples of each cardinality have an attention of their own, described with its equations in
 `methods.parts.tuple_attention`; the score is the mean over cardinalities.
@@ -71,11 +69,7 @@ class TRX(Method):
         return tuple(part for head in self.heads for part in head(frames))
 
     def score(self, support: Tuples, query: Tuples) -> Tensor:
-        """Average the scores of all cardinalities.
-
-        (episodes, way, shot, tuples, width) and (episodes, queries, tuples, width) of each tensor
-        -> (episodes, queries, way)
-        """
+        """(..., way, shot, tuples, width), (..., queries, tuples, width) -> (..., queries, way)."""
         return torch.stack(self.scores_by_cardinality(support, query)).mean(dim=0)
 
     def scores_by_cardinality(self, support: Tuples, query: Tuples) -> list[Tensor]:

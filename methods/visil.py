@@ -1,8 +1,8 @@
 """ViSiL: filter the matrix of cosines between frames, then match frames.
 
-Two frames may look alike by accident; runs of alike frames do not. In the matrix of cosines between
-the frames of two videos such a run is a diagonal line, which a small convolutional network can find
-as it would in a picture. What the network leaves of the matrix is matched as Chamfer does: each row
+Two frames may be similar by accident; runs of them are not. In the matrix of cosines between the
+frames of two videos such a run is a diagonal line, which a small convolutional network can find as
+it would in a picture. What the network leaves of the matrix is matched as Chamfer does: each row
 finds its largest entry. Once with the query's frames as the rows, once with the support video's.
 """
 
@@ -27,7 +27,7 @@ class VisilSettings(Settings):
 
 @register
 class ViSiL(PairMethod):
-    """Filter the matrix of cosines, so that runs of alike frames count, and match what remains."""
+    """Filter the matrix of cosines, so that runs of similar frames count; match what remains."""
 
     name = "visil"
     source = """Kordopatis-Zilos et al., ICCV 2019, arXiv:1908.07410, as in Bertrand, Kalantidis,

@@ -12,7 +12,7 @@ from bench.conformance.rule import MethodUnderTest
 from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, register
 from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
-from methods.protonet import MetaBaseline, ProtoNet
+from methods.protonet import ProtoNet, Tsn
 from tests.command import call
 
 SHAPE = FeatureShape(12, 4, 2, 2)
@@ -63,7 +63,7 @@ def test_its_code_is_part_of_the_hash(registered):
     ("base", "accelerates", "words"),
     [
         (ProtoNet, "proto", "'proto', which is not registered"),
-        (MetaBaseline, "protonet", "'protonet', which is methods.protonet.ProtoNet"),
+        (Tsn, "protonet", "'protonet', which is methods.protonet.ProtoNet"),
     ],
 )
 def test_it_derives_from_a_registered_method(base: type[Method], accelerates: str, words: str):

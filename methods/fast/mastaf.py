@@ -10,8 +10,7 @@ only. Both are linear in the directions of the positions, p_i of the own and q_j
   belong to the other video, and a sum of them for each pair.
 
 `encode` puts these 2 hidden + 1 vectors of C channels beside each map, and attends to itself; what
-is left for a pair are products with them, and two passes over either map. Training takes the losses
-of the plain form.
+is left for a pair are products with them. Training takes the losses of the plain form.
 """
 
 from typing import NamedTuple, cast

@@ -1,9 +1,8 @@
 """Relation networks with the first convolution taken once for each video, not for each pair.
 
-A convolution over two maps put together is the sum of one over each: the first half of its kernels
-sees the prototype, the second half the query. So `encode` takes both, a prototype is the mean of
-its shots' halves, and for a pair a sum is left to do. Many small maps are pooled by comparing
-slices, for which torch's own pooling takes ten times as long.
+A convolution over two maps put together is the sum of one over each. So `encode` takes both, a
+prototype is the mean of its shots' halves, and for a pair a sum is left to do. Many small maps are
+pooled by comparing slices, for which torch's own pooling takes ten times as long.
 """
 
 from typing import NamedTuple
@@ -17,12 +16,10 @@ from methods.relation import RelationNet
 
 
 class Halves(NamedTuple):
-    """The first convolution of a map, as the one and as the other half of a pair."""
+    """The first convolution of a map, as either half of a pair: (..., C, H', W') each."""
 
     of_class: Tensor
-    """(..., C, H', W')"""
     of_query: Tensor
-    """(..., C, H', W')"""
 
 
 @register

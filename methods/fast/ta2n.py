@@ -2,11 +2,10 @@
 
 It sees [prototype + V p, query + A V q], and there are many more pairs than videos. As it is
 linear, it is the sum of three convolutions. That of the prototype and that of the query are done
-once for each video. The third one's input differs from pair to pair, but is the same all over a
-frame: a mixture, by the pair's attention weights A, of the query's vectors V q. So those are
-convolved, once for each video, and what comes out is mixed. A map that is the same everywhere has
-no more than 3 x 3 different responses, as a 3 x 3 map of it has: at the corners, the edges, and
-inside.
+once for each video. The third one's input is the same all over a frame: a mixture, by the pair's
+attention weights A, of the query's vectors V q. So those are convolved, once for each video, and
+what comes out is mixed. A map that is the same everywhere has no more than 3 x 3 different
+responses: at the corners, the edges, and inside.
 """
 
 from typing import Any, NamedTuple, cast
@@ -16,15 +15,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv3d, pad
 
 from bench.method import register
-from methods.ta2n import (
-    TA2N,
-    ActionCoordination,
-    Pairs,
-    attention,
-    frame_means,
-    offset_masks,
-    over_frames,
-)
+from methods.ta2n import TA2N, ActionCoordination, Pairs, attention, frame_means, offset_masks
 
 
 class Video(NamedTuple):
@@ -33,12 +24,10 @@ class Video(NamedTuple):
     maps: Tensor
     """(..., C, T, H, W)"""
     as_prototype: Tensor
-    """(..., 128, T, H, W)"""
     as_query: Tensor
     """(..., 128, T, H, W)"""
     as_added: Tensor
-    """(..., T, 3, 128, up to 3, up to 3): of each frame's V q, seen a frame later, at its own time
-    and a frame earlier."""
+    """(..., T, 3, 128, up to 3, up to 3): of each frame's V q, by the three taps in time."""
 
 
 class FastActionCoordination(ActionCoordination):
@@ -48,7 +37,7 @@ class FastActionCoordination(ActionCoordination):
         """(..., C, T, H, W) -> the same, with all that the first convolution takes from a video."""
         lead, videos = maps.shape[:-4], maps.flatten(0, -5)
         prototype, query = self.first.conv.weight.chunk(2, dim=1)
-        added = over_frames(self.value(frame_means(videos)))
+        added = self.value(frame_means(videos)).mT[..., None, None]
         # The three taps in time become channels, as frames are convolved one by one.
         height, width = (min(3, size) for size in maps.shape[-2:])
         frames = added.transpose(1, 2).flatten(0, 1).expand(-1, -1, height, width).contiguous()

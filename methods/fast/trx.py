@@ -27,8 +27,7 @@ class Parts(NamedTuple):
     values: Tensor
     """(..., parts, d)"""
     scale: Tensor
-    """(..., tuples): 1 / (standard deviation of k), and over the fourth root of d, so that products
-    of two keys are divided by its root."""
+    """(..., tuples): 1 / (standard deviation of k), and over the fourth root of d."""
     offset: Tensor
     """(..., tuples): what the bias of the layer normalisation adds to the logits of a tuple."""
     energy: Tensor
@@ -41,7 +40,6 @@ class FastTupleAttention(TupleAttention):
     member: Tensor
 
     def __init__(self, frames: int, channels: int, cardinality: int, width: int | None) -> None:
-        """Build it, and say which parts a tuple is the sum of."""
         super().__init__(frames, channels, cardinality, width)
         # Place p sees frames p, p + 1, ...: part p * steps holds the first of them.
         self.steps = frames - self.cardinality + 1
@@ -63,10 +61,7 @@ class FastTupleAttention(TupleAttention):
         return Parts(keys * self.norm.weight, values, scale, offset, energy)
 
     def scores(self, support: Tuples, query: Tuples) -> Tensor:
-        """Minus the mean of |u_p - t_p|^2 = |u_p|^2 - 2 u_p . t_p + |t_p|^2 over query tuples p.
-
-        `Parts` (episodes, way, shot, ...) and (episodes, queries, ...) -> (episodes, queries, way)
-        """
+        """Minus the mean of |u_p - t_p|^2 = |u_p|^2 - 2 u_p . t_p + |t_p|^2 over query tuples p."""
         s, q, member = Parts(*support), Parts(*query), self.member
         way, shot, tuples = s.scale.shape[1:]
         # Logits of query tuples (rows) with support tuples (columns), as a product of matrices over
@@ -95,10 +90,7 @@ class FastTupleAttention(TupleAttention):
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:
-    """Inner products of all parts, (episodes, queries, parts, way, shot, parts).
-
-    (episodes, queries, parts, d) and (episodes, way, shot, parts, d)
-    """
+    """Inner products of all parts, (episodes, queries, parts, way, shot, parts)."""
     products = query.flatten(1, 2) @ support.flatten(1, 3).mT
     return products.reshape(*query.shape[:3], *support.shape[1:4])
 

@@ -26,7 +26,7 @@ def _scores_as_stored(
     if which == "scores":
         labels = golden.tensor("support_labels")[None]
         head = method.fit(start, support, labels, golden.tensor(f"{name}/permutations"))
-    return method.logits(head, method.query_form(query))[0]
+    return method.logits(head, query)[0]
 
 
 @reproduces("baseline_plus_plus/initial_scores", "baseline_plus_plus/scores", tolerance=1e-3)

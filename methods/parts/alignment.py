@@ -27,16 +27,13 @@ def alignment_costs(
     and, in some columns, also from γ(l-1, m), straight from above.
 
     Args:
-        distances: (..., rows, columns) between the frames of two videos.
+        distances: (..., rows, columns) between the frames of two videos; costs are (...).
         temperature: λ of the smooth minimum, min_λ(x) = -λ log Σ exp(-x / λ).
         padding: which columns of the padded matrix can be entered from above: the last one
             (``paper``; its first one holds zeros either way), the first real one and the last one
             (``perrett``, the code in common use), or all (``ta2n-rows``, which pads the rows
             instead, that is, the columns of the transposed matrix).
         relaxation: ``soft`` for the smooth minimum, ``hard`` for the exact one.
-
-    Returns:
-        (...)
 
     Source: Cao et al., CVPR 2020, arXiv:1906.11415; tobyperrett/few-shot-action-recognition.
     """

@@ -18,14 +18,8 @@ def heads_for(channels: int, wanted: int) -> int:
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """Multi-head attention of projected tokens: softmax(q . k / sqrt(C / heads)) v in each head.
 
-    Args:
-        query: (..., tokens, C)
-        key: (..., others, C)
-        value: (..., others, C)
-        heads: divides C.
-
-    Returns:
-        (..., tokens, C), the heads side by side.
+    Queries (..., tokens, C), keys and values (..., others, C) -> (..., tokens, C), the heads, which
+    divide C, side by side.
     """
     query, key, value = (_heads_apart(tokens, heads) for tokens in (query, key, value))
     mixed = scaled_dot_product_attention(query, key, value)
@@ -39,10 +33,9 @@ def _heads_apart(tokens: Tensor, heads: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention behind a layer norm, with a residual around both."""
+    """Multi-head self-attention behind a layer norm, then dropout, with a residual around all."""
 
     def __init__(self, channels: int, heads: int, dropout: float) -> None:
-        """Build it for tokens of ``channels``; ``dropout`` is of what the attention returns."""
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(channels)

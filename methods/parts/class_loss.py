@@ -10,13 +10,9 @@ from bench.method import LabelledEpisodes
 def class_entropy(
     head: nn.Module, support: Tensor, query: Tensor, episodes: LabelledEpisodes
 ) -> Tensor:
-    """Cross-entropy of every vector of every video of the episodes, averaged.
+    """Cross-entropy of every vector of support (episodes, way, ..., C) and query, averaged.
 
-    Args:
-        head: classifier among the training classes.
-        support: (episodes, way, ..., C).
-        query: (episodes, queries, ..., C).
-        episodes: says which training class is which.
+    ``head`` is a classifier among the training classes, which ``episodes`` names.
     """
     of_query = episodes.classes.gather(1, episodes.labels)
     sides = (support, episodes.classes), (query, of_query)

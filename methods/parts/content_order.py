@@ -27,10 +27,7 @@ def pool(features: Tensor) -> Pooled:
 
 
 def content_order(support: Pooled) -> Tensor:
-    """Order of the videos of each support set by their mean feature.
-
-    support (episodes, way, shot, ...) -> int64 (episodes, way * shot), for `reorder`
-    """
+    """(episodes, way, shot) -> videos in the order of their mean, int64 (episodes, way * shot)."""
     return support.rank.flatten(1).argsort(dim=1, stable=True)
 
 
@@ -40,12 +37,5 @@ def reorder(videos: Tensor, order: Tensor) -> Tensor:
 
 
 def undo(videos: Tensor, order: Tensor) -> Tensor:
-    """(episodes, videos, C) in the given order -> as they were before `reorder`.
-
-    >>> letters, order = torch.tensor([[[7], [5], [6]]]), torch.tensor([[1, 2, 0]])
-    >>> reorder(letters, order).flatten().tolist()
-    [5, 6, 7]
-    >>> undo(reorder(letters, order), order).flatten().tolist()
-    [7, 5, 6]
-    """
+    """(episodes, videos, C) in the given order -> as they were before `reorder`."""
     return reorder(videos, order.argsort(dim=1))

@@ -23,15 +23,9 @@ def cosines(
 ) -> Tensor:
     """Cosine of every frame of every query with every frame of every support video.
 
-    Args:
-        query: (..., A, Tq, C) frame vectors.
-        support: (..., B, Ts, C).
-        epsilon: added to the product of the two norms, as some authors do. Without it this is the
-            plain cosine, 0 where a vector is zero.
-        lengths: norms of the query's frames and of the support's, where they are known.
-
-    Returns:
-        (..., A, B, Tq, Ts)
+    Frame vectors (..., A, Tq, C) and (..., B, Ts, C) -> (..., A, B, Tq, Ts). ``epsilon`` is added
+    to the product of the two norms, as some authors do; without it this is the plain cosine, 0
+    where a vector is zero. ``lengths`` are the norms of both sides, where they are known.
     """
     products = torch.einsum("...atc,...bsc->...abts", query, support)
     of_query, of_support = lengths or (query.norm(dim=-1), support.norm(dim=-1))
@@ -41,9 +35,7 @@ def cosines(
 
 
 def hausdorff_distances(distances: Tensor) -> Tensor:
-    """Sum of every frame's distance to the nearest frame of the other video, both ways.
-
-    (..., rows, columns) -> (...)
+    """Sum of every frame's distance to the nearest one, both ways: (..., rows, columns) -> (...).
 
     Source: Wang et al., CVPR 2022, arXiv:2204.13423 (its mean is a sum in the code).
     """
@@ -51,10 +43,7 @@ def hausdorff_distances(distances: Tensor) -> Tensor:
 
 
 def chamfer(M: Tensor, sides: Sides) -> Tensor:
-    """Mean cosine of the frames of one side, or of both, with their nearest frame of the other.
-
-    (..., Tq, Ts) -> (...)
-    """
+    """Mean cosine of frames of one side or both with their nearest: (..., Tq, Ts) -> (...)."""
     of_query, of_support = M.amax(dim=-1).mean(dim=-1), M.amax(dim=-2).mean(dim=-1)
     if sides == "both":
         return (of_query + of_support) / 2

@@ -1,8 +1,7 @@
 """Tables that tell a frame its place in time, added to the features by several methods.
 
 The tables are computed, not learned, for any number of frames and channels; in double precision,
-then rounded to single, as authors keep them whatever they compute in, and brought to the kind and
-device of the tokens. A method scales them as its authors do.
+then rounded to single, as authors keep them whatever they compute in.
 """
 
 import math
@@ -38,11 +37,6 @@ def hyrsm_positions(tokens: Tensor, feature_scale: float, table_scale: float) ->
     >>> hyrsm_positions(torch.zeros(2, 3), 10.0, table_scale=1.0)
     tensor([[0.0000e+00, 1.0000e+00, 0.0000e+00],
             [8.4147e-01, 1.0000e+00, 4.6416e-06]])
-
-    Args:
-        tokens: (..., T, C)
-        feature_scale: A, by which the channels are divided before the root.
-        table_scale: B.
     """
     channels = tokens.shape[-1]
     table = _waves(2 * torch.arange(channels) / channels, tokens)

@@ -42,12 +42,7 @@ class TupleAttention(nn.Module):
     def scores(self, support: Tuples, query: Tuples) -> Tensor:
         """Minus the distance of a query to the prototypes that each class makes for its tuples.
 
-        Args:
-            support: (episodes, way, shot, tuples, d) each.
-            query: (episodes, queries, tuples, d) each.
-
-        Returns:
-            (episodes, queries, way)
+        (episodes, way, shot, tuples, d), (episodes, queries, tuples, d) -> (episodes, queries, way)
         """
         s_keys, v = (part.flatten(2, 3) for part in support)  # (episodes, way, shot * tuples, d)
         q_keys, u = (part.flatten(1, 2) for part in query)  # (episodes, queries * tuples, d)
@@ -64,8 +59,5 @@ class TupleAttention(nn.Module):
 
 
 def _products(query: Tensor, support: Tensor) -> Tensor:
-    """Inner products of a query's tuples with those of each class.
-
-    (episodes, P, d) and (episodes, way, M, d) -> (episodes, P, way, M)
-    """
+    """Inner products: (episodes, P, d), (episodes, way, M, d) -> (episodes, P, way, M)."""
     return (query @ support.flatten(1, 2).mT).unflatten(2, support.shape[1:3])

@@ -30,19 +30,11 @@ def tuple_width(asked: int | None, cardinality: int, channels: int) -> int:
 def project_tuples(
     frames: Tensor, index: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """Apply a linear map to each tuple's concatenated frames, frame by frame.
+    """Apply a linear map to the concatenated frames of each tuple: (videos, tuples, width).
 
-    The map of a concatenation is the sum of maps of its parts, so each frame is multiplied once
-    for each place in a tuple, not once for each tuple.
-
-    Args:
-        frames: (videos, T, C).
-        index: int64 (tuples, cardinality).
-        weight: (width, cardinality * C) of the linear map.
-        bias: (width,), or none.
-
-    Returns:
-        (videos, tuples, width)
+    The map of a concatenation is the sum of maps of its parts, so each of the frames (videos, T, C)
+    is multiplied once for each place in a tuple, not once for each tuple. ``index`` is that of
+    `tuple_index`, ``weight`` (width, cardinality * C).
     """
     places = weight.reshape(len(weight), index.shape[1], -1).unbind(dim=1)
     parts = [(frames @ part.T)[:, index[:, place]] for place, part in enumerate(places)]

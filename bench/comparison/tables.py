@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from bench.comparison.summary import Comparison, Declared, Interval, Row, Versus
 from bench.statistics import CEILING, LEVEL, UNSEEN
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -410,7 +410,7 @@ def about_verdicts(one: Comparison) -> list[str]:
     every: list[Versus] = [*one.rows, *one.declared]
     family = "declared" if one.declared else "neither controls nor duplicates"
     said = [
-        f"{one.bank}: verdict: of {_counted(one.comparisons, 'comparison')} ({family}), step-down"
+        f"{one.bank}: verdict: of {counted(one.comparisons, 'comparison')} ({family}), step-down"
         f" max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both"
         " methods support. undecided < x: not told apart; a difference of x points would have been."
     ]
@@ -447,12 +447,8 @@ def about_groups(one: Comparison) -> list[str]:
         return ["Groups that cannot be told apart are too many for letters; --json has them."]
     return [
         "group: methods that share a letter cannot be told apart, after correction for"
-        f" {_counted(one.pairs, 'pair')}."
+        f" {counted(one.pairs, 'pair')}."
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def about_marks(rows: Sequence[Row]) -> list[str]:

@@ -38,11 +38,16 @@ def gradients(subject: MethodUnderTest) -> Breaches:
         for _ in range(STEPS):
             optimiser.zero_grad()
             terms = method.loss(_episodes(method))
-            yield from _wrong_terms(terms)
+            for name, term in terms.items():
+                if term.shape != () or not term.isfinite():
+                    yield f"the loss term {name!r} is not one finite number"
             torch.stack(list(terms.values())).sum().backward()
             found = _gradients(method)
-            yield from _not_finite(found)
-            reached |= _reached(found)
+            for name, gradient in found.items():
+                if not gradient.isfinite().all():
+                    yield f"the gradient of {name} is not finite where a video's features are 0"
+            sizes = {name: float(gradient.abs().max()) for name, gradient in found.items()}
+            reached |= {name for name in sizes if sizes[name] > REACHED * max(sizes.values())}
             optimiser.step()
     yield from _unexplained(subject.entry, names, names - reached)
 
@@ -77,24 +82,6 @@ def _gradients(method: Method) -> dict[str, Tensor]:
         for name, one in method.named_parameters()
         if one.requires_grad
     }
-
-
-def _reached(found: dict[str, Tensor]) -> set[str]:
-    sizes = {name: float(gradient.abs().max()) for name, gradient in found.items()}
-    least = REACHED * max(sizes.values())
-    return {name for name, size in sizes.items() if size > least}
-
-
-def _wrong_terms(terms: dict[str, Tensor]) -> Breaches:
-    for name, term in terms.items():
-        if term.shape != () or not term.isfinite():
-            yield f"the loss term {name!r} is not one finite number"
-
-
-def _not_finite(found: dict[str, Tensor]) -> Breaches:
-    for name, gradient in found.items():
-        if not gradient.isfinite().all():
-            yield f"the gradient of {name} is not finite where a video's features are all zero"
 
 
 def _unexplained(entry: ConfiguredMethod, names: set[str], left: set[str]) -> Breaches:

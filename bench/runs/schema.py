@@ -31,9 +31,9 @@ class HowTrained(Model):
     start: str | None = None
     """The backbone's weights that training began with, where they are not the shipped ones."""
     sampling: str | None = None
-    """Which frames were shown, where somebody chose that."""
+    """Which frames were shown, if that was chosen."""
     resize: int | tuple[int, int] | None = None
-    """To what pictures were resized, where somebody chose that."""
+    """To what pictures were resized, if that was chosen."""
 
     @property
     def of_any_seed(self) -> "HowTrained":
@@ -80,7 +80,7 @@ class FeatureIdentity(Model):
     device: str | None = None
     """Kind of device that computed them."""
     given: bool = False
-    """Whether somebody else computed them: then there are no videos."""
+    """Whether they were computed elsewhere: then there are no videos."""
     shape: tuple[int, ...] | None = None
     """Of given features: channels, and positions in time, height and width."""
     dtype: str = "float32"
@@ -95,7 +95,7 @@ class FeatureIdentity(Model):
 
     @property
     def resized(self) -> int | tuple[int, int] | None:
-        """To what pictures were resized, where somebody chose that."""
+        """To what pictures were resized, if that was chosen."""
         return None if self.input is None else self.input.resized
 
 

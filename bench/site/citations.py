@@ -84,12 +84,15 @@ def bibliography(found: Sequence[Cited]) -> str:
     lines = []
     for one in found:
         # A publication may be told more fully by another of those that are cited.
-        keys = [other.key for other in known if any(_same(other, p) for p in one.publications)]
+        keys = [
+            other.key
+            for other in known
+            if any(
+                other.same == stated.same and stated.arxiv in ("", other.arxiv)
+                for stated in one.publications
+            )
+        ]
         keys += [entry.partition("{")[2].partition(",")[0] for entry in one.entries]
         lines.append(f"% {one.name}: {', '.join(keys) or 'this project, or nothing is stated'}")
     entries = [bibtex(one) for one in known] + [each for one in found for each in one.entries]
     return "\n".join([*lines, "", "\n\n".join(entries), ""])
-
-
-def _same(one: Publication, other: Publication) -> bool:
-    return one.same == other.same and other.arxiv in ("", one.arxiv)

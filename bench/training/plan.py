@@ -45,7 +45,7 @@ class Training:
     text: TextSource | None = None
     """What the names of classes say, for methods that read them."""
     given: GivenFeatures | None = None
-    """Features that somebody else computed, in place of the backbone's, which is not tuned then."""
+    """Features computed elsewhere, in place of those of the backbone, which is not tuned then."""
 
     @property
     def folder(self) -> Path:
@@ -72,7 +72,7 @@ class Training:
         """What a run says of the training behind it.
 
         ``start`` names the backbone's weights that it began with, where they are not the shipped
-        ones; ``sampling`` and ``resize`` are there where somebody chose them. So trainings from
+        ones; ``sampling`` and ``resize`` are there if they were chosen. So trainings from
         different backbones or frames are never taken for seeds of one.
         """
         unusual: dict[str, Any] = {

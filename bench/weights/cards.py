@@ -87,7 +87,7 @@ class Start(Model):
     sampling: str | None = None
     """Which frames of a video; older cards do not say."""
     features_sha256: str | None = None
-    """Of the features, where somebody else computed them."""
+    """Of the features, if they were computed elsewhere."""
 
 
 class Validation(Model):

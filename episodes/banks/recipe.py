@@ -52,7 +52,7 @@ class Recipe(Model):
     episodes_sha256: str = UNKNOWN
     """Hash of the episodes that this must yield."""
     contents_sha256: str = UNKNOWN
-    """Hash of the contents of the videos in these episodes, where somebody froze them (`fvbench
+    """Hash of the contents of the videos in these episodes, if they were frozen (`fvbench
     bank freeze`)."""
 
     @field_validator("way")
@@ -124,7 +124,7 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 
 def recipe_of(**values: Any) -> Recipe:
-    """Return the recipe of a bank that somebody asks for, by the names of its fields.
+    """Return the recipe of a bank that is asked for, by the names of its fields.
 
     Raises:
         UserError: there is no such bank.

@@ -39,7 +39,10 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
 
 def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
     """Split the classes: a class's split depends on its name alone, not on directory order."""
-    labels = sorted({video.label for video in videos}, key=_hash)
+    labels = sorted(
+        {video.label for video in videos},
+        key=lambda label: hashlib.sha256(label.encode()).hexdigest(),
+    )
     splits: dict[SplitName, Members] = {}
     first = taken = 0
     for split, share in SHARES.items():
@@ -51,10 +54,6 @@ def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
             splits[split] = members
         first = last
     return splits
-
-
-def _hash(label: str) -> str:
-    return hashlib.sha256(label.encode()).hexdigest()
 
 
 def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitName, Members]:

@@ -45,7 +45,8 @@ def gradients(subject: MethodUnderTest) -> Breaches:
             found = _gradients(method)
             for name, gradient in found.items():
                 if not gradient.isfinite().all():
-                    yield f"the gradient of {name} is not finite where a video's features are 0"
+                    words = "is not finite where a video's features are all zero"
+                    yield f"the gradient of {name} {words}"
             sizes = {name: float(gradient.abs().max()) for name, gradient in found.items()}
             reached |= {name for name in sizes if sizes[name] > REACHED * max(sizes.values())}
             optimiser.step()

@@ -160,7 +160,7 @@ class TestCache:
         old, new = sorted((tmp_path / "features").iterdir())
         long_ago = (old / cached.MARK).stat().st_mtime - timedelta(days=40).total_seconds()
         os.utime(old / cached.MARK, (long_ago, long_ago))
-        assert "removed 1 folders" in succeeds("cache", "clean", "--unused-days", "30")
+        assert "removed 1 folder," in succeeds("cache", "clean", "--unused-days", "30")
         assert list((tmp_path / "features").iterdir()) == [new]
 
     def test_nothing_is_removed_by_mistake(self, tmp_path: Path):

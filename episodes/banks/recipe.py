@@ -68,7 +68,7 @@ class Recipe(Model):
         way, shot, queries = (before.data.get(key, 0) for key in ("way", "shot", "queries"))
         if (places := episodes * way * (shot + queries)) > MOST_PLACES:
             raise ValueError(
-                f"with {way} classes of {shot} + {queries} videos these are {places:,} places of"
+                f"with {way} classes of {shot} + {queries} videos they need {places:,} places for"
                 f" videos, and a bank has at most {MOST_PLACES:,}: ask for fewer --episodes"
             )
         return episodes

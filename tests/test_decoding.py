@@ -15,13 +15,15 @@ import av
 import numpy as np
 import pytest
 
+from episodes.cache import ENVIRONMENT_VARIABLE as CACHE
 from episodes.decoding.clips import decode, decode_each, decoder_identity
 from episodes.decoding.media import content_sha256, videos_below
-from episodes.decoding.process import Process, _idle
+from episodes.decoding.process import Process
 from episodes.decoding.readers import AvVideo, read
 from episodes.decoding.readings import Reading
 from episodes.decoding.sampling import RULES, frame_indices
 from episodes.errors import UserError
+from tests.benchmarks.large_frames import of_4k, taken
 from tests.conftest import make_video
 from tests.video_files import (
     packed_bitstream,
@@ -315,15 +317,18 @@ class TestHostileFile:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_of_a_decoder_of_4k(tmp_path: Path):
-    options = {"preset": "ultrafast", "g": "8"}
-    path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=12, options=options)
+def test_a_clip_of_4k_takes_less_than_300_mb_in_each_thread_and_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    path, small = of_4k(tmp_path, "HEVC, 10 bits", 9), painted(tmp_path / "small.mp4", "libx264")
     seen: list[tuple[int, ...]] = []
     decode_each(path, 8, RULE, lambda frames: seen.append(frames.shape) or [0] * len(frames))
     assert seen == [(1, 2160, 3840, 3)] * 8, "never more than one frame in full size"
-    status = Path(f"/proc/{_idle[-1]._process.pid}/status").read_text()
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
-    assert peak < 200_000
+    for decoder in ("decord", "av"):
+        process, thread = taken(path, small, decoder)
+        assert 100 < process < 300
+        assert thread < 300
 
 
 CLIPS = os.environ.get("FVBENCH_CLIPS")

@@ -137,7 +137,7 @@ def test_a_folder_is_read_without_the_network_and_a_name_is_said(
     assert "hub" not in capsys.readouterr().err
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="no AutoModel could be loaded"):
-        load_backbone("hub=some-one/some-model", CPU)
+        load_backbone(f"hub=some-one/some-model@{'1' * 40}", CPU)
     assert "note: some-one/some-model is taken from the hub" in capsys.readouterr().err
 
 
@@ -189,22 +189,24 @@ class TestFromTheHub:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
         return model
 
-    def test_a_name_stands_for_a_commit_which_is_said_and_noted(
-        self, cache: Path, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize("kind", ["hub", "clip", "videomae"])
+    @pytest.mark.parametrize("revision", ["", "@main"])
+    def test_a_model_is_not_loaded_without_its_commit_which_is_said(
+        self, kind: str, revision: str, cache: Path
     ):
-        newest = load_backbone("hub=some-one/some-model", CPU)
-        assert f"some-one/some-model@{self.COMMITS[1]} gives the same" in capsys.readouterr().err
-        assert f"some-one/some-model@{self.COMMITS[1]}" in newest.backbone.pretraining
-        (cache / "refs" / "main").write_text(self.COMMITS[0])
-        named = load_backbone(f"hub=some-one/some-model@{self.COMMITS[1]}", CPU)
-        assert "gives the same" not in capsys.readouterr().err
-        assert named.weights_sha256 == newest.weights_sha256
-        older = load_backbone("hub=some-one/some-model", CPU)
-        assert older.weights_sha256 != newest.weights_sha256
+        with pytest.raises(UserError, match=f"name the commit: some-one/some-model@{'2' * 40}"):
+            load_backbone(f"{kind}=some-one/some-model{revision}", CPU)
+
+    def test_a_commit_decides_the_weights_and_is_noted(self, cache: Path):
+        older, newer = (
+            load_backbone(f"hub=some-one/some-model@{commit}", CPU) for commit in self.COMMITS
+        )
+        assert older.weights_sha256 != newer.weights_sha256
+        assert f"some-one/some-model@{self.COMMITS[0]}" in older.backbone.pretraining
 
     def test_weights_that_need_pickle_are_not_read(self, cache: Path):
         snapshot = cache / "snapshots" / self.COMMITS[1]
         (snapshot / "model.safetensors").unlink()
         torch.save(MODELS["dinov2"]().state_dict(), snapshot / "pytorch_model.bin")
         with pytest.raises(UserError, match="no AutoModel could be loaded"):
-            load_backbone("hub=some-one/some-model", CPU)
+            load_backbone(f"hub=some-one/some-model@{self.COMMITS[1]}", CPU)

@@ -143,6 +143,7 @@ def _hand_over(
     for index, picture in enumerate(video):
         if index in wanted:
             give(index, picture())
+        del picture
         count = index + 1
         alive()
         if index == last and not to_the_end:
@@ -180,25 +181,26 @@ class AvVideo:
         with self._file as file:
             stream = self._stream
             stream.codec_context.thread_count = 1
-            first: av.VideoFrame | None = None
+            size = None
             count = 0
             try:
                 for frame in file.decode(stream):
                     if frame.is_corrupt:
                         raise UnreadableError(f"frame {count} is damaged")
-                    first = first or frame
-                    yield partial(pixels, frame, first)
+                    size = size or (frame.width, frame.height)
+                    yield partial(pixels, frame, *size)
                     count += 1
+                    del frame  # not held while the next is decoded: 4K in 10 bits takes 25 MB
             except (av.FFmpegError, ValueError) as error:
                 raise UnreadableError(
                     f"it is damaged, or cut off, after {count} frames: {_words(error)}"
                 ) from error
 
 
-def pixels(frame: av.VideoFrame, like: av.VideoFrame) -> Pixels:
+def pixels(frame: av.VideoFrame, width: int, height: int) -> Pixels:
     """Convert a frame to RGB as a player shows it: upright, of the size of the video's first."""
     _check_size(frame.width, frame.height)
-    array = frame.to_ndarray(format="rgb24", width=like.width, height=like.height)
+    array = frame.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(array, frame.rotation // 90 % 4))
 
 

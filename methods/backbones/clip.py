@@ -38,7 +38,7 @@ class Clip(Pretrained):
     pretraining = "400 million pictures with captions from the web (CLIP)"
     weights = (
         "pip install 'fewshot-video-bench[transformers]', then --backbone"
-        " clip=MODEL_OR_FOLDER, such as openai/clip-vit-base-patch16"
+        " clip=FOLDER or clip=MODEL@COMMIT, such as a commit of openai/clip-vit-base-patch16"
     )
     input = InputSpec(8, 224, MEAN, STD)
     channels = 512
@@ -101,7 +101,7 @@ class ClipPatches(Clip):
     """
 
     name = "clip-patches"
-    weights = Clip.weights.replace("clip=MODEL", "clip-patches=MODEL")
+    weights = Clip.weights.replace("clip=", "clip-patches=")
     grid = (8, 14, 14)
 
     def __init__(self, network: Any, tokenizer: Any, processor: Any = None) -> None:

@@ -1,6 +1,6 @@
 """Any image or video model of the package ``transformers`` whose tokens or maps form a grid.
 
-Named as there: ``--backbone hub=MODEL`` of the hub, or ``hub=FOLDER`` that `save_pretrained` wrote.
+Named as there: ``--backbone hub=MODEL@COMMIT`` of the hub, or ``hub=FOLDER`` that `save_pretrained` wrote.
 Tried with CLIP, SigLIP, DINOv2 and ViT (images), V-JEPA 2, VideoMAE and ViViT (videos), ResNet and
 ConvNeXt (maps instead of tokens).
 """
@@ -42,8 +42,8 @@ class Hub(Pretrained):
     source = "the model's own, see its card"
     pretraining = "whatever the model has seen"
     weights = (
-        "pip install 'fewshot-video-bench[transformers]', then --backbone hub=MODEL_OR_FOLDER,"
-        " such as hub=facebook/dinov2-small"
+        "pip install 'fewshot-video-bench[transformers]', then --backbone hub=FOLDER or"
+        " hub=MODEL@COMMIT, such as a commit of facebook/dinov2-small"
     )
     input = InputSpec(FRAMES, 224, *HALF)
     channels = 768

@@ -39,7 +39,7 @@ class HuggingFace(Pretrained):
     architecture: ClassVar[str]
     """Name of the model's class in ``transformers``."""
     usual: ClassVar[str]
-    """The model of the hub that is taken if none is named."""
+    """A model of the hub that is meant if none is named; its commit has to be named all the same."""
     options: ClassVar[Mapping[str, Any]] = {}
     """Options that the model's class is given beside its configuration."""
 
@@ -48,8 +48,8 @@ class HuggingFace(Pretrained):
         super().__init_subclass__()
         if "usual" in vars(cls):
             cls.weights = (
-                f"pip install 'fewshot-video-bench[transformers]', then {cls.usual} of the hub, or"
-                f" --backbone {cls.name}=MODEL_OR_FOLDER"
+                f"pip install 'fewshot-video-bench[transformers]', then --backbone {cls.name}=FOLDER"
+                f" or {cls.name}=MODEL@COMMIT of the hub, such as {cls.usual}"
             )
 
     def __init__(self, network: Any, processor: Mapping[str, Any] | None = None) -> None:
@@ -207,7 +207,7 @@ def from_pretrained(
 
     Args:
         architecture: its class in transformers.
-        place: a folder, or a model of the hub, of a certain revision if it is MODEL@REVISION.
+        place: a folder, or a model of the hub at a commit, MODEL@COMMIT.
         options: what the class is told.
 
     Raises:
@@ -249,10 +249,11 @@ def from_pretrained(
 def located(place: str) -> tuple[str, dict[str, Any]]:
     """Place of a model, a folder or a name on the hub, and what transformers is told of it.
 
-    A name on the hub stands for one commit from here on, so that configuration, weights and
-    processor are of one state, and weights are not taken from a proposal to convert them.
+    A model of the hub is taken at the commit that is named, so that it is the same whenever it is
+    asked for, and configuration, weights and processor are of one state.
 
     Raises:
+        UserError: no such folder, or a model of the hub without its commit; the message names it.
         OSError: the hub has no such model, or cannot be reached.
     """
     folder = Path(place).expanduser()
@@ -267,7 +268,10 @@ def located(place: str) -> tuple[str, dict[str, Any]]:
     file = cached_file(name, "config.json", **({"revision": revision} if revision else {}))
     commit = Path(str(file)).parent.name  # as the hub's client keeps files
     if commit != revision:
-        note(f"that is commit {commit}; {name}@{commit} gives the same whenever it is asked for")
+        raise UserError(
+            f"{place} stands for whatever its owners uploaded last, which is commit {commit} now;"
+            f" name the commit: {name}@{commit}"
+        )
     return name, {"revision": commit}
 
 

@@ -182,10 +182,10 @@ KINDS = (
             SETTING,
         ),
         _settings,
-        0.15,
+        0.2,
     ),
-    Kind("rows made elsewhere", st.lists(st.tuples(*[CELLS] * 4), max_size=11), _rows, 0.1),
-    Kind("names that are shown", st.text(st.characters()), _name, 0.12),
+    Kind("rows made elsewhere", st.lists(st.tuples(*[CELLS] * 4), max_size=11), _rows, 0.03),
+    Kind("names that are shown", st.text(st.characters()), _name, 0.14),
     Kind(
         "command lines",
         st.tuples(st.sampled_from(COMMANDS), st.lists(WORDS, max_size=4)),

@@ -1,8 +1,8 @@
 """Any image or video model of the package ``transformers`` whose tokens or maps form a grid.
 
-Named as there: ``--backbone hub=MODEL@COMMIT`` of the hub, or ``hub=FOLDER`` that `save_pretrained` wrote.
-Tried with CLIP, SigLIP, DINOv2 and ViT (images), V-JEPA 2, VideoMAE and ViViT (videos), ResNet and
-ConvNeXt (maps instead of tokens).
+Named as there: ``--backbone hub=MODEL@COMMIT`` of the hub, or ``hub=FOLDER`` that `save_pretrained`
+wrote. Tried with CLIP, SigLIP, DINOv2 and ViT (images), V-JEPA 2, VideoMAE and ViViT (videos),
+ResNet and ConvNeXt (maps instead of tokens).
 """
 
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ class HuggingFace(Pretrained):
     architecture: ClassVar[str]
     """Name of the model's class in ``transformers``."""
     usual: ClassVar[str]
-    """A model of the hub that is meant if none is named; its commit has to be named all the same."""
+    """The model of the hub that is meant if none is named; its commit has to be, all the same."""
     options: ClassVar[Mapping[str, Any]] = {}
     """Options that the model's class is given beside its configuration."""
 
@@ -48,8 +48,8 @@ class HuggingFace(Pretrained):
         super().__init_subclass__()
         if "usual" in vars(cls):
             cls.weights = (
-                f"pip install 'fewshot-video-bench[transformers]', then --backbone {cls.name}=FOLDER"
-                f" or {cls.name}=MODEL@COMMIT of the hub, such as {cls.usual}"
+                f"pip install 'fewshot-video-bench[transformers]', then --backbone"
+                f" {cls.name}=FOLDER or {cls.name}=MODEL@COMMIT of the hub, such as {cls.usual}"
             )
 
     def __init__(self, network: Any, processor: Mapping[str, Any] | None = None) -> None:

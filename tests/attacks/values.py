@@ -240,6 +240,8 @@ ALTERED: tuple[tuple[Target, Callable[[bytes, random.Random], bytes]], ...] = (
     (BY_NAME["registration of a data set"], OF_REGISTRATIONS),
     (BY_NAME["memory of hashes"], OF_NOTES),
     (BY_NAME["memory of readings"], OF_NOTES),
+    (replace(BY_NAME["recipe of a bank"], read=_bank), altered_toml),
+    (BY_NAME["recipe of a training"], altered_toml),
     (BY_NAME["declared comparisons"], altered_toml),
     (BY_NAME["list of videos, JSON"], altered_json),
     (BY_NAME["labels of videos"], altered_json),

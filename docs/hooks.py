@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 RUNS = ROOT / "results" / "runs"
 if TYPE_CHECKING:
-    from bench.comparison.summary import Row
+    from bench.comparison.frame import Row
 
 PUBLIC = ("bench.api", "bench.method", "bench.backbone", "bench.reference")
 """Modules that people write against."""
@@ -209,7 +209,7 @@ def _parity(cls: type[Method]) -> str:
 
 def _results(names: list[str]) -> str:
     """Accuracies of committed runs, where there are some."""
-    from bench.comparison.tables import ends, half
+    from bench.comparison.frame import ends, half
 
     rows = [
         f"| {row.bank} | {row.title} | {row.trained_words} | {100 * row.accuracy:.1f} |"

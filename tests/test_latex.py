@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.comparison.frame import COLUMNS
 from bench.comparison.latex import BETTER, WORSE, latex
 from bench.comparison.summary import compare
-from bench.comparison.tables import COLUMNS
 from bench.runs.directory import find_runs, write_run
 from episodes.errors import UserError
 from tests.command import call

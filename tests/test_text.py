@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.comparison.frame import marked
 from bench.comparison.summary import compare_on_one_bank
-from bench.comparison.tables import marked
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.features.backbones import load_backbone

@@ -8,7 +8,7 @@ import typer
 from bench.commands.options import Json, Plugin, Reference, use_plugins
 
 if TYPE_CHECKING:
-    from bench.comparison.summary import Comparison
+    from bench.comparison.frame import Comparison
     from bench.statistics.power import Need
 
 HELP = """Say how much data it takes to detect a difference.

@@ -12,7 +12,7 @@ from bench.commands.options import Family, Json, Plugin, Reference, use_plugins
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.comparison.summary import Comparison
+    from bench.comparison.frame import Comparison
 
 PAPER = Path("paper")
 """Asks for the paper's tables instead of naming a folder."""

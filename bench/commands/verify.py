@@ -111,7 +111,7 @@ def verify(
 
 
 def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list[str]:
-    from bench.comparison.tables import accuracy_cell, half
+    from bench.comparison.frame import accuracy_cell, half
 
     row, identity = found.comparison.rows[0], found.run.identity
     lines = [

@@ -6,10 +6,9 @@ comparisons, as `fvbench compare` decides it. Needs the package booktabs.
 
 from collections.abc import Sequence
 
-from bench.comparison.summary import Comparison, Row
-from bench.comparison.tables import COLUMNS, Column, caption, marked
+from bench.comparison.frame import Column, Comparison, Row, columns, heading
+from bench.comparison.tables import caption, distinct
 from bench.statistics import LEVEL
-from episodes.errors import UserError
 
 USUAL = ("accuracy", "interval", "difference")
 BETTER, WORSE = r"$^{\dagger}$", r"$^{\ddagger}$"
@@ -44,33 +43,21 @@ def latex(
     Raises:
         UserError: no such column.
     """
-    known = {column.name: column for column in COLUMNS}
-    if unknown := [name for name in chosen if name not in known]:
-        raise UserError(f"--columns {unknown[0]!r} is not one of {', '.join(known)}")
-    columns = [known[name] for name in chosen or USUAL]
-    keys = dict.fromkeys(row.key for one in comparisons for row in one.rows)
-    trained = any(row.trained_words != "–" for one in comparisons for row in one.rows)
-    several = len({row.backbone for one in comparisons for row in one.rows}) > 1
-    first = [
-        "method",
-        *(["trained"] if trained else []),
-        *(["backbone"] if several else []),
-    ]
-    each = len(columns)
+    wanted = columns(chosen or USUAL)
+    rows = distinct(comparisons)
+    first = list(heading(rows[0], comparisons))
+    each = len(wanted)
     spans = range(len(first) + 1, len(first) + len(comparisons) * each + 1, each)
     body = []
-    for key in keys:
-        rows = [next((row for row in one.rows if row.key == key), None) for one in comparisons]
-        named = next(row for row in rows if row is not None)
-        cells = [_escaped(marked(named))]
-        cells += [_escaped(named.trained_words)] if trained else []
-        cells += [_escaped(named.backbone or "")] if several else []
-        for one, row in zip(comparisons, rows, strict=True):
-            cells += [_cell(column, one, row) for column in columns]
-        body.append(" & ".join(cells) + r" \\")
+    for row in rows:
+        line = [_escaped(cell) for cell in heading(row, comparisons).values()]
+        for one in comparisons:
+            found = next((other for other in one.rows if other.key == row.key), None)
+            line += [_cell(column, one, found) for column in wanted]
+        body.append(" & ".join(line) + r" \\")
     banks = [rf"\multicolumn{{{each}}}{{c}}{{{_escaped(one.bank)}}}" for one in comparisons]
     rules = [rf"\cmidrule(lr){{{start}-{start + each - 1}}}" for start in spans]
-    titles = [*first, *(_title(column, one) for one in comparisons for column in columns)]
+    titles = [*first, *(_title(column, one) for one in comparisons for column in wanted)]
     lines = [
         *(f"% {note}" for note in caption(comparisons).splitlines()),
         r"\begin{table}",

@@ -1,29 +1,16 @@
 """The three ablation tables of MASTAF's appendix, and their sum, from runs that are here."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.comparison.frame import Row, columns, flattened, signed
 from bench.comparison.published import published_rows
-from bench.comparison.summary import Row, compare_on_one_bank
-from bench.comparison.tables import (
-    FORMATS,
-    decisive_interval,
-    difference_cell,
-    ends,
-    half,
-    probability,
-    seeds_cell,
-    signed,
-    table,
-    verdict_cell,
-)
+from bench.comparison.summary import compare_on_one_bank
+from bench.comparison.tables import FORMATS, csv_text, table
 from bench.runs.by_method import MethodRuns, runs_by_method
 from bench.runs.directory import RESULTS_FOLDER, Run
 from bench.runs.schema import HowTrained
-from bench.statistics import KINDS
 from episodes.errors import UserError
 
 RUNS = RESULTS_FOLDER / "runs"
@@ -56,6 +43,11 @@ FIGURES = (
     "verdict",
 )
 """What JSON and CSV have of a row."""
+SHOWN = (
+    *("accuracy", "interval", "episodes", "seeds"),
+    *("difference", "difference-interval", "p", "verdict"),
+)
+"""Columns that tables have of a row."""
 TABLES = {
     "Table 1: without the global classification loss": ("mastaf-no-global", "mastaf"),
     "Table 2: the plain mean instead of the meta-learner": ("mastaf-noml-mean", "mastaf"),
@@ -237,7 +229,7 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
     if style not in FORMATS:
         raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     if style == "csv":
-        return _csv(lines)
+        return csv_text([flattened(line.content()) for line in lines])
     heading = {"terminal": "", "markdown": "### ", "latex": "% "}[style]
     parts = []
     for title in TABLES:
@@ -255,16 +247,14 @@ def _cells(line: Line) -> dict[str, str]:
     cells = {
         "variant": line.method,
         "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
-        "accuracy %": absent if row is None else f"{100 * row.accuracy:.1f}",
-        "interval": "" if row is None else ends(row.intervals[row.widest]),
-        "± over\nepisodes": "" if row is None else half(row.interval),
-        "seeds": "" if row is None else str(line.seeds or "–"),
-        "sd over seeds\n(range)": "" if row is None else seeds_cell(row),
-        "vs MASTAF": "" if row is None else difference_cell(row),
-        "its\ninterval": "" if row is None else decisive_interval(row),
-        "p": "" if row is None else probability(row.p_value_corrected),
-        "verdict": "" if row is None else verdict_cell(row),
     }
+    for column in columns(SHOWN):
+        if column.name == "seeds":
+            cells["seeds"] = "" if row is None else str(line.seeds or "–")
+        title = column.title.format(reference=IN_THE_PAPER[REFERENCE])
+        cells[title] = "" if row is None else column.cell(row)
+    if row is None:
+        cells["accuracy %"] = absent
     apart, theirs = line.published_difference, line.published
     return cells | {
         "published": "" if theirs is None else f"{100 * theirs:.1f}",
@@ -305,27 +295,3 @@ def _counts(lines: Sequence[Line]) -> str:
         if one.row is not None
     }
     return "; ".join(f"{name}: {count}" for name, count in found.items()) or "none yet"
-
-
-def _csv(lines: Sequence[Line]) -> str:
-    """One record for each line, fractions unrounded, intervals as two columns."""
-    text = io.StringIO()
-    records = [_flat(line) for line in lines]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
-
-
-def _flat(line: Line) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in line.content().items():
-        if key in {"interval", "difference_interval", "seed_range"}:
-            flat[f"{key}_low"], flat[f"{key}_high"] = value or (None, None)
-        elif key in {"intervals", "difference_intervals"}:
-            for kind in KINDS[1:]:
-                low, high = (value or {}).get(kind, (None, None))
-                flat |= {f"{key[:-1]} over {kind}_low": low, f"{key[:-1]} over {kind}_high": high}
-        else:
-            flat[key] = value
-    return flat

@@ -14,16 +14,12 @@ from bench.comparison.classes import (
     per_class,
     without_controls,
 )
-from bench.comparison.summary import Comparison, Row
+from bench.comparison.frame import Comparison, Row, cells, heading, probability
 from bench.comparison.tables import (
-    NOTHING,
     about_groups,
     about_intervals,
     about_marks,
     about_verdicts,
-    bank_cells,
-    marked,
-    probability,
     render_declared,
     table,
 )
@@ -129,10 +125,7 @@ def rank_notes(comparison: Comparison) -> list[str]:
 
 def rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
     """One row of the rank table: column title -> cell."""
-    line = {"method": marked(row), "trained": row.trained_words}
-    if len({other.backbone for other in comparison.rows}) > 1:
-        line["backbone"] = row.backbone or NOTHING
-    return line | bank_cells(comparison, row, whole=True)
+    return heading(row, [comparison]) | cells(comparison, row, "everywhere", "compare")
 
 
 def titles_without_controls(comparison: Comparison) -> list[str]:

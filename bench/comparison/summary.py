@@ -3,18 +3,18 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from bench.comparison.frame import Comparison, Declared, Interval, Row, Verdict, Versus
 from bench.runs.by_method import MethodRuns, runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.directory import Run
-from bench.runs.schema import Failure, HowTrained, Speed
+from bench.runs.schema import Failure
 from bench.statistics import (
     KINDS,
     LEVEL,
@@ -39,198 +39,12 @@ from episodes.banks.bank import Bank
 from episodes.errors import UserError
 from episodes.schema import Model, dump
 
-Interval = tuple[float, float]
 Pair = tuple[str, str]
 """Methods, or titles of rows, whose difference is asked for: first minus second."""
-Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "control", "names", ""]
-"""What a difference amounts to, after correction for the size of its family. "1 seed": a method
-that was trained once is not judged against another trained one. "": nothing may be said, or
-nothing was asked."""
 SEEDS = re.compile(r", \d+ seeds")
 """What a title says of the number of trainings, which nobody must know to name it."""
 DOMINANT = 0.5
 """Share of a variance above which one class carries it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Versus:
-    """A paired difference between two methods, a fraction; None where there is none."""
-
-    difference: float | None = None
-    difference_interval: Interval | None = None
-    """95%, over episodes."""
-    difference_intervals: Mapping[Kind, Interval] | None = None
-    """95%, by what varies in it."""
-    difference_predictions: Mapping[Prediction, Interval] | None = None
-    """95%, for the difference that is found next time."""
-    decided_over: Kind | None = None
-    """The widest kind that both support; all that follows is over it."""
-    p_value: float | None = None
-    """Of no difference: Student's t."""
-    p_value_sign_flip: float | None = None
-    """The same by permutation: turning the signs of what each class contributes; without what
-    trainings add."""
-    p_value_corrected: float | None = None
-    """``p_value``, corrected for the number of comparisons in the family: step-down max-T."""
-    probability_better: float | None = None
-    """That it is the better one where all that ``decided_over`` names is drawn anew."""
-    smallest: float | None = None
-    """The smallest difference that would have been told apart, where it was not."""
-    verdict: Verdict = ""
-    dominated_by: str | None = None
-    """The class, or pair, that carries more than half of the variance, if one does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declared(Versus):
-    """A comparison that was declared before the study was run."""
-
-    method: str
-    """Title of the first method; the second is taken off from it."""
-    against: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row(Versus):
-    """A method's figures on one bank. Accuracies and differences are fractions.
-
-    The difference is to the reference; the reference itself has none.
-    """
-
-    bank: str
-    method: str
-    revision: int
-    trained: bool | None
-    """None where there is nothing to train."""
-    training: HowTrained | None
-    """Recipe, backbone and episodes of its training."""
-    seeds: tuple[int, ...]
-    """Of its trainings: accuracy is the mean over them."""
-    seed_deviation: float | None
-    """Standard deviation of accuracy over seeds; None below two."""
-    seed_range: Interval | None
-    """Least and greatest accuracy of a seed."""
-    trained_words: str
-    """Whether and how it was trained, as tables have it."""
-    title: str
-    """The method's name, with its training or backbone where the method has several rows."""
-    backbone: str | None
-    frames: str
-    """Which frames it was shown, and how their size was changed; empty if a run does not say."""
-    sees: str
-    order_aware: bool | None
-    """Whether the order of a query's features in time can change its score; None if unsaid."""
-    reads_names: bool
-    """Whether it is given what the classes are called."""
-    is_control: bool
-    same_as: str | None
-    """Title of an earlier row whose answers are the same, query by query."""
-    episodes: int
-    queries: int
-    """Query videos scored, over all episodes."""
-    accuracy: float
-    interval: Interval
-    """95%, over episodes: the convention of the field."""
-    intervals: Mapping[Kind, Interval]
-    """95%, by what varies in it; only what these runs can tell."""
-    predictions: Mapping[Prediction, Interval]
-    """95%, for the accuracy that is found next time."""
-    group: tuple[str, ...]
-    """Letters; methods that share one cannot be told apart. None, where that is not known."""
-    episodes_per_s: Speed
-    embed_clips_per_s: Speed
-    peak_memory_bytes: int
-    device: str
-
-    @property
-    def widest(self) -> Kind:
-        """The widest kind of interval that this row has."""
-        return next(kind for kind in reversed(KINDS) if kind in self.intervals)
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What makes it the same row on another bank."""
-        return self.method, self.trained_words, self.backbone, self.frames, self.training
-
-    def content(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return asdict(self) | {"training": self.training and self.training.content()}
-
-    @property
-    def name(self) -> str:
-        """The title, less what a table has in the columns ``trained`` and ``backbone``."""
-        title = self.title.replace(f" ({self.trained_words})", "", 1)
-        return title.replace(f" ({self.backbone})", "", 1)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All methods on one bank, best accuracy first, and the one they are compared with."""
-
-    bank: str
-    bank_sha256: str
-    reference: str
-    """Title of the row that the others are compared with."""
-    rows: Sequence[Row]
-    declared: Sequence[Declared]
-    """The comparisons of a declared family; none if none was declared."""
-    comparisons: int
-    """How many differences p-values are corrected for."""
-    pairs: int
-    """How many pairs of methods letters are corrected for; 0 where there are none."""
-    base: Kind | None
-    """The widest kind of variation, trainings aside; None where only episodes can be told."""
-    units: str
-    """How many classes and recordings the intervals rest on, and what cannot be told and why."""
-    methods: Sequence[MethodRuns] = field(repr=False, compare=False)
-    """In the order of ``rows``."""
-    variation: Variation = field(repr=False, compare=False)
-    """Of the methods' accuracies, in the order of ``rows``."""
-    opened: Bank | None = field(repr=False, compare=False)
-    """The bank, where it could be rebuilt."""
-    failures: Sequence[Failure] = ()
-    """Methods that were to be compared, and gave no rows."""
-
-    def of(self, title: str) -> Row | None:
-        """Return the row with this title."""
-        return next((row for row in self.rows if row.title == title), None)
-
-    def difference(self, one: int, other: int, kind: Kind) -> Estimate | None:
-        """Paired difference of two rows' accuracies, first minus second; None if it is unknown."""
-        return self.variation.estimate(kind, one, other)
-
-    def _repr_html_(self) -> str:
-        """The comparison as a notebook shows it: what decides, and nothing of speed."""
-        lines = []
-        for row in self.rows:
-            low, high = (100 * end for end in row.intervals[row.widest])
-            against = "reference" if row.difference is None else f"{100 * row.difference:+.1f}"
-            cells = (row.title, f"{100 * row.accuracy:.1f}", f"{low:.0f} to {high:.0f}", against)
-            lines.append("".join(f"<td>{escape(cell)}</td>" for cell in (*cells, row.verdict)))
-        titles = ("method", "accuracy %", "interval", f"vs {self.reference}", "verdict")
-        head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-        body = "".join(f"<tr>{line}</tr>" for line in lines)
-        words = f"{self.bank}, {self.rows[0].episodes:,} episodes"
-        return (
-            f"<table><caption>{escape(words)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
-        )
-
-    def content(self) -> dict[str, Any]:
-        """Return everything as plain values, as ``summary.json`` holds it."""
-        return {
-            "bank": self.bank,
-            "bank_sha256": self.bank_sha256,
-            "interval_over": "episodes",
-            "level": LEVEL,
-            "reference": self.reference,
-            "comparisons": self.comparisons,
-            "pairs": self.pairs,
-            "units": self.units,
-            "declared": [asdict(one) for one in self.declared],
-            "rows": [row.content() for row in self.rows],
-            "failed": [{"method": one.method, "reason": one.reason} for one in self.failures],
-        }
 
 
 def compare(
@@ -514,33 +328,14 @@ class _Figures:
         return self.design.videos if self.variation.base == "videos" else self.design.classes
 
     def _row(self, index: int, group: tuple[str, ...]) -> Row:
-        one = self.found[index]
-        first = one.first
         accuracies = self._estimates(index, None)
         versus = Versus() if index == self.reference else self._versus(index, self.reference)
-        seeds = one.trainings
-        several = seeds is not None and len(seeds.means) > 1
+        made = {one.name: one.metadata["of"] for one in fields(Row) if one.metadata}
         return Row(
             **vars(versus),
-            bank=first.identity.bank,
-            method=one.method,
-            revision=first.identity.revision,
-            trained=first.declared.trained,
-            training=one.training,
-            seeds=one.seeds,
-            seed_deviation=seeds.deviation if seeds and several else None,
-            seed_range=(min(seeds.means), max(seeds.means)) if seeds and several else None,
-            trained_words=one.trained,
+            **{name: of(self.found[index]) for name, of in made.items()},
             title=self.titles[index],
-            backbone=one.backbone,
-            frames=one.frames,
-            sees=first.declared.sees,
-            order_aware=first.declared.order_aware,
-            reads_names=one.reads_names,
-            is_control=one.is_control,
             same_as=self._same_as(index),
-            episodes=first.identity.episodes,
-            queries=len(first.rows),
             accuracy=accuracies["episodes"].mean,
             interval=_of_fraction(accuracies)["episodes"],
             intervals=_of_fraction(accuracies),
@@ -549,10 +344,6 @@ class _Figures:
                 for what, each in self._predicted(index, None).items()
             },
             group=group,
-            episodes_per_s=first.cost.score_episodes_per_s,
-            embed_clips_per_s=first.cost.embed_clips_per_s,
-            peak_memory_bytes=first.cost.peak_memory_bytes,
-            device=first.circumstances.device,
         )
 
     def _same_as(self, index: int) -> str | None:

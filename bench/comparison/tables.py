@@ -2,40 +2,40 @@
 
 import csv
 import io
-import math
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from tabulate import tabulate
 
-from bench.comparison.summary import Comparison, Declared, Interval, Row, Versus
+from bench.comparison.frame import (
+    NAMES,
+    NOTHING,
+    ORDER_AWARE,
+    PEAK,
+    TRANSDUCTIVE,
+    Comparison,
+    Row,
+    Versus,
+    cells,
+    decisive_interval,
+    flat,
+    half,
+    has_letters,
+    heading,
+    probability,
+    signed,
+    verdict_cell,
+)
 from bench.statistics import CEILING, LEVEL, UNSEEN
 from episodes.errors import UserError, counted
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
-NOTHING = ""
-SPEED = "scoring\nepisodes/s"
-PEAK = "peak\nMB"
-"""Title of the column that goes first where there is little room."""
 NARROWEST = 72
 """Characters that notes may take on a terminal, below however narrow a table."""
-TRANSDUCTIVE = "*"
-"""Marks methods that see all queries of an episode at once."""
-NAMES = " (names)"
-"""Marks methods that are told what the classes of an episode are called."""
-ORDER_AWARE = "→"
-"""Marks methods to which the order of a query's features in time can make a difference."""
-RUN_OF_LETTERS = 3
-"""So many letters in a row are written as a range."""
-
-INTERVALS = {"intervals": "interval", "difference_intervals": "difference_interval"}
-PREDICTED = {"predictions": "prediction", "difference_predictions": "difference_prediction"}
-"""Fields of rows that hold several intervals, and how one of them is called in a flat table."""
 
 
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
@@ -54,7 +54,7 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
         raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     if style == "csv":
         return _csv(comparisons)
-    lines = [_line(row, comparisons) for row in _distinct(comparisons)]
+    lines = [_line(row, comparisons) for row in distinct(comparisons)]
     lines += _failed(comparisons, lines[0])
     if style != "terminal" and len(comparisons) == 1:  # its notes name the bank
         bank = f"{_broken(comparisons[0].bank)}\n"
@@ -137,7 +137,7 @@ def _wrapped(notes: str, width: int) -> str:
     )
 
 
-def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
+def distinct(comparisons: Sequence[Comparison]) -> list[Row]:
     """One row for each method, from the first bank that has it."""
     rows = {row.key: row for one in reversed(comparisons) for row in one.rows}
     return [rows[key] for key in dict.fromkeys(row.key for one in comparisons for row in one.rows)]
@@ -145,22 +145,15 @@ def _distinct(comparisons: Sequence[Comparison]) -> list[Row]:
 
 def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     """One row of the table: column title -> cell."""
-    line = {"method": marked(row)}
-    several = len({one.backbone for found in comparisons for one in found.rows}) > 1
-    if any(one.trained_words != "–" for found in comparisons for one in found.rows):
-        line["trained"] = row.trained_words
-    if several:
-        line["backbone"] = row.backbone or NOTHING
+    line = heading(row, comparisons)
     for one in comparisons:
         found = next((other for other in one.rows if other.key == row.key), None)
-        cells = bank_cells(one, found)
-        line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells.items()}
+        line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells(one, found).items()}
         if found is None and any(failure.method == row.method for failure in one.failures):
             line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
-    line |= {column.title: column.cell(row) for column in COLUMNS if column.where == "last"}
     if len(comparisons) == 1:
-        line[PEAK] = f"{row.peak_memory_bytes / 1e6:,.0f}"
-    return line
+        return line | cells(comparisons[0], row, "last", "one bank")
+    return line | cells(comparisons[0], row, "last")
 
 
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
@@ -169,7 +162,7 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
         raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
     found = [(one.bank, each) for one in comparisons for each in one.declared]
     if style == "csv":
-        return _csv_of([{"bank": bank} | flat(each) for bank, each in found])
+        return csv_text([{"bank": bank} | flat(each) for bank, each in found])
     lines = [
         ({"bank": bank} if len(comparisons) > 1 else {})
         | {
@@ -187,176 +180,9 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
     return table(lines, "\n".join([*about_intervals(comparisons), *notes]), style)
 
 
-def marked(row: Row) -> str:
-    """The method's name, with what a reader must know of it as marks: `about_marks` says what."""
-    transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
-    names = NAMES if row.reads_names else ""
-    return row.name + transductive + names + (f" {ORDER_AWARE}" if row.order_aware else "")
-
-
-def bank_cells(one: Comparison, row: Row | None, whole: bool = False) -> dict[str, str]:
-    """Cells of a row on one bank, title -> cell.
-
-    Args:
-        one: the bank's comparison.
-        row: nothing is shown where the bank lacks it.
-        whole: with the columns that only ``compare`` and the report have.
-    """
-    wanted = {"everywhere", "compare"} if whole else {"everywhere"}
-    return {
-        column.title.format(reference=one.reference): NOTHING if row is None else column.cell(row)
-        for column in COLUMNS
-        if column.where in wanted and column.is_shown(one)
-    }
-
-
 def _broken(bank: str) -> str:
     """A bank's name in several lines, so that its columns stay narrow."""
     return re.sub(r"-|\s(?=\()|\s(?=episodes)", lambda gap: gap[0].strip() + "\n", bank)
-
-
-def half(interval: Interval) -> str:
-    """Half an interval in points."""
-    return f"{100 * (interval[1] - interval[0]) / 2:.1f}"
-
-
-def _over_episodes(row: Row) -> str:
-    """Half the interval of an accuracy over episodes; its one end, where all or none is right."""
-    low, high = (100 * end for end in row.interval)
-    if row.accuracy in {0.0, 1.0} and low < high:
-        return f"≥ {low:.2f}" if row.accuracy else f"≤ {high:.2f}"
-    return half(row.interval)
-
-
-def accuracy_cell(row: Row) -> str:
-    """Accuracy in per cent and its widest interval."""
-    return f"{100 * row.accuracy:.1f} ({ends(row.intervals[row.widest])})"
-
-
-def ends(interval: Interval | None) -> str:
-    """The ends of an interval in per cent; nothing where it is unknown."""
-    return NOTHING if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
-
-
-def seeds_cell(row: Row) -> str:
-    """Standard deviation over training seeds, and the range, in per cent."""
-    if row.seed_deviation is None or row.seed_range is None:
-        return "1 seed" if row.seeds else NOTHING
-    low, high = (100 * end for end in row.seed_range)
-    return f"{100 * row.seed_deviation:.2f} ({low:.1f} to {high:.1f})"
-
-
-def difference_cell(row: Row) -> str:
-    """Difference to the reference in points."""
-    return "reference" if row.difference is None else signed(row.difference)
-
-
-def decisive_interval(versus: Versus) -> str:
-    """The interval that decides on a difference, in points."""
-    if versus.decided_over is None:
-        return NOTHING
-    return points((versus.difference_intervals or {})[versus.decided_over])
-
-
-def _difference_over_episodes(row: Row) -> str:
-    return NOTHING if row.difference_interval is None else half(row.difference_interval)
-
-
-def verdict_cell(versus: Versus) -> str:
-    """What the difference amounts to; beside "undecided" the smallest that would have been told."""
-    if versus.smallest is None:
-        return versus.verdict
-    return f"{versus.verdict} < {100 * versus.smallest:.1f}"
-
-
-def points(interval: Interval | None) -> str:
-    """The ends of a difference's interval in points; nothing where it is unknown."""
-    return NOTHING if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"
-
-
-def signed(fraction: float) -> str:
-    """A difference in points with its sign."""
-    return f"{'−' if fraction < 0 else '+'}{100 * abs(fraction):.1f}"
-
-
-def probability(value: float | None) -> str:
-    """A probability with three decimals, or that it is below or above all that have them."""
-    if value is None:
-        return NOTHING
-    if value < 0.001:
-        return "<0.001"
-    return ">0.999" if 0.999 < value < 1 else f"{value:.3f}"
-
-
-def _shortened(letters: Sequence[str]) -> str:
-    """Letters with long runs of the alphabet written as a range: "abcdg" -> "a-dg"."""
-    runs: list[str] = []
-    for letter in letters:
-        if runs and ord(letter) == ord(runs[-1][-1]) + 1:
-            runs[-1] += letter
-        else:
-            runs.append(letter)
-    return "".join(f"{run[0]}-{run[-1]}" if len(run) >= RUN_OF_LETTERS else run for run in runs)
-
-
-def has_letters(one: Comparison) -> bool:
-    """Whether there are groups, and few enough to be named by one letter each."""
-    return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A figure of every row on one bank: tables, LaTeX, ``compare`` and the report take it here."""
-
-    name: str
-    """By which ``--columns`` chooses it."""
-    title: str
-    """``{reference}`` stands for the row that others are compared with."""
-    cell: Callable[[Row], str]
-    is_shown: Callable[[Comparison], bool] = lambda _: True
-    """Whether a comparison has it."""
-    where: Literal["everywhere", "compare", "last"] = "everywhere"
-    """"compare": in ``compare`` and the report alone; "last": once in a table, after all banks."""
-
-
-def _is_decided(one: Comparison) -> bool:
-    return one.base is not None and len(one.rows) > 1
-
-
-def rate(per_s: float) -> str:
-    """A speed; nothing where it is not known: rows made elsewhere, features out of the store."""
-    return NOTHING if math.isnan(per_s) else f"{per_s:,.0f}"
-
-
-COLUMNS = (
-    Column("accuracy", "accuracy %", lambda row: f"{100 * row.accuracy:.1f}"),
-    Column(
-        "interval",
-        "interval",
-        lambda row: ends(row.intervals.get(row.widest)),
-        lambda one: one.base is not None,
-    ),
-    Column("episodes", "± over\nepisodes", _over_episodes),
-    Column(
-        "seeds",
-        "sd over seeds\n(range)",
-        seeds_cell,
-        lambda one: any(row.seed_deviation is not None for row in one.rows),
-    ),
-    Column("difference", "vs {reference}", difference_cell, lambda one: len(one.rows) > 1),
-    Column("difference-interval", "its\ninterval", decisive_interval, _is_decided),
-    Column(
-        "difference-episodes",
-        "its ± over\nepisodes",
-        _difference_over_episodes,
-        lambda one: len(one.rows) > 1,
-    ),
-    Column("p", "p", lambda row: probability(row.p_value_corrected), _is_decided, "compare"),
-    Column("verdict", "verdict", verdict_cell, _is_decided),
-    Column("group", "group", lambda row: _shortened(row.group), has_letters, "compare"),
-    Column("speed", SPEED, lambda row: rate(row.episodes_per_s), where="last"),
-)
-"""What a row shows, first things first: what varies most stands nearest."""
 
 
 def caption(comparisons: Sequence[Comparison]) -> str:
@@ -491,39 +317,14 @@ def _csv(comparisons: Sequence[Comparison]) -> str:
         for one in comparisons
         for failure in one.failures
     ]
-    return _csv_of(records)
+    return csv_text(records)
 
 
-def _csv_of(records: Sequence[Mapping[str, object]]) -> str:
+def csv_text(records: Sequence[Mapping[str, object]]) -> str:
+    """Records as CSV, under all titles that occur."""
     text = io.StringIO()
     titles = dict.fromkeys(title for record in records for title in record)
     writer = csv.DictWriter(text, fieldnames=list(titles), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
-
-
-def flat(row: Row | Declared) -> dict[str, object]:
-    """Every figure of a row under a name of its own, intervals under two."""
-    found: dict[str, object] = {}
-    content = asdict(row)
-    versus = {field.name: content.pop(field.name) for field in fields(Versus)}
-    for key, value in (content | versus).items():
-        if key in {"interval", "difference_interval", "seed_range"}:
-            found |= _two(key, value)
-        elif key in INTERVALS:
-            for kind, interval in (value or {}).items():
-                found |= _two(f"{INTERVALS[key]} over {kind}", interval)
-        elif key in PREDICTED:
-            for what, interval in (value or {}).items():
-                found |= _two(f"{PREDICTED[key]} of {what}", interval)
-        elif key == "training":
-            found[key] = None if value is None else value.recipe or None
-        else:
-            found[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return found
-
-
-def _two(key: str, interval: Interval | None) -> dict[str, object]:
-    low, high = interval or (None, None)
-    return {f"{key}_low": low, f"{key}_high": high}

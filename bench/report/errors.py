@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.features.clips import read_clip
 from bench.machine.progress import Reporter
 from bench.runs.by_method import DRAWN

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, picture
 from bench.report.cases.drawing import attention_figure, case_figure, describe

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.machine.progress import Reporter
 from bench.report.assembly import BROWSER, SCRIPT, assembled
 from bench.report.provenance import provenance

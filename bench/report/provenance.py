@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.report.grid import Cell, Grid, grid_of
 from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Circumstances, FeatureIdentity, Input

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from bench.comparison.frame import Comparison
 from bench.comparison.published import published_rows
-from bench.comparison.summary import Comparison
 from bench.report.grid import Cell, Grid, grid_of
 
 NAMES = {

@@ -6,18 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.comparison.classes import confusions, per_class, without_controls
+from bench.comparison.frame import Comparison, Row, cells, ends, probability, signed
 from bench.comparison.show import rank_line, titles_without_controls
-from bench.comparison.summary import Comparison, Row
-from bench.comparison.tables import (
-    COLUMNS,
-    about_groups,
-    caption,
-    ends,
-    probability,
-    rate,
-    render,
-    signed,
-)
+from bench.comparison.tables import about_groups, caption, render
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, chart
 from bench.report.charts.catalogue import Chart, charts
@@ -139,7 +130,7 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
     """All rows with everything that is known of them."""
     lines = [
         {title: Cell(text) for title, text in rank_line(row, comparison).items()}
-        | {column.title: Cell(column.cell(row)) for column in COLUMNS if column.where == "last"}
+        | {title: Cell(text) for title, text in cells(comparison, row, "last").items()}
         for row in comparison.rows
     ]
     notes = [*caption([comparison]).splitlines(), *about_groups(comparison)]
@@ -154,22 +145,22 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
 
 def costs(comparison: Comparison, anchor: str) -> Grid:
     """What each row took, stage by stage, as its run measured it."""
-    embedded = any(not math.isnan(row.embed_clips_per_s) for row in comparison.rows)
     lines = [
-        {
-            "method": Cell(row.title),
-            **({"embedding\nclips/s": Cell(rate(row.embed_clips_per_s))} if embedded else {}),
-            "encoding\nclips/s": Cell(rate(one.first.cost.encode_clips_per_s)),
-            "scoring\nepisodes/s": Cell(rate(row.episodes_per_s)),
-            "peak\nMB": Cell(f"{row.peak_memory_bytes / 1e6:,.0f}"),
-            "device": Cell(row.device),
+        {"method": Cell(row.title)}
+        | {
+            title: Cell(text)
+            for title, text in cells(comparison, row, "costs", "last", "one bank").items()
         }
-        for row, one in zip(comparison.rows, comparison.methods, strict=True)
+        for row in comparison.rows
     ]
     notes = [
         "As the runs measured it, alongside other work; fvbench throughput measures it alone."
         " Encoding is the method's part of a video; memory is the process's, or the GPU's.",
-        *(["Embedding is the backbone alone, without decoding."] if embedded else []),
+        *(
+            ["Embedding is the backbone alone, without decoding."]
+            if "embedding\nclips/s" in lines[0]
+            else []
+        ),
     ]
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from bench.comparison.summary import Comparison, Row, compare_on_one_bank
+from bench.comparison.frame import Comparison, Row
+from bench.comparison.summary import compare_on_one_bank
 from bench.method import find
 from bench.plugins.registry import all_methods
 from bench.report.sources import links

@@ -10,8 +10,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.comparison.summary import Comparison
-from bench.comparison.tables import accuracy_cell, difference_cell, half, marked, verdict_cell
+from bench.comparison.frame import (
+    Comparison,
+    accuracy_cell,
+    difference_cell,
+    half,
+    marked,
+    verdict_cell,
+)
 from bench.report.assembly import SCRIPT, STYLE_SHEET, Figure, assembled, chart
 from bench.report.charts.forest import about_differences, difference_forest
 from bench.report.grid import Cell, Grid, grid_of

@@ -20,7 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.comparison.summary import Comparison, compare_on_one_bank
+from bench.comparison.frame import Comparison
+from bench.comparison.summary import compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
 from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
 from bench.runs.directory import FILES, ROW_TYPES, UNREADABLE, Run, find_runs, read_run

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from bench.comparison.across.agreement import Correlation
 from bench.comparison.across.summary import Across, Pair, Standing
-from bench.comparison.tables import points, signed, table
+from bench.comparison.frame import points, signed
+from bench.comparison.tables import table
 from bench.statistics import LEVEL
 
 SHOWN = 10

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.comparison.across.agreement import FEWEST, Correlation, Side, kendall, spearman
-from bench.comparison.summary import Comparison, compare_on_one_bank
+from bench.comparison.frame import Comparison
+from bench.comparison.summary import compare_on_one_bank
 from bench.runs.by_method import MethodRuns
 from bench.runs.directory import Run
 from bench.statistics import LEVEL, design_of, holm, measure

@@ -12,7 +12,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.report.charts.style import WIDE
 from episodes.banks.bank import Bank
 from episodes.errors import UserError

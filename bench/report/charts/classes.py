@@ -12,8 +12,8 @@ from bench.comparison.classes import (
     per_class,
     without_controls,
 )
+from bench.comparison.frame import Comparison
 from bench.comparison.show import titles_without_controls
-from bench.comparison.summary import Comparison
 from bench.report.charts.catalogue import Chart, bank_of
 from bench.report.charts.style import (
     ACCENT,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.comparison.summary import Comparison
+from bench.comparison.frame import Comparison
 from bench.report.cases.rebuilding import weights_of
 from bench.report.charts.catalogue import Chart
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy, tip

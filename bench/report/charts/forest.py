@@ -7,8 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.comparison.summary import Comparison, Interval, Row
-from bench.comparison.tables import accuracy_cell, decisive_interval, signed
+from bench.comparison.frame import (
+    Comparison,
+    Interval,
+    Row,
+    accuracy_cell,
+    decisive_interval,
+    signed,
+)
 from bench.report.charts.catalogue import AcrossBanks, Chart
 from bench.report.charts.style import (
     ACCENT,

@@ -152,4 +152,4 @@ def test_the_command_reads_folders(tmp_path: Path):
 
 def test_an_unknown_format_is_refused():
     status, text = call("tables", "paper", "--format", "word")
-    assert (status, "none of terminal, markdown, latex, csv" in text) == (2, True)
+    assert (status, "one of terminal, markdown, latex, csv" in text) == (2, True)

@@ -112,7 +112,8 @@ def encode(
     encoded = _encoded(method, features[mine[0] if mine else slice(1)].to(device))
     like = [(tensor.dtype, tensor.shape[1:]) for tensor in tensors(encoded)]
     rows = sum(distributed.share(lengths))
-    home = _home(encoded, len(features), device)
+    size = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * len(features)
+    home = device if size <= RESIDENT_SHARE * free_memory(device) else CPU
     kept = apply(encoded, lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]), device=home))
     filled = 0
     for chunk in mine:
@@ -182,12 +183,6 @@ def _unchanged(method: Method, given: Sequence[Tensor], functions: str) -> Itera
             f"method {method.name} changed in place, in its {functions}(), what it was given and"
             " others are given too; work on a copy: x = x - 1 in place of x -= 1"
         )
-
-
-def _home(encoded: Representation, videos: int, device: torch.device) -> torch.device:
-    """Where representations of all videos are kept, judged by those of the first."""
-    size = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
-    return device if size <= RESIDENT_SHARE * free_memory(device) else CPU
 
 
 def _warm_up(

@@ -18,7 +18,7 @@ from bench.comparison.frame import (
     marked,
     verdict_cell,
 )
-from bench.report.assembly import SCRIPT, STYLE_SHEET, Figure, assembled, chart
+from bench.report.assembly import SCRIPT, STYLE_SHEET, assembled, chart
 from bench.report.charts.forest import about_differences, difference_forest
 from bench.report.grid import Cell, Grid, grid_of
 from bench.report.provenance import provenance
@@ -163,6 +163,7 @@ def _bank_page(one: Comparison, site: str) -> str:
         "sha256 of the episodes": one.bank_sha256,
     }
     table = ranking(one, "bank")
+    about = about_differences(one)
     lines = [
         [replace(line[0], link=f"../{_method_file(row.method)}"), *line[1:]]
         for row, line in zip(one.rows, table.lines, strict=True)
@@ -175,16 +176,9 @@ def _bank_page(one: Comparison, site: str) -> str:
         facts=facts,
         headline=headline(one),
         ranking=replace(table, lines=lines),
-        differences=_differences(one),
+        differences=about and chart("differences", about, partial(difference_forest, one)),
         known=one.opened is not None,
     )
-
-
-def _differences(one: Comparison) -> Figure | None:
-    caption = about_differences(one)
-    if caption is None:
-        return None
-    return chart("differences", caption, partial(difference_forest, one))
 
 
 def _method_page(name: str, lines: Sequence[Line], site: str) -> str:

@@ -47,7 +47,8 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
     without = (values.sum(axis=0) - sums) / (episodes - counts)[:, None]
     _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
     weight = 1 - 1 / sizes[stratum]
-    moved = without - _stratum_means(without, stratum)
+    sums = np.stack([np.bincount(stratum, weights=column) for column in without.T], axis=1)
+    moved = without - (sums / sizes[:, None])[stratum]
     noise = (counts.sum() / episodes - 1) * episode_covariance(values)
     covariance = (weight[:, None] * moved).T @ moved - noise
     return covariance, float(weight.sum())
@@ -100,10 +101,3 @@ def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.flo
     shares = np.zeros(len(units))
     shares[counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
     return shares
-
-
-def _stratum_means(values: Matrix, stratum: NDArray[np.int64]) -> Matrix:
-    """The mean of each unit's stratum, (units, series)."""
-    sizes = np.bincount(stratum)
-    sums = np.stack([np.bincount(stratum, weights=column) for column in values.T], axis=1)
-    return np.asarray((sums / sizes[:, None])[stratum])

@@ -52,7 +52,9 @@ def design_of(split: Split, episodes: Episodes) -> Design:
     """
     shown = np.concatenate([episodes.support.reshape(len(episodes), -1), episodes.query], axis=1)
     class_of_video = np.searchsorted(split.class_starts, np.arange(len(split.videos)), "right") - 1
-    pair_of_class, paired = _pairs(split)
+    own = np.arange(len(split.classes))
+    partner = np.where(split.partner_indices < 0, own, split.partner_indices)
+    pair_of_class = _numbered(np.minimum(own, partner))
     recordings = _numbered(split.group_bounds[0])
     class_of_recording = np.zeros(recordings.max() + 1, dtype=np.int64)
     class_of_recording[recordings] = class_of_video
@@ -60,7 +62,7 @@ def design_of(split: Split, episodes: Episodes) -> Design:
         classes=Units(
             _members(pair_of_class[class_of_video], shown),
             np.zeros(pair_of_class.max() + 1, dtype=np.int64),
-            "partner pairs" if paired else "classes",
+            "partner pairs" if (partner != own).any() else "classes",
             [
                 " and ".join(split.classes[one] for one in np.flatnonzero(pair_of_class == pair))
                 for pair in range(pair_of_class.max() + 1)
@@ -72,13 +74,6 @@ def design_of(split: Split, episodes: Episodes) -> Design:
             "recordings" if len(class_of_recording) < len(split.videos) else "videos",
         ),
     )
-
-
-def _pairs(split: Split) -> tuple[NDArray[np.int64], bool]:
-    """(classes,) number of each class's pair, and whether there are pairs at all."""
-    own = np.arange(len(split.classes))
-    partner = np.where(split.partner_indices < 0, own, split.partner_indices)
-    return _numbered(np.minimum(own, partner)), bool((partner != own).any())
 
 
 def _numbered(names: NDArray[np.int64]) -> NDArray[np.int64]:

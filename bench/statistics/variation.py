@@ -201,7 +201,9 @@ def measure(
     """
     if not len(values):
         raise ValueError("no episodes; an estimate needs at least one")
-    covariances: dict[Kind, Matrix] = {"episodes": _over_episodes(values)}
+    unknown = np.full((values.shape[1], values.shape[1]), np.nan)
+    over_episodes = episode_covariance(values) if len(values) > 1 else unknown
+    covariances: dict[Kind, Matrix] = {"episodes": over_episodes}
     degrees: dict[Kind, float] = {"episodes": len(values) - 1}
     if design is not None:
         for kind, units in (("videos", design.videos), ("videos and classes", design.classes)):
@@ -210,9 +212,3 @@ def measure(
                 covariances[kind], degrees[kind] = covariance, free  # type: ignore[index]
     none = [None] * values.shape[1]
     return Variation(values.mean(axis=0), covariances, degrees, trainings or none)
-
-
-def _over_episodes(values: Matrix) -> Matrix:
-    if len(values) == 1:
-        return np.full((values.shape[1], values.shape[1]), np.nan)
-    return episode_covariance(values)

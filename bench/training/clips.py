@@ -39,10 +39,12 @@ def drawn_changes(
         recolour: permute a clip's colours, scale its contrast by 0.7 to 1.3, invert every other.
         flip: mirror every other clip; only where left and right are the same class.
     """
-    factors = _contrasts(videos) if recolour else [1.0] * videos
+    factors = torch.ones(videos)
+    if recolour:
+        factors = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
     mirrored = torch.randint(2, (videos,)).tolist() if flip else [0] * videos
     changes = []
-    for factor, mirror in zip(factors, mirrored, strict=True):
+    for factor, mirror in zip(factors.tolist(), mirrored, strict=True):
         top, left = torch.randint(spare + 1, (2,)).tolist()
         colours = torch.randperm(3).tolist() if recolour else range(3)
         changes.append(Change(top, left, colours, factor, bool(mirror)))
@@ -73,13 +75,6 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
     contrast = torch.tensor([change.contrast for change in changes], device=clips.device)
     changed = torch.stack(colours).reshape(videos, channels, frames, size, size)
     return changed * contrast.reshape(-1, 1, 1, 1, 1)
-
-
-def _contrasts(videos: int) -> list[float]:
-    """Factors of 0.7 to 1.3, each negative with probability one half."""
-    contrast = (0.7 + 0.6 * torch.rand(videos)) * (1 - 2 * torch.randint(2, (videos,)))
-    factors: list[float] = contrast.tolist()
-    return factors
 
 
 MEMORY = 4 << 30

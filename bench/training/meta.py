@@ -1,8 +1,6 @@
 """Meta-training: episodes of training classes in, weights with their card out."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +54,12 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
     training.folder.mkdir(parents=True, exist_ok=True)
-    with _own_random_state(training), repeatable(training.device), library.for_one_training():
+    generators = [training.device] if training.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices=generators),
+        repeatable(training.device),
+        library.for_one_training(),
+    ):
         learner, optimiser = build(training, len(stream.split.classes))
         state = load_state(training.folder, identity, learner, optimiser)
         _check_agreed(training, state)
@@ -104,14 +107,6 @@ def _check_agreed(training: Training, state: State) -> None:
             f" {state.step} in {training.folder}, the first process at step {first}; all processes"
             " of a job need the same folder: put --out where all of them see it"
         )
-
-
-@contextmanager
-def _own_random_state(training: Training) -> Iterator[None]:
-    """Leave the caller's random state as it was."""
-    devices = [training.device] if training.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
 
 
 @dataclass

@@ -62,8 +62,10 @@ def datasets() -> dict[str, Dataset]:
         _check_contract(found)
         if known.setdefault(found.name, found) is not found:
             raise UserError(f"two data sets are called {found.name}; rename that of the plugin")
-    own = (name for name in registered_names() if name not in known)
-    return known | {name: _own(name) for name in own}
+    if own := [name for name in registered_names() if name not in known]:
+        folder = importlib.import_module(f"{__name__}.folder")
+        known |= {name: folder.registered(name) for name in own}
+    return known
 
 
 def _check_contract(found: object) -> None:
@@ -74,12 +76,6 @@ def _check_contract(found: object) -> None:
             f"the data set {found!r} of a plugin has no {', '.join(missing)}; see"
             " episodes.datasets.Dataset"
         )
-
-
-def _own(name: str) -> Dataset:
-    folder = importlib.import_module(f"{__name__}.folder")
-    own: Dataset = folder.registered(name)
-    return own
 
 
 @cache

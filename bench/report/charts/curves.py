@@ -53,6 +53,7 @@ HEADING: dict[str, Any] = {
     "fontsize": TEXT,
     "color": MUTED,
 }
+LOOK: dict[str, Any] = {"color": ACCENT, "linewidth": 1.2, "marker": "o", "markersize": 2.5}
 Curves = Mapping[str, Sequence[pd.DataFrame]]
 """Name -> the curves of its trainings: ``step``, loss terms, ``validation_accuracy``."""
 
@@ -64,7 +65,8 @@ def training_chart(curves: Curves, width: float = WIDE) -> Figure:
     for (left, right), (name, found) in zip(grid, curves.items(), strict=True):
         for number, curve in enumerate(found, start=1):
             words = tip(f"{name}, training {number} of {len(found)}")
-            _draw_accuracy(left, curve, words)
+            known = curve.dropna(subset="validation_accuracy")
+            left.plot(known["step"], 100 * known["validation_accuracy"], gid=words, **LOOK)
             _draw_loss(right, curve, words)
         left.set_title(shortened(name, width), loc="left", fontsize=TEXT, color=INK)
         low, high = left.get_ylim()
@@ -79,12 +81,6 @@ def training_chart(curves: Curves, width: float = WIDE) -> Figure:
         above.annotate(words, (0, 1), (0, 20), **HEADING)
         below.set_xlabel(f"{words}, by step", color=MUTED, fontsize=TEXT)
     return figure
-
-
-def _draw_accuracy(axes: "Axes", curve: pd.DataFrame, gid: str) -> None:
-    known = curve.dropna(subset="validation_accuracy")
-    look: dict[str, Any] = {"color": ACCENT, "linewidth": 1.2, "marker": "o", "markersize": 2.5}
-    axes.plot(known["step"], 100 * known["validation_accuracy"], gid=gid, **look)
 
 
 def _draw_loss(axes: "Axes", curve: pd.DataFrame, gid: str) -> None:

@@ -40,14 +40,14 @@ Renders or finds the videos, embeds each of them once, scores every episode with
 and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several banks.
 What is finished is reused: after an interruption, give the same command again.
 
-Options may stand in a TOML file, --config; what is typed beside it wins, and what neither says has
-its default. Settings of a method in brackets win over those of its trained weights, which win over
-those of its class.
+Options can be put into a TOML file, --config; those on the command line take precedence, and all
+others have their defaults. Settings of a method in brackets take precedence over those of its
+trained weights, and these over those of its class.
 
 \b
 exit status
   0  done
-  1  a method failed; the table says why, and holds the others
+  1  a method failed; the table says why, and has the others
   2  nothing measured: bad input, a bank that does not verify, missing data
 """
 EPILOG = "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"

@@ -145,7 +145,7 @@ class BaselinePlus(Baseline):
         return weight, torch.zeros_like(weight[:, None, :, 0])
 
     def support_form(self, vectors: Tensor) -> Tensor:
-        """Rectified and of unit length."""
+        """Rectify, and bring to unit length."""
         return normalize(relu(vectors), dim=-1)
 
 

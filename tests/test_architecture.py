@@ -127,25 +127,26 @@ def test_the_page_lists_every_method_as_it_is():
     """Names and quicker forms as registered, lines within a tenth: `docs/architecture.md`."""
     said, found = on_the_page(), methods()
     assert said.keys() == found.keys()
-    for file, (lines, names, fast) in found.items():
-        assert said[file][1] == names
+    for file, (lines, parts, names, fast) in found.items():
+        assert said[file][2] == names
         assert int(said[file][0]) == pytest.approx(lines, rel=0.1), file
-        assert int(said[file][2] or 0) == pytest.approx(fast, rel=0.1), file
-        assert bool(said[file][3]) == bool(fast), file
+        assert said[file][1] == parts, file
+        assert int(said[file][3] or 0) == pytest.approx(fast, rel=0.1), file
+        assert bool(said[file][4]) == bool(fast), file
 
 
 def on_the_page() -> dict[str, list[str]]:
-    """File -> lines, names, lines of the quicker form, gain, as the page has them."""
+    """File -> lines, parts, names, lines of the quicker form, gain, as the page has them."""
     rows = {}
     for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
-        if line.startswith("| `") and line.count("|") == 6:
+        if line.startswith("| `") and line.count("|") == 7:
             file, *cells = (cell.strip() for cell in line.split("|")[1:-1])
             rows[file.strip("`")] = cells
     return rows
 
 
-def methods() -> dict[str, tuple[int, str, int]]:
-    """File -> its lines, the names registered there, and lines of the quicker form, or 0."""
+def methods() -> dict[str, tuple[int, str, str, int]]:
+    """File -> its lines, the files it takes from, names registered, lines of the quicker form."""
     registered: dict[str, list[ConfiguredMethod]] = {}
     for entry in built_in_methods().values():
         file = entry.cls.__module__.removeprefix("methods.") + ".py"
@@ -153,11 +154,18 @@ def methods() -> dict[str, tuple[int, str, int]]:
     return {
         file: (
             length("methods", file),
+            ", ".join(sorted(behind(ROOT / "methods" / file))),
             ", ".join(sorted(entry.name for entry in entries)),
             length("methods", "fast", file) if any(entry.fast for entry in entries) else 0,
         )
         for file, entries in sorted(registered.items())
     }
+
+
+def behind(path: Path) -> set[str]:
+    """Names of the other files of methods and parts that one is made of."""
+    own = [ROOT / f"{name.replace('.', '/')}.py" for name in imported(path) if "methods." in name]
+    return {file.stem for file in own}.union(*map(behind, own))
 
 
 def length(*path: str) -> int:
@@ -176,6 +184,6 @@ if __name__ == "__main__":
     print(len(house), "rooms,", sum(map(len, house.values())), "arrows")  # noqa: T201
     for room in TopologicalSorter(house).static_order():
         print(room, "imports", ", ".join(sorted(house[room])) or "nothing")  # noqa: T201
-    for file, (lines, names, fast) in methods().items():
+    for file, (lines, parts, names, fast) in methods().items():
         gain = on_the_page().get(file, [""])[-1]
-        print(f"| `{file}` | {lines} | {names} | {fast or ''} | {gain} |")  # noqa: T201
+        print(f"| `{file}` | {lines} | {parts} | {names} | {fast or ''} | {gain} |")  # noqa: T201

@@ -196,7 +196,7 @@ class TestTrainingOnFeatures:
         ("words", "said"),
         [
             ((), "leaves no backbone to train; add --freeze-backbone"),
-            (("--freeze-backbone", "--backbone", "motion"), "--backbone is of videos"),
+            (("--freeze-backbone", "--backbone", "motion"), "--backbone applies to videos"),
             (("--freeze-backbone",), "nothing says what made the features"),
         ],
     )

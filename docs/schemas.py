@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.summary import Summary
+from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Failure, Header
 from bench.throughput.record import Record
-from bench.training.recipe import TrainingRecipe
 from bench.training.state import Unfinished
 from bench.weights.cards import BackboneCard, Card
 from episodes.banks.recipe import Recipe

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from bench.method import ConfiguredMethod, FeatureShape, Method
 from bench.reference import Golden, adopt, names_of
+from bench.runs.recipe import TrainingRecipe
 from bench.training.learner import Learner, optimiser_of, set_learning_rates
-from bench.training.recipe import TrainingRecipe
 from bench.training.stream import EpisodeBatch
 from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining
 

@@ -17,7 +17,7 @@ from bench.method import (
     apply,
     join,
 )
-from bench.training.recipe import TrainingRecipe
+from bench.runs.recipe import TrainingRecipe
 from bench.training.stream import EpisodeBatch
 
 

@@ -15,8 +15,8 @@ from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
 from bench.method import ConfiguredMethod, FeatureShape
 from bench.plugins.registry import source_sha256
+from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import HowTrained, Input
-from bench.training.recipe import TrainingRecipe
 from bench.training.stream import training_stream
 from bench.weights.cards import Start, TrainingIdentity, Validation
 from episodes.banks.bank import Bank
@@ -108,7 +108,7 @@ class Training:
             form=self.entry.form,
             source_sha256=source,
             training=self.summary,
-            recipe=self.recipe.model_dump(mode="json"),
+            recipe=self.recipe.complete,
             backbone=self._start(),
             dataset=split.dataset,
             way=self.validation.recipe.way,

@@ -6,137 +6,44 @@ its variants) or for one variant. A file without ``[default]`` is for those meth
 ``.toml``. ``[method.NAME.settings]`` changes settings of the method itself, which its card records.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field
 
 from bench.method import ConfiguredMethod
+from bench.runs.recipe import TrainingRecipe
 from bench.settings import checked
-from bench.training.recipe_file import methods_spoken_of, tables
-from episodes.banks.recipe import Protocol
-from episodes.errors import UserError
-from episodes.schema import Model, parsed
+from episodes.errors import UserError, unknown
+from episodes.schema import Model, parsed, read_toml
 
-Optimiser = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine"]
-BatchNorm = Literal["live", "frozen"]
-Precision = Literal["float32", "bfloat16"]
+FOLDER = Path(__file__).parent / "recipes"
 
 
-class TrainingRecipe(Model):
-    """How a method is trained; the same for all methods unless a recipe says otherwise.
+class Table(Model):
+    """``[default]`` or ``[method.NAME]``: fields of a recipe, which is checked as a whole."""
 
-    Way and shot are not here: they are those of the validation bank.
-    """
+    model_config = ConfigDict(extra="allow")
 
-    model_config = ConfigDict(allow_inf_nan=False)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the method itself."""
 
-    name: str
-    """The file's name without suffix; it does not stand in the file."""
-    optimiser: Optimiser
-    """Of PyTorch, by its usual name."""
-    learning_rate: float = Field(gt=0)
-    """Of everything but the backbone; the highest that the schedule reaches."""
-    backbone_learning_rate: float = Field(ge=0)
-    """Of the backbone, while it is tuned."""
-    steps: int = Field(ge=1)
-    """Of the optimiser."""
-    episodes_per_step: int = Field(ge=1)
-    """Over which a step's gradient is taken."""
-    episodes_at_once: int = Field(ge=1)
-    """Episodes in one forward pass, whose clips share the statistics of a live batch norm; the
-    gradients of a step's passes add up."""
-    queries: int = Field(ge=1)
-    """Of each class that is queried."""
-    protocol: Protocol
-    """How queries are drawn."""
-    validate_every: int = Field(ge=1)
-    """Steps."""
-    validation_episodes: int = Field(ge=1)
-    """Of the validation bank, from the first."""
-    schedule: Schedule = "constant"
-    """How the learning rates go on after the warm-up."""
-    rate_from_step: tuple[tuple[int, float], ...] = ()
-    """Steps, counted from 0 and ascending, each with the factor of the learning rates from there
-    on; 1 before the first."""
-    warm_up_steps: int = Field(default=0, ge=0)
-    """Steps in which the learning rates rise."""
-    warm_up_from: float = Field(default=0.0, ge=0)
-    """Share of the learning rates at which the warm-up begins."""
-    momentum: float = Field(default=0.0, ge=0)
-    """Of SGD."""
-    nesterov: bool = False
-    """Whether that is Nesterov's."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Factor of the weights in each step."""
-    without_weight_decay: tuple[str, ...] = ()
-    """Parameters that weight decay spares: patterns (as in `fnmatch`) of their names, which begin
-    with ``method.``, ``backbone.`` or ``head.``, or of their layers' kinds: ``LayerNorm``."""
-    clip_norm: float = Field(default=0.0, ge=0)
-    """Largest norm of the gradient; 0 for no limit."""
-    episode_weight: float = 1.0
-    """Factor of the method's own loss terms."""
-    sum_over_queries: bool = False
-    """Whether the method's loss is the sum over an episode's queries, as some authors have it, and
-    not their mean."""
-    global_weight: float = 0.0
-    """Factor of a linear classifier among all training classes on the mean feature of every
-    video, for methods that have no such head of their own."""
-    batch_norm: BatchNorm = "live"
-    """Statistics in the backbone while it is tuned: of the batch, or those it came with."""
-    separate_passes: bool = False
-    """Whether the backbone, while it is tuned, sees support videos and queries in passes of their
-    own, so that a live batch norm takes the statistics of either."""
-    precision: Precision = "float32"
-    """Of the backbone while it is tuned; methods always train in float32."""
-    shift: int = Field(default=0, ge=0)
-    """Pixels by which a clip is moved at most, while the backbone is tuned; its border is repeated
-    where there is nothing to see."""
-    random_crop: bool = False
-    """Cut clips out of anywhere in the resized picture, not out of its centre, while the backbone
-    is tuned. There is room only where pictures are resized to more than the backbone sees."""
-    recolour: bool = False
-    """Permute colours, scale contrast, invert."""
-    flip: bool = False
-    """Mirror every other clip, on datasets in which left and right are the same class."""
-    jitter: int = Field(default=0, ge=0)
-    """Frames by which a clip begins later and ends earlier at most, while the backbone is tuned."""
 
-    @field_validator("episodes_at_once")
-    @classmethod
-    def _divide_a_step(cls, at_once: int, before: ValidationInfo) -> int:
-        if (in_all := before.data.get("episodes_per_step", 0)) % at_once:
-            raise ValueError(f"it should divide episodes_per_step, which is {in_all}")
-        return at_once
+class RecipeFile(Model):
+    """A file of recipes of training."""
 
-    @field_validator("rate_from_step")
-    @classmethod
-    def _ascend(cls, pairs: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
-        if list(pairs) != sorted(pairs):
-            raise ValueError("its steps should ascend, as in [[2250, 0.1], [3750, 0.01]]")
-        return pairs
+    base: str | None = None
+    """Name of a recipe, or path of a file, from which this one says what differs."""
+    default: Table = Table()
+    """For every method."""
+    method: dict[str, Table] = Field(default_factory=dict)
+    """For a method with its variants, or for one variant."""
 
-    @property
-    def episodes(self) -> int:
-        """Training episodes in all."""
-        return self.steps * self.episodes_per_step
 
-    def learning_rate_at(self, step: int) -> float:
-        """Factor of both learning rates at a step, counted from 0: warm-up, then the schedule."""
-        if step < self.warm_up_steps:
-            done = (step + 1) / (self.warm_up_steps + 1)
-            return self.warm_up_from + (1 - self.warm_up_from) * done
-        factor = 1.0
-        for first, of_rate in self.rate_from_step:
-            if step >= first:
-                factor = of_rate
-        if self.schedule == "constant":
-            return factor
-        left = max(1, self.steps - self.warm_up_steps)
-        return factor * 0.5 * (1 + math.cos(math.pi * (step - self.warm_up_steps) / left))
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the program."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_training_recipe(
@@ -199,3 +106,61 @@ def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMetho
         for key, value in settings.items()
     }
     return replace(entry, settings=replace(entry.settings, **values | dict(entry.given)))
+
+
+def tables(name_or_path: str, entry: ConfiguredMethod) -> list[Table]:
+    """Return the tables that apply to a method, from the most general to the most specific.
+
+    Args:
+        name_or_path: of the recipe, as in `read_training_recipe`.
+        entry: the method.
+
+    Raises:
+        UserError: no such recipe, one that is based on itself, or no table where one has to be.
+    """
+    names = dict.fromkeys((entry.cls.name, entry.registered))
+    return [
+        found
+        for file in _based_on(name_or_path)
+        for found in (file.default, *(file.method.get(name, Table()) for name in names))
+    ]
+
+
+def methods_spoken_of(name_or_path: str) -> list[str]:
+    """Return the names of the methods for which a file has tables of their own."""
+    return sorted(_read(_path(name_or_path, Path())).method)
+
+
+def _based_on(name_or_path: str) -> list[RecipeFile]:
+    """A recipe's file behind the one it is based on, and so on; the most general is first."""
+    chain: dict[Path, RecipeFile] = {}
+    wanted: str | None = name_or_path
+    while wanted is not None:
+        path = _path(wanted, list(chain)[-1].parent if chain else Path())
+        if path.resolve() in [one.resolve() for one in chain]:
+            raise UserError(
+                f"training recipe {path} is based on itself"
+                f" ({' on '.join(one.name for one in [*chain, path])}); name another base, or none"
+            )
+        chain[path] = _read(path)
+        wanted = chain[path].base
+    return list(chain.values())[::-1]
+
+
+def _path(name_or_path: str, beside: Path) -> Path:
+    """Find a recipe's file: one that comes with the program, or a path seen from a folder."""
+    is_path = name_or_path.endswith(".toml")
+    path = beside / name_or_path if is_path else FOLDER / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise unknown("training recipe", str(path) if is_path else name_or_path, recipe_names())
+    return path
+
+
+def _read(path: Path) -> RecipeFile:
+    try:
+        return parsed(RecipeFile, read_toml(path))
+    except ValueError as error:
+        raise UserError(
+            f'{path} is not a training recipe: {error}; it may have base = "NAME" and tables'
+            " [default], [method.NAME], [method.NAME.settings]"
+        ) from error

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from bench.method import Form
 from bench.runs.directory import RESULTS_FOLDER
+from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Circumstances, HowTrained, Input, TextIdentity
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, check_seal, parsed, read_json
@@ -116,8 +117,8 @@ class TrainingIdentity(Model):
     """Of what the method's code means."""
     training: HowTrained
     """What a run says of it."""
-    recipe: dict[str, Any]
-    """Every field of the training recipe (`bench.training.recipe.TrainingRecipe`), as it was."""
+    recipe: TrainingRecipe
+    """Every field of it that there was."""
     backbone: Start
     """What the training began with."""
     dataset: str

@@ -37,8 +37,8 @@ from bench.running.checkpoints import read_weights
 from bench.runs.directory import RESULTS_FOLDER, find_failures, read_run, write_failure, write_run
 from bench.runs.schema import Failure
 from bench.site.submission import pack, unpack
+from bench.training.recipe import FOLDER as TRAINING_RECIPES
 from bench.training.recipe import read_training_recipe
-from bench.training.recipe_file import FOLDER as TRAINING_RECIPES
 from bench.training.state import State, load_state
 from bench.weights.cards import WEIGHTS_FOLDER, read_card
 from episodes import cache

@@ -7,8 +7,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench.features.backbones import load_backbone
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
+from bench.runs.recipe import TrainingRecipe
 from bench.training.learner import Learner, for_training, optimiser_of, weights_for_use
-from bench.training.recipe import TrainingRecipe, read_training_recipe
+from bench.training.recipe import read_training_recipe
 from bench.training.stream import EpisodeBatch
 
 METHODS = built_in_methods()

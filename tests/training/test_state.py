@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from bench.plugins.registry import built_in_methods
 from bench.pretrained import save_tensors
 from bench.runs.schema import HowTrained
+from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE, Best, State, load_state, save_state
 from bench.weights.cards import Start, TrainingIdentity, Validation, file_sha256
 from episodes.errors import UserError
@@ -19,7 +21,7 @@ IDENTITY = TrainingIdentity(
     settings={},
     source_sha256="a",
     training=HowTrained(recipe="default", seed=0),
-    recipe={"episodes": 4},
+    recipe=read_training_recipe("default", built_in_methods()["otam"]).complete,
     backbone=Start(name="motion", weights_sha256="b"),
     dataset="rendered",
     way=5,

@@ -15,10 +15,11 @@ from torch.optim import Optimizer
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.reference import Golden
+from bench.runs.recipe import TrainingRecipe
 from bench.training import authors_steps
 from bench.training.learner import Learner, optimiser_of
 from bench.training.parity import check_training
-from bench.training.recipe import TrainingRecipe, read_training_recipe
+from bench.training.recipe import read_training_recipe
 from episodes.errors import UserError
 from methods.parity.training import AUTHORS_TRAINING
 from methods.ta2n import TA2N

@@ -225,6 +225,15 @@ class TestTorchvision:
         assert loaded.seen == seen
         assert torch.equal(loaded.stem[0].weight, made.stem[0].weight)
 
+    def test_a_file_in_torchs_folder_is_held_against_the_hash_in_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints" / "r3d_18-b3b3357e.pth").write_bytes(b"other")
+        with pytest.raises(UserError, match="its hash is not that in its name"):
+            load_backbone("torchvision-r3d18", CPU)
+
     @pytest.mark.parametrize("name", TORCHVISION)
     def test_the_input_is_what_the_weights_were_trained_on(self, name: str):
         from torchvision.models import get_model_weights

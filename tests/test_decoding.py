@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from episodes.cache import ENVIRONMENT_VARIABLE as CACHE
-from episodes.decoding.clips import decode, decode_each, decoder_identity
+from episodes.decoding.clips import decode, decode_each, decoder_identity, examine
 from episodes.decoding.media import content_sha256, videos_below
 from episodes.decoding.process import Process
 from episodes.decoding.readers import AvVideo, read
@@ -329,6 +329,19 @@ def test_a_clip_of_4k_takes_less_than_300_mb_in_each_thread_and_process(
         process, thread = taken(path, small, decoder)
         assert 100 < process < 300
         assert thread < 300
+
+
+def test_damage_that_a_decoder_conceals_is_found_by_a_strict_one(tmp_path: Path):
+    path = painted(tmp_path / "a.avi", "mjpeg", pixel_format="yuvj420p")
+    assert examine(path) == ("avi", "")
+    with av.open(path) as file:
+        packet = [one for one in file.demux(video=0) if one.size][3]
+    half = packet.size // 2
+    with path.open("rb+") as written:
+        written.seek(packet.pos + half)
+        written.write(b"\xff" * half)
+    assert decode(path, 8, RULE, "av").shape[0] == 8
+    assert "a strict decoder stops after 3 frames" in examine(path)[1]
 
 
 CLIPS = os.environ.get("FVBENCH_CLIPS")

@@ -103,6 +103,19 @@ def test_a_changed_video_is_hashed_anew(own: Path, tmp_path: Path):
     assert [name for name in before if before[name] != after[name]] == ["one.mp4"]
 
 
+def test_a_video_written_over_in_place_under_its_old_time_is_hashed_anew(own: Path, tmp_path: Path):
+    for label in CLASSES[:2]:
+        shutil.copytree(own / label, tmp_path / label)
+    before, path = hashes(tmp_path), tmp_path / CLASSES[0] / "one.mp4"
+    written = path.stat().st_mtime_ns
+    with path.open("rb+") as file:
+        file.seek(100)
+        file.write(b"other")
+    os.utime(path, ns=(written, written))
+    after = hashes(tmp_path)
+    assert [name for name in before if before[name] != after[name]] == ["one.mp4"]
+
+
 def hashes(root: Path) -> dict[str, str]:
     folder = Folder("some", root)
     videos = [video for video in folder.split("test").videos if video.label == CLASSES[0]]

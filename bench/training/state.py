@@ -26,6 +26,7 @@ UNREADABLE = (
     LookupError,
     TypeError,
     AttributeError,
+    OverflowError,
     RuntimeError,
     safetensors.SafetensorError,
 )

@@ -263,7 +263,7 @@ MENDS = (
         "the bytes that are decoded",
         "episodes/decoding/process.py",
         (f"{DECODING}::TestHostileFile::test_content_that_is_not_what_was_hashed",),
-        (('_sha256(path) != request["sha256"]', "False"),),
+        (('hashlib.file_digest(file, "sha256").hexdigest() != request["sha256"]', "False"),),
     ),
     Place(
         "strict decoding",

@@ -14,6 +14,7 @@ from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE, Best, State, load_state, save_state
 from bench.weights.cards import Start, TrainingIdentity, Validation, file_sha256
 from episodes.errors import UserError
+from episodes.schema import SEAL, sealed
 
 IDENTITY = TrainingIdentity(
     method="x",
@@ -99,5 +100,24 @@ def test_no_flipped_bit_is_believed(folder: Path):
 def test_what_was_edited_is_refused(folder: Path, field: str, value: object):
     content = json.loads((folder / STATE).read_text())
     (folder / STATE).write_text(json.dumps(content | {field: value}))
+    with pytest.raises(UserError, match="is damaged"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("accuracy", 8.775), ("accuracy", 0.8), ("step", 2), ("curve", None), ("curve", float("inf"))],
+)
+def test_impossible_figures_are_refused_under_a_hash_that_fits(
+    folder: Path, key: str, value: float | None
+):
+    content = json.loads((folder / STATE).read_text())
+    del content[SEAL]
+    if key == "curve":
+        content["curve"][0]["step"] = None
+    else:
+        content["best"][key] = value
+    text = sealed(content)  # which is the same of null and of infinity
+    (folder / STATE).write_text(text.replace('"step": null', f'"step": {json.dumps(value)}'))
     with pytest.raises(UserError, match="is damaged"):
         loaded(folder)

@@ -15,7 +15,7 @@ from bench.features.store import FeatureStore
 from bench.machine import progress
 from bench.method import FeatureShape
 from bench.runs.directory import read_runs, write_run
-from episodes import cached
+from episodes import cache
 from episodes.cache import ENVIRONMENT_VARIABLE
 from tests.command import call
 from tests.layouts import own_registrations
@@ -139,9 +139,9 @@ class TestCache:
         self.let_go()
 
     def let_go(self) -> None:
-        for file in cached._held.values():
+        for file in cache._held.values():
             os.close(file)
-        cached._held.clear()
+        cache._held.clear()
 
     def test_it_is_shown(self):
         shown = json.loads(succeeds("cache", "show", "--json"))
@@ -158,8 +158,8 @@ class TestCache:
 
     def test_what_was_used_of_late_is_kept_if_so_asked(self, tmp_path: Path):
         old, new = sorted((tmp_path / "features").iterdir())
-        long_ago = (old / cached.MARK).stat().st_mtime - timedelta(days=40).total_seconds()
-        os.utime(old / cached.MARK, (long_ago, long_ago))
+        long_ago = (old / cache.MARK).stat().st_mtime - timedelta(days=40).total_seconds()
+        os.utime(old / cache.MARK, (long_ago, long_ago))
         assert "removed 1 folder," in succeeds("cache", "clean", "--unused-days", "30")
         assert list((tmp_path / "features").iterdir()) == [new]
 

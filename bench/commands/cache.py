@@ -44,8 +44,7 @@ def show(cache: Cache = None, json: Json = False) -> None:
 
     from tabulate import tabulate
 
-    from episodes.cache import cache_folder
-    from episodes.cached import parts
+    from episodes.cache import cache_folder, parts
 
     found = parts()
     if json:
@@ -96,12 +95,12 @@ def clean(
 ) -> None:
     """Clean the cache."""
     use_cache(cache)
-    from episodes import cached
+    from episodes.cache import clean as remove
     from episodes.errors import UserError, counted
 
     if not every and kind is None and unused_days is None:
         raise UserError("say what to remove: --kind, --unused-days, or --all")
-    removed, kept = cached.clean(kind, unused_days)
+    removed, kept = remove(kind, unused_days)
     for part in kept:
         typer.echo(f"kept, a process is using it: {part.kind} {part.words}, {part.folder}")
     size = sum(part.size for part in removed)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.method import FeatureShape
 from episodes.atomic import replacing, write_text
-from episodes.cached import hold
+from episodes.cache import hold
 from episodes.errors import UserError, warn
 
 Identity = Mapping[str, Any]

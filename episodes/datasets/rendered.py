@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from episodes.cache import cache_folder
-from episodes.cached import hold
+from episodes.cache import cache_folder, hold
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes

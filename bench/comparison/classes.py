@@ -34,7 +34,7 @@ class Confusion:
 
 
 def without_controls(found: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
-    """Methods that are not controls, of which every class is hard; all, if they all are."""
+    """Methods that are not controls, for which every class is hard; all, if all are controls."""
     return [one for one in found if not one.is_control] or found
 
 
@@ -72,8 +72,8 @@ def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.
 def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> list[Confusion]:
     """Which classes are confused with which, the most frequent pair first.
 
-    A pair of classes is counted where an episode offers both, so that classes that often meet are
-    not counted as confused for that.
+    A pair of classes is counted where an episode offers both, so that classes that often meet do
+    not count as confused for that reason.
     """
     names = bank.split.classes
     offered = _classes(

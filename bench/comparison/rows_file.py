@@ -1,4 +1,4 @@
-"""Answers made elsewhere: a table of predictions against a bank, in another language even.
+"""Answers made elsewhere: a table of predictions for a bank, from a program in any language.
 
 A CSV or Parquet file with the columns ``episode``, ``query`` and ``prediction``, one row for each
 query of the bank, in any order. ``prediction`` is 0..way-1: the place of the chosen class in the

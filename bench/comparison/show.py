@@ -29,7 +29,7 @@ from bench.statistics import mcnemar_p_value
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Queries by who answers them right: the 2 x 2 table of two methods.
+    """Queries by which method answers them right: the 2 x 2 table of two methods.
 
     After several trainings a query counts as right if most of them answer it so, of which the
     first training decides a tie.

@@ -1,4 +1,4 @@
-"""Rules on what a method says of itself: its declarations, names of classes, order in time."""
+"""Rules on what a method says about itself: its declarations, names of classes, order in time."""
 
 import re
 from typing import get_args

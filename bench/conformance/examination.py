@@ -19,7 +19,7 @@ from episodes.plugins import plugin_files
 
 @dataclass
 class Selection:
-    """Methods to examine, each once, and a line for each thing that is none."""
+    """Methods to examine, each once, and a line for each thing that is not a method."""
 
     entries: list[ConfiguredMethod] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

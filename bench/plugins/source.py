@@ -48,7 +48,7 @@ _stamps: dict[str, tuple[int, int]] = {}
 
 
 class _NoSourceError(Exception):
-    """The text of a definition is not to be had, or not the text that was loaded."""
+    """The text of a definition is not available, or not the text that was loaded."""
 
 
 def meaning_sha256(starts: Iterable[Definition]) -> str | None:

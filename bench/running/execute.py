@@ -56,7 +56,7 @@ is never replaced. What the program decides (code, decoder, videos) may change, 
 made anew in its place."""
 
 NOT_REUSABLE = (
-    "note: the run of {method} is not reusable: the source of its code is not to be had, or has"
+    "note: the run of {method} is not reusable: the source of its code is not available, or has"
     " changed since it was loaded; it will be made anew"
 )
 READ_AT_ONCE = 256 << 20

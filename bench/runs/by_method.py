@@ -48,7 +48,7 @@ class MethodRuns:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is there to be beaten."""
+        """Whether it is a control, which a method must beat."""
         return self.method in CONTROLS
 
     @property
@@ -108,7 +108,7 @@ class MethodRuns:
     def trainings(self) -> Trainings | None:
         """Accuracy after each training; None where nothing was trained.
 
-        Where nobody says whether it was, it may have been: once.
+        Where that is not stated, it may have been trained: once.
         """
         declared = self.first.declared
         if declared.says_whether_trained and not declared.trained and not self.seeds:

@@ -1,4 +1,4 @@
-"""What a run happened on: machine, versions, commit, command."""
+"""What a run was made on: machine, versions, commit, command."""
 
 import hashlib
 import importlib.metadata
@@ -45,7 +45,7 @@ def _computer() -> str:
 
 
 def _processor() -> str:
-    """The processor's model, where Linux tells it."""
+    """The processor's model, where Linux gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

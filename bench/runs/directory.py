@@ -36,7 +36,7 @@ FAILURE = "failed.json"
 RUNNING = "running"
 """Lies there while a method runs, and stays where that ended the process."""
 MOST_ROWS = 200_000_000
-"""More than a million episodes of a hundred queries have."""
+"""More rows than a million episodes of a hundred queries have."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {

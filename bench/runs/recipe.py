@@ -114,7 +114,7 @@ class TrainingRecipe(Model):
 
     @property
     def episodes(self) -> int:
-        """Training episodes in all."""
+        """Training episodes in total."""
         return self.steps * self.episodes_per_step
 
     def learning_rate_at(self, step: int) -> float:

@@ -27,7 +27,7 @@ class HowTrained(Model):
     backbone: Literal["frozen", "tuned"] | None = None
     """Whether the backbone was trained too."""
     episodes: int | None = None
-    """Training episodes in all."""
+    """Training episodes in total."""
     start: str | None = None
     """The backbone's weights that training began with, where they are not the shipped ones."""
     sampling: str | None = None
@@ -59,7 +59,7 @@ class Input(Model):
 
 
 class FeatureIdentity(Model):
-    """All that decides the value of a feature, except the video."""
+    """Everything that determines the value of a feature, except the video."""
 
     backbone: str
     """Name of the backbone."""
@@ -100,7 +100,7 @@ class FeatureIdentity(Model):
 
 
 class TextIdentity(Model):
-    """All that decides the features of the names of classes."""
+    """Everything that determines the features of the names of classes."""
 
     source: str
     """Name of the backbone with the text tower, or of a table."""
@@ -113,7 +113,7 @@ class TextIdentity(Model):
 
 
 class Identity(Model):
-    """All that decides the rows of a run."""
+    """Everything that determines the rows of a run."""
 
     bank: str
     """The bank's title."""
@@ -140,7 +140,7 @@ class Identity(Model):
     form: Form | None = None
     """Whether the paper's or the quicker form ran."""
     source_sha256: str | None = None
-    """Of what the method's code means; null where its source was not to be had."""
+    """Of what the method's code means; null where its source was not available."""
     weights_sha256: str | None = None
     """Of the trained weights; null without any."""
     training: HowTrained | None = None
@@ -158,14 +158,14 @@ class Identity(Model):
 
 
 class Declared(Model):
-    """What a method says of itself, and what a reader needs beside the identity."""
+    """What a method says about itself, and what a reader needs beside the identity."""
 
     idea: str = ""
     """The method in a sentence."""
     source: str = ""
     """The publication and code that it follows."""
     differs: str = ""
-    """In what it differs from them."""
+    """How it differs from them."""
     sees: Literal[Sees, "unknown"]
     """Whether it answers one query at a time."""
     needs: Literal[Needs, ""] = ""
@@ -179,11 +179,11 @@ class Declared(Model):
     backbone_pretraining: str = ""
     """What the backbone's weights have seen."""
     contamination: str = ""
-    """What of the bank's classes they may have seen."""
+    """Which of the bank's classes they may have seen."""
     trained: bool | None
     """Whether its weights were trained; null where it has none."""
     says_whether_trained: bool = True
-    """False where nobody says so: rows from elsewhere."""
+    """False where that is not stated: rows from elsewhere."""
     recipe: Recipe | None = None
     """Of a bank that does not come with the program."""
     root: str | None = None
@@ -200,7 +200,7 @@ class Cost(Model):
     embed_clips_per_s: Speed
     """The backbone, when the features were made; decoding not counted."""
     peak_memory_bytes: int
-    """The most that was taken at once."""
+    """Peak memory."""
 
 
 class Circumstances(Model):
@@ -229,7 +229,7 @@ class Circumstances(Model):
     dirty: bool | None = None
     """Whether files of the clone were changed since."""
     weights: str | None = None
-    """Where the trained weights lay."""
+    """Where the trained weights were."""
 
 
 class Header(Model):
@@ -240,13 +240,13 @@ class Header(Model):
     rows_sha256: str
     """Of ``rows.parquet``."""
     identity: Identity
-    """All that decides the rows."""
+    """Everything that determines the rows."""
     declared: Declared
-    """What the method says of itself."""
+    """What the method says about itself."""
     cost: Cost
     """What the run took."""
     circumstances: Circumstances
-    """On what it happened."""
+    """What it was made on."""
     content_sha256: str | None = None
     """Of all other fields."""
 

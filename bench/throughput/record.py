@@ -70,7 +70,7 @@ class Record(Model):
     batch_size: int
     """Episodes scored at once."""
     peak_memory_bytes: int
-    """The most that was taken at once."""
+    """Peak memory."""
     product_peak_flop_per_s: float
     """Reached by a product of matrices."""
     copy_peak_bytes_per_s: float

@@ -98,7 +98,7 @@ class Training:
         source = source_sha256(self.entry)
         if source is None:
             raise UserError(
-                f"the source of {self.entry.name} is not to be had, or has changed since it was"
+                f"the source of {self.entry.name} is not available, or has changed since it was"
                 " loaded, and weights must name it; train from a file, and start again after edits"
             )
         identity = TrainingIdentity(

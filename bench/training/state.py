@@ -59,7 +59,7 @@ class Unfinished(Model):
     """``state.json``: a training that goes on."""
 
     identity: TrainingIdentity
-    """All that decides the weights."""
+    """Everything that determines the weights."""
     file: str
     """Name of the file of tensors."""
     file_sha256: str

@@ -149,7 +149,7 @@ def _settings(entry: ConfiguredMethod, card: Card) -> Settings:
     if unknown := sorted(card.settings.keys() - known):
         raise UserError(
             f"the weights of {card.method} were trained with settings {', '.join(unknown)}, which"
-            " it does not have any more; train again"
+            " it no longer has; train again"
         )
     values = {
         name: tuple(value) if isinstance(value, list) else value

@@ -103,7 +103,7 @@ class Validation(Model):
 
 
 class TrainingIdentity(Model):
-    """All that decides the weights that come out of a training."""
+    """Everything that determines the weights that come out of a training."""
 
     method: str
     """Name of the method."""
@@ -217,7 +217,7 @@ class BackboneCard(Model):
     device: str
     """What computed, in words."""
     made_by: Circumstances
-    """On what it happened."""
+    """What it was made on."""
 
 
 class Card(Model):
@@ -242,9 +242,9 @@ class Card(Model):
     licence: str | None = None
     """Of the weights, where they come with the program."""
     identity: TrainingIdentity
-    """All that decided the weights."""
+    """Everything that determined the weights."""
     made_by: Circumstances
-    """On what it happened."""
+    """What it was made on."""
     content_sha256: str | None = None
     """Of all other fields; older cards have none."""
 

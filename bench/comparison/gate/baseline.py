@@ -1,7 +1,7 @@
 """Baselines: runs that others are compared with, and the record of who accepted them.
 
 A baseline is a folder of run directories. Once `accept` has written it, ``accepted.json`` beside
-them says who took in what and when, with the hash of every run; a baseline that was changed in
+them says who accepted what and when, with the hash of every run; a baseline that was changed in
 another way is refused. The run of a method that was accepted first is kept under ``anchor/`` when
 another takes its place, so that a baseline that moves in small steps is still held to its start.
 """
@@ -27,11 +27,11 @@ from episodes.schema import SEAL, Model, check_seal, parsed, read_json, sealed
 RECORD = "accepted.json"
 ANCHOR = "anchor"
 PLAIN = str.maketrans({" ": "-", "(": None, ")": None, ",": None})
-"""How a name becomes one of a folder."""
+"""How a name becomes the name of a folder."""
 
 
 class Acceptance(Model):
-    """Who took in what, and when."""
+    """Who accepted what, and when."""
 
     by: str
     """Name and address of git's user, or the account."""
@@ -40,7 +40,7 @@ class Acceptance(Model):
     commit: str | None = None
     """Of the clone in which the runs were made."""
     dirty: bool | None = Field(default=None, alias="uncommitted changes")
-    """Whether its files were changed since."""
+    """Whether its files have changed since."""
     changes: list[str]
     """What it changed, method by method."""
 
@@ -68,7 +68,7 @@ def read_baseline(folder: Path) -> list[Run]:
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record.runs)):
         raise UserError(
-            f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline moves by"
+            f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline changes by"
             " `fvbench gate --accept` only; restore it, or accept a run anew"
         )
     return distinct(map(read_run, paths))
@@ -129,7 +129,7 @@ def _beside(folder: Path, what: str) -> Path:
 
 
 def _recover(folder: Path) -> None:
-    """Put back the baseline that somebody who was killed had put aside for the new one."""
+    """Put back the baseline that a killed process had put aside for the new one."""
     folder = folder.resolve()
     if not folder.exists() and _beside(folder, "replaced").is_dir():
         _beside(folder, "replaced").rename(folder)

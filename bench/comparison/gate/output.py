@@ -40,7 +40,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
             "changed", {o.method: [field.partition(":")[0] for field in o.code] for o in verdicts}
         ),
         f"points: accuracy now minus before, and its {tolerance.level:.0%} interval over episodes,"
-        " paired; over trainings too where weights are others.",
+        " paired; over trainings too where weights differ.",
         f"ok: the interval is above −{drop}. WORSE: it is below, and the loss is sure after Holm's"
         " correction for all methods. undecided: neither.",
         "speed: of scoring, now / before; in brackets where it is not judged: another machine, or"
@@ -52,7 +52,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
 
 
 def _told(what: str, found: Mapping[str, Sequence[str]]) -> list[str]:
-    """What differs, in one line for all methods of which the same is true."""
+    """What differs, in one line for all methods that share it."""
     methods: dict[str, list[str]] = {}
     for method, differences in found.items():
         for one in differences:

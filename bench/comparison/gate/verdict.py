@@ -18,7 +18,7 @@ undecided: neither is shown, or nothing could be compared. new: the baseline doe
 MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
 """Fields of identity without which there is nothing to compare."""
 CODE = ("source_sha256", "features.source_sha256", "revision")
-"""Fields of identity that a gate is there to let change: they are told, and refuse nothing."""
+"""Fields of identity that a gate exists to let change: they are reported, and refuse nothing."""
 OF_FILES = ("videos_sha256", "features.decoder")
 """Fields of identity that say how pixels came out of files."""
 MACHINE = ("computer", "device", "machine", "threads")
@@ -265,7 +265,7 @@ def _compared(
 
 
 def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
-    """The paired difference; over trainings too, if they are others. None if of these is one."""
+    """The paired difference; over trainings too, if they differ; None if there is one."""
     found = over_episodes(after.episode_accuracy() - before.episode_accuracy())
     trained = [one.trainings for one in (before, after) if one.trainings is not None]
     if not trained or _weights(before) == _weights(after):
@@ -380,7 +380,7 @@ def _weights(one: MethodRuns) -> list[Any]:
 
 
 def _drift(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
-    """What differs that does not change by itself, and makes another question of the comparison."""
+    """Differences that do not arise by themselves and change the question of the comparison."""
     return _differing(before, after, lambda path: path not in CODE)
 
 

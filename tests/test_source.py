@@ -1,5 +1,6 @@
 """A run's identity covers the code behind its method: all that is reached, and what it means."""
 
+import ast
 import importlib
 import linecache
 import sys
@@ -13,10 +14,11 @@ import pytest
 
 from bench.method import REGISTRY, ConfiguredMethod, Method
 from bench.plugins.registry import all_methods, built_in_methods, source_sha256
-from bench.plugins.source import meaning_sha256, remember_loaded
+from bench.plugins.source import LOOK_UP, meaning_sha256, remember_loaded
 from episodes.errors import UserError
 
 NUMBERS = count()
+METHODS = Path(__file__).parents[1] / "methods"
 PACKAGE = {
     "__init__.py": "",
     "method.py": """
@@ -222,6 +224,13 @@ def test_source_that_changed_after_it_was_loaded_identifies_nothing(tmp_path: Pa
     file = Path(str(module.__file__)).with_name("layers.py")
     file.write_text(file.read_text().replace("x *", "x +"))
     assert meaning_sha256([module.Mine]) is None
+
+
+@pytest.mark.parametrize("path", sorted(METHODS.rglob("*.py")), ids=lambda path: path.name)
+def test_nothing_in_methods_looks_names_up(path: Path):
+    """All files of `methods` would count for it, and a change of any make its rows anew."""
+    tree = ast.parse(path.read_text())
+    assert not LOOK_UP & {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def test_definitions_of_one_file_count_for_those_that_reach_them():

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: a small 2D network whose ImageNet weights arrive as a Python package."""
 
-import importlib.util
 from collections.abc import Iterator
+from importlib.util import find_spec  # not the module: what could import by name is all code
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class EfficientNetLite0(FromFile):
     @classmethod
     def default_file(cls) -> Path:
         """Return where the package keeps the weights."""
-        package = importlib.util.find_spec(PACKAGE)
+        package = find_spec(PACKAGE)
         if package is None or package.origin is None:
             raise UserError(f"backbone {cls.name} needs weights: {cls.weights}")
         return Path(package.origin).parent / FILE
@@ -63,7 +63,7 @@ class EfficientNetLite0(FromFile):
     @classmethod
     def present(cls) -> bool:
         """Whether the package is installed."""
-        return importlib.util.find_spec(PACKAGE) is not None
+        return find_spec(PACKAGE) is not None
 
     def forward(self, clips: Tensor) -> Tensor:
         """(videos, 3, frames, 224, 224) -> (videos, 1280, frames, 7, 7)."""

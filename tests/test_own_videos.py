@@ -160,8 +160,12 @@ class TestFolderOfFrames:
             with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
                 read_frames([picture], 1, "linspace", list)
 
-    def test_a_picture_that_unpacks_to_a_bomb_is_named(self, tmp_path: Path):
-        Image.new("L", (20_000, 10_000)).save(tmp_path / "0.png")
+    @pytest.mark.parametrize("size", [12, 20], ids=["warned of", "refused by Pillow"])
+    def test_a_picture_that_unpacks_to_a_bomb_is_named(
+        self, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        Image.new("L", (size, size)).save(tmp_path / "0.png")
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
         with pytest.raises(UserError, match=r"0\.png: this image unpacks to more pixels"):
             read_frames([tmp_path / "0.png"], 1, "linspace", list)
 

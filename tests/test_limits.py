@@ -5,6 +5,7 @@ Every command runs in a process that may take half a gigabyte more than the test
 
 import hashlib
 import json
+import re
 import struct
 import sys
 import zipfile
@@ -101,9 +102,9 @@ def bomb(folder: Path, names: str = "names", values: str = "features") -> Path:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(f"{names}.npy", b"")
         file.writestr(f"{values}.npy", header(10, GIGABYTES // 40))
-    content = path.read_bytes()
-    entry = content.rindex(b"PK\x01\x02")
-    content = content[: entry + 24] + struct.pack("<I", 0xFFFFFFF0) + content[entry + 28 :]
+    content = bytearray(path.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02", content):
+        content[entry.start() + 24 : entry.start() + 28] = struct.pack("<I", 0xFFFFFFF0)
     path.write_bytes(content)
     return path
 
@@ -136,13 +137,17 @@ CASES: dict[str, tuple[tuple[object, ...], Callable[[Path], Path] | None, str]] 
         rows_of_many,
         "it claims 2,000,000,000 rows",
     ),
-    "bomb of features": ((*RUN, "--features", "{file}"), bomb, "bomb.npz cannot be read"),
+    "bomb of features": (
+        (*RUN, "--features", "{file}"),
+        bomb,
+        "bomb.npz cannot be read as features: it would unpack to",
+    ),
     "bomb of text": (
         (*RUN[:3], "zero-shot", *RUN[4:], "--episodes", 2, "--text", "{file}"),
         lambda folder: bomb(folder, "names", "vectors"),
-        "bomb.npz cannot be read",
+        "it would unpack to",
     ),
-    "bomb of references": (("parity", "{file}"), bomb, "bomb.npz is not a whole"),
+    "bomb of references": (("parity", "{file}"), bomb, "it would unpack to"),
     "array": ((*RUN, "--features", "{file}"), lying_array, "b.npy cannot be read"),
 }
 

@@ -373,7 +373,7 @@ MENDS = (
         ("tests/test_atomic.py",),
         (
             ("if error.filename is None:", "if False:"),
-            ("            os.fsync(file.fileno())\n", ""),
+            ("os.fsync(file.fileno())", "file.flush()"),
             ("        _sync(path.parent)\n", ""),
             ("    _remove_leftovers(path.parent)\n", ""),
         ),

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, Literal
 
 from bench.runs.by_method import MethodRuns
+from bench.runs.directory import Run
 from bench.runs.schema import Failure, HowTrained, Speed
 from bench.statistics import KINDS, LEVEL, Estimate, Kind, Prediction, Variation
 from episodes.banks.bank import Bank
@@ -86,6 +87,11 @@ def _range(one: MethodRuns) -> Interval | None:
     return None if len(means) < 2 else (min(means), max(means))
 
 
+def _device(run: Run) -> str:
+    """The same words for one thread, whenever the run was made."""
+    return run.circumstances.device.replace(", 1 threads", ", 1 thread")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row(Versus):
     """A method's figures on one bank. Accuracies and differences are fractions.
@@ -142,7 +148,7 @@ class Row(Versus):
     embed_clips_per_s: Speed = field(metadata=of_runs(lambda one: one.first.cost.embed_clips_per_s))
     """The backbone; decoding not counted."""
     peak_memory_bytes: int = field(metadata=of_runs(lambda one: one.first.cost.peak_memory_bytes))
-    device: str = field(metadata=of_runs(lambda one: one.first.circumstances.device))
+    device: str = field(metadata=of_runs(lambda one: _device(one.first)))
 
     @property
     def widest(self) -> Kind:

@@ -234,21 +234,22 @@ def about_verdicts(one: Comparison) -> list[str]:
     if one.base is None or len(one.rows) == 1:
         return []
     every: list[Versus] = [*one.rows, *one.declared]
-    family = "declared" if one.declared else "neither controls nor duplicates"
+    family = "declared" if one.declared else "controls and duplicates left out"
     said = [
-        f"{one.bank}: verdict: of {counted(one.comparisons, 'comparison')} ({family}), step-down"
-        f" max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that both"
-        " methods support. undecided < x: not told apart; a difference of x points would have been."
+        f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')} ({family}),"
+        f" step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings"
+        " that both methods support. undecided < x: not significant; a difference of x points"
+        " would have been."
     ]
     if any(versus.verdict == "undecided" and _beside_0(versus) for versus in every):
         said.append(
-            "An interval is of one difference by itself, p and verdict are corrected: it may lie"
-            " beside 0 where nothing is told apart."
+            "Each interval is for a single difference, while p and verdict are corrected: it may"
+            " leave out 0 although the verdict is undecided."
         )
     if any(versus.verdict == "1 seed" for versus in every):
         said.append(
-            "1 seed: trainings unknown: no verdict between trained methods of which one was trained"
-            " once, and no letter."
+            "1 seed: how much trainings vary is not known of a method trained once: no verdict"
+            " between it and another trained method, and no letter."
         )
     if dominated := {v.dominated_by: v for v in every if v.dominated_by and v.verdict}:
         names = "; ".join(str(name) for name in dominated)
@@ -299,12 +300,13 @@ def _about_training(rows: Sequence[Row]) -> list[str]:
     notes = []
     if any(row.trained is False for row in rows):
         notes.append(
-            "untrained: the method learns, and its weights are still as they start, mostly random."
+            "untrained: the method has weights to learn, which still have their initial values,"
+            " mostly random."
         )
     if any(row.training is not None for row in rows):
         notes.append(
-            "frozen, tuned: the method was trained; so was, if tuned, the backbone. Accuracy and"
-            " interval are of the mean over training seeds."
+            "frozen, tuned: the method was trained on a frozen backbone, or together with it."
+            " Accuracy and interval are for the mean over training seeds."
         )
     return notes
 

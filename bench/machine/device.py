@@ -77,7 +77,8 @@ def describe_device(device: torch.device) -> str:
     """Name the device in words: the GPU's model, or the processor's and its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 class Stopwatch:

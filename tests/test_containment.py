@@ -4,15 +4,18 @@ import copy
 import gc
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench.machine.surroundings import Surroundings
 from bench.method import REGISTRY
 from bench.plugins.registry import built_in_methods, load_plugins
+from bench.running.containment import contained
+from episodes.errors import UserError
 from episodes.split import Video
 from tests.attacks.plugins import (
     DEEDS,
@@ -129,18 +132,15 @@ def test_if_all_methods_fail_nothing_else_is_said(tmp_path: Path):
     assert last.endswith(f"ValueError: own words ({file.name}, line {line})")
 
 
-@pytest.mark.parametrize("error", ["ValueError('own words')", "SystemExit(0)"])
-def test_a_method_that_fails_in_training_is_named_in_a_line(
-    error: str, tmp_path: Path, small_recipe: Path
-):
+def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path, small_recipe: Path):
     file = tmp_path / "fails.py"
     text = "@register\nclass Fails(Base):\n    name = 'fails'\n"
-    file.write_text(f"{HEAD}{text}{LEARNS}    def loss(self, x): raise {error}\n")
+    file.write_text(f"{HEAD}{text}{LEARNS}    def loss(self, x): sys.exit(0)\n")
     words = ("--plugin", file, "--freeze-backbone", "--recipe", small_recipe)
     status, said = call("train", "fails", *words, "--out", tmp_path / "out")
     assert status == 2
     said = said.splitlines()[-1]
-    assert said.startswith(f"error: method fails failed: {error.partition('(')[0]}")
+    assert said.startswith("error: method fails failed: SystemExit: 0")
     assert "(fails.py, line " in said
 
 
@@ -202,3 +202,22 @@ def test_what_python_notes_in_a_class_whose_objects_it_copies_is_no_change():
     copy.copy(Video("label", "group", "name"))
     assert "__slotnames__" in vars(Video)
     assert before.put_back() == []
+
+
+def exits() -> None:
+    sys.exit(0)
+
+
+def changes_the_process() -> None:
+    torch.set_num_threads(torch.get_num_threads() + 1)
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [(exits, "failed: SystemExit: 0"), (changes_the_process, "changed torch's number of threads")],
+)
+def test_what_a_method_does_is_an_error_of_its_own(deed: Callable[[], None], words: str):
+    before = torch.get_num_threads()
+    with pytest.raises(UserError, match=words), contained("mine", 0):
+        deed()
+    assert torch.get_num_threads() == before

@@ -189,9 +189,21 @@ class ForgetsWays(Probe):
         return super().score(state, query)[..., :3]
 
 
+class ChangesFeatures(Probe):
+    def encode(self, features: Tensor) -> Tensor:
+        return super().encode(features.sub_(1))
+
+
+class EncodesTooFew(Probe):
+    def encode(self, features: Tensor) -> Tensor:
+        return super().encode(features)[:-1]
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
+        (ChangesFeatures, r"changed in place, in its encode\(\)"),
+        (EncodesTooFew, "each has a row for each video"),
         (GivesNan, "not finite in 20 of 20"),
         (GivesMinusInfinity, "not finite in 5 of 20"),
         (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)"),

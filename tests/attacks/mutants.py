@@ -83,7 +83,7 @@ PLACES = (
     Place(
         "the sampler's arithmetic",
         "episodes/draws.py",
-        ("tests/test_draws.py", "tests/test_default_banks.py"),
+        ("tests/test_draws.py", "tests/test_bank.py"),
         (
             ("source >> np.uint64(32)", "source & np.uint64(2**32 - 1)"),
             ("product >> np.uint64(32)", "product >> np.uint64(31)"),
@@ -94,7 +94,7 @@ PLACES = (
     Place(
         "the sampler's draws",
         "episodes/banks/sampler.py",
-        ("tests/test_bank.py", "tests/test_default_banks.py"),
+        ("tests/test_bank.py",),
         (
             ("first * blocks, count * blocks", "first, count * blocks"),
             ("integers(word, size - sum(sizes))", "integers(word, size - 1)"),
@@ -224,7 +224,6 @@ PLACES = (
 
 
 STORE = ("tests/test_store.py",)
-OTHERS = ("tests/test_containment.py::test_whatever_a_method_does_the_others_give_the_same_rows",)
 OWN_VIDEOS = "tests/test_own_videos.py"
 DECODING = "tests/test_decoding.py"
 FRAMES = f"{OWN_VIDEOS}::TestFolderOfFrames::"
@@ -240,7 +239,7 @@ MENDS = (
     Place(
         "what methods change and give",
         "bench/running/loop.py",
-        OTHERS,
+        ("tests/test_evaluate.py::test_broken_scores_are_refused",),
         (
             ("if [tensor._version for tensor in given] != before:", "if False:"),
             ("if any(shape[:1] != features.shape[:1] for shape in shapes):", "if False:"),
@@ -312,7 +311,7 @@ MENDS = (
     Place(
         "methods that fail",
         "bench/running/containment.py",
-        OTHERS,
+        ("tests/test_containment.py::test_what_a_method_does_is_an_error_of_its_own",),
         (
             ("except BaseException as error:", "except ValueError as error:"),
             ("changed = before.put_back()", "changed = []"),

@@ -58,6 +58,21 @@ def test_compare_shows_differences_groups_and_hard_classes():
     assert max(len(line) for line in text.splitlines() if line.startswith("otam →")) <= 140
 
 
+def test_a_class_that_nobody_asked_for_is_not_hard(tmp_path: Path):
+    run = answered("otam", 0.5, episodes=3)  # 15 queries of 24 classes
+    write_run(tmp_path, run)
+    status, text = call("compare", tmp_path)
+    assert (status, "nan" in text) == (0, False)
+    assert "hardest classes" in text
+
+
+@pytest.mark.parametrize("words", [("--format", "latex"), ("--across", "--mcnemar")])
+def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...]):
+    status, said = call("compare", OLD, *words)
+    assert (status, said.count("\n")) == (2, 1)
+    assert words[0] in said
+
+
 def test_json_names_every_interval():
     content = json.loads(call("compare", OLD, "--json")[1])
     first = content["rows"][0]

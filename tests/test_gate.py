@@ -183,10 +183,10 @@ def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
 
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype", "episodes"])
 def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
-    other = replace(
-        RUNS["otam"],
-        identity=RUNS["otam"].identity.changed(**{field: 7 if field == "episodes" else "7"}),
-    )
+    run, seven = RUNS["otam"], 7 if field == "episodes" else "7"
+    other = replace(run, identity=run.identity.changed(**{field: seven}))
+    if field == "episodes":
+        other = replace(other, rows=run.rows[run.rows["episode"] < seven])
     status, text = call("gate", OLD, new(other))
     assert status == 2
     assert f"{field} is" in text
@@ -460,6 +460,13 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     assert (status, "is not a name of" in said) == (2, True)
     assert said.count("\n") == 1
     assert "\x1b" not in said
+    assert not (tmp_path / "baseline").exists()
+
+
+def test_a_method_that_the_run_does_not_have_is_not_accepted(tmp_path: Path):
+    status, said = call("gate", tmp_path / "baseline", OLD, "--accept", "--methods", "otam,trx")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "--methods trx: " in said
     assert not (tmp_path / "baseline").exists()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from bench.features.given import GivenFeatures
+from bench.features.given import FeatureCard, GivenFeatures, write_features
 from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
@@ -95,6 +95,27 @@ def test_every_form_and_shape_gives_the_same_maps(
     expected = first.T if len(shape) == 2 else first
     np.testing.assert_array_equal(maps[0], expected.reshape(wanted))
     assert [file.sha256 for file in files] != sorted(file.sha256 for file in files)
+
+
+def test_two_files_of_one_video_are_refused(tmp_path: Path):
+    folder = as_files(as_files(tmp_path, arrays(7)), arrays(7), ".npz")
+    with pytest.raises(UserError, match=r"video-0\.npy and video-0\.npz are of one video"):
+        GivenFeatures(folder)
+
+
+def test_a_table_beside_one_of_another_backbone_is_not_written(tmp_path: Path):
+    def write(name: str, backbone: str) -> None:
+        card = FeatureCard(backbone=backbone)
+        write_features(tmp_path / name, ["a/b"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+
+    write("one.npz", "motion")
+    write("two.npz", "motion")
+    write("two.npz", "motion")
+    with pytest.raises(UserError, match=r"holds one\.npz, of which its features\.json says"):
+        write("two.npz", "clip")
+    (tmp_path / "one.npz").unlink()
+    write("two.npz", "clip")
+    assert GivenFeatures(tmp_path / "two.npz").card.backbone == "clip"
 
 
 def test_other_numbers_have_another_hash(tmp_path: Path):

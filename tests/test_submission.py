@@ -186,6 +186,10 @@ HOSTILE = {
         rewritten(lambda run: replace(run, identity=run.identity.changed(shot=5))),
         "says shot 5, its bank default has 1",
     ),
+    "a lie about the classes": (
+        rewritten(lambda run: replace(run, identity=run.identity.changed(split="train"))),
+        "says split 'train', its bank default has 'test'",
+    ),
     "better answers than the figures say": (
         rewritten(lambda run: replace(run, rows=run.rows.assign(prediction=run.rows["label"]))),
         "its rows give 1.0",

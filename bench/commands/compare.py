@@ -77,8 +77,13 @@ def compare(
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
+    from episodes.errors import UserError
     from episodes.schema import dump
 
+    if across and (reference is not None or family is not None or mcnemar):
+        raise UserError("--reference, --family and --mcnemar are of one bank; leave out --across")
+    if not across and style != "terminal":
+        raise UserError(f"--format {style} is of --across; `fvbench tables` has it for one bank")
     runs, banks = gather(places, bank, data, episodes)
     if across:
         from bench.comparison.across import show

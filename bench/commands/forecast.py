@@ -461,7 +461,7 @@ def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Step
     """Measure a training, and add what comes before it: videos to prepare, features to embed."""
     stream = training_stream(training.validation, training.recipe, training.seed)
     bank, loaded, sampling = training.validation, training.backbone, training.sampling
-    decoding = embedding_all = 0.0
+    decoding, embedding_all, lacked = 0.0, 0.0, 0
     for split, used in ((stream.split, stream.used_videos()), (bank.split, bank.used_videos())):
         if training.given is not None:
             continue
@@ -474,11 +474,14 @@ def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Step
         if training.tuned:
             each = measures.decode(loaded, one_clip(sampling), videos.sample)
             decoding += each * len(used)
+        elif embedding(sampling) in forecast.expected:  # for another method
+            continue
         elif lacking := _lacking(loaded, sampling, videos, training.device):
             embedding_all += measures.both(loaded, sampling, videos.sample, lacking, lacking)
-            forecast.embedded += lacking
-    if embedding_all:
-        work = f"{forecast.embedded:,} videos"
+            lacked += lacking
+    if lacked:
+        forecast.embedded += lacked
+        work = f"{lacked:,} videos"
         forecast.parts.append(Part(embedding(sampling), work, embedding_all))
     batch = stream.window(0, training.recipe.episodes_at_once)
     passes = training.recipe.episodes_per_step // training.recipe.episodes_at_once

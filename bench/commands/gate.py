@@ -121,9 +121,16 @@ def _gate(
     from bench.comparison.gate.output import write_junit
     from bench.comparison.gate.verdict import exit_status, judge
     from bench.runs.directory import read_runs
+    from episodes.errors import UserError
 
     if accept:
         runs = read_runs([run])
+        known = {one.identity.method for one in runs}
+        if absent := sorted(set(methods) - known):
+            raise UserError(
+                f"--methods {', '.join(absent)}: {run} has no run of them, but of"
+                f" {', '.join(sorted(known))}"
+            )
         runs = [one for one in runs if not methods or one.identity.method in methods]
         verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
     else:

@@ -179,6 +179,7 @@ def run(
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import Plan, contamination_of, execute
     from bench.weights.assignment import with_weights
+    from episodes.errors import UserError
 
     if not dry_run:  # it writes nothing there
         context.with_resource(distributed.joined(out))
@@ -192,7 +193,9 @@ def run(
     if methods in (None, ALL) and source is None:
         chosen = [entry for entry in chosen if not entry.cls.needs_text]
     if reference is not None:
-        find(reference, {entry.name: entry for entry in chosen})
+        names = [entry.name for entry in chosen]
+        if find(reference, all_methods()).name not in names:
+            raise UserError(f"--reference {reference} does not run; these do: {', '.join(names)}")
     banks = chosen_banks(bank, data, shortened(episodes), allow_missing)
     plan = Plan(
         banks=banks,

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Json, OwnVideos, Plugin, use_cache
+from bench.commands.options import (
+    Cache,
+    Device,
+    Json,
+    OwnVideos,
+    Plugin,
+    use_cache,
+    use_plugins,
+)
 
 if TYPE_CHECKING:
     from bench.site.rerun import Rerun
@@ -71,6 +79,7 @@ def verify(
 ) -> None:
     """Check a run that somebody else packed."""
     use_cache(cache)
+    use_plugins(plugin)
     import secrets
     from dataclasses import asdict
     from functools import partial
@@ -92,7 +101,7 @@ def verify(
         from bench.site.rerun import rerun as evaluate_anew
 
         seed = secrets.randbelow(2**32) if seed is None else seed
-        methods = all_methods(plugin or [])
+        methods = all_methods()
         where = choose_device(device)
         again = evaluate_anew(found, rerun, seed, methods, where, Reporter(), weights, backbone)
     holds = again is None or again.holds

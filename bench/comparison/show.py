@@ -176,7 +176,7 @@ def _class_table(comparison: Comparison, classes: Sequence[ClassAccuracy]) -> st
     lines = [
         {"hardest classes": one.name, "queries": f"{one.queries:,}"}
         | {f"{title} %": f"{100 * one.accuracy[titles.index(title)]:.1f}" for title in shown}
-        for one in classes[:HARDEST]
+        for one in [one for one in classes if one.queries][:HARDEST]
     ]
     return table(lines, "Classes by accuracy over all methods; --json has all of both.", "terminal")
 

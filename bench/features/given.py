@@ -254,6 +254,12 @@ def write_features(
     written = [out]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        others = [one for one in folder.iterdir() if one.suffix in SUFFIXES and one != out]
+        if others and _card(folder) != card:
+            raise UserError(
+                f"{folder} holds {others[0].name}, of which its {CARD} says something else: other"
+                " features need a folder of their own; choose another --out"
+            )
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
         elif out.suffix == ".safetensors":
@@ -284,16 +290,18 @@ def _opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
         place = tables[0]
     if not place.is_file():
         raise UserError(f"--features {place}: there is no such file or folder")
+    if place.suffix not in SUFFIXES:
+        raise UserError(f"--features {place}: a table of features ends in {', '.join(SUFFIXES)}")
     arrays = _guarded(place, _table)
     return arrays.__getitem__, list(arrays)
 
 
 def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
-    paths = {
-        path.relative_to(place).with_suffix("").as_posix(): path
-        for suffix in SUFFIXES
-        for path in sorted(place.glob(f"*/**/*{suffix}"))
-    }
+    paths: dict[str, Path] = {}
+    for path in (one for suffix in SUFFIXES for one in sorted(place.glob(f"*/**/*{suffix}"))):
+        other = paths.setdefault(path.relative_to(place).with_suffix("").as_posix(), path)
+        if other != path:
+            raise UserError(f"{place}: {other.name} and {path.name} are of one video; remove one")
     return lambda name: _guarded(paths[name], _single), list(paths)
 
 

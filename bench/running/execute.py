@@ -143,7 +143,11 @@ def _check_apart(plan: Plan) -> None:
 def _tell_of_ended(plan: Plan, reporter: Reporter) -> None:
     """Name the methods that ran when the process of an earlier run ended without a word."""
     for path in sorted(plan.out.glob(f"**/{RUNNING}")) if distributed.is_first() else ():
-        name = path.read_text(encoding="utf-8", errors="replace")[:200]
+        try:
+            check_may_write(path.parent)  # where others have files, this may be one of theirs
+            name = path.read_text(encoding="utf-8", errors="replace")[:200]
+        except (UserError, OSError):
+            continue
         reporter.say(
             f"note: {name} was running when the last run in {plan.out} ended without a word: it"
             " crashed, ended the process, or was killed; what was finished is kept. If it does so"

@@ -83,15 +83,15 @@ def check_rows(run: "Run", bank: Bank | None = None) -> None:
         except UserError:
             bank = None  # its data set is not here, or its recipe has changed since
     queries = run.queries_per_episode if bank is None else bank.episodes.labels.shape[1]
+    kept = np.sort(numbers) if bank is None else bank.numbers
+    if len(rows) != (count := len(kept) * queries):
+        raise ValueError(f"it has {len(rows):,} rows, its episodes {count:,} queries")
     expected = {
-        "episode": np.repeat(numbers if bank is None else bank.numbers, queries),
-        "query": np.tile(np.arange(queries), len(numbers)),
+        "episode": np.repeat(kept, queries),
+        "query": np.tile(np.arange(queries), len(kept)),
     }
     if bank is not None:
         expected["label"] = bank.episodes.labels.ravel()
-    count = len(expected["episode"])
-    if len(rows) != count:
-        raise ValueError(f"it has {len(rows):,} rows, its episodes {count:,} queries")
     whose = "its episodes have" if bank is None else "the bank has"
     for column, values in expected.items():
         wrong = np.flatnonzero(rows[column].to_numpy() != values)

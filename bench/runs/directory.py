@@ -23,7 +23,7 @@ from bench.runs.checking import check_rows
 from bench.runs.schema import Circumstances, Cost, Declared, Failure, Header, Identity
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
-from episodes.errors import UserError, shown
+from episodes.errors import UserError, counted, shown
 from episodes.schema import check_seal, parsed, read_json, sealed
 
 RESULTS_FOLDER = Path(__file__).parents[2] / "results"
@@ -252,6 +252,11 @@ def _check(run: Run) -> None:
     for name in (identity.bank, *((training.recipe, training.start) if training else ())):
         if name and (not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name):
             raise ValueError(f"{name!r} is not a name of a bank or of a training's parts")
+    episodes = run.rows["episode"].nunique()
+    if episodes != identity.episodes or not episodes:
+        raise ValueError(
+            f"its rows are of {counted(episodes, 'episode')}, run.json says {identity.episodes:,}"
+        )
     check_rows(run)
 
 

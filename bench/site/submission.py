@@ -216,6 +216,7 @@ def _check_identity(run: Run, bank: Bank) -> None:
         "bank": bank.title,
         "episodes": len(bank.episodes),
         "dataset": bank.recipe.dataset,
+        "split": bank.recipe.split,
         "protocol": bank.recipe.protocol,
         "way": bank.recipe.way,
         "shot": bank.recipe.shot,

@@ -23,7 +23,7 @@ import pytest
 from bench.features.given import GivenFeatures
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.site.submission import pack, unpack
-from episodes import cache, cached
+from episodes import cache
 from episodes.banks.bank import open_bank
 from episodes.decoding import memory
 from episodes.disk import facts, registration
@@ -204,7 +204,7 @@ def _cached(folder: Path) -> Path:
 def _parts(folder: Path) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(cache.ENVIRONMENT_VARIABLE, str(folder))
-        return [part.words for part in cached.parts()]
+        return [part.words for part in cache.parts()]
 
 
 def _holder(folder: Path) -> Path:

@@ -20,9 +20,11 @@ from bench.report.cases.outcomes import MODELS
 from bench.report.charts.style import THEMED
 from bench.report.grid import Cell, grid_of
 from bench.report.page import render
+from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
 from bench.runs.directory import Run, find_runs, read_run
 from bench.runs.schema import Circumstances, Declared
+from episodes.banks.bank import open_bank
 from tests.command import call
 from tests.conftest import make_video
 from tests.synthetic import answered
@@ -83,6 +85,14 @@ def real(folder: Path) -> str:
 
 def made(*runs: Run) -> str:
     return render(compare(list(runs) or RUNS))
+
+
+def test_only_banks_that_everybody_has_are_verified_by_name():
+    run = answered("otam", 0.7, episodes=6)
+    own = run.declared.changed(recipe=open_bank("default").recipe)
+    found = [provenance(compare([replace(run, declared=one)])) for one in (run.declared, own)]
+    said = ["fvbench bank verify default\n" in f"{one.commands}\n" for one in found]
+    assert said == [True, False]
 
 
 def test_it_needs_no_other_file_and_no_network(real: str):

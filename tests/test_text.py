@@ -15,10 +15,11 @@ from bench.comparison.summary import compare_on_one_bank
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.features.backbones import load_backbone
-from bench.features.text import text_from_file
+from bench.features.text import TextSource, text_from_file
 from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
+from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.datasets.class_names import class_names
 from episodes.errors import UserError
 from tests.command import call, predictions, same
@@ -344,3 +345,16 @@ def tiny_model(kind: str, folder: Path) -> Path:
     network.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+def test_only_the_place_for_the_name_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Tower:
+        prompt, channels = "{}", 2
+
+        def encode_text(self, texts: list[str]) -> torch.Tensor:
+            assert texts == ["a cat in {braces}"]
+            return torch.ones(1, 2)
+
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    source = TextSource(Tower(), "key", "tower", "a {} in {braces}")
+    assert source.features(["cat"]).tolist() == [[1, 1]]

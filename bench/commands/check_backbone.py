@@ -42,14 +42,16 @@ def check_backbone(
 
     from bench.conformance.backbones import examine_backbone
     from bench.features.backbones import backbones_in, load_backbone
+    from bench.machine.surroundings import own_output
     from episodes.errors import UserError
 
     use_plugins(plugin)
     reports, errors = [], 0
     for one in wanted:
         try:
-            names = backbones_in(Path(one)) if one.endswith(".py") and "=" not in one else [one]
-            loaded = [load_backbone(name, torch.device("cpu")).backbone for name in names]
+            with own_output():
+                names = backbones_in(Path(one)) if one.endswith(".py") and "=" not in one else [one]
+                loaded = [load_backbone(name, torch.device("cpu")).backbone for name in names]
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
             errors += 1

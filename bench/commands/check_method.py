@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin
+from bench.commands.options import Json, Plugin, use_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,14 +45,17 @@ def check_method(
     json: Json = False,
 ) -> None:
     """Check methods."""
+    use_plugins(plugin)
     import torch
 
     from bench.conformance import examine
     from bench.conformance.examination import select
+    from bench.machine.surroundings import own_output
     from bench.plugins.registry import all_methods
 
     torch.set_num_threads(1)  # the episodes are too small to share
-    selection = select(methods or [], every, all_methods(plugin or []))
+    with own_output():
+        selection = select(methods or [], every, all_methods())
     for error in selection.errors:
         typer.echo(f"error: {error}", err=True)
     reports = _shown(map(examine, selection.entries), json)

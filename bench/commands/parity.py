@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import Json, Plugin
+from bench.commands.options import Json, Plugin, use_plugins
 
 HELP = """Recompute what authors' own code computed.
 
@@ -50,7 +50,8 @@ def parity(
     from bench.plugins.registry import all_methods
     from episodes.schema import plain
 
-    all_methods(plugin or [])
+    use_plugins(plugin)
+    all_methods()
     if training:
         from bench.training.parity import check_training
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Device, Json, Plain, Plugin
+from bench.commands.options import Device, Json, Plain, Plugin, use_plugins
 
 HELP = """Measure how fast methods are on random features.
 
@@ -52,6 +52,7 @@ def throughput(
     json: Json = False,
 ) -> None:
     """Measure methods and print the rates."""
+    use_plugins(plugin)
     from json import dumps
 
     from bench.machine.device import choose_device
@@ -60,7 +61,7 @@ def throughput(
     from bench.throughput.plan import Sizes, feature_shape
     from bench.throughput.record import as_table, measured, measured_apart
 
-    chosen = choose(methods, all_methods(plugin or []), plain)
+    chosen = choose(methods, all_methods(), plain)
     sizes = Sizes(feature_shape(features), videos, way, shot, queries)
     place = choose_device(device)
     if len(chosen) == 1:

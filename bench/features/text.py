@@ -70,7 +70,7 @@ class TextSource:
                     " names; a line for each class is needed, called by its name in words"
                 )
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
-        return self._stored([self.prompt.format(name) for name in names])
+        return self._stored([self.prompt.replace("{}", name) for name in names])
 
     def identity(self, names: Sequence[str]) -> TextIdentity:
         """Return everything that determines the features of these names."""

@@ -155,7 +155,11 @@ def _commands(comparisons: Sequence[Comparison], methods: Sequence[MethodRuns]) 
     made_by = dict.fromkeys(one.command for one in around if one.command)
     lines = [f"git checkout {commit}" for commit in list(commits)[:1]]
     lines += ["python3 -m pip install -e ."]
-    lines += [f"fvbench bank verify {one.bank}" for one in comparisons if one.opened is not None]
+    lines += [
+        f"fvbench bank verify {one.opened.recipe.name}"
+        for one in comparisons
+        if one.opened is not None and one.methods[0].first.declared.recipe is None
+    ]
     return "\n".join([*lines, *made_by]), _doubt(len(commits), around)
 
 

@@ -10,6 +10,8 @@ INVISIBLE = re.compile(
 )
 """Characters that steer a terminal or reorder a line, and halves of characters that are none."""
 
+LISTED = ("method", "bank", "dataset", "backbone")
+"""Kinds of names that `fvbench list` shows."""
 MOST_WORDS = 300
 """Characters of what somebody else's exception says."""
 
@@ -23,14 +25,20 @@ class UserError(Exception):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for an unknown name, with the nearest known names.
+    """Return the error for an unknown name, with the nearest known names, or where all stand.
 
     >>> print(unknown("bank", "defalt", ["default", "other"]))
     no bank is called 'defalt'; did you mean default?
     >>> print(unknown("bank", "x", ["default", "other"]))
     no bank is called 'x'; `fvbench list banks` shows them all
+    >>> print(unknown("decoder", "x", ["av", "decord"]))
+    no decoder is called 'x'; there are av, decord
     """
-    hint = near(name, known) or f"`fvbench list {kind}s` shows them all"
+    names = list(known)
+    everything = f"`fvbench list {kind}s` shows them all"
+    if kind not in LISTED:
+        everything = f"there are {', '.join(names)}"
+    hint = near(name, names) or everything
     return UserError(f"no {kind} is called {name!r}; {hint}")
 
 

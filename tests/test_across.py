@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +250,13 @@ class TestAcross:
         agreement = across(both).agreements[0]
         assert agreement.tau.value == pytest.approx(1)
 
+    def test_a_method_on_other_frames_is_not_left_out_in_silence(self, runs: list[Run]):
+        frames = FeatureIdentity(backbone="", sampling="linspace")
+        one = next(one for one in runs if one.identity.method == "good")
+        other = replace(one, identity=one.identity.changed(features=frames))
+        with pytest.raises(UserError, match=f"good has several rows on {one.identity.bank}, of"):
+            across([*runs, other])
+
     def test_one_bank_is_not_several(self, runs: list[Run]):
         with pytest.raises(UserError, match="all runs are on default; name runs"):
             across([one for one in runs if one.identity.bank == "default"])
@@ -287,7 +295,7 @@ class TestCommand:
         assert call("compare", "--across", folder, "--format", "markdown")[1].startswith("| bank")
         assert content["standings"]["good"]["default"]["best_rank"] == 1
 
-    def test_the_chart_has_a_mark_for_each_contender(self, folder: Path, found: Across):
+    def test_the_chart_has_a_mark_for_each_method(self, folder: Path, found: Across):
         axes = transfer_chart(found).axes
         assert len(axes) == 1
         assert len(axes[0].lines) == 5

@@ -139,13 +139,20 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         banks: those that cannot be opened by their names.
 
     Raises:
-        UserError: there is one bank, or runs of one cannot be compared.
+        UserError: there is one bank, runs of one cannot be compared, or a method has several rows.
     """
     places = _places(runs, banks)
     if len(places) < 2:
         raise UserError(
             f"all runs are on {places[0].title}; name runs of the same methods on two banks or more"
         )
+    for place in places:
+        names = [named(one) for one in place.comparison.methods]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UserError(
+                f"{min(twice)} has several rows on {place.title}, of other frames or trainings;"
+                " name the folders of one"
+            )
     methods = [
         {named(one) for one in place.comparison.methods if not one.is_control} for place in places
     ]

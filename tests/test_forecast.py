@@ -7,22 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from bench.commands import forecast
 from bench.commands import run as run_command
 from bench.commands.forecast import (
     ENOUGH,
     PATIENCE,
     Forecast,
     Part,
+    _Measures,
     _Steps,
+    _Videos,
     overlapped,
     pace,
     slope,
 )
+from bench.features.backbones import load_backbone
 from bench.machine import progress
 from bench.machine.progress import Reporter
+from bench.plugins.registry import built_in_methods
+from bench.training.plan import Training
+from bench.training.recipe import read_training_recipe
+from episodes.banks.bank import open_bank
 from episodes.cache import ENVIRONMENT_VARIABLE
 from tests.command import call
 from tests.outside_package import installed
+from tests.synthetic import CPU
 
 
 class Clock:
@@ -200,3 +209,25 @@ def test_a_training_lasts_as_long_as_its_steps_and_looks():
     steps = _Steps(step=2.0, look=10.0, decoding=5.0)
     assert steps.seconds(Training, 100) == 100 * 2 + 3 * 10  # type: ignore[arg-type]
     assert _Steps(2.0, 10.0, 9000.0).seconds(Training, 100) == 9000  # type: ignore[arg-type]
+
+
+def test_features_that_two_methods_share_are_embedded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(forecast, "_prepared", lambda _, __, used: _Videos(used, (), (), 0.0))
+    monkeypatch.setattr(forecast, "_lacking", lambda *_: 5)
+    monkeypatch.setattr(forecast, "_pass_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(_Measures, "both", lambda *_: 7.0)
+    monkeypatch.setattr(_Measures, "method", lambda *_: (1.0, 0))
+    loaded, bank = load_backbone("motion", CPU), open_bank("rendered-5w1s-val", 4)
+    known = built_in_methods()
+    trainings = [
+        Training(
+            entry, 0, read_training_recipe("default", entry), bank, loaded, False, CPU, tmp_path
+        )
+        for entry in map(known.__getitem__, ("relation-net", "matching-networks"))
+    ]
+    found = forecast.of_trainings(trainings)
+    embedded = [part for part in found.parts if part.title.startswith("embed ")]
+    assert [(part.work, part.seconds) for part in embedded] == [("10 videos", 14.0)]
+    assert found.embedded == 10

@@ -1,5 +1,6 @@
 """``fvbench bank``: show, verify, make, freeze and export banks of episodes."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -190,7 +191,8 @@ def new(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, made.text())
     typer.echo(f"wrote {path}, sha256 {made.episodes_sha256}; next:\n")
-    typer.echo(f"  fvbench bank show {path}\n  fvbench run --bank {path} --methods protonet,otam")
+    file = shlex.quote(str(path))
+    typer.echo(f"  fvbench bank show {file}\n  fvbench run --bank {file} --methods protonet,otam")
 
 
 def freeze(

@@ -163,6 +163,10 @@ class TestCache:
         assert "removed 1 folder," in succeeds("cache", "clean", "--unused-days", "30")
         assert list((tmp_path / "features").iterdir()) == [new]
 
+    def test_all_of_one_kind_leaves_the_others(self, tmp_path: Path):
+        assert "removed 0 folders" in succeeds("cache", "clean", "--all", "--kind", "text")
+        assert len(list((tmp_path / "features").iterdir())) == 2
+
     def test_nothing_is_removed_by_mistake(self, tmp_path: Path):
         assert "say what to remove" in fails("cache", "clean")
         assert "the cache holds no 'runs'" in fails("cache", "clean", "--kind", "runs")

@@ -63,8 +63,14 @@ def new(videos: Path, folder: Path) -> Path:
 def test_a_bank_is_made_and_verified(videos: Path, tmp_path: Path):
     file = new(videos, tmp_path)
     assert succeeds("bank", "verify", file).startswith("equal: mine-3w1s, 30 episodes")
-    status, said = call("bank", "new", "x", "--dataset", "mine", "--out", file)
+    status, said = call("bank", "new", file.stem, "--dataset", "mine", "--out", file)
     assert (status, "nothing is overwritten" in said) == (2, True)
+
+
+def test_a_bank_is_called_like_its_file(tmp_path: Path):
+    file = tmp_path / "theirs.toml"
+    status, said = call("bank", "new", "ours", "--dataset", "rendered", "--out", file)
+    assert (status, "ours" in said, "theirs" in said, file.exists()) == (2, True, True, False)
 
 
 @pytest.mark.parametrize(

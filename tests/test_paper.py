@@ -150,6 +150,13 @@ def test_the_command_reads_folders(tmp_path: Path):
     assert {"accuracy", "interval_low", "published_difference"} <= set(records[0])
 
 
+@pytest.mark.parametrize("option", ["columns", "caption", "label", "reference", "family"])
+def test_options_of_other_tables_are_refused(option: str):
+    status, text = call("tables", "paper", f"--{option}", "x")
+    assert (status, text.count("\n")) == (2, 1)
+    assert f"--{option}" in text
+
+
 def test_an_unknown_format_is_refused():
     status, text = call("tables", "paper", "--format", "word")
     assert (status, "one of terminal, markdown, latex, csv" in text) == (2, True)

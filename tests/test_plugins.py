@@ -63,7 +63,7 @@ def out(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def features(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Those of the package's backbone, of all its videos."""
     folder = tmp_path_factory.mktemp("given")
-    bank = folder / "train.toml"
+    bank = folder / "outside-train.toml"
     succeeds(
         *("bank", "new", "outside-train", "--dataset", "outside-squares", "--out", bank),
         *("--split", "train"),

@@ -231,6 +231,9 @@ def test_answers_are_made_anew_where_asked(tmp_path: Path):
     run = read_run(out / "chance")
     write_run(out / "chance", replace(run, rows=run.rows.assign(prediction=run.rows["label"])))
     assert call("submit", out, "--out", tmp_path / "invented.zip")[0] == 0
+    for option in ("--seed", "--weights", "--backbone", "--device"):
+        status, said = call("verify", tmp_path / "honest.zip", option, "1")
+        assert (status, f"{option} is for --rerun" in said) == (2, True)
     assert call("verify", tmp_path / "invented.zip")[0] == 0  # its figures do follow from its rows
     status, said = call("verify", tmp_path / "invented.zip", "--rerun", "4")
     assert status == 1

@@ -169,6 +169,11 @@ def new(
     path = out or Path(f"{name}.toml")
     if path.suffix != ".toml":
         raise UserError(f"--out {path}: a recipe's file name ends in .toml")
+    if path.stem != name:
+        raise UserError(
+            f"--out {path}: a bank is called like its file, so this one would be {path.stem}, not"
+            f" {name}; give both the same name"
+        )
     if path.exists():
         raise UserError(f"{path} is there already, and nothing is overwritten; choose another name")
     recipe = recipe_of(

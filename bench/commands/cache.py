@@ -89,7 +89,8 @@ def clean(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Everything, whatever its kind and age.")
+        bool,
+        typer.Option("--all", help="Everything; with --kind or --unused-days, all that they name."),
     ] = False,
     cache: Cache = None,
 ) -> None:

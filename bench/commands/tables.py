@@ -19,11 +19,12 @@ PAPER = Path("paper")
 HELP = """Print the comparison of finished runs.
 
 Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
-with each other; each bank has columns of its own.
+with each other; each bank has columns of its own. With --family the table shows only the
+comparisons that the file names.
 
 `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
 ours, from the runs in the repository if this is a checkout of it, or from the folders named after
-`paper`. With --family the table shows only the comparisons that the file names.
+`paper`. Of the options below, it takes --format, --plugin and --json.
 
 With --format latex, the best figure of a bank is bold, the second underlined, and a dagger says
 that a difference to the reference is told apart.
@@ -75,6 +76,16 @@ def tables(
     from episodes.errors import UserError
 
     if folders[0] == PAPER:
+        of_runs = {
+            "--reference": reference,
+            "--family": family,
+            "--columns": columns,
+            "--caption": caption,
+            "--label": label,
+        }
+        for option, value in of_runs.items():
+            if value is not None:
+                raise UserError(f"{option} is for tables of runs; `tables paper` does not take it")
         typer.echo(_paper(folders[1:], style, json), nl=False)
         return
     failures = [one for folder in folders for one in find_failures(folder)]

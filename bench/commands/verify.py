@@ -86,8 +86,14 @@ def verify(
 
     from bench.commands.arguments import chosen_banks
     from bench.site.submission import RefusedError, unpack
+    from episodes.errors import UserError
     from episodes.schema import dump
 
+    computed = device if device != "auto" else None
+    of_rerun = {"--seed": seed, "--weights": weights, "--backbone": backbone, "--device": computed}
+    for option, value in of_rerun.items():
+        if value is not None and not rerun:
+            raise UserError(f"{option} is for --rerun: without it, nothing is evaluated")
     try:
         found = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
     except RefusedError as error:

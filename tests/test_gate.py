@@ -419,6 +419,14 @@ def test_rows_of_half_the_episodes_are_undecided():
     assert "750 rows" in verdict.reason
 
 
+def test_rows_with_other_labels_are_undecided():
+    rows = RUNS["otam"].rows
+    other = replace(RUNS["otam"], rows=rows.assign(label=(rows["label"] + 1) % 5))
+    (verdict,) = judge([RUNS["otam"]], [other])
+    assert verdict.outcome == "undecided"
+    assert "labels" in verdict.reason
+
+
 def test_a_mistake_in_the_gate_is_not_called_worse(monkeypatch: pytest.MonkeyPatch):
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError

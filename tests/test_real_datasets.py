@@ -227,7 +227,8 @@ class TestRowsWithoutVideos:
         bank = open_bank("egogestar-5w1s-test", 400)
         left = without(bank, unusable(bank, NOTHING))
         assert left.left_out > 10
-        run = made_run("otam", 0.5, bank=left.title, bank_sha256=left.sha256)
+        named = {"bank": left.title, "bank_sha256": left.sha256, "episodes": len(left.episodes)}
+        run = made_run("otam", 0.5, **named)
         shape = left.episodes.labels.shape
         answers = Answers(left.episodes.labels, np.ones(shape, np.float32), 1.0, 1.0, 1)
         rows = make_rows(left.episodes, answers, left.numbers)

@@ -25,10 +25,13 @@ from tests.synthetic import CIRCUMSTANCES, COST
 def made_run(
     method: str, hits: float, bank: str = "small", seed: int = 0, **identity: object
 ) -> Run:
-    """A run of 200 episodes in which about a fraction ``hits`` of the answers is right."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, 5, (200, 5)).astype(np.int16)
-    right = generator.random((200, 5)) < hits
+    """A run of 200 episodes in which about a fraction ``hits`` of the answers is right.
+
+    A bank has the same labels in all of its runs.
+    """
+    of_bank = np.random.default_rng(list(bank.encode()))
+    labels = of_bank.integers(0, 5, (200, 5)).astype(np.int16)
+    right = np.random.default_rng(seed).random((200, 5)) < hits
     prediction = np.where(right, labels, (labels + 1) % 5).astype(np.int16)
     videos = np.zeros((200, 5, 1), dtype=np.int32)
     answers = Answers(prediction, np.ones((200, 5), dtype=np.float32), 1.0, 2.0, 10**8)
@@ -94,6 +97,13 @@ def test_the_order_of_runs_does_not_matter():
 def test_runs_that_do_not_belong_together_are_refused(field: str):
     with pytest.raises(UserError, match=f"{field} is .* and other"):
         compare([RUNS[0], made_run("otam", 0.5, **{field: "other"})])
+
+
+@pytest.mark.parametrize("other", [made_run("otam", 0.5, "hard").rows, RUNS[0].rows[:-5]])
+def test_runs_whose_rows_have_other_labels_are_refused(other: pd.DataFrame):
+    otam = made_run("otam", 0.5)
+    with pytest.raises(UserError, match=r"protonet and otam cannot be compared.*rows"):
+        compare([RUNS[0], replace(otam, rows=other)])
 
 
 def test_a_method_that_occurs_twice_is_refused():

@@ -120,8 +120,8 @@ def runs_by_method(runs: Sequence[Run]) -> list[MethodRuns]:
     """Put runs on one bank together by method, training and features; seeds stand together.
 
     Raises:
-        UserError: runs are of other episodes or dtypes, or two are of the same seed; the message
-            says which field differs.
+        UserError: runs are of other episodes, labels or dtypes, or two are of the same seed; the
+            message says what differs.
     """
     _check_comparable(runs)
     found: dict[str, list[Run]] = {}
@@ -170,6 +170,17 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
     return MethodRuns(sorted(runs, key=lambda run: _seed(run) or 0))
 
 
+def have_the_same_queries(one: Run, other: Run) -> bool:
+    """Whether row by row both answer the same query with the same label, and so can be paired.
+
+    A bank that cannot be drawn here has not been held against the rows when they were read.
+    """
+    return all(
+        np.array_equal(one.rows[column], other.rows[column])
+        for column in ("episode", "query", "label")
+    )
+
+
 def _check_comparable(runs: Sequence[Run]) -> None:
     first = runs[0].identity
     for run in runs[1:]:
@@ -181,6 +192,11 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                     f" {one} and {other} ({first.episodes:,} and {run.identity.episodes:,}"
                     " episodes); run both on one bank with as many episodes"
                 )
+        if not have_the_same_queries(runs[0], run):
+            raise UserError(
+                f"{first.method} and {run.identity.method} cannot be compared: their rows have"
+                f" other queries or labels, though both name bank {first.bank}; run both again"
+            )
 
     hashes = {run.identity.videos_sha256: run for run in runs if run.identity.videos_sha256}
     if len(hashes) > 1 and first.dataset != DRAWN:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from scipy import stats
 
-from bench.runs.by_method import DRAWN, MethodRuns, runs_by_method
+from bench.runs.by_method import DRAWN, MethodRuns, have_the_same_queries, runs_by_method
 from bench.runs.directory import Run
 from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
@@ -370,6 +370,8 @@ def _not_comparable(before: MethodRuns, after: MethodRuns) -> str:
     if len(sizes) > 1:
         least, most = min(sizes), max(sizes)
         return f"there are {least:,} rows and {most:,} rows of the same bank; run it again"
+    if not have_the_same_queries(before.first, after.first):
+        return "rows have other queries or labels than in the baseline; run it again"
     if before.first.identity.episodes < 2:
         return "a single episode has no interval"
     return ""

@@ -61,17 +61,26 @@ def hold(folder: Path) -> None:
     key = os.getpid(), folder
     if fcntl is None or key in _held:
         return
+    file = None
     try:
         file = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o644)
         os.utime(folder / MARK)
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:  # a cache that others own, or a file system without locks
+        if file is not None:
+            os.close(file)
         return
     _held[key] = file
 
 
 def parts() -> list[Part]:
-    """Return the folders of the cache that can be removed, the largest first."""
+    """Return the folders of the cache that can be removed, the largest first.
+
+    Raises:
+        UserError: the cache is a file.
+    """
+    if (place := cache_folder()).is_file():
+        raise UserError(f"the cache {place} is a file; name a folder")
     return sorted(_parts(), key=lambda part: -part.size)
 
 
@@ -110,7 +119,7 @@ def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list
         what was removed, and what was not since a process is using it.
 
     Raises:
-        UserError: there is no such kind.
+        UserError: there is no such kind, or the cache is a file.
     """
     if kind is not None and kind not in KINDS:
         raise UserError(f"the cache holds no {kind!r}, but {', '.join(KINDS)}")

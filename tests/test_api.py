@@ -126,6 +126,8 @@ def test_an_environment_variable_makes_examples_quick(monkeypatch: pytest.Monkey
     monkeypatch.setenv("FVBENCH_EPISODES", "3")
     assert len(load_bank("default", episodes=500).episodes) == 3
     assert len(load_bank("default", episodes=2).episodes) == 2
+    with pytest.raises(UserError, match="episodes"):
+        load_bank("default", episodes=0)
     monkeypatch.setenv("FVBENCH_EPISODES", "few")
     with pytest.raises(UserError, match="such as 100"):
         load_bank("default")

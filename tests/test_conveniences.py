@@ -167,6 +167,29 @@ class TestCache:
         assert "removed 0 folders" in succeeds("cache", "clean", "--all", "--kind", "text")
         assert len(list((tmp_path / "features").iterdir())) == 2
 
+    def test_a_folder_that_cannot_be_locked_is_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        opened = []
+
+        def fails(file: int, _: int) -> None:
+            opened.append(file)
+            raise OSError("no locks available")
+
+        monkeypatch.setattr("episodes.cache.fcntl.flock", fails)
+        cache.hold(tmp_path)
+        (file,) = opened
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(file)
+
+    def test_a_file_is_no_cache(self, tmp_path: Path):
+        file = tmp_path / "file"
+        file.touch()
+        for command in (("show",), ("show", "--json"), ("clean", "--all")):
+            said = fails("cache", *command, "--cache", file)
+            assert f"{file} is a file" in said
+            assert said.count("\n") == 1
+
     def test_nothing_is_removed_by_mistake(self, tmp_path: Path):
         assert "say what to remove" in fails("cache", "clean")
         assert "the cache holds no 'runs'" in fails("cache", "clean", "--kind", "runs")

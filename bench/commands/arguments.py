@@ -70,7 +70,7 @@ def shortened(episodes: int | None) -> int | None:
         return episodes
     if not few.isdecimal() or not int(few):
         raise UserError(f"{FEW}={few}: it is how many episodes a bank has at most, such as 100")
-    return min(int(few), episodes or int(few))
+    return int(few) if episodes is None else min(int(few), episodes)
 
 
 def _whole(bank: Bank, reporter: Reporter) -> Bank:

@@ -15,6 +15,7 @@ All of it is regenerated when it is needed.
 \b
 exit status
   0  done
+  2  the cache is not a folder
 """
 CLEAN = """Remove what is kept on disk and can be regenerated.
 
@@ -23,7 +24,7 @@ What a run is using now is never removed. Runs and trained weights are not part 
 \b
 exit status
   0  done
-  2  nothing removed: neither --all nor what to remove was given
+  2  nothing removed: neither --all nor what to remove was given, or the cache is not a folder
 """
 
 

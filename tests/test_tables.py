@@ -161,6 +161,17 @@ def test_banks_that_do_not_fit_beside_each_other_stand_below_one_another(width: 
     assert below.count("episodes") >= 4
 
 
+def test_the_speed_of_a_method_that_the_first_bank_lacks_is_not_shown():
+    text = render(compare([made_run("protonet", 0.5, "first"), *RUNS]), "markdown")
+    assert "memory (the process's, or the GPU's) are those of scoring first." in text
+    speeds = {
+        line.split("|")[1].strip(): line.split("|")[-2].strip()
+        for line in text.splitlines()
+        if line.startswith("|")
+    }
+    assert (speeds["protonet"], speeds["otam"]) == ("1,234", "")
+
+
 def test_notes_are_no_wider_than_the_table_or_a_narrow_terminal():
     text = render(compare(RUNS), "terminal")
     assert max(map(len, text.splitlines())) <= max(72, len(text.splitlines()[1]))

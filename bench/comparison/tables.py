@@ -153,7 +153,8 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
             line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
     if len(comparisons) == 1:
         return line | cells(comparisons[0], row, "last", "one bank")
-    return line | cells(comparisons[0], row, "last")
+    on_first = next((other for other in comparisons[0].rows if other.key == row.key), None)
+    return line | cells(comparisons[0], on_first, "last")
 
 
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:

@@ -624,6 +624,9 @@ def test_a_folder_and_a_built_in_file(plugin):
     assert status == 2
     assert "empty.py registers no method; put @register" in said
     assert "good: ok" in said
+    (folder / "none").mkdir()
+    status, said = call("check-method", folder / "none")
+    assert (status, said.split(";")[0]) == (2, f"error: {folder / 'none'} registers no method")
     status, said = call("check-method", Path(__file__).parents[1] / "methods" / "visil.py")
     assert (status, said.split(":")[0]) == (0, "visil")
 

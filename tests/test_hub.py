@@ -147,6 +147,7 @@ def test_a_folder_is_read_without_the_network_and_a_name_is_said(
         ("", "backbone hub needs a model"),
         ("./nowhere", "there is no such folder"),
         ("/a/b/c", "there is no such folder"),
+        ("nowhere", "there is no such folder"),
     ],
 )
 def test_what_is_no_model(where: str, words: str):

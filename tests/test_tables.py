@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,17 @@ from bench.comparison.summary import compare, write_summary
 from bench.comparison.tables import about_verdicts, render
 from bench.report.charts.forest import accuracy_figure
 from bench.report.charts.style import save_figure
-from bench.runs.directory import ROW_TYPES, Answers, Run, find_runs, make_rows, read_run, write_run
+from bench.runs.directory import (
+    ROW_TYPES,
+    Answers,
+    Run,
+    find_failures,
+    find_runs,
+    make_rows,
+    read_run,
+    read_runs,
+    write_run,
+)
 from bench.runs.schema import Declared, Identity
 from bench.statistics import over_episodes
 from episodes.banks.sampler import Episodes
@@ -208,7 +219,10 @@ def test_an_unknown_format_is_refused():
         (lambda folder: (folder / "rows.parquet").unlink(), "damaged"),
         (lambda folder: (folder / "rows.parquet").write_bytes(b"no"), "damaged"),
         (lambda folder: (folder / "run.json").write_text("{"), "damaged"),
-        (lambda folder: (folder / "run.json").write_text('{"schema": 99}'), "schema 99"),
+        (
+            lambda folder: (folder / "run.json").write_text('{"schema": 99, "identity": {}}'),
+            "schema 99",
+        ),
     ],
 )
 def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):
@@ -218,6 +232,24 @@ def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):
     with pytest.raises(UserError, match=words) as caught:
         read_run(folder)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', '{"schema": 1}', "[]", "no"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("run.json", lambda folder: read_runs([folder])), ("failed.json", find_failures)],
+)
+def test_nobody_is_told_to_delete_what_another_program_wrote(
+    tmp_path: Path, name: str, read: Callable[[Path], object], content: str
+):
+    write_run(tmp_path / "protonet", RUNS[0])
+    file = tmp_path / "theirs" / name
+    file.parent.mkdir()
+    file.write_text(content)
+    with pytest.raises(UserError, match="not of a run of this program") as why:
+        read(tmp_path)
+    assert str(file) in str(why.value)
+    assert "delete it" not in str(why.value)
 
 
 @pytest.mark.parametrize(

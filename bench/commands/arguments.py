@@ -55,7 +55,7 @@ def chosen_banks(
     else:
         banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
-        raise UserError(f"--bank {names!r} names a bank twice; each has one folder below --out")
+        raise UserError(f"--bank {names!r} names a bank twice; name each once")
     return [_whole(bank, reporter or Reporter()) for bank in banks] if allow_missing else banks
 
 

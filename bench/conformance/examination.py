@@ -59,7 +59,7 @@ def _parts(wanted: str, among: Mapping[str, ConfiguredMethod]) -> Sequence[str |
     if wanted in among:
         return [wanted]
     if path.is_dir():
-        return plugin_files(path) or [wanted]
+        return plugin_files(path) or [path]
     return [path] if path.suffix == ".py" or path.exists() else [wanted]
 
 

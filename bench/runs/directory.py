@@ -24,7 +24,7 @@ from bench.runs.schema import Circumstances, Cost, Declared, Failure, Header, Id
 from episodes.atomic import replacing, write_text
 from episodes.banks.sampler import Episodes
 from episodes.errors import UserError, counted, shown
-from episodes.schema import check_seal, parsed, read_json, sealed
+from episodes.schema import SEAL, check_seal, parsed, read_json, sealed
 
 RESULTS_FOLDER = Path(__file__).parents[2] / "results"
 """The folder ``results/`` of a clone, or its copy beside the installed packages."""
@@ -152,12 +152,12 @@ def find_failures(folder: Path) -> list[Failure]:
     """Return what failed at or below a folder.
 
     Raises:
-        UserError: a file that says so is damaged.
+        UserError: a file that says so is damaged, or somebody else's.
     """
     failures = []
     for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
         try:
-            content = read_json(path)
+            content = _read_own(path, SEAL)
             check_seal(content)
             failures.append(parsed(Failure, content))
         except (OSError, ValueError) as error:
@@ -205,15 +205,36 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+def _read_own(path: Path, *keys: str) -> dict[str, Any]:
+    """Read JSON that a run wrote: other programs have files of that name, which are to be kept.
+
+    Raises:
+        UserError: it lacks one of the keys by which a run's file is told.
+    """
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged, or not of a run of this program: {error}; move it elsewhere"
+        ) from error
+    for key in keys:
+        if key not in content:
+            raise UserError(
+                f"{path} is not of a run of this program: it has no {key}; move it elsewhere, or"
+                " name other folders"
+            )
+    return content
+
+
 def _read_header(path: Path) -> Header:
     """Read ``run.json``, of whatever schema it is.
 
     Raises:
-        UserError: a schema that no function upgrades, such as a newer one.
+        UserError: somebody else's, or a schema that no function upgrades, such as a newer one.
         ValueError: it is damaged.
     """
-    content = read_json(path)
-    schema = content.get("schema")
+    content = _read_own(path, "schema", "identity")
+    schema = content["schema"]
     if schema != SCHEMA and schema not in UPGRADES:
         raise UserError(
             f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"

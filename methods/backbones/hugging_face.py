@@ -259,11 +259,14 @@ def located(place: str) -> tuple[str, dict[str, Any]]:
     folder = Path(place).expanduser()
     if folder.is_dir():
         return str(folder), {"local_files_only": True}
-    if place.startswith((".", "/", "~")) or place.count("/") > 1:
-        raise UserError(f"{place}: there is no such folder, and no model of the hub is called so")
+    name, _, revision = place.partition("@")
+    if place.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise UserError(
+            f"{place}: there is no such folder, and no model of the hub is called so, but"
+            " OWNER/MODEL@COMMIT"
+        )
     from transformers.utils.hub import cached_file
 
-    name, _, revision = place.partition("@")
     note(f"{name} is taken from the hub, https://huggingface.co/{name}, or from its cache here")
     file = cached_file(name, "config.json", **({"revision": revision} if revision else {}))
     commit = Path(str(file)).parent.name  # as the hub's client keeps files

@@ -232,7 +232,7 @@ class ConfiguredMethod:
 
     @property
     def plain(self) -> "ConfiguredMethod":
-        """Return the entry without its quicker form."""
+        """Return the method without its faster form."""
         return replace(self, fast=None)
 
     @property
@@ -322,7 +322,7 @@ def _place(cls: type[Method]) -> str:
 
 
 def find(name: str, among: Mapping[str, ConfiguredMethod]) -> ConfiguredMethod:
-    """Return the entry called ``name``, with other settings where ``NAME[SETTING=VALUE]`` says so.
+    """Return the method called ``name``, with other settings where ``NAME[SETTING=VALUE]`` says so.
 
     Raises:
         UserError: there is none, and the message lists the nearest names; or it has no such

@@ -79,8 +79,7 @@ class Reproduction:
     given: str
     unless: str
     tolerance: float
-    compute: Reproduce | None
-    reason: str = ""
+    compute: Reproduce
 
     def fits(self, golden: Golden, output: str) -> bool:
         """Whether this is the way for ``output`` of this file."""
@@ -114,11 +113,6 @@ def reproduces(
         return compute
 
     return mark
-
-
-def declines(*patterns: str, reason: str) -> None:
-    """Say which outputs of reference files are not implemented, and why."""
-    REPRODUCTIONS.extend(Reproduction(pattern, "", "", 0.0, None, reason) for pattern in patterns)
 
 
 AUTHORS_NAMES: dict[str, Mapping[str, str]] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.plugins.registry import import_reproductions
 from bench.pretrained import UNREADABLE, check_unpacked
-from bench.reference import REPRODUCTIONS, Golden, Reproduce, Reproduction
+from bench.reference import REPRODUCTIONS, Golden, Reproduction
 from episodes.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -167,11 +167,9 @@ def _check_output(golden: Golden, output: str, path: Path) -> ParityResult:
 
 def _judge(golden: Golden, output: str) -> _Verdict:
     """Recompute one output in the one registered way, if there is one."""
-    fitting = [way for way in REPRODUCTIONS if way.fits(golden, output)]
-    ways = {way.compute: way for way in fitting if way.compute is not None}
+    ways = {way.compute: way for way in REPRODUCTIONS if way.fits(golden, output)}
     if not ways:
-        reason = fitting[0].reason if fitting else "no reproduction of it is registered"
-        return _Verdict("not implemented", reason=reason)
+        return _Verdict("not implemented", reason="no reproduction of it is registered")
     if len(ways) > 1:
         names = ", ".join(f"{compute.__module__}.{compute.__name__}" for compute in ways)
         return _Verdict("error", reason=f"several reproductions of it are registered: {names}")
@@ -187,10 +185,9 @@ def _judge(golden: Golden, output: str) -> _Verdict:
 
 def _recompute(way: Reproduction, golden: Golden, output: str) -> NDArray[np.float64]:
     """Run a reproduction; what it draws at random does not disturb the caller's generator."""
-    compute = cast(Reproduce, way.compute)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return compute(golden, output).detach().cpu().double().numpy()
+        return way.compute(golden, output).detach().cpu().double().numpy()
 
 
 def _compare(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: float) -> _Verdict:

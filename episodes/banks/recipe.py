@@ -1,7 +1,7 @@
 """Recipes: the small text files from which banks are rebuilt."""
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -11,7 +11,6 @@ from episodes.schema import Model, parsed, read_toml
 from episodes.split import SplitName
 
 Protocol = Literal["standard", "one-class", "group-disjoint", "partners"]
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 FOLDER = Path(__file__).parents[1] / "recipes"
 UNKNOWN = ""
 """Stands for a hash that has not been computed yet."""

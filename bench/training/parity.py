@@ -65,8 +65,7 @@ def check_training(path: Path) -> list[TrainingResult]:
 
     Raises:
         UserError: the file cannot be read, does not hold training steps, its name names no method,
-        or
-            it lacks something that this method needs.
+            or it lacks something that this method needs.
     """
     import_reproductions()
     arrays = load_arrays(path)

@@ -1,9 +1,10 @@
 """The command line: ``fvbench`` and ``python -m bench``."""
 
+import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,49 +17,54 @@ from fvbench import refuse_others
 refuse_others()  # before the imports that would take another package for ours
 
 from bench import __version__
-from bench.commands import (
-    bank,
-    cache,
-    cases,
-    check_backbone,
-    check_method,
-    cite,
-    compare,
-    data,
-    doctor,
-    features,
-    figures,
-    gate,
-    listing,
-    new_plugin,
-    parity,
-    power,
-    publish,
-    report,
-    run,
-    submit,
-    tables,
-    throughput,
-    train,
-    verify,
-)
+from bench.commands import bank, cache, data, features
+from bench.commands.cases import cases
+from bench.commands.check import check_backbone, check_method
+from bench.commands.cite import cite
+from bench.commands.compare import compare
+from bench.commands.doctor import doctor
+from bench.commands.figures import figures
+from bench.commands.gate import gate
+from bench.commands.listing import list_
+from bench.commands.new_plugin import new_backbone, new_method
+from bench.commands.parity import parity
+from bench.commands.power import power
+from bench.commands.publish import publish
+from bench.commands.report import report
+from bench.commands.run import run
+from bench.commands.submit import submit
+from bench.commands.tables import tables
+from bench.commands.throughput import throughput
+from bench.commands.train import train
+from bench.commands.verify import verify
 from episodes.errors import UserError, in_words, shown
 
-ROOT = Path(__file__).parents[1]
-INTERRUPTED = 130
+MAKING = (run, train, list_, doctor)
+READING = (tables, compare, gate, power, figures, report, cases, publish, submit, verify, cite)
+EXTENDING = (check_method, check_backbone, new_method, new_backbone, parity, throughput)
+GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
+    "bank": (
+        "Show, verify, make and export banks.",
+        (bank.show, bank.verify, bank.new, bank.freeze, bank.export),
+    ),
+    "data": ("Register datasets, and check them.", (data.add, data.verify)),
+    "features": ("Features for use elsewhere.", (features.export,)),
+    "cache": ("Look at the cache, and clean it.", (cache.show, cache.clean)),
+}
+"""Commands of two words: the first -> its help, and the functions named like the second."""
 JOBS = ("run", "train")
-"""Commands that several processes can do together, as torchrun starts them."""
-
-
-DEFECT = 3
+"""Commands that several processes started by torchrun can share."""
+ROOT = Path(__file__).parents[1]
+INTERRUPTED, DEFECT = 130, 3
+"""Exit statuses."""
 TRACEBACK = "FVBENCH_TRACEBACK"
 """Environment variable that asks for the traceback of a defect."""
 
 
 class _Guarded(TyperGroup):
-    """Turns whatever goes wrong into one message, and Ctrl-C into advice.
+    """Turns every exception into one message, and Ctrl-C into advice.
 
-    Names from files and folders that would steer a terminal are spelled out.
+    Control characters in names of files and folders are spelled out before a terminal sees them.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -67,36 +73,35 @@ class _Guarded(TyperGroup):
                 return super().invoke(ctx)
         except UserError as error:
             raise _ended(str(error), 2) from error
-        except BrokenPipeError:  # whoever read has read enough: `fvbench list | head`
+        except BrokenPipeError:  # the reader has read enough: `fvbench list | head`
             raise
         except OSError as error:
             raise _ended(f"{error}; choose another place or mend this one", 2) from error
         except MemoryError as error:
             raise _ended("there is not enough memory for this", 2) from error
         except KeyboardInterrupt as error:
-            print(  # noqa: T201
-                "\ninterrupted; what is finished is kept, and the same command goes on from there",
-                file=sys.stderr,
+            message = (
+                "interrupted; what is finished is kept, and the same command goes on from there"
             )
+            print(f"\n{message}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
-            if type(error).__module__.partition(".")[0] in {"typer", "click"}:
-                raise
-            if os.environ.get(TRACEBACK):
+            of_typer = type(error).__module__.partition(".")[0] in {"typer", "click"}
+            if of_typer or os.environ.get(TRACEBACK):
                 raise
             raise _ended(_unexpected(error), DEFECT) from error
 
 
 def _ended(message: str, status: int) -> typer.Exit:
-    """Say why the command ends, and return what ends it."""
+    """Print why the command ends, and return the exception that ends it."""
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
     return typer.Exit(status)
 
 
 def _unexpected(error: Exception) -> str:
-    """What is said of an exception that nobody foresaw, with the line that it comes from."""
+    """The message for an exception that nobody foresaw, with the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [one for one in frames if Path(one.filename).is_relative_to(ROOT)] or frames
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)] or frames
     place = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
     return (
         f"a defect of this program, or of a plugin: {in_words(error)} ({place});"
@@ -107,7 +112,7 @@ def _unexpected(error: Exception) -> str:
 
 @contextmanager
 def _spelled_out(stream: Any) -> Iterator[None]:
-    """Spell out what would steer a terminal; a terminal's stderr shows bars, which need that."""
+    """Spell out control characters, except on a terminal's stderr: progress bars need them."""
     if stream is sys.stderr and stream.isatty():
         yield
         return
@@ -117,6 +122,18 @@ def _spelled_out(stream: Any) -> Iterator[None]:
         yield
     finally:
         del stream.write
+
+
+def _add(commands: tuple[Callable[..., None], ...], group: typer.Typer) -> None:
+    """Add functions as commands; a docstring is the help, its last paragraph an example.
+
+    Typer wraps paragraphs anew unless they begin with a backspace: lists and examples do.
+    """
+    for command in commands:
+        *paragraphs, example = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+        words = "\n\n".join(f"\b\n{part}" if "\n  " in part else part for part in paragraphs)
+        name = command.__name__.strip("_").replace("_", "-")
+        group.command(name, help=words, epilog=f"\b\n{example}")(command)
 
 
 app = typer.Typer(
@@ -130,33 +147,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (
-    run,
-    tables,
-    compare,
-    gate,
-    power,
-    figures,
-    report,
-    publish,
-    submit,
-    verify,
-    cite,
-    cases,
-    listing,
-    bank,
-    data,
-    features,
-    cache,
-    train,
-    parity,
-    doctor,
-    check_method,
-    check_backbone,
-    new_plugin,
-    throughput,
-):
-    module.register(app)
+_add((*MAKING, *READING, *EXTENDING), app)
+for name, (words, commands) in GROUPS.items():
+    group = typer.Typer(help=words, no_args_is_help=True)
+    _add(commands, group)
+    app.add_typer(group, name=name)
 
 
 def _version(wanted: bool) -> None:

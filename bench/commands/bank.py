@@ -17,72 +17,6 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) or a recipe file.")]
 
-SHOW = """Show a bank's recipe, its videos and first episodes.
-
-\b
-exit status
-  0  done
-  2  nothing shown: no such bank, or its dataset's list is not here
-"""
-VERIFY = """Draw a bank anew, and compare its hashes with the recipe's.
-
-If the bank was frozen, the contents of its videos are read and compared too.
-
-\b
-exit status
-  0  equal: these are the episodes that everybody else has
-  1  not equal; the message names the input that changed
-  2  cannot tell: no such bank, or its dataset's list is not here
-"""
-NEW = """Write the recipe of your own bank, with hashes to verify it by.
-
-The data set is one that `fvbench list datasets` shows, including those of plugins. With --root, a
-folder of CLASS/VIDEO or CLASS/RECORDING/VIDEO is registered under that name first, as `fvbench data
-add` does, and --lists gives the lists of its splits.
-
-\b
-exit status
-  0  written
-  2  nothing written: no such data set, too few classes or videos, or a file is there already
-"""
-FREEZE = """Write a recipe's hashes into its file: names, episodes, contents.
-
-Reads all videos of the bank. From then on `fvbench bank verify`, and every run on all episodes,
-detect a video whose content has changed.
-
-\b
-exit status
-  0  written
-  1  the file already states different hashes; --again replaces them
-  2  nothing written: no recipe, or videos are missing
-"""
-EXPORT = """Write the episodes of a bank as a table for other frameworks.
-
-The table has a line for each video in each episode: episode, role (support or query), place (shot,
-or number of the query), way (the index of its class, which is a query's label), label, video, path.
-To compare predictions made elsewhere, write rows with episode, query and prediction: see
-`fvbench compare`.
-
-\b
-exit status
-  0  done
-  2  nothing written: no such bank, or a file that is neither .csv nor .parquet
-"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    bank = typer.Typer(help="Show, verify, make and export banks.", no_args_is_help=True)
-    for name, words, command, example in (
-        ("show", SHOW, show, "show default"),
-        ("verify", VERIFY, verify, "verify default"),
-        ("new", NEW, new, "new mine --dataset rendered --way 3 --out results/local/mine.toml"),
-        ("freeze", FREEZE, freeze, "freeze FILE.toml"),
-        ("export", EXPORT, export, "export default --episodes 100 --out results/local/bank.csv"),
-    ):
-        bank.command(name, help=words, epilog=f"\b\nExample: fvbench bank {example}")(command)
-    app.add_typer(bank, name="bank")
-
 
 def show(
     name: Name,
@@ -90,7 +24,14 @@ def show(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Show a bank."""
+    """Show a bank's recipe, its videos and first episodes.
+
+    exit status
+      0  done
+      2  nothing shown: no such bank, or its dataset's list is not here
+
+    Example: fvbench bank show default
+    """
     use_plugins(plugin)
     from episodes.banks.bank import open_bank
     from episodes.schema import dump
@@ -100,7 +41,17 @@ def show(
 
 
 def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
-    """Verify a bank."""
+    """Draw a bank anew, and compare its hashes with the recipe's.
+
+    If the bank was frozen, the contents of its videos are read and compared too.
+
+    exit status
+      0  equal: these are the episodes that everybody else has
+      1  not equal; the message names the input that changed
+      2  cannot tell: no such bank, or its dataset's list is not here
+
+    Example: fvbench bank verify default
+    """
     use_plugins(plugin)
     from bench.machine.progress import Reporter
     from episodes.banks.bank import BankMismatchError, check_contents, open_bank
@@ -127,14 +78,10 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the bank, and of its file.")],
     dataset: Annotated[str, typer.Option(help="The data set's name.")],
     root: Annotated[
-        Path | None,
-        typer.Option(help="Folder of videos that becomes this data set.", show_default=False),
+        Path | None, typer.Option(help="Folder of videos that becomes this data set.")
     ] = None,
     lists: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --root: folder with train.txt, val.txt and test.txt.", show_default=False
-        ),
+        Path | None, typer.Option(help="With --root: folder with train.txt, val.txt and test.txt.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     protocol: Annotated[
@@ -150,13 +97,21 @@ def new(
     queries: Annotated[int, typer.Option(help="Query videos of each class.", min=1)] = 1,
     episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the episodes.", min=0)] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write; default: NAME.toml.", show_default=False),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; default: NAME.toml.")] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Make a bank."""
+    """Write the recipe of your own bank, with hashes to verify it by.
+
+    The data set is one that `fvbench list datasets` shows, including those of plugins. With --root,
+    a folder of CLASS/VIDEO or CLASS/RECORDING/VIDEO is registered under that name first, as
+    `fvbench data add` does, and --lists gives the lists of its splits.
+
+    exit status
+      0  written
+      2  nothing written: no such data set, too few classes or videos, or a file is there already
+
+    Example: fvbench bank new mine --dataset rendered --way 3 --out results/local/mine.toml
+    """
     use_plugins(plugin)
     from episodes.atomic import write_text
     from episodes.banks.bank import frozen
@@ -207,7 +162,18 @@ def freeze(
     ] = False,
     plugin: Plugin = None,
 ) -> None:
-    """Freeze a bank."""
+    """Write a recipe's hashes into its file: names, episodes, contents.
+
+    Reads all videos of the bank. From then on `fvbench bank verify`, and every run on all episodes,
+    detect a video whose content has changed.
+
+    exit status
+      0  written
+      1  the file already states different hashes; --again replaces them
+      2  nothing written: no recipe, or videos are missing
+
+    Example: fvbench bank freeze FILE.toml
+    """
     use_plugins(plugin)
     from bench.machine.progress import Reporter
     from episodes.atomic import write_text
@@ -244,13 +210,24 @@ def export(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="Number of episodes, from the first; default: as many as the bank states.",
-            show_default=False,
+            help="Number of episodes, from the first; default: as many as the bank states."
         ),
     ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Export a bank."""
+    """Write the episodes of a bank as a table for other frameworks.
+
+    The table has a line for each video in each episode: episode, role (support or query), place
+    (shot, or number of the query), way (the index of its class, which is a query's label), label,
+    video, path. To compare predictions made elsewhere, write rows with episode, query and
+    prediction: see `fvbench compare`.
+
+    exit status
+      0  done
+      2  nothing written: no such bank, or a file that is neither .csv nor .parquet
+
+    Example: fvbench bank export default --episodes 100 --out results/local/bank.csv
+    """
     use_plugins(plugin)
     import pandas as pd
 

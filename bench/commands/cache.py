@@ -6,40 +6,20 @@ import typer
 
 from bench.commands.options import Cache, Json, use_cache
 
-SHOW = """Show what is kept on disk.
-
-Features, text features, rendered videos.
-
-All of it is regenerated when it is needed.
-
-\b
-exit status
-  0  done
-  2  the cache is not a folder
-"""
-CLEAN = """Remove what is kept on disk and can be regenerated.
-
-What a run is using now is never removed. Runs and trained weights are not part of the cache.
-
-\b
-exit status
-  0  done
-  2  nothing removed: neither --all nor what to remove was given, or the cache is not a folder
-"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    cache = typer.Typer(help="Look at the cache, and clean it.", no_args_is_help=True)
-    cache.command("show", help=SHOW, epilog="\b\nExample: fvbench cache show")(show)
-    cache.command("clean", help=CLEAN, epilog="\b\nExample: fvbench cache clean --unused-days 30")(
-        clean
-    )
-    app.add_typer(cache, name="cache")
-
 
 def show(cache: Cache = None, json: Json = False) -> None:
-    """Show the cache."""
+    """Show what is kept on disk.
+
+    Features, text features, rendered videos.
+
+    All of it is regenerated when it is needed.
+
+    exit status
+      0  done
+      2  the cache is not a folder
+
+    Example: fvbench cache show
+    """
     use_cache(cache)
     from json import dumps
 
@@ -79,15 +59,9 @@ def show(cache: Cache = None, json: Json = False) -> None:
 
 
 def clean(
-    kind: Annotated[
-        str | None,
-        typer.Option(help="Only features, text or datasets.", show_default=False),
-    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only features, text or datasets.")] = None,
     unused_days: Annotated[
-        float | None,
-        typer.Option(
-            help="Only what has not been used for this many days.", min=0, show_default=False
-        ),
+        float | None, typer.Option(help="Only what has not been used for this many days.", min=0)
     ] = None,
     every: Annotated[
         bool,
@@ -95,7 +69,16 @@ def clean(
     ] = False,
     cache: Cache = None,
 ) -> None:
-    """Clean the cache."""
+    """Remove what is kept on disk and can be regenerated.
+
+    What a run is using now is never removed. Runs and trained weights are not part of the cache.
+
+    exit status
+      0  done
+      2  nothing removed: neither --all nor what to remove was given, or the cache is not a folder
+
+    Example: fvbench cache clean --unused-days 30
+    """
     use_cache(cache)
     from episodes.cache import clean as remove
     from episodes.errors import UserError, counted

@@ -7,38 +7,6 @@ import typer
 
 from bench.commands.options import Cache, Json, OwnVideos, Plugin, use_cache, use_plugins
 
-HELP = """Count and draw where MASTAF and its branches disagree.
-
-Takes runs of mastaf, mastaf-self, mastaf-cross and mastaf-neighbor on one bank, and looks among
-all queries for four kinds of case:
-
-\b
-  self-right-cross-wrong   Only-Self right, Only-Cross wrong, MASTAF right
-  cross-right-self-wrong   Only-Cross right, Only-Self wrong, MASTAF right
-  fusion-only-right        Only-Self and Only-Cross wrong, MASTAF right
-  fusion-wrong             MASTAF wrong, Only-Self or Only-Cross right
-
-Prints how often each occurs, and draws the clearest case of each: the angles between the query
-and the prototypes with the frames of all videos, and MASTAF's attention over them. Writes .png
-and .svg files and cases.json.
-
-\b
-exit status
-  0  done
-  1  there is no case of the kind asked for
-  2  nothing counted: runs missing, or not as they were when they were made
-"""
-EPILOG = (
-    "\b\nExample: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor"
-    " --episodes 500 --out results/local/mastaf\n"
-    "         fvbench cases results/local/mastaf --out results/local/cases"
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("cases", help=HELP, epilog=EPILOG)(cases)
-
 
 def cases(
     folders: Annotated[
@@ -47,21 +15,38 @@ def cases(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     episodes: Annotated[
         str | None,
-        typer.Option(
-            help="Episodes to draw, separated by commas; 40:3 is query 3 of episode 40.",
-            show_default=False,
-        ),
+        typer.Option(help="Episodes to draw, separated by commas; 40:3 is query 3 of episode 40."),
     ] = None,
     find: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="Draw the three clearest of a kind.", show_default=False),
+        str | None, typer.Option(metavar="KIND", help="Draw the three clearest of a kind.")
     ] = None,
     data: OwnVideos = None,
     cache: Cache = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Count the cases and draw some."""
+    """Count and draw where MASTAF and its branches disagree.
+
+    Takes runs of mastaf, mastaf-self, mastaf-cross and mastaf-neighbor on one bank, and looks among
+    all queries for four kinds of case:
+
+      self-right-cross-wrong   Only-Self right, Only-Cross wrong, MASTAF right
+      cross-right-self-wrong   Only-Cross right, Only-Self wrong, MASTAF right
+      fusion-only-right        Only-Self and Only-Cross wrong, MASTAF right
+      fusion-wrong             MASTAF wrong, Only-Self or Only-Cross right
+
+    Prints how often each occurs, and draws the clearest case of each: the angles between the query
+    and the prototypes with the frames of all videos, and MASTAF's attention over them. Writes .png
+    and .svg files and cases.json.
+
+    exit status
+      0  done
+      1  there is no case of the kind asked for
+      2  nothing counted: runs missing, or not as they were when they were made
+
+    Example: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor --episodes 500
+             fvbench cases results/local/run-500 --out results/local/cases
+    """
     use_plugins(plugin)
     use_cache(cache)
     from bench.commands.arguments import gather

@@ -5,30 +5,23 @@ from typing import Annotated
 
 import typer
 
-HELP = """Print BibTeX for everything that runs use.
-
-Covers every method, backbone and data set that the runs used, and this project. An entry holds only
-the fields that the methods' files state; comments say which entry belongs to what.
-
-\b
-exit status
-  0  done
-  2  nothing printed: no run there
-"""
-EPILOG = "\b\nExample: fvbench cite results/local/try"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("cite", help=HELP, epilog=EPILOG)(cite)
-
 
 def cite(
     places: Annotated[
         list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
     ],
 ) -> None:
-    """Print BibTeX for everything that runs use."""
+    """Print BibTeX for everything that runs use.
+
+    Covers every method, backbone and data set that the runs used, and this project. An entry holds
+    only the fields that the methods' files state; comments say which entry belongs to what.
+
+    exit status
+      0  done
+      2  nothing printed: no run there
+
+    Example: fvbench cite results/local/try
+    """
     from bench.runs.directory import find_runs, read_run
     from bench.site.citations import bibliography, cited
 

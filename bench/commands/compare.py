@@ -7,35 +7,6 @@ import typer
 
 from bench.commands.options import Family, Json, OwnVideos, Plugin, Reference, use_plugins
 
-HELP = """Compare methods on a bank: paired differences and groups.
-
-Also shows where methods disagree, and which classes are hard.
-
-Takes run directories, folders that hold some, and files of rows made elsewhere: a .csv or .parquet
-named after the method, with columns episode, query and prediction (0..way-1, the index of the class
-in its episode) and one row for each query of the bank. Columns training_seed and trained say how
-the method was trained. Runs of several training seeds of a method make one row.
-
-Every difference is judged over the widest of videos, classes and trainings that both methods
-support, and corrected for the number of comparisons: of all methods with the reference, without
-controls and duplicates, or of those that --family names.
-
-With --across, compares runs of the same methods on several banks: rank correlation of the methods
-between banks, what the order of frames is worth on each bank, ranks with intervals, and on how many
-banks one method is better than another.
-
-\b
-exit status
-  0  done
-  2  nothing compared: no run there, or runs of other banks, episodes or dtypes
-"""
-EPILOG = "\b\nExample: fvbench compare results/local/run --reference protonet"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("compare", help=HELP, epilog=EPILOG)(compare)
-
 
 def compare(
     places: Annotated[
@@ -46,8 +17,7 @@ def compare(
     bank: Annotated[
         str | None,
         typer.Option(
-            help="Name or file of the bank of rows made elsewhere, and of runs on a recipe file.",
-            show_default=False,
+            help="Name or file of the bank of rows made elsewhere, and of runs on a recipe file."
         ),
     ] = None,
     data: OwnVideos = None,
@@ -55,8 +25,7 @@ def compare(
         int | None,
         typer.Option(
             help="Number of episodes of --bank or --data; default: as many as the runs have, or"
-            " else as the bank states.",
-            show_default=False,
+            " else as the bank states."
         ),
     ] = None,
     family: Family = None,
@@ -72,7 +41,29 @@ def compare(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Compare methods on one bank, or several banks by their methods."""
+    """Compare methods on a bank: paired differences and groups.
+
+    Also shows where methods disagree, and which classes are hard.
+
+    Takes run directories, folders that hold some, and files of rows made elsewhere: a .csv or
+    .parquet named after the method, with columns episode, query and prediction (0..way-1, the index
+    of the class in its episode) and one row for each query of the bank. Columns training_seed and
+    trained say how the method was trained. Runs of several training seeds of a method make one row.
+
+    Every difference is judged over the widest of videos, classes and trainings that both methods
+    support, and corrected for the number of comparisons: of all methods with the reference, without
+    controls and duplicates, or of those that --family names.
+
+    With --across, compares runs of the same methods on several banks: rank correlation of the
+    methods between banks, what the order of frames is worth on each bank, ranks with intervals, and
+    on how many banks one method is better than another.
+
+    exit status
+      0  done
+      2  nothing compared: no run there, or runs of other banks, episodes or dtypes
+
+    Example: fvbench compare results/local/run --reference protonet
+    """
     use_plugins(plugin)
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text

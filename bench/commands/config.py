@@ -94,12 +94,9 @@ Config = Annotated[
         " wins.",
         is_eager=True,
         callback=_read,
-        show_default=False,
     ),
 ]
 SaveConfig = Annotated[
     Path | None,
-    typer.Option(
-        help="Write the options given, those of --config too, to a TOML file.", show_default=False
-    ),
+    typer.Option(help="Write the options given, those of --config too, to a TOML file."),
 ]

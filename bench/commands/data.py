@@ -14,60 +14,32 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="A dataset's name, see `fvbench list datasets`.")]
 
-ADD = """Register a dataset on this machine.
-
-NAME is one that `fvbench list datasets` shows, or any name for a folder of your own videos,
-CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or
-flat, as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists if the folder is
-complete, EgoGestAR and AVLetters never do. Lists may be in any published format, and are recognised
-by their content.
-
-\b
-exit status
-  0  done
-  2  nothing registered: no such folder, or lists that are not the published ones
-"""
-VERIFY = """Check every video of a dataset.
-
-Reports what is missing, and which banks that affects.
-Decodes every video, counts its frames, and finds copies, empty files and files whose name does not
-match their content. Resumes after an interruption.
-
-\b
-exit status
-  0  every listed video is there and can be decoded
-  1  some are missing or damaged; a table says which, and what that does to the banks
-  2  cannot tell: the dataset is not registered, or its lists are not known
-"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    data = typer.Typer(help="Register datasets, and check them.", no_args_is_help=True)
-    data.command("add", help=ADD, epilog="\b\nExample: fvbench data add ucf101 --root ~/UCF-101")(
-        add
-    )
-    data.command("verify", help=VERIFY, epilog="\b\nExample: fvbench data verify rendered --fast")(
-        verify
-    )
-    app.add_typer(data, name="data")
-
 
 def add(
     name: Name,
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     lists: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the lists of training, validation and test videos.",
-            show_default=False,
-        ),
+        typer.Option(help="Folder of the lists of training, validation and test videos."),
     ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Accept lists that differ from the published ones.")
     ] = False,
 ) -> None:
-    """Register a dataset."""
+    """Register a dataset on this machine.
+
+    NAME is one that `fvbench list datasets` shows, or any name for a folder of your own videos,
+    CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or flat,
+    as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists if the folder is
+    complete, EgoGestAR and AVLetters never do. Lists may be in any published format, and are
+    recognised by their content.
+
+    exit status
+      0  done
+      2  nothing registered: no such folder, or lists that are not the published ones
+
+    Example: fvbench data add ucf101 --root ~/UCF-101
+    """
     from episodes.datasets.adding import add_dataset
 
     added = add_dataset(name, root, lists, trust)
@@ -82,7 +54,19 @@ def verify(
     cache: Cache = None,
     json: Json = False,
 ) -> None:
-    """Check a dataset."""
+    """Check every video of a dataset.
+
+    Reports what is missing, and which banks that affects. Decodes every video, counts its frames,
+    and finds copies, empty files and files whose name does not match their content. Resumes after
+    an interruption.
+
+    exit status
+      0  every listed video is there and can be decoded
+      1  some are missing or damaged; a table says which, and what that does to the banks
+      2  cannot tell: the dataset is not registered, or its lists are not known
+
+    Example: fvbench data verify rendered --fast
+    """
     use_cache(cache)
     from bench.machine.progress import Reporter
     from episodes.banks.verification import verify as verified

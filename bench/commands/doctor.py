@@ -4,22 +4,16 @@ import typer
 
 from bench.commands.options import Cache, Json, use_cache
 
-HELP = """Say which packages, devices and datasets are here.
-
-\b
-exit status
-  0  everything that the default run needs is there
-  1  something is missing; the line says what to do
-"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor", help=HELP, epilog="\b\nExample: fvbench doctor")(doctor)
-
 
 def doctor(cache: Cache = None, json: Json = False) -> None:
-    """Examine the installation."""
+    """Say which packages, devices and datasets are here.
+
+    exit status
+      0  everything that the default run needs is there
+      1  something is missing; the line says what to do
+
+    Example: fvbench doctor
+    """
     use_cache(cache)
     from json import dumps
 

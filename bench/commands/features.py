@@ -17,45 +17,17 @@ from bench.commands.options import (
     use_plugins,
 )
 
-EXPORT = """Write the features of a bank's videos, for use elsewhere.
-
-Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in .npz
-(arrays names and features), .safetensors (a tensor for each name) or .npy (names in a .txt beside
-it), one table. A features.json says what made them. `fvbench run --features OUT` and `fvbench train
---features OUT` read the same format.
-
-\b
-exit status
-  0  done
-  2  nothing written: no such bank or backbone, missing videos, or OUT cannot be written
-"""
-EPILOG = "\b\nExample: fvbench features export --bank default --out results/local/features.npz"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    features = typer.Typer(help="Features for use elsewhere.", no_args_is_help=True)
-    features.command("export", help=EXPORT, epilog=EPILOG)(export)
-    app.add_typer(features, name="features")
-
 
 def export(
     out: Annotated[Path, typer.Option(help="Folder, or table: .npz, .safetensors or .npy.")],
     bank: Annotated[
-        str | None,
-        typer.Option(
-            help="Name or recipe file of a bank; default: the bank `default`.", show_default=False
-        ),
+        str | None, typer.Option(help="Name or recipe file of a bank; default: the bank `default`.")
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="A folder of your own videos instead.", show_default=False),
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of your own videos instead.")] = None,
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="Export the videos of this many episodes, from the first; default: of all.",
-            show_default=False,
+            help="Export the videos of this many episodes, from the first; default: of all."
         ),
     ] = None,
     backbone: Backbone = "motion",
@@ -66,7 +38,19 @@ def export(
     plugin: Plugin = None,
     cache: Cache = None,
 ) -> None:
-    """Write features."""
+    """Write the features of a bank's videos, for use elsewhere.
+
+    Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in
+    .npz (arrays names and features), .safetensors (a tensor for each name) or .npy (names in a .txt
+    beside it), one table. A features.json says what made them. `fvbench run --features OUT` and
+    `fvbench train --features OUT` read the same format.
+
+    exit status
+      0  done
+      2  nothing written: no such bank or backbone, missing videos, or OUT cannot be written
+
+    Example: fvbench features export --bank default --out results/local/features.npz
+    """
     use_cache(cache)
     use_plugins(plugin)
     from bench.commands.arguments import chosen_banks

@@ -7,22 +7,6 @@ import typer
 
 from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
 
-HELP = """Draw finished runs as a chart in a file of its own.
-
-`fvbench list charts` has the names; the report has those of one bank.
-
-\b
-exit status
-  0  done
-  2  nothing drawn: no run there, or runs that cannot be compared
-"""
-EPILOG = "\b\nExample: fvbench figures results/local/run --out results/local/accuracy.svg"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("figures", help=HELP, epilog=EPILOG)(figures)
-
 
 def figures(
     places: Annotated[
@@ -35,7 +19,16 @@ def figures(
     data: OwnVideos = None,
     plugin: Plugin = None,
 ) -> None:
-    """Draw the comparison of finished runs."""
+    """Draw finished runs as a chart in a file of its own.
+
+    `fvbench list charts` has the names; the report has those of one bank.
+
+    exit status
+      0  done
+      2  nothing drawn: no run there, or runs that cannot be compared
+
+    Example: fvbench figures results/local/run --out results/local/accuracy.svg
+    """
     use_plugins(plugin)
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare

@@ -12,36 +12,9 @@ if TYPE_CHECKING:
 
     from bench.comparison.gate import Tolerance, Verdict
 
-HELP = """Say whether runs are worse than a baseline.
-
-Both folders hold run directories, at any depth; methods are compared one by one, on the same
-queries. A method is ok if the interval of the paired difference over episodes is above --drop,
-WORSE if it is below and the loss is significant after correction for the number of methods, and
-undecided otherwise. Settings, weights, backbone, frames and videos must be those of the baseline,
-unless --allow-drift is given; changed code is reported and judged. Speed is judged only on the same
-machine and device. If GITHUB_ACTIONS is set, findings are also printed as GitHub annotations, on
-stderr.
-
-\b
-exit status
-  0  every method is ok
-  1  at least one is WORSE, or slower
-  2  undecided: too few episodes, or not compared: a missing method, another bank, a damaged run
-  3  the gate itself failed
-"""
-EPILOG = (
-    "\b\nExample: fvbench gate results/baselines/default results/local/run --drop 0.01"
-    " --junit gate.xml"
-)
-
 
 INTERNAL = 3
 """Exit status of a mistake in the gate: a CI that reads 1 as "worse" must not see it."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("gate", help=HELP, epilog=EPILOG)(gate)
 
 
 def gate(
@@ -84,7 +57,24 @@ def gate(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Compare a run with a baseline."""
+    """Say whether runs are worse than a baseline.
+
+    Both folders hold run directories, at any depth; methods are compared one by one, on the same
+    queries. A method is ok if the interval of the paired difference over episodes is above --drop,
+    WORSE if it is below and the loss is significant after correction for the number of methods, and
+    undecided otherwise. Settings, weights, backbone, frames and videos must be those of the
+    baseline, unless --allow-drift is given; changed code is reported and judged. Speed is judged
+    only on the same machine and device. If GITHUB_ACTIONS is set, findings are also printed as
+    GitHub annotations, on stderr.
+
+    exit status
+      0  every method is ok
+      1  at least one is WORSE, or slower
+      2  undecided: too few episodes, or not compared: a missing method, another bank, a damaged run
+      3  the gate itself failed
+
+    Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml
+    """
     use_plugins(plugin)
     import traceback
 

@@ -9,17 +9,6 @@ import typer
 
 from bench.commands.options import Json, Plugin, use_plugins
 
-HELP = """List methods, banks, datasets, backbones or charts.
-
-Lists all of them if no word says which.
-
-\b
-exit status
-  0  done
-  2  nothing listed: a word that is not one of these
-"""
-EPILOG = "\b\nExample: fvbench list methods --json"
-
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
 """Fields of many words; they are wrapped."""
@@ -29,15 +18,9 @@ GAP = 2
 """Characters between columns, and around a title."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("list", help=HELP, epilog=EPILOG)(list_)
-
-
 def list_(
     kind: Annotated[
-        str | None,
-        typer.Argument(help="methods, banks, datasets, backbones or charts.", show_default=False),
+        str | None, typer.Argument(help="methods, banks, datasets, backbones or charts.")
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="With sources, pretraining and the like.")
@@ -45,7 +28,16 @@ def list_(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """List methods, banks, datasets, backbones or charts."""
+    """List methods, banks, datasets, backbones or charts.
+
+    Lists all of them if no word says which.
+
+    exit status
+      0  done
+      2  nothing listed: a word that is not one of these
+
+    Example: fvbench list methods --json
+    """
     from episodes.errors import UserError
     from episodes.schema import dump
 

@@ -8,41 +8,23 @@ import typer
 if TYPE_CHECKING:
     from bench.plugins.new_plugin import Written
 
-METHOD_HELP = """Write a new method that works as it is, and its test.
-
-Makes NAME.py, in which a comment says where your idea goes, and test_NAME.py, which tries the
-rules that every method keeps. Nothing is overwritten. Nothing else has to be edited: commands find
-the file by --plugin.
-
-\b
-exit status
-  0  written; the next three commands are printed
-  2  nothing written: the name is invalid or taken, or a file is there already
-"""
-METHOD_EPILOG = "\b\nExample: fvbench new-method my_method --into results/local/mine"
-BACKBONE_HELP = """Write a new backbone that works as it is, and its test.
-
-Makes NAME.py, in which a comment says where your network goes, and test_NAME.py, which tries the
-rules that every backbone keeps. Nothing is overwritten. Commands find the file by --plugin.
-
-\b
-exit status
-  0  written; the next commands are printed
-  2  nothing written: the name is invalid or taken, or a file is there already
-"""
-BACKBONE_EPILOG = "\b\nExample: fvbench new-backbone my_backbone --into results/local/mine"
 Name = Annotated[str, typer.Argument(help="Lower-case words joined by underscores.")]
 Into = Annotated[Path, typer.Option(help="Folder to write to.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    app.command("new-method", help=METHOD_HELP, epilog=METHOD_EPILOG)(new_method)
-    app.command("new-backbone", help=BACKBONE_HELP, epilog=BACKBONE_EPILOG)(new_backbone)
-
-
 def new_method(name: Name, into: Into = Path()) -> None:
-    """Write a new method."""
+    """Write a new method that works as it is, and its test.
+
+    Makes NAME.py, in which a comment says where your idea goes, and test_NAME.py, which tries the
+    rules that every method keeps. Nothing is overwritten. Nothing else has to be edited: commands
+    find the file by --plugin.
+
+    exit status
+      0  written; the next three commands are printed
+      2  nothing written: the name is invalid or taken, or a file is there already
+
+    Example: fvbench new-method my_method --into results/local/mine
+    """
     from bench.plugins.new_plugin import write_method
     from bench.plugins.registry import all_methods
 
@@ -50,7 +32,17 @@ def new_method(name: Name, into: Into = Path()) -> None:
 
 
 def new_backbone(name: Name, into: Into = Path()) -> None:
-    """Write a new backbone."""
+    """Write a new backbone that works as it is, and its test.
+
+    Makes NAME.py, in which a comment says where your network goes, and test_NAME.py, which tries
+    the rules that every backbone keeps. Nothing is overwritten. Commands find the file by --plugin.
+
+    exit status
+      0  written; the next commands are printed
+      2  nothing written: the name is invalid or taken, or a file is there already
+
+    Example: fvbench new-backbone my_backbone --into results/local/mine
+    """
     from bench.features.backbones import backbones
     from bench.plugins.new_plugin import write_backbone
 

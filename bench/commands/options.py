@@ -14,8 +14,7 @@ Cache = Annotated[
     Path | None,
     typer.Option(
         help="Folder for rendered videos and features; default $FVBENCH_CACHE, or the platform's"
-        " cache folder.",
-        show_default=False,
+        " cache folder."
     ),
 ]
 Backbone = Annotated[
@@ -28,55 +27,48 @@ Sampling = Annotated[
     str | None,
     typer.Option(
         help="How to sample a clip's frames: segment-centres (the methods' default) or linspace;"
-        " `3 x linspace` averages the maps of three clips of each video.",
-        show_default=False,
+        " `3 x linspace` averages the maps of three clips of each video."
     ),
 ]
 Resize = Annotated[
     str | None,
     typer.Option(
         help="Picture size before the centre crop: the short side (256), or height and width to"
-        " stretch to (256x256); default: what the backbone states.",
-        show_default=False,
+        " stretch to (256x256); default: what the backbone states."
     ),
 ]
 Decoder = Annotated[
     str | None,
     typer.Option(
         help="Video reader: decord or av (PyAV); default: decord if it is installed. PyAV always"
-        " reads the videos that decord misreads.",
-        show_default=False,
+        " reads the videos that decord misreads."
     ),
 ]
 Features = Annotated[
     Path | None,
     typer.Option(
         help="Features computed elsewhere, in place of a backbone: a folder with CLASS/VIDEO.npy"
-        " for each video, or a table (.npz, .safetensors, or .npy with names in a .txt).",
-        show_default=False,
+        " for each video, or a table (.npz, .safetensors, or .npy with names in a .txt)."
     ),
 ]
 Text = Annotated[
     Path | None,
     typer.Option(
         help="Text features of class names, computed elsewhere, for methods that read names:"
-        " .csv (a name and its vector in each line) or .npz (names, vectors).",
-        show_default=False,
+        " .csv (a name and its vector in each line) or .npz (names, vectors)."
     ),
 ]
 Prompt = Annotated[
     str | None,
     typer.Option(
         help="Prompt template for class names, such as 'a video of {}'; default: that of the"
-        " backbone's text tower.",
-        show_default=False,
+        " backbone's text tower."
     ),
 ]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(
-        help="A file, or a folder of files, with additional methods, backbones or data sets.",
-        show_default=False,
+        help="A file, or a folder of files, with additional methods, backbones or data sets."
     ),
 ]
 
@@ -90,21 +82,18 @@ Plain = Annotated[
 Reference = Annotated[
     str | None,
     typer.Option(
-        help="Method that the others are compared with; default: protonet, or the first by name.",
-        show_default=False,
+        help="Method that the others are compared with; default: protonet, or the first by name."
     ),
 ]
 Family = Annotated[
     Path | None,
     typer.Option(
         help="TOML file that names the comparisons of a study, written before it is run:"
-        ' comparisons = [["otam", "protonet"], ...]. Only these are then judged.',
-        show_default=False,
+        ' comparisons = [["otam", "protonet"], ...]. Only these are then judged.'
     ),
 ]
 OwnVideos = Annotated[
-    Path | None,
-    typer.Option(help="Folder of your own videos that the runs were made on.", show_default=False),
+    Path | None, typer.Option(help="Folder of your own videos that the runs were made on.")
 ]
 
 

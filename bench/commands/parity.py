@@ -7,32 +7,6 @@ import typer
 
 from bench.commands.options import Json, Plugin, use_plugins
 
-HELP = """Recompute what authors' own code computed.
-
-Reference files hold its inputs and outputs. Prints a line for each output of
-each file: its largest absolute difference from ours, the
-tolerance, and ok, NOT EQUAL, or not implemented with the reason.
-
-With --training the files hold training steps, and are named after the method. Prints a line
-for the losses, the gradients and the state after three steps in float64, and for the gradients in
-float32, each with its largest relative miss, what is allowed, and where the miss is.
-
-\b
-exit status
-  0  every output that is implemented is equal
-  1  at least one is not equal
-  2  nothing could be compared: no such file, or not one of this kind
-"""
-EPILOG = (
-    "\b\nExample: fvbench parity tests/golden/mastaf_5way1shot.npz\n"
-    "         fvbench parity --training tests/golden-training/mastaf_5w1s.npz"
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("parity", help=HELP, epilog=EPILOG)(parity)
-
 
 def parity(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.npz", help="Reference files.")],
@@ -42,7 +16,24 @@ def parity(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Recompute reference outputs."""
+    """Recompute what authors' own code computed.
+
+    Reference files hold its inputs and outputs. Prints a line for each output of each file: its
+    largest absolute difference from ours, the tolerance, and ok, NOT EQUAL, or not implemented with
+    the reason.
+
+    With --training the files hold training steps, and are named after the method. Prints a line for
+    the losses, the gradients and the state after three steps in float64, and for the gradients in
+    float32, each with its largest relative miss, what is allowed, and where the miss is.
+
+    exit status
+      0  every output that is implemented is equal
+      1  at least one is not equal
+      2  nothing could be compared: no such file, or not one of this kind
+
+    Example: fvbench parity tests/golden/mastaf_5way1shot.npz
+             fvbench parity --training tests/golden-training/mastaf_5w1s.npz
+    """
     from dataclasses import asdict
     from json import dumps
 

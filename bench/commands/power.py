@@ -11,25 +11,6 @@ if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
     from bench.statistics.power import Need
 
-HELP = """Say how much data it takes to detect a difference.
-
-Computed from the variance of finished runs, for each method's paired difference to the reference.
-Three questions have three answers: on these videos, more episodes; on other videos of these
-classes, more videos; on other classes, more classes. A difference is detected if its 95% interval
-excludes zero, which it does four times in five with the numbers given.
-
-\b
-exit status
-  0  done
-  2  nothing to go by: no runs, a single method, or runs that cannot be compared
-"""
-EPILOG = "\b\nExample: fvbench power results/local/run --difference 0.01"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("power", help=HELP, epilog=EPILOG)(power)
-
 
 def power(
     folders: Annotated[
@@ -42,7 +23,19 @@ def power(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Say how much data it takes to detect a difference."""
+    """Say how much data it takes to detect a difference.
+
+    Computed from the variance of finished runs, for each method's paired difference to the
+    reference. Three questions have three answers: on these videos, more episodes; on other videos
+    of these classes, more videos; on other classes, more classes. A difference is detected if its
+    95% interval excludes zero, which it does four times in five with the numbers given.
+
+    exit status
+      0  done
+      2  nothing to go by: no runs, a single method, or runs that cannot be compared
+
+    Example: fvbench power results/local/run --difference 0.01
+    """
     use_plugins(plugin)
     from dataclasses import asdict
 

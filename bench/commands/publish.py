@@ -7,25 +7,6 @@ import typer
 
 from bench.commands.options import OwnVideos, Reference
 
-HELP = """Make a leaderboard of runs: a static site.
-
-The site has one table of methods and banks that can be filtered and sorted, and a page for each
-bank, method and run. It needs no server and no network: open index.html, or put the folder on any
-static host. Takes run directories, folders that hold some, and files that `fvbench submit` wrote,
-which are checked as `fvbench verify` does. The same run in several places counts once.
-
-\b
-exit status
-  0  done
-  2  nothing written: no run there, one that fails the checks, or a folder of something else
-"""
-EPILOG = "\b\nExample: fvbench publish results/local/try --out results/local/site"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("publish", help=HELP, epilog=EPILOG)(publish)
-
 
 def publish(
     places: Annotated[
@@ -39,7 +20,19 @@ def publish(
     reference: Reference = None,
     data: OwnVideos = None,
 ) -> None:
-    """Make a leaderboard of runs."""
+    """Make a leaderboard of runs: a static site.
+
+    The site has one table of methods and banks that can be filtered and sorted, and a page for each
+    bank, method and run. It needs no server and no network: open index.html, or put the folder on
+    any static host. Takes run directories, folders that hold some, and files that `fvbench submit`
+    wrote, which are checked as `fvbench verify` does. The same run in several places counts once.
+
+    exit status
+      0  done
+      2  nothing written: no run there, one that fails the checks, or a folder of something else
+
+    Example: fvbench publish results/local/try --out results/local/site
+    """
     from functools import partial
 
     from bench.commands.arguments import chosen_banks, gather

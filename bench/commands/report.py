@@ -7,24 +7,6 @@ import typer
 
 from bench.commands.options import Cache, OwnVideos, Plugin, Reference, use_cache, use_plugins
 
-HELP = """Write everything about finished runs into one HTML file.
-
-Holds the comparison with its intervals as tables and charts, accuracy against speed, classes and
-confusions, cases where MASTAF and its branches were run, the identity of every run, and the
-commands that make it again. The file needs no network and no other file.
-
-\b
-exit status
-  0  done
-  2  nothing written: no run there, or runs that cannot be compared
-"""
-EPILOG = "\b\nExample: fvbench report results/local/run --out results/local/report.html"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("report", help=HELP, epilog=EPILOG)(report)
-
 
 def report(
     places: Annotated[
@@ -33,10 +15,7 @@ def report(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="File to write, .html; report.html beside the runs if left out.",
-            show_default=False,
-        ),
+        typer.Option(help="File to write, .html; report.html beside the runs if left out."),
     ] = None,
     reference: Reference = None,
     data: OwnVideos = None,
@@ -50,7 +29,18 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write the report of finished runs."""
+    """Write everything about finished runs into one HTML file.
+
+    Holds the comparison with its intervals as tables and charts, accuracy against speed, classes
+    and confusions, cases where MASTAF and its branches were run, the identity of every run, and the
+    commands that make it again. The file needs no network and no other file.
+
+    exit status
+      0  done
+      2  nothing written: no run there, or runs that cannot be compared
+
+    Example: fvbench report results/local/run --out results/local/report.html
+    """
     use_plugins(plugin)
     use_cache(cache)
     from bench.commands.arguments import gather

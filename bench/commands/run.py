@@ -34,29 +34,6 @@ FEW = 200
 SOON = 10.0
 """Seconds up to which nobody is told how long a run will take."""
 
-HELP = """Evaluate methods on a bank and print the comparison.
-
-Renders or finds the videos, embeds each of them once, scores every episode with every method,
-and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several banks.
-What is finished is reused: after an interruption, give the same command again.
-
-Options can be put into a TOML file, --config; those on the command line take precedence, and all
-others have their defaults. Settings of a method in brackets take precedence over those of its
-trained weights, and these over those of its class.
-
-\b
-exit status
-  0  done
-  1  a method failed; the table says why, and has the others
-  2  nothing measured: bad input, a bank that does not verify, missing data
-"""
-EPILOG = "\b\nExample: fvbench run --methods protonet,otam --episodes 500 --out results/local/try"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("run", help=HELP, epilog=EPILOG)(run)
-
 
 def run(
     context: typer.Context,
@@ -67,31 +44,27 @@ def run(
         typer.Option(
             help="Names, separated by commas, with settings in brackets: 'otam[temperature=0.05]';"
             " `all` for all methods, some of which take hours on large maps. Default: those of the"
-            " default table and of plugins.",
-            show_default=False,
+            " default table and of plugins."
         ),
     ] = None,
     bank: Annotated[
         str | None,
         typer.Option(
-            help="Names or recipe files of banks, separated by commas; default: `default`.",
-            show_default=False,
+            help="Names or recipe files of banks, separated by commas; default: `default`."
         ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             help="A folder of your own videos, CLASS/VIDEO.mp4, instead of a bank: one is drawn"
-            " over all its classes.",
-            show_default=False,
+            " over all its classes."
         ),
     ] = None,
     episodes: Annotated[
         int | None,
         typer.Option(
             help="Number of episodes, from the first; default: as many as the bank states. A larger"
-            " number continues the same random stream.",
-            show_default=False,
+            " number continues the same random stream."
         ),
     ] = None,
     allow_missing: Annotated[
@@ -106,8 +79,7 @@ def run(
         Path | None,
         typer.Option(
             help="Folder for the run directories; results/local/run if left out, with the bank and"
-            " the number of episodes behind it where they are given.",
-            show_default=False,
+            " the number of episodes behind it where they are given."
         ),
     ] = None,
     backbone: Backbone = "motion",
@@ -122,8 +94,7 @@ def run(
         typer.Option(
             help="Trained weights: the folder that `fvbench train` wrote; for a single method, a"
             " .safetensors file or a checkpoint of its authors (.pt, .pth); or none, for untrained"
-            " methods. Default: the shipped weights, if they fit.",
-            show_default=False,
+            " methods. Default: the shipped weights, if they fit."
         ),
     ] = None,
     reference: Reference = None,
@@ -141,7 +112,6 @@ def run(
             metavar="SECONDS",
             help="Time that a method may take on a bank; one that takes longer counts as failed.",
             min=0.001,
-            show_default=False,
         ),
     ] = None,
     plugin: Plugin = None,
@@ -166,7 +136,23 @@ def run(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Evaluate methods on banks and print the table."""
+    """Evaluate methods on a bank and print the comparison.
+
+    Renders or finds the videos, embeds each of them once, scores every episode with every method,
+    and writes one run directory for each method: OUT/METHOD/, or OUT/BANK/METHOD/ for several
+    banks. What is finished is reused: after an interruption, give the same command again.
+
+    Options can be put into a TOML file, --config; those on the command line take precedence, and
+    all others have their defaults. Settings of a method in brackets take precedence over those of
+    its trained weights, and these over those of its class.
+
+    exit status
+      0  done
+      1  a method failed; the table says why, and has the others
+      2  nothing measured: bad input, a bank that does not verify, missing data
+
+    Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try
+    """
     use_cache(cache)
     save_options(context, save_config)
     out = out or _own_folder(bank, data, episodes)

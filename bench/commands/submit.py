@@ -7,36 +7,28 @@ import typer
 
 from bench.commands.options import OwnVideos
 
-HELP = """Pack a run into one file for others to verify.
-
-For a leaderboard, or to accompany a paper: the .zip holds the run's identity, its rows and the
-figures derived from them. The same run gives the same bytes, and the file names no folder of this
-machine; others check it with `fvbench verify`. It does not contain weights: publish them with it if
-the method was trained.
-
-\b
-exit status
-  0  done
-  2  nothing written: no run there, several, or one whose bank cannot be drawn here
-"""
-EPILOG = "\b\nExample: fvbench submit results/local/try/otam --out results/local/otam.zip"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("submit", help=HELP, epilog=EPILOG)(submit)
-
 
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     out: Annotated[Path, typer.Option(help="File to write, .zip.")],
     bank: Annotated[
-        str | None,
-        typer.Option(help="The run's bank, where it was a recipe file.", show_default=False),
+        str | None, typer.Option(help="The run's bank, where it was a recipe file.")
     ] = None,
     data: OwnVideos = None,
 ) -> None:
-    """Pack a run for others."""
+    """Pack a run into one file for others to verify.
+
+    For a leaderboard, or to accompany a paper: the .zip holds the run's identity, its rows and the
+    figures derived from them. The same run gives the same bytes, and the file names no folder of
+    this machine; others check it with `fvbench verify`. It does not contain weights: publish them
+    with it if the method was trained.
+
+    exit status
+      0  done
+      2  nothing written: no run there, several, or one whose bank cannot be drawn here
+
+    Example: fvbench submit results/local/try/otam --out results/local/otam.zip
+    """
     from functools import partial
 
     from bench.commands.arguments import chosen_banks

@@ -16,30 +16,6 @@ if TYPE_CHECKING:
 
 PAPER = Path("paper")
 """Asks for the paper's tables instead of naming a folder."""
-HELP = """Print the comparison of finished runs.
-
-Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
-with each other; each bank has columns of its own. With --family the table shows only the
-comparisons that the file names.
-
-`fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
-ours, from the runs in the repository if this is a checkout of it, or from the folders named after
-`paper`. Of the options below, it takes --format, --plugin and --json.
-
-With --format latex, the best figure of a bank is bold, the second underlined, and a dagger says
-that a difference to the reference is told apart.
-
-\b
-exit status
-  0  done
-  2  nothing to show: no run there, or runs that cannot be compared
-"""
-EPILOG = "\b\nExample: fvbench tables results/local/run --format markdown"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("tables", help=HELP, epilog=EPILOG)(tables)
 
 
 def tables(
@@ -55,8 +31,7 @@ def tables(
         str | None,
         typer.Option(
             help="With latex, columns for each bank: accuracy, interval, episodes, seeds,"
-            " difference, difference-interval, p, speed; separated by commas.",
-            show_default=False,
+            " difference, difference-interval, p, speed; separated by commas."
         ),
     ] = None,
     caption: Annotated[
@@ -66,7 +41,25 @@ def tables(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Print the comparison of finished runs."""
+    """Print the comparison of finished runs.
+
+    Takes run directories and folders that hold some, at any depth. Runs on one bank are compared
+    with each other; each bank has columns of its own. With --family the table shows only the
+    comparisons that the file names.
+
+    `fvbench tables paper` prints the ablation tables of MASTAF's appendix, published figures beside
+    ours, from the runs in the repository if this is a checkout of it, or from the folders named
+    after `paper`. Of the options below, it takes --format, --plugin and --json.
+
+    With --format latex, the best figure of a bank is bold, the second underlined, and a dagger says
+    that a difference to the reference is told apart.
+
+    exit status
+      0  done
+      2  nothing to show: no run there, or runs that cannot be compared
+
+    Example: fvbench tables results/local/run --format markdown
+    """
     use_plugins(plugin)
     from bench.commands.arguments import read_family
     from bench.comparison.latex import latex

@@ -6,36 +6,10 @@ import typer
 
 from bench.commands.options import Device, Json, Plain, Plugin, use_plugins
 
-HELP = """Measure how fast methods are on random features.
-
-No data set is needed.
-
-The stages are encode (once per video, in clips/s), adapt (gather and adapt to the support set) and
-score (gather and score the queries), both in episodes/s; total is the cost of ten thousand episodes
-over all videos, encoding included. Each method runs in a process of its own, in random order; after
-a warm-up every stage is timed several times, with the device synchronised. Rates are compared with
-what this device reaches in a matrix product and in a copy.
-
-\b
-exit status
-  0  done
-  2  nothing measured: bad input
-"""
-EPILOG = (
-    "\b\nExample: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100"
-    " --queries 5"
-)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("throughput", help=HELP, epilog=EPILOG)(throughput)
-
 
 def throughput(
     methods: Annotated[
-        str | None,
-        typer.Option(help="Names, separated by commas; default: all.", show_default=False),
+        str | None, typer.Option(help="Names, separated by commas; default: all.")
     ] = None,
     features: Annotated[
         str, typer.Option(help="Shape of a video's features: C,T,H,W.")
@@ -51,7 +25,22 @@ def throughput(
     plain: Plain = False,
     json: Json = False,
 ) -> None:
-    """Measure methods and print the rates."""
+    """Measure how fast methods are on random features.
+
+    No data set is needed.
+
+    The stages are encode (once per video, in clips/s), adapt (gather and adapt to the support set)
+    and score (gather and score the queries), both in episodes/s; total is the cost of ten thousand
+    episodes over all videos, encoding included. Each method runs in a process of its own, in random
+    order; after a warm-up every stage is timed several times, with the device synchronised. Rates
+    are compared with what this device reaches in a matrix product and in a copy.
+
+    exit status
+      0  done
+      2  nothing measured: bad input
+
+    Example: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100 --queries 5
+    """
     use_plugins(plugin)
     from json import dumps
 

@@ -31,38 +31,11 @@ if TYPE_CHECKING:
     from bench.machine.progress import Reporter
     from bench.training.plan import Training
 
-HELP = """Train methods on episodes of the training classes.
-
-The best checkpoint is selected on the validation bank, which also determines dataset, way and shot;
-test classes are never touched. Backbone and method are trained together, or the method alone with
---freeze-backbone. Writes OUT/METHOD/seed-S/ with weights.safetensors, card.json and train.csv;
-`fvbench run --weights OUT` evaluates them. Give the same command again to resume an interrupted
-training; it reaches the same weights.
-
-Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
-shipped, which is trained by plain classification (a quarter of an hour on two cores), or `words`
-for the text tower of motion-words.
-
-\b
-exit status
-  0  done
-  2  not trained: bad input, missing data, a loss that is not finite, too little memory
-"""
-EPILOG = (
-    "\b\nExample: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained\n"
-    "         fvbench run --methods mastaf --weights results/local/trained --out"
-    " results/local/after"
-)
 
 FEW = 200
 """Episodes up to which a training is not measured before it starts: that would take as long."""
 FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
 """Parameters that `fvbench train backbone` uses."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("train", help=HELP, epilog=EPILOG)(train)
 
 
 def train(
@@ -81,8 +54,7 @@ def train(
         ),
     ] = "default",
     validation: Annotated[
-        str,
-        typer.Option(help="Bank over validation classes; it determines dataset, way and shot."),
+        str, typer.Option(help="Bank over validation classes; it determines dataset, way and shot.")
     ] = "rendered-5w1s-val",
     backbone: Backbone = "motion",
     sampling: Sampling = None,
@@ -97,9 +69,7 @@ def train(
     episodes: Annotated[
         int | None,
         typer.Option(
-            help="Training episodes, in place of the recipe's; rounded up to whole steps.",
-            show_default=False,
-            min=1,
+            help="Training episodes, in place of the recipe's; rounded up to whole steps.", min=1
         ),
     ] = None,
     global_weight: Annotated[
@@ -107,7 +77,6 @@ def train(
         typer.Option(
             help="Weight of a global classification loss over the training classes, for methods"
             " without one of their own; in place of the recipe's.",
-            show_default=False,
             min=0,
         ),
     ] = None,
@@ -116,7 +85,6 @@ def train(
         typer.Option(
             help="Optimiser steps of `backbone` (32 clips each; default 2400) or `words` (256"
             " videos each; default 300).",
-            show_default=False,
             min=3,
         ),
     ] = None,
@@ -131,7 +99,25 @@ def train(
     plain: Plain = False,
     cache: Cache = None,
 ) -> None:
-    """Train weights."""
+    """Train methods on episodes of the training classes.
+
+    The best checkpoint is selected on the validation bank, which also determines dataset, way and
+    shot; test classes are never touched. Backbone and method are trained together, or the method
+    alone with --freeze-backbone. Writes OUT/METHOD/seed-S/ with weights.safetensors, card.json and
+    train.csv; `fvbench run --weights OUT` evaluates them. Give the same command again to resume an
+    interrupted training; it reaches the same weights.
+
+    Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
+    shipped, which is trained by plain classification (a quarter of an hour on two cores), or
+    `words` for the text tower of motion-words.
+
+    exit status
+      0  done
+      2  not trained: bad input, missing data, a loss that is not finite, too little memory
+
+    Example: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained
+             fvbench run --methods mastaf --weights results/local/trained --out results/local/after
+    """
     use_cache(cache)
     from bench.features.given import backbone_or_features, check_trainable
     from bench.features.text import text_source

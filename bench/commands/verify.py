@@ -5,42 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import (
-    Cache,
-    Device,
-    Json,
-    OwnVideos,
-    Plugin,
-    use_cache,
-    use_plugins,
-)
+from bench.commands.options import Cache, Device, Json, OwnVideos, Plugin, use_cache, use_plugins
 
 if TYPE_CHECKING:
     from bench.site.rerun import Rerun
     from bench.site.submission import Submission
-
-HELP = """Check a run that somebody else packed.
-
-Takes what `fvbench submit` wrote.
-Draws the bank anew and compares its hash, checks that the rows answer each of its queries once and
-have its labels, recomputes every figure from the rows and compares it with the one stated, and
-checks the hashes of header and rows. That shows that the figures follow from the rows, not that the
-method gave the rows: with --rerun, that many episodes, chosen at random, are evaluated here and
-compared query by query. The file contains no code: give a method that is not built in by --plugin,
-and trained weights by --weights.
-
-\b
-exit status
-  0  it is what it claims to be
-  1  it is not; the message says how it differs
-  2  cannot tell: its bank, method, weights or videos are not here
-"""
-EPILOG = "\b\nExample: fvbench verify results/local/otam.zip --rerun 100"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("verify", help=HELP, epilog=EPILOG)(verify)
 
 
 def verify(
@@ -51,33 +20,39 @@ def verify(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed for choosing those episodes; default: a random one, which is printed.",
-            show_default=False,
-            min=0,
+            help="Seed for choosing those episodes; default: a random one, which is printed.", min=0
         ),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            help="Its trained weights, a file or a folder; default: the shipped ones.",
-            show_default=False,
-        ),
+        typer.Option(help="Its trained weights, a file or a folder; default: the shipped ones."),
     ] = None,
     backbone: Annotated[
-        str | None,
-        typer.Option(help="Its backbone, if that needs NAME=WHERE.", show_default=False),
+        str | None, typer.Option(help="Its backbone, if that needs NAME=WHERE.")
     ] = None,
-    bank: Annotated[
-        str | None,
-        typer.Option(help="Its bank, if that was a recipe file.", show_default=False),
-    ] = None,
+    bank: Annotated[str | None, typer.Option(help="Its bank, if that was a recipe file.")] = None,
     data: OwnVideos = None,
     device: Device = "auto",
     plugin: Plugin = None,
     cache: Cache = None,
     json: Json = False,
 ) -> None:
-    """Check a run that somebody else packed."""
+    """Check a run that somebody else packed.
+
+    Takes what `fvbench submit` wrote. Draws the bank anew and compares its hash, checks that the
+    rows answer each of its queries once and have its labels, recomputes every figure from the rows
+    and compares it with the one stated, and checks the hashes of header and rows. That shows that
+    the figures follow from the rows, not that the method gave the rows: with --rerun, that many
+    episodes, chosen at random, are evaluated here and compared query by query. The file contains no
+    code: give a method that is not built in by --plugin, and trained weights by --weights.
+
+    exit status
+      0  it is what it claims to be
+      1  it is not; the message says how it differs
+      2  cannot tell: its bank, method, weights or videos are not here
+
+    Example: fvbench verify results/local/otam.zip --rerun 100
+    """
     use_cache(cache)
     use_plugins(plugin)
     import secrets

@@ -15,7 +15,8 @@ from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Failure, Header
 from bench.throughput.record import Record
 from bench.training.state import Unfinished
-from bench.weights.cards import BackboneCard, Card
+from bench.weights.backbone_card import BackboneCard
+from bench.weights.cards import Card
 from episodes.banks.recipe import Recipe
 from episodes.disk.facts_file import FactsFile
 

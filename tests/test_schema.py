@@ -18,7 +18,8 @@ from bench.comparison.gate.baseline import read_baseline
 from bench.comparison.summary import Summary, compare, write_summary
 from bench.runs.directory import RESULTS_FOLDER, Run, read_run, write_run
 from bench.throughput.record import Records
-from bench.weights.cards import BackboneCard, Card, read_card
+from bench.weights.backbone_card import BackboneCard
+from bench.weights.cards import Card, read_card
 from episodes.disk.facts import facts
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, sealed
@@ -208,6 +209,9 @@ class TestOtherFiles:
             ("card", Card, "chosen.step", "1", "chosen.step is '1'; it should be a valid integer"),
             ("card", Card, "identity.recipe", None, "identity.recipe is missing"),
             ("backbone-card", BackboneCard, "bytes", [], "bytes is ..; it should be"),
+            ("backbone-card", BackboneCard, "recipe.shifted", 3, "no key recipe.backbone.shifted"),
+            ("backbone-card-of-words", BackboneCard, "recipe.scale", "1", "scale is '1'; it sh"),
+            ("backbone-card-of-words", BackboneCard, "recipe.dropout", 0.1, "key recipe.words.dr"),
             ("accepted-without-seal", Accepted, "history.0.whom", "me", "no key history.0.whom"),
             ("accepted-without-seal", Accepted, "runs", [], "runs is ..; it should be"),
         ],

@@ -238,8 +238,9 @@ def _train_shipped(
     from bench.features.backbones import backbones
     from bench.machine import distributed
     from bench.machine.progress import Reporter
-    from bench.training.backbone import BackboneRecipe, train_backbone
-    from bench.training.words import WordsRecipe, train_words
+    from bench.training.backbone import train_backbone
+    from bench.training.words import train_words
+    from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
     from episodes.errors import UserError
 
     if distributed.size() > 1:

@@ -1,10 +1,9 @@
 """Training the backbone of the rendered dataset: plain classification of the training classes.
 
-Every step is fixed in number, so that the same seed on the same machine gives the same weights
+The number of steps is fixed, so that the same seed on the same machine gives the same weights
 however busy the machine is.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,41 +19,15 @@ from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
 from bench.runs.circumstances import circumstances
 from bench.training.clips import augmented, drawn_changes
-from bench.weights.cards import BackboneCard, TrainedOn
+from bench.weights.backbone_card import BackboneCard, BackboneRecipe, WordsRecipe
+from bench.weights.cards import TrainedOn, file_sha256
 from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from episodes.schema import Model, dump
+from episodes.schema import dump
 
 DATASET = "rendered"
 SAMPLING = "segment-centres"
-
-
-class BackboneRecipe(Model):
-    """How a backbone is trained.
-
-    The loss acts on the mean of the whole feature map, since methods compare maps: a head that
-    looks at the order of frames learns faster, but its maps compare badly.
-    """
-
-    seed: int = 0
-    """Of weights, batches and augmentation."""
-    steps: int = 2400
-    """Of the optimiser, AdamW."""
-    batch_size: int = 32
-    """Clips per step."""
-    peak_learning_rate: float = 3e-3
-    """Peak of the one-cycle schedule."""
-    warm_up_steps: int = 100
-    """Steps until then."""
-    weight_decay: float = 0.02
-    """Weight decay."""
-    dropout: float = 0.1
-    """Dropout: share of the channels that are zeroed."""
-    label_smoothing: float = 0.05
-    """Label smoothing: share of a label that is spread over all classes."""
-    shift: int = 3
-    """Most pixels by which a clip is shifted."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +42,7 @@ class TrainingSet:
 
 
 def load_training_set(backbone: Backbone, reporter: Reporter) -> TrainingSet:
-    """Render, decode and normalise every training video. Validation and test are not touched."""
+    """Render, decode and normalise all training videos; validation and test are not touched."""
     source = dataset(DATASET)
     split = source.split("train")
     with reporter.stage("prepare training videos") as progress:
@@ -101,7 +74,6 @@ def train_backbone(
     Raises:
         UserError: the loss is no longer finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     backbone = backbone_class()
     data = load_training_set(backbone, reporter)
@@ -109,12 +81,47 @@ def train_backbone(
     model = nn.Sequential(backbone, _MeanOfMap(), nn.Dropout(recipe.dropout), head).to(device)
     with reporter.stage(f"train backbone {backbone.name}") as progress:
         accuracy = _fit(model, data, recipe, device, progress)
+    return write_backbone(out, backbone, recipe, device, training_accuracy=round(accuracy, 4))
+
+
+def write_backbone(
+    out: Path,
+    backbone: Backbone,
+    recipe: BackboneRecipe | WordsRecipe,
+    device: torch.device,
+    **measured: Any,
+) -> Path:
+    """Write ``out/NAME.safetensors`` and its card beside it, ``out/NAME.json``.
+
+    Args:
+        out: the folder, created if necessary.
+        backbone: trained.
+        recipe: how it was trained.
+        device: where it was trained.
+        measured: further fields of the card.
+
+    Returns:
+        the path of the weights.
+    """
+    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{backbone.name}.safetensors"
     weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     save_tensors(path, weights)
-    write_text(
-        path.with_suffix(".json"), dump(_card(backbone, recipe, path, accuracy, device).content())
+    card = BackboneCard(
+        file=path.name,
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        backbone=backbone.name,
+        revision=backbone.revision,
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        trained_on=TrainedOn.of(dataset(DATASET).split("train")),
+        recipe=type(recipe)(**recipe.model_dump()),  # the card also states the defaults
+        licence="Apache-2.0",
+        device=describe_device(device),
+        made_by=circumstances(device),
+        **measured,
     )
+    write_text(path.with_suffix(".json"), dump(card.content()))
     return path
 
 
@@ -128,7 +135,7 @@ class _MeanOfMap(nn.Module):
 def _fit(
     model: nn.Module, data: TrainingSet, recipe: BackboneRecipe, device: torch.device, progress: Any
 ) -> float:
-    """Run all steps; return the accuracy over the last tenth of them, augmentation included."""
+    """Take all steps; return the accuracy on the augmented clips of the last tenth of them."""
     model.train()
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay
@@ -163,30 +170,10 @@ def _fit(
 
 
 def _batches(videos: int, recipe: BackboneRecipe) -> Iterator[Tensor]:
-    """Yield as many batches of rows as there are steps, every video once in an epoch."""
+    """Yield one batch of rows per step; an epoch has every video once."""
     waiting = torch.empty(0, dtype=torch.int64)
     for _ in range(recipe.steps):
         if len(waiting) < recipe.batch_size:
             waiting = torch.cat([waiting, torch.randperm(videos)])
         yield waiting[: recipe.batch_size]
         waiting = waiting[recipe.batch_size :]
-
-
-def _card(
-    backbone: Backbone, recipe: BackboneRecipe, path: Path, accuracy: float, device: torch.device
-) -> BackboneCard:
-    """What a stranger needs to know about the weights, and to reproduce them."""
-    return BackboneCard(
-        file=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        bytes=path.stat().st_size,
-        backbone=backbone.name,
-        revision=backbone.revision,
-        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
-        trained_on=TrainedOn.of(dataset(DATASET).split("train")),
-        recipe=recipe.model_dump(),
-        training_accuracy=round(accuracy, 4),
-        licence="Apache-2.0",
-        device=describe_device(device),
-        made_by=circumstances(device),
-    )

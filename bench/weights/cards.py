@@ -1,4 +1,4 @@
-"""Cards of trained weights: what they are and what they saw; hashes of those that are shipped.
+"""Cards of trained weights, which say what they are and what they saw; hashes of shipped files.
 
 `results/weights/SHA256SUMS` lists the shipped files, as ``sha256sum`` writes and checks it. When
 weights are replaced:
@@ -22,52 +22,48 @@ from episodes.split import Split
 
 WEIGHTS_FOLDER = RESULTS_FOLDER / "weights"
 """Shipped weights, each with a card."""
-
-
 SUMS = WEIGHTS_FOLDER / "SHA256SUMS"
 RESTORE = "restore the file from the release, or with `git checkout results/weights`"
 
 
 @cache
 def committed() -> dict[Path, str]:
-    """Hashes of all shipped files.
+    """Return the sha256 of every shipped file.
 
     Raises:
         UserError: the list is missing or damaged.
     """
     try:
         lines = [line.split("  ", 1) for line in SUMS.read_text(encoding="utf-8").splitlines()]
-        return {
-            WEIGHTS_FOLDER.resolve() / name.removeprefix("./"): sha256 for sha256, name in lines
-        }
+        return {(WEIGHTS_FOLDER / name).resolve(): sha256 for sha256, name in lines}
     except (OSError, ValueError) as error:
         raise UserError(f"{SUMS} cannot be read: {error}; {RESTORE}") from error
 
 
 def check_shipped(path: Path) -> None:
-    """Refuse a shipped file that is not the one that was committed; others are not looked at.
+    """Refuse a shipped file that is not the committed one; other files are not checked.
 
     Raises:
         UserError: it is missing or changed.
     """
-    if (problem := _problem(path)) is not None:
+    if problem := _problem(path):
         raise UserError(problem)
 
 
 def problems() -> list[str]:
-    """What is wrong with shipped files, one line each."""
-    return [problem for path in committed() if (problem := _problem(path)) is not None]
+    """Describe what is wrong with the shipped files, one line for each damaged file."""
+    return [problem for path in committed() if (problem := _problem(path))]
 
 
-def _problem(path: Path) -> str | None:
+def _problem(path: Path) -> str:
     path = path.resolve()
     if not path.is_relative_to(WEIGHTS_FOLDER.resolve()) or path not in committed():
-        return None
+        return ""
     if not path.is_file():
         return f"{path}, which comes with the program, is missing; {RESTORE}"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != committed()[path]:
+    if file_sha256(path) != committed()[path]:
         return f"{path} is not the file that comes with the program: its sha256 differs; {RESTORE}"
-    return None
+    return ""
 
 
 CARD = "card.json"
@@ -75,81 +71,81 @@ WEIGHTS = "weights.safetensors"
 
 
 class Start(Model):
-    """The backbone that a training began with."""
+    """The backbone that a training started from."""
 
     name: str
-    """Of the backbone."""
+    """Name of the backbone."""
     weights_sha256: str
-    """Of its weights."""
+    """Hash of its weights."""
     source_sha256: str | None = None
-    """Of what its code means."""
+    """Hash of its code (`bench.plugins.source`)."""
     input: Input | None = None
-    """What it is shown; older cards do not say."""
+    """Its input; older cards do not state it."""
     sampling: str | None = None
-    """Which frames of a video; older cards do not say."""
+    """Rule by which frames are sampled; older cards do not state it."""
     features_sha256: str | None = None
-    """Of the features, if they were computed elsewhere."""
+    """Hash of the features, if they were computed elsewhere."""
 
 
 class Validation(Model):
-    """The bank by which the checkpoint was chosen."""
+    """The bank on which the checkpoint was chosen."""
 
     bank: str
-    """Its name."""
+    """Name of the bank."""
     bank_sha256: str
     """Hash of its episodes."""
     episodes: int
-    """How many of them."""
+    """Number of its episodes."""
 
 
 class TrainingIdentity(Model):
-    """Everything that determines the weights that come out of a training."""
+    """Everything that determines the resulting weights."""
 
     method: str
     """Name of the method."""
     revision: int
-    """Of the method."""
+    """Revision of the method."""
     settings: dict[str, Any]
-    """The method's own, by name; each method declares its kinds."""
+    """Settings of the method, which declares their types."""
     form: Form | None = None
-    """Whether the paper's or the quicker form was trained; older cards do not say."""
+    """Whether the paper's or the faster form was trained; older cards do not state it."""
     source_sha256: str
-    """Of what the method's code means."""
+    """Hash of the method's code (`bench.plugins.source`)."""
     training: HowTrained
-    """What a run says of it."""
+    """Summary that a run repeats."""
     recipe: TrainingRecipe
-    """Every field of it that there was."""
+    """The recipe, with every field that existed then."""
     backbone: Start
-    """What the training began with."""
+    """The backbone that the training started from."""
     dataset: str
     """Name of the data set."""
     way: int
     """Classes in an episode."""
     shot: int
-    """Support videos of each class."""
+    """Support videos per class."""
     validation: Validation
-    """By which the checkpoint was chosen."""
+    """The bank on which the checkpoint was chosen."""
     device: str
-    """Kind of device."""
+    """Type of device."""
     text: TextIdentity | None = None
-    """What a method that reads names was given."""
+    """Source of the text features of a method that reads class names."""
 
 
 class Chosen(Model):
     """The checkpoint that was kept."""
 
     step: int
-    """After which it was saved."""
+    """Step after which it was saved."""
     of: int
-    """Steps in all."""
+    """Number of steps in all."""
     validation_accuracy: float
-    """A fraction."""
+    """Accuracy on the validation bank, a fraction."""
     at_the_start: float | None
-    """The same before any step."""
+    """The same accuracy before the first step."""
     bank: str
-    """On which it was measured."""
+    """Name of the validation bank."""
     episodes: int
-    """How many of them."""
+    """Number of its episodes."""
 
 
 class TrainedOn(Model):
@@ -160,15 +156,15 @@ class TrainedOn(Model):
     split: str
     """Name of the split."""
     split_sha256: str
-    """Of its canonical list."""
+    """Hash of its canonical list."""
     classes: int
-    """How many."""
+    """Number of classes."""
     videos: int
-    """How many."""
+    """Number of videos."""
 
     @classmethod
     def of(cls, split: Split) -> Self:
-        """Name a split whose videos were all seen."""
+        """Describe a split whose videos were all seen."""
         return cls(
             dataset=split.dataset,
             split=split.name,
@@ -178,75 +174,33 @@ class TrainedOn(Model):
         )
 
 
-class Vision(Model):
-    """The backbone whose vision tower a text tower was trained for."""
-
-    backbone: str
-    """Its name."""
-    sha256: str
-    """Of its weights."""
-
-
-class BackboneCard(Model):
-    """``NAME.json``: what lies beside the weights of a backbone that `fvbench train` made."""
-
-    file: str
-    """Name of the weights' file."""
-    sha256: str
-    """Of that file."""
-    bytes: int
-    """Size of that file."""
-    backbone: str
-    """Name of the backbone."""
-    revision: int
-    """Of the backbone."""
-    vision: Vision | None = None
-    """Whose vision tower it has, where that was not trained."""
-    parameters: int
-    """How many."""
-    trained_on: TrainedOn
-    """The videos that training has seen."""
-    recipe: dict[str, int | float]
-    """Every number of its training (`BackboneRecipe`, `WordsRecipe` in `bench.training`)."""
-    training_accuracy: float
-    """A fraction."""
-    validation_accuracy: float | None = None
-    """A fraction."""
-    licence: str
-    """Of the weights."""
-    device: str
-    """What computed, in words."""
-    made_by: Circumstances
-    """What it was made on."""
-
-
 class Card(Model):
-    """``card.json``: what lies beside weights that `fvbench train` made."""
+    """``card.json``: the card beside weights that `fvbench train` made."""
 
     method: str
     """Name of the method."""
     settings: dict[str, Any]
-    """Those that it was trained with."""
+    """Settings with which it was trained."""
     training: HowTrained
-    """What a run that uses the weights says of them."""
+    """Summary that a run with these weights repeats."""
     backbone: Start
-    """What the training began with."""
+    """The backbone that the training started from."""
     sha256: str
-    """Of the weights' file."""
+    """Hash of the weights file."""
     bytes: int
-    """Size of the weights' file."""
+    """Size of the weights file."""
     chosen: Chosen
     """The checkpoint that was kept."""
     trained_on: TrainedOn
     """The videos that training has seen."""
     licence: str | None = None
-    """Of the weights, where they come with the program."""
+    """Licence of the weights, where they are shipped."""
     identity: TrainingIdentity
     """Everything that determined the weights."""
     made_by: Circumstances
-    """What it was made on."""
+    """Where and how they were trained."""
     content_sha256: str | None = None
-    """Of all other fields; older cards have none."""
+    """Hash of all other fields; older cards have none."""
 
     @property
     def tuned(self) -> bool:
@@ -255,7 +209,7 @@ class Card(Model):
 
 
 def read_card(weights: Path) -> Card | None:
-    """Read the card that lies beside a file of weights; None if there is none.
+    """Read the card beside a file of weights; None if there is none.
 
     Raises:
         UserError: the card is damaged, or belongs to other weights.

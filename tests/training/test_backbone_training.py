@@ -10,10 +10,13 @@ import torch
 from bench.features.backbones import backbones
 from bench.machine.progress import Reporter
 from bench.training import backbone as training
-from bench.training.backbone import BackboneRecipe, TrainingSet, train_backbone
+from bench.training import words
+from bench.training.backbone import TrainingSet, train_backbone
 from bench.training.clips import augmented, drawn_changes
+from bench.weights.backbone_card import BackboneCard, BackboneRecipe, WordsRecipe
 from episodes.datasets import dataset
 from episodes.errors import UserError
+from episodes.schema import parsed, read_json
 from episodes.split import Progress, SplitName, Video, VideoFile
 from tests.command import call
 
@@ -50,6 +53,19 @@ def test_the_card_tells_a_stranger_how_the_weights_were_made(tmp_path: Path):
     assert card["recipe"]["seed"] == 3
     assert card["trained_on"]["split"] == "train"
     assert {"command", "packages", "commit"} <= set(card["made_by"])
+
+
+def test_the_card_of_a_text_tower_holds_its_whole_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    names = ["left", "right"]
+    videos = torch.randn(4, 96, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(words, "_videos", lambda *_: (videos, torch.arange(4) % 2, names))
+    path = words.train_words(WordsRecipe(steps=2), CPU, tmp_path, Reporter())
+    card = parsed(BackboneCard, read_json(path.with_suffix(".json")))
+    assert card.recipe == WordsRecipe(steps=2)
+    assert card.recipe.model_fields_set == WordsRecipe.model_fields.keys()
+    assert {"vision", "validation_accuracy"} <= card.model_fields_set
 
 
 def test_the_shipped_card_belongs_to_the_shipped_weights():
@@ -99,7 +115,7 @@ def test_augmentation_mirrors_nothing():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         (("--seeds", "0,1"), "--seeds 0,1: `fvbench train backbone` takes one seed"),
         (("--sampling", "linspace"), "--sampling: not for `fvbench train backbone`"),
@@ -109,10 +125,10 @@ def test_augmentation_mirrors_nothing():
     ],
 )
 def test_what_the_backbone_s_training_does_not_look_at_is_refused(
-    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(training, "train_backbone", lambda *_: pytest.fail("trained"))
-    code, printed = call("train", "backbone", *words, "--steps", 3, "--out", tmp_path)
+    code, printed = call("train", "backbone", *options, "--steps", 3, "--out", tmp_path)
     assert code == 2
     assert message in " ".join(printed.split())
 
@@ -127,6 +143,6 @@ def test_what_the_backbone_s_training_looks_at_is_taken(
         return out / "motion.safetensors"
 
     monkeypatch.setattr(training, "train_backbone", trained)
-    words = ("--seeds", 1, "--steps", 3, "--device", "cpu", "--out", tmp_path)
-    assert call("train", "backbone", *words)[0] == 0
+    options = ("--seeds", 1, "--steps", 3, "--device", "cpu", "--out", tmp_path)
+    assert call("train", "backbone", *options)[0] == 0
     assert given == [(1, 3, tmp_path)]

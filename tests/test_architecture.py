@@ -116,9 +116,15 @@ def test_every_file_says_what_it_is_for(path: Path):
     assert path.stem not in {"utils", "common", "helpers", "misc"}
 
 
-def test_help_does_not_wait_for_torch():
-    slow = {"torch", "pandas", "decord", "pydantic"}
-    code = f"import sys, bench.__main__; print(sorted({slow} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("bench.__main__", {"torch", "pandas", "decord", "pydantic"}),  # all that --help needs
+        ("bench.commands.arguments", {"scipy.stats"}),  # what every command that runs needs
+    ],
+)
+def test_commands_do_not_wait_for_imports_that_they_do_not_need(module: str, slow: set[str]):
+    code = f"import sys, {module}; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 """Default confidence level of intervals."""
@@ -34,7 +34,7 @@ class Estimate:
             raise ValueError(f"level is {level}; it lies between 0 and 1")
         if self.error == 0 or math.isnan(self.error):
             return self.error
-        return float(stats.t.ppf(0.5 + level / 2, self.degrees)) * self.error
+        return float(stdtrit(self.degrees, 0.5 + level / 2)) * self.error
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Lower and upper end of the interval, symmetric about the mean."""
@@ -102,7 +102,7 @@ class Estimate:
             return math.nan
         if self.error == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.degrees))
+        return float(2 * stdtr(self.degrees, -abs(self.mean) / self.error))
 
     @property
     def probability_positive(self) -> float:
@@ -114,7 +114,7 @@ class Estimate:
             return math.nan
         if self.error == 0:
             return 0.5 + 0.5 * float(np.sign(self.mean))
-        return float(stats.t.cdf(self.mean / self.error, self.degrees))
+        return float(stdtr(self.degrees, self.mean / self.error))
 
 
 def _logistic(value: float) -> float:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from bench.statistics.estimate import LEVEL, Estimate
 
@@ -66,5 +66,5 @@ def _seen(per_unit: float, units: int, freedom: float) -> float:
     degrees = min(units * freedom, units - 1)
     if degrees <= 0:
         return math.inf
-    quantiles = sum(float(stats.t.ppf(one, degrees)) for one in (0.5 + LEVEL / 2, POWER))
+    quantiles = sum(float(stdtrit(degrees, one)) for one in (0.5 + LEVEL / 2, POWER))
     return quantiles * math.sqrt(per_unit / units)

@@ -6,7 +6,7 @@ from string import ascii_lowercase
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 EXACT_UNITS = 16
 """Up to this many units all sign patterns are enumerated: 65,536."""
@@ -70,10 +70,12 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
     >>> round(mcnemar_p_value(10, 2), 4)
     0.0386
     """
+    from scipy.stats import binomtest  # noqa: PLC0415 - takes a second to import
+
     discordant = only_first + only_second
     if not discordant:
         return 1.0
-    return float(stats.binomtest(only_first, discordant).pvalue)
+    return float(binomtest(only_first, discordant).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -143,7 +145,7 @@ def step_down(
         return StepDown(values.tolist(), 1 - level)
     lengths = np.sqrt(np.square(loadings).sum(axis=1))
     directions = loadings / np.where(lengths > 0, lengths, 1.0)[:, None]
-    found = stats.norm.isf(values[order] / 2)
+    found = -ndtri(values[order] / 2)
     reached = np.zeros(len(order))
     own = min(1.0, DOUBT / degrees)
     for drawn in _draws(directions[order], own, seed, draws):
@@ -157,7 +159,7 @@ def step_down(
     largest = np.concatenate(
         [drawn.max(axis=1) for drawn in _draws(directions[left], own, seed, draws)]
     )
-    return StepDown(corrected.tolist(), float(2 * stats.norm.sf(np.quantile(largest, level))))
+    return StepDown(corrected.tolist(), float(2 * ndtr(-np.quantile(largest, level))))
 
 
 def _draws(

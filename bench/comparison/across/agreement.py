@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from bench.statistics import LEVEL, Design
 from bench.statistics.jackknife import unit_sums
@@ -75,12 +75,16 @@ def kendall(one: Side, other: Side) -> Correlation:
 
     Source: Kendall, Rank Correlation Methods, 1948.
     """
-    return _correlation(one, other, lambda a, b: float(stats.kendalltau(a, b).statistic))
+    from scipy.stats import kendalltau  # noqa: PLC0415 - takes a second to import
+
+    return _correlation(one, other, lambda a, b: float(kendalltau(a, b).statistic))
 
 
 def spearman(one: Side, other: Side) -> Correlation:
     """Spearman's rho between two banks' accuracies of the same methods."""
-    return _correlation(one, other, lambda a, b: float(stats.spearmanr(a, b).statistic))
+    from scipy.stats import spearmanr  # noqa: PLC0415 - takes a second to import
+
+    return _correlation(one, other, lambda a, b: float(spearmanr(a, b).statistic))
 
 
 def _correlation(one: Side, other: Side, measure: Callable[[Matrix, Matrix], float]) -> Correlation:
@@ -112,5 +116,5 @@ def _interval(
     parts = sum(v**2 / (len(one) - 1) for v, one in zip(variances, samples, strict=True))
     degrees = total**2 / parts if total else 1.0
     half_a_pair = 2 / (methods * (methods - 1))
-    reach = max(float(stats.t.ppf(0.5 + LEVEL / 2, degrees)) * math.sqrt(total), half_a_pair)
+    reach = max(float(stdtrit(degrees, 0.5 + LEVEL / 2)) * math.sqrt(total), half_a_pair)
     return max(value - reach, -1.0), min(value + reach, 1.0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scipy import stats
+from scipy.special import stdtr
 
 from bench.runs.by_method import DRAWN, MethodRuns, have_the_same_queries, runs_by_method
 from bench.runs.directory import Run
@@ -279,7 +279,7 @@ def no_loss(difference: Estimate) -> float:
         return math.nan
     if difference.error == 0:
         return 0.0 if difference.mean < 0 else 1.0
-    return float(stats.t.cdf(difference.mean / difference.error, difference.degrees))
+    return float(stdtr(difference.degrees, difference.mean / difference.error))
 
 
 def _together(

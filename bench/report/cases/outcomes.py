@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from bench.runs.checking import rebuilt
 from bench.runs.directory import Run
@@ -225,7 +225,7 @@ def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
     alone = share * (1 - share) / mask.shape[1]
     clustered = float(mask.mean(axis=1).var(ddof=1)) if len(mask) > 1 else alone
     worth = count / max(1.0, clustered / alone if alone else 1.0)
-    ratio = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / worth
+    ratio = float(ndtri(0.5 + level / 2)) ** 2 / worth
     centre = (share + ratio / 2) / (1 + ratio)
     half = (ratio * (share * (1 - share) + ratio / 4)) ** 0.5 / (1 + ratio)
     return max(0.0, centre - half), min(1.0, centre + half)

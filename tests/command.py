@@ -1,9 +1,17 @@
-"""Running ``fvbench``: in a process of its own as a person does, or in this one: faster."""
+"""Running ``fvbench``: in a process of its own as a person does, in a copy of this one, or in it.
 
+A process of its own imports everything anew, which takes longer than most commands that tests run.
+"""
+
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +51,49 @@ def torchrun(
     )
 
 
+def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
+    """Start a command in a copy of this process; it prints to two files of the folder."""
+
+    def run() -> None:
+        os.environ.update(environment)
+        for number, name in (1, "stdout"), (2, "stderr"):
+            file = (folder / name).open("w", buffering=1)
+            os.dup2(file.fileno(), number)
+            setattr(sys, name, file)
+        app(_quickly(words))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process
+
+
+def job(processes: int, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command by copies of this process as one job, as `torchrun` would start them."""
+    with socket.socket() as free, tempfile.TemporaryDirectory() as name:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        free.close()
+        shared = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(processes)} | address
+        started, folders = [], [Path(name) / str(rank) for rank in range(processes)]
+        for rank, folder in enumerate(folders):
+            folder.mkdir()
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} | shared | environment
+            started.append(forked(*words, folder=folder, **own))
+        deadline = time.monotonic() + 240
+        while any(one.is_alive() for one in started) and not any(one.exitcode for one in started):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        code = next((one.exitcode for one in started if one.exitcode), 0)
+        for one in started:  # the others would wait for one that has died
+            one.kill()
+            one.join()
+        printed = (
+            "".join((folder / stream).read_text() for folder in folders)
+            for stream in ("stdout", "stderr")
+        )
+        return subprocess.CompletedProcess(list(words), code, *printed)
+
+
 def done(*words: str | Path, **environment: str) -> str:
     """Run a command that must succeed and return its standard output."""
     finished = fvbench(*words, **environment)
@@ -58,7 +109,7 @@ def call(*words: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def _quickly(words: Sequence[str | Path]) -> list[str]:
+def _quickly(words: Sequence[object]) -> list[str]:
     """The same command without the report of a run, unless it is asked for: it takes seconds."""
     given = list(map(str, words))
     wanted = given[:1] == ["run"] and not {"--report", "--help"} & set(given)

@@ -12,7 +12,7 @@ from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.running import pairs
 from bench.running.loop import encode
-from tests.command import done, predictions, torchrun
+from tests.command import call, job, predictions, torchrun
 from tests.synthetic import CPU, NOTHING, random_features
 
 # 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
@@ -42,14 +42,14 @@ class Dies(Method):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    done("run", *SIZES, "--methods", "protonet,otam", "--out", folder, "--no-report")
+    assert call("run", *SIZES, "--methods", "protonet,otam", "--out", folder)[0] == 0
     return folder
 
 
 @pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_any_number_of_processes_writes_the_same_rows(processes, alone, tmp_path):
     words = ("--methods", "protonet,otam", "--out", tmp_path, "--no-report")
-    finished = torchrun(processes, "run", *SIZES, *words)
+    finished = job(processes, "run", *SIZES, *words)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.count("protonet") == 2  # in the table and its caption: printed once
     assert len(predictions(tmp_path)) == 2
@@ -68,7 +68,7 @@ def test_a_process_that_dies_stops_the_job_and_costs_only_what_was_not_finished(
     assert "exitcode: 3" in stopped.stderr.replace("  : ", ": "), stopped.stderr
     assert set(predictions(out)) == {"protonet"}
     before = (out / "protonet" / "run.json").stat().st_mtime_ns
-    again = torchrun(2, "run", *SIZES, *words)
+    again = job(2, "run", *SIZES, *words)
     assert again.returncode == 0, again.stderr
     assert set(predictions(out)) == {"protonet", "dies"}
     assert (out / "protonet" / "run.json").stat().st_mtime_ns == before
@@ -93,7 +93,9 @@ def tables_of_a_process(rank: int, processes: int, folder: Path) -> None:
 
 
 def test_pairs_have_the_same_scores_in_every_one_of_two_processes(tmp_path):
-    torch.multiprocessing.spawn(tables_of_a_process, (2, tmp_path), nprocs=2)
+    torch.multiprocessing.start_processes(
+        tables_of_a_process, (2, tmp_path), nprocs=2, start_method="fork"
+    )
     for name, expected in tables().items():
         for rank in range(2):
             found = safetensors.torch.load_file(tmp_path / f"{rank}.safetensors")

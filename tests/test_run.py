@@ -13,7 +13,7 @@ import pytest
 
 from bench.features.embedding import embedded_together
 from bench.weights.cards import WEIGHTS_FOLDER
-from tests.command import call, done, predictions, same
+from tests.command import call, done, forked, predictions, same
 
 SMALL = ("run", "--episodes", "8", "--methods")
 METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
@@ -23,7 +23,7 @@ METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-ne
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run to compare others with."""
     out = tmp_path_factory.mktemp("first")
-    done(*SMALL, METHODS, "--out", out)
+    call(*SMALL, METHODS, "--out", out)
     return out
 
 
@@ -152,31 +152,13 @@ def _cache() -> Path:
     return cache_folder()
 
 
-def _started(out: Path, cache: Path) -> subprocess.Popen[bytes]:
-    words = [
-        sys.executable,
-        "-m",
-        "bench",
-        *SMALL,
-        METHODS,
-        "--out",
-        str(out),
-        "--cache",
-        str(cache),
-    ]
-    return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-
-def _send_when(
-    happened: Callable[[], bool], process: subprocess.Popen, sent: signal.Signals
-) -> None:
-    """Send a signal as soon as something has happened; it must happen before the run ends."""
+def _wait_until(happened: Callable[[], bool], runs: Callable[[], bool]) -> None:
+    """Wait for something that must happen before the run ends."""
     deadline = time.monotonic() + 120
     while not happened():
-        assert process.poll() is None, "the run ended before it could be killed"
+        assert runs(), "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(sent)
 
 
 def test_a_run_that_is_killed_at_every_stage_goes_on_where_it_was(first: Path, tmp_path: Path):
@@ -187,11 +169,12 @@ def test_a_run_that_is_killed_at_every_stage_goes_on_where_it_was(first: Path, t
         (out / "protonet" / "run.json").exists,
     ]
     for happened in signs:
-        process = _started(out, cache)
-        _send_when(happened, process, signal.SIGKILL)
-        process.wait()
+        process = forked(*SMALL, METHODS, "--out", out, "--cache", cache, folder=tmp_path)
+        _wait_until(happened, process.is_alive)
+        process.kill()
+        process.join()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("*/run.json")}
-    done(*SMALL, METHODS, "--out", out, "--cache", cache)
+    assert call(*SMALL, METHODS, "--out", out, "--cache", cache)[0] == 0
     assert same(predictions(first), predictions(out))
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in finished.items())
 
@@ -206,7 +189,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     rendered = tmp_path / "cache" / "datasets"
-    _send_when(lambda: bool(list(rendered.glob("*/*/*/*_g*"))), process, signal.SIGINT)
+    _wait_until(lambda: bool(list(rendered.glob("*/*/*/*_g*"))), lambda: process.poll() is None)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on from there" in said

@@ -23,8 +23,18 @@ from bench.__main__ import app
 
 
 def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command and return what it printed, whatever its exit status."""
-    return subprocess.run(
+    """Run a command in a copy of this process; return its exit status and what it printed."""
+    with tempfile.TemporaryDirectory() as name:
+        process = forked(*words, folder=Path(name), **environment)
+        process.join(timeout=240)
+        assert process.exitcode is not None
+        printed = ((Path(name) / stream).read_text() for stream in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(list(words), process.exitcode, *printed)
+
+
+def fresh(*words: str | Path, **environment: str) -> str:
+    """Run a command that must succeed in a new process and return its standard output."""
+    finished = subprocess.run(
         [sys.executable, "-m", "bench", *_quickly(words)],
         capture_output=True,
         text=True,
@@ -32,6 +42,8 @@ def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProce
         timeout=240,
         check=False,
     )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 def torchrun(
@@ -57,9 +69,9 @@ def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
     def run() -> None:
         os.environ.update(environment)
         for number, name in (1, "stdout"), (2, "stderr"):
-            file = (folder / name).open("w", buffering=1)
-            os.dup2(file.fileno(), number)
-            setattr(sys, name, file)
+            with (folder / name).open("w") as file:
+                os.dup2(file.fileno(), number)
+            setattr(sys, name, open(number, "w", buffering=1, closefd=False))  # noqa: SIM115
         app(_quickly(words))
 
     process = multiprocessing.get_context("fork").Process(target=run)
@@ -92,13 +104,6 @@ def job(processes: int, *words: object, **environment: str) -> subprocess.Comple
             for stream in ("stdout", "stderr")
         )
         return subprocess.CompletedProcess(list(words), code, *printed)
-
-
-def done(*words: str | Path, **environment: str) -> str:
-    """Run a command that must succeed and return its standard output."""
-    finished = fvbench(*words, **environment)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
 
 
 def call(*words: str | Path) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from bench.plugins.registry import built_in_methods
 from bench.running import loop, pairs
 from bench.running.loop import answer, encode, evaluate
 from episodes.banks.sampler import Episodes
-from tests.command import done, torchrun
+from tests.command import fresh, torchrun
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 from tests.training.test_meta_training import results, train_one, training
 
@@ -181,7 +181,7 @@ def test_a_training_by_a_job_over_nccl_is_that_of_a_process(
     recipe = tmp_path / "sgd.toml"
     recipe.write_text(small_recipe.read_text() + 'optimiser = "sgd"\nbatch_norm = "live"\n')
     words = ("train", "mastaf", "--device", "cuda", "--recipe", recipe, *frozen, "--out")
-    done(*words, tmp_path / "alone")
+    fresh(*words, tmp_path / "alone")
     finished = torchrun(1, *words, tmp_path / "job")
     assert finished.returncode == 0, finished.stderr
     alone, job = (tmp_path / name / "mastaf" / "seed-0" for name in ("alone", "job"))

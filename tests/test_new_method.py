@@ -11,7 +11,7 @@ import pytest
 
 from bench.method import REGISTRY
 from bench.plugins.registry import built_in_methods
-from tests.command import call, done, fvbench
+from tests.command import call, fvbench
 
 built_in_methods()
 
@@ -75,10 +75,9 @@ def test_its_test_passes_and_fails_outside_the_clone(tmp_path: Path):
 
 def test_a_new_method_runs_and_stands_in_the_table(tmp_path: Path):
     folder, out = new(tmp_path / "mine"), tmp_path / "out"
-    table = done(
-        *("run", "--plugin", folder, "--methods", "my-method,protonet"),
-        *("--episodes", "20", "--out", out),
-    )
+    words = ("--methods", "my-method,protonet", "--episodes", "20", "--out", out)
+    status, table = call("run", "--plugin", folder, *words)
+    assert status == 0, table
     assert "my-method" in table
     assert "protonet" in table
     rows = pd.read_parquet(out / "my-method" / "rows.parquet")
@@ -86,7 +85,7 @@ def test_a_new_method_runs_and_stands_in_the_table(tmp_path: Path):
 
 
 def test_a_new_method_is_listed(tmp_path: Path):
-    listed = json.loads(done("list", "methods", "--plugin", new(tmp_path), "--json"))
+    listed = json.loads(call("list", "methods", "--plugin", new(tmp_path), "--json")[1])
     mine = {method["name"]: method for method in listed}["my-method"]
     assert (mine["revision"], mine["needs"], mine["order_aware"]) == (1, "frames", False)
 

@@ -17,7 +17,7 @@ from episodes.datasets.folder import Folder
 from episodes.datasets.own_splits import register_folder
 from episodes.decoding.frames import read_frames
 from episodes.errors import UserError
-from tests.command import call, done, predictions, same
+from tests.command import call, fresh, predictions, same
 from tests.conftest import make_video
 from tests.layouts import own_registrations
 from tests.synthetic import NOTHING, recipe_with
@@ -50,7 +50,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_is_evaluated_and_its_table_printed(own: Path, tmp_path: Path):
     words = ("run", "--data", own, "--backbone", "motion", "--methods", "protonet,chance")
-    printed = done(*words, "--episodes", "40", "--out", tmp_path)
+    printed = fresh(*words, "--episodes", "40", "--out", tmp_path)
     assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
     header = json.loads((tmp_path / "protonet" / "run.json").read_text())
     assert header["identity"]["dataset"] == "my-videos"

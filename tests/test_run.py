@@ -13,7 +13,7 @@ import pytest
 
 from bench.features.embedding import embedded_together
 from bench.weights.cards import WEIGHTS_FOLDER
-from tests.command import call, done, forked, predictions, same
+from tests.command import call, forked, fresh, predictions, same
 
 SMALL = ("run", "--episodes", "8", "--methods")
 METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
@@ -54,7 +54,7 @@ def test_hash_seed_threads_and_batch_size_change_no_row(first: Path, tmp_path: P
     cache.mkdir()
     (cache / "datasets").symlink_to(_cache() / "datasets")
     out, words = tmp_path / "out", ("--batch-size", "5", "--cache", cache)
-    done(*SMALL, METHODS, "--out", out, *words, PYTHONHASHSEED="77", OMP_NUM_THREADS="2")
+    fresh(*SMALL, METHODS, "--out", out, *words, PYTHONHASHSEED="77", OMP_NUM_THREADS="2")
     assert same(predictions(first), predictions(out))
 
 

@@ -13,7 +13,7 @@ from bench.plugins.registry import built_in_methods
 from bench.throughput.peaks import repeated
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Workload, measure
-from tests.command import call, fvbench
+from tests.command import call
 from tests.synthetic import CPU
 
 SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
@@ -106,9 +106,9 @@ def test_operations_are_those_of_all_pairs(videos: int, blocks: int):
 
 
 def test_several_methods_each_in_a_process_of_its_own():
-    finished = fvbench("throughput", *SMALL, "--methods", "single-frame,protonet")
-    assert finished.returncode == 0, finished.stderr
-    lines = [line.split("│")[1].strip() for line in finished.stdout.splitlines() if "│" in line]
+    status, output = call("throughput", *SMALL, "--methods", "single-frame,protonet")
+    assert status == 0, output
+    lines = [line.split("│")[1].strip() for line in output.splitlines() if "│" in line]
     assert lines[1:] == ["single-frame"] * 4 + ["protonet"] * 4
 
 

@@ -1,13 +1,15 @@
-"""Atomic writes: a file is either complete or absent."""
+"""Atomic writes: a file is either complete or absent. And the hash by which damage is noticed."""
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 _tidied: set[Path] = set()
 
@@ -82,3 +84,8 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def content_seal(content: Mapping[str, Any]) -> str:
+    """Return the sha256 that a file of JSON holds of the rest of its content."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,20 +1,14 @@
 """The user's own videos: a folder of classes, each a folder of videos."""
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 from episodes.decoding.inspection import inspect, inspection_identity
-from episodes.decoding.media import (
-    VIDEO_SUFFIXES,
-    content_sha256,
-    is_video_file,
-    refuse_unopenable,
-    why_not_opened,
-)
-from episodes.decoding.memory import remembered
+from episodes.decoding.media import VIDEO_SUFFIXES, is_video_file, why_not_opened
+from episodes.decoding.memory import hashed_files, remembered
 from episodes.disk.class_folder import shown, videos_of_class
 from episodes.disk.locating import Index
 from episodes.disk.registration import Members, registration
@@ -70,13 +64,9 @@ class Folder:
         """
         paths = [self.root / video.label / video.name for video in videos]
         _refuse_missing(self.name, paths)
-        refuse_unopenable(paths, self.root)
-        hashes = remembered("sha256", self.root, paths, content_sha256, progress)
-        _refuse_copies(paths, hashes)
-        return [
-            VideoFile(video, path, sha256)
-            for video, path, sha256 in zip(videos, paths, hashes, strict=True)
-        ]
+        files = hashed_files(videos, paths, self.root, progress)
+        _refuse_copies(files)
+        return files
 
     def places(self, index: Index, video: Video) -> list[Path]:
         """Return where a video lies; empty if it is not there. The index is not needed."""
@@ -166,15 +156,16 @@ def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
         )
 
 
-def _refuse_copies(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+def _refuse_copies(files: Sequence[VideoFile]) -> None:
     """Refuse duplicate files: a query could find itself in the support set."""
-    ordered = sorted(zip(hashes, paths, strict=True))
-    for _, group in groupby(ordered, key=lambda pair: pair[0]):
-        same = [str(path) for _, path in group]
+    by_content: defaultdict[str, list[str]] = defaultdict(list)
+    for file in files:
+        by_content[file.sha256].append(str(file.path))
+    for same in by_content.values():
         if len(same) > 1:
             raise UserError(
-                f"{' and '.join(same[:3])} have the same content; a video may be there only once:"
-                " remove the others"
+                f"{' and '.join(sorted(same)[:3])} have the same content; a video may be there only"
+                " once: remove the others"
             )
 
 

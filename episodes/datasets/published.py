@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from episodes.decoding.inspection import inspection_identity
-from episodes.decoding.media import content_sha256, is_empty, refuse_unopenable, why_not_opened
-from episodes.decoding.memory import recalled, remembered
+from episodes.decoding.media import is_empty, why_not_opened
+from episodes.decoding.memory import hashed_files, recalled
 from episodes.disk.facts import Facts, SplitFacts, facts, folded
 from episodes.disk.lists import read_lists
 from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
@@ -184,13 +184,7 @@ class Published:
         missing = [video for video, found in zip(videos, places, strict=True) if not found]
         if missing:
             raise self._missing(split, missing, len(videos))
-        paths = [found[0] for found in places]
-        refuse_unopenable(paths, index.root)
-        hashes = remembered("sha256", index.root, paths, content_sha256, progress)
-        return [
-            VideoFile(video, path, sha256)
-            for video, path, sha256 in zip(videos, paths, hashes, strict=True)
-        ]
+        return hashed_files(videos, [found[0] for found in places], index.root, progress)
 
     def places(self, index: Index, video: Video) -> list[Path]:
         """Return where a video lies, best place first; empty if it is not there."""

@@ -1,14 +1,15 @@
 """Clips from video files: which reader is used, and the error for a file that none can read."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.decoding.process import DiedError, borrowed, request_to_examine, request_to_read
+from episodes.decoding.process import answered
 from episodes.decoding.readers import DECODERS, default_decoder
 from episodes.decoding.readings import Reading
 from episodes.decoding.sampling import Sampling, frame_indices
@@ -24,14 +25,14 @@ KINDS = (
     (S_ISCHR, "a device"),
     (S_ISBLK, "a device"),
 )
-"""What lies where a file should, by its mode."""
+"""What may be in the place of a file, by its mode."""
 
 
 def chosen_decoder(name: str | None) -> str:
     """Return the reader that a user asked for, or the preferred one.
 
     Raises:
-        UserError: there is not one of this name, or it is not installed.
+        UserError: no reader has this name, or it is not installed.
     """
     if name is None:
         return default_decoder()
@@ -50,25 +51,11 @@ def decoder_identity(name: str | None = None) -> str:
     return DECODERS[chosen_decoder(name)].identity()
 
 
-def decode(
-    path: Path,
-    frames: int,
-    sampling: Sampling,
-    decoder: str | None = None,
-) -> Clip:
-    """Decode the frames that a sampling takes.
-
-    Args:
-        path: a video file.
-        frames: how many frames a clip has.
-        sampling: see `episodes.decoding.sampling.frame_indices`.
-        decoder: "decord" or "av"; if None, what is installed.
-
-    Returns:
-        uint8 (clips * frames, height, width, 3), RGB.
+def decode(path: Path, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
+    """Decode the sampled frames in full size: (clips * frames, height, width, 3).
 
     Raises:
-        UserError: see `decode_each`.
+        UserError: as `decode_each`.
     """
     return np.stack(decode_each(path, frames, sampling, list, decoder)[0])
 
@@ -82,20 +69,20 @@ def decode_each(
     known: Reading | None = None,
     sha256: str = "",
 ) -> tuple[list[Shrunk], Reading]:
-    """Decode the frames that a sampling takes, and shrink each as soon as it is decoded.
+    """Decode the sampled frames, and shrink each as soon as it is decoded.
 
     A video that decord does not read as libav does (packed bitstreams, AV1, narrow frames, ...) is
-    read by PyAV. A video that was never read before is decoded to its end, so that damage is
-    found; later reads stop at the last sampled frame.
+    read by PyAV. When a video is read for the first time, it is decoded to its end, so that damage
+    is found; later reads stop at the last sampled frame.
 
     Args:
         path: a video file.
-        frames: how many frames a clip has.
+        frames: number of frames in a clip.
         sampling: see `episodes.decoding.sampling.frame_indices`.
         shrink: processes some frames, in their order, so that no clip is held in full size.
-        decoder: the preferred reader; if None, what is installed.
+        decoder: the preferred reader, "decord" or "av"; if None, the one that is installed.
         known: what an earlier read found out about the video.
-        sha256: of its content, if it must not have changed.
+        sha256: the expected hash of the file; empty if any content will do.
 
     Returns:
         the result for each frame, clips * frames of them; and what to know at the next read.
@@ -107,30 +94,26 @@ def decode_each(
     check_file(path)
     frame_indices(sampling, 1, frames)  # refuses an unknown rule before anything is opened
     first = known.reader if known else chosen_decoder(decoder)
-    readers = (first,) if known or first == "av" else (first, "av")
-    count = known.frames if known else None
-    answer: dict[str, Any] = {}
-    for reader in readers:
-        request = request_to_read(path, reader, frames, sampling, count, sha256)
+    for reader in (first,) if known or first == "av" else (first, "av"):
+        request = {
+            "do": "read",
+            "path": str(path),
+            "decoder": reader,
+            "frames": frames,
+            "sampling": sampling if isinstance(sampling, str) else asdict(sampling),
+            "known": known.frames if known else None,
+            "sha256": sha256,
+        }
         taken: dict[int, Shrunk] = {}
 
         def receive(indices: list[int], part: Clip, taken: dict[int, Shrunk] = taken) -> None:
             taken.update(zip(indices, shrink(part), strict=True))
 
-        answer = _answered(request, receive)
+        answer = answered(request, receive)
         if "frames" in answer:
             indices = frame_indices(sampling, answer["frames"], frames).tolist()
             return [taken[index] for index in indices], Reading(reader, answer["frames"])
     raise _undecodable(path, answer["error"])
-
-
-def _answered(request: dict[str, Any], receive: Callable[[list[int], Clip], None]) -> Any:
-    """Ask a process; its death is an answer too."""
-    try:
-        with borrowed() as process:
-            return process.ask(request, receive)
-    except DiedError as error:
-        return {"error": str(error)}
 
 
 def examine(path: Path) -> tuple[str, str]:
@@ -140,7 +123,7 @@ def examine(path: Path) -> tuple[str, str]:
         UserError: it cannot be opened.
     """
     check_file(path)
-    answer = _answered(request_to_examine(path), lambda *_: None)
+    answer = answered({"do": "examine", "path": str(path)}, lambda *_: None)
     if "error" in answer:
         raise _undecodable(path, answer["error"])
     return answer["container"], answer["complaint"]
@@ -150,7 +133,7 @@ def check_file(path: Path) -> None:
     """Refuse anything but a file before opening it: a pipe would block.
 
     Raises:
-        UserError: it is none, or empty.
+        UserError: it is missing, empty, or not a regular file.
     """
     try:
         status = path.stat()

@@ -18,11 +18,11 @@ from episodes.errors import UserError
 Pixels = NDArray[np.uint8]
 Shrunk = TypeVar("Shrunk")
 BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
-"""What Pillow says of an image that unpacks to far more than its file."""
+"""Raised by Pillow for an image that unpacks to far more than the size of its file."""
 
 
 def reader_identity() -> str:
-    """Name and version of what reads images: another one may give other pixels."""
+    """Name and version of the library that reads images: another one may give other pixels."""
     return f"pillow {importlib.metadata.version('pillow')}, 16 bits to 8"
 
 
@@ -32,15 +32,15 @@ def read_frames(
     sampling: Sampling,
     shrink: Callable[[Pixels], Sequence[Shrunk]],
 ) -> tuple[list[Shrunk], bool]:
-    """Read the frames that a sampling takes, and shrink each as soon as it is read.
+    """Read the sampled frames, and shrink each as soon as it is read.
 
-    Crops that follow a face or a hand differ in size: each is resized to the size of the first.
+    Crops that follow a face or a hand differ in size: all are resized to the size of the first.
 
     Args:
         images: all frames of a video, in order; at least one.
-        frames: how many a clip has.
+        frames: number of frames in a clip.
         sampling: see `episodes.decoding.sampling.frame_indices`.
-        shrink: makes something of frames, uint8 (1, height, width, 3), RGB.
+        shrink: processes a frame, uint8 (1, height, width, 3), RGB.
 
     Returns:
         the result for each frame, clips * frames of them; and whether some were resized.
@@ -64,11 +64,7 @@ def read_frames(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image in one of the formats for frames, and in no other that Pillow knows.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """Open a JPEG or PNG image, and nothing else that Pillow could read."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such image file; extract the video's frames again")
     try:
@@ -88,7 +84,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _in_eight_bits(image: Image.Image) -> Image.Image:
-    """Return RGB; of grey levels in 16 bits the upper 8, where Pillow would cut off above 255."""
+    """Return RGB; for 16-bit grey levels the upper 8 bits, where Pillow would clip at 255."""
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64) >> 8
         image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))

@@ -1,10 +1,9 @@
-"""Inspection of one video: can it be decoded, how long is it, is it what its name says?"""
+"""Inspection of one video: whether it can be decoded, its length, and what is odd about it."""
 
 import re
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from episodes.decoding.clips import decode_each, decoder_identity, examine
 from episodes.decoding.frames import read_frames, reader_identity
@@ -26,12 +25,11 @@ CONTAINERS = {
 """What libav calls the container that a suffix promises."""
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """What a look at a video found."""
+class Inspection(TypedDict):
+    """What the inspection of a video found, as it is cached."""
 
     frames: int
-    """0 where it cannot be decoded."""
+    """0 if it cannot be decoded."""
     error: str
     """Why it cannot be used; empty if it can."""
     remark: str
@@ -39,39 +37,33 @@ class Inspection:
 
 
 def inspection_identity() -> str:
-    """What determines an inspection's outcome besides the video."""
+    """What the outcome of an inspection depends on besides the video."""
     return f"inspection {VERSION}, {decoder_identity()}, {reader_identity()}"
 
 
-def inspect(path: Path) -> dict[str, Any]:
-    """Look at a video and say what was found: an `Inspection` as plain values."""
+def inspect(path: Path) -> Inspection:
+    """Inspect a video, which is a file or a folder of frames."""
     try:
-        found = _inspect_frames(path) if path.is_dir() else _inspect_file(path)
+        return _inspect_frames(path) if path.is_dir() else _inspect_file(path)
     except UserError as error:
-        found = Inspection(0, str(error), "")
-    return asdict(found)
+        return Inspection(frames=0, error=str(error), remark="")
 
 
 def _inspect_file(path: Path) -> Inspection:
-    """Read it as a run does, to its end; then ask a strict decoder, and compare its name."""
+    """Read it to its end as a run does; then with a strict decoder, and compare its suffix."""
     _, reading = decode_each(path, 1, "segment-centres", list)
     container, complaint = examine(path)
-    remarks = (_container_remark(path, container), complaint)
-    return Inspection(reading.frames, "", "; ".join(filter(None, remarks)))
-
-
-def _container_remark(path: Path, found: str) -> str:
     promised = CONTAINERS.get(path.suffix.lower())
-    if promised is None or promised in found.split(","):
-        return ""
-    return f"its name says {path.suffix}, its content is {found}"
+    other = promised is not None and promised not in container.split(",")
+    remarks = f"its name says {path.suffix}, its content is {container}" if other else "", complaint
+    return Inspection(frames=reading.frames, error="", remark="; ".join(filter(None, remarks)))
 
 
 def _inspect_frames(folder: Path) -> Inspection:
-    """Read the first image; look for gaps in the numbers of the others."""
+    """Read the first image; look for gaps in the numbering of the others."""
     images = frames_of(folder)
     read_frames(images[:1], 1, "segment-centres", list)
-    numbers = [int(found[-1]) for image in images if (found := re.findall(r"\d+", image.stem))]
-    gaps = [one for one, other in pairwise(numbers) if other != one + 1]
+    numbers = [int(digits[-1]) for image in images if (digits := re.findall(r"\d+", image.stem))]
+    gaps = [number for number, following in pairwise(numbers) if following != number + 1]
     remark = f"no frame follows number {gaps[0]}, though others do later" if gaps else ""
-    return Inspection(len(images), "", remark)
+    return Inspection(frames=len(images), error="", remark=remark)

@@ -1,10 +1,10 @@
-"""Turn videos that are kept as MATLAB arrays into folders of frames.
+"""Turn videos in the form of MATLAB arrays into folders of frames.
 
     python -m episodes.decoding.matlab_frames avletters/Lips FOLDER
 
 A file holds ``vid`` (pixels, frames), grey values from 0 to 255 column by column, and ``siz``, the
-height, width and number of frames, as those of AVLetters do. ``NAME.mat`` becomes
-``FOLDER/NAME/001.png``, ``002.png`` and so on; what is there already is left as it is.
+height, width and number of frames, as the files of AVLetters do. ``NAME.mat`` becomes
+``FOLDER/NAME/001.png``, ``002.png`` and so on; folders that exist are left as they are.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def frames_of(path: Path) -> NDArray[np.uint8]:
 
 
 def convert(source: Path, target: Path) -> int:
-    """Write the frames of every .mat file of a folder; return how many files there are.
+    """Write the frames of every .mat file in a folder; return the number of files.
 
     Raises:
         UserError: there is none, or one holds no video.
@@ -64,7 +64,7 @@ def main(
     source: Annotated[Path, typer.Argument(help="The folder of .mat files.")],
     target: Annotated[Path, typer.Argument(help="Where folders of frames are written.")],
 ) -> None:
-    """Turn videos that are kept as MATLAB arrays into folders of frames."""
+    """Turn videos in the form of MATLAB arrays into folders of frames."""
     try:
         typer.echo(f"{convert(source, target)} videos in {target}")
     except UserError as error:

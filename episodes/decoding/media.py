@@ -1,10 +1,10 @@
-"""What counts as a video on disk: a file of one, or a folder that holds its frames as images."""
+"""What counts as a video on disk: a video file, or a folder that holds its frames as images."""
 
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from episodes.decoding.frames import reader_identity
@@ -35,7 +35,7 @@ def videos_below(root: Path) -> list[str]:
     """Return the path of every video at any depth below a folder, sorted.
 
     A folder that holds images is one video, and its subfolders are not searched. Names that start
-    with a dot are skipped: such files are leftovers of programs.
+    with a dot are skipped: other programs leave such files behind.
 
     Raises:
         UserError: there is no such folder.
@@ -46,7 +46,7 @@ def videos_below(root: Path) -> list[str]:
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Paths stay text here: there may be a million."""
+    """Yield paths as text, not as objects: there may be a million."""
     status = os.stat(folder)  # noqa: PTH116
     place = (status.st_dev, status.st_ino)
     if place in seen:  # a link that leads back up
@@ -71,7 +71,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """Return the images in a folder in the order in which they are shown: by the numbers in them.
+    """Return the images in a folder in the order in which they are shown: by the numbers in names.
 
     Raises:
         UserError: there is none.
@@ -89,7 +89,7 @@ def _by_number(name: str) -> tuple[list[int], str]:
 
 
 def why_not_opened(path: Path, root: Path) -> str:
-    """Say why a path must not be opened as a video of a folder; empty if it may be.
+    """Say why a path must not be opened as a video below a root; empty if it may be.
 
     Nothing is opened: a pipe would block, and a device might do anything.
 
@@ -100,41 +100,25 @@ def why_not_opened(path: Path, root: Path) -> str:
         mode, whole = path.stat().st_mode, path.resolve(strict=True)
     except FileNotFoundError:
         return "it is not there"
-    except (OSError, RuntimeError):  # Python 3.11 and 3.12 say RuntimeError of a circle
+    except (OSError, RuntimeError):  # Python 3.11 and 3.12 raise RuntimeError for a circle
         return "it is a link that leads in a circle"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "it is a pipe, a socket or a device, and no file"
-    # A folder may be a link: that is how people spread a data set over disks.
+    # A folder may be a link: so people spread a data set over several disks.
     inside = whole.is_relative_to(root.resolve()) or whole.is_relative_to(path.parent.resolve())
     return "" if inside else f"it is a link that leads out of {root}, to {whole}"
 
 
-def refuse_unopenable(paths: Sequence[Path], root: Path) -> None:
-    """Refuse videos that must not be opened.
-
-    Raises:
-        UserError: one is none, or lies outside the folder.
-    """
-    reasons = {path: why for path in paths if (why := why_not_opened(path, root))}
-    if reasons:
-        path, why = next(iter(reasons.items()))
-        more = f", and {len(reasons) - 1} others like it" if len(reasons) > 1 else ""
-        raise UserError(
-            f"{path}: {why}{more}; copy the video to where it is looked for, take it away, or leave"
-            " it out with --allow-missing"
-        )
-
-
 def is_empty(path: Path) -> bool:
-    """Whether it is a file without content, as an interrupted download leaves it."""
+    """Whether a path is a file of 0 bytes, as an interrupted download leaves it."""
     return path.is_file() and path.stat().st_size == 0
 
 
 def stamp(path: Path) -> list[int]:
-    """What reveals that a video has changed, without reading it.
+    """Return numbers that differ once a video has changed, without reading it.
 
-    Size and time of the last write are not enough: a file can be written over in place and given
-    its old time back. The system's own time of change, and which file it is, cannot be.
+    Size and time of the last write are not enough: a file can be overwritten in place and given its
+    old time back. The inode and the system's own time of change cannot be set.
     """
     if not path.is_dir():
         status = path.stat()
@@ -153,8 +137,8 @@ def stamp(path: Path) -> list[int]:
 def content_sha256(path: Path) -> str:
     """Hash of a video's content: a file's bytes, or those of its frames in order.
 
-    What reads frames is part of it: the feature store knows which decoder reads files, and
-    another reader of JPEG may give other pixels.
+    The hash of frames covers the version of their reader, since another one may give other pixels;
+    for files, the feature store has the decoder's.
     """
     if not path.is_dir():
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Results about files, cached as long as the files do not change."""
+"""Results of work on videos, cached as long as the videos do not change."""
 
 import hashlib
 import json
@@ -9,47 +9,67 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from episodes.atomic import content_seal
 from episodes.cache import cache_folder
-from episodes.decoding.media import stamp
-from episodes.split import Progress
+from episodes.decoding.media import content_sha256, stamp, why_not_opened
+from episodes.errors import UserError
+from episodes.split import Progress, Video, VideoFile
 
-Work = Callable[[Path], Any]
-"""From a path to what JSON can hold."""
 SEAL = "seal"
-"""Under which a note holds its own hash: a wrong one would stand for other videos' features."""
+"""Key of a note's own hash: a damaged note could stand for the features of other videos."""
+
+
+def hashed_files(
+    videos: Sequence[Video], paths: Sequence[Path], root: Path, progress: Progress
+) -> list[VideoFile]:
+    """Return videos with their paths and the hashes of their content.
+
+    Raises:
+        UserError: a path is not a video that may be opened, or lies outside the root.
+    """
+    reasons = {path: why for path in paths if (why := why_not_opened(path, root))}
+    if reasons:
+        path, why = next(iter(reasons.items()))
+        more = f", and {len(reasons) - 1} others like it" if len(reasons) > 1 else ""
+        raise UserError(
+            f"{path}: {why}{more}; copy the video to where it is looked for, take it away, or leave"
+            " it out with --allow-missing"
+        )
+    hashes = remembered("sha256", root, paths, content_sha256, progress)
+    return list(map(VideoFile, videos, paths, hashes))
 
 
 def remembered(
-    what: str, root: Path, paths: Sequence[Path], work: Work, progress: Progress
+    what: str, root: Path, paths: Sequence[Path], work: Callable[[Path], Any], progress: Progress
 ) -> list[Any]:
-    """Do some work for every path, in threads, and never twice for a file that has not changed.
+    """Do some work on every video, in threads, and never twice on one that has not changed.
 
     Every answer is stored at once: after an interruption only the rest is done.
 
     Args:
         what: names the work and its version; another name starts afresh.
         root: the folder that holds all the videos.
-        paths: videos that exist, below the root.
-        work: what to do; exceptions end everything.
-        progress: told of what had to be done.
+        paths: existing videos below the root.
+        work: from a path to a value that JSON can hold; an exception ends everything.
+        progress: told of the work that had to be done.
 
     Returns:
         the answers, in the order of the paths.
     """
-    path_of_notes = _notebook(what, root)
-    known = dict(_read(path_of_notes))
+    file = notebook(f"{what}\n{root.resolve()}")
+    known = answers_in(file)
     stamps = {path: stamp(path) for path in paths}
     missing = [path for path in stamps if known.get(str(path), ([], None))[0] != stamps[path]]
     for done, (path, answer) in enumerate(_all(missing, work), start=1):
-        write_note(path_of_notes, {"path": str(path), "stamp": stamps[path], "answer": answer})
+        write_note(file, {"path": str(path), "stamp": stamps[path], "answer": answer})
         known[str(path)] = (stamps[path], answer)
         progress(done, len(missing))
     return [known[str(path)][1] for path in paths]
 
 
 def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
-    """Return what is remembered of those of the paths that have not changed; do no work."""
-    known = dict(_read(_notebook(what, root)))
+    """Return the stored answers for those paths that have not changed; do no work."""
+    known = answers_in(notebook(f"{what}\n{root.resolve()}"))
     return {
         path: known[str(path)][1]
         for path in paths
@@ -58,26 +78,24 @@ def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
 
 
 def notebook(what: str) -> Path:
-    """Return the file of answers of one piece of work."""
+    """Return the file that holds the answers of one kind of work."""
     key = hashlib.sha256(what.encode()).hexdigest()[:16]
     return cache_folder() / "videos" / f"{key}.jsonl"
 
 
-def _notebook(what: str, root: Path) -> Path:
-    return notebook(f"{what}\n{root.resolve()}")
-
-
-def _read(path: Path) -> Iterator[tuple[str, tuple[list[int], Any]]]:
-    for note in notes_from(path, 0)[0]:
+def answers_in(notebook: Path) -> dict[str, tuple[list[int], Any]]:
+    """Return the stamp and the answer for each path, the latest of several."""
+    answers: dict[str, tuple[list[int], Any]] = {}
+    for note in notes_from(notebook, 0)[0]:
         with suppress(LookupError, TypeError):
-            yield note["path"], (note["stamp"], note["answer"])
+            answers[note["path"]] = note["stamp"], note["answer"]
+    return answers
 
 
 def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Return what is written in a notebook from a place on, and where to go on next time.
+    """Return the notes after an offset in a notebook, and the offset to go on from next time.
 
-    A line that a kill cut short, or that is not what was written, is passed over: what it said is
-    found out again.
+    A line that a kill cut short, or that was changed, is skipped: its work is done again.
     """
     found: list[dict[str, Any]] = []
     if not path.exists() or path.stat().st_size <= offset:
@@ -88,7 +106,7 @@ def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     for line in data.split(b"\n"):
         with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             note: dict[str, Any] = json.loads(line)
-            if note.pop(SEAL) == _seal(note):
+            if note.pop(SEAL) == content_seal(note)[:16]:
                 found.append(note)
     return found, offset + len(data)
 
@@ -96,7 +114,7 @@ def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
 def write_note(path: Path, note: Mapping[str, Any]) -> None:
     """Append one line; the line break in front heals a line that a kill cut short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = f"\n{json.dumps({**note, SEAL: _seal(note)})}"
+    line = f"\n{json.dumps({**note, SEAL: content_seal(note)[:16]})}"
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line)
@@ -104,13 +122,8 @@ def write_note(path: Path, note: Mapping[str, Any]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _seal(note: Mapping[str, Any]) -> str:
-    """Enough of a note's hash to tell damage."""
-    return hashlib.sha256(json.dumps(note).encode()).hexdigest()[:16]
-
-
-def _all(paths: Sequence[Path], work: Work) -> Iterator[tuple[Path, Any]]:
-    """Yield each path with its answer, as they come."""
+def _all(paths: Sequence[Path], work: Callable[[Path], Any]) -> Iterator[tuple[Path, Any]]:
+    """Yield each path with its answer, in the order in which the work is done."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             futures: dict[Future[Any], Path] = {pool.submit(work, path): path for path in paths}

@@ -1,7 +1,7 @@
 """Decoding in a process of its own: what crashes or hangs there ends in one message here.
 
 A request is a line of JSON; answers are lines of JSON, each followed by the pixels that it
-announces. `Process` is the side that asks, `serve` the side that decodes.
+announces. `Process` is the client, `serve` the server.
 """
 
 import atexit
@@ -16,9 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader, BufferedWriter
 from mmap import mmap
 from pathlib import Path
@@ -30,18 +29,18 @@ from episodes.decoding.readers import DECODERS, Pixels, UnreadableError, examine
 from episodes.decoding.sampling import Jittered, Sampling, frame_indices
 
 TIME_LIMIT = 60.0
-"""Seconds in which a reader must come to the next frame; then its process ends itself."""
+"""Seconds that a reader may take for one frame; after that its process ends itself."""
 MEMORY_LIMIT = 4 << 30
-"""Bytes of address space of a process, on Linux: a header may ask for any amount."""
+"""Address space of a process in bytes, on Linux: a header may ask for any amount."""
 AT_ONCE = 8 << 20
 """Bytes of frames that are handed over together; a larger frame goes alone."""
-
 PIPE = 1 << 20
 """Bytes that may wait in a pipe, on Linux: with fewer, the two sides wake each other more often."""
 
 Receive = Callable[[list[int], Pixels], None]
 """Takes indices and pixels of some frames, uint8 (frames, height, width, 3)."""
 Request = dict[str, Any]
+"""What to ``do``, with its arguments by name: see `_read` and `_examine`."""
 Answer = dict[str, Any]
 
 
@@ -63,6 +62,7 @@ class Process:
             stderr=self._log,
             pipesize=PIPE if sys.platform == "linux" else -1,
         )
+        self.pid = self._process.pid
 
     def ask(self, request: Request, receive: Receive) -> Answer:
         """Have a request answered.
@@ -79,11 +79,14 @@ class Process:
             answer: Answer = json.loads(line)
             if "shape" not in answer:
                 return answer
-            frames = _memory_for(answer["shape"])
-            if back.readinto(frames.data.cast("B")) < frames.nbytes:
+            size = math.prod(answer["shape"])
+            # Memory of large frames goes back to the system at once.
+            large = size > AT_ONCE
+            memory = np.frombuffer(mmap(-1, size), np.uint8) if large else np.empty(size, np.uint8)
+            if back.readinto(memory.data) < size:
                 break
-            receive(answer["indices"], frames)
-            del frames
+            receive(answer["indices"], memory.reshape(answer["shape"]))
+            del memory
         raise DiedError(self._end())
 
     def _end(self) -> str:
@@ -91,9 +94,7 @@ class Process:
         status = self._process.wait()
         if status == 1:
             return f"its decoder came to no further frame in {TIME_LIMIT:.0f} seconds"
-        name = f"status {status}"
-        if status < 0:
-            name = signal.Signals(-status).name
+        name = signal.Signals(-status).name if status < 0 else f"status {status}"
         return f"its decoder crashed: {name}"
 
     def close(self) -> None:
@@ -103,68 +104,46 @@ class Process:
         self._log.close()
 
 
-def _memory_for(shape: Sequence[int]) -> Pixels:
-    """Return memory for frames; that of large ones goes back to the system at once."""
-    size = math.prod(shape)
-    return (
-        np.empty(shape, np.uint8)
-        if size <= AT_ONCE
-        else np.frombuffer(mmap(-1, size), np.uint8).reshape(shape)
-    )
-
-
-_idle: list[Process] = []
+idle: list[Process] = []
+"""Processes that wait for a request, the one that was used last at the end."""
 _lock = threading.Lock()
 # A forked process must not talk to the processes of its parent.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)
+    os.register_at_fork(after_in_child=idle.clear)
 
 
 @atexit.register
-def _close_all() -> None:
-    while _idle:
-        _idle.pop().close()
+def close_idle() -> None:
+    """End all processes that wait for a request."""
+    while idle:
+        idle.pop().close()
 
 
-@contextmanager
-def borrowed() -> Iterator[Process]:
-    """Lend a process that is idle, or a new one; take it back unless an exception got through."""
+def answered(request: Request, receive: Receive) -> Answer:
+    """Have an idle process, or a new one, answer a request; its death is an answer, too.
+
+    Returns:
+        the answer; if there is none, why, under ``error``.
+    """
     with _lock:
-        process = _idle.pop() if _idle else None
+        process = idle.pop() if idle else None
     process = process or Process()
     try:
-        yield process
+        answer = process.ask({**request, "limit": TIME_LIMIT}, receive)
+    except DiedError as error:
+        process.close()
+        return {"error": str(error)}
     except BaseException:
         process.close()
         raise
     with _lock:
-        _idle.append(process)
-
-
-def request_to_read(
-    path: Path, decoder: str, frames: int, sampling: Sampling, known: int | None, sha256: str
-) -> Request:
-    """Return the request for a clip; see `episodes.decoding.clips.decode`."""
-    return {
-        "do": "read",
-        "path": str(path),
-        "decoder": decoder,
-        "frames": frames,
-        "sampling": sampling if isinstance(sampling, str) else asdict(sampling),
-        "known": known,
-        "sha256": sha256,
-        "limit": TIME_LIMIT,
-    }
-
-
-def request_to_examine(path: Path) -> Request:
-    """Return the request for the container's name, and what a strict decoder says."""
-    return {"do": "examine", "path": str(path), "limit": TIME_LIMIT}
+        idle.append(process)
+    return answer
 
 
 def serve() -> None:
     """Answer requests until there are none: the main function of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks decides what an interrupt ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client decides what an interrupt ends
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not disturb the answers
     _limit_memory()
@@ -188,7 +167,7 @@ def serve() -> None:
 
 
 def _limit_memory() -> None:
-    """Where the system can: a header that asks for too much then fails at once, and alone."""
+    """Limit the address space where the system can: an absurd header then fails at once."""
     if sys.platform == "linux":
         import resource  # noqa: PLC0415 - Windows has none
 
@@ -197,7 +176,7 @@ def _limit_memory() -> None:
 
 
 class _Watchdog:
-    """Ends the process where no frame comes. Its thread needs no lock that libav may hold."""
+    """Ends the process if no frame comes. Its thread needs no lock that libav may hold."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
@@ -208,7 +187,7 @@ class _Watchdog:
         faulthandler.dump_traceback_later(self._limit, exit=True)
 
     def __call__(self) -> None:
-        """Begin anew; not at every frame, since that starts a thread."""
+        """Start the clock again; not at every frame, since that starts a thread."""
         if time.monotonic() - self._since > self._limit / 10:
             self._set()
 
@@ -217,7 +196,7 @@ class _Watchdog:
 
 
 class _Sender:
-    """Hands frames over, several small ones at once."""
+    """Sends frames to the client, several small ones at once."""
 
     def __init__(self, replies: Any) -> None:
         self._replies = replies
@@ -246,19 +225,20 @@ class _Sender:
 def _read(request: Request, send: _Sender, alive: _Watchdog) -> Answer:
     path, frames, sampling = Path(request["path"]), request["frames"], request["sampling"]
     rule: Sampling = sampling if isinstance(sampling, str) else Jittered(**sampling)
-
-    def choose(count: int) -> Collection[int]:
-        indices: list[int] = frame_indices(rule, count, frames).tolist()
-        return indices
-
     if request["sha256"]:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != request["sha256"]:
                 return {
                     "error": "its content has changed since it was hashed: give the command again"
                 }
-    decoder = DECODERS[request["decoder"]]
-    count = read(decoder, path, choose, request["known"], send, alive)
+    count = read(
+        DECODERS[request["decoder"]],
+        path,
+        lambda available: frame_indices(rule, available, frames).tolist(),
+        request["known"],
+        send,
+        alive,
+    )
     send.flush()
     return {"frames": count}
 

@@ -20,28 +20,28 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-# At the end of a file decord asks its own thread for the last frames in a busy loop, and calls the
-# file damaged after this many turns: too few, and a good file fails where the machine is busy.
+# At the end of a file, decord polls its own thread for the last frames in a busy loop, and calls
+# the file damaged after this many turns: with too few, a good file fails on a busy machine.
 os.environ.setdefault("DECORD_EOF_RETRY_MAX", "100000")
 
 Pixels = NDArray[np.uint8]
 """uint8 (height, width, 3), RGB, upright."""
 Picture = Callable[[], Pixels]
-"""A decoded frame; its colours are converted when it is called, which most frames are not."""
+"""Converts a decoded frame to RGB when it is called; most frames are never asked for."""
 
 TOLERANCE = 0.1
-"""Part of its declared length that a video may lack: containers round, and count loosely."""
+"""Fraction of its declared length that a video may lack: containers round, and count loosely."""
 TOLERATED_FRAMES = 3
-"""Frames that it may lack however short it is: XviD's packed bitstreams promise one to three more
-than come out."""
+"""Frames that a video may lack, however short it is: XviD's packed bitstreams promise one to three
+more than they hold."""
 MOST_PIXELS = 8192 * 4320
-"""Of a frame. Larger ones are errors of a header far more often than videos."""
+"""Pixels in a frame. Larger sizes are errors in a header far more often than videos."""
 MOST_PIXELS_OF_DECORD = 2048 * 1152
-"""Of a frame. decord decodes ahead: of 4K it would hold 600 MB, where PyAV holds 130."""
+"""Pixels in a frame. decord decodes ahead: for 4K it would hold 600 MB, where PyAV holds 130."""
 ROUNDING = 2
-"""Of 255: by how much two libavs may differ in a pixel and still show the same picture."""
+"""Largest difference, of 255, between two versions of libav that show the same picture."""
 NO_SUBSTITUTES = 1e-9
-"""Share of frames that decord may replace by their neighbours before it says so."""
+"""Share of frames that decord may replace by their neighbours before it reports that."""
 PACKED = ("mpeg4", "avi")
 """Codec and container of packed bitstreams, as libav calls them."""
 
@@ -53,6 +53,18 @@ class UnreadableError(Exception):
 class Video(Protocol):
     """An open file."""
 
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            UnreadableError: it is not a video that this reader reads.
+        """
+
+    @staticmethod
+    def identity() -> str:
+        """Name and version of the reader: another one may decode to other pixels."""
+        ...
+
     @property
     def promise(self) -> "Promise":
         """What its header says of its length."""
@@ -60,7 +72,7 @@ class Video(Protocol):
 
     @property
     def expected(self) -> Sequence[int]:
-        """How many frames may come out: most likely first, and what else is likely."""
+        """Likely numbers of frames, the most likely first."""
         ...
 
     def __iter__(self) -> Iterator[Picture]:
@@ -72,26 +84,8 @@ class Video(Protocol):
         ...
 
 
-class Decoder(Protocol):
-    """A way to read video files."""
-
-    name: str
-
-    def identity(self) -> str:
-        """Name and version: another one may decode to other pixels."""
-        ...
-
-    def open(self, path: Path) -> Video:
-        """Open a file.
-
-        Raises:
-            UnreadableError: it is not a video that this reader reads.
-        """
-        ...
-
-
 def read(
-    decoder: Decoder,
+    open_video: Callable[[Path], Video],
     path: Path,
     choose: Callable[[int], Collection[int]],
     known: int | None,
@@ -100,34 +94,34 @@ def read(
 ) -> int:
     """Hand over the chosen frames of a video.
 
-    A file that nobody has read before is decoded to its end: only then it is certain how many
-    frames it has, and that none is damaged. Of one that was, frames up to the last chosen one are.
+    When a file is read for the first time, it is decoded to its end: only then is it certain how
+    many frames it has, and that none is damaged. Later reads stop at the last chosen frame.
 
     Args:
-        decoder: the reader.
+        open_video: the reader.
         path: the file.
-        choose: from the number of frames to the indices of those that are wanted.
-        known: how many frames there are, if the file has been read to its end before.
+        choose: from the number of frames to the indices of the frames that are wanted.
+        known: the number of frames, if the file has been read to its end before.
         give: gets the index and pixels of each frame wanted, and perhaps of a few others.
         alive: called for every decoded frame.
 
     Returns:
-        how many frames the video has.
+        the number of frames in the video.
 
     Raises:
-        UnreadableError: the reader does not read the file right.
+        UnreadableError: the reader cannot read the file correctly.
     """
+    video = open_video(path)
     if known is not None:
-        _hand_over(decoder.open(path), set(choose(known)), give, alive)
+        _hand_over(video, set(choose(known)), give, alive)
         return known
-    video = decoder.open(path)
     wanted = {index for count in video.expected if count > 0 for index in choose(count)}
     count = _hand_over(video, wanted, give, alive, to_the_end=True)
     if count == 0:
         raise UnreadableError("it holds no frame that can be shown")
-    check_whole(path, video.promise, count)
+    _check_whole(path, video.promise, count)
     if lacking := set(choose(count)) - wanted:
-        _hand_over(decoder.open(path), lacking, give, alive)
+        _hand_over(open_video(path), lacking, give, alive)
     return count
 
 
@@ -138,7 +132,7 @@ def _hand_over(
     alive: Callable[[], None],
     to_the_end: bool = False,
 ) -> int:
-    """Give the wanted frames; return how many were decoded."""
+    """Give the wanted frames; return the number of frames that were decoded."""
     last, count = max(wanted, default=-1), 0
     for index, picture in enumerate(video):
         if index in wanted:
@@ -151,33 +145,26 @@ def _hand_over(
     return count
 
 
-class AvDecoder:
-    """PyAV."""
-
-    name = "av"
-
-    def identity(self) -> str:
-        """Name and version, and that of the libav in it."""
-        codec = ".".join(map(str, av.library_versions["libavcodec"]))
-        return f"av {av.__version__}, libavcodec {codec}, all frames in order"
-
-    def open(self, path: Path) -> "AvVideo":
-        """Open a file."""
-        return AvVideo(path)
-
-
 class AvVideo:
     """A file that PyAV reads."""
 
     def __init__(self, path: Path) -> None:
         """Read the header alone."""
-        self._file = opened(path)
-        self._stream = video_stream(self._file)
-        self.promise = declared(self._file, self._stream)
-        self.expected = _expected(self._file, self._stream, self.promise)
+        self._file = _opened(path)
+        self._stream = _video_stream(self._file)
+        self.promise = _declared(self._file, self._stream)
+        promised = self._stream.frames or round(self.promise.frames)
+        packed = (self._stream.codec_context.name, self._file.format.name) == PACKED
+        self.expected = [promised, promised - 1, promised - 2] if packed else [promised]
+
+    @staticmethod
+    def identity() -> str:
+        """Name and version, and that of the libav in it."""
+        codec = ".".join(map(str, av.library_versions["libavcodec"]))
+        return f"av {av.__version__}, libavcodec {codec}, all frames in order"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Decode in one thread, once: processes share the work. Damaged frames end it."""
+        """Decode once, in one thread: processes share the work. A damaged frame is an error."""
         with self._file as file:
             stream = self._stream
             stream.codec_context.thread_count = 1
@@ -188,7 +175,7 @@ class AvVideo:
                     if frame.is_corrupt:
                         raise UnreadableError(f"frame {count} is damaged")
                     size = size or (frame.width, frame.height)
-                    yield partial(pixels, frame, *size)
+                    yield partial(_pixels, frame, *size)
                     count += 1
                     del frame  # not held while the next is decoded: 4K in 10 bits takes 25 MB
             except (av.FFmpegError, ValueError) as error:
@@ -197,49 +184,22 @@ class AvVideo:
                 ) from error
 
 
-def pixels(frame: av.VideoFrame, width: int, height: int) -> Pixels:
-    """Convert a frame to RGB as a player shows it: upright, of the size of the video's first."""
+def _pixels(frame: av.VideoFrame, width: int, height: int) -> Pixels:
+    """Convert a frame to RGB as a player shows it: upright, in the size of the first frame."""
     _check_size(frame.width, frame.height)
     array = frame.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(array, frame.rotation // 90 % 4))
 
 
-def _expected(file: InputContainer, stream: av.VideoStream, promise: "Promise") -> list[int]:
-    """How many frames the header promises; no better guess where it promises none."""
-    promised = stream.frames or round(promise.frames)
-    if (stream.codec_context.name, file.format.name) == PACKED:
-        return [promised, promised - 1, promised - 2]
-    return [promised]
-
-
-class DecordDecoder:
-    """decord, for files that it reads as libav does and without complaint."""
-
-    name = "decord"
-
-    def identity(self) -> str:
-        """Name and version, and how it is used."""
-        return f"decord {_version('decord')}, all frames in order"
-
-    def open(self, path: Path) -> "DecordVideo":
-        """Open a file."""
-        return DecordVideo(path)
-
-
-@cache
-def _version(package: str) -> str:
-    return importlib.metadata.version(package)
-
-
 class DecordVideo:
-    """A file that decord reads.
+    """A file that decord reads as libav does and without complaint.
 
     All frames are decoded, in order: in many files (open groups of pictures, B-frames of MPEG-4,
-    H.264 in AVI) decord 0.6.0 seeks to frames other than those asked for, without saying so.
+    H.264 in AVI) decord 0.6.0 silently seeks to frames other than those asked for.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open it, and see to it that its first picture is the one that libav decodes."""
+        """Open it, and decode its first picture with libav, to compare."""
         import decord
 
         decord.logging.set_level(decord.logging.ERROR)
@@ -249,9 +209,12 @@ class DecordVideo:
         )
         libav = AvVideo(path)
         self.promise = libav.promise
-        self._first = _first_picture(libav)
-        if self._first[..., 0].size > MOST_PIXELS_OF_DECORD:
+        first = next((picture() for picture in libav), None)
+        if first is None:
+            raise UnreadableError("it holds no frame that can be shown")
+        if first[..., 0].size > MOST_PIXELS_OF_DECORD:
             raise UnreadableError("decord decodes ahead, which takes too much memory here")
+        self._first = first
         try:
             self._reader: Any = decord.VideoReader(
                 str(path), num_threads=1, fault_tol=NO_SUBSTITUTES
@@ -259,10 +222,18 @@ class DecordVideo:
             starts = self._reader.get_frame_timestamp(range(len(self._reader)))[:, 0]
         except self._errors as error:
             raise UnreadableError(_words(error)) from error
-        self.expected = [_shown(starts)]
+        # An edit list hides frames before zero, as `ffmpeg -ss TIME -c copy` leaves them: decord
+        # counts them and does not return them. Where it knows no times, it makes up huge ones.
+        self.expected = [len(starts) - int(((starts > -1e6) & (starts < 0)).sum())]
+
+    @staticmethod
+    @cache
+    def identity() -> str:
+        """Name and version, and how it is used."""
+        return f"decord {importlib.metadata.version('decord')}, all frames in order"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Decode; what decord's libav logs counts as an error."""
+        """Decode; whatever decord's libav logs counts as an error."""
         logged = _logged()
         for index in range(self.expected[0]):
             try:
@@ -276,35 +247,19 @@ class DecordVideo:
             raise UnreadableError("decord reports damaged frames")
 
     def _compare(self, picture: Pixels) -> None:
-        """Refuse pictures that are padded, turned or coloured otherwise than libav's."""
+        """Refuse pictures whose padding, rotation or colours differ from libav's."""
         same = picture.shape == self._first.shape
         if not same or np.abs(picture.astype(np.int16) - self._first).max() > ROUNDING:
             raise UnreadableError("decord shows other pictures than libav")
 
 
-def _first_picture(video: AvVideo) -> Pixels:
-    for picture in video:
-        return picture()
-    raise UnreadableError("it holds no frame that can be shown")
-
-
-def _shown(starts: NDArray[np.float32]) -> int:
-    """How many frames are shown, by the second at which each starts.
-
-    An edit list hides frames before zero, as ``ffmpeg -ss TIME -c copy`` leaves them. decord
-    counts them and does not return them. Where it knows no times, it makes up huge ones.
-    """
-    hidden = (starts > -1e6) & (starts < 0)
-    return len(starts) - int(hidden.sum())
-
-
 def _logged() -> int:
-    """How much has been written to the error output, where that is a file."""
+    """Bytes written to the error output, where that is a file."""
     return os.fstat(2).st_size
 
 
-DECODERS: dict[str, Decoder] = {one.name: one for one in (DecordDecoder(), AvDecoder())}
-"""The readers by the name that people type."""
+DECODERS: dict[str, type[Video]] = {"decord": DecordVideo, "av": AvVideo}
+"""The readers by the name that users type."""
 
 
 @cache
@@ -313,12 +268,8 @@ def default_decoder() -> str:
     return "decord" if importlib.util.find_spec("decord") else "av"
 
 
-def opened(path: Path) -> InputContainer:
-    """Open a file with PyAV, whatever the encoding of its tags.
-
-    Raises:
-        UnreadableError: it is not a video.
-    """
+def _opened(path: Path) -> InputContainer:
+    """Open a file with PyAV, whatever the encoding of its tags."""
     try:
         return av.open(path, metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
@@ -327,12 +278,8 @@ def opened(path: Path) -> InputContainer:
         ) from error
 
 
-def video_stream(file: InputContainer) -> av.VideoStream:
-    """Return the stream that a player shows.
-
-    Raises:
-        UnreadableError: there is none, or its frames are of an absurd size.
-    """
+def _video_stream(file: InputContainer) -> av.VideoStream:
+    """Return the stream that a player shows; refuse frames of an absurd size."""
     stream = file.streams.best("video")
     if not isinstance(stream, av.VideoStream):
         raise UnreadableError("it has no video stream")
@@ -354,14 +301,14 @@ class Promise:
     frames: float
     seconds: float
     streams: Sequence[int]
-    """Indices of the streams, one of which lasts that long."""
+    """Indices of the streams; one of them lasts that long."""
 
 
-def declared(file: InputContainer, stream: av.VideoStream) -> Promise:
+def _declared(file: InputContainer, stream: av.VideoStream) -> Promise:
     """Return what the header says of the video stream or, failing that, of the longest stream.
 
-    Only AVI's number of frames counts: MP4 counts frames that an edit list hides. And only AVI's
-    duration does not: libav guesses it from the file's size.
+    Only AVI is asked for its number of frames: MP4 also counts frames that an edit list hides. AVI
+    is not asked for its duration, which libav guesses from the file's size.
     """
     rate, whole = float(stream.average_rate or 0), (file.duration or 0) / av.time_base
     if file.format.name == "avi" and rate:
@@ -377,14 +324,11 @@ def declared(file: InputContainer, stream: av.VideoStream) -> Promise:
     return Promise(whole * rate, whole, range(len(file.streams)))
 
 
-def check_whole(path: Path, promise: Promise, count: int) -> None:
-    """Refuse a file that ends before its header says.
+def _check_whole(path: Path, promise: Promise, count: int) -> None:
+    """Refuse a file that ends earlier than its header says.
 
-    Where frames are fewer than the length times the frame rate, the rate may just be uneven: then
-    the time of the last packet decides, and the last frame may last as long as the mean one.
-
-    Raises:
-        UnreadableError: it lacks more than is tolerated.
+    If there are fewer frames than duration times frame rate, the rate may just be uneven. Then the
+    end of the last packet decides; the last frame may last as long as the mean one.
     """
     if count >= promise.frames - max(TOLERATED_FRAMES, TOLERANCE * promise.frames):
         return
@@ -393,9 +337,9 @@ def check_whole(path: Path, promise: Promise, count: int) -> None:
 
 
 def _end(path: Path, streams: Sequence[int]) -> float:
-    """When the last packet of these streams ends, in seconds; where reading fails is the end."""
+    """When the last packet of these streams ends, in seconds; a reading error ends the file."""
     end = 0.0
-    with opened(path) as file, suppress(av.FFmpegError):
+    with _opened(path) as file, suppress(av.FFmpegError):
         for packet in file.demux([file.streams[index] for index in streams]):
             if packet.pts is not None:
                 before_zero = min(packet.stream.start_time or 0, 0)
@@ -408,14 +352,14 @@ def examined(path: Path, alive: Callable[[], None]) -> tuple[str, str]:
     """Decode a file strictly, to its end.
 
     Returns:
-        what libav calls its container; and where a decoder that conceals nothing stops, in words,
-        or nothing if it does not.
+        what libav calls its container; and a sentence that says where a decoder that conceals
+        nothing stops, empty if it does not.
 
     Raises:
         UnreadableError: it cannot be opened.
     """
-    with opened(path) as file:
-        stream = video_stream(file)
+    with _opened(path) as file:
+        stream = _video_stream(file)
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"err_detect": "explode"}
         count, complaint = 0, ""
@@ -431,7 +375,7 @@ def examined(path: Path, alive: Callable[[], None]) -> tuple[str, str]:
 
 
 def _words(error: BaseException) -> str:
-    """What an error says, in a line, without clocks and places in decord's source."""
+    """The first line of an error's text, without decord's timestamps and source locations."""
     text = getattr(error, "strerror", None) or str(error)
     plain = re.sub(r"\[\d\d:\d\d:\d\d\] \S+?:\d+: ", "", text).strip()
     return plain.splitlines()[0][:200] if plain else "no reason given"

@@ -1,4 +1,4 @@
-"""What reading a video to its end found out, cached by the hash of its content."""
+"""What was found by reading a video to its end, cached by the hash of its content."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,45 +11,43 @@ from episodes.decoding.readers import DECODERS
 from episodes.split import VideoFile
 
 IMAGES = "pillow"
-"""What reads folders of frames; their content's hash covers its version."""
+"""The reader of folders of frames; the hash of their content covers its version."""
+_KNOWN: dict[Path, dict[str, "Reading"]] = {}
+"""Readings by notebook and content."""
+_READ_TO: dict[Path, int] = {}
+"""Up to which offset each notebook was read: other processes add to it."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is known of a video that was read to its end."""
+    """What is known about a video that was read to its end."""
 
     reader: str
-    """Which one reads it right: a name of `episodes.decoding.readers.DECODERS`, or `IMAGES`."""
+    """The one that reads it correctly: a name in `readers.DECODERS`, or `IMAGES`."""
     frames: int
-    """How many it shows."""
+    """The number of frames it shows."""
     resized: bool = False
-    """Whether some of its frames were brought to the size of the first."""
+    """Whether some of its frames were resized to the size of the first."""
 
 
 class Readings:
-    """Readings of all videos, where one reader is asked first.
-
-    Several processes may add to them at once.
-
-    Args:
-        decoder: the reader that is asked first.
-    """
+    """The readings of all videos under one preferred reader; several processes may add to them."""
 
     def __init__(self, decoder: str) -> None:
-        """Open the notebook; it is read when something is looked for."""
+        """Name the preferred reader; nothing is read yet."""
         self._decoder = decoder
         identities = "\n".join(DECODERS[name].identity() for name in dict.fromkeys((decoder, "av")))
         self._path = notebook(f"readings 2\n{identities}")
 
     def get(self, sha256: str) -> Reading | None:
-        """Return what is known about a video; None if it was never read."""
+        """Return the reading of a video; None if it was never read."""
         known = _KNOWN.setdefault(self._path, {})
         if sha256 not in known:
             fresh, _READ_TO[self._path] = notes_from(self._path, _READ_TO.get(self._path, 0))
             for note in fresh:
-                with suppress(LookupError, TypeError):  # as of a note that is damaged: read again
+                with suppress(LookupError, TypeError):  # a damaged note: the video is read again
                     reading = Reading(note["reader"], note["frames"], note["resized"])
-                    kinds = [type(one) for one in (reading.frames, reading.resized)]
+                    kinds = [type(reading.frames), type(reading.resized)]
                     if reading.reader in (*DECODERS, IMAGES) and kinds == [int, bool]:
                         known[note["sha256"]] = reading
         return known.get(sha256)
@@ -59,7 +57,7 @@ class Readings:
         write_note(self._path, {"sha256": sha256, **asdict(reading)})
 
     def others(self, files: Iterable[VideoFile]) -> dict[str, int]:
-        """Return how many videos other readers than the preferred one read, by their identity."""
+        """Return the number of videos that other readers read, by the identity of the reader."""
         readers = Counter(map(self._reader, files))
         del readers[self._decoder]
         return {DECODERS[name].identity(): count for name, count in readers.items()}
@@ -75,13 +73,13 @@ class Readings:
         if resized:
             yield (
                 f"frames of {len(resized)} of {len(files)} folders of frames differ in size, and"
-                f" were brought to that of the first one, as in {resized[0].path}"
+                f" were resized to that of the first one, as in {resized[0].path}"
             )
 
     def key(self, file: VideoFile) -> str:
-        """Return what a video's features are stored under: its content, and what reads it.
+        """Return the key of a video's features: the hash of its content, and what reads it.
 
-        The store itself is of the reader that is asked first, which is not named again.
+        The preferred reader is not named: it is part of the identity of the whole store.
         """
         reader = self._reader(file)
         other = "" if reader == self._decoder else f" {DECODERS[reader].identity()}"
@@ -90,9 +88,3 @@ class Readings:
     def _reader(self, file: VideoFile) -> str:
         known = self.get(file.sha256)
         return self._decoder if known is None or known.reader == IMAGES else known.reader
-
-
-_KNOWN: dict[Path, dict[str, Reading]] = {}
-"""What was read of each notebook."""
-_READ_TO: dict[Path, int] = {}
-"""And how far: other processes add to it."""

@@ -36,7 +36,7 @@ def linspace(available: int, wanted: int) -> NDArray[np.int64]:
 
 
 def middle_frame(available: int, wanted: int) -> NDArray[np.int64]:
-    """Repeat the middle frame as often as frames are wanted: a clip without motion.
+    """Repeat the middle frame: a clip without motion.
 
     >>> middle_frame(9, 3).tolist()
     [4, 4, 4]
@@ -49,25 +49,25 @@ RULES: dict[str, Rule] = {
     "linspace": linspace,
     "middle-frame": middle_frame,
 }
-"""The rules by name. The result of a rule under a name never changes."""
+"""The rules by name. What a name stands for never changes."""
 
 
 @dataclass(frozen=True)
 class Jittered:
-    """A rule on a part of the video with random start and end: for training.
+    """A rule applied between a random start and end of the video: for training.
 
-    Source: Liu et al. (MASTAF), github.com/lxhit/STAF, whose rule is ``linspace`` and ``most`` 5.
+    Source: Liu et al. (MASTAF), github.com/lxhit/STAF, with the rule ``linspace`` and ``most`` 5.
     Differs: there frames are jittered in testing too.
     """
 
     rule: str
     """A name in `RULES`."""
     most: int
-    """Frames that either end may lose; no more than leave as many as the clip has."""
+    """Frames that may be cut off at either end; as many as the clip has are always left."""
     begin: float
-    """How much of that the beginning loses, in [0, 1)."""
+    """Fraction of that to cut off at the beginning, in [0, 1)."""
     end: float
-    """The same for the end."""
+    """Fraction to cut off at the end, in [0, 1)."""
 
     def indices(self, available: int, wanted: int) -> NDArray[np.int64]:
         """Return the indices of the frames.
@@ -81,16 +81,15 @@ class Jittered:
 
 
 Sampling = str | Jittered
-"""How frames are chosen: by a name, as `frame_indices` takes it; or by chance, in training."""
+"""The name of a sampling, as `frame_indices` takes it; or a jittered rule, in training."""
 
 
 def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np.int64]:
-    """Return the indices of the frames that are taken from a video.
+    """Return the indices of the frames to take from a video.
 
-    For several clips, as in ``3 x linspace``, the rule takes three times as many frames and deals
-    them out in turn: the first to the first clip, the second to the second. So frame t of each clip
-    comes from the same part of the video, and maps of the clips may be averaged position by
-    position.
+    For several clips, as in ``3 x linspace``, the rule takes three times as many frames, which are
+    dealt to the clips in turn. So frame t of every clip comes from the same part of the video, and
+    the feature maps of the clips may be averaged position by position.
 
     Args:
         sampling: a name in `RULES`, or ``N x NAME``; or a jittered rule.
@@ -126,7 +125,7 @@ def canonical(sampling: str) -> str:
 
 
 def clip_count(sampling: Sampling) -> int:
-    """Return how many clips a video gives.
+    """Return the number of clips taken from a video.
 
     >>> clip_count("3 x linspace"), clip_count("linspace")
     (3, 1)
@@ -135,7 +134,7 @@ def clip_count(sampling: Sampling) -> int:
 
 
 def one_clip(sampling: str) -> str:
-    """Return the rule without the number of clips: what training and pictures show.
+    """Return the rule without the number of clips: training and pictures show a single clip.
 
     >>> one_clip("3 x linspace")
     'linspace'

@@ -1,6 +1,5 @@
 """Where a user's datasets are: what ``fvbench data add`` records."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import platformdirs
 
-from episodes.atomic import write_text
+from episodes.atomic import content_seal, write_text
 from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, SplitName
 
@@ -47,7 +46,7 @@ def write_registration(registration: Registration) -> Path:
         "lists": {split: list(members) for split, members in registration.lists.items()},
     }
     path = _path(registration.name)
-    write_text(path, json.dumps({**content, SEAL: _seal(content)}, indent=0) + "\n")
+    write_text(path, json.dumps({**content, SEAL: content_seal(content)}, indent=0) + "\n")
     return path
 
 
@@ -69,7 +68,7 @@ def _read(path: Path, changed: int) -> Registration:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL, None)  # earlier versions wrote none
-        if seal is not None and seal != _seal(content):
+        if seal is not None and seal != content_seal(content):
             raise ValueError("it was changed after it was written")
         lists = {split: _members(pairs) for split, pairs in content["lists"].items()}
         if lists.keys() - set(SPLIT_NAMES) or not isinstance(content["published"], bool):
@@ -84,11 +83,6 @@ def _read(path: Path, changed: int) -> Registration:
 def registered_names() -> list[str]:
     """Return the names of all registered datasets."""
     return sorted(path.stem for path in _path("x").parent.glob("*.json"))
-
-
-def _seal(content: Mapping[str, Any]) -> str:
-    """The hash of everything else in the file: a changed list is another split."""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _members(pairs: Iterable[tuple[str, str]]) -> Members:

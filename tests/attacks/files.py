@@ -226,7 +226,7 @@ def _remembered(folder: Path) -> Path:
 def _read_remembered(folder: Path) -> Any:
     """What is remembered wrongly; what is not remembered is worked out again."""
     path = next(folder.glob("videos/*.jsonl"))
-    notes = list(memory._read(path))
+    notes = list(memory.answers_in(path).items())
     whole = [note for note in notes if note[1] == ([1], f"{note[0]}" * 3)]
     return [note for note in notes if note not in whole] or (None if len(whole) < 3 else [])
 

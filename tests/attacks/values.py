@@ -24,9 +24,10 @@ from bench.features.given import GivenFeatures
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.site.submission import pack, unpack
 from episodes import cache
+from episodes.atomic import content_seal
 from episodes.banks.bank import open_bank
 from episodes.decoding import memory
-from episodes.disk import facts, registration
+from episodes.disk import facts
 from episodes.errors import UserError
 from episodes.locking import NAME, locked
 from episodes.schema import SEAL, sealed
@@ -226,8 +227,8 @@ def _held(folder: Path) -> str:
 
 
 SEALED = functools.partial(altered_json, seal=_seal)
-OF_NOTES = functools.partial(altered_lines, seal=memory._seal)
-OF_REGISTRATIONS = functools.partial(altered_json, seal=registration._seal)
+OF_NOTES = functools.partial(altered_lines, seal=lambda note: content_seal(note)[:16])
+OF_REGISTRATIONS = functools.partial(altered_json, seal=content_seal)
 ALTERED: tuple[tuple[Target, Callable[[bytes, random.Random], bytes]], ...] = (
     (Target("header of a run", False, _run, _shown), SEALED),
     (Target("header of a submission", False, _run, _submitted), SEALED),

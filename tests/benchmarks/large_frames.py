@@ -39,10 +39,9 @@ def of_4k(folder: Path, kind: str, frames: int = 16) -> Path:
 
 def taken(path: Path, small: Path, decoder: str) -> tuple[float, float]:
     """MB that a clip takes in a decoder's process, and in the thread beside it."""
-    while process._idle:
-        process._idle.pop().close()
+    process.close_idle()
     _load(small, decoder)
-    decoding = process._idle[-1]._process.pid
+    decoding = process.idle[-1].pid
     before = _memory(decoding, "VmRSS"), _memory("self", "VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     _load(path, decoder)

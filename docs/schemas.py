@@ -18,7 +18,7 @@ from bench.training.state import Unfinished
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card
 from episodes.banks.recipe import Recipe
-from episodes.disk.facts_file import FactsFile
+from episodes.disk.facts import FactsFile
 
 FOLDER = Path(__file__).parent / "schemas"
 KINDS: dict[str, Any] = {

@@ -12,9 +12,8 @@ from PIL import Image
 from episodes.banks.own_videos import bank_over_folder
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
-from episodes.datasets.adding import add_dataset
+from episodes.datasets.adding import add_dataset, register_folder
 from episodes.datasets.folder import Folder
-from episodes.datasets.own_splits import register_folder
 from episodes.decoding.frames import read_frames
 from episodes.errors import UserError
 from tests.command import call, fresh, predictions, same

@@ -1,6 +1,6 @@
-"""The datasets: one file each, found by being here.
+"""The datasets: one file each, found because it lies here.
 
-A module that defines ``DATASET``, an object that answers `Dataset`, adds one; so does a plugin
+A module that defines ``DATASET``, an object that satisfies `Dataset`, adds one; so does a plugin
 (`episodes.plugins`).
 
 May import: episodes, episodes.decoding, episodes.disk, episodes.rendered.
@@ -27,7 +27,7 @@ class Dataset(Protocol):
     name: str
     description: str
     directional: bool
-    """Whether a mirrored video may be of another class: then training mirrors none."""
+    """Whether mirroring a video may change its class: then training mirrors none."""
 
     def split(self, name: SplitName) -> Split:
         """Return a split's list, without touching any video."""
@@ -36,30 +36,35 @@ class Dataset(Protocol):
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
     ) -> list[VideoFile]:
-        """Return where the videos are, in the order asked for, making or checking them first."""
+        """Return the files of the videos, in the same order, after making or checking them."""
         ...
 
     def state(self) -> str:
-        """Say in one line what is present, and how to get the rest."""
+        """Say in one line which videos are present, and how to get the others."""
         ...
 
 
 ENTRY_POINTS = "fvbench.datasets"
-"""Entry-point group under which other distributions announce data sets, or modules with one."""
+"""Entry-point group in which other distributions announce data sets, or modules that have one."""
 
 
 def datasets() -> dict[str, Dataset]:
-    """Return every dataset by its name: ours, those that plugins bring, and this user's own.
+    """Return all datasets by name: the built-in ones, those of plugins, and the user's own.
 
     Raises:
-        UserError: a plugin's data set has the name of another one.
+        UserError: a plugin's data set is incomplete, or has the name of another one.
     """
-    known = dict(_known())
+    known = dict(_built_in())
     for one in brought(ENTRY_POINTS):
         found: Any = getattr(one, "DATASET", None) if isinstance(one, ModuleType) else one
         if found is None:
             continue
-        _check_contract(found)
+        needed = ("name", "description", "directional", "split", "files", "state")
+        if missing := [name for name in needed if not hasattr(found, name)]:
+            raise UserError(
+                f"the data set {found!r} of a plugin has no {', '.join(missing)}; see"
+                " episodes.datasets.Dataset"
+            )
         if known.setdefault(found.name, found) is not found:
             raise UserError(f"two data sets are called {found.name}; rename that of the plugin")
     if own := [name for name in registered_names() if name not in known]:
@@ -68,22 +73,10 @@ def datasets() -> dict[str, Dataset]:
     return known
 
 
-def _check_contract(found: object) -> None:
-    """Refuse a plugin's data set that lacks part of the protocol."""
-    needed = ("name", "description", "directional", "split", "files", "state")
-    if missing := [word for word in needed if not hasattr(found, word)]:
-        raise UserError(
-            f"the data set {found!r} of a plugin has no {', '.join(missing)}; see"
-            " episodes.datasets.Dataset"
-        )
-
-
 @cache
-def _known() -> dict[str, Dataset]:
-    modules = (
-        importlib.import_module(f"{__name__}.{found.name}")
-        for found in pkgutil.iter_modules(__path__)
-    )
+def _built_in() -> dict[str, Dataset]:
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
     found = (module.DATASET for module in modules if hasattr(module, "DATASET"))
     return {one.name: one for one in found}
 
@@ -92,7 +85,7 @@ def dataset(name: str) -> Dataset:
     """Return the dataset called ``name``.
 
     Raises:
-        UserError: there is none; the message names the nearest.
+        UserError: there is none; the message suggests similar names.
     """
     known = datasets()
     if name not in known:

@@ -1,22 +1,29 @@
-"""Registering a user's dataset."""
+"""Registering a user's dataset: a published one, or a folder of the user's own videos."""
 
 import difflib
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from episodes.datasets import datasets
 from episodes.datasets.folder import Folder
-from episodes.datasets.own_splits import register_folder
 from episodes.datasets.published import Published
+from episodes.disk.lists import ClassList, by_split, read_lists, without_suffix
 from episodes.disk.locating import Index
-from episodes.disk.registration import Registration, write_registration
+from episodes.disk.registration import Members, Registration, write_registration
 from episodes.errors import UserError
-from episodes.split import SplitName
+from episodes.split import SplitName, Video
 
 TOO_NEAR = 0.85
 """Similarity to a published dataset's name above which a new name is taken for a typing error."""
+SHARES: Mapping[SplitName, int] = {"train": 64, "val": 12, "test": 24}
+"""Percentage of classes, as in the splits of Kinetics and Something-Something."""
+Found = Mapping[tuple[str, str], list[Video]]
+"""(class, name) -> the videos that have this name."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,9 @@ class Added:
 
     registration: Registration
     there: Mapping[SplitName, int]
-    """Videos found, by split."""
+    """Split -> number of videos found."""
     unknown: Mapping[SplitName, str]
-    """Why a split's list is not known, by split."""
+    """Split whose list is not known -> why."""
 
     def lines(self) -> Iterator[str]:
         """Describe it for a terminal."""
@@ -103,3 +110,99 @@ def _reasons(known: Published, mine: Registration, index: Index) -> dict[SplitNa
         except UserError as error:
             reasons[split] = str(error)
     return reasons
+
+
+def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
+    """Examine a folder of ``class/video``; nothing is written.
+
+    Args:
+        name: of the dataset.
+        root: the folder.
+        lists: folder with lists of ``class/video`` or ``class/recording/video`` that have the
+            split in their names; if None, classes are split by the hashes of their names.
+
+    Raises:
+        UserError: no such folder, a listed video is missing, ambiguous or listed twice, or a class
+            is in two splits.
+    """
+    folder = Folder(name, root)
+    videos = folder.videos
+    splits = _listed(read_lists(lists, with_folders=True), videos) if lists else _shared_out(videos)
+    _refuse_shared_classes(splits)
+    return Registration(name, folder.root, False, splits)
+
+
+def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
+    """Split the classes: a class's split depends on its name alone, not on directory order."""
+    labels = sorted(
+        {video.label for video in videos},
+        key=lambda label: hashlib.sha256(label.encode()).hexdigest(),
+    )
+    ends = [round(len(labels) * share / 100) for share in accumulate(SHARES.values())]
+    splits: dict[SplitName, Members] = {}
+    for split, first, last in zip(SHARES, [0, *ends[:-1]], ends, strict=True):
+        chosen = set(labels[first:last])
+        if members := tuple((one.label, one.name) for one in videos if one.label in chosen):
+            splits[split] = members
+    return splits
+
+
+def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitName, Members]:
+    by_path = _by_name(videos, lambda video: video.name)
+    by_file = _by_name(videos, lambda video: _file(video.name))
+    splits: dict[SplitName, Members] = {}
+    for split, one in by_split(lists).items():
+        pairs = sorted((label, name) for label, names in one.classes.items() for name in names)
+        found = {
+            (label, name): by_path.get((label, without_suffix(name)))
+            or by_file.get((label, without_suffix(_file(name))), [])
+            for label, name in pairs
+        }
+        splits[split] = _one_for_each(one.path, found)
+    return splits
+
+
+def _file(name: str) -> str:
+    """Remove the folder of the recording from a video's name."""
+    return name.rpartition("/")[2]
+
+
+def _by_name(videos: Sequence[Video], name: Callable[[Video], str]) -> Found:
+    """Return videos by class and name without suffix, which several may share."""
+    found: defaultdict[tuple[str, str], list[Video]] = defaultdict(list)
+    for video in videos:
+        found[video.label, without_suffix(name(video))].append(video)
+    return found
+
+
+def _one_for_each(path: Path, found: Found) -> Members:
+    """Return the video that each line of a list means.
+
+    Raises:
+        UserError: a line means no video, or several, or the video of another line.
+    """
+    if missing := ["/".join(pair) for pair, videos in found.items() if not videos]:
+        raise UserError(
+            f"{path} lists {missing[0]} and {len(missing) - 1} more that are not there; a line is"
+            " CLASS/VIDEO or CLASS/RECORDING/VIDEO, as the folders are called"
+        )
+    for (label, name), videos in found.items():
+        if len(videos) > 1:
+            raise UserError(
+                f"{path}: {label}/{name} cannot tell {videos[0].name} from {videos[1].name}; list"
+                " them as CLASS/RECORDING/VIDEO, and give videos of one folder different names"
+            )
+    members = Counter((video.label, video.name) for videos in found.values() for video in videos)
+    if twice := ["/".join(pair) for pair, times in members.items() if times > 1]:
+        raise UserError(f"{path} lists {twice[0]} twice; remove one of the lines")
+    return tuple(members)
+
+
+def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:
+    """Refuse classes in two splits: a class that was trained on is not novel in a test."""
+    times = Counter(label for members in splits.values() for label in dict(members))
+    if twice := sorted(label for label, count in times.items() if count > 1):
+        raise UserError(
+            f"class {twice[0]!r} is in two splits, {len(twice)} such in all; splits of a few-shot"
+            " dataset share no class: leave it in one list"
+        )

@@ -1,4 +1,4 @@
-"""AVLetters: ten people say the letters A to Z three times each, and only their lips are visible.
+"""AVLetters: ten people say each letter from A to Z three times; only their lips are visible.
 
 Every speaker says every letter in the same setting, so appearance identifies the speaker and not
 the letter. There is no published few-shot split. The letters are split into 14 training, 4
@@ -24,7 +24,7 @@ LAYOUTS = (
 
 
 def identify(path: str) -> tuple[str, str] | None:
-    """Letter and name of a clip; the name is that of the original file without its ending.
+    """Return the letter and the name of a clip, which is that of the original file without suffix.
 
     >>> identify("Lips/A1_Anya-lips.mp4"), identify("A/Anya/Anya_1.mp4"), identify("A/notes.mp4")
     (('A', 'A1_Anya'), ('A', 'A1_Anya'), None)
@@ -36,7 +36,7 @@ def identify(path: str) -> tuple[str, str] | None:
 
 
 def speaker(label: str, name: str) -> str:
-    """Who speaks.
+    """Return who speaks.
 
     >>> speaker("A", "A1_Anya")
     'Anya'
@@ -45,7 +45,7 @@ def speaker(label: str, name: str) -> str:
 
 
 def clips(label: str, found: Collection[str]) -> Iterable[str]:
-    """Name all clips of a letter: every speaker found in a copy says it three times."""
+    """Name all clips of a letter: each speaker found in a copy says it three times."""
     speakers = {speaker(label, name) for name in found}
     return (f"{label}{take}_{one}" for one in speakers for take in TAKES)
 

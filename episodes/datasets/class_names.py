@@ -10,7 +10,7 @@ from episodes.errors import UserError
 NAMES_FILE = "names.csv"
 """A table ``class,name`` beside the class folders of the user's own videos."""
 PLACEHOLDERS = ("ssv2-all", "ssv2-part")
-"""Data sets whose names have a placeholder, which papers write in brackets: [something]."""
+"""Data sets whose class names have placeholders, which papers put in brackets: [something]."""
 
 
 def class_names(dataset: str, labels: Sequence[str], root: Path | None = None) -> dict[str, str]:
@@ -22,7 +22,7 @@ def class_names(dataset: str, labels: Sequence[str], root: Path | None = None) -
     Args:
         dataset: the data set that the labels belong to.
         labels: its classes.
-        root: the folder of the user's own videos, if they are of one.
+        root: the folder of the user's own videos, if the data set is one.
 
     Raises:
         UserError: ``names.csv`` is not a table of class and name, or names an unknown class.

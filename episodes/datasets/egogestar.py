@@ -15,13 +15,13 @@ from episodes.datasets.published import Published
 from episodes.disk.locating import name_of
 
 CLIPS = 22
-"""Of each class."""
+"""Number of clips of each class."""
 UNCLASSIFIED = "unclassified"
-"""Another 20 clips show random movements of the hand, and are of no class."""
+"""Label of another 20 clips, which show random movements of the hand: no class."""
 
 
 def identify(path: str) -> tuple[str, str] | None:
-    """Class and name of a clip, whose file says both.
+    """Return the class and the name of a clip, both from the name of its file.
 
     >>> identify("EgoGestAR/testvideo/testvideo_circlecc_7.mp4")
     ('circlecc', 'testvideo_circlecc_7')

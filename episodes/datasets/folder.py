@@ -9,7 +9,7 @@ from pathlib import Path
 from episodes.decoding.inspection import inspect, inspection_identity
 from episodes.decoding.media import VIDEO_SUFFIXES, is_video_file, why_not_opened
 from episodes.decoding.memory import hashed_files, remembered
-from episodes.disk.class_folder import shown, videos_of_class
+from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.locating import Index
 from episodes.disk.registration import Members, registration
 from episodes.errors import UserError, counted
@@ -17,7 +17,7 @@ from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 FEWEST_CLASSES = 2
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-"""What folders of splits are called: those below them are classes, and no recordings."""
+"""Names of folders of splits, whose subfolders are classes and not recordings."""
 
 
 class Folder:
@@ -29,7 +29,7 @@ class Folder:
     Args:
         name: of the dataset.
         root: the folder.
-        lists: the videos of each split; if None, all that are there are "test".
+        lists: the videos of each split; if None, all videos in the folder are "test".
     """
 
     def __init__(
@@ -56,25 +56,29 @@ class Folder:
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
     ) -> list[VideoFile]:
-        """Return where the videos are.
+        """Return the files of the videos.
 
         Raises:
-            UserError: some are gone, or two are the same: a query could find itself in the
-                support set.
+            UserError: some are gone, or two have the same content.
         """
         paths = [self.root / video.label / video.name for video in videos]
-        _refuse_missing(self.name, paths)
+        if missing := [path for path in paths if not os.path.lexists(path)]:
+            raise UserError(
+                f"{missing[0]} is no longer there, {counted(len(missing), 'video')} of"
+                f" {self.name} in all; restore them, or register what is there now: `fvbench data"
+                " add` again"
+            )
         files = hashed_files(videos, paths, self.root, progress)
         _refuse_copies(files)
         return files
 
     def places(self, index: Index, video: Video) -> list[Path]:
-        """Return where a video lies; empty if it is not there. The index is not needed."""
+        """Return where a video lies; empty if it is not there. The index is not used."""
         path = self.root / video.label / video.name
         return [path] if path.exists() else []
 
     def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
-        """Return those that cannot be read, and why; videos that nobody has read yet are opened."""
+        """Return the videos that cannot be read, and why; those never read before are opened."""
         paths = {self.root / video.label / video.name: video for video in videos}
         reasons = {path: why_not_opened(path, self.root) for path in paths}
         there = [path for path, why in reasons.items() if not why]
@@ -84,7 +88,7 @@ class Folder:
         return {paths[path]: why for path, why in reasons.items() if why}
 
     def state(self) -> str:
-        """Say how much is there."""
+        """Say how many classes and videos are there."""
         try:
             videos = self.videos
         except UserError as error:
@@ -93,13 +97,13 @@ class Folder:
 
     @cached_property
     def videos(self) -> tuple[Video, ...]:
-        """All videos that are there."""
+        """All videos in the folder."""
         if not self.root.is_dir():
             raise UserError(
                 f"{self.root}: there is no such folder; name one that holds a folder of videos for"
                 " each class"
             )
-        folders = [one for one in shown(self.root) if one.is_dir()]
+        folders = [one for one in visible(self.root) if one.is_dir()]
         _refuse_splits(self.root, [one.name for one in folders])
         videos = tuple(
             _video(folder.name, path.relative_to(folder).as_posix())
@@ -114,12 +118,12 @@ class Folder:
 
 
 def _video(label: str, name: str) -> Video:
-    """A video outside any recording's folder is a recording of its own."""
+    """Make a video; outside the folder of a recording, it is a recording of its own."""
     return Video(label, name.rpartition("/")[0] or name, name)
 
 
 def _refuse_splits(root: Path, folders: Sequence[str]) -> None:
-    """Refuse splits that would be taken for classes, and their classes for recordings."""
+    """Refuse folders of splits: they would be taken for classes, and classes for recordings."""
     if folders and {name.casefold() for name in folders} <= SPLITS:
         raise UserError(
             f"{root} holds the splits {', '.join(folders)}, not classes; name one of them, or a"
@@ -147,15 +151,6 @@ def _no_classes(root: Path, videos: Sequence[Video]) -> UserError:
     )
 
 
-def _refuse_missing(name: str, paths: Sequence[Path]) -> None:
-    missing = [path for path in paths if not os.path.lexists(path)]
-    if missing:
-        raise UserError(
-            f"{missing[0]} is no longer there, {counted(len(missing), 'video')} of {name} in all;"
-            " restore them, or register what is there now: `fvbench data add` again"
-        )
-
-
 def _refuse_copies(files: Sequence[VideoFile]) -> None:
     """Refuse duplicate files: a query could find itself in the support set."""
     by_content: defaultdict[str, list[str]] = defaultdict(list)
@@ -170,10 +165,10 @@ def _refuse_copies(files: Sequence[VideoFile]) -> None:
 
 
 def registered(name: str) -> Folder:
-    """Return a user's own dataset as it was registered.
+    """Return a dataset of the user's own as it was registered.
 
     Raises:
-        UserError: it was not.
+        UserError: it is not registered.
     """
     mine = registration(name)
     if mine is None:

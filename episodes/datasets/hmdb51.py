@@ -4,7 +4,7 @@ from episodes.datasets.published import Published
 
 
 def recording(label: str, name: str) -> str:
-    """HMDB51 begins a name with that of the film, up to the class.
+    """Return the film, with which names in HMDB51 begin.
 
     >>> recording("brush_hair", "April_09_brush_hair_u_nm_np1_ba_goo_0")
     'April_09'

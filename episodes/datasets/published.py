@@ -1,4 +1,4 @@
-"""A published dataset as a user has it on disk."""
+"""A published dataset on a user's disk."""
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 SHOWN = 5
 NamingRule = Callable[[str, Collection[str]], Iterable[str]]
-"""(class, names of all videos found) -> the names of all videos of that class."""
+"""From a class and the names of all videos found to the names of all videos of that class."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ class Published:
     name: str
     description: str
     how_to_get: str
-    """Where the videos come from, and what the folder looks like."""
+    """Where to get the videos, and what the folder looks like."""
     group: Callable[[str, str], str] | None = None
-    """(class, video name) -> recording, where names tell it; else each video is one of its own."""
+    """From class and name of a video to its recording; if None, each video is a recording."""
     names: Names = as_listed
     identify: Identify = by_folder
-    """Which video a path is, where its folder and its name do not say so by themselves."""
+    """Says which video a path is."""
     derivable: bool = False
-    """Whether a complete folder says which videos belong to a split."""
+    """Whether the membership of a split can be derived from a complete folder."""
     naming_rule: NamingRule | None = None
-    """How names are made, where a rule makes them: then a copy with gaps tells the lists too."""
+    """How videos are named, if there is a rule: then an incomplete folder will do, too."""
     directional: bool = False
-    """Whether a mirrored video may be of another class."""
+    """Whether mirroring a video may change its class."""
     partners: Mapping[str, str] = field(default_factory=dict)
-    """Class -> the class that differs from it by order alone, such as its time reversal."""
+    """Class -> the class that differs from it only in temporal order, such as its reversal."""
 
     @property
     def facts(self) -> Facts:
@@ -54,8 +54,8 @@ class Published:
         """Return the list of a split.
 
         Raises:
-            UserError: the dataset has no such split, is not registered, or its membership is not
-                known.
+            UserError: there is no such split, the dataset is not registered, or the members of
+                the split are not known.
         """
         self._known(name)
         mine = self.registration()
@@ -63,19 +63,19 @@ class Published:
         return self.as_split(name, members)
 
     def as_split(self, name: SplitName, members: Members) -> Split:
-        """Return members as a split, with the recordings that their names tell of."""
+        """Return members as a split, with their recordings."""
         videos = (Video(label, self.recording(label, video), video) for label, video in members)
         partners = self._partners({label for label, _ in members})
         return Split(self.name, name, tuple(videos), partners)
 
     def recording(self, label: str, video: str) -> str:
-        """The recording that a video was cut from."""
+        """Return the recording that a video was cut from."""
         return video if self.group is None else self.group(label, video)
 
     def outline(self, name: SplitName) -> Split:
-        """Return a split from counts and hashes alone, without a copy: the names are made up.
+        """Return a split made from counts and hashes alone: the names of its videos are made up.
 
-        Episodes drawn from it have the same classes and recordings as those of the list.
+        Episodes drawn from it have the same classes and recordings as those drawn from the list.
 
         Raises:
             UserError: no such split, or its recordings are not known.
@@ -115,7 +115,7 @@ class Published:
         """Return where this user has the dataset.
 
         Raises:
-            UserError: nowhere.
+            UserError: the user has not registered it.
         """
         mine = registration(self.name)
         if mine is None:
@@ -133,15 +133,15 @@ class Published:
 
     @property
     def command(self) -> str:
-        """The command that makes the dataset known."""
+        """The command that registers the dataset."""
         lists = "" if self.derivable else " --lists FOLDER"
         return f"`fvbench data add {self.name} --root PATH{lists}`"
 
     def members_from_folder(self, split: SplitName, index: Index) -> Members:
-        """Derive a split's membership from a folder, which must be complete if no rule makes names.
+        """Derive a split's membership from a folder, which must be complete without a naming rule.
 
         Raises:
-            UserError: the folder is not complete, or no folder can tell.
+            UserError: the folder is not complete, or membership cannot be derived from a folder.
         """
         if not self.derivable:
             raise UserError(
@@ -150,13 +150,13 @@ class Published:
             )
         members = index.members()
         if self.naming_rule is not None:
-            found = set().union(*members.values())
+            names = set().union(*members.values())
             classes = self.facts.splits[split].classes
-            members = {label: set(self.naming_rule(label, found)) for label in classes}
+            members = {label: set(self.naming_rule(label, names)) for label in classes}
         return derived(self.facts, split, members, index.root)
 
     def registered_at(self, root: Path, lists: Path | None, trust: bool) -> Registration:
-        """Examine a folder, and lists if there are some; nothing is written.
+        """Examine a folder, and lists if any are given; nothing is written.
 
         Raises:
             UserError: no such folder, or lists of other content.
@@ -174,17 +174,16 @@ class Published:
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
     ) -> list[VideoFile]:
-        """Return where the videos are.
+        """Return the files of the videos.
 
         Raises:
             UserError: some are not there.
         """
         index = self.index(self.root)
         places = [self.places(index, video) for video in videos]
-        missing = [video for video, found in zip(videos, places, strict=True) if not found]
-        if missing:
+        if missing := [video for video, paths in zip(videos, places, strict=True) if not paths]:
             raise self._missing(split, missing, len(videos))
-        return hashed_files(videos, [found[0] for found in places], index.root, progress)
+        return hashed_files(videos, [paths[0] for paths in places], index.root, progress)
 
     def places(self, index: Index, video: Video) -> list[Path]:
         """Return where a video lies, best place first; empty if it is not there."""
@@ -192,9 +191,9 @@ class Published:
         return index.find(video, self.names, (found[1].alias,) if found else ())
 
     def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
-        """Return those that are not there or empty, or that `data verify` found damaged, and why.
+        """Return videos that are missing, empty, or found damaged by `data verify`, and why.
 
-        Nothing is opened, and no progress told: there may be a hundred thousand.
+        No video is opened, and no progress reported: there may be a hundred thousand.
         """
         index = self.index(self.root)
         places = {video: found[0] for video in videos if (found := self.places(index, video))}

@@ -1,12 +1,10 @@
 """The rendered dataset as files: made on demand, kept in the cache, checked by hash."""
 
-import hashlib
 import json
 import multiprocessing
 import os
 import signal
 import threading
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from episodes.cache import cache_folder, hold
+from episodes.decoding.media import content_sha256
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
@@ -23,13 +22,13 @@ from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 GROUPS = {"train": 30, "val": 20, "test": 20}
 CLIPS_PER_GROUP = 2
-"""So a training class has 60 videos, a validation or test class 40.
+"""So a training class has 60 videos, and a validation or test class 40.
 
-With two clips in a group, the probability is small (1 in 39) that a query finds its own scene in
-the support set of its class.
+With two clips in a group, a query rarely (1 in 39) meets its own scene in the support set of its
+class.
 """
 SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
-"""Groups recorded otherwise: another container, codec, frame rate and length, in every class."""
+"""Groups with another container, codec, frame rate and length, in every class."""
 MANIFEST = "manifest.jsonl"
 
 
@@ -56,14 +55,12 @@ class Rendered:
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
     ) -> list[VideoFile]:
-        """Return the files of the videos; render those that are missing or not as written."""
+        """Return the files of the videos; render those that are missing or were changed."""
         folder = self._folder(split)
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder.parent)
-        by_class: defaultdict[str, list[Video]] = defaultdict(list)
-        for video in videos:
-            by_class[video.label].append(video)
-        known = {video: sha for group in by_class for video, sha in _intact(folder / group)}
+        labels = {video.label for video in videos}
+        known = {video: sha for label in labels for video, sha in _intact(folder / label)}
         missing = [
             _Task(split, video, _path(folder, video)) for video in videos if video not in known
         ]
@@ -100,26 +97,22 @@ def _path(folder: Path, video: Video) -> Path:
 
 
 def _intact(folder: Path) -> Iterator[tuple[Video, str]]:
-    """Yield the videos of a class folder whose bytes are those written, with their hash."""
+    """Yield the videos of a class folder that have not changed, with their hashes."""
     manifest = folder / MANIFEST
     if not manifest.exists():
         return
     for line in manifest.read_bytes().splitlines():
-        # A line that a kill cut short or that is damaged is passed over: its video is drawn again.
+        # A line that is damaged, or that a kill cut short, is skipped: its video is drawn again.
         with suppress(ValueError, LookupError, TypeError, OSError, RecursionError):
             entry = json.loads(line)
             video = Video(folder.name, entry["group"], entry["name"])
             path = folder / entry["file"]
-            if path.is_file() and _sha256(path) == entry["sha256"]:
+            if path.is_file() and content_sha256(path) == entry["sha256"]:
                 yield video, entry["sha256"]
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
-    """Render in as many processes as there are cores; yield each video as it is done."""
+    """Render in as many processes as there are cores; yield each video when it is finished."""
     if not tasks:
         return
     for task in tasks:
@@ -142,7 +135,7 @@ def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, which tells a worker to stop; but stop with it if it is killed.
+    """Leave Ctrl-C to the parent, which tells workers to stop; but end when the parent is killed.
 
     A worker of a pool would otherwise wait for its next task for ever.
     """
@@ -164,7 +157,7 @@ def _render(task: _Task) -> tuple[Video, str]:
     motion = classes()[task.split][task.video.label]
     staging = scene.stage(task.split, motion, group, clip, source.frames)
     encoding.encode(task.path, raster.draw(staging), source)
-    sha = _sha256(task.path)
+    sha = content_sha256(task.path)
     _note(task, sha)
     return task.video, sha
 

@@ -6,7 +6,7 @@ from episodes.datasets.published import Published
 
 
 def recording(label: str, name: str) -> str:
-    """UCF101 numbers its recordings: 25 groups in every class.
+    """Return the group: UCF101 numbers 25 recordings in every class.
 
     >>> recording("HandstandPushups", "v_HandStandPushups_g07_c02")
     'g07'

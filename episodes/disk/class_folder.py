@@ -1,6 +1,6 @@
 """The videos in the folder of a class: files, folders of frames, and recordings that hold both.
 
-Nothing that may be a video in another layout is skipped silently.
+Nothing that would be a video in another layout is skipped silently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from episodes.decoding.media import is_frame, is_video_file, videos_below
 from episodes.errors import UserError
 
 
-def shown(folder: Path) -> list[Path]:
-    """The sorted entries of a folder, except those that start with a dot.
+def visible(folder: Path) -> list[Path]:
+    """Return the sorted entries of a folder, except those that start with a dot.
 
     Raises:
         UserError: a name is not in UTF-8.
@@ -27,13 +27,13 @@ def shown(folder: Path) -> list[Path]:
 
 
 def videos_of_class(folder: Path) -> Iterator[Path]:
-    """Yield the videos of a class, those in folders of recordings too.
+    """Yield the videos of a class, including those in folders of recordings.
 
     Raises:
-        UserError: a folder of a recording is empty, videos lie deeper than that, or frames and
-            video files lie in one folder.
+        UserError: the folder of a recording is empty, a video lies deeper than that, or a folder
+            holds both frames and video files.
     """
-    paths = shown(folder)
+    paths = visible(folder)
     _refuse_mixture(folder, paths)
     for path in paths:
         if _is_video(path):
@@ -43,7 +43,7 @@ def videos_of_class(folder: Path) -> Iterator[Path]:
 
 
 def _videos_of_recording(folder: Path) -> Iterator[Path]:
-    paths = shown(folder)
+    paths = visible(folder)
     videos = [path for path in paths if _is_video(path)]
     if below := [path for path in paths if path not in videos and path.is_dir()]:
         _refuse_below(below[0])
@@ -56,10 +56,10 @@ def _videos_of_recording(folder: Path) -> Iterator[Path]:
 
 
 def _is_video(path: Path) -> bool:
-    """Whether it is a file of one, or a folder that holds frames and no such files."""
+    """Whether a path is a video file, or a folder that holds frames and no video files."""
     if not path.is_dir():
         return is_video_file(path.name)
-    paths = shown(path)
+    paths = visible(path)
     _refuse_mixture(path, paths)
     if not any(is_frame(one.name) for one in paths):
         return False
@@ -73,7 +73,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _refuse_below(folder: Path) -> None:
-    """Refuse a folder at a depth at which no video is searched for."""
+    """Refuse a folder that is too deep to be searched for videos."""
     found = videos_below(folder)
     what = f"the video {found[0]} is too deep" if found else "no video in this folder"
     raise UserError(
@@ -83,7 +83,7 @@ def _refuse_below(folder: Path) -> None:
 
 
 def _refuse_mixture(folder: Path, paths: Sequence[Path]) -> None:
-    """Refuse a video file among frames; a cover or a picture for each video are not frames."""
+    """Refuse video files among frames; a cover, or a picture of each video, is no frame."""
     files = [path.name for path in paths if is_video_file(path.name)]
     pictures = sum(is_frame(path.name) for path in paths)
     if files and pictures > len(files) + 1:

@@ -1,7 +1,7 @@
-"""What is known of the published splits: class names, counts and hashes, never the lists.
+"""What is known about the published splits: class names, counts and hashes, never the lists.
 
-One small file for each dataset. A class is recognised by the hash of its videos' names, whatever
-a list or a folder calls it.
+There is a small file for each dataset. A class is recognised by the hash of its videos' names,
+whatever a list or a folder calls it.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from episodes.errors import UserError
+from episodes.schema import Model, parsed, read_toml
 from episodes.split import SPLIT_NAMES, SplitName
 
 FOLDER = Path(__file__).parents[1] / "datasets" / "facts"
@@ -25,10 +26,10 @@ class ClassFacts:
     sha256: str
     """Of its videos' names, see `names_sha256`."""
     alias: str = ""
-    """What the published list calls it, where that is not the label."""
+    """Its name in the published list, where that is not the label."""
     recordings: tuple[int, ...] = ()
-    """Videos of each recording in canonical order, where several were cut from one and the names
-    tell it; empty otherwise."""
+    """Number of videos of each recording in canonical order, if names tell recordings and some
+    have several videos; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,17 @@ class SplitFacts:
     classes: Mapping[str, ClassFacts]
 
 
+class FactsFile(Model):
+    """``NAME.toml``: the published splits of a data set."""
+
+    train: SplitFacts | None = None
+    """Training classes."""
+    val: SplitFacts | None = None
+    """Validation classes."""
+    test: SplitFacts | None = None
+    """Test classes."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """The published splits of one dataset."""
@@ -50,7 +62,7 @@ class Facts:
 
     @cached_property
     def by_hash(self) -> Mapping[str, tuple[SplitName, ClassFacts]]:
-        """Split and class by the hash of the class's video names."""
+        """Split and class by the hash of the names of the class's videos."""
         return {one.sha256: (split, one) for split, one in self._all()}
 
     @cached_property
@@ -73,11 +85,8 @@ def facts(dataset: str) -> Facts:
     """Read the facts of a dataset.
 
     Raises:
-        UserError: the file is not one of facts.
+        UserError: its file is damaged.
     """
-    from episodes.disk.facts_file import FactsFile  # noqa: PLC0415 - --help need not wait for it
-    from episodes.schema import parsed, read_toml  # noqa: PLC0415
-
     path = FOLDER / f"{dataset}.toml"
     try:
         content = read_toml(path)
@@ -107,7 +116,7 @@ def names_sha256(names: Iterable[str]) -> str:
 
 @lru_cache(4096)
 def folded(name: str) -> str:
-    """A class name without the parts that copies of a dataset spell differently.
+    """Reduce a class name to the part that all copies of a dataset spell alike.
 
     >>> folded("hurling (sport)") == folded("hurling_(sport)"), folded("HandStandPushups")
     (True, 'handstandpushups')

@@ -1,13 +1,12 @@
-"""Reading split lists in every line format that published code uses."""
+"""Reading the lists of splits, in every format that published code uses."""
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from episodes.decoding.media import is_video_file
 from episodes.disk.video_labels import is_label_file, labels_by_video
@@ -39,21 +38,23 @@ class ClassList:
 
 
 def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
-    """Read every list in a folder, or the one file that is named.
+    """Read every list in a folder, or a single list.
 
-    If there are label files beside the lists, they give the class of each video.
+    Label files beside the lists give the class of each video.
 
     Args:
-        folder: of the lists.
+        folder: of the lists, or the file of one.
         with_folders: whether the folders between class and video are part of a video's name.
 
     Raises:
-        UserError: there is none, or a line is in no known format.
+        UserError: there is no list, a line is in no known format, or a video is listed twice.
     """
     if not folder.exists():
         raise UserError(f"--lists {folder}: there is no such folder")
     paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    paths = [path for path in paths if path.suffix.lower() in SUFFIXES and _shown(path)]
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+    # ``classInd.txt`` and the like say what classes are called, not what videos there are.
+    paths = [path for path in paths if path.suffix == ".json" or "class" not in path.stem.lower()]
     about = [path for path in paths if is_label_file(path)]
     if len(about) == len(paths):
         labels = f"{about[0].name}, which says what videos show, but " if about else ""
@@ -62,38 +63,36 @@ def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
             " validation and test videos (train.txt, val.txt, test.txt or similar)"
         )
     known = labels_by_video(about)
-    return [read_list(path, known, with_folders) for path in paths if path not in about]
+    return [_read_list(path, known, with_folders) for path in paths if path not in about]
 
 
-def _shown(path: Path) -> bool:
-    """``classInd.txt`` and the like say what classes are called, not what videos there are."""
-    about_classes = "class" in path.stem.lower() and path.suffix != ".json"
-    return not (path.name.startswith(".") or about_classes)
-
-
-def read_list(
-    path: Path, labels: Mapping[str, str] = MappingProxyType({}), with_folders: bool = False
-) -> ClassList:
-    """Read one list.
-
-    Args:
-        path: the file.
-        labels: class of a video by its name, if that is known from elsewhere; then a line may
-            consist of the video's name alone.
-        with_folders: see `read_lists`.
+def by_split(lists: Sequence[ClassList]) -> dict[SplitName, ClassList]:
+    """Return lists by the split in their names.
 
     Raises:
-        UserError: a line is in no known format, or a video is listed twice.
+        UserError: a name says no split, or two say the same.
     """
+    splits: dict[SplitName, ClassList] = {}
+    for one in lists:
+        if one.split is None or one.split in splits:
+            raise UserError(
+                f"{one.path}: a list is called train.txt, val.txt or test.txt, one for each split"
+            )
+        splits[one.split] = one
+    return splits
+
+
+def _read_list(path: Path, labels: Mapping[str, str], with_folders: bool) -> ClassList:
+    """Read one list, whose lines may be bare names of videos whose labels are known."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a list of videos: {error}") from error
     read = _from_json if path.suffix == ".json" else partial(_from_lines, labels=labels)
     classes: defaultdict[str, set[str]] = defaultdict(set)
-    for said, listed in read(path, text):
+    for listed_label, listed in read(path, text):
         name = listed.rpartition("/")[2]
-        label, video = labels.get(name, said), listed if with_folders else name
+        label, video = labels.get(name, listed_label), listed if with_folders else name
         if video in classes[label]:
             raise UserError(f"{path} lists {label}/{video} twice; remove one of the lines")
         classes[label].add(video)
@@ -110,7 +109,7 @@ def _from_lines(path: Path, text: str, labels: Mapping[str, str]) -> Iterator[tu
 
 
 def _pair(line: str, where: str) -> tuple[str, str]:
-    """Class and video of a line, with the folders between them.
+    """Split a line into the class and the video, with the folders between them.
 
     >>> _pair("test18/195025", ""), _pair("195025 38 18", "")
     (('test18', '195025'), ('18', '195025'))
@@ -130,7 +129,7 @@ def _pair(line: str, where: str) -> tuple[str, str]:
 
 
 def without_suffix(name: str) -> str:
-    """A video's name without the suffix of its file; a dot in the name itself stays.
+    """Remove the suffix of a video file from a name; other dots stay.
 
     >>> without_suffix("clip.v2.avi"), without_suffix("clip.v2")
     ('clip.v2', 'clip.v2')
@@ -139,13 +138,13 @@ def without_suffix(name: str) -> str:
 
 
 def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
-    """A mapping from video to class index, as TA2N has it."""
+    """Read a mapping from video to class index, as TA2N has it."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict) or any(
-        isinstance(one, list | dict) for one in content.values()
+        isinstance(label, list | dict) for label in content.values()
     ):
         raise UserError(f"{path} is not a list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
     return ((str(label), video) for video, label in content.items())

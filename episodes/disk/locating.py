@@ -1,7 +1,7 @@
 """Finding the videos of a list on a user's disk, whatever the layout.
 
 Copies differ in their folders (by class, by split, flat), in the spelling of classes, in suffixes,
-and in whether frames are extracted. A video's own name is the same in nearly all of them.
+and in whether frames are extracted. The name of a video is the same in nearly all of them.
 """
 
 import os
@@ -19,12 +19,12 @@ from episodes.split import Video
 Names = Callable[[str], Iterable[str]]
 """From a video's name to the names under which copies of the dataset keep it, best first."""
 Identify = Callable[[str], tuple[str, str] | None]
-"""From a path to the class and the name of the video that lies there; None if it is not one of the
-dataset's."""
+"""From a path to the class and the name of the video that lies there; None if the video is not of
+the dataset."""
 
 
 def by_folder(path: str) -> tuple[str, str]:
-    """Most copies keep a video in its class's folder, under its own name.
+    """Most copies keep a video under its own name in the folder of its class.
 
     >>> by_folder("UCF-101/Archery/v_Archery_g01_c01.avi")
     ('Archery', 'v_Archery_g01_c01')
@@ -33,31 +33,26 @@ def by_folder(path: str) -> tuple[str, str]:
 
 
 class Index:
-    """All videos of a dataset below a folder, by name.
-
-    Args:
-        root: the folder.
-        identify: says which video a path is.
-    """
+    """All videos of a dataset below a folder, by name."""
 
     def __init__(self, root: Path, identify: Identify = by_folder) -> None:
         """Walk the folder."""
         self.root = root
         self._by_name: defaultdict[str, list[_Place]] = defaultdict(list)
         for path in videos_below(root):
-            if found := identify(path):
-                self._by_name[found[1].casefold()].append(_Place(path, *found))
+            if video := identify(path):
+                self._by_name[video[1].casefold()].append(_Place(path, *video))
 
     def find(self, video: Video, names: Names, folders: Iterable[str] = ()) -> list[Path]:
         """Return where a video lies, best place first; empty if it is not there.
 
+        The exact spelling, the folder of the right class, and files rather than folders of frames
+        take precedence, in this order.
+
         Args:
             video: of a list.
-            names: under which names to look, see `Names`.
-            folders: further names of its class's folder.
-
-        Files take precedence over folders of frames, the exact spelling and the folder of the
-        right class over others.
+            names: the names to look for, see `Names`.
+            folders: further names of the folder of its class.
         """
         for name in names(video.name):
             places = self._by_name.get(name.casefold(), [])
@@ -78,7 +73,7 @@ class Index:
 
 
 class _Place(NamedTuple):
-    """A path and what lies there."""
+    """A path, and the video that lies there."""
 
     path: str
     label: str
@@ -95,17 +90,17 @@ def _rank(place: _Place, name: str, labels: set[str]) -> tuple[bool, bool, bool,
 
 
 def name_of(path: str) -> str:
-    """A video's name: without folders and the suffix of its file."""
+    """Return a video's name: the path without folders and suffix."""
     return without_suffix(os.path.basename(path))  # noqa: PTH119
 
 
 def as_listed(name: str) -> Iterable[str]:
-    """Files are called as in the list."""
+    """Files have the names of the list."""
     return (name,)
 
 
 def of_kinetics(name: str) -> Iterable[str]:
-    """Kinetics: with the time window, with its numbers not filled up, or the bare id.
+    """Kinetics: with the time window, with its numbers unpadded, or the bare id.
 
     >>> list(of_kinetics("-514AQUrSow_000058_000068"))
     ['-514AQUrSow_000058_000068', '-514AQUrSow_58_68', '-514AQUrSow']

@@ -1,27 +1,17 @@
-"""Which videos belong to a published split: recognised by content, whatever lists call a class."""
+"""Which videos belong to a published split, whatever lists or folders call its classes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from episodes.disk.facts import Facts, all_facts, folded, names_sha256
-from episodes.disk.lists import ClassList
+from episodes.disk.lists import ClassList, by_split
 from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
 from episodes.split import SplitName
 
 SHOWN = 3
-
-
-@dataclass
-class _Sorted:
-    """The classes of some lists, sorted into those that are known and others."""
-
-    known: dict[SplitName, dict[str, frozenset[str]]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
-    others: list[ClassList] = field(default_factory=list)
+"""Lists or classes that a message names."""
 
 
 def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[SplitName, Members]:
@@ -32,23 +22,23 @@ def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[Sp
 
     Args:
         facts: of the dataset.
-        lists: as read.
-        trust: also accept lists with different content, each for the split in its name.
+        lists: as they were read.
+        trust: also accept lists with other content, each for the split in its name.
 
     Raises:
-        UserError: a list's content is not the published one, and it is not trusted.
+        UserError: the content of a list is not the published one, and it is not trusted.
     """
-    found = _sorted(facts, lists)
+    known, others = _sorted(facts, lists)
     splits = {
         name: _members(classes)
-        for name, classes in found.known.items()
+        for name, classes in known.items()
         if classes.keys() == facts.splits[name].classes.keys()
     }
-    strange = [one for one in found.others if one.split not in splits]
+    strange = [one for one in others if one.split not in splits]
     if trust:
         return splits | _trusted(facts, strange)
     if strange:
-        raise _unknown_content(facts, strange)
+        raise _unknown_content(facts, strange[0])
     if not splits:
         raise UserError(
             f"none of the lists is a whole split of {facts.dataset}:"
@@ -57,28 +47,30 @@ def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[Sp
     return splits
 
 
-def _sorted(facts: Facts, lists: Sequence[ClassList]) -> _Sorted:
-    """Recognise classes file by file; those of the rest with their videos from all files."""
-    found = _Sorted()
-    rest = [one for one in lists if not _take(found, facts, one.classes)]
+def _sorted(
+    facts: Facts, lists: Sequence[ClassList]
+) -> tuple[dict[SplitName, dict[str, frozenset[str]]], list[ClassList]]:
+    """Return the published classes by split, and the lists that hold any other class.
+
+    A list is recognised if all its classes are; then all the others together, whose files may each
+    hold some videos of a class.
+    """
+    known: defaultdict[SplitName, dict[str, frozenset[str]]] = defaultdict(dict)
+
+    def recognise(classes: Mapping[str, Iterable[str]]) -> bool:
+        hashed = {names_sha256(videos): frozenset(videos) for videos in classes.values()}
+        if recognised := hashed.keys() <= facts.by_hash.keys():
+            for sha256, videos in hashed.items():
+                split, one = facts.by_hash[sha256]
+                known[split][one.label] = videos
+        return recognised
+
+    others = [one for one in lists if not recognise(one.classes)]
     together: defaultdict[str, set[str]] = defaultdict(set)
-    for one in rest:
+    for one in others:
         for label, videos in one.classes.items():
             together[label] |= videos
-    if not _take(found, facts, {label: frozenset(names) for label, names in together.items()}):
-        found.others = rest
-    return found
-
-
-def _take(found: _Sorted, facts: Facts, classes: Mapping[str, frozenset[str]]) -> bool:
-    """Note the classes if all of them are known; say whether they were."""
-    hashed = [(names_sha256(videos), videos) for videos in classes.values()]
-    if not all(sha256 in facts.by_hash for sha256, _ in hashed):
-        return False
-    for sha256, videos in hashed:
-        split, one = facts.by_hash[sha256]
-        found.known[split][one.label] = videos
-    return True
+    return known, [] if recognise(together) else others
 
 
 def _members(classes: Mapping[str, Iterable[str]]) -> Members:
@@ -86,22 +78,11 @@ def _members(classes: Mapping[str, Iterable[str]]) -> Members:
 
 
 def _trusted(facts: Facts, lists: Sequence[ClassList]) -> dict[SplitName, Members]:
-    """Take lists as they are; a class keeps its published name where the list uses one."""
-    splits: dict[SplitName, Members] = {}
-    for one in lists:
-        if one.split is None:
-            raise UserError(
-                f"{one.path} does not say which split it lists; name it train.txt, val.txt or"
-                " test.txt"
-            )
-        if one.split in splits:
-            raise UserError(
-                f"{one.path} is a second list of the split {one.split}; leave one in the folder"
-            )
-        splits[one.split] = _members(
-            {_label(facts, label): videos for label, videos in one.classes.items()}
-        )
-    return splits
+    """Take lists as they are; a class keeps its published name where the list uses it."""
+    return {
+        split: _members({_label(facts, label): videos for label, videos in one.classes.items()})
+        for split, one in by_split(lists).items()
+    }
 
 
 def _label(facts: Facts, name: str) -> str:
@@ -109,8 +90,7 @@ def _label(facts: Facts, name: str) -> str:
     return found[1].label if found else name
 
 
-def _unknown_content(facts: Facts, lists: Sequence[ClassList]) -> UserError:
-    one = lists[0]
+def _unknown_content(facts: Facts, one: ClassList) -> UserError:
     for other in all_facts():
         hits = sum(names_sha256(videos) in other.by_hash for videos in one.classes.values())
         if other.dataset != facts.dataset and hits == len(one.classes):
@@ -125,7 +105,7 @@ def _unknown_content(facts: Facts, lists: Sequence[ClassList]) -> UserError:
 
 
 def _differences(facts: Facts, one: ClassList) -> str:
-    """Say for a few published classes how the number of their videos differs."""
+    """Describe how the numbers of videos differ, for a few of the published classes."""
     found = [
         f" {facts.by_name[folded(label)][1].label!r} has {len(videos):,} videos there,"
         f" {facts.by_name[folded(label)][1].videos:,} in the published list;"
@@ -139,13 +119,13 @@ def _differences(facts: Facts, one: ClassList) -> str:
 def derived(
     facts: Facts, split: SplitName, members: Mapping[str, Iterable[str]], root: Path
 ) -> Members:
-    """Take a split's membership from a folder of classes that is complete.
+    """Take a split's membership from a complete folder of classes.
 
     Args:
         facts: of the dataset.
-        split: which.
-        members: for each class, however it is spelt, the names of its videos.
-        root: where, for the message.
+        split: its name.
+        members: the names of the videos of each class, in any spelling of the class.
+        root: the folder, for the message.
 
     Raises:
         UserError: a class is not complete, or has videos that the published list does not.

@@ -1,4 +1,4 @@
-"""Where a user's datasets are: what ``fvbench data add`` records."""
+"""Where a user's datasets are, as recorded by ``fvbench data add``."""
 
 import json
 import os
@@ -27,9 +27,9 @@ class Registration:
     name: str
     root: Path
     published: bool
-    """Whether it is a dataset that the program knows, or a folder of the user's own."""
+    """Whether the program knows the dataset; if not, it is a folder of the user's own videos."""
     lists: Mapping[SplitName, Members]
-    """Membership of the splits that are known; the others follow from the folder."""
+    """Members of the splits that are known; those of others follow from the folder."""
 
 
 def config_folder() -> Path:
@@ -64,7 +64,7 @@ def registration(name: str) -> Registration | None:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, changed: int) -> Registration:
-    """Read a file once as long as it does not change: that of ssv2-all is 4 MB."""
+    """Read a file again only if it has changed: that of ssv2-all has 4 MB."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL, None)  # earlier versions wrote none
@@ -82,7 +82,7 @@ def _read(path: Path, changed: int) -> Registration:
 
 def registered_names() -> list[str]:
     """Return the names of all registered datasets."""
-    return sorted(path.stem for path in _path("x").parent.glob("*.json"))
+    return sorted(path.stem for path in (config_folder() / "datasets").glob("*.json"))
 
 
 def _members(pairs: Iterable[tuple[str, str]]) -> Members:

@@ -1,10 +1,10 @@
 """The class of each video, from the label files that Something-Something V2 comes with.
 
-Its videos are in one folder and named by a number: neither folders nor names reveal the class.
+Its videos lie in one folder under numbers: neither folders nor names reveal the class.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ from episodes.errors import UserError
 PREFIXES = ("", "something-something-v2-")
 ANSWERS = tuple(f"{prefix}test-answers.csv" for prefix in PREFIXES)
 NUMBERS = tuple(f"{prefix}labels.json" for prefix in PREFIXES)
-"""They number the classes and say nothing about videos."""
+"""Files that number the classes and do not mention videos."""
 
 
 def is_label_file(path: Path) -> bool:
-    """Whether a file is one of the label files, and not a list of a split.
+    """Whether a file is a label file, and not the list of a split.
 
-    These are ``something-something-v2-train.json``, ``-validation.json`` and ``-test.json``, also
-    without the first words, ``labels.json``, which numbers classes, and ``test-answers.csv``. What
-    cannot be read is none: whoever takes it for a list says why.
+    Label files are ``train.json``, ``validation.json``, ``test.json``, ``labels.json`` and
+    ``test-answers.csv``, with or without ``something-something-v2-`` in front. A file that cannot
+    be read is none: it is refused as a list.
     """
     if not path.is_file():
         return False
@@ -44,16 +44,15 @@ def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
     Raises:
         UserError: a file is not a label file of Something-Something V2.
     """
-    return {video: label for path in paths for video, label in _read(path)}
-
-
-def _read(path: Path) -> Iterator[tuple[str, str]]:
-    if path.name in ANSWERS:
-        for line in _text(path).splitlines():
-            video, _, label = line.partition(";")
-            yield video.strip(), label.strip()
-    elif path.name not in NUMBERS:
-        yield from _from_json(path)
+    labels: dict[str, str] = {}
+    for path in paths:
+        if path.name in ANSWERS:
+            for line in _text(path).splitlines():
+                video, _, label = line.partition(";")
+                labels[video.strip()] = label.strip()
+        elif path.name not in NUMBERS:
+            labels |= _from_json(path)
+    return labels
 
 
 def _text(path: Path) -> str:
@@ -66,24 +65,21 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _from_json(path: Path) -> Iterator[tuple[str, str]]:
-    """Videos with their classes; those of the test set have none."""
+def _from_json(path: Path) -> dict[str, str]:
+    """Read the class of each video; the videos of the test set have none.
+
+    The class is the template that workers filled in, without its brackets: "Putting [something]
+    onto [something]".
+    """
     try:
         content: list[dict[str, Any]] = json.loads(_text(path))
-        for one in content:
-            if "template" in one:
-                yield str(one["id"]), class_name(one["template"])
+        return {
+            str(one["id"]): one["template"].replace("[", "").replace("]", "")
+            for one in content
+            if "template" in one
+        }
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a label file of Something-Something V2 ({error!r}): a list of objects"
             ' with "id" and "template"'
         ) from error
-
-
-def class_name(template: str) -> str:
-    """Name of a class from the sentence that workers filled in.
-
-    >>> class_name("Putting [something] onto [something]")
-    'Putting something onto something'
-    """
-    return template.replace("[", "").replace("]", "")

@@ -1,7 +1,7 @@
 """Episodes: data sets, splits, banks, decoding. Knows nothing of methods and of the harness.
 
-Loose beside this file stands what all of its rooms need: splits and their videos, random draws,
-errors, plugins, files that are whole or not there, and the types of what stands in files.
+The files beside this one hold what all rooms need: splits and their videos, random draws, errors,
+plugins, atomic writes, and the types of files.
 
 May import: nothing.
 """

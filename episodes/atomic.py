@@ -18,13 +18,14 @@ _tidied: set[Path] = set()
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to; on success it is renamed to ``path`` in one step.
 
-    A reader sees the old file or the new one, never part of one, even if the writer is killed. Two
-    writers do not disturb each other: the last to finish wins. The unfinished file keeps its
-    suffix, because encoders and savers choose a format by it. Whatever killed writers of this
-    computer left in the folder is removed.
+    A reader sees the old file or the new one, never part of a file, even if the writer is killed.
+    Two writers do not disturb each other: the last to finish wins. The unfinished file keeps its
+    suffix, by which encoders choose a format. Files that killed writers on this computer left in
+    the folder are removed.
 
     Raises:
-        OSError: naming ``path`` even if the system names none, as for a full disk.
+        OSError: writing failed; it names ``path`` even if the system names no file, as for a full
+            disk.
     """
     _remove_leftovers(path.parent)
     unfinished = path.with_name(
@@ -47,13 +48,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _writer(process: int) -> str:
-    """What names of unfinished files begin with: the computer and the process that writes."""
+    """Return the beginning of the names of unfinished files: the computer and the process."""
     computer = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
     return f"{computer}-{process}"
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove files whose writers no longer run, once for each folder."""
+    """Remove the unfinished files of writers that no longer run, once for each folder."""
     if folder in _tidied:
         return
     _tidied.add(folder)
@@ -65,7 +66,7 @@ def _remove_leftovers(folder: Path) -> None:
             except ProcessLookupError:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
-            except OSError:  # it lives, and belongs to somebody else
+            except OSError:  # it runs, and belongs to another user
                 continue
 
 
@@ -80,7 +81,7 @@ def _sync(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step, making its folder if need be."""
+    """Write a text file in one step, and its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -1,13 +1,12 @@
-"""The folder for files that can be regenerated: rendered videos and features, and who uses them.
+"""The folder for files that can be made again: rendered videos and features.
 
-A process that opens part of it holds a shared lock on that part until it ends, and what is locked
-is not removed.
+A process that opens part of it holds a shared lock on that part until it ends; locked parts are not
+removed.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,12 +22,12 @@ except ImportError:  # Windows
 
 ENVIRONMENT_VARIABLE = "FVBENCH_CACHE"
 MARK = ".in-use"
-"""Locked by whoever uses a folder; its time of change is that of the last use."""
+"""A file that users of a folder lock; it was last modified when the folder was last used."""
 KINDS = {"features": "features", "text": "text features", "datasets": "rendered videos"}
-"""Folders of the cache whose folders can be removed one by one -> what they hold."""
+"""Folders of the cache whose subfolders can be removed one by one -> what they hold."""
 
 _held: dict[tuple[int, Path], int] = {}
-"""Open files of locks, by process and folder."""
+"""(process, folder) -> open file of the lock."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Part:
     size: int
     """Bytes."""
     used: datetime
-    """Last opened, or written to where nobody noted that."""
+    """When it was last opened or, if that was not noted, last written to."""
 
     @property
     def in_use(self) -> bool:
@@ -81,22 +80,16 @@ def parts() -> list[Part]:
     """
     if (place := cache_folder()).is_file():
         raise UserError(f"the cache {place} is a file; name a folder")
-    return sorted(_parts(), key=lambda part: -part.size)
-
-
-def _parts() -> Iterator[Part]:
+    found = []
     for kind in KINDS:
-        for folder in sorted((cache_folder() / kind).glob("*/")):
+        for folder in sorted((place / kind).glob("*/")):
             files = [path for path in folder.rglob("*") if path.is_file()]
             mark = folder / MARK
             times = [mark] if mark.exists() else [folder, *files]
-            yield Part(
-                kind,
-                folder,
-                _words(folder),
-                sum(path.stat().st_size for path in files),
-                datetime.fromtimestamp(max(path.stat().st_mtime for path in times), UTC),
-            )
+            used = datetime.fromtimestamp(max(path.stat().st_mtime for path in times), UTC)
+            size = sum(path.stat().st_size for path in files)
+            found.append(Part(kind, folder, _words(folder), size, used))
+    return sorted(found, key=lambda part: -part.size)
 
 
 def _words(folder: Path) -> str:
@@ -105,18 +98,18 @@ def _words(folder: Path) -> str:
         known = [identity.get(key) for key in ("backbone", "sampling", "device", "tower")]
     except (OSError, ValueError, AttributeError, RecursionError):
         return folder.name
-    return ", ".join(str(one) for one in known if one) or folder.name
+    return ", ".join(str(value) for value in known if value) or folder.name
 
 
 def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list[Part]]:
     """Remove parts of the cache.
 
     Args:
-        kind: only these, see `KINDS`; all if None.
-        unused_days: only what has not been used for so long; whatever its age if None.
+        kind: only parts of this kind, see `KINDS`; all if None.
+        unused_days: only parts that have not been used for so many days; all if None.
 
     Returns:
-        what was removed, and what was not since a process is using it.
+        the parts that were removed, and those that were kept because a process is using them.
 
     Raises:
         UserError: there is no such kind, or the cache is a file.
@@ -133,7 +126,7 @@ def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list
 
 
 def _remove(folder: Path, really: bool) -> bool:
-    """Remove a folder unless a process uses it; say whether that was, or would be, possible."""
+    """Remove a folder unless a process is using it; return whether that is possible."""
     file = None
     if fcntl is not None and (folder / MARK).exists():
         file = os.open(folder / MARK, os.O_RDWR)

@@ -2,8 +2,7 @@
 
 numpy promises that the raw words of ``Philox`` never change, and makes no such promise for the
 methods of ``Generator``. So everything random in a bank or a rendered video is made here from raw
-words, by arithmetic that is written down and exact: integer multiplication and shifts, and
-float64 sums and products.
+words, by exact arithmetic: integer multiplication and shifts, and sums and products in float64.
 """
 
 import hashlib
@@ -16,11 +15,11 @@ Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
 WORDS_PER_BLOCK = 4
-"""Words that one step of Philox' counter yields."""
+"""Words that Philox yields for each step of its counter."""
 
 
 def key_from(*parts: str) -> int:
-    """Return a 128-bit key for the text parts; different parts give different streams.
+    """Return a 128-bit key for parts of text; different parts give different streams.
 
     >>> key_from("a", "b") == key_from("a", "b")
     True
@@ -34,7 +33,7 @@ def key_from(*parts: str) -> int:
 def words(key: int, first_block: int, blocks: int) -> Words:
     """Return ``blocks * 4`` words of the stream ``key``, starting at block ``first_block``.
 
-    A block's words do not depend on which other blocks are asked for.
+    The words of a block do not depend on which other blocks are asked for.
 
     >>> bool((words(7, 0, 3)[8:] == words(7, 2, 1)).all())
     True
@@ -58,12 +57,12 @@ def integers(source: Words, bound: int | Integers) -> Integers:
 
 
 def skip(rank: Integers, starts: Sequence[Integers], sizes: Sequence[Integers]) -> Integers:
-    """Turn a rank among the allowed positions into a position, stepping over taken intervals.
+    """Turn a rank among the free positions into a position, skipping the taken intervals.
 
     Args:
-        rank: (...) 0 for the first allowed position, 1 for the second, and so on.
+        rank: (...) 0 for the first free position, 1 for the second, and so on.
         starts: first positions of the taken intervals, each (...); they must not overlap.
-        sizes: their lengths, each (...); an interval of length 0 is ignored.
+        sizes: lengths of these intervals, each (...); an interval of length 0 is ignored.
 
     >>> taken = [np.array([1]), np.array([4])], [np.array([1]), np.array([2])]
     >>> [int(skip(np.array([rank]), *taken)[0]) for rank in range(4)]
@@ -83,13 +82,13 @@ def skip(rank: Integers, starts: Sequence[Integers], sizes: Sequence[Integers]) 
 def distinct(source: Words, bound: int | Integers, taken: Sequence[Integers] = ()) -> Integers:
     """Draw distinct integers below ``bound`` in random order, one for each word of the last axis.
 
-    The j-th draw is a rank among the values not yet taken: the same distribution as the first
-    steps of a Fisher-Yates shuffle, without holding the values to be shuffled.
+    The j-th draw is a rank among the values not yet taken. The distribution is that of the first
+    steps of a Fisher-Yates shuffle, but the values to be shuffled are never held.
 
     Args:
         source: words (..., draws).
         bound: number of values, (...) or one number; at least ``draws + len(taken)``.
-        taken: values that must not come up, each (...), all different.
+        taken: values that must not be drawn, each (...), all different.
 
     Returns:
         int64 (..., draws).
@@ -112,17 +111,14 @@ def distinct(source: Words, bound: int | Integers, taken: Sequence[Integers] = (
 
 
 def _insert(ascending: list[Integers], value: Integers) -> None:
-    """Insert a value into sorted values, keeping them sorted, elementwise.
-
-    Sorting all of them again for every draw would take most of the time.
-    """
+    """Insert a value into sorted values elementwise; sorting anew would take most of the time."""
     for place, other in enumerate(ascending):
         ascending[place], value = np.minimum(other, value), np.maximum(other, value)
     ascending.append(value)
 
 
 class Draws:
-    """A stream of single draws, for quantities that are drawn one after another.
+    """A stream of scalars that are drawn one after another.
 
     >>> draws = Draws("example")
     >>> 2.0 <= draws.uniform(2.0, 3.0) < 3.0

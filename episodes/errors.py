@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises, wherever it is detected."""
+"""The exception for mistakes of users, and what messages share."""
 
 import difflib
 import re
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-"""Characters that steer a terminal or reorder a line, and halves of characters that are none."""
+"""Characters that control a terminal or reorder a line, and lone surrogates."""
 
 LISTED = ("method", "bank", "dataset", "backbone")
 """Kinds of names that `fvbench list` shows."""
 MOST_WORDS = 300
-"""Characters of what somebody else's exception says."""
+"""Longest text that is quoted from an exception of other code, in characters."""
 
 
 class UserError(Exception):
@@ -25,7 +25,7 @@ class UserError(Exception):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for an unknown name, with the nearest known names, or where all stand.
+    """Return the error for an unknown name, with similar names, or where to find them all.
 
     >>> print(unknown("bank", "defalt", ["default", "other"]))
     no bank is called 'defalt'; did you mean default?
@@ -35,15 +35,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     no decoder is called 'x'; there are av, decord
     """
     names = list(known)
-    everything = f"`fvbench list {kind}s` shows them all"
-    if kind not in LISTED:
-        everything = f"there are {', '.join(names)}"
-    hint = near(name, names) or everything
-    return UserError(f"no {kind} is called {name!r}; {hint}")
+    everything = f"there are {', '.join(names)}"
+    if kind in LISTED:
+        everything = f"`fvbench list {kind}s` shows them all"
+    return UserError(f"no {kind} is called {name!r}; {near(name, names) or everything}")
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Return a question with the known names that resemble this one; empty if none does.
+    """Suggest the known names that are similar to this one; empty if there are none.
 
     >>> near("temprature", ["temperature", "padding"])
     'did you mean temperature?'
@@ -77,18 +76,18 @@ def warn(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """Print on stderr what a user may want to know, and need not fix."""
+    """Print on stderr what a user may want to know and need not fix."""
     print(f"note: {shown(line)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def in_words(error: BaseException) -> str:
-    """Say in a line what was raised.
+    """Describe an exception in one line.
 
     >>> in_words(KeyError("no")), in_words(SystemExit())
     ("KeyError: 'no'", 'SystemExit')
     """
     try:
         words = " ".join(str(error).split())[:MOST_WORDS]
-    except Exception:  # of an exception whose own text cannot be made
+    except Exception:  # its own text cannot be made
         words = ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

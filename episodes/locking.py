@@ -1,4 +1,4 @@
-"""One writer at a time in a folder: a lock that names its holder, and is released when it dies."""
+"""One writer at a time in a folder: a lock that names its holder and is released when it dies."""
 
 import contextlib
 import errno
@@ -21,15 +21,15 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 UNLOCKABLE = {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""Errors of folders that nobody can write to, and of file systems without locks."""
+"""Errors of read-only folders, and of file systems without locks."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one command; do nothing if the system has no locks.
+    """Lock a folder for one command; do nothing if the system has no locks.
 
     Raises:
-        UserError: another command holds it; the message says which.
+        UserError: another command holds the lock; the message names it.
     """
     if fcntl is None:
         yield
@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     try:
-        file = _held(path)
+        file = _opened_and_locked(path)
     except OSError as error:
         if error.errno not in UNLOCKABLE:
             raise
@@ -58,8 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _held(path: Path) -> int:
-    """Open and lock the file of a lock."""
+def _opened_and_locked(path: Path) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -71,7 +70,7 @@ def _held(path: Path) -> int:
         except OSError:
             os.close(file)
             raise
-        # Whoever held it before may have removed it after it was opened here.
+        # The last holder may have removed the file after it was opened here.
         with contextlib.suppress(FileNotFoundError):
             if os.fstat(file).st_ino == path.stat().st_ino:
                 return file

@@ -1,8 +1,8 @@
 """Code from outside the project: files that a user names, and what installed packages announce.
 
-A plugin brings methods, backbones and data sets alike, by the rules that hold for our own files: a
-method is a class under ``@register``, a backbone is a class with a ``name`` of its own, a data set
-is an object called ``DATASET``. Who looks for them asks `brought`.
+A plugin brings methods, backbones and data sets, by the same rules as the project's own files: a
+method is a class under ``@register``, a backbone a class with a ``name`` of its own, a data set an
+object called ``DATASET``. `brought` returns the modules to search for them.
 """
 
 import ast
@@ -19,11 +19,11 @@ from types import ModuleType
 from episodes.errors import UserError, in_words, shown
 
 _files: dict[str, ModuleType] = {}
-"""Modules that were loaded from files, by their names."""
+"""Name -> module loaded from a file."""
 
 
 def brought(group: str) -> list[object]:
-    """Return what installed packages announce under an entry-point group, and all loaded files.
+    """Return what installed packages announce in an entry-point group, and all loaded files.
 
     Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
     is skipped, and named on stderr once.
@@ -33,7 +33,7 @@ def brought(group: str) -> list[object]:
 
 
 def plugin_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be plugins: no tests, none that begin with _."""
+    """Return the files of a folder that may be plugins: no tests, no names that begin with _."""
     return sorted(
         file
         for file in folder.glob("*.py")
@@ -42,12 +42,12 @@ def plugin_files(folder: Path) -> list[Path]:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Import a file as a module of its package, or of one that is its bare folder.
+    """Import a file as a module of its package or, without one, of a package made of its folder.
 
-    So it can import the files beside it, absolutely as a script does, and relatively.
+    So it can import the files beside it both absolutely, as a script does, and relatively.
 
     Raises:
-        UserError: it is not there, is no Python file, or fails while it is imported.
+        UserError: it is missing, not a Python file, or fails to import.
     """
     if not path.is_file():
         raise UserError(f"plugin {path}: there is no such file or folder")
@@ -64,7 +64,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def guarded(what: str, load: Callable[[], object]) -> object:
-    """Run a plugin's code; whatever it raises becomes one line that names the plugin."""
+    """Run a plugin's code; any exception becomes a UserError of one line that names the plugin."""
     try:
         return load()
     except UserError as error:
@@ -76,7 +76,7 @@ def guarded(what: str, load: Callable[[], object]) -> object:
 
 
 def left_out(error: UserError) -> None:
-    """Warn that a plugin that nobody asked for is broken, and that work continues without it."""
+    """Warn that a broken plugin is left out; nobody asked for it, so work continues."""
     print(f"left out: {shown(str(error))}", file=sys.stderr)  # noqa: T201
 
 
@@ -110,9 +110,9 @@ def _import_as(name: str, package: str, path: Path) -> None:
 
 
 def _package_of(file: Path) -> str:
-    """The package that a file belongs to, which can be imported from now on.
+    """Return the package that a file belongs to, and make it importable.
 
-    A folder without ``__init__.py`` becomes one under a name that no other has.
+    A folder without ``__init__.py`` becomes a package with a unique name.
     """
     folder = file.parent
     names: list[str] = []
@@ -120,7 +120,7 @@ def _package_of(file: Path) -> str:
         names.insert(0, folder.name)
         folder = folder.parent
     if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # at the end: it shadows nothing
+        sys.path.append(str(folder))  # at the end, where it shadows nothing
     if names:
         return ".".join(names)
     name = f"fvbench_plugin_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
@@ -131,7 +131,7 @@ def _package_of(file: Path) -> str:
 
 
 def _check_beside(path: Path) -> None:
-    """Refuse a plugin that would import another module than the file of that name beside it.
+    """Refuse a plugin whose import of a file beside it would find another module of that name.
 
     Two plugins that each bring a ``layers.py`` would share the first one.
     """
@@ -154,11 +154,11 @@ def _check_beside(path: Path) -> None:
 
 
 def _imported_absolutely(file: Path) -> set[str]:
-    """Top-level modules that a file imports, anywhere in it."""
+    """Return the top-level modules that a file imports absolutely, anywhere in it."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
-        return set()  # importing it will say so
+        return set()  # reported when it is imported
     nodes = list(ast.walk(tree))
     names = [alias.name for one in nodes if isinstance(one, ast.Import) for alias in one.names]
     names += [

@@ -1,7 +1,7 @@
-"""What files say, as types: every file of this program is read into a model, and written from one.
+"""The types of files: every file of this program is read into a model, and written from a model.
 
-A model refuses unknown keys and wrong types, in one line that names file and key. What it was made
-of is what it gives back: a field that a file does not have is not written either.
+A model refuses unknown keys and wrong types, in one line that names file and key. A field that was
+missing when a file was read is not written either.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from episodes.errors import near
 
 SEAL = "content_sha256"
-"""Under which a file of JSON holds its own hash."""
+"""Key under which a file of JSON holds its own hash."""
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-"""What pydantic calls a key that there is not."""
+"""pydantic's names for the error of an unknown key."""
 
 
 class Model(BaseModel):
-    """Base of everything that stands in a file: frozen, strict, with a docstring for each field."""
+    """Base of all that is stored in files: frozen, strict, with a docstring for each field."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,11 +37,11 @@ class Model(BaseModel):
     )
 
     def content(self) -> dict[str, Any]:
-        """Return what a file holds: the fields that were given, as plain values."""
+        """Return the content of a file: the fields that were given, as plain values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def changed(self, **values: Any) -> Self:
-        """Return a copy with other values, which are checked like the first ones."""
+        """Return a copy with other values, which are validated, too."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**given | values)
 
@@ -50,10 +50,10 @@ Found = TypeVar("Found", bound=Model)
 
 
 def parsed(kind: type[Found], content: Any) -> Found:
-    """Return plain values, as JSON or TOML gives them, as a model.
+    """Return plain values, as read from JSON or TOML, as a model.
 
     Raises:
-        ValueError: they are of another form; the message names the first key that is wrong.
+        ValueError: they do not fit the model; the message names the first wrong key.
     """
     try:
         return kind.model_validate_json(json.dumps(content, default=str))
@@ -66,7 +66,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds no object.
+        ValueError: it is not JSON, or holds no object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is none.
+        ValueError: it is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _in_one_line(kind: type[Model], error: ValidationError) -> str:
-    """The first complaint, unknown keys before what they leave missing, and how many more."""
+    """Describe the first mistake, unknown before missing keys, and count the others."""
     errors = error.errors(include_url=False, include_context=False)
     first, *others = sorted(errors, key=lambda one: one["type"] not in UNKNOWN)
     key, more = _key(first), f" (and {len(others)} more)" if others else ""
@@ -112,39 +112,41 @@ def _key(error: Any) -> str:
 
 
 def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields at a place in a model, as a file has them."""
+    """Return the keys that a file may have at a place in a model."""
     for part in place:
-        inner = _annotations(kind).get(str(part))  # none for the place in a list or a mapping
+        inner = _annotations(kind).get(
+            str(part)
+        )  # None for an index of a list or a key of a mapping
         kind = kind if inner is None else _typed_in(inner)
     return list(_annotations(kind))
 
 
 def _annotations(kind: Any) -> dict[str, Any]:
-    """What the fields of a model, or a dataclass, may hold."""
+    """Return the types of the fields of a model or a dataclass."""
     if is_dataclass(kind):
         return {one.name: one.type for one in fields(kind)}
     return {one.alias or name: one.annotation for name, one in kind.model_fields.items()}
 
 
 def _typed_in(annotation: Any) -> Any:
-    """The model or dataclass that an annotation such as ``Model | None`` speaks of."""
+    """Return the model or dataclass in an annotation such as ``Model | None``."""
     if hasattr(annotation, "model_fields") or is_dataclass(annotation):
         return annotation
     return next(filter(None, map(_typed_in, get_args(annotation))), None)
 
 
 def sealed(content: Mapping[str, Any]) -> str:
-    """Return JSON that also holds the hash of all else that it holds."""
+    """Return JSON that also holds the hash of its other content."""
     return dump({**content, SEAL: _hash_of(content)})
 
 
 def check_seal(content: Mapping[str, Any]) -> None:
-    """Refuse what was read from sealed JSON and is not what was written.
+    """Refuse the content of a sealed file that was changed.
 
     Raises:
         ValueError: something in it was changed, or it has no seal.
     """
-    if content.get(SEAL) != _hash_of({key: one for key, one in content.items() if key != SEAL}):
+    if content.get(SEAL) != _hash_of({key: value for key, value in content.items() if key != SEAL}):
         raise ValueError("it was changed after it was written: its own hash differs")
 
 
@@ -158,7 +160,7 @@ def dump(content: Mapping[str, Any]) -> str:
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content as it comes back from a file: tuples as lists, keys as text."""
+    """Return the content as it is read back from a file: tuples as lists, keys as text."""
     back: dict[str, Any] = json.loads(dump(content))
     return back
 

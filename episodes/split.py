@@ -1,4 +1,4 @@
-"""A split: the classes and videos that episodes are drawn from, as a list that has one hash."""
+"""A split: the classes and videos that episodes are drawn from, a list with one hash."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ Progress = Callable[[int, int], None]
 class Video:
     """One video of a split.
 
-    Videos of a class that share ``group`` were cut from one recording: they show the same actors
-    in the same place. If a dataset has no groups, each video is a group of its own.
+    Videos of a class that share ``group`` were cut from one recording and show the same actors in
+    the same place. If a dataset has no groups, each video is a group of its own.
     """
 
     label: str
@@ -49,8 +49,8 @@ class Split:
         name: "train", "val" or "test".
         videos: all videos; they are sorted here, so directory order cannot matter.
         partners: class -> the class that differs from it only in temporal order, if any.
-        stands_for: sha256 of the list that this stands in for, if the names of videos are made
-            up because only their numbers are known.
+        stands_for: sha256 of the actual list, if the names of videos are made up because only
+            their numbers are known.
 
     Raises:
         UserError: two videos with the same class and name, or no video at all.
@@ -63,7 +63,7 @@ class Split:
     stands_for: str = ""
 
     def __post_init__(self) -> None:
-        """Sort the videos and refuse lists that cannot be indexed."""
+        """Sort the videos, and refuse lists that are empty or name a video twice."""
         ordered = tuple(sorted(self.videos))
         if not ordered:
             raise UserError(f"split {self.dataset}/{self.name} has no videos; add some to its list")
@@ -82,15 +82,15 @@ class Split:
 
     @cached_property
     def class_starts(self) -> NDArray[np.int64]:
-        """(classes + 1,) index of the first video of each class, and the number of videos."""
+        """(classes + 1,) index of the first video of each class, then the number of videos."""
         labels = np.array([video.label for video in self.videos])
         return np.append(np.searchsorted(labels, np.array(self.classes)), len(labels))
 
     @cached_property
     def group_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First video of each video's group, and the group's size, each (videos,).
+        """First video of each video's group, and the size of the group, each (videos,).
 
-        A group's videos stand side by side in canonical order.
+        The videos of a group are adjacent in canonical order.
         """
         keys = [f"{video.label}\n{video.group}" for video in self.videos]
         _, starts, inverse, sizes = np.unique(

@@ -24,27 +24,27 @@ class Bank:
     split: Split
     episodes: Episodes
     source: Dataset
-    """Where the videos are."""
+    """The data set, which knows where the videos are."""
     left_out: int = 0
-    """Episodes left out because a video of theirs is missing (`episodes.banks.coverage`)."""
+    """Number of episodes left out because one of their videos is missing (`banks.coverage`)."""
     kept: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-    """Which of the recipe's episodes are here, where some were left out."""
+    """Numbers of the recipe's episodes that are here, if some were left out."""
 
     @property
     def title(self) -> str:
-        """The bank's name, and how many of its episodes are here if not all are.
+        """The bank's name, and the number of its episodes that are here if not all are.
 
         >>> open_bank("default").title
         'default'
         """
         if not self.left_out:
             return self.recipe.name
-        asked = len(self.episodes) + self.left_out
-        return f"{self.recipe.name} ({len(self.episodes):,} of {asked:,} episodes)"
+        total = len(self.episodes) + self.left_out
+        return f"{self.recipe.name} ({len(self.episodes):,} of {total:,} episodes)"
 
     @property
     def sha256(self) -> str:
-        """Hash of exactly these episodes; two runs are compared only if it agrees."""
+        """Hash of exactly these episodes; only runs with the same hash are compared."""
         return episodes_sha256(self.split, self.episodes)
 
     @property
@@ -53,7 +53,7 @@ class Bank:
         return np.arange(len(self.episodes)) if self.kept is None else self.kept
 
     def only(self, kept: NDArray[np.int64]) -> "Bank":
-        """Return only the episodes at these positions, (episodes kept,) ascending."""
+        """Return the bank of the episodes at these positions, (episodes kept,) ascending."""
         episodes = Episodes(
             self.episodes.support[kept], self.episodes.query[kept], self.episodes.labels[kept]
         )
@@ -75,14 +75,14 @@ class Bank:
         )
         return f"<table><caption>{escape(self.title)}</caption>{lines}</table>"
 
-    def used_videos(self) -> np.ndarray:
-        """Return the indices of the videos that occur, ascending."""
+    def used_videos(self) -> NDArray[np.int32]:
+        """Return the indices of the videos that occur in episodes, ascending."""
         parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
         return np.unique(np.concatenate(parts))
 
 
 class BankMismatchError(UserError):
-    """A recipe's stated hash is not what is found here."""
+    """A hash that a recipe states is not the one that is found."""
 
 
 def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool = False) -> Bank:
@@ -110,17 +110,17 @@ def rebuild(
 
     Args:
         recipe: with its hashes.
-        episodes: number of episodes, from the first; as many as the recipe states if None. A
-            larger number continues the same random stream.
-        without_list: if the dataset is not here, draw from its facts: the same episodes with the
-            same classes and recordings, their videos without names.
+        episodes: number of episodes, from the first; if None, the number in the recipe. A larger
+            number continues the same random stream.
+        without_list: if the dataset is not here, draw from its facts: the same classes and
+            recordings in the same episodes, of videos without names.
         source: the dataset; if None, the one that the recipe names.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
         UserError: no such dataset, or a bank that cannot be drawn.
     """
-    # Refuses more than memory holds, before any is drawn.
+    # Refuses more episodes than fit into memory before any is drawn.
     asked = recipe if episodes is None else recipe_of(**recipe.content() | {"episodes": episodes})
     source = source or dataset(recipe.dataset)
     try:
@@ -139,8 +139,8 @@ def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
     """Refuse videos whose contents are not those that a recipe was frozen with.
 
     Args:
-        bank: with all the episodes that its recipe states; the hash covers no other number.
-        files: of the videos that it uses.
+        bank: checked only with the number of episodes in its recipe; the hash covers no other.
+        files: those of the videos that it uses.
 
     Raises:
         BankMismatchError: the contents differ.
@@ -155,21 +155,24 @@ def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
 
 
 def contents_sha256(files: Sequence[VideoFile]) -> str:
-    """Hash of the contents of videos under their names, whatever their order."""
+    """Hash of the names and contents of videos, in any order."""
     lines = sorted(f"{one.video.label}/{one.video.name} {one.sha256}\n" for one in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def verified(recipe: Recipe, split: Split) -> Episodes:
-    """Draw a recipe's episodes and compare the hashes it states with what is found.
+    """Draw a recipe's episodes, and check the hashes of the split and of the episodes.
 
     Raises:
-        BankMismatchError: naming the input that changed.
+        BankMismatchError: a hash differs; the message names the input that changed.
+        UserError: the recipe states no hashes.
     """
     if UNKNOWN in (recipe.split_sha256, recipe.episodes_sha256):
+        known = frozen(recipe, split)
         raise UserError(
             f"bank {recipe.name} states no hashes, so nothing can be verified; `fvbench bank freeze"
-            f" FILE` writes them into the file: {_hashes(frozen(recipe, split))}"
+            f' FILE` writes them into the file: split_sha256 = "{known.split_sha256}",'
+            f' episodes_sha256 = "{known.episodes_sha256}"'
         )
     if recipe.split_sha256 != split.sha256:
         raise BankMismatchError(
@@ -188,10 +191,6 @@ def verified(recipe: Recipe, split: Split) -> Episodes:
     return drawn
 
 
-def _hashes(recipe: Recipe) -> str:
-    return f'split_sha256 = "{recipe.split_sha256}", episodes_sha256 = "{recipe.episodes_sha256}"'
-
-
 def frozen(recipe: Recipe, split: Split) -> Recipe:
     """Return the recipe with its hashes filled in, as it is committed."""
     stated = recipe.changed(split_sha256=split.sha256)
@@ -200,7 +199,7 @@ def frozen(recipe: Recipe, split: Split) -> Recipe:
 
 
 def episodes_sha256(split: Split, episodes: Episodes) -> str:
-    """Hash of the logical content: which videos of which list, in a fixed byte order."""
+    """Hash of the logical content, the videos of every episode, in a fixed byte order."""
     digest = hashlib.sha256(f"fewshot-video-bench episodes\n{split.sha256}\n".encode())
     for array, kind in (
         (episodes.support, "<i4"),

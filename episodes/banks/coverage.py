@@ -1,4 +1,4 @@
-"""What remains of a bank if videos are missing: whole episodes, never changed ones."""
+"""What remains of a bank if videos are missing: whole episodes, which never change."""
 
 from collections.abc import Collection, Mapping
 
@@ -13,7 +13,7 @@ from episodes.split import Progress, Video
 
 
 def unusable(bank: Bank, progress: Progress) -> dict[Video, str]:
-    """Return the videos of a bank that are not there or cannot be read, and why."""
+    """Return the videos of a bank that are missing or cannot be read, and why."""
     if not isinstance(bank.source, Published | Folder):
         return {}
     videos = [bank.split.videos[index] for index in bank.used_videos()]
@@ -36,9 +36,7 @@ def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
             f" cannot be used ({len(missing):,}, such as {video.label}/{video.name}: {why}); get"
             " some of them"
         )
-    if kept.all():
-        return bank
-    return bank.only(np.flatnonzero(kept))
+    return bank if kept.all() else bank.only(np.flatnonzero(kept))
 
 
 def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:

@@ -1,11 +1,10 @@
-"""Write what the program stores about a dataset: its facts and the recipes of its banks.
+"""Write what the program stores about a dataset: its facts, and the recipes of its banks.
 
     python -m episodes.banks.facts_of ucf101 --root UCF-101 --lists ucf101_ARN
     python -m episodes.banks.facts_of avletters --root avletters --classes 14,4,8
 
-The dataset's file in `episodes/datasets/` says how its videos are named and grouped. A complete
-copy gives the videos, and `--classes` or the published lists the splits. The command writes class
-names, counts and hashes, and recipes with both of their hashes.
+The dataset's file in `episodes/datasets/` says how its videos are named and grouped. The videos are
+taken from a complete copy, the splits from the published lists or from `--classes`.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ from episodes.banks.sampler import VERSION
 from episodes.datasets import dataset
 from episodes.datasets.published import Published
 from episodes.disk.facts import FOLDER, ClassFacts, Facts, SplitFacts, names_sha256
-from episodes.disk.lists import read_lists
+from episodes.disk.lists import by_split, read_lists
 from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, Split, SplitName
 
@@ -36,9 +35,7 @@ Classes = Mapping[str, frozenset[str]]
 
 
 def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Classes]:
-    """Assign classes to training, validation and test, in the order of their names' sha256.
-
-    So the split follows from the class names alone.
+    """Assign classes to training, validation and test by the sha256 of their names.
 
     Raises:
         UserError: the counts do not add up to the number of classes.
@@ -54,20 +51,6 @@ def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Class
         for split, count in zip(SPLIT_NAMES, counts, strict=True)
         if count
     }
-
-
-def listed(folder: Path) -> dict[SplitName, Classes]:
-    """Read the splits from lists, each of which has its split in its name.
-
-    Raises:
-        UserError: a list's name has no split, or two lists have the same.
-    """
-    splits: dict[SplitName, Classes] = {}
-    for one in read_lists(folder):
-        if one.split is None or one.split in splits:
-            raise UserError(f"{one.path}: call the lists train.txt, val.txt and test.txt")
-        splits[one.split] = one.classes
-    return splits
 
 
 def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
@@ -95,7 +78,7 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
 
 
 def _recordings(source: Published, label: str, videos: Collection[str]) -> tuple[int, ...]:
-    """How many videos each recording of a class has; nothing if each has one."""
+    """Return the number of videos of each recording of a class; empty if each has one."""
     counts = Counter(source.recording(label, video) for video in videos)
     return tuple(counts[group] for group in sorted(counts)) if len(counts) < len(videos) else ()
 
@@ -107,9 +90,9 @@ def split_of(source: Published, name: SplitName, classes: Classes) -> Split:
 
 
 def recipes_of(split: Split, shots: Sequence[int]) -> Iterator[Recipe]:
-    """Make a recipe for every protocol that the split allows, with both of its hashes.
+    """Make a recipe for every protocol that the split allows, with both hashes.
 
-    5-way, or as many ways as there are classes; one query of each class.
+    5-way, or with all classes if there are fewer; one query of each class.
 
     Raises:
         UserError: a class has too few videos.
@@ -140,17 +123,16 @@ def recipes_of(split: Split, shots: Sequence[int]) -> Iterator[Recipe]:
 
 def text(facts: Facts) -> str:
     """Return facts as the text of their file."""
-    return "\n".join(_section(name, split) for name, split in facts.splits.items())
-
-
-def _section(name: str, split: SplitFacts) -> str:
-    lines = [f"[{name}]", f"videos = {split.videos}", f'sha256 = "{split.sha256}"', ""]
-    lines.append(f"[{name}.classes]")
-    for label, one in split.classes.items():
-        more = f', alias = "{one.alias}"' if one.alias else ""
-        more += f", recordings = {list(one.recordings)}" if one.recordings else ""
-        lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{more} }}')
-    return "\n".join(lines) + "\n"
+    lines = []
+    for name, split in facts.splits.items():
+        lines += [f"[{name}]", f"videos = {split.videos}", f'sha256 = "{split.sha256}"', ""]
+        lines.append(f"[{name}.classes]")
+        for label, one in split.classes.items():
+            more = f', alias = "{one.alias}"' if one.alias else ""
+            more += f", recordings = {list(one.recordings)}" if one.recordings else ""
+            lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{more} }}')
+        lines.append("")
+    return "\n".join(lines)
 
 
 def write(
@@ -165,16 +147,17 @@ def write(
     """Write facts and recipes of a dataset; return their files.
 
     Args:
-        name: of a dataset that has its file in `episodes/datasets/`.
+        name: of a dataset that has a file in `episodes/datasets/`.
         root: the folder of a complete copy.
-        classes: how many classes train, validate and test, if no lists say which.
+        classes: numbers of training, validation and test classes, if there are no lists.
         lists: the folder of the published lists.
         shots: of the banks.
         facts_folder: where facts are written.
         recipes_folder: where recipes are written.
 
     Raises:
-        UserError: no such dataset, or neither counts nor lists, or a copy that they do not fit.
+        UserError: no such dataset, both or neither of counts and lists, or a copy that does not
+            match them.
     """
     source = dataset(name)
     if not isinstance(source, Published):
@@ -186,7 +169,11 @@ def write(
         names = set().union(*found.values())
         found = {label: set(source.naming_rule(label, names)) for label in found}
     members = {label: frozenset(videos) for label, videos in found.items()}
-    splits = shared_out(members, classes) if classes else listed(lists) if lists else {}
+    splits: Mapping[SplitName, Classes]
+    if lists is None:
+        splits = shared_out(members, classes or ())
+    else:
+        splits = {split: one.classes for split, one in by_split(read_lists(lists)).items()}
     written = {facts_folder / f"{name}.toml": text(facts_of(source, splits))}
     for split in ("val", "test"):
         if split in splits:
@@ -198,11 +185,7 @@ def write(
 
 
 def numbers(option: str, words: str) -> list[int]:
-    """Read whole numbers with commas between them.
-
-    Raises:
-        UserError: something else.
-    """
+    """Read whole numbers with commas between them."""
     try:
         return [int(word) for word in words.split(",")]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What weights may have seen of a test set: refused if certain, reported if declared."""
+"""Test videos and classes that weights may have been trained on: refused, or reported."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ OVERLAPPING = {
         " classes of ssv2-part are test classes of ssv2-all"
     )
 }
-"""Datasets that share videos: pairs, and how far they do."""
+"""Pair of datasets that share videos -> to what extent."""
 LABELLED = {
     "kinetics-100": {
         "kinetics-400": "its labels include all 100 classes",
@@ -20,11 +20,11 @@ LABELLED = {
     "ssv2-all": {"something-something-v2": "its labels are the classes"},
     "ssv2-part": {"something-something-v2": "its labels are the classes"},
 }
-"""By dataset: what pretraining has seen its test classes with labels, and how far."""
+"""Dataset -> pretraining sets whose labels include its test classes -> to what extent."""
 
 
 def check_apart(trained_on: str, tested_on: str) -> None:
-    """Refuse to test on a dataset whose test videos may have been trained on.
+    """Refuse to test on a dataset that shares videos with the one trained on.
 
     Raises:
         UserError: the two datasets share videos.
@@ -39,7 +39,7 @@ def check_apart(trained_on: str, tested_on: str) -> None:
 
 
 def contamination(seen: Iterable[str] | None, tested_on: str) -> str:
-    """Say which of a backbone's training sets include the classes of a dataset as labels.
+    """Say which of a backbone's training sets have the classes of a dataset as labels.
 
     Args:
         seen: training sets of the backbone; None if they are not known.

@@ -1,4 +1,4 @@
-"""The episodes of a bank as a flat list, for frameworks that do not draw any."""
+"""The episodes of a bank as a flat list, for frameworks that draw none themselves."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,19 +15,19 @@ class Line(NamedTuple):
     role: str
     """"support" or "query"."""
     place: int
-    """Of a support video: its shot, 0..shot-1; of a query: its number, 0..queries-1."""
+    """The shot of a support video, 0..shot-1; the number of a query, 0..queries-1."""
     way: int
-    """The place of its class in the episode, 0..way-1: what is to be predicted of a query."""
+    """The place of its class in the episode, 0..way-1: for a query, the label to predict."""
     label: str
     """The class's name."""
     video: str
     """CLASS/VIDEO, as features are named too."""
     path: str
-    """Where the file is; empty where it is not known."""
+    """Path of the file; empty if it is not known."""
 
 
 def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[Line]:
-    """List support, then queries, of every episode, as rows number them."""
+    """Yield the support set and then the queries of every episode, numbered as in rows."""
     videos = bank.split.videos
     for number, support, query, labels in zip(
         bank.numbers, bank.episodes.support, bank.episodes.query, bank.episodes.labels, strict=True

@@ -14,7 +14,7 @@ from episodes.errors import UserError
 from episodes.split import Split
 
 WAY = 5
-"""Classes in an episode, where there are as many."""
+"""Classes in an episode, if there are as many."""
 EPISODES = 10_000
 
 
@@ -25,10 +25,10 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
 
     Args:
         root: the folder.
-        episodes: how many; 10,000 if None.
+        episodes: number of episodes; 10,000 if None.
 
     Raises:
-        UserError: it is not such a folder, or a class has a single video, or recording.
+        UserError: it is not such a folder, or a class has only one video or recording.
     """
     folder = Folder(_name(root), root)
     split = folder.split("test")
@@ -51,15 +51,15 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
 
 
 class Own(TypedDict, total=False):
-    """What rebuilds a bank that does not come with the program, for whoever reads a run."""
+    """What a run stores to rebuild a bank that does not come with the program."""
 
     recipe: Recipe
     root: str
-    """The folder of videos, where no name is registered for it."""
+    """The folder of videos, if it is not a registered data set."""
 
 
 def own_recipe(bank: Bank) -> Own:
-    """Return what rebuilds a bank; nothing for one that comes with the program."""
+    """Return what rebuilds a bank; empty for one that comes with the program."""
     if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
         return {}
     own: Own = {"recipe": bank.recipe}
@@ -79,10 +79,9 @@ def bank_of_own_recipe(recipe: Recipe, root: str | None, episodes: int) -> Bank:
 
 
 def _refuse_lonely(root: Path, split: Split) -> None:
-    """An episode takes a video to learn from and another to ask for."""
+    """An episode takes one video of a class for the support set and another as a query."""
     recordings = Counter(label for label, _ in {(one.label, one.group) for one in split.videos})
-    lonely = [label for label in split.classes if recordings[label] == 1]
-    if lonely:
+    if lonely := [label for label in split.classes if recordings[label] == 1]:
         raise UserError(
             f"{root}: the class {lonely[0]!r} has a single video or recording, {len(lonely)} such"
             " in all; an episode needs one for the support set and another as a query: add one, or"
@@ -91,5 +90,5 @@ def _refuse_lonely(root: Path, split: Split) -> None:
 
 
 def _name(root: Path) -> str:
-    """A name for tables and paths, made from the folder's."""
+    """Make a name for tables and paths from the folder's."""
     return re.sub(r"[^\w.-]+", "-", root.resolve().name).strip("-.") or "videos"

@@ -14,45 +14,43 @@ Protocol = Literal["standard", "one-class", "group-disjoint", "partners"]
 FOLDER = Path(__file__).parents[1] / "recipes"
 UNKNOWN = ""
 """Stands for a hash that has not been computed yet."""
-
-
 MOST_PLACES = 100_000_000
-"""Videos of all episodes of a bank, each counted as often as it occurs: half a gigabyte."""
+"""Places for videos in all episodes of a bank: half a gigabyte."""
 
 
 class Recipe(Model):
-    """Everything that decides which episodes a bank holds, and their hash."""
+    """Everything that determines the episodes of a bank, and their hash."""
 
     name: str
-    """The file's name without suffix; it does not stand in the file."""
+    """The name of the file without suffix; the file itself does not state it."""
     dataset: str
     """Name of the data set."""
     split: SplitName
-    """Whose classes are asked for."""
+    """The split whose classes occur in episodes."""
     protocol: Protocol
     """``standard``: queries from every class; ``one-class``: all queries from one random class, as
-    MASTAF's own code has it; ``group-disjoint``: standard, and no query shares its recording with
-    a support video of its class; ``partners``: standard, with as many partner pairs as fit among
-    the classes: a test of order."""
+    in MASTAF's own code; ``group-disjoint``: standard, but no query shares its recording with a
+    support video of its class; ``partners``: standard, with as many partner pairs among the
+    classes as fit: a test of temporal order."""
     way: int = Field(ge=1)
     """Classes in an episode."""
     shot: int = Field(ge=1)
     """Support videos of each class."""
     queries: int = Field(ge=1)
-    """Query videos of each class that is queried."""
+    """Query videos of each class that queries are drawn from."""
     episodes: int = Field(ge=1)
-    """How many the hash covers."""
+    """Number of episodes, which the hash covers."""
     seed: int
-    """Another seed, other episodes."""
+    """Seed of the draws."""
     sampler: int
-    """Version of the drawing arithmetic, `episodes.banks.sampler.VERSION`."""
+    """Version of the sampler, `episodes.banks.sampler.VERSION`."""
     split_sha256: str = UNKNOWN
     """Hash of the split's canonical list."""
     episodes_sha256: str = UNKNOWN
-    """Hash of the episodes that this must yield."""
+    """Hash of the episodes that the recipe must yield."""
     contents_sha256: str = UNKNOWN
-    """Hash of the contents of the videos in these episodes, if they were frozen (`fvbench
-    bank freeze`)."""
+    """Hash of the contents of the videos in these episodes, if they were frozen with `fvbench bank
+    freeze`."""
 
     @field_validator("way")
     @classmethod
@@ -95,7 +93,7 @@ def recipe_names() -> list[str]:
 
 
 def recipes_of_plugins() -> dict[str, Path]:
-    """Return the recipe files by their names that data sets of plugins bring in a folder."""
+    """Return the recipe files in the folders of plugins' data sets, by the names of their banks."""
     folders = (getattr(one, "recipes", None) for one in datasets().values())
     return {path.stem: path for folder in folders if folder for path in Path(folder).glob("*.toml")}
 
@@ -123,10 +121,10 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 
 def recipe_of(**values: Any) -> Recipe:
-    """Return the recipe of a bank that is asked for, by the names of its fields.
+    """Return the recipe with these values of its fields.
 
     Raises:
-        UserError: there is no such bank.
+        UserError: a value is not allowed.
     """
     try:
         return parsed(Recipe, values)

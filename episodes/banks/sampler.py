@@ -1,8 +1,8 @@
 """Drawing episodes: every episode from its own window of one stream of random words.
 
-A hash of the recipe is the key of the stream, and window i of it belongs to episode i. So an
-episode does not depend on how many others are drawn, in which order, or in which process. All draws
-are vectorised over episodes; a million take about a second.
+The key of the stream is a hash of the recipe, and its window i belongs to episode i. So an episode
+does not depend on how many others are drawn, in which order, or in which process. All draws are
+vectorised over episodes; a million take about a second.
 """
 
 from dataclasses import dataclass, fields
@@ -28,7 +28,7 @@ from episodes.split import Split
 VERSION: Final = 1
 """Raised whenever a recipe would yield other episodes."""
 CHUNK = 1 << 15
-"""Episodes drawn at once; bounds memory, changes nothing."""
+"""Episodes drawn at once: it bounds memory and does not affect the episodes."""
 
 Indices = NDArray[np.int32]
 
@@ -45,10 +45,10 @@ class Episodes:
     query: Indices
     """(episodes, queries) videos."""
     labels: NDArray[np.int16]
-    """(episodes, queries) which way each query belongs to, 0..way-1."""
+    """(episodes, queries) the way that each query belongs to, 0..way-1."""
 
     def __len__(self) -> int:
-        """How many episodes there are."""
+        """Return the number of episodes."""
         return len(self.support)
 
 
@@ -56,7 +56,7 @@ def draw(recipe: Recipe, split: Split, episodes: int) -> Episodes:
     """Draw the first ``episodes`` episodes of a recipe.
 
     Raises:
-        UserError: the split cannot fill such an episode; the message says which class falls short.
+        UserError: the split cannot fill such an episode; the message names a class that is short.
     """
     if recipe.sampler != VERSION:
         raise UserError(
@@ -131,7 +131,7 @@ def _pair_firsts(split: Split) -> Integers:
 
 
 def _draw_videos(recipe: Recipe, split: Split, classes: Integers, source: Words) -> Integers:
-    """Draw distinct videos of each class: (episodes, way, shot + queries) of both."""
+    """Draw distinct videos of each class: (episodes, way, shot + queries) words -> videos."""
     first = split.class_starts[classes]
     size = split.class_starts[classes + 1] - first
     if recipe.protocol != "group-disjoint":
@@ -150,9 +150,10 @@ def _draw_videos(recipe: Recipe, split: Split, classes: Integers, source: Words)
 def _taken_groups(
     split: Split, first: Integers, support: Integers
 ) -> tuple[list[Integers], list[Integers]]:
-    """Where in its class the group of each support video lies: starts and sizes, each (e, way).
+    """Return where the group of each support video lies in its class: starts and sizes.
 
-    A group that is taken twice counts once: the second time its size is 0.
+    There are ``shot`` of both, each (episodes, way). Of a group that is taken twice, the second
+    size is 0.
     """
     group_start, group_size = split.group_bounds
     starts: list[Integers] = []
@@ -192,7 +193,7 @@ def _check_enough(recipe: Recipe, split: Split) -> None:
 
 
 def _largest_groups(split: Split, shot: int) -> Integers:
-    """(classes,) how many videos the ``shot`` largest groups of each class hold together."""
+    """Return the total size of the ``shot`` largest groups of each class, (classes,)."""
     group_start, group_size = split.group_bounds
     totals = []
     for first, last in zip(split.class_starts, split.class_starts[1:], strict=False):

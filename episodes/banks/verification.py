@@ -1,7 +1,7 @@
-"""Checking a dataset on disk against its lists, and what missing videos do to its banks."""
+"""Checks a dataset on disk against its lists, and says what missing videos do to its banks."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from episodes.banks.coverage import untouched
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
-from episodes.decoding.inspection import inspect, inspection_identity
+from episodes.decoding.inspection import Inspection, inspect, inspection_identity
 from episodes.decoding.media import content_sha256, is_empty, why_not_opened
 from episodes.decoding.memory import remembered
 from episodes.disk.locating import Index
@@ -20,20 +20,19 @@ from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, Progress, SplitName, Video
 
 SHORT = 16
-"""Frames of a clip: a video with fewer gives some of them twice."""
+"""Frames in the longest usual clip: a video with fewer repeats some."""
 FATAL = ("missing", "empty", "damaged")
 KINDS = (*FATAL, "short", "copy", "several", "odd")
 """What may be wrong with a video; the first three make it unusable. ``copy``: the same content as
 another; ``several``: more than one file has its name; ``odd``: `episodes.decoding.inspection`."""
 
-
 Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Announces a stage of the work, and gives what is to be told of its progress."""
+"""Announces a stage of the work by name, and takes reports of its progress."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something about one video."""
+    """Something wrong with one video."""
 
     split: SplitName
     label: str
@@ -49,25 +48,25 @@ class BankState:
     bank: str
     episodes: int
     whole: int
-    """Episodes that touch no unusable video."""
+    """Episodes without unusable videos."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found."""
+    """The result of checking a dataset."""
 
     dataset: str
     root: str
     listed: dict[SplitName, int]
     """Videos in each split whose list is known."""
     unknown: dict[SplitName, str]
-    """Why the other splits' lists are not."""
+    """Split whose list is not known -> why."""
     incomplete: bool
-    """Whether that is because videos are missing: a complete folder would tell the lists."""
+    """Whether lists are unknown because videos are missing: they follow from a complete folder."""
     troubles: list[Trouble]
     banks: list[BankState]
     decoded: bool
-    """Whether videos were opened, or only looked for."""
+    """Whether videos were opened, and not only located."""
 
     @property
     def usable(self) -> bool:
@@ -75,7 +74,7 @@ class Verification:
         return not self.incomplete and not any(trouble.kind in FATAL for trouble in self.troubles)
 
     def count(self, split: SplitName, kind: str) -> int:
-        """How many videos of a split have a kind of trouble."""
+        """Return the number of troubles of a kind in a split."""
         return sum((one.split, one.kind) == (split, kind) for one in self.troubles)
 
     def content(self) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
 
     Args:
         source: the dataset.
-        fast: look for files alone, and open none.
+        fast: locate the files, and open none.
         stage: reports progress.
 
     Raises:
@@ -122,7 +121,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
 
 
 def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
-    """Class and name of the videos that cannot be used: a class is in one split only."""
+    """Class and name of the videos that cannot be used; every class is in one split only."""
     return {(one.label, one.name) for one in troubles if one.kind in FATAL}
 
 
@@ -142,7 +141,7 @@ def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dic
 
 
 def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
-    """What can be found without opening a file."""
+    """Find what is visible without opening a file."""
     if not place.paths:
         yield _trouble(place, "missing", "not found")
         return
@@ -156,31 +155,31 @@ def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
 
 
 def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Trouble]:
-    """What can be found only by opening files."""
+    """Find what is visible only by opening files."""
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
         looks = remembered(inspection_identity(), root, paths, inspect, progress)
     with stage("hash videos") as progress:
         hashes = remembered("sha256", root, paths, content_sha256, progress)
-    of_path = dict(zip(paths, looks, strict=True))
+    inspections = dict(zip(paths, looks, strict=True))
     return [
         *_copies(places, dict(zip(paths, hashes, strict=True))),
-        *(one for place in places for one in _seen(place, of_path[place.paths[0]])),
+        *(one for place in places for one in _inspected(place, inspections[place.paths[0]])),
     ]
 
 
-def _seen(place: _Place, look: Mapping[str, Any]) -> Iterator[Trouble]:
-    """What the inspection of a video finds."""
-    if look["error"]:
-        yield _trouble(place, "damaged", look["error"])
-    elif look["frames"] < SHORT:
-        yield _trouble(place, "short", f"{look['frames']} frames")
-    if look["remark"]:
-        yield _trouble(place, "odd", look["remark"])
+def _inspected(place: _Place, found: Inspection) -> Iterator[Trouble]:
+    """Turn the inspection of a video into troubles."""
+    if found["error"]:
+        yield _trouble(place, "damaged", found["error"])
+    elif found["frames"] < SHORT:
+        yield _trouble(place, "short", f"{found['frames']} frames")
+    if found["remark"]:
+        yield _trouble(place, "odd", found["remark"])
 
 
 def _copies(places: Sequence[_Place], hashes: dict[Path, str]) -> Iterator[Trouble]:
-    """Videos with the same content: each but the first, with the name of the first."""
+    """Find videos with the content of an earlier one, which is named."""
     first: dict[str, _Place] = {}
     for place in places:
         other = first.setdefault(hashes[place.paths[0]], place)
@@ -195,7 +194,7 @@ def _trouble(place: _Place, kind: str, words: str) -> Trouble:
 
 
 def _banks(dataset: str, gone: set[tuple[str, str]]) -> Iterator[BankState]:
-    """What is left of each committed bank of the dataset whose list is known."""
+    """Yield what is left of each committed bank of the dataset, if its list is known."""
     for name in recipe_names():
         if read_recipe(name).dataset != dataset:
             continue
@@ -208,9 +207,6 @@ def _banks(dataset: str, gone: set[tuple[str, str]]) -> Iterator[BankState]:
 
 
 def by_class(troubles: Sequence[Trouble]) -> dict[tuple[SplitName, str], int]:
-    """How many unusable videos each class has, by split and class, most first."""
-    counts: defaultdict[tuple[SplitName, str], int] = defaultdict(int)
-    for one in troubles:
-        if one.kind in FATAL:
-            counts[one.split, one.label] += 1
+    """Return the number of unusable videos by split and class, the largest first."""
+    counts = Counter((one.split, one.label) for one in troubles if one.kind in FATAL)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

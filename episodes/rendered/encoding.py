@@ -1,7 +1,7 @@
 """Lossless video files: the decoded frames are the frames that were encoded.
 
-A lossy file depends on the encoder's version, build and number of threads. A lossless one decodes
-to the same pixels for everybody who renders the dataset.
+A lossy file depends on the encoder's version, build and number of threads. A lossless file decodes
+to the same pixels wherever the dataset is rendered.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ PHONE = Source("mp4", "mp4", "libx264", 16, 8, {"qp": "0", "preset": "veryfast"}
 WEB = Source("webm", "webm", "libvpx-vp9", 32, 25, {"lossless": "1", "cpu-used": "8"})
 ARCHIVE = Source("mkv", "matroska", "ffv1", 24, 12, {"level": "3"})
 EXACT = {"fflags": "+bitexact"}
-"""Keeps random identifiers and version names out of the files: their bytes repeat, too."""
+"""Keeps random identifiers and version names out of the files, so that their bytes repeat."""
 
 
 def encode(path: Path, frames: NDArray[np.uint8], source: Source) -> None:
     """Write frames to a file that appears under its name only when it is complete.
 
     Args:
-        path: where to; its folder must exist.
+        path: the file; its folder must exist.
         frames: uint8 (frames, 3/2 height, width), planar 4:2:0 as `raster.draw` returns them.
         source: the kind of recording.
     """

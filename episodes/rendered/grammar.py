@@ -1,4 +1,4 @@
-"""The motion grammar: which classes there are, and how each of them moves two actors.
+"""The motion grammar: the classes, and how each of them moves two actors.
 
 There are 100 classes in 50 partner pairs. A pair differs only in temporal order: a verb and the
 same verb played backwards ("reversal"), or "first a, then b" and "first b, then a" ("swap").
@@ -34,18 +34,26 @@ class Track:
     opacity: Series
 
     @classmethod
-    def still(cls, phase: Series, x: float = 0.0, y: float = 0.0) -> "Track":
-        """Return an actor that stays at (x, y) for as many frames as ``phase`` has."""
+    def of(
+        cls,
+        phase: Series,
+        x: Series | float = 0.0,
+        y: Series | float = 0.0,
+        turn: Series | float = 0.0,
+        scale: Series | float = 1.0,
+        opacity: Series | float = 1.0,
+    ) -> "Track":
+        """Return an actor in as many frames as ``phase`` has, which rests unless told otherwise."""
         zero = np.zeros_like(phase)
-        return cls(zero + x, zero + y, zero, zero + 1.0, zero + 1.0)
+        return cls(zero + x, zero + y, zero + turn, zero + scale, zero + opacity)
 
 
 Scene = tuple[Track, Track | None]
 Verb = Callable[[Series, float, float], Scene]
 """(phase in [0, 1], amplitude, contact distance) -> tracks of the two actors around (0, 0).
 
-A verb of one actor returns None for the other, who then only stands somewhere: a video always
-shows two actors, so that counting them tells nothing."""
+A verb of one actor returns None for the other, who then only stands somewhere: every video shows
+two actors, so that their number reveals nothing."""
 
 
 @dataclass(frozen=True)
@@ -60,61 +68,51 @@ class MotionClass:
 
 
 def _move(phase: Series, amplitude: float, contact: float) -> Scene:
-    actor = Track.still(phase)
-    return replace(actor, x=(2 * phase - 1) * amplitude), None
+    return Track.of(phase, x=(2 * phase - 1) * amplitude), None
 
 
 def _arc(phase: Series, amplitude: float, contact: float) -> Scene:
     angle = np.pi * (1 + phase)
-    actor = replace(
-        Track.still(phase), x=np.cos(angle) * amplitude, y=(np.sin(angle) + 0.5) * amplitude
-    )
-    return actor, None
+    return Track.of(phase, np.cos(angle) * amplitude, (np.sin(angle) + 0.5) * amplitude), None
 
 
 def _push(phase: Series, amplitude: float, contact: float) -> Scene:
     pushed = np.maximum(phase - 0.5, 0.0) * 2 * amplitude
-    other = replace(Track.still(phase), x=pushed)
-    actor = replace(other, x=np.where(phase < 0.5, (2 * phase - 1) * amplitude, pushed) - contact)
-    return actor, other
+    actor = np.where(phase < 0.5, (2 * phase - 1) * amplitude, pushed) - contact
+    return Track.of(phase, x=actor), Track.of(phase, x=pushed)
 
 
 def _reach(phase: Series, amplitude: float, contact: float) -> Scene:
     start = -2 * amplitude - contact
-    actor = replace(Track.still(phase), x=start + phase * (-contact - start) + amplitude)
-    return actor, Track.still(phase, x=amplitude)
+    actor = Track.of(phase, x=start + phase * (-contact - start) + amplitude)
+    return actor, Track.of(phase, x=amplitude)
 
 
 def _orbit(phase: Series, amplitude: float, contact: float) -> Scene:
-    radius = max(amplitude, contact)
-    actor = replace(
-        Track.still(phase), x=np.cos(TAU * phase) * radius, y=np.sin(TAU * phase) * radius
-    )
-    return actor, Track.still(phase)
+    radius, angle = max(amplitude, contact), TAU * phase
+    return Track.of(phase, np.cos(angle) * radius, np.sin(angle) * radius), Track.of(phase)
 
 
 def _spin(phase: Series, amplitude: float, contact: float) -> Scene:
-    return replace(Track.still(phase), turn=phase), None
+    return Track.of(phase, turn=phase), None
 
 
 def _swap(phase: Series, amplitude: float, contact: float) -> Scene:
     x, y = np.cos(np.pi * phase) * amplitude, np.sin(np.pi * phase) * amplitude
-    actor = Track.still(phase)
-    return replace(actor, x=x, y=y), replace(actor, x=-x, y=-y)
+    return Track.of(phase, x, y), Track.of(phase, -x, -y)
 
 
 def _spiral(phase: Series, amplitude: float, contact: float) -> Scene:
     angle, radius = 1.25 * TAU * phase, amplitude * (1.15 - phase)
-    actor = replace(Track.still(phase), x=np.cos(angle) * radius, y=np.sin(angle) * radius)
-    return actor, None
+    return Track.of(phase, np.cos(angle) * radius, np.sin(angle) * radius), None
 
 
 def _grow(phase: Series, amplitude: float, contact: float) -> Scene:
-    return replace(Track.still(phase), scale=0.45 + 1.4 * phase), None
+    return Track.of(phase, scale=0.45 + 1.4 * phase), None
 
 
 def _appear(phase: Series, amplitude: float, contact: float) -> Scene:
-    return replace(Track.still(phase), opacity=phase), None
+    return Track.of(phase, opacity=phase), None
 
 
 def _backwards(verb: Verb) -> Verb:
@@ -150,52 +148,47 @@ def _reversal_pairs() -> list[tuple[MotionClass, MotionClass]]:
         pairs.append(_pair(f"push-{side}", f"drop-{side}", _push, heading))
         pairs.append(_pair(f"reach-{side}", f"leave-{side}", _reach, heading))
     for name, verb in (("orbit", _orbit), ("spin", _spin), ("swap", _swap)):
-        pairs.append(_pair(f"{name}-clockwise", f"{name}-counter", verb, 0.0))
-    pairs.append(_pair("spiral-in-clockwise", "spiral-out-counter", _spiral, 0.0))
-    pairs.append(_pair("spiral-in-counter", "spiral-out-clockwise", _mirrored(_spiral), 0.0))
-    pairs.append(_pair("grow", "shrink", _grow, 0.0))
-    pairs.append(_pair("appear", "vanish", _appear, 0.0))
+        pairs.append(_pair(f"{name}-clockwise", f"{name}-counter", verb))
+    pairs.append(_pair("spiral-in-clockwise", "spiral-out-counter", _spiral))
+    pairs.append(_pair("spiral-in-counter", "spiral-out-clockwise", _mirrored(_spiral)))
+    pairs.append(_pair("grow", "shrink", _grow))
+    pairs.append(_pair("appear", "vanish", _appear))
     return pairs
 
 
-def _pair(there: str, back: str, verb: Verb, heading: float) -> tuple[MotionClass, MotionClass]:
+def _pair(
+    there: str, back: str, verb: Verb, heading: float = 0.0, swapped: Verb | None = None
+) -> tuple[MotionClass, MotionClass]:
+    """Make two partners, of which the second is the reversal of the first if it is not given."""
+    kind: Kind = "swap" if swapped else "reversal"
     return (
-        MotionClass(there, back, "reversal", verb, heading),
-        MotionClass(back, there, "reversal", _backwards(verb), heading),
+        MotionClass(there, back, kind, verb, heading),
+        MotionClass(back, there, kind, swapped or _backwards(verb), heading),
     )
 
 
 def _shift(dx: float, dy: float) -> Verb:
     def shift(phase: Series, amplitude: float, contact: float) -> Scene:
         reach = 1.5 * amplitude
-        actor = replace(Track.still(phase), x=dx * reach * phase, y=dy * reach * phase)
-        return actor, None
+        return Track.of(phase, dx * reach * phase, dy * reach * phase), None
 
     return shift
 
 
 def _shake(phase: Series, amplitude: float, contact: float) -> Scene:
-    swing = np.sin(3 * TAU * phase) * 0.06
-    return replace(Track.still(phase), x=swing), None
+    return Track.of(phase, x=np.sin(3 * TAU * phase) * 0.06), None
 
 
 def _blink(phase: Series, amplitude: float, contact: float) -> Scene:
-    opacity = 0.5 + 0.5 * np.cos(2 * TAU * phase)
-    return replace(Track.still(phase), opacity=opacity), None
+    return Track.of(phase, opacity=0.5 + 0.5 * np.cos(2 * TAU * phase)), None
 
 
 def _turn(sense: int) -> Verb:
-    def turn(phase: Series, amplitude: float, contact: float) -> Scene:
-        return replace(Track.still(phase), turn=0.5 * sense * phase), None
-
-    return turn
+    return lambda phase, amplitude, contact: (Track.of(phase, turn=0.5 * sense * phase), None)
 
 
 def _resize(factor: float) -> Verb:
-    def resize(phase: Series, amplitude: float, contact: float) -> Scene:
-        return replace(Track.still(phase), scale=factor**phase), None
-
-    return resize
+    return lambda phase, amplitude, contact: (Track.of(phase, scale=factor**phase), None)
 
 
 PRIMITIVES: dict[str, Verb] = {
@@ -210,7 +203,7 @@ PRIMITIVES: dict[str, Verb] = {
     "shake": _shake,
     "blink": _blink,
 }
-"""What a sequence is made of."""
+"""The verbs that sequences are made of."""
 
 OPPOSITE = {("right", "left"), ("up", "down"), ("turn", "unturn"), ("grow", "shrink")} | {
     ("shake", "blink")
@@ -244,31 +237,26 @@ def _sequence(first: Verb, second: Verb) -> Verb:
 def _swap_pairs() -> list[tuple[MotionClass, MotionClass]]:
     """The 27 pairs "a then b" and "b then a", drawn from the 40 admissible ones."""
     admissible = [pair for pair in combinations(PRIMITIVES, 2) if pair not in OPPOSITE]
-    pairs = []
-    for a, b in _shuffled(admissible, "sequences")[:SEQUENCE_PAIRS]:
-        there, back = f"{a}-then-{b}", f"{b}-then-{a}"
-        forward = _sequence(PRIMITIVES[a], PRIMITIVES[b])
-        swapped = _sequence(PRIMITIVES[b], PRIMITIVES[a])
-        pairs.append(
-            (
-                MotionClass(there, back, "swap", forward, 0.0),
-                MotionClass(back, there, "swap", swapped, 0.0),
-            )
+    return [
+        _pair(
+            f"{a}-then-{b}",
+            f"{b}-then-{a}",
+            _sequence(PRIMITIVES[a], PRIMITIVES[b]),
+            swapped=_sequence(PRIMITIVES[b], PRIMITIVES[a]),
         )
-    return pairs
+        for a, b in _shuffled(admissible, "sequences")[:SEQUENCE_PAIRS]
+    ]
 
 
 def _shuffled(items: list[Item], label: str) -> list[Item]:
-    """Return the items in the order that the label's stream gives them."""
+    """Return the items in an order drawn from the stream of a label."""
     draws = Draws("rendered grammar", label)
-    left, shuffled = list(items), []
-    while left:
-        shuffled.append(left.pop(draws.integer(len(left))))
-    return shuffled
+    left = list(items)
+    return [left.pop(draws.integer(len(left))) for _ in items]
 
 
 PAIRS_HELD_OUT = {"test": 6, "val": 3}
-"""Pairs of each kind that a split holds; the rest is for training."""
+"""Split -> number of pairs of each kind that it holds; the others are for training."""
 
 
 @cache

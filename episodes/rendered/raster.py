@@ -1,6 +1,6 @@
 """Pixels from a staging, in integer arithmetic so that every machine draws the same ones.
 
-Positions, angles and opacities are floats up to here; they are rounded once to fixed point, and
+Positions, angles and opacities, which are floats up to here, are rounded once to fixed point:
 nothing below depends on a floating-point library.
 """
 
@@ -81,19 +81,14 @@ def _paint(canvas: Pixels, body: Body, track: Track, camera_x: Series, camera_y:
         rows, columns = slice(max(row, 0), SIDE), slice(max(column, 0), SIDE)
         seen = alpha[frame, rows.start - row :, columns.start - column :]
         window = canvas[frame, rows, columns][: seen.shape[0], : seen.shape[1]]
-        _blend(window, seen[: window.shape[0], : window.shape[1]], body.colour)
-
-
-def _blend(pixels: Pixels, alpha: NDArray[np.int64], colour: Colour) -> None:
-    """Mix the colour in by alpha/256, in place."""
-    difference = np.asarray(colour, dtype=np.int32) - pixels
-    pixels += (difference * alpha[..., None].astype(np.int32)) >> 8
+        share = seen[: window.shape[0], : window.shape[1], None].astype(np.int32)
+        window += ((np.asarray(body.colour, dtype=np.int32) - window) * share) >> 8
 
 
 def _inside(
     body: Body, track: Track, dx: NDArray[np.int64], dy: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """1 where a pixel centre lies in the body, else 0; dx, dy are offsets in 1/16 pixel."""
+    """Return 1 where the centre of a pixel lies in the body, else 0; dx, dy in 1/16 pixel."""
     cosine = _fixed(np.cos(track.turn * TAU), TRIG)[:, None, None]
     sine = _fixed(np.sin(track.turn * TAU), TRIG)[:, None, None]
     along = (dx * cosine + dy * sine) // TRIG
@@ -123,7 +118,7 @@ def _occlude(frames: Pixels, upright: bool, place: float, width: float, colour: 
 
 
 def _film(luma: Pixels, staging: Staging) -> Pixels:
-    """Flicker and grain. A grain is two pixels wide: the files stay small without loss."""
+    """Add flicker and grain. Grains are two pixels wide, so that lossless files stay small."""
     gain = _fixed(staging.gain, 256)[:, None, None]
     lit = 16 + (((luma - 16) * gain) >> 8)
     frames, grains = len(luma), SIDE // GRAIN

@@ -1,13 +1,12 @@
-"""What one rendered video shows: everything that is drawn at random, before any pixel.
+"""The content of a rendered video: everything that is drawn at random, before any pixel.
 
-Appearance belongs to the group (scene, actors), motion details to the video. Only the call of its
-verb depends on the class, so that appearance cannot give the class away.
+Appearance belongs to the group (scene, actors), details of the motion to the video. Only the verb
+depends on the class, so that appearance cannot give the class away.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from episodes.draws import Draws
 from episodes.rendered.grammar import TAU, MotionClass, Series, Track
@@ -40,7 +39,7 @@ class Setting:
     texture_key: str
     actors: tuple[Body, Body]
     clutter: tuple[tuple[Body, float, float, float], ...]
-    """Each body with x, y (frame sides) and turn."""
+    """Bodies at rest, each with x, y (frame sides) and turn."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,9 @@ class Staging:
     camera_x: Series
     camera_y: Series
     occluder: tuple[bool, float, float, Colour] | None
-    """Upright or lying, position and width in frame sides, colour."""
+    """Whether it is upright, position and width in frame sides, colour."""
     gain: Series
+    """The lamp's brightness in each frame, 1 on average."""
     noise: float
     noise_key: str
 
@@ -89,14 +89,14 @@ def stage(split: str, motion: MotionClass, group: int, clip: int, frames: int) -
     camera_x, camera_y = _camera(draws, time)
     actors = _actors(draws, motion, place, time)
     distractors = [_distractor(draws, place, time) for _ in range(draws.integer(2))]
-    still = [(body, _turned(time, x, y, turn)) for body, x, y, turn in place.clutter]
+    still = [(body, Track.of(time, x, y, turn)) for body, x, y, turn in place.clutter]
     return Staging(
         setting=place,
         objects=(*still, *distractors, *actors),
         camera_x=camera_x,
         camera_y=camera_y,
         occluder=_occluder(draws) if draws.chance(0.3) else None,
-        gain=_flicker(draws, frames),
+        gain=np.array([1.0 + draws.uniform(-0.05, 0.05) for _ in range(frames)]),
         noise=draws.uniform(0.008, 0.03) * 255,
         noise_key=f"{place.texture_key} {clip}",
     )
@@ -144,7 +144,7 @@ def _camera(draws: Draws, time: Series) -> tuple[Series, Series]:
 
 
 def _phase(draws: Draws, time: Series) -> Series:
-    """How far the event is at each time: it lasts part of the clip, at an uneven pace."""
+    """Progress of the event at each time: it lasts part of the clip, at an uneven pace."""
     length = draws.uniform(0.55, 1.0)
     start = draws.uniform(0.0, 1.0 - length)
     even = np.clip((time - start) / length, 0.0, 1.0)
@@ -158,7 +158,9 @@ def _actors(
     amplitude = draws.uniform(0.17, 0.30)
     contact = place.actors[0].length + place.actors[1].length
     actor, other = motion.verb(_phase(draws, time), amplitude, contact)
-    bystander = _bystander(draws, time, amplitude, contact)
+    # The second actor of a one-actor verb stands somewhere near and does nothing.
+    angle, distance = draws.uniform(0.0, TAU), contact + draws.uniform(0.0, amplitude)
+    bystander = Track.of(time, np.cos(angle) * distance, np.sin(angle) * distance)
     tracks = (actor, bystander if other is None else other)
     heading = (motion.heading + draws.uniform(-14, 14) / 360) * TAU
     centre_x, centre_y = draws.uniform(0.38, 0.62), draws.uniform(0.38, 0.62)
@@ -166,12 +168,6 @@ def _actors(
         (body, _placed(track, heading, centre_x, centre_y, draws.uniform(0.0, 1.0)))
         for body, track in zip(place.actors, tracks, strict=True)
     ]
-
-
-def _bystander(draws: Draws, time: Series, amplitude: float, contact: float) -> Track:
-    """The second actor of a one-actor verb: it stands somewhere near and does nothing."""
-    angle, distance = draws.uniform(0.0, TAU), contact + draws.uniform(0.0, amplitude)
-    return Track.still(time, np.cos(angle) * distance, np.sin(angle) * distance)
 
 
 def _placed(track: Track, heading: float, x: float, y: float, turn: float) -> Track:
@@ -186,26 +182,16 @@ def _placed(track: Track, heading: float, x: float, y: float, turn: float) -> Tr
     )
 
 
-def _turned(time: Series, x: float, y: float, turn: float) -> Track:
-    return _placed(Track.still(time), 0.0, x, y, turn)
-
-
 def _distractor(draws: Draws, place: Setting, time: Series) -> tuple[Body, Track]:
     """A smaller body that drifts straight on and turns on its own."""
     body = _body(draws, place.background, 0.6)
     heading, speed = draws.uniform(0.0, TAU), draws.uniform(0.1, 0.5)
-    drift = Track.still(time)
     x = draws.uniform(0.1, 0.9) + (time - 0.5) * speed * np.cos(heading)
     y = draws.uniform(0.1, 0.9) + (time - 0.5) * speed * np.sin(heading)
     turn = draws.uniform(0.0, 1.0) + draws.uniform(-0.5, 0.5) * time
-    return body, Track(x, y, turn, drift.scale, drift.opacity)
+    return body, Track.of(time, x, y, turn)
 
 
 def _occluder(draws: Draws) -> tuple[bool, float, float, Colour]:
     upright = draws.chance(0.5)
     return upright, draws.uniform(0.1, 0.9), draws.uniform(0.05, 0.12), _colour(draws)
-
-
-def _flicker(draws: Draws, frames: int) -> NDArray[np.float64]:
-    """The lamp's brightness in each frame, 1 on average."""
-    return np.array([1.0 + draws.uniform(-0.05, 0.05) for _ in range(frames)])

@@ -13,7 +13,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
 
-from episodes.disk.registration import registered_names
+from episodes.disk.registration import registered_names, registration
 from episodes.errors import UserError, unknown
 from episodes.plugins import brought
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
@@ -67,9 +67,10 @@ def datasets() -> dict[str, Dataset]:
             )
         if known.setdefault(found.name, found) is not found:
             raise UserError(f"two data sets are called {found.name}; rename that of the plugin")
-    if own := [name for name in registered_names() if name not in known]:
-        folder = importlib.import_module(f"{__name__}.folder")
-        known |= {name: folder.registered(name) for name in own}
+    for name in registered_names():
+        if name not in known and (mine := registration(name)):
+            folder = importlib.import_module(f"{__name__}.folder")
+            known[name] = folder.Folder(name, mine.root, mine.lists)
     return known
 
 

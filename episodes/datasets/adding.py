@@ -13,7 +13,7 @@ from episodes.datasets import datasets
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.disk.lists import ClassList, by_split, read_lists, without_suffix
-from episodes.disk.locating import Index
+from episodes.disk.membership import recognised
 from episodes.disk.registration import Members, Registration, write_registration
 from episodes.errors import UserError
 from episodes.split import SplitName, Video
@@ -83,33 +83,29 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             f"{known.name} needs its lists: a folder does not tell which videos belong to it."
             f" docs/data.md says where to find them; then {known.command}"
         )
-    mine = known.registered_at(root, lists, trust)
-    index = known.index(mine.root)
+    index = known.index(root.resolve())
+    members = recognised(known.facts, read_lists(lists), trust) if lists else {}
+    unknown: dict[SplitName, str] = {}
+    for split in known.facts.splits:
+        try:
+            members[split] = members.get(split) or known.members_from_folder(split, index)
+        except UserError as error:
+            unknown[split] = str(error)
     there = {
         split: sum(
-            bool(known.places(index, video)) for video in known.as_split(split, members).videos
+            bool(known.places(index, video)) for video in known.as_split(split, listed).videos
         )
-        for split, members in mine.lists.items()
+        for split, listed in members.items()
     }
-    reasons = _reasons(known, mine, index)
     if not any(there.values()):
-        why = next((f" ({one})" for one in reasons.values()), "") if not there else ""
+        why = "" if there else f" ({next(iter(unknown.values()))})"
         raise UserError(
-            f"none of the videos of {known.name} lies below {mine.root}, and nothing was"
+            f"none of the videos of {known.name} lies below {index.root}, and nothing was"
             f" registered{why}; name the folder that holds them, or a folder above it"
         )
+    mine = Registration(known.name, index.root, True, members)
     write_registration(mine)
-    return Added(mine, there, reasons)
-
-
-def _reasons(known: Published, mine: Registration, index: Index) -> dict[SplitName, str]:
-    reasons: dict[SplitName, str] = {}
-    for split in (one for one in known.facts.splits if one not in mine.lists):
-        try:
-            known.members_from_folder(split, index)
-        except UserError as error:
-            reasons[split] = str(error)
-    return reasons
+    return Added(mine, there, unknown)
 
 
 def register_folder(name: str, root: Path, lists: Path | None) -> Registration:

@@ -11,7 +11,7 @@ from episodes.decoding.media import VIDEO_SUFFIXES, is_video_file, why_not_opene
 from episodes.decoding.memory import hashed_files, remembered
 from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.locating import Index
-from episodes.disk.registration import Members, registration
+from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
@@ -162,15 +162,3 @@ def _refuse_copies(files: Sequence[VideoFile]) -> None:
                 f"{' and '.join(sorted(same)[:3])} have the same content; a video may be there only"
                 " once: remove the others"
             )
-
-
-def registered(name: str) -> Folder:
-    """Return a dataset of the user's own as it was registered.
-
-    Raises:
-        UserError: it is not registered.
-    """
-    mine = registration(name)
-    if mine is None:
-        raise UserError(f"dataset {name} is not registered; `fvbench data add {name} --root PATH`")
-    return Folder(name, mine.root, mine.lists)

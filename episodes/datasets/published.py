@@ -8,9 +8,8 @@ from episodes.decoding.inspection import inspection_identity
 from episodes.decoding.media import is_empty, why_not_opened
 from episodes.decoding.memory import hashed_files, recalled
 from episodes.disk.facts import Facts, SplitFacts, facts, folded
-from episodes.disk.lists import read_lists
 from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
-from episodes.disk.membership import derived, recognised
+from episodes.disk.membership import derived
 from episodes.disk.registration import Members, Registration, registration
 from episodes.errors import UserError
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
@@ -154,22 +153,6 @@ class Published:
             classes = self.facts.splits[split].classes
             members = {label: set(self.naming_rule(label, names)) for label in classes}
         return derived(self.facts, split, members, index.root)
-
-    def registered_at(self, root: Path, lists: Path | None, trust: bool) -> Registration:
-        """Examine a folder, and lists if any are given; nothing is written.
-
-        Raises:
-            UserError: no such folder, or lists of other content.
-        """
-        index = self.index(root.resolve())
-        members = recognised(self.facts, read_lists(lists), trust) if lists else {}
-        if self.derivable:
-            for split in self.facts.splits.keys() - members.keys():
-                try:
-                    members[split] = self.members_from_folder(split, index)
-                except UserError:
-                    continue  # not complete yet: `data verify` says what is missing
-        return Registration(self.name, index.root, True, members)
 
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from stat import S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from typing import TypeVar
 
 import numpy as np
@@ -18,13 +18,7 @@ from episodes.errors import UserError, unknown
 Clip = NDArray[np.uint8]
 """uint8 (frames, height, width, 3), RGB."""
 Shrunk = TypeVar("Shrunk")
-KINDS = (
-    (S_ISDIR, "a folder"),
-    (S_ISFIFO, "a pipe"),
-    (S_ISSOCK, "a socket"),
-    (S_ISCHR, "a device"),
-    (S_ISBLK, "a device"),
-)
+OTHER_KINDS = {S_IFDIR: "a folder", S_IFIFO: "a pipe", S_IFSOCK: "a socket"}
 """What may be in the place of a file, by its mode."""
 
 
@@ -142,8 +136,8 @@ def check_file(path: Path) -> None:
         raise UserError(
             f"{path}: there is no such video file{why}; put it there or leave it out"
         ) from error
-    if not S_ISREG(status.st_mode):
-        what = next((words for test, words in KINDS if test(status.st_mode)), "something else")
+    if (kind := S_IFMT(status.st_mode)) != S_IFREG:
+        what = OTHER_KINDS.get(kind, "a device")
         raise UserError(f"{path}: there is no such video file, but {what}; leave it out")
     if status.st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out")

@@ -146,7 +146,11 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client decides what an interrupt ends
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not disturb the answers
-    _limit_memory()
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415 - Windows has none
+
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     for line in sys.stdin.buffer:
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
@@ -164,15 +168,6 @@ def serve() -> None:
             watchdog.stop()
         replies.write(json.dumps(answer).encode() + b"\n")
         replies.flush()
-
-
-def _limit_memory() -> None:
-    """Limit the address space where the system can: an absurd header then fails at once."""
-    if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - Windows has none
-
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
 
 
 class _Watchdog:

@@ -51,36 +51,23 @@ class UnreadableError(Exception):
 
 
 class Video(Protocol):
-    """An open file."""
+    """An open file. A reader that cannot open it, or decode it to its end, raises an error."""
+
+    promise: "Promise"
+    """What its header says of its length."""
+    expected: Sequence[int]
+    """Likely numbers of frames, the most likely first."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file.
-
-        Raises:
-            UnreadableError: it is not a video that this reader reads.
-        """
+        """Open a file."""
 
     @staticmethod
     def identity() -> str:
         """Name and version of the reader: another one may decode to other pixels."""
         ...
 
-    @property
-    def promise(self) -> "Promise":
-        """What its header says of its length."""
-        ...
-
-    @property
-    def expected(self) -> Sequence[int]:
-        """Likely numbers of frames, the most likely first."""
-        ...
-
     def __iter__(self) -> Iterator[Picture]:
-        """Yield every frame that is shown, in order.
-
-        Raises:
-            UnreadableError: this reader does not read the file to its end.
-        """
+        """Yield every frame that is shown, in order."""
         ...
 
 
@@ -155,7 +142,8 @@ class AvVideo:
         self.promise = _declared(self._file, self._stream)
         promised = self._stream.frames or round(self.promise.frames)
         packed = (self._stream.codec_context.name, self._file.format.name) == PACKED
-        self.expected = [promised, promised - 1, promised - 2] if packed else [promised]
+        likely = [promised, promised - 1, promised - 2] if packed else [promised]
+        self.expected: Sequence[int] = likely
 
     @staticmethod
     def identity() -> str:
@@ -224,7 +212,7 @@ class DecordVideo:
             raise UnreadableError(_words(error)) from error
         # An edit list hides frames before zero, as `ffmpeg -ss TIME -c copy` leaves them: decord
         # counts them and does not return them. Where it knows no times, it makes up huge ones.
-        self.expected = [len(starts) - int(((starts > -1e6) & (starts < 0)).sum())]
+        self.expected: Sequence[int] = [len(starts) - int(((starts > -1e6) & (starts < 0)).sum())]
 
     @staticmethod
     @cache

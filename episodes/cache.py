@@ -26,7 +26,7 @@ MARK = ".in-use"
 KINDS = {"features": "features", "text": "text features", "datasets": "rendered videos"}
 """Folders of the cache whose subfolders can be removed one by one -> what they hold."""
 
-_held: dict[tuple[int, Path], int] = {}
+held_locks: dict[tuple[int, Path], int] = {}
 """(process, folder) -> open file of the lock."""
 
 
@@ -58,7 +58,7 @@ def cache_folder() -> Path:
 def hold(folder: Path) -> None:
     """Note that this process uses a folder of the cache, until it ends."""
     key = os.getpid(), folder
-    if fcntl is None or key in _held:
+    if fcntl is None or key in held_locks:
         return
     file = None
     try:
@@ -69,7 +69,7 @@ def hold(folder: Path) -> None:
         if file is not None:
             os.close(file)
         return
-    _held[key] = file
+    held_locks[key] = file
 
 
 def parts() -> list[Part]:

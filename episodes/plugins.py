@@ -18,7 +18,7 @@ from types import ModuleType
 
 from episodes.errors import UserError, in_words, shown
 
-_files: dict[str, ModuleType] = {}
+loaded_files: dict[str, ModuleType] = {}
 """Name -> module loaded from a file."""
 
 
@@ -28,8 +28,8 @@ def brought(group: str) -> list[object]:
     Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
     is skipped, and named on stderr once.
     """
-    announced = (_loaded(point) for point in entry_points(group=group))
-    return [one for one in announced if one is not None] + list(_files.values())
+    announced = (load_announced(point) for point in entry_points(group=group))
+    return [found for found in announced if found is not None] + list(loaded_files.values())
 
 
 def plugin_files(folder: Path) -> list[Path]:
@@ -59,7 +59,7 @@ def load_file(path: Path) -> ModuleType:
     if name not in sys.modules:
         _check_beside(path)
         _import_as(name, package, path)
-    _files[name] = sys.modules[name]
+    loaded_files[name] = sys.modules[name]
     return sys.modules[name]
 
 
@@ -81,7 +81,8 @@ def left_out(error: UserError) -> None:
 
 
 @cache
-def _loaded(point: EntryPoint) -> object | None:
+def load_announced(point: EntryPoint) -> object | None:
+    """Load an entry point once; None, and a warning, if it cannot be loaded."""
     try:
         return guarded(f"plugin {point.value}", point.load)
     except UserError as error:

@@ -38,7 +38,7 @@ def plugins_as_they_were() -> Iterator[None]:
     """Forget in the end what was imported from plugins, and what they registered."""
     built_in_methods()
     modules, path, known = set(sys.modules), list(sys.path), dict(REGISTRY)
-    files = dict(plugins._files)
+    files = dict(plugins.loaded_files)
     try:
         yield
     finally:
@@ -48,9 +48,9 @@ def plugins_as_they_were() -> Iterator[None]:
         sys.path[:] = path
         REGISTRY.clear()
         REGISTRY.update(known)
-        plugins._files.clear()
-        plugins._files.update(files)
-        plugins._loaded.cache_clear()
+        plugins.loaded_files.clear()
+        plugins.loaded_files.update(files)
+        plugins.load_announced.cache_clear()
 
 
 @contextmanager

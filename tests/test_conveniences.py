@@ -139,9 +139,9 @@ class TestCache:
         self.let_go()
 
     def let_go(self) -> None:
-        for file in cache._held.values():
+        for file in cache.held_locks.values():
             os.close(file)
-        cache._held.clear()
+        cache.held_locks.clear()
 
     def test_it_is_shown(self):
         shown = json.loads(succeeds("cache", "show", "--json"))

@@ -143,7 +143,7 @@ def _state(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _copied(source: Path) -> Callable[[Path], Path]:
+def copied(source: Path) -> Callable[[Path], Path]:
     return lambda folder: Path(shutil.copy(source, folder))
 
 
@@ -333,7 +333,7 @@ TARGETS = [
     Target(
         "weights of a backbone, named",
         False,
-        _copied(WEIGHTS_FOLDER / "motion.safetensors"),
+        copied(WEIGHTS_FOLDER / "motion.safetensors"),
         lambda folder: (
             load_backbone(
                 f"motion={folder / 'motion.safetensors'}", torch.device("cpu")
@@ -343,19 +343,19 @@ TARGETS = [
     Target(
         "recipe of a bank",
         False,
-        _copied(BANK_RECIPES / "default.toml"),
+        copied(BANK_RECIPES / "default.toml"),
         lambda folder: read_recipe(str(folder / "default.toml")),
     ),
     Target(
         "recipe of a training",
         False,
-        _copied(TRAINING_RECIPES / "paper.toml"),
+        copied(TRAINING_RECIPES / "paper.toml"),
         lambda folder: read_training_recipe(str(folder / "paper.toml"), MASTAF),
     ),
     Target(
         "reference outputs",
         False,
-        _copied(Path(__file__).parents[1] / "golden" / "tsn_5way1shot.npz"),
+        copied(Path(__file__).parents[1] / "golden" / "tsn_5way1shot.npz"),
         lambda folder: sorted(load_arrays(_first(folder, "*.npz"))),
     ),
     Target("checkpoint of authors", False, _weights, lambda f: read_weights(f / "weights.pt")),
@@ -374,7 +374,7 @@ TARGETS = [
     Target("registration of a data set", True, _registered, _read_registered),
     Target("memory of hashes", True, _remembered, _read_remembered),
     Target("memory of readings", True, _readings, _read_readings),
-    Target("published figures", False, _copied(RESULTS_FOLDER / "published.csv"), _published),
+    Target("published figures", False, copied(RESULTS_FOLDER / "published.csv"), _published),
     Target("list of videos", False, lambda f: _list(f, "test.txt"), _read_list),
     Target("list of videos, JSON", False, lambda f: _list(f, "test.json"), _read_list),
     Target("labels of videos", False, _labels, lambda f: dict(labels_by_video(f.iterdir()))),
@@ -389,7 +389,7 @@ TARGETS = [
     Target(
         "declared comparisons",
         False,
-        _copied(RESULTS_FOLDER / "comparisons.toml"),
+        copied(RESULTS_FOLDER / "comparisons.toml"),
         lambda folder: read_family(folder / "comparisons.toml"),
     ),
     Target(

@@ -31,7 +31,7 @@ from episodes.disk import facts
 from episodes.errors import UserError
 from episodes.locking import NAME, locked
 from episodes.schema import SEAL, sealed
-from tests.attacks.files import TARGETS, Target, _copied, attack
+from tests.attacks.files import TARGETS, Target, copied, attack
 from tests.attacks.outcomes import Tally
 from tests.command import call
 
@@ -249,7 +249,7 @@ ALTERED: tuple[tuple[Target, Callable[[bytes, random.Random], bytes]], ...] = (
     (Target("card of given features", False, _features, _given), altered_json),
     (Target("options of a command", False, _config, _options), altered_toml),
     (
-        Target("facts of published splits", False, _copied(facts.FOLDER / "ucf101.toml"), _facts),
+        Target("facts of published splits", False, copied(facts.FOLDER / "ucf101.toml"), _facts),
         altered_toml,
     ),
     (Target("identity of a part of the cache", False, _cached, _parts), altered_json),

@@ -31,7 +31,7 @@ from episodes.disk import facts
 from episodes.errors import UserError
 from episodes.locking import NAME, locked
 from episodes.schema import SEAL, sealed
-from tests.attacks.files import TARGETS, Target, copied, attack
+from tests.attacks.files import TARGETS, Target, attack, copied
 from tests.attacks.outcomes import Tally
 from tests.command import call
 

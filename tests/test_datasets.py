@@ -8,8 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from episodes.banks.bank import Bank, frozen
-from episodes.banks.coverage import unusable, without
+from episodes.banks.bank import Bank, frozen, unusable, without
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset

@@ -13,8 +13,7 @@ from bench.runs.checking import rebuilt
 from bench.runs.compact import compact
 from bench.runs.directory import Answers, make_rows, read_run, write_run
 from episodes.banks import facts_of
-from episodes.banks.bank import frozen, open_bank
-from episodes.banks.coverage import unusable, without
+from episodes.banks.bank import frozen, open_bank, unusable, without
 from episodes.banks.recipe import FOLDER as RECIPES
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets import dataset

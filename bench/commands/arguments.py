@@ -13,8 +13,7 @@ from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.runs.checking import rebuilt
 from bench.runs.directory import Run, read_runs
-from episodes.banks.bank import Bank, open_bank
-from episodes.banks.coverage import unusable, without
+from episodes.banks.bank import Bank, open_bank, unusable, without
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError, counted
 from episodes.schema import read_toml

@@ -1,7 +1,10 @@
-"""Banks: the episodes of a recipe, checked against the hashes it states."""
+"""Banks: the episodes of a recipe, checked against the hashes it states.
+
+If videos are missing, whole episodes are dropped; the others never change.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 
@@ -11,9 +14,10 @@ from numpy.typing import NDArray
 from episodes.banks.recipe import UNKNOWN, Recipe, read_recipe, recipe_of
 from episodes.banks.sampler import Episodes, draw
 from episodes.datasets import Dataset, dataset
+from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.errors import UserError
-from episodes.split import Split, VideoFile
+from episodes.split import Progress, Split, Video, VideoFile
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Bank:
     source: Dataset
     """The data set, which knows where the videos are."""
     left_out: int = 0
-    """Number of episodes left out because one of their videos is missing (`banks.coverage`)."""
+    """Number of episodes left out because one of their videos is missing (`without`)."""
     kept: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     """Numbers of the recipe's episodes that are here, if some were left out."""
 
@@ -86,12 +90,7 @@ class BankMismatchError(UserError):
 
 
 def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool = False) -> Bank:
-    """Rebuild a bank from its recipe and verify it.
-
-    Args:
-        name_or_path: a committed recipe's name, or the path of a recipe file.
-        episodes: see `rebuild`.
-        without_list: see `rebuild`.
+    """Rebuild a bank from the name of a committed recipe or the path of a recipe; see `rebuild`.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
@@ -209,3 +208,37 @@ def episodes_sha256(split: Split, episodes: Episodes) -> str:
         digest.update(f"{array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
     return digest.hexdigest()
+
+
+def unusable(bank: Bank, progress: Progress) -> dict[Video, str]:
+    """Return the videos of a bank that are missing or cannot be read, and why."""
+    if not isinstance(bank.source, Published | Folder):
+        return {}
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
+    return bank.source.unusable(videos, progress)
+
+
+def without(bank: Bank, missing: Mapping[Video, str]) -> Bank:
+    """Drop every episode that contains one of the videos.
+
+    The remaining bank has a hash and a title of its own: it is never mistaken for the whole bank.
+
+    Raises:
+        UserError: no episode is left.
+    """
+    kept = untouched(bank, missing)
+    if not kept.any():
+        video, why = next(iter(missing.items()))
+        raise UserError(
+            f"every episode of bank {bank.recipe.name} contains one of the videos that"
+            f" cannot be used ({len(missing):,}, such as {video.label}/{video.name}: {why}); get"
+            " some of them"
+        )
+    return bank if kept.all() else bank.only(np.flatnonzero(kept))
+
+
+def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:
+    """Return which episodes contain none of the videos: bool (episodes,)."""
+    gone = np.array([video in missing for video in bank.split.videos])
+    support = gone[bank.episodes.support].any(axis=(1, 2))
+    return np.asarray(~(support | gone[bank.episodes.query].any(axis=1)))

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from episodes.banks.bank import open_bank
-from episodes.banks.coverage import untouched
+from episodes.banks.bank import open_bank, untouched
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published

@@ -79,7 +79,7 @@ class Bank:
         )
         return f"<table><caption>{escape(self.title)}</caption>{lines}</table>"
 
-    def used_videos(self) -> NDArray[np.int32]:
+    def used_videos(self) -> np.ndarray:
         """Return the indices of the videos that occur in episodes, ascending."""
         parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
         return np.unique(np.concatenate(parts))

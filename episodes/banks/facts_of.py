@@ -55,32 +55,22 @@ def shared_out(classes: Classes, counts: Sequence[int]) -> dict[SplitName, Class
 
 def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
     """Count and hash the classes of each split."""
-    return Facts(
-        source.name,
-        {
-            name: SplitFacts(
-                sum(len(videos) for videos in splits[name].values()),
-                split_of(source, name, splits[name]).sha256,
-                {
-                    label: ClassFacts(
-                        label,
-                        len(videos),
-                        names_sha256(videos),
-                        recordings=_recordings(source, label, videos),
-                    )
-                    for label, videos in sorted(splits[name].items())
-                },
-            )
-            for name in SPLIT_NAMES
-            if name in splits
-        },
-    )
+    found: dict[SplitName, SplitFacts] = {}
+    for name in SPLIT_NAMES:
+        if classes := splits.get(name):
+            facts = {
+                label: _class_facts(source, label, classes[label]) for label in sorted(classes)
+            }
+            sha256 = split_of(source, name, classes).sha256
+            found[name] = SplitFacts(sum(map(len, classes.values())), sha256, facts)
+    return Facts(source.name, found)
 
 
-def _recordings(source: Published, label: str, videos: Collection[str]) -> tuple[int, ...]:
-    """Return the number of videos of each recording of a class; empty if each has one."""
+def _class_facts(source: Published, label: str, videos: Collection[str]) -> ClassFacts:
     counts = Counter(source.recording(label, video) for video in videos)
-    return tuple(counts[group] for group in sorted(counts)) if len(counts) < len(videos) else ()
+    several = len(counts) < len(videos)
+    recordings = tuple(counts[group] for group in sorted(counts)) if several else ()
+    return ClassFacts(label, len(videos), names_sha256(videos), recordings=recordings)
 
 
 def split_of(source: Published, name: SplitName, classes: Classes) -> Split:

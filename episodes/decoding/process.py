@@ -155,9 +155,9 @@ def serve() -> None:
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
         request = json.loads(line)
-        watchdog = _Watchdog(request["limit"])
+        alive = _Watchdog(request["limit"])
         try:
-            answer = _ACTIONS[request["do"]](request, _Sender(replies), watchdog)
+            answer = _ACTIONS[request["do"]](request, _Sender(replies), alive)
         except UnreadableError as error:
             answer = {"error": str(error)}
         except MemoryError:
@@ -165,7 +165,7 @@ def serve() -> None:
         except Exception as error:  # a bad file must not end the others
             answer = {"error": f"{type(error).__name__}: {error}"}
         finally:
-            watchdog.stop()
+            faulthandler.cancel_dump_traceback_later()
         replies.write(json.dumps(answer).encode() + b"\n")
         replies.flush()
 
@@ -175,19 +175,14 @@ class _Watchdog:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
-        self._set()
-
-    def _set(self) -> None:
-        self._since = time.monotonic()
-        faulthandler.dump_traceback_later(self._limit, exit=True)
+        self._since = -math.inf
+        self()
 
     def __call__(self) -> None:
         """Start the clock again; not at every frame, since that starts a thread."""
         if time.monotonic() - self._since > self._limit / 10:
-            self._set()
-
-    def stop(self) -> None:
-        faulthandler.cancel_dump_traceback_later()
+            self._since = time.monotonic()
+            faulthandler.dump_traceback_later(self._limit, exit=True)
 
 
 class _Sender:

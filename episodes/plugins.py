@@ -161,10 +161,10 @@ def _imported_absolutely(file: Path) -> set[str]:
     except (SyntaxError, ValueError):
         return set()  # reported when it is imported
     nodes = list(ast.walk(tree))
-    names = [alias.name for one in nodes if isinstance(one, ast.Import) for alias in one.names]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [
-        one.module
-        for one in nodes
-        if isinstance(one, ast.ImportFrom) and one.module and not one.level
+        node.module
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
     ]
     return {name.partition(".")[0] for name in names}

@@ -124,8 +124,8 @@ def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:
 def _annotations(kind: Any) -> dict[str, Any]:
     """Return the types of the fields of a model or a dataclass."""
     if is_dataclass(kind):
-        return {one.name: one.type for one in fields(kind)}
-    return {one.alias or name: one.annotation for name, one in kind.model_fields.items()}
+        return {field.name: field.type for field in fields(kind)}
+    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
 
 
 def _typed_in(annotation: Any) -> Any:

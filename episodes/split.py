@@ -110,5 +110,5 @@ class Split:
         if self.stands_for:
             return self.stands_for
         lines = [f"{video.label}\t{video.group}\t{video.name}" for video in self.videos]
-        lines += [f"{one}\t{other}" for one, other in sorted(self.partners.items())]
+        lines += [f"{label}\t{partner}" for label, partner in sorted(self.partners.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

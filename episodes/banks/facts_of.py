@@ -117,10 +117,12 @@ def text(facts: Facts) -> str:
     for name, split in facts.splits.items():
         lines += [f"[{name}]", f"videos = {split.videos}", f'sha256 = "{split.sha256}"', ""]
         lines.append(f"[{name}.classes]")
-        for label, one in split.classes.items():
-            more = f', alias = "{one.alias}"' if one.alias else ""
-            more += f", recordings = {list(one.recordings)}" if one.recordings else ""
-            lines.append(f'"{label}" = {{ videos = {one.videos}, sha256 = "{one.sha256}"{more} }}')
+        for label, known in split.classes.items():
+            more = f', alias = "{known.alias}"' if known.alias else ""
+            more += f", recordings = {list(known.recordings)}" if known.recordings else ""
+            lines.append(
+                f'"{label}" = {{ videos = {known.videos}, sha256 = "{known.sha256}"{more} }}'
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -163,7 +165,7 @@ def write(
     if lists is None:
         splits = shared_out(members, classes or ())
     else:
-        splits = {split: one.classes for split, one in by_split(read_lists(lists)).items()}
+        splits = {split: listing.classes for split, listing in by_split(read_lists(lists)).items()}
     written = {facts_folder / f"{name}.toml": text(facts_of(source, splits))}
     for split in ("val", "test"):
         if split in splits:

@@ -74,7 +74,7 @@ class Verification:
 
     def count(self, split: SplitName, kind: str) -> int:
         """Return the number of troubles of a kind in a split."""
-        return sum((one.split, one.kind) == (split, kind) for one in self.troubles)
+        return sum((trouble.split, trouble.kind) == (split, kind) for trouble in self.troubles)
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -105,7 +105,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
     troubles = [trouble for place in places for trouble in _at_a_glance(source.root, place)]
     if not fast:
         gone = _unusable(troubles)
-        there = [one for one in places if (one.video.label, one.video.name) not in gone]
+        there = [place for place in places if (place.video.label, place.video.name) not in gone]
         troubles += _looked_into(source.root, there, stage)
     return Verification(
         source.name,
@@ -113,7 +113,9 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
         dict(Counter(place.split for place in places)),
         unknown,
         bool(unknown) and isinstance(source, Published) and source.derivable,
-        sorted(troubles, key=lambda one: (KINDS.index(one.kind), one.split, one.label, one.name)),
+        sorted(
+            troubles, key=lambda each: (KINDS.index(each.kind), each.split, each.label, each.name)
+        ),
         list(_banks(source.name, _unusable(troubles))),
         not fast,
     )
@@ -121,7 +123,7 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
 
 def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
     """Class and name of the videos that cannot be used; every class is in one split only."""
-    return {(one.label, one.name) for one in troubles if one.kind in FATAL}
+    return {(trouble.label, trouble.name) for trouble in troubles if trouble.kind in FATAL}
 
 
 def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dict[SplitName, str]]:
@@ -163,7 +165,11 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Tro
     inspections = dict(zip(paths, looks, strict=True))
     return [
         *_copies(places, dict(zip(paths, hashes, strict=True))),
-        *(one for place in places for one in _inspected(place, inspections[place.paths[0]])),
+        *(
+            trouble
+            for place in places
+            for trouble in _inspected(place, inspections[place.paths[0]])
+        ),
     ]
 
 
@@ -201,11 +207,13 @@ def _banks(dataset: str, gone: set[tuple[str, str]]) -> Iterator[BankState]:
             bank = open_bank(name)
         except UserError:
             continue  # `bank verify` says why
-        missing = {one for one in bank.split.videos if (one.label, one.name) in gone}
+        missing = {video for video in bank.split.videos if (video.label, video.name) in gone}
         yield BankState(name, len(bank.episodes), int(untouched(bank, missing).sum()))
 
 
 def by_class(troubles: Sequence[Trouble]) -> dict[tuple[SplitName, str], int]:
     """Return the number of unusable videos by split and class, the largest first."""
-    counts = Counter((one.split, one.label) for one in troubles if one.kind in FATAL)
+    counts = Counter(
+        (trouble.split, trouble.label) for trouble in troubles if trouble.kind in FATAL
+    )
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -55,8 +55,8 @@ def datasets() -> dict[str, Dataset]:
         UserError: a plugin's data set is incomplete, or has the name of another one.
     """
     known = dict(_built_in())
-    for one in brought(ENTRY_POINTS):
-        found: Any = getattr(one, "DATASET", None) if isinstance(one, ModuleType) else one
+    for plugin in brought(ENTRY_POINTS):
+        found: Any = getattr(plugin, "DATASET", None) if isinstance(plugin, ModuleType) else plugin
         if found is None:
             continue
         needed = ("name", "description", "directional", "split", "files", "state")
@@ -79,7 +79,7 @@ def _built_in() -> dict[str, Dataset]:
     names = (module.name for module in pkgutil.iter_modules(__path__))
     modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
     found = (module.DATASET for module in modules if hasattr(module, "DATASET"))
-    return {one.name: one for one in found}
+    return {data_set.name: data_set for data_set in found}
 
 
 def dataset(name: str) -> Dataset:

@@ -138,7 +138,7 @@ def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
     splits: dict[SplitName, Members] = {}
     for split, first, last in zip(SHARES, [0, *ends[:-1]], ends, strict=True):
         chosen = set(labels[first:last])
-        if members := tuple((one.label, one.name) for one in videos if one.label in chosen):
+        if members := tuple((video.label, video.name) for video in videos if video.label in chosen):
             splits[split] = members
     return splits
 
@@ -147,14 +147,14 @@ def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitNa
     by_path = _by_name(videos, lambda video: video.name)
     by_file = _by_name(videos, lambda video: _file(video.name))
     splits: dict[SplitName, Members] = {}
-    for split, one in by_split(lists).items():
-        pairs = sorted((label, name) for label, names in one.classes.items() for name in names)
+    for split, listing in by_split(lists).items():
+        pairs = sorted((label, name) for label, names in listing.classes.items() for name in names)
         found = {
             (label, name): by_path.get((label, without_suffix(name)))
             or by_file.get((label, without_suffix(_file(name))), [])
             for label, name in pairs
         }
-        splits[split] = _one_for_each(one.path, found)
+        splits[split] = _one_for_each(listing.path, found)
     return splits
 
 

@@ -51,7 +51,7 @@ class Folder:
         if self._lists is None:
             return Split(self.name, name, self.videos if name == "test" else ())
         members = self._lists.get(name, ())
-        return Split(self.name, name, tuple(_video(label, one) for label, one in members))
+        return Split(self.name, name, tuple(_video(label, member) for label, member in members))
 
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
@@ -93,7 +93,7 @@ class Folder:
             videos = self.videos
         except UserError as error:
             return str(error)
-        return f"ready: {len({one.label for one in videos})} classes, {len(videos)} videos"
+        return f"ready: {len({video.label for video in videos})} classes, {len(videos)} videos"
 
     @cached_property
     def videos(self) -> tuple[Video, ...]:
@@ -103,8 +103,8 @@ class Folder:
                 f"{self.root}: there is no such folder; name one that holds a folder of videos for"
                 " each class"
             )
-        folders = [one for one in visible(self.root) if one.is_dir()]
-        _refuse_splits(self.root, [one.name for one in folders])
+        folders = [path for path in visible(self.root) if path.is_dir()]
+        _refuse_splits(self.root, [path.name for path in folders])
         videos = tuple(
             _video(folder.name, path.relative_to(folder).as_posix())
             for folder in folders
@@ -113,7 +113,7 @@ class Folder:
         classes = {video.label for video in videos}
         if len(classes) < FEWEST_CLASSES:
             raise _no_classes(self.root, videos)
-        _refuse_empty(self.root, [one.name for one in folders], classes)
+        _refuse_empty(self.root, [path.name for path in folders], classes)
         return videos
 
 

@@ -81,9 +81,9 @@ class Published:
         """
         known = self._known(name)
         videos = []
-        for label, one in known.classes.items():
-            sizes = one.recordings or (1,) * one.videos
-            if not one.recordings and self.group is not None:
+        for label, class_facts in known.classes.items():
+            sizes = class_facts.recordings or (1,) * class_facts.videos
+            if not class_facts.recordings and self.group is not None:
                 raise UserError(
                     f"the recordings of {self.name}/{name} are not known without videos"
                 )
@@ -103,7 +103,9 @@ class Published:
 
     def _partners(self, labels: Container[str]) -> dict[str, str]:
         return {
-            one: other for one, other in self.partners.items() if one in labels and other in labels
+            label: partner
+            for label, partner in self.partners.items()
+            if label in labels and partner in labels
         }
 
     def index(self, root: Path) -> Index:

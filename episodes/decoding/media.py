@@ -125,12 +125,12 @@ def stamp(path: Path) -> list[int]:
         return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     with os.scandir(path) as entries:
         images = [entry.stat() for entry in entries if is_frame(entry.name)]
-    newest = max((max(one.st_mtime_ns, one.st_ctime_ns) for one in images), default=0)
+    newest = max((max(status.st_mtime_ns, status.st_ctime_ns) for status in images), default=0)
     return [
         len(images),
-        sum(one.st_size for one in images),
+        sum(status.st_size for status in images),
         newest,
-        sum(one.st_ino for one in images),
+        sum(status.st_ino for status in images),
     ]
 
 

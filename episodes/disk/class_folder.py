@@ -61,14 +61,14 @@ def _is_video(path: Path) -> bool:
         return is_video_file(path.name)
     paths = visible(path)
     _refuse_mixture(path, paths)
-    if not any(is_frame(one.name) for one in paths):
+    if not any(is_frame(inner.name) for inner in paths):
         return False
-    others = [one for one in paths if not is_frame(one.name)]
-    if any(is_video_file(one.name) for one in others):
+    others = [inner for inner in paths if not is_frame(inner.name)]
+    if any(is_video_file(inner.name) for inner in others):
         return False
-    for one in others:
-        if one.is_dir() and videos_below(one):
-            _refuse_below(one)
+    for inner in others:
+        if inner.is_dir() and videos_below(inner):
+            _refuse_below(inner)
     return True
 
 

@@ -63,7 +63,7 @@ class Facts:
     @cached_property
     def by_hash(self) -> Mapping[str, tuple[SplitName, ClassFacts]]:
         """Split and class by the hash of the names of the class's videos."""
-        return {one.sha256: (split, one) for split, one in self._all()}
+        return {known.sha256: (split, known) for split, known in self._all()}
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[SplitName, ClassFacts]]:
@@ -76,7 +76,7 @@ class Facts:
 
     def _all(self) -> Iterable[tuple[SplitName, ClassFacts]]:
         return (
-            (name, one) for name, split in self.splits.items() for one in split.classes.values()
+            (name, known) for name, split in self.splits.items() for known in split.classes.values()
         )
 
 
@@ -91,8 +91,8 @@ def facts(dataset: str) -> Facts:
     try:
         content = read_toml(path)
         for split in content.values():
-            for label, one in split["classes"].items():
-                one["label"] = label
+            for label, known in split["classes"].items():
+                known["label"] = label
         found = parsed(FactsFile, content)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a file of facts: {error}; restore it") from error

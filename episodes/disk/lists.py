@@ -73,12 +73,13 @@ def by_split(lists: Sequence[ClassList]) -> dict[SplitName, ClassList]:
         UserError: a name says no split, or two say the same.
     """
     splits: dict[SplitName, ClassList] = {}
-    for one in lists:
-        if one.split is None or one.split in splits:
+    for listing in lists:
+        if listing.split is None or listing.split in splits:
             raise UserError(
-                f"{one.path}: a list is called train.txt, val.txt or test.txt, one for each split"
+                f"{listing.path}: a list is called train.txt, val.txt or test.txt, one for each"
+                " split"
             )
-        splits[one.split] = one
+        splits[listing.split] = listing
     return splits
 
 

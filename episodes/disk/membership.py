@@ -34,7 +34,7 @@ def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[Sp
         for name, classes in known.items()
         if classes.keys() == facts.splits[name].classes.keys()
     }
-    strange = [one for one in others if one.split not in splits]
+    strange = [listing for listing in others if listing.split not in splits]
     if trust:
         return splits | _trusted(facts, strange)
     if strange:
@@ -42,7 +42,8 @@ def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[Sp
     if not splits:
         raise UserError(
             f"none of the lists is a whole split of {facts.dataset}:"
-            f" {', '.join(str(one.path) for one in lists[:SHOWN])}; give all files of a split"
+            f" {', '.join(str(listing.path) for listing in lists[:SHOWN])}; give all files of a"
+            " split"
         )
     return splits
 
@@ -61,14 +62,14 @@ def _sorted(
         hashed = {names_sha256(videos): frozenset(videos) for videos in classes.values()}
         if recognised := hashed.keys() <= facts.by_hash.keys():
             for sha256, videos in hashed.items():
-                split, one = facts.by_hash[sha256]
-                known[split][one.label] = videos
+                split, published = facts.by_hash[sha256]
+                known[split][published.label] = videos
         return recognised
 
-    others = [one for one in lists if not recognise(one.classes)]
+    others = [listing for listing in lists if not recognise(listing.classes)]
     together: defaultdict[str, set[str]] = defaultdict(set)
-    for one in others:
-        for label, videos in one.classes.items():
+    for listing in others:
+        for label, videos in listing.classes.items():
             together[label] |= videos
     return known, [] if recognise(together) else others
 
@@ -80,8 +81,8 @@ def _members(classes: Mapping[str, Iterable[str]]) -> Members:
 def _trusted(facts: Facts, lists: Sequence[ClassList]) -> dict[SplitName, Members]:
     """Take lists as they are; a class keeps its published name where the list uses it."""
     return {
-        split: _members({_label(facts, label): videos for label, videos in one.classes.items()})
-        for split, one in by_split(lists).items()
+        split: _members({_label(facts, label): videos for label, videos in listing.classes.items()})
+        for split, listing in by_split(lists).items()
     }
 
 
@@ -90,26 +91,26 @@ def _label(facts: Facts, name: str) -> str:
     return found[1].label if found else name
 
 
-def _unknown_content(facts: Facts, one: ClassList) -> UserError:
+def _unknown_content(facts: Facts, listing: ClassList) -> UserError:
     for other in all_facts():
-        hits = sum(names_sha256(videos) in other.by_hash for videos in one.classes.values())
-        if other.dataset != facts.dataset and hits == len(one.classes):
-            return UserError(f"{one.path} lists {other.dataset}, not {facts.dataset}")
-    videos = sum(map(len, one.classes.values()))
+        hits = sum(names_sha256(videos) in other.by_hash for videos in listing.classes.values())
+        if other.dataset != facts.dataset and hits == len(listing.classes):
+            return UserError(f"{listing.path} lists {other.dataset}, not {facts.dataset}")
+    videos = sum(map(len, listing.classes.values()))
     return UserError(
-        f"{one.path} ({counted(len(one.classes), 'class')}, {counted(videos, 'video')}) is not a"
-        f" published split of {facts.dataset}:{_differences(facts, one)} no committed bank fits"
-        " it. Get the published list (see docs/data.md), or accept this one with --trust and make a"
-        " recipe of your own"
+        f"{listing.path} ({counted(len(listing.classes), 'class')}, {counted(videos, 'video')}) is"
+        f" not a published split of {facts.dataset}:{_differences(facts, listing)} no committed"
+        " bank fits it. Get the published list (see docs/data.md), or accept this one with --trust"
+        " and make a recipe of your own"
     )
 
 
-def _differences(facts: Facts, one: ClassList) -> str:
+def _differences(facts: Facts, listing: ClassList) -> str:
     """Describe how the numbers of videos differ, for a few of the published classes."""
     found = [
         f" {facts.by_name[folded(label)][1].label!r} has {len(videos):,} videos there,"
         f" {facts.by_name[folded(label)][1].videos:,} in the published list;"
-        for label, videos in one.classes.items()
+        for label, videos in listing.classes.items()
         if folded(label) in facts.by_name and names_sha256(videos) not in facts.by_hash
     ]
     more = f" and {len(found) - SHOWN} more classes differ;" if len(found) > SHOWN else ""

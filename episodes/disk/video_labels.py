@@ -74,9 +74,9 @@ def _from_json(path: Path) -> dict[str, str]:
     try:
         content: list[dict[str, Any]] = json.loads(_text(path))
         return {
-            str(one["id"]): one["template"].replace("[", "").replace("]", "")
-            for one in content
-            if "template" in one
+            str(video["id"]): video["template"].replace("[", "").replace("]", "")
+            for video in content
+            if "template" in video
         }
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(

@@ -270,5 +270,5 @@ def classes() -> dict[str, dict[str, MotionClass]]:
         shuffled = _shuffled(pairs, label)
         for split, count in (*PAIRS_HELD_OUT.items(), ("train", len(shuffled))):
             taken, shuffled = shuffled[:count], shuffled[count:]
-            splits[split].update({one.name: one for pair in taken for one in pair})
+            splits[split].update({motion.name: motion for pair in taken for motion in pair})
     return splits

@@ -21,8 +21,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.commands.arguments import shortened
-from bench.comparison.frame import Comparison, flat
+from bench.comparison.frame import Comparison
 from bench.comparison.gate import assert_not_worse
+from bench.comparison.row import flat
 from bench.comparison.summary import compare_on_one_bank
 from bench.features.given import backbone_or_features
 from bench.features.text import text_source

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 RUNS = ROOT / "results" / "runs"
 if TYPE_CHECKING:
-    from bench.comparison.frame import Row
+    from bench.comparison.row import Row
 
 PUBLIC = ("bench.api", "bench.method", "bench.backbone", "bench.reference")
 """Modules that people write against."""

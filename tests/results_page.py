@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from bench.commands.arguments import read_family
-from bench.comparison.frame import Declared, decisive_interval, probability, signed
+from bench.comparison.frame import decisive_interval, probability, signed
+from bench.comparison.row import Declared
 from bench.comparison.summary import compare
 from bench.runs.directory import RESULTS_FOLDER, find_runs, read_run
 from tests.command import call

@@ -1,4 +1,4 @@
-"""A figure is added in one file, `bench/comparison/frame.py`: every output has it from there."""
+"""Every output has a figure that is one field of `Row` and one of `COLUMNS`."""
 
 from dataclasses import dataclass, field
 
@@ -6,8 +6,9 @@ import pytest
 
 from bench.api import Results
 from bench.comparison import frame, summary
-from bench.comparison.frame import Column, of_runs
+from bench.comparison.frame import Column
 from bench.comparison.latex import latex
+from bench.comparison.row import Row, of_runs
 from bench.comparison.show import rank_table
 from bench.comparison.tables import render
 from bench.report.sections import costs, ranking
@@ -16,7 +17,7 @@ from tests.test_tables import RUNS
 
 
 @dataclass(frozen=True, kw_only=True)
-class More(frame.Row):
+class More(Row):
     """What a new line of `Row` amounts to."""
 
     right_answers: int = field(
@@ -36,8 +37,8 @@ def comparison(monkeypatch: pytest.MonkeyPatch) -> frame.Comparison:
 
 def test_a_new_figure_is_in_every_output(comparison: frame.Comparison):
     rows = comparison.rows
-    numbers = [row.right_answers for row in rows]
-    assert numbers == [round(row.accuracy * row.queries) for row in rows]
+    numbers = [one.right_answers for one in rows]
+    assert numbers == [round(one.accuracy * one.queries) for one in rows]
     outputs = {
         **{style: render([comparison], style) for style in ("terminal", "markdown", "latex")},
         "LaTeX of a paper": latex([comparison], ["right"]),
@@ -48,7 +49,7 @@ def test_a_new_figure_is_in_every_output(comparison: frame.Comparison):
     for name, text in outputs.items():
         assert all(f"{number:,} right" in text for number in numbers), name
     assert "right_answers" in render([comparison], "csv").partition("\n")[0]
-    assert [row["right_answers"] for row in comparison.content()["rows"]] == numbers
+    assert [one["right_answers"] for one in comparison.content()["rows"]] == numbers
     table = Results(RUNS, open_bank("default", 5)).table
     assert list(table["right_answers"]) == numbers
 

@@ -6,7 +6,8 @@ comparisons, as `fvbench compare` decides it. Needs the package booktabs.
 
 from collections.abc import Sequence
 
-from bench.comparison.frame import Column, Comparison, Row, columns, heading
+from bench.comparison.frame import Column, Comparison, columns, heading
+from bench.comparison.row import Row
 from bench.comparison.tables import caption, distinct
 from bench.statistics import LEVEL
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.comparison.frame import Row, columns, flattened, signed
+from bench.comparison.frame import columns, signed
 from bench.comparison.published import published_rows
+from bench.comparison.row import Row, flattened
 from bench.comparison.summary import compare_on_one_bank
 from bench.comparison.tables import FORMATS, csv_text, table
 from bench.runs.by_method import MethodRuns, runs_by_method

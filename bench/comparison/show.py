@@ -14,7 +14,8 @@ from bench.comparison.classes import (
     per_class,
     without_controls,
 )
-from bench.comparison.frame import Comparison, Row, cells, heading, probability
+from bench.comparison.frame import Comparison, cells, heading, probability
+from bench.comparison.row import Row
 from bench.comparison.tables import (
     about_groups,
     about_intervals,

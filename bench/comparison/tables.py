@@ -16,11 +16,8 @@ from bench.comparison.frame import (
     PEAK,
     TRANSDUCTIVE,
     Comparison,
-    Row,
-    Versus,
     cells,
     decisive_interval,
-    flat,
     half,
     has_letters,
     heading,
@@ -28,6 +25,7 @@ from bench.comparison.frame import (
     signed,
     verdict_cell,
 )
+from bench.comparison.row import Row, Versus, flat
 from bench.statistics import CEILING, LEVEL, UNSEEN
 from episodes.errors import UserError, counted
 
@@ -171,7 +169,7 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
             "against": each.against,
             "points": signed(each.difference or 0.0),
             "interval": decisive_interval(each),
-            "± over\nepisodes": half(each.difference_interval or (0.0, 0.0)),
+            "± over\nepisodes": half(each.difference_interval),
             "p": probability(each.p_value_corrected),
             "verdict": verdict_cell(each),
         }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.comparison.classes import confusions, per_class, without_controls
-from bench.comparison.frame import Comparison, Row, cells, ends, probability, signed
+from bench.comparison.frame import Comparison, cells, ends, probability, signed
+from bench.comparison.row import Row
 from bench.comparison.show import rank_line, titles_without_controls
 from bench.comparison.tables import about_groups, caption, render
 from bench.machine.progress import Reporter

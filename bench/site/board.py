@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from bench.comparison.frame import Comparison, Row
+from bench.comparison.frame import Comparison
+from bench.comparison.row import Row
 from bench.comparison.summary import compare_on_one_bank
 from bench.method import find
 from bench.plugins.registry import all_methods

@@ -100,6 +100,16 @@ class Variation:
         mean = Estimate(float(weights @ self.means), 0.0, 1)
         return _added(mean, [one.of_one_more for one in trained]) if trained else None
 
+    def estimates(self, series: int, minus: int | None = None) -> dict[Kind, Estimate]:
+        """Estimate over every kind that these runs support; arguments as for `estimate`."""
+        found = {kind: self.estimate(kind, series, minus) for kind in KINDS}
+        return {kind: one for kind, one in found.items() if one is not None}
+
+    def predictions(self, series: int, minus: int | None = None) -> dict[Prediction, Estimate]:
+        """Predict all that these runs support; arguments as for `estimate`."""
+        found = {what: self.predict(what, series, minus) for what in PREDICTIONS}
+        return {what: one for what, one in found.items() if one is not None}
+
     def widest(self, series: int, minus: int | None = None) -> Kind | None:
         """Name the widest kind that all of what is compared supports: the one that decides.
 

@@ -7,14 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.comparison.frame import (
-    Comparison,
-    Interval,
-    Row,
-    accuracy_cell,
-    decisive_interval,
-    signed,
-)
+from bench.comparison.frame import Comparison, accuracy_cell, decisive_interval, signed
+from bench.comparison.row import Interval, Row
 from bench.report.charts.catalogue import AcrossBanks, Chart
 from bench.report.charts.style import (
     ACCENT,

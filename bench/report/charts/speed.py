@@ -8,7 +8,8 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
-from bench.comparison.frame import Comparison, Row
+from bench.comparison.frame import Comparison
+from bench.comparison.row import Row
 from bench.report.charts.catalogue import Chart
 from bench.report.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy, tip
 

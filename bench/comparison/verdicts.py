@@ -1,0 +1,199 @@
+"""Paired differences between the methods of a comparison, and what they amount to."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from bench.comparison.row import Verdict, Versus
+from bench.runs.by_method import MethodRuns
+from bench.statistics import (
+    LEVEL,
+    Design,
+    Estimate,
+    StepDown,
+    Units,
+    Variation,
+    letters,
+    pseudo_values,
+    sign_flip_p_value,
+    step_down,
+    variance_shares,
+)
+
+DOMINANT = 0.5
+"""Share of a variance above which one class dominates it."""
+Pair = tuple[int, int]
+"""Two methods, by index: first minus second."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The differences between methods on one bank. Methods are named by their index."""
+
+    methods: Sequence[MethodRuns]
+    """Best accuracy first."""
+    values: np.ndarray
+    """(episodes, methods) accuracies."""
+    variation: Variation
+    design: Design | None
+    """None where classes are unknown."""
+    reference: int
+    declared: Sequence[Pair]
+    """Comparisons that were declared; all with the reference if there are none."""
+
+    @cached_property
+    def first_alike(self) -> list[int]:
+        """For each method the first that was trained as often and answers every query alike."""
+        first: dict[tuple[object, ...], int] = {}
+        answers = [
+            (
+                one.trainings is None,
+                *sorted(hash(run.rows["prediction"].to_numpy().tobytes()) for run in one.runs),
+            )
+            for one in self.methods
+        ]
+        for index in (self.reference, *range(len(answers))):
+            first.setdefault(answers[index], index)
+        return [first[one] for one in answers]
+
+    @cached_property
+    def family(self) -> Mapping[Pair, tuple[float, float]]:
+        """Pairs that may be decided -> corrected p-value, and threshold of uncorrected ones."""
+        pairs = self.declared or [
+            (index, self.reference)
+            for index, first in enumerate(self.first_alike)
+            if index == first != self.reference
+        ]
+        pairs = [
+            pair
+            for pair in pairs
+            if self._undecidable(*pair) not in {"control", "names"}
+            and self.variation.widest(*pair) is not None
+        ]
+        corrected = self._corrected(pairs)
+        return {
+            pair: (p_value, corrected.threshold)
+            for pair, p_value in zip(pairs, corrected.p_values, strict=True)
+        }
+
+    @cached_property
+    def lettered(self) -> list[int]:
+        """Methods that have letters: none where a family was declared, which says what counts.
+
+        Controls, duplicates and methods that were trained only once have none either.
+        """
+        return [
+            index
+            for index, one in enumerate(self.methods)
+            if not self.declared
+            and not one.is_control
+            and one.reads_names == self.methods[self.reference].reads_names
+            and self.first_alike[index] == index
+            and self.variation.base is not None
+            and (one.trainings is None or len(one.trainings.means) > 1)
+        ]
+
+    @cached_property
+    def lettered_pairs(self) -> list[Pair]:
+        """All pairs of methods that have letters, for which letters are corrected."""
+        return [(one, other) for a, one in enumerate(self.lettered) for other in self.lettered[:a]]
+
+    @cached_property
+    def groups(self) -> dict[int, tuple[str, ...]]:
+        """Methods, duplicates included, -> their letters, where they have some."""
+        different = np.zeros((len(self.methods), len(self.methods)), dtype=bool)
+        p_values = self._corrected(self.lettered_pairs).p_values
+        for (one, other), p_value in zip(self.lettered_pairs, p_values, strict=True):
+            different[one, other] = different[other, one] = p_value < 1 - LEVEL
+        chosen = letters(different[np.ix_(self.lettered, self.lettered)])
+        of_first = dict(zip(self.lettered, chosen, strict=True))
+        return {
+            index: of_first[first]
+            for index, first in enumerate(self.first_alike)
+            if first in of_first
+        }
+
+    def versus(self, one: int, other: int) -> Versus:
+        """Return all that is known of the difference of two methods, first minus second."""
+        estimates = self.variation.estimates(one, other)
+        predictions = self.variation.predictions(one, other)
+        kind, tested = self.variation.widest(one, other), self._decisive(one, other)
+        known = Versus(
+            difference=estimates["episodes"].mean,
+            difference_interval=estimates["episodes"].interval(),
+            difference_intervals={kind: each.interval() for kind, each in estimates.items()},
+            difference_predictions={what: each.interval() for what, each in predictions.items()},
+            verdict=self._undecidable(one, other),
+        )
+        if tested is None:
+            return known
+        difference, units = self.values[:, one] - self.values[:, other], self._deciding_units
+        known = replace(
+            known,
+            decided_over=kind,
+            p_value=tested.p_value,
+            probability_better=tested.probability_positive,
+        )
+        if units is not None:
+            flipped = sign_flip_p_value(pseudo_values(difference, units))
+            dominating = _dominating(difference, units)
+            known = replace(known, p_value_sign_flip=flipped, dominated_by=dominating)
+        alike = self.first_alike[one], self.first_alike[other]
+        correction = self.family.get((one, other)) or self.family.get(alike)
+        if known.verdict or correction is None:
+            return known
+        p_value, threshold = correction
+        significant = p_value < 1 - LEVEL
+        return replace(
+            known,
+            p_value_corrected=p_value,
+            smallest=None if significant else tested.half_width(1 - threshold),
+            verdict=("better" if tested.mean > 0 else "worse") if significant else "undecided",
+        )
+
+    def _undecidable(self, one: int, other: int) -> Verdict:
+        """Return why there is no verdict, whatever the family; empty if there may be one."""
+        first, second = self.methods[one], self.methods[other]
+        if first.is_control or second.is_control:
+            return "control"
+        # A method that reads names solves another task, unless a family asks for the comparison.
+        if not self.declared and first.reads_names != second.reads_names:
+            return "names"
+        if self.first_alike[one] == self.first_alike[other]:
+            return "same answers"
+        if self.variation.base is not None and self.variation.widest(one, other) is None:
+            return "1 seed"
+        return ""
+
+    def _corrected(self, pairs: Sequence[Pair]) -> StepDown:
+        tested = [self._decisive(*pair) for pair in pairs]
+        loadings = self.variation.loadings
+        return step_down(
+            [math.nan if one is None else one.p_value for one in tested],
+            np.array([loadings[one] - loadings[other] for one, other in pairs]),
+            self.variation.degrees[self.variation.base or "episodes"],
+            LEVEL,
+        )
+
+    def _decisive(self, one: int, other: int) -> Estimate | None:
+        """The difference of two methods over the widest kind that both support."""
+        kind = self.variation.widest(one, other)
+        return None if kind is None else self.variation.estimate(kind, one, other)
+
+    @property
+    def _deciding_units(self) -> Units | None:
+        if self.design is None or self.variation.base is None:
+            return None
+        return self.design.videos if self.variation.base == "videos" else self.design.classes
+
+
+def _dominating(difference: np.ndarray, units: Units) -> str | None:
+    """Name the class, or pair, that dominates the variance of a difference; None if none does."""
+    if not units.names:
+        return None
+    shares = variance_shares(difference, units)
+    largest = int(np.argmax(shares))
+    return units.names[largest] if shares[largest] > DOMINANT else None

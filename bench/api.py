@@ -35,7 +35,8 @@ from bench.report.charts.catalogue import draw
 from bench.report.charts.style import save_figure
 from bench.report.page import write_report
 from bench.running.execute import Plan, execute
-from bench.runs.directory import Run, read_run
+from bench.runs.directory import read_run
+from bench.runs.run import Run
 from bench.weights.assignment import with_weights
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_over_folder

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.runs.directory import Answers, Run, make_rows
+from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import open_bank
 from episodes.banks.recipe import Protocol, Recipe

@@ -14,7 +14,8 @@ from bench.comparison.across.agreement import Side, kendall, spearman
 from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
 from bench.runs.by_method import CONTROLS
-from bench.runs.directory import Answers, Run, make_rows, write_run
+from bench.runs.directory import write_run
+from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Declared, FeatureIdentity
 from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank

@@ -23,7 +23,8 @@ from bench.report.cases.examination import Case, Examiner
 from bench.report.cases.gallery import chosen
 from bench.report.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
 from bench.report.cases.rebuilding import rebuilt
-from bench.runs.directory import ROW_TYPES, Run, find_runs, read_run, write_run
+from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.run import ROW_TYPES, Run
 from bench.runs.schema import Declared, Identity
 from episodes.banks.bank import open_bank
 from episodes.datasets import dataset

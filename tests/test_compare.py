@@ -12,7 +12,8 @@ from bench.comparison.classes import confusions, per_class
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
 from bench.runs.by_method import runs_by_method, titles
-from bench.runs.directory import Answers, Run, find_runs, make_rows, read_run, write_run
+from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.run import Answers, Run, make_rows
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError

@@ -19,7 +19,8 @@ from bench.comparison.gate import verdict as verdict_module
 from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge, no_loss
-from bench.runs.directory import Run, find_runs, read_run, write_failure, write_run
+from bench.runs.directory import find_runs, read_run, write_failure, write_run
+from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
-from bench.runs.directory import Run, find_runs, read_run, write_run
+from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.run import Run
 from tests.command import call
 
 OLD = Path(__file__).parent / "runs" / "schema-1"

@@ -7,7 +7,8 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from bench.runs.directory import Run, read_run, write_run
+from bench.runs.directory import read_run, write_run
+from bench.runs.run import Run
 from bench.runs.schema import Circumstances
 from bench.site.board import board, run_id
 from bench.site.pages import write_site

@@ -11,7 +11,8 @@ from scipy.io import savemat
 
 from bench.runs.checking import rebuilt
 from bench.runs.compact import compact
-from bench.runs.directory import Answers, make_rows, read_run, write_run
+from bench.runs.directory import read_run, write_run
+from bench.runs.run import Answers, make_rows
 from episodes.banks import facts_of
 from episodes.banks.bank import frozen, open_bank, unusable, without
 from episodes.banks.recipe import FOLDER as RECIPES

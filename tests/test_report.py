@@ -22,7 +22,8 @@ from bench.report.grid import Cell, grid_of
 from bench.report.page import render
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
-from bench.runs.directory import Run, find_runs, read_run
+from bench.runs.directory import find_runs, read_run
+from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Declared
 from episodes.banks.bank import open_bank
 from tests.command import call

@@ -16,7 +16,8 @@ import pytest
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.gate.baseline import read_baseline
 from bench.comparison.summary import Summary, compare, write_summary
-from bench.runs.directory import RESULTS_FOLDER, Run, read_run, write_run
+from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
+from bench.runs.run import Run
 from bench.throughput.record import Records
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card

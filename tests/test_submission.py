@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.runs.directory import Answers, Run, make_rows, read_run, write_run
+from bench.runs.directory import read_run, write_run
+from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Declared, Identity
 from bench.site.submission import pack, unpack
 from episodes.banks.bank import open_bank

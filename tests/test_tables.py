@@ -11,21 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.comparison.notes import about_verdicts
 from bench.comparison.summary import compare, write_summary
-from bench.comparison.tables import about_verdicts, render
+from bench.comparison.tables import render
 from bench.report.charts.forest import accuracy_figure
 from bench.report.charts.style import save_figure
-from bench.runs.directory import (
-    ROW_TYPES,
-    Answers,
-    Run,
-    find_failures,
-    find_runs,
-    make_rows,
-    read_run,
-    read_runs,
-    write_run,
-)
+from bench.runs.directory import find_failures, find_runs, read_run, read_runs, write_run
+from bench.runs.run import ROW_TYPES, Answers, Run, make_rows
 from bench.runs.schema import Declared, Identity
 from bench.statistics import over_episodes
 from episodes.banks.sampler import Episodes

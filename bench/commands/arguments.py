@@ -12,7 +12,8 @@ from bench.comparison.summary import Pair
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.runs.checking import rebuilt
-from bench.runs.directory import Run, read_runs
+from bench.runs.directory import read_runs
+from bench.runs.run import Run
 from episodes.banks.bank import Bank, open_bank, unusable, without
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError, counted

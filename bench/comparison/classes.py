@@ -16,7 +16,7 @@ class ClassAccuracy:
 
     name: str
     queries: int
-    """Of each method."""
+    """Their number, the same for each method."""
     accuracy: Sequence[float]
     """Of each method, a fraction; NaN where the class was never queried."""
 
@@ -30,12 +30,12 @@ class Confusion:
     share: float
     """Of the queries of ``true`` in whose episode ``predicted`` was offered, over methods."""
     queries: int
-    """How many such queries there were, of one method."""
+    """Number of such queries, for one method."""
 
 
-def without_controls(found: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
-    """Methods that are not controls, for which every class is hard; all, if all are controls."""
-    return [one for one in found if not one.is_control] or found
+def without_controls(methods: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
+    """Leave out controls, for which every class is hard, unless all are controls."""
+    return [one for one in methods if not one.is_control] or methods
 
 
 def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
@@ -51,11 +51,11 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     hits = np.array([_hits(one, true.ravel(), len(names)) for one in methods])
     with np.errstate(invalid="ignore"):
         accuracy = hits / queries
-    found = [
+    classes = [
         ClassAccuracy(name, int(queries[index]), [float(one) for one in accuracy[:, index]])
         for index, name in enumerate(names)
     ]
-    return sorted(found, key=lambda one: (float(np.mean(one.accuracy)), one.name))
+    return sorted(classes, key=lambda one: (float(np.mean(one.accuracy)), one.name))
 
 
 def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
@@ -70,10 +70,10 @@ def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.
 
 
 def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> list[Confusion]:
-    """Which classes are confused with which, the most frequent pair first.
+    """Find the classes that are confused most, the most frequent pair first.
 
-    A pair of classes is counted where an episode offers both, so that classes that often meet do
-    not count as confused for that reason.
+    Each pair is counted relative to the queries whose episode offers both, so that classes do not
+    count as confused because they often meet.
     """
     names = bank.split.classes
     offered = _classes(
@@ -89,7 +89,7 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
         chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
         taken += np.bincount(chosen.ravel(), minlength=len(names) ** 2) / len(runs)
     share = np.divide(taken, met, out=np.zeros_like(taken), where=met > 0)
-    share[:: len(names) + 1] = 0  # the class itself: right
+    share[:: len(names) + 1] = 0  # the class itself is the right answer
     order = np.argsort(-share, kind="stable")[:most]
     return [
         Confusion(
@@ -101,7 +101,7 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
 
 
 def _classes(bank: Bank, ways: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(episodes, n) ways of an episode -> the classes that they are, as indices."""
+    """(episodes, n) ways within the episode -> indices of their classes in the split."""
     first = bank.episodes.support[:, :, 0]
     classes = np.searchsorted(bank.split.class_starts, first, "right") - 1
     return np.asarray(np.take_along_axis(classes, ways.astype(np.int64), axis=1))

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, Literal
 
+from tabulate import tabulate
+
 from bench.comparison.row import Declared, Interval, Row, Versus
 from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Failure
@@ -63,16 +65,9 @@ class Comparison:
     def _repr_html_(self) -> str:
         """The comparison as a notebook shows it: accuracies and verdicts, without speeds."""
         lines = [{"method": row.title} | cells(self, row) for row in self.rows]
-        head = "".join(f"<th>{escape(title)}</th>" for title in lines[0])
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line.values())}</tr>"
-            for line in lines
-        )
+        html = tabulate(lines, headers="keys", tablefmt="html", disable_numparse=True)
         caption = escape(f"{self.bank}, {self.rows[0].episodes:,} episodes")
-        return (
-            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
-        )
+        return html.replace("<table>", f"<table><caption>{caption}</caption>", 1)
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values, as ``summary.json`` holds it."""
@@ -97,7 +92,7 @@ def _rate(per_s: float) -> str:
 
 
 def marked(row: Row) -> str:
-    """The method's name, with marks that `bench.comparison.tables.about_marks` explains."""
+    """The method's name, with marks that `bench.comparison.notes.about_marks` explains."""
     transductive = TRANSDUCTIVE if row.sees == "all queries" else ""
     names = NAMES if row.reads_names else ""
     return row.name + transductive + names + (f" {ORDER_AWARE}" if row.order_aware else "")

@@ -1,14 +1,15 @@
 """The table of a paper: LaTeX with the best figure bold, the second underlined, and daggers.
 
-A dagger says that a difference to the reference is told apart from none after correction for all
-comparisons, as `fvbench compare` decides it. Needs the package booktabs.
+A dagger marks a significant difference to the reference, after correction for all comparisons, as
+`fvbench compare` decides it. The table needs the package booktabs.
 """
 
 from collections.abc import Sequence
 
 from bench.comparison.frame import Column, Comparison, columns, heading
+from bench.comparison.notes import caption
 from bench.comparison.row import Row
-from bench.comparison.tables import caption, distinct
+from bench.comparison.tables import distinct
 from bench.statistics import LEVEL
 
 USUAL = ("accuracy", "interval", "difference")
@@ -38,8 +39,8 @@ def latex(
     Args:
         comparisons: one for each bank, at least one.
         chosen: names of columns; `USUAL` if empty.
-        said: the caption, in LaTeX; made of the banks if None.
-        label: for ``\ref``; none if None.
+        said: the caption, in LaTeX; by default, it names the banks.
+        label: for ``\ref``.
 
     Raises:
         UserError: no such column.
@@ -99,7 +100,7 @@ def _cell(column: Column, one: Comparison, row: Row | None) -> str:
 
 
 def _caption(comparisons: Sequence[Comparison]) -> str:
-    """What the figures and the marks are."""
+    """Say what figures and marks mean."""
     banks = ", ".join(f"{one.bank} ({one.rows[0].episodes:,} episodes)" for one in comparisons)
     references = " and ".join(dict.fromkeys(one.reference for one in comparisons))
     words = _escaped(

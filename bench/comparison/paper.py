@@ -1,4 +1,4 @@
-"""The three ablation tables of MASTAF's appendix, and their sum, from runs that are here."""
+"""The three ablation tables of MASTAF's appendix, and one of all variants, from our own runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ from bench.comparison.frame import columns, signed
 from bench.comparison.published import published_rows
 from bench.comparison.row import Row, flattened
 from bench.comparison.summary import compare_on_one_bank
-from bench.comparison.tables import FORMATS, csv_text, table
+from bench.comparison.tables import check_format, csv_text, table
 from bench.runs.by_method import MethodRuns, runs_by_method
-from bench.runs.directory import RESULTS_FOLDER, Run
+from bench.runs.directory import RESULTS_FOLDER
+from bench.runs.run import Run
 from bench.runs.schema import HowTrained
-from episodes.errors import UserError
 
 RUNS = RESULTS_FOLDER / "runs"
-"""Where committed runs lie."""
+"""The folder of committed runs."""
 REFERENCE = "mastaf"
-"""What a run says of the training behind it, less the seed; empty where there is none."""
 IN_THE_PAPER = {
     "mastaf": "MASTAF",
     "mastaf-no-global": "MASTAF-No-Global",
@@ -27,28 +26,18 @@ IN_THE_PAPER = {
     "mastaf-cross": "Only MASTAF-Cross",
     "mastaf-neighbor": "MASTAF-Neighbor",
 }
-"""Our names of the variants, and the paper's."""
+"""Our names of the variants -> the paper's."""
 FIGURES = (
-    "accuracy",
-    "interval",
-    "intervals",
-    "seed_deviation",
-    "seed_range",
-    "difference",
-    "difference_interval",
-    "difference_intervals",
-    "decided_over",
-    "p_value",
-    "p_value_corrected",
-    "smallest",
-    "verdict",
+    *("accuracy", "interval", "intervals", "seed_deviation", "seed_range"),
+    *("difference", "difference_interval", "difference_intervals"),
+    *("decided_over", "p_value", "p_value_corrected", "smallest", "verdict"),
 )
-"""What JSON and CSV have of a row."""
+"""Fields of a row in JSON and CSV."""
 SHOWN = (
     *("accuracy", "interval", "episodes", "seeds"),
     *("difference", "difference-interval", "p", "verdict"),
 )
-"""Columns that tables have of a row."""
+"""Columns of a row in the other formats."""
 TABLES = {
     "Table 1: without the global classification loss": ("mastaf-no-global", "mastaf"),
     "Table 2: the plain mean instead of the meta-learner": ("mastaf-noml-mean", "mastaf"),
@@ -59,16 +48,16 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that the tables have a column for."""
+    """A data set of the tables."""
 
     title: str
     bank: str
     published: str = ""
-    """Its name in the file of published figures; empty if the paper has no such column."""
+    """Its name in the file of published figures; empty if the paper does not have it."""
     how: str = ""
-    """How to fill it."""
+    """Commands that fill its part of the tables."""
     absent: str = "data not present"
-    """What stands in place of a figure as long as nothing has been run on it."""
+    """Replaces a figure as long as nothing has been run on it."""
 
 
 def _how(name: str) -> str:
@@ -107,13 +96,13 @@ class Line:
     published: float | None
     published_difference: float | None
     row: Row | None
-    """What was measured; its difference is to MASTAF."""
+    """What was measured; the difference is to MASTAF."""
     comparisons: int
-    """How many variants of the same training verdicts are corrected for."""
+    """Number of variants of the same training that verdicts are corrected for."""
 
     @property
     def seeds(self) -> int:
-        """How many trainings the accuracy is the mean of."""
+        """Number of trainings over which the accuracy is a mean."""
         return 0 if self.row is None else len(self.row.seeds)
 
     def content(self) -> dict[str, Any]:
@@ -126,7 +115,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
     """Work out every line of every table.
 
     Args:
-        runs: of any methods on any banks; those of MASTAF and its variants are looked at.
+        runs: of any methods on any banks; only those of MASTAF and its variants count.
     """
     published = _published()
     columns = [
@@ -134,7 +123,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         for dataset in DATASETS
         for training, rows in _measured(dataset, runs)
     ]
-    columns.sort(key=lambda column: not column[2])  # what was measured first
+    columns.sort(key=lambda column: not column[2])  # measured ones first
     return [
         _line(title, dataset, training, method, rows, published)
         for title, methods in TABLES.items()
@@ -150,24 +139,18 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, M
         for run in runs
         if run.identity.bank == dataset.bank and run.identity.method in IN_THE_PAPER
     ]
-    found = runs_by_method(family) if family else []
-    trainings = [
-        one.training for one in found if one.method == REFERENCE and one.training is not None
-    ]
+    methods = runs_by_method(family) if family else []
     measured: list[tuple[HowTrained, Mapping[str, Row]]] = []
-    for training in trainings:
-        reference = next(
-            one for one in found if one.method == REFERENCE and one.training == training
-        )
-        chosen = [one for one in found if _belongs(one, reference)]
-        comparison = compare_on_one_bank([run for one in chosen for run in one.runs], REFERENCE)
-        rows = {row.method: row for row in comparison.rows}
-        measured.append((training, rows))
+    for reference in methods:
+        if reference.method == REFERENCE and reference.training is not None:
+            alike = [run for one in methods if _belongs(one, reference) for run in one.runs]
+            rows = {row.method: row for row in compare_on_one_bank(alike, REFERENCE).rows}
+            measured.append((reference.training, rows))
     return measured or [(HowTrained(), {})]
 
 
 def _belongs(one: MethodRuns, reference: MethodRuns) -> bool:
-    """Whether a method was trained alike; without weights of its own it is as good as that."""
+    """Whether a method was trained alike. One without weights belongs to the frozen backbone."""
     if one.backbone != reference.backbone or one.frames != reference.frames:
         return False
     if one.training is None:
@@ -177,7 +160,7 @@ def _belongs(one: MethodRuns, reference: MethodRuns) -> bool:
 
 
 def _in_words(training: HowTrained) -> str:
-    """What is particular of a training."""
+    """What distinguishes a training from that by recipe ``default`` from the shipped backbone."""
     recipe = "" if training.recipe == "default" else training.recipe
     chosen = (training.start, training.sampling, training.resize)
     return ", ".join(filter(None, [recipe, *(str(one) for one in chosen if one is not None)]))
@@ -222,13 +205,12 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
 
     Args:
         lines: as `paper_lines` gives them.
-        style: a name in `bench.comparison.tables.FORMATS`.
+        style: a name in `FORMATS`.
 
     Raises:
         UserError: no such format.
     """
-    if style not in FORMATS:
-        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
+    check_format(style)
     if style == "csv":
         return csv_text([flattened(line.content()) for line in lines])
     heading = {"terminal": "", "markdown": "### ", "latex": "% "}[style]
@@ -264,7 +246,7 @@ def _cells(line: Line) -> dict[str, str]:
 
 
 def _notes(lines: Sequence[Line], style: str) -> str:
-    """What the figures are, and how to fill what is missing."""
+    """Say what the figures are, and how to fill those that are missing."""
     notes = [
         "interval: 95%, for the mean over videos, classes and, where there are several seeds,"
         " trainings. ± over episodes: half the 95% interval over other draws of the same videos,"
@@ -289,10 +271,10 @@ def _notes(lines: Sequence[Line], style: str) -> str:
 
 
 def _counts(lines: Sequence[Line]) -> str:
-    """How many comparisons there are, for each training."""
-    found = {
+    """Number of comparisons for each training, in words."""
+    counts = {
         ", ".join(filter(None, (one.dataset, one.backbone, one.training))): one.comparisons
         for one in lines
         if one.row is not None
     }
-    return "; ".join(f"{name}: {count}" for name, count in found.items()) or "none yet"
+    return "; ".join(f"{name}: {count}" for name, count in counts.items()) or "none yet"

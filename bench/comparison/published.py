@@ -1,4 +1,4 @@
-"""Figures that papers published: ``results/published.csv``, one line for each."""
+"""Published figures: ``results/published.csv``, one line for each."""
 
 import csv
 from collections.abc import Mapping, Sequence

@@ -1,16 +1,16 @@
-"""Answers made elsewhere: a table of predictions for a bank, from a program in any language.
+"""Rows made elsewhere: predictions for a bank from a program in any language.
 
 A CSV or Parquet file with the columns ``episode``, ``query`` and ``prediction``, one row for each
 query of the bank, in any order. ``prediction`` is 0..way-1: the place of the chosen class in the
-order in which `fvbench bank show` lists the episode's support. Further columns are read if they
-are there, and all others left alone:
+order in which `fvbench bank show` lists the episode's support. These columns are optional, and all
+others are ignored:
 
 ``margin``: the best score minus the second best.
-``method``: name of the method; the file's name without suffix if there is no such column.
+``method``: name of the method; by default the file's name without suffix.
 ``training_seed``: seed of the training behind an answer. Answers of several seeds, in one file or
-in several, are one row of a table.
-``trained``: true or false. A file that has neither of the last two does not say whether its method
-was trained, and is taken as trained once, which supports no verdict against a trained method.
+in several, make one row of a table.
+``trained``: true or false. A method whose file has neither of the last two columns counts as
+trained once, which supports no verdict against a trained method.
 """
 
 import math
@@ -21,7 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from bench.runs.directory import Answers, Run, check_size, make_rows
+from bench.runs.directory import check_size
+from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
@@ -33,7 +34,7 @@ NO_SEED = -1
 
 
 def is_rows_file(path: Path) -> bool:
-    """Whether a path is a file of rows by its name, rather than a folder of runs."""
+    """Whether a path is a file of rows, by its name, rather than a folder of runs."""
     return path.suffix in SUFFIXES and not path.is_dir()
 
 
@@ -42,7 +43,7 @@ def read_rows_file(path: Path, bank: Bank) -> list[Run]:
 
     Raises:
         UserError: it cannot be read, lacks a column, or does not answer every query of the bank
-            exactly once with a class that is there.
+            exactly once with a class of its episode.
     """
     table = _read(path)
     if missing := [name for name in COLUMNS if name not in table]:
@@ -118,7 +119,7 @@ def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
 def _places(
     path: Path, bank: Bank, episode: NDArray[np.int64], query: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Where in the bank each row belongs: every query once."""
+    """Index among the bank's queries of each row; refuses all but each query once."""
     episodes, queries = bank.episodes.labels.shape
     outside = np.flatnonzero(
         (episode < 0) | (episode >= episodes) | (query < 0) | (query >= queries)

@@ -15,15 +15,9 @@ from bench.comparison.classes import (
     without_controls,
 )
 from bench.comparison.frame import Comparison, cells, heading, probability
+from bench.comparison.notes import about_groups, about_intervals, about_marks, about_verdicts
 from bench.comparison.row import Row
-from bench.comparison.tables import (
-    about_groups,
-    about_intervals,
-    about_marks,
-    about_verdicts,
-    render_declared,
-    table,
-)
+from bench.comparison.tables import render_declared, table
 from bench.runs.by_method import MethodRuns
 from bench.statistics import mcnemar_p_value
 
@@ -32,8 +26,8 @@ from bench.statistics import mcnemar_p_value
 class Disagreement:
     """Queries by which method answers them right: the 2 x 2 table of two methods.
 
-    After several trainings a query counts as right if most of them answer it so, of which the
-    first training decides a tie.
+    After several trainings a query counts as right if most of them answer it right; the first one
+    decides a tie.
     """
 
     both_right: int
@@ -48,7 +42,7 @@ class Disagreement:
 
 
 def disagreement(first: MethodRuns, second: MethodRuns) -> Disagreement:
-    """Count the queries that both, one or none of two methods on one bank answer right."""
+    """Count the queries that both, one or none of two methods on a bank answer right."""
     one, other = _right(first), _right(second)
     return Disagreement(
         both_right=int((one & other).sum()),
@@ -74,11 +68,11 @@ SIDE_BY_SIDE = 4
 
 def content(comparison: Comparison) -> dict[str, Any]:
     """Everything as plain values."""
-    found = comparison.content() | {"disagreements": _disagreements(comparison)}
+    values = comparison.content() | {"disagreements": _disagreements(comparison)}
     if comparison.opened is not None:
         methods, bank = without_controls(comparison.methods), comparison.opened
         titles = titles_without_controls(comparison)
-        found["classes"] = [
+        values["classes"] = [
             {
                 "class": one.name,
                 "queries": one.queries,
@@ -86,8 +80,8 @@ def content(comparison: Comparison) -> dict[str, Any]:
             }
             for one in per_class(methods, bank)
         ]
-        found["confusions"] = [asdict(one) for one in confusions(methods, bank)]
-    return found
+        values["confusions"] = [asdict(one) for one in confusions(methods, bank)]
+    return values
 
 
 def text(comparison: Comparison, mcnemar: bool = False) -> str:
@@ -112,7 +106,7 @@ def rank_table(comparison: Comparison) -> str:
 
 
 def rank_notes(comparison: Comparison) -> list[str]:
-    """What the figures of the rank table are."""
+    """Say what the figures of the rank table are."""
     first = comparison.rows[0]
     return [
         f"bank {comparison.bank} {comparison.bank_sha256[:12]}, {first.episodes:,} episodes,"

@@ -13,7 +13,7 @@ from bench.comparison.row import Declared, Interval, Row, Versus
 from bench.comparison.verdicts import Differences
 from bench.runs.by_method import MethodRuns, runs_by_method, titles
 from bench.runs.checking import rebuilt
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.runs.schema import Failure
 from bench.statistics import (
     Design,

@@ -10,30 +10,37 @@ from typing import Literal, get_args
 from tabulate import tabulate
 
 from bench.comparison.frame import (
-    NAMES,
     NOTHING,
     ORDER_AWARE,
     PEAK,
-    TRANSDUCTIVE,
     Comparison,
     cells,
     decisive_interval,
     half,
-    has_letters,
     heading,
     probability,
     signed,
     verdict_cell,
 )
-from bench.comparison.row import Row, Versus, flat
-from bench.statistics import CEILING, LEVEL, UNSEEN
-from episodes.errors import UserError, counted
+from bench.comparison.notes import about_intervals, about_verdicts, caption
+from bench.comparison.row import Row, flat
+from episodes.errors import UserError
 
 Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 NARROWEST = 72
-"""Characters that notes may take on a terminal, below however narrow a table."""
+"""Characters to which notes are wrapped at least, however narrow the table is."""
+
+
+def check_format(style: str) -> None:
+    """Refuse what is not in `FORMATS`.
+
+    Raises:
+        UserError: naming those that are.
+    """
+    if style not in FORMATS:
+        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
 
 
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
@@ -42,19 +49,18 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
     Args:
         comparisons: one for each bank, at least one; the first one's order of methods is kept.
         style: a name in `FORMATS`.
-        width: characters of the terminal. Banks that do not fit beside each other stand below one
-            another, each in its own order of methods.
+        width: of the terminal, in characters. Banks that do not fit side by side are set below
+            each other, each in its own order of methods.
 
     Raises:
         UserError: no such format.
     """
-    if style not in FORMATS:
-        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
+    check_format(style)
     if style == "csv":
         return _csv(comparisons)
     lines = [_line(row, comparisons) for row in distinct(comparisons)]
     lines += _failed(comparisons, lines[0])
-    if style != "terminal" and len(comparisons) == 1:  # its notes name the bank
+    if style != "terminal" and len(comparisons) == 1:  # the notes name the bank
         bank = f"{_broken(comparisons[0].bank)}\n"
         lines = [{title.removeprefix(bank): cell for title, cell in line.items()} for line in lines]
     side_by_side = _body(lines, style)
@@ -65,7 +71,7 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
 
 
 def _failed(comparisons: Sequence[Comparison], like: Mapping[str, str]) -> list[dict[str, str]]:
-    """Lines of methods that failed and have no row on any bank; the caption says why."""
+    """Lines of methods that failed and have no row on any bank; the notes say why."""
     known = {row.method for one in comparisons for row in one.rows}
     lines: dict[str, dict[str, str]] = {}
     for one in comparisons:
@@ -76,7 +82,7 @@ def _failed(comparisons: Sequence[Comparison], like: Mapping[str, str]) -> list[
 
 
 def _short_lines(one: Comparison) -> list[dict[str, str]]:
-    """The table of one bank for a narrow terminal: fewer columns, narrow titles, the bank above."""
+    """The table of one bank for a narrow terminal: fewer columns, and narrow titles."""
     bank = f"{_broken(one.bank)}\n"
     return [
         {
@@ -89,11 +95,11 @@ def _short_lines(one: Comparison) -> list[dict[str, str]]:
 
 
 def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
-    """Set lines of cells under their titles, and notes below.
+    """Set lines of cells under their titles, with notes below.
 
     Args:
-        lines: title of the column -> cell; a title may have several lines, on a terminal.
-        notes: what the figures are.
+        lines: title of the column -> cell; on a terminal, a title may have several lines.
+        notes: set below the table.
         style: a name in `FORMATS`, other than csv.
     """
     body = _body(lines, style)
@@ -127,7 +133,7 @@ def _breadth(text: str) -> int:
 
 
 def _wrapped(notes: str, width: int) -> str:
-    """Notes in lines that a terminal does not break within a word."""
+    """Wrap notes so that a terminal breaks no word."""
     room = max(width, NARROWEST)
     return "\n".join(
         textwrap.fill(note, room, break_on_hyphens=False, subsequent_indent="  ")
@@ -157,8 +163,7 @@ def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
     """Render the comparisons of a declared family; arguments and errors as for `render`."""
-    if style not in FORMATS:
-        raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
+    check_format(style)
     found = [(one.bank, each) for one in comparisons for each in one.declared]
     if style == "csv":
         return csv_text([{"bank": bank} | flat(each) for bank, each in found])
@@ -182,132 +187,6 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
 def _broken(bank: str) -> str:
     """A bank's name in several lines, so that its columns stay narrow."""
     return re.sub(r"-|\s(?=\()|\s(?=episodes)", lambda gap: gap[0].strip() + "\n", bank)
-
-
-def caption(comparisons: Sequence[Comparison]) -> str:
-    """Say what the figures are, and what their intervals leave out."""
-    rows = [row for one in comparisons for row in one.rows]
-    devices = " / ".join(dict.fromkeys(row.device for row in rows))
-    counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
-    notes = [
-        *about_intervals(comparisons),
-        *(note for one in comparisons for note in about_verdicts(one)),
-        *(f"{one.bank}: {one.units}." for one in comparisons),
-        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
-        f" scoring {comparisons[0].bank}.",
-    ]
-    notes += [
-        f"{failure.method} failed on {one.bank}: {failure.reason}"
-        for one in comparisons
-        for failure in one.failures
-    ]
-    return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
-
-
-def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
-    """What varies in the intervals of each column."""
-    rows = [row for one in comparisons for row in one.rows]
-    said = []
-    if kinds := list(dict.fromkeys(row.widest for row in rows if row.widest != "episodes")):
-        several = " (over trainings where there are several seeds)" if len(kinds) > 1 else ""
-        over = min(kinds, key=len) if several else kinds[0]
-        said.append(
-            f"interval: {LEVEL:.0%}, for the mean over all {over} that might have been"
-            f" drawn{several}; another data set would vary more than that. Differences are paired,"
-            " in points."
-        )
-    said.append(
-        f"± over episodes: half the {LEVEL:.0%} interval over other draws of the same videos, the"
-        " convention of the field; not over other videos, classes or trainings."
-    )
-    if any(row.accuracy > CEILING for row in rows):
-        said.append(
-            f"Above {CEILING:.0%} a rare hard class may not have been drawn: the lower end of an"
-            f" interval over classes is as if one more had been, of which {UNSEEN:.0%} is right."
-        )
-    return said
-
-
-def about_verdicts(one: Comparison) -> list[str]:
-    """What the verdicts on one bank are corrected for, and why some are missing."""
-    if one.base is None or len(one.rows) == 1:
-        return []
-    every: list[Versus] = [*one.rows, *one.declared]
-    family = "declared" if one.declared else "controls and duplicates left out"
-    said = [
-        f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')} ({family}),"
-        f" step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings"
-        " that both methods support. undecided < x: not significant; a difference of x points"
-        " would have been."
-    ]
-    if any(versus.verdict == "undecided" and _beside_0(versus) for versus in every):
-        said.append(
-            "Each interval is for a single difference, while p and verdict are corrected: it may"
-            " leave out 0 although the verdict is undecided."
-        )
-    if any(versus.verdict == "1 seed" for versus in every):
-        said.append(
-            "1 seed: how much trainings vary is not known of a method trained once: no verdict"
-            " between it and another trained method, and no letter."
-        )
-    if dominated := {v.dominated_by: v for v in every if v.dominated_by and v.verdict}:
-        names = "; ".join(str(name) for name in dominated)
-        said.append(
-            f"One class carries most of the variance of some differences ({names}): their intervals"
-            " cover less than they say."
-        )
-    return said
-
-
-def _beside_0(versus: Versus) -> bool:
-    """Whether the interval that decides, uncorrected, leaves 0 out."""
-    decided = (versus.difference_intervals or {}).get(versus.decided_over or "episodes")
-    return decided is not None and not decided[0] <= 0 <= decided[1]
-
-
-def about_groups(one: Comparison) -> list[str]:
-    """What the column of groups says, or why there is none."""
-    if not one.pairs:
-        return []
-    if not has_letters(one):
-        return ["Groups that cannot be told apart are too many for letters; --json has them."]
-    return [
-        "group: methods that share a letter cannot be told apart, after correction for"
-        f" {counted(one.pairs, 'pair')}."
-    ]
-
-
-def about_marks(rows: Sequence[Row]) -> list[str]:
-    """What the marks at the names mean, those that occur."""
-    notes = []
-    if any(row.sees == "all queries" for row in rows):
-        notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
-    if any(row.reads_names for row in rows):
-        notes.append(
-            f"{NAMES.strip()}: is told what the classes of an episode are called; judged against"
-            " others that are told, unless a declared family asks for more."
-        )
-    if any(row.order_aware for row in rows):
-        notes.append(
-            f"{ORDER_AWARE} order-aware: another order of a query's frames can change its score."
-        )
-    return notes
-
-
-def _about_training(rows: Sequence[Row]) -> list[str]:
-    """What the column about training means, where it says anything."""
-    notes = []
-    if any(row.trained is False for row in rows):
-        notes.append(
-            "untrained: the method has weights to learn, which still have their initial values,"
-            " mostly random."
-        )
-    if any(row.training is not None for row in rows):
-        notes.append(
-            "frozen, tuned: the method was trained on a frozen backbone, or together with it."
-            " Accuracy and interval are for the mean over training seeds."
-        )
-    return notes
 
 
 def _csv(comparisons: Sequence[Comparison]) -> str:

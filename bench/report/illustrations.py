@@ -20,7 +20,7 @@ from bench.report.cases.outcomes import (
     verdict,
 )
 from bench.report.grid import Cell, Grid, grid_of
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from episodes.errors import UserError
 
 ATTENTION = (

@@ -7,9 +7,10 @@ from functools import partial
 
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.frame import Comparison, cells, ends, probability, signed
+from bench.comparison.notes import about_groups, caption
 from bench.comparison.row import Row
 from bench.comparison.show import rank_line, titles_without_controls
-from bench.comparison.tables import about_groups, caption, render
+from bench.comparison.tables import render
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, chart
 from bench.report.charts.catalogue import Chart, charts

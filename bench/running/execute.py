@@ -28,15 +28,13 @@ from bench.running.loop import evaluate
 from bench.runs.circumstances import circumstances
 from bench.runs.directory import (
     RUNNING,
-    Answers,
-    Run,
     check_may_write,
     find_failures,
-    make_rows,
     read_run,
     write_failure,
     write_run,
 )
+from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Cost, Declared, Failure, FeatureIdentity, Identity
 from bench.weights.assignment import MethodWithWeights
 from episodes.atomic import write_text

@@ -27,7 +27,7 @@ from bench.machine.device import (
 from bench.method import Method, PairMethod, Representation, apply
 from bench.running import pairs
 from bench.running.scoring import CPU, score, tensors
-from bench.runs.directory import Answers
+from bench.runs.run import Answers
 from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
 from episodes.split import Progress

@@ -1,4 +1,4 @@
-"""What is compared: a method with its training, over all training seeds that were run."""
+"""The runs of a method with its training, over all training seeds: a row of a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.runs.schema import HowTrained
 from bench.statistics import Trainings
 from episodes.errors import UserError
 
 SAME = ("revision", "settings")
-"""What runs of one method agree in, whatever the seed."""
+"""Fields of identity in which the runs of a method agree, whatever the seed."""
 CONTROLS = frozenset({"chance", "single-frame"})
-"""Methods that show what a score must beat. They take part in no family of comparisons."""
+"""Methods that any other must beat. They take part in no family of comparisons."""
 DRAWN = "rendered"
-"""The data set whose pixels are the same in files of any encoder, and so of any hash."""
+"""The data set whose pixels are the same whatever the encoder, and so the hash, of its files."""
 
 
 @dataclass(frozen=True)
 class MethodRuns:
-    """The runs of one method on one bank that differ in the seed of their training alone."""
+    """The runs of a method on a bank that differ only in the seed of their training."""
 
     runs: Sequence[Run]
-    """By seed; a single one where nothing was trained."""
+    """In order of seeds; a single one where nothing was trained."""
 
     @property
     def first(self) -> Run:
@@ -38,7 +38,7 @@ class MethodRuns:
 
     @property
     def training(self) -> HowTrained | None:
-        """How it was trained, whatever the seed; None if it was not, or nobody knows."""
+        """How it was trained, without the seed; None if it was not, or if that is unknown."""
         return _training(self.first)
 
     @property
@@ -48,17 +48,17 @@ class MethodRuns:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is a control, which a method must beat."""
+        """Whether it is a control, which any other method must beat."""
         return self.method in CONTROLS
 
     @property
     def reads_names(self) -> bool:
-        """Whether it is given what the classes are called."""
+        """Whether it is given the names of the classes."""
         return self.first.declared.needs_text
 
     @property
     def trained(self) -> str:
-        """Whether and how it was trained, in a word or two: a column of tables."""
+        """Whether and how it was trained, in a word or two, for a column of tables."""
         if not self.first.declared.says_whether_trained:
             return "not said"
         whether = self.first.declared.trained
@@ -83,9 +83,10 @@ class MethodRuns:
 
     @property
     def traits(self) -> Sequence[tuple[str, str]]:
-        """What may tell it from other rows of the same method, the plainest first.
+        """Traits that may distinguish it from other rows of the method, the plainest first.
 
-        Each as what is compared and what is said: a number of seeds tells nothing apart.
+        Each is a pair: what is compared, and the words for it. Only the words have the number of
+        seeds, which distinguishes nothing.
         """
         training = self.training or HowTrained()
         chosen = [one for one in (training.sampling, training.resize) if one is not None]
@@ -108,7 +109,7 @@ class MethodRuns:
     def trainings(self) -> Trainings | None:
         """Accuracy after each training; None where nothing was trained.
 
-        Where that is not stated, it may have been trained: once.
+        A method that does not say whether it was trained counts as trained once.
         """
         declared = self.first.declared
         if declared.says_whether_trained and not declared.trained and not self.seeds:
@@ -117,32 +118,32 @@ class MethodRuns:
 
 
 def runs_by_method(runs: Sequence[Run]) -> list[MethodRuns]:
-    """Put runs on one bank together by method, training and features; seeds stand together.
+    """Group runs on one bank by method, training and features, whatever their seeds.
 
     Raises:
-        UserError: runs are of other episodes, labels or dtypes, or two are of the same seed; the
-            message says what differs.
+        UserError: runs differ in episodes, labels or dtype, or two have the same seed; the message
+            says what differs.
     """
     _check_comparable(runs)
-    found: dict[str, list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
         shown = _backbone(run), _frames(run)
         key = repr((run.identity.method, _training(run), run.declared.trained, *shown))
-        found.setdefault(key, []).append(run)
-    return [_of_one_method(found[key]) for key in sorted(found)]
+        groups.setdefault(key, []).append(run)
+    return [_of_one_method(groups[key]) for key in sorted(groups)]
 
 
-def titles(found: Sequence[MethodRuns]) -> list[str]:
-    """Name methods: by method, and by what tells its rows apart where the method has several."""
-    names = [one.method for one in found]
+def titles(methods: Sequence[MethodRuns]) -> list[str]:
+    """Name rows: by method, and by the traits that distinguish them where it has several."""
+    names = [one.method for one in methods]
     alike = list(names)
-    for traits in zip(*(one.traits for one in found), strict=True):
+    for traits in zip(*(one.traits for one in methods), strict=True):
         words: dict[str, set[str]] = {}
         for group, (compared, _) in zip(alike, traits, strict=True):
             words.setdefault(group, set()).add(compared)
         names = [
-            f"{name} ({said})" if said and len(words[group]) > 1 else name
-            for name, group, (_, said) in zip(names, alike, traits, strict=True)
+            f"{name} ({shown})" if shown and len(words[group]) > 1 else name
+            for name, group, (_, shown) in zip(names, alike, traits, strict=True)
         ]
         alike = [f"{group} {word}" for group, (word, _) in zip(alike, traits, strict=True)]
     return names
@@ -171,9 +172,9 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
 
 
 def have_the_same_queries(one: Run, other: Run) -> bool:
-    """Whether row by row both answer the same query with the same label, and so can be paired.
+    """Whether the rows of both have the same queries and labels, and so can be paired.
 
-    A bank that cannot be drawn here has not been held against the rows when they were read.
+    Rows of a bank that cannot be drawn here were not checked when they were read.
     """
     return all(
         np.array_equal(one.rows[column], other.rows[column])
@@ -226,5 +227,5 @@ def _frames(run: Run) -> str:
     features = run.identity.features
     if features is None:
         return ""
-    said = (features.sampling, features.resized)
-    return ", ".join(str(word) for word in said if word is not None)
+    chosen = (features.sampling, features.resized)
+    return ", ".join(str(one) for one in chosen if one is not None)

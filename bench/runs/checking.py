@@ -1,32 +1,29 @@
-"""Whether rows are answers to the bank that their run names: looked at whenever they are read."""
+"""Do rows answer the bank that their run names? Checked whenever they are read."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.runs.run import Run
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_of_own_recipe
 from episodes.banks.recipe import Recipe
 from episodes.errors import UserError
 
-if TYPE_CHECKING:
-    from bench.runs.directory import Run
-
 MOST_EPISODES = 1_000_000
-"""Rows of episodes beyond are not held against a bank: drawing it would take long."""
+"""Episodes from this number on are not compared with a bank, which would take long to draw."""
 
 
-def rebuilt(run: "Run", banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
+def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
     """Rebuild the bank of a run, or say why its episodes cannot be known.
 
     Args:
-        run: whose identity names the bank.
-        banks: where to look first.
+        run: its identity names the bank.
+        banks: those to look among first.
     """
     identity, numbers = run.identity, run.rows["episode"].unique()
-    name = identity.bank.partition(" (")[0]  # less how many of its episodes are there
+    name = _name(run)
     try:
         bank = next((one for one in banks if one.sha256 == identity.bank_sha256), None)
         bank = bank or _opened(name, run.declared.recipe, run.declared.root, numbers.tobytes())
@@ -40,8 +37,13 @@ def rebuilt(run: "Run", banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
     return bank, ""
 
 
+def _name(run: Run) -> str:
+    """Name of a run's bank, without the number of episodes that its title may add."""
+    return run.identity.bank.partition(" (")[0]
+
+
 def _opened(name: str, recipe: Recipe | None, root: str | None, numbers: bytes) -> Bank:
-    """The bank that a run names, or whose recipe it holds where that is of the user's own."""
+    """Draw the episodes of a bank by its name, or by the recipe of the user's own."""
     kept = np.frombuffer(numbers, np.int32)
     count = int(kept.max()) + 1
     if recipe is None:
@@ -50,24 +52,24 @@ def _opened(name: str, recipe: Recipe | None, root: str | None, numbers: bytes) 
 
 
 @lru_cache(64)
-def _labels_of(
+def _cached(
     name: str, recipe: Recipe | None, root: str | None, sha256: str, numbers: bytes
 ) -> Bank:
-    """The same, kept by its hash, which stands for all of its labels."""
+    """The same, cached by the bank's hash, which covers all labels."""
     bank = _opened(name, recipe, root, numbers)
     if bank.sha256 != sha256:
         raise UserError("other episodes")
     return bank
 
 
-def check_rows(run: "Run", bank: Bank | None = None) -> None:
-    """Refuse rows that do not answer every query of every episode once, and with a class of it.
+def check_rows(run: Run, bank: Bank | None = None) -> None:
+    """Refuse rows that do not answer every query once, with a class of its episode.
 
     Labels must be those of the bank, where it can be drawn here.
 
     Args:
-        run: with its rows.
-        bank: drawn already.
+        run: the run with its rows.
+        bank: its bank, if it has been drawn already.
 
     Raises:
         ValueError: naming the first row that is wrong.
@@ -75,10 +77,10 @@ def check_rows(run: "Run", bank: Bank | None = None) -> None:
     rows, identity = run.rows, run.identity
     numbers = rows["episode"].unique()
     if bank is None and numbers.min() >= 0 and numbers.max() < MOST_EPISODES:
-        declared, name = run.declared, identity.bank.partition(" (")[0]
+        declared = run.declared
         try:
-            bank = _labels_of(
-                name, declared.recipe, declared.root, identity.bank_sha256, numbers.tobytes()
+            bank = _cached(
+                _name(run), declared.recipe, declared.root, identity.bank_sha256, numbers.tobytes()
             )
         except UserError:
             bank = None  # its data set is not here, or its recipe has changed since

@@ -1,4 +1,4 @@
-"""What a run was made on: machine, versions, commit, command."""
+"""The circumstances of a run: machine, versions, commit, command."""
 
 import hashlib
 import importlib.metadata
@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 def circumstances(device: torch.device) -> Circumstances:
     """Return what is kept beside a run's identity."""
-    commit, dirty = _commit()
+    commit = git("-C", str(ROOT), "rev-parse", "HEAD") if (ROOT / ".git").exists() else None
+    changes = None if commit is None else git("-C", str(ROOT), "status", "--porcelain")
     return Circumstances(
         command=shlex.join(["fvbench", *sys.argv[1:]]),
         device=describe_device(device),
@@ -34,12 +35,12 @@ def circumstances(device: torch.device) -> Circumstances:
         version=bench.__version__,
         packages={name: importlib.metadata.version(name) for name in PACKAGES},
         commit=commit,
-        dirty=dirty,
+        dirty=None if commit is None else bool(changes),
     )
 
 
 def _computer() -> str:
-    """Tell this computer from others without giving its name away: speeds compare on one alone."""
+    """Identify this computer without revealing its name: speeds are compared on one alone."""
     known = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"
     return hashlib.sha256(known.encode()).hexdigest()[:12]
 
@@ -53,18 +54,11 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _commit() -> tuple[str | None, bool | None]:
-    """Commit and whether files were changed since, where this is a clone."""
-    revision = _git("rev-parse", "HEAD")
-    if revision is None or not (ROOT / ".git").exists():
-        return None, None
-    return revision, bool(_git("status", "--porcelain"))
-
-
-def _git(*words: str) -> str | None:
+def git(*words: str) -> str | None:
+    """Return what a git command prints; None if it fails, or git is not installed."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *words],  # noqa: S607 - whichever git the user has
+            ["git", *words],  # noqa: S607 - whichever git the user has
             capture_output=True,
             text=True,
             check=True,

@@ -1,10 +1,9 @@
-"""Copy runs without the margins of their answers, as they are committed.
+"""Copy runs without the margins of their answers, to commit them.
 
     python -m bench.runs.compact results/local/results results
 
-Margins are four fifths of the bytes, and no table needs them: cases do, of the few runs that they
-are drawn from. Everything else stays as it is; what is there already under the same name is
-replaced.
+Margins are four fifths of the bytes. No table needs them, only the pictures of cases, which are
+drawn from a few runs. Runs of the same name in the target are replaced.
 """
 
 from collections.abc import Collection
@@ -19,12 +18,12 @@ from episodes.errors import UserError
 
 
 def compact(source: Path, target: Path, whole: Collection[str] = ()) -> int:
-    """Copy every run below a folder to the same place below another; return how many there are.
+    """Copy every run below a folder to the same path below another; return their number.
 
     Args:
         source: the folder of runs.
-        target: where they are written.
-        whole: places below it whose runs keep their margins.
+        target: the folder of the copies.
+        whole: paths below it of the runs that keep their margins.
 
     Raises:
         UserError: there is none, or one is damaged.
@@ -43,7 +42,7 @@ def main(
     target: Annotated[Path, typer.Argument(help="Where they are written without margins.")],
     whole: Annotated[list[str] | None, typer.Option(help="A run that keeps them.")] = None,
 ) -> None:
-    """Copy runs without the margins of their answers, as they are committed."""
+    """Copy runs without the margins of their answers, to commit them."""
     try:
         typer.echo(f"{compact(source, target, whole or ())} runs in {target}")
     except UserError as error:

@@ -1,42 +1,39 @@
-"""Run directories: what one method answered on one bank, and everything that identifies it.
+"""Run directories: how runs are written, found, read and checked.
 
-``run.json`` holds the identity, ``rows.parquet`` one row for each query. Everything else, the
-``summary.json`` beside them too, is derived and may be deleted.
+``run.json`` holds the identity, ``rows.parquet`` one row for each query. Everything else, such as
+the ``summary.json`` beside them, is derived and may be deleted.
 """
 
 import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from bench.method import NAME_WITH_SETTINGS
 from bench.runs.checking import check_rows
-from bench.runs.schema import Circumstances, Cost, Declared, Failure, Header, Identity
+from bench.runs.run import ROW_TYPES, Run
+from bench.runs.schema import Failure, Header
 from episodes.atomic import replacing, write_text
-from episodes.banks.sampler import Episodes
 from episodes.errors import UserError, counted, shown
 from episodes.schema import SEAL, check_seal, parsed, read_json, sealed
 
 RESULTS_FOLDER = Path(__file__).parents[2] / "results"
 """The folder ``results/`` of a clone, or its copy beside the installed packages."""
 SCHEMA = 3
-"""Raised whenever `run.json` changes its form; older ones are upgraded by functions here."""
+"""Increased whenever `run.json` changes its form; `UPGRADES` converts older ones."""
 FILES = ("run.json", "rows.parquet")
 FAILURE = "failed.json"
-"""Stands in place of them where a method failed."""
+"""Replaces them where a method failed."""
 RUNNING = "running"
-"""Lies there while a method runs, and stays where that ended the process."""
+"""Exists while a method runs, and remains if that ended the process."""
 MOST_ROWS = 200_000_000
-"""More rows than a million episodes of a hundred queries have."""
+"""More than a million episodes of a hundred queries have."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {
@@ -45,75 +42,10 @@ COMPACT: dict[str, Any] = {
 }
 ENCODING = {"margin": "BYTE_STREAM_SPLIT", "episode": "DELTA_BINARY_PACKED"}
 """How rows are written: in half the bytes of pyarrow's defaults."""
-ROW_TYPES = {
-    "episode": "int32",
-    "query": "int16",
-    "label": "int16",
-    "prediction": "int16",
-    "margin": "float32",
-}
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a method said, query by query, and what it cost."""
-
-    prediction: NDArray[np.int16]
-    """(episodes, queries) in 0..way-1."""
-    margin: NDArray[np.float32]
-    """(episodes, queries) best score minus second best."""
-    encode_seconds: float
-    score_seconds: float
-    """Gather, adapt and score of all episodes; an untimed warm-up went before."""
-    peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """One method's run on one bank."""
-
-    identity: Identity
-    declared: Declared
-    cost: Cost
-    circumstances: Circumstances
-    rows: pd.DataFrame
-    """Columns as in `ROW_TYPES`, sorted by episode and query; margins are NaN where they were not
-    kept."""
-
-    def episode_accuracy(self) -> NDArray[np.float64]:
-        """Fraction of right answers in each episode, in episode order."""
-        correct = (self.rows["label"] == self.rows["prediction"]).to_numpy(np.float64)
-        return np.asarray(correct.reshape(-1, self.queries_per_episode).mean(axis=1))
-
-    @property
-    def queries_per_episode(self) -> int:
-        """Queries in each episode."""
-        return int(self.rows["query"].max()) + 1
-
-
-def make_rows(
-    episodes: Episodes, answers: Answers, numbers: NDArray[np.int64] | None = None
-) -> pd.DataFrame:
-    """Put answers beside the labels: one row for each query.
-
-    Args:
-        episodes: of the bank.
-        answers: to all of their queries.
-        numbers: of the episodes in the bank, (episodes,), where some were left out.
-    """
-    count, queries = episodes.labels.shape
-    columns = {
-        "episode": np.repeat(np.arange(count) if numbers is None else numbers, queries),
-        "query": np.tile(np.arange(queries), count),
-        "label": episodes.labels.ravel(),
-        "prediction": answers.prediction.ravel(),
-        "margin": answers.margin.ravel(),
-    }
-    return pd.DataFrame(columns).astype(ROW_TYPES)
 
 
 def write_run(folder: Path, run: Run) -> None:
-    """Write a run; it counts as there once ``run.json``, which is written last, is there.
+    """Write a run. ``run.json`` comes last: without it, there is no run.
 
     Raises:
         UserError: the folder holds files that no run wrote.
@@ -137,7 +69,7 @@ def write_run(folder: Path, run: Run) -> None:
 
 
 def write_failure(folder: Path, failure: Failure) -> None:
-    """Write that a method failed, in place of the run that it was to replace.
+    """Record that a method failed, and delete the run that it was to replace.
 
     Raises:
         UserError: the folder holds files that no run wrote.
@@ -149,10 +81,10 @@ def write_failure(folder: Path, failure: Failure) -> None:
 
 
 def find_failures(folder: Path) -> list[Failure]:
-    """Return what failed at or below a folder.
+    """Return the failures recorded at or below a folder.
 
     Raises:
-        UserError: a file that says so is damaged, or somebody else's.
+        UserError: a record is damaged, or another program's file of that name.
     """
     failures = []
     for path in sorted(folder.resolve().glob(f"**/{FAILURE}")):
@@ -166,7 +98,7 @@ def find_failures(folder: Path) -> list[Failure]:
 
 
 def check_may_write(folder: Path) -> None:
-    """Refuse a folder that holds files that no run wrote: they would be mixed with ours.
+    """Refuse a folder with files that no run wrote: ours would be mixed with them.
 
     Raises:
         UserError: naming one of them.
@@ -196,7 +128,7 @@ def read_run(folder: Path) -> Run:
         check_size(folder / "rows.parquet")
         rows = pd.read_parquet(folder / "rows.parquet")
         if "margin" not in rows:
-            rows["margin"] = math.nan  # committed without it: most of the bytes, and no figure's
+            rows["margin"] = math.nan  # not committed: most of the bytes, and needed by no figure
         rows = rows[list(ROW_TYPES)].astype(ROW_TYPES)
         run = Run(header.identity, header.declared, header.cost, header.circumstances, rows)
         _check(run)
@@ -206,10 +138,10 @@ def read_run(folder: Path) -> Run:
 
 
 def _read_own(path: Path, *keys: str) -> dict[str, Any]:
-    """Read JSON that a run wrote: other programs have files of that name, which are to be kept.
+    """Read JSON that a run wrote. Files of other programs that have its name must be kept.
 
     Raises:
-        UserError: it lacks one of the keys by which a run's file is told.
+        UserError: it lacks one of the keys that distinguish a run's file.
     """
     try:
         content = read_json(path)
@@ -227,10 +159,10 @@ def _read_own(path: Path, *keys: str) -> dict[str, Any]:
 
 
 def _read_header(path: Path) -> Header:
-    """Read ``run.json``, of whatever schema it is.
+    """Read ``run.json`` of any known schema.
 
     Raises:
-        UserError: somebody else's, or a schema that no function upgrades, such as a newer one.
+        UserError: it is another program's, or of an unknown schema, such as a newer one.
         ValueError: it is damaged.
     """
     content = _read_own(path, "schema", "identity")
@@ -251,7 +183,7 @@ def _read_header(path: Path) -> Header:
 
 
 def check_size(rows: Path) -> None:
-    """Refuse rows that would take the memory: a small file may claim billions of them.
+    """Refuse rows that would fill the memory: a small file may claim billions of them.
 
     Raises:
         ValueError: there are too many.
@@ -262,9 +194,9 @@ def check_size(rows: Path) -> None:
 
 
 def _check(run: Run) -> None:
-    """Refuse a run whose parts are not what all who read it take them for.
+    """Refuse a run with invalid names or rows.
 
-    Names are also names of folders and parts of lines, and so hold no path and no control codes.
+    Names also become names of folders and parts of lines: no paths, no control codes.
     """
     identity = run.identity
     if not re.fullmatch(NAME_WITH_SETTINGS, identity.method):
@@ -281,20 +213,13 @@ def _check(run: Run) -> None:
     check_rows(run)
 
 
-def _from_1_to_2(header: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 says how a method was trained; with schema 1 none was, or nobody noted how."""
-    return header | {"schema": 2, "identity": {"training": None} | header["identity"]}
-
-
-def _from_2_to_3(header: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 holds its own hash; what came before is believed as it stands."""
-    return header | {"schema": 3}
-
-
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: _from_1_to_2,
-    2: _from_2_to_3,
+    # Schema 2 says how a method was trained; with schema 1 none was, or that was not recorded.
+    1: lambda old: old | {"schema": 2, "identity": {"training": None} | old["identity"]},
+    # Schema 3 holds its own hash; older files are trusted as they are.
+    2: lambda old: old | {"schema": 3},
 }
+"""Schema -> function that upgrades the content of ``run.json`` to the next one."""
 
 
 def _sha256(path: Path) -> str:
@@ -316,19 +241,19 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read the runs at or below folders; one that lies in several places is one run.
+    """Read the runs at or below folders, each `distinct` one once.
 
     Raises:
-        UserError: there is none somewhere, or one cannot be read.
+        UserError: a folder has none, or one cannot be read.
     """
     paths = dict.fromkeys(path for folder in folders for path in find_runs(folder))
     return distinct(map(read_run, paths))
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Return runs, each once: one that lies in several places is one run."""
-    found: list[Run] = []
+    """Return runs without repetitions: copies in several places are one run."""
+    kept: list[Run] = []
     for run in runs:
-        if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in found):
-            found.append(run)
-    return found
+        if not any(run.identity == one.identity and run.rows.equals(one.rows) for one in kept):
+            kept.append(run)
+    return kept

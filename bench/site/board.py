@@ -17,7 +17,7 @@ from bench.method import find
 from bench.plugins.registry import all_methods
 from bench.report.sources import links
 from bench.runs.by_method import DRAWN, MethodRuns
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.runs.schema import Declared
 from episodes.banks.bank import Bank
 

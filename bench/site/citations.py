@@ -11,7 +11,7 @@ import bench
 from bench.features.backbones import backbones
 from bench.plugins.registry import all_methods
 from bench.report.sources import Publication, bibtex, entry, merged, publications
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from episodes.datasets import datasets
 
 PROJECT = "fewshot-video-bench"

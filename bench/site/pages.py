@@ -24,7 +24,7 @@ from bench.report.grid import Cell, Grid, grid_of
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
 from bench.runs.by_method import MethodRuns
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.site.board import Board, Line, Place, anchor, idea, is_rendered, run_id
 from bench.site.citations import bibliography, of_method
 from episodes.atomic import write_text

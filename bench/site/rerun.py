@@ -14,7 +14,8 @@ from bench.features.text import text_source
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, find
 from bench.running.execute import Plan, execute
-from bench.runs.directory import Run, read_run
+from bench.runs.directory import read_run
+from bench.runs.run import Run
 from bench.runs.schema import FeatureIdentity
 from bench.site.submission import Submission
 from bench.weights.assignment import SHIPPED, UNTRAINED, MethodWithWeights, with_weights

@@ -24,7 +24,8 @@ from bench.comparison.frame import Comparison
 from bench.comparison.summary import compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
 from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
-from bench.runs.directory import FILES, ROW_TYPES, UNREADABLE, Run, find_runs, read_run
+from bench.runs.directory import FILES, UNREADABLE, find_runs, read_run
+from bench.runs.run import ROW_TYPES, Run
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank
 from episodes.errors import UserError

@@ -1,4 +1,4 @@
-"""A mean with its standard error: intervals, p-value and probability that follow from it."""
+"""A mean with its standard error, and the intervals and p-values that follow from it."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ from scipy.special import stdtr, stdtrit
 LEVEL = 0.95
 """Default confidence level of intervals."""
 CEILING = 0.9
-"""Accuracy above which a rare hard class that was not drawn would matter."""
+"""Accuracy above which a rare hard class that was not drawn could matter."""
 UNSEEN = 0.7
-"""Accuracy that caution assumes for a class that was not drawn."""
+"""Accuracy that is assumed, with caution, for a class that was not drawn."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, its standard error in the same unit, and the degrees of freedom of that error."""
+    """A mean and its standard error, in the same unit."""
 
     mean: float
     error: float
     """NaN if it cannot be estimated, as from a single episode."""
     degrees: float
+    """Degrees of freedom of the error."""
 
     def half_width(self, level: float = LEVEL) -> float:
         """Half the width of the Student's t interval.
@@ -42,14 +43,15 @@ class Estimate:
         return self.mean - half, self.mean + half
 
     def interval_of_fraction(self, level: float = LEVEL) -> tuple[float, float]:
-        """Lower and upper end of a mean that lies in [0, 1], taken on the scale of the logit.
+        """Lower and upper end of a mean in [0, 1], symmetric on the scale of the logit.
 
         Accuracies near 1 vary more to the left than to the right, and no interval should leave
-        [0, 1]. In the simulation of docs/statistics.md this covers more evenly than `interval`.
+        [0, 1]. In the simulation of docs/statistics.md its coverage is more even than that of
+        `interval`.
 
-        A mean of 0 or 1 without any error does not prove that there is none: of n units that all
-        succeed, others may fail with probability up to 1 - (1 - level) ** (1 / n), about 3 / n at
-        95% (the rule of three; Hanley and Lippman-Hand, JAMA 249, 1983).
+        A mean of 0 or 1 whose error is 0 is not certain: where n units all succeed, others may fail
+        with probability up to 1 - (1 - level) ** (1 / n), about 3 / n at 95% (the rule of three;
+        Hanley and Lippman-Hand, JAMA 249, 1983).
 
         >>> low, high = Estimate(0.9, 0.05, 11).interval_of_fraction()
         >>> f"{low:.3f} {high:.3f}"
@@ -70,7 +72,7 @@ class Estimate:
 
     @property
     def of_another_draw(self) -> "Estimate":
-        """Predict the mean of another sample of the same size, whose own error is added."""
+        """Predict the mean of another sample of the same size, by adding that sample's error."""
         return replace(self, error=2**0.5 * self.error)
 
     def interval_over_classes(self, level: float = LEVEL) -> tuple[float, float]:
@@ -78,8 +80,8 @@ class Estimate:
 
         If nearly all answers are right, the few classes that were drawn say little about a hard
         class that was not. Above `CEILING` the lower end is as low as if one more class had been
-        drawn, with the accuracy `UNSEEN`. In the simulation of docs/statistics.md this keeps its
-        coverage where nothing else does.
+        drawn, with the accuracy `UNSEEN`. In the simulation of docs/statistics.md only this
+        interval keeps its coverage there.
         """
         low, high = self.interval_of_fraction(level)
         if self.mean > CEILING:
@@ -87,7 +89,7 @@ class Estimate:
         return low, high
 
     def with_one_more(self, value: float) -> "Estimate":
-        """Return what this estimate would be with one more unit, whose mean is ``value``."""
+        """Return the estimate that would follow with one more unit, whose mean is ``value``."""
         units = self.degrees + 1
         mean = (units * self.mean + value) / (units + 1)
         squares = self.degrees * units * self.error**2 + (value - self.mean) ** 2 * units / (
@@ -108,7 +110,7 @@ class Estimate:
     def probability_positive(self) -> float:
         """Posterior probability, under a flat prior, that the true mean is above zero.
 
-        It equals one minus the one-sided p-value. One half for two methods that never differ.
+        It is one minus the one-sided p-value, and one half for two methods that never differ.
         """
         if math.isnan(self.error):
             return math.nan
@@ -124,13 +126,13 @@ def _logistic(value: float) -> float:
 def over_episodes(values: NDArray[np.float64]) -> Estimate:
     """Mean over episodes, with its standard error over other draws of episodes.
 
-    Only the draw of episodes from the same videos varies: the error says how precisely this many
+    Only the draw of episodes from the same videos varies: the error says how precisely these
     episodes determine the mean over all episodes of this split, not how the method would do on
-    other videos, other classes or after another training.
+    other videos, on other classes or after another training.
 
     Args:
-        values: float64 (episodes,), for instance the accuracy of each, or its difference between
-            two methods: pairing cancels whatever makes an episode easy or hard for both.
+        values: float64 (episodes,), such as accuracies, or their differences between two methods:
+            pairing cancels whatever makes an episode easy or hard for both.
 
     Returns:
         the estimate; its error is NaN for a single episode.

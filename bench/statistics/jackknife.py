@@ -1,14 +1,14 @@
 """How means over episodes would vary with other units: the delete-one-unit jackknife.
 
 An accuracy over episodes is a U-statistic: a mean over draws of several classes and videos at
-once. Deleting one unit, with all episodes that contain it, changes the mean by what this unit
-contributes in all its roles, as query, as support and as distractor. The spread of these means
+once. Deleting a unit, with all episodes that contain it, changes the mean by what the unit
+contributes in all its roles: as query, as support and as distractor. The spread of these means
 estimates the variance over draws of units (Arvesen, Annals of Mathematical Statistics 40, 1969).
 
-The episodes are a sample of all draws, and deleting some adds noise of its own: with u units in an
-episode, about u times the variance that the sampling of episodes adds to the mean, which should
-count once. So u - 1 times that variance is subtracted. With few units the noise is somewhat more
-than u times; what remains keeps intervals from being too narrow (docs/statistics.md).
+Since the episodes are a sample of all draws, deleting some adds noise: with u units in an episode,
+about u times the variance that the sampling of episodes adds to the mean, which should count once.
+So u - 1 times that variance is subtracted. With few units the noise is somewhat more than u times;
+the rest keeps intervals from being too narrow (docs/statistics.md).
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from bench.statistics.units import Units
 
 Matrix = NDArray[np.float64]
 CHUNK = 1 << 16
-"""Episodes summed at once; bounds memory, and affects only rounding."""
+"""Number of episodes summed at once, which bounds memory and affects only rounding."""
 
 
 def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
@@ -30,9 +30,9 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
         units: the units that each episode contains.
 
     Returns:
-        (series, series) covariance matrix of the means, and its degrees of freedom. All NaN, and
-        0, if it cannot be estimated: a unit is in every episode, or there is a single unit. If
-        units matter little, a variance may be below that over episodes, or below zero.
+        (series, series) covariance matrix of the means, and its degrees of freedom. NaN and 0 if
+        it cannot be estimated: a unit is in every episode, or there is a single unit. If units
+        matter little, a variance may be below that over episodes, or below zero.
 
     >>> units = Units(np.array([[0, 1], [1, 2], [0, 2]] * 2, np.int32), np.zeros(3, int), "classes")
     >>> covariance, degrees = jackknife(np.array([[1.0, 0.6, 0.5] * 2]).T, units)
@@ -55,7 +55,7 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
 
 
 def unit_sums(values: Matrix, units: Units) -> tuple[NDArray[np.int64], Matrix]:
-    """How many episodes contain each unit (units,), and their summed values (units, series)."""
+    """For each unit the number of its episodes (units,) and their summed values (units, series)."""
     counts = np.zeros(len(units), dtype=np.int64)
     sums = np.zeros((len(units), values.shape[1]))
     for first in range(0, len(values), CHUNK):
@@ -75,7 +75,7 @@ def episode_covariance(values: Matrix) -> Matrix:
 
 
 def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float64]:
-    """Each unit's contribution to a mean, (units shown,); their mean is nearly the mean itself.
+    """Contributions of units to a mean, (units shown,); their mean is nearly the mean itself.
 
     Args:
         values: float64 (episodes,).

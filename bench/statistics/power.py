@@ -1,4 +1,4 @@
-"""How many episodes, videos or classes it takes to detect a difference."""
+"""The number of episodes, videos or classes that it takes to detect a difference."""
 
 import math
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from bench.statistics.estimate import LEVEL, Estimate
 POWER = 0.8
 """Probability with which the difference is to be detected."""
 MOST = 10**7
-"""Beyond this many the answer is "more than that"."""
+"""The largest answer: more units are not searched for."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one kind of variation requires."""
+    """The number of units that a kind of variation requires."""
 
     smallest: float
     """Smallest difference that the present number of units detects."""
     units: int
-    """How many units there are now: episodes, recordings, classes or pairs of classes."""
+    """Present number of units: episodes, recordings, classes or pairs of classes."""
     needed: int
-    """How many units the wanted difference takes; `MOST` if it takes more."""
+    """Number of units that the wanted difference takes; `MOST` if it takes more."""
 
 
 def need(estimate: Estimate, units: int, wanted: float) -> Need:
-    """How many units of a kind it takes to detect a difference, from its error with those at hand.
+    """Compute how many units it takes to detect a difference, from its error with those at hand.
 
     The variance is inversely proportional to the number of units. With few units it is itself
     uncertain, which Student's t accounts for.

@@ -1,4 +1,4 @@
-"""Tests of differences: exact, by permutation, corrected for their number; and their letters."""
+"""Tests of differences, corrections for their number, and letters of methods that share a group."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ CHUNK = 1 << 20
 DRAWS = 20_000
 """Joint draws of all differences from which step-down p-values are computed."""
 DOUBT = 4.0
-"""Share of each difference, times the degrees of freedom, that is taken to be its own. What
-comparisons have in common is itself an estimate, and of few units too large a one: with 6 to 24
+"""Over the degrees of freedom: the share of each difference's variance that counts as its own.
+What comparisons have in common is itself an estimate, too large a one with few units: with 6 to 24
 units and 8 to 40 comparisons, one of them is called different in 5% of families with this, and in
 up to 11% without (docs/statistics.md)."""
 
@@ -28,8 +28,7 @@ def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
 
     If two methods are equally good, each unit's difference might as well have had the other sign.
     The p-value is the share of sign patterns whose mean is at least as far from zero. It is exact
-    up to 16 units; beyond that, random patterns are drawn, and the observed one counts as one of
-    them.
+    up to 16 units; beyond that, random patterns are drawn, and the observed one is added to them.
 
     Args:
         values: (units,) differences, one for each episode, recording or class.
@@ -60,9 +59,9 @@ def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """Two-sided exact p-value of McNemar's test: queries that only one of two methods got right.
+    """Two-sided exact p-value of McNemar's test of queries that only one of two methods got right.
 
-    It assumes independent queries, which those of the same videos are not: it is valid for these
+    It takes queries as independent, which those of the same videos are not: it is valid for these
     videos only.
 
     Source: McNemar, Psychometrika 12, 1947; exact as a binomial test with probability one half.
@@ -81,8 +80,8 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number; NaN stays NaN and does not count.
 
-    If differences with a corrected p-value below a level are called real, the probability that
-    even one of them is not is at most that level.
+    Among differences with a corrected p-value below a level, the probability of even one false
+    positive is at most that level.
 
     Source: Holm, Scandinavian Journal of Statistics 6, 1979.
 
@@ -99,12 +98,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class StepDown:
-    """A family of comparisons, corrected for how many and how alike they are."""
+    """A family of comparisons, corrected for their number and their correlation."""
 
     p_values: Sequence[float]
     """Corrected, in the order of the family; NaN where there was none."""
     threshold: float
-    """Uncorrected p-value below which one that was not told apart would have been."""
+    """Uncorrected p-value below which a difference that is not significant would have been."""
 
 
 def step_down(
@@ -117,17 +116,18 @@ def step_down(
 ) -> StepDown:
     """Correct p-values for their number, taking the correlation of comparisons into account.
 
-    A corrected p-value is the probability that the smallest of all p-values, once smaller ones are
-    set aside, is as small as the one found. Comparisons with one reference are correlated, so this
-    is less strict than Holm's correction, which must hold whatever the correlation.
+    A corrected p-value is the probability that the smallest of all p-values, once those below the
+    one found are set aside, is as small as that one. Comparisons with one reference are correlated,
+    so this is less strict than Holm's correction, which holds whatever the correlation.
 
     Args:
         p_values: two-sided, each from its own test; NaN does not count.
         loadings: (comparisons, causes) how independent normal causes move each difference.
-        degrees: of freedom, with which these are known.
-        level: confidence level: methods are told apart if the corrected p-value is below 1 - level.
+        degrees: degrees of freedom of the loadings.
+        level: confidence level: a difference is significant if its corrected p-value is below
+            1 - level.
         seed: of the draws.
-        draws: their number; p-values are multiples of one over this.
+        draws: their number; p-values are multiples of its inverse.
 
     Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
         2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
@@ -165,7 +165,7 @@ def step_down(
 def _draws(
     directions: NDArray[np.float64], own: float, seed: int, draws: int
 ) -> Iterator[NDArray[np.float64]]:
-    """Absolute standard normal differences, (draws, comparisons) at a time."""
+    """Absolute values of correlated standard normal differences, (draws, comparisons) at a time."""
     generator = np.random.default_rng(seed)
     number, causes = directions.shape
     rows = max(1, CHUNK // number)
@@ -177,14 +177,14 @@ def _draws(
 
 
 def letters(different: NDArray[np.bool_]) -> list[tuple[str, ...]]:
-    """Give each method its letters, such that two methods share one unless they are told apart.
+    """Give each method its letters: two methods share one unless they differ significantly.
 
     Args:
-        different: bool (methods, methods), symmetric: which pairs were told apart; methods are
-            in the order of the table, so that the best has an "a".
+        different: bool (methods, methods), symmetric: the pairs that differ significantly. Methods
+            are in the order of the table, so that the best has an "a".
 
     Returns:
-        for each method its letters; after "z" come "aa", "ab", ...
+        the letters of each method; after "z" come "aa", "ab", ...
 
     Source: insert and absorb, Piepho, Journal of Computational and Graphical Statistics 13, 2004.
 
@@ -204,7 +204,7 @@ def letters(different: NDArray[np.bool_]) -> list[tuple[str, ...]]:
 
 
 def _split(groups: Sequence[frozenset[int]], one: int, other: int) -> list[frozenset[int]]:
-    """Split the groups that hold both of two different methods; drop those within others."""
+    """Split the groups that contain both of two different methods; drop subsets of others."""
     parts: set[frozenset[int]] = set()
     for group in groups:
         parts |= {group - {one}, group - {other}} if {one, other} <= group else {group}

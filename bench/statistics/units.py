@@ -1,4 +1,4 @@
-"""What was drawn at random besides the episodes: recordings and classes, and their members."""
+"""The units that were drawn at random besides the episodes: classes and recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ class Units:
     """Units of one kind, and which of them each episode contains."""
 
     members: NDArray[np.int32]
-    """(episodes, videos of an episode) unit of each video, -1 where the unit stood there before."""
+    """(episodes, videos of an episode) unit of each video, -1 where a unit is repeated."""
     strata: NDArray[np.int64]
-    """(units,) within which stratum a unit would be replaced by another; all 0 if anywhere."""
+    """(units,) stratum within which another unit would replace it; all 0 if there are none."""
     kind: str
     """What a unit is, in the plural: "classes", "partner pairs", "videos", "recordings"."""
     names: Sequence[str] = ()
-    """Of classes, or of both classes of a pair; nobody asks for those of videos."""
+    """Of classes, or of both classes of a pair; empty for videos."""
 
     def __len__(self) -> int:
         """The number of units."""
@@ -29,14 +29,14 @@ class Units:
 
     @property
     def always_shown(self) -> bool:
-        """Whether every episode shows some unit, so that nothing tells what others would give."""
+        """Whether every episode shows some unit, so that its effect cannot be estimated."""
         counts = np.bincount(self.members[self.members >= 0], minlength=len(self))
         return bool(counts.max() == len(self.members))
 
 
 @dataclass(frozen=True)
 class Design:
-    """How a bank's episodes were composed."""
+    """The units of a bank's episodes."""
 
     classes: Units
     """Classes, or pairs of partner classes where the split has them: partners come together."""
@@ -45,10 +45,10 @@ class Design:
 
 
 def design_of(split: Split, episodes: Episodes) -> Design:
-    """Find the classes and recordings that every episode shows.
+    """Find the classes and recordings that each episode shows.
 
-    Partner classes are one unit, since they are as hard as they are alike, and a data set with
-    other classes would have other pairs. So are the videos of one recording.
+    Partner classes are one unit: how hard they are depends on how alike they are, and a data set
+    with other classes would have other pairs. The videos of a recording are one unit, too.
     """
     shown = np.concatenate([episodes.support.reshape(len(episodes), -1), episodes.query], axis=1)
     class_of_video = np.searchsorted(split.class_starts, np.arange(len(split.videos)), "right") - 1

@@ -1,4 +1,4 @@
-"""Means of several methods over the same episodes, and the sources of their variation."""
+"""Means of several methods over the same episodes, and what varies in them."""
 
 import math
 from collections.abc import Sequence
@@ -67,18 +67,18 @@ class Variation:
     degrees: dict[Kind, float]
     """Degrees of freedom of each kind's covariances."""
     trainings: Sequence[Trainings | None]
-    """Of each series; None where nothing was trained."""
+    """For each series; None where nothing was trained."""
 
     def estimate(self, kind: Kind, series: int, minus: int | None = None) -> Estimate | None:
-        """Estimate a series' mean, or its difference to another one of the same episodes.
+        """Estimate the mean of a series, or its difference to another one.
 
         Args:
             kind: what varies in the error.
-            series: which one.
-            minus: which one is taken off, paired episode by episode; none if None.
+            series: index of the series.
+            minus: index of a series to subtract, paired episode by episode.
 
         Returns:
-            the estimate; None where this kind of error cannot be told from these runs.
+            the estimate; None where these runs do not support this kind of error.
         """
         weights = self._weights(series, minus)
         for base, widened in WITH_TRAININGS.items():
@@ -88,9 +88,9 @@ class Variation:
         return self._over(kind, weights)
 
     def predict(self, what: Prediction, series: int, minus: int | None = None) -> Estimate | None:
-        """Predict a series' mean, or a difference; arguments and None as for `estimate`.
+        """Predict the mean of a series, or a difference; arguments and None as for `estimate`.
 
-        The error is that of the prediction: of the present mean and of the one to come.
+        The error covers both the present mean and the one to come.
         """
         weights = self._weights(series, minus)
         if what == "another data set":
@@ -111,12 +111,12 @@ class Variation:
         return {what: one for what, one in found.items() if one is not None}
 
     def widest(self, series: int, minus: int | None = None) -> Kind | None:
-        """Name the widest kind that all of what is compared supports: the one that decides.
+        """Name the widest kind that both series support: the one that decides.
 
         Returns:
-            None where nothing may be decided: where only episodes can be drawn anew, and where two
-            trained methods are compared of which one was trained once, so that nobody knows how
-            much of the difference is luck of the training.
+            None where nothing may be decided: where only episodes can be drawn anew, or where two
+            trained methods are compared and one of them was trained only once, so that the part of
+            training in the difference is unknown.
         """
         base = self.base
         trained = self._trained(series, minus)
@@ -128,7 +128,7 @@ class Variation:
 
     @property
     def base(self) -> Kind | None:
-        """The widest kind that may decide, trainings aside; None if only episodes can be told."""
+        """The widest kind that may decide, trainings aside; None if there are only episodes."""
         kinds: tuple[Kind, ...] = ("videos and classes", "videos")
         return next((kind for kind in kinds if kind in self.covariances), None)
 
@@ -136,8 +136,8 @@ class Variation:
     def loadings(self) -> Matrix:
         """(series, causes): how independent causes move the means, in the widest kind there is.
 
-        Their products are the covariance over units, less what is not positive in it, and the
-        variances of trainings on its diagonal.
+        Their products are the covariance over units without its negative eigenvalues, plus the
+        variances of trainings on the diagonal.
         """
         base = self.base or "episodes"
         values, vectors = np.linalg.eigh(self.covariances[base])
@@ -155,7 +155,7 @@ class Variation:
         return weights
 
     def _trained(self, series: int, minus: int | None) -> list[Trainings]:
-        """The trainings behind what is compared; none where a series is compared with itself."""
+        """The trainings of the series; none where a series is compared with itself."""
         if series == minus:
             return []
         found = [self.trainings[one] for one in (series, minus) if one is not None]
@@ -166,15 +166,15 @@ class Variation:
             return None
         variance = _variance(self.covariances[kind], weights)
         if not variance > (least := _variance(self.covariances["episodes"], weights)):
-            variance = least  # other videos cannot make a mean surer than the same videos do
+            variance = least  # other videos cannot make a mean more certain than the same ones
         return Estimate(float(weights @ self.means), variance**0.5, self.degrees[kind])
 
 
 def with_trainings(base: Estimate, trainings: Sequence[Trainings]) -> Estimate | None:
-    """Add the variance of independent trainings to what else varies in an estimate.
+    """Add the variance of independent trainings to that of an estimate, and keep its mean.
 
     Returns:
-        the estimate, its mean kept; None without trainings, or where a method was trained once.
+        None without trainings, or where a method was trained only once.
     """
     return _added(base, [one.error for one in trainings]) if trainings else None
 
@@ -202,8 +202,8 @@ def measure(
     Args:
         values: float64 (episodes, series): the accuracy of each method in each episode, over its
             training seeds if there are several.
-        design: which recordings and classes each episode shows; without it, only the variation
-            over episodes can be told.
+        design: the recordings and classes of each episode; without it, only the variation over
+            episodes can be estimated.
         trainings: for each series, its means after each training, or None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Repeated timings on a device, and what it can do at most: what stages are held against."""
+"""Repeated timings on a device, and its peak rates, with which stages are compared."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import torch
 from bench.machine.device import Stopwatch
 
 LEAST_SECONDS = 0.1
-"""A repeat lasts at least this long, or does all there is to do: less is noise."""
+"""A repeat lasts at least this long, unless there is not enough to do: less would be noise."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ def repeated(work: Callable[[int], None], most: int, repeats: int, device: torch
     """Time ``work(units)``, after a warm-up, with as many units as a repeat needs.
 
     Args:
-        work: does so many units of work, from the first.
-        most: units there are at most, at least 1.
-        repeats: how often it is timed.
-        device: where it computes; the time ends when all that was asked of it is done.
+        work: does this number of units, from the first.
+        most: number of units that there are, at least 1.
+        repeats: number of timings.
+        device: where it computes; a timing ends when the device has finished.
     """
     work(1)
     units = _enough(work, most, device)
@@ -42,7 +42,7 @@ def repeated(work: Callable[[int], None], most: int, repeats: int, device: torch
 
 
 def _enough(work: Callable[[int], None], most: int, device: torch.device) -> int:
-    """How many units make a repeat long enough to be timed, found by trying."""
+    """Find by trial the number of units that makes a repeat long enough."""
     units = 1
     while units < most:
         seconds = _seconds(work, units, device)
@@ -59,7 +59,7 @@ def _seconds(work: Callable[[int], None], units: int, device: torch.device) -> f
 
 
 SIDE = {"cpu": 2048, "cuda": 8192}
-"""Rows and columns of the matrices whose product is timed: large enough for the peak."""
+"""Rows and columns of the matrices that are multiplied: large enough for the peak."""
 COPIED = {"cpu": 256 << 20, "cuda": 2 << 30}
 """Bytes copied: more than caches hold."""
 REPEATS = 5
@@ -68,7 +68,7 @@ MOST = 1 << 12
 
 @dataclass(frozen=True)
 class Peaks:
-    """Measured, not looked up: of this device, in float32, with as many threads as are set."""
+    """Peak rates of this device as measured, in float32, with the number of threads that is set."""
 
     flop_per_s: float
     """Of a product of two large square matrices."""

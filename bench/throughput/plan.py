@@ -1,4 +1,4 @@
-"""What is measured: sizes of features and episodes."""
+"""Sizes of the random features and episodes on which methods are measured."""
 
 from dataclasses import dataclass
 
@@ -11,33 +11,36 @@ from episodes.banks.sampler import Episodes
 from episodes.errors import UserError
 
 TOTAL_EPISODES = 10_000
-"""What `total` answers for: this many episodes over the videos, encoding included."""
+"""Number of episodes behind the stage `total`, which includes encoding all videos."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Shapes of the random features and episodes."""
+    """Shape of the features; numbers of videos, classes, shots and queries."""
 
     features: FeatureShape
     videos: int
     way: int
     shot: int
     queries: int
-    """Of an episode, all classes together."""
+    """Per episode, over all classes."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no episode."""
-        needed = self.way * self.shot + self.queries
-        if self.videos < needed:
+        """Refuse fewer videos than an episode takes."""
+        if self.videos < self._videos_of_episode:
             raise UserError(
                 f"--videos {self.videos}: an episode of {self.way} x {self.shot} support videos and"
-                f" {self.queries} queries takes {needed}; give at least as many"
+                f" {self.queries} queries takes {self._videos_of_episode}; give at least as many"
             )
 
-    def feature_maps(self, first: int, count: int) -> Tensor:
-        """Random features of some videos, float32 (count, C, T, H, W), never negative.
+    @property
+    def _videos_of_episode(self) -> int:
+        return self.way * self.shot + self.queries
 
-        Those of a video depend on its number alone.
+    def feature_maps(self, first: int, count: int) -> Tensor:
+        """Random features of videos, float32 (count, C, T, H, W) in [0, 1).
+
+        The features of a video depend only on its number.
         """
         maps = [
             torch.rand(self.features, generator=torch.Generator().manual_seed(video))
@@ -46,11 +49,13 @@ class Sizes:
         return torch.stack(maps)
 
     def episodes(self, count: int) -> Episodes:
-        """Random episodes of distinct videos; their labels say nothing."""
+        """Random episodes of distinct videos; all labels are 0."""
         generator = np.random.Generator(np.random.Philox(key=0))
-        needed = self.way * self.shot + self.queries
         drawn = np.stack(
-            [generator.choice(self.videos, needed, replace=False) for _ in range(count)]
+            [
+                generator.choice(self.videos, self._videos_of_episode, replace=False)
+                for _ in range(count)
+            ]
         )
         support = drawn[:, : self.way * self.shot].reshape(count, self.way, self.shot)
         query = drawn[:, self.way * self.shot :]
@@ -65,7 +70,7 @@ def feature_shape(text: str) -> FeatureShape:
     FeatureShape(channels=96, frames=8, height=6, width=6)
 
     Raises:
-        UserError: these are not four positive whole numbers.
+        UserError: it is not four positive whole numbers.
     """
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):

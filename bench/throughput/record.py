@@ -1,4 +1,4 @@
-"""Measuring a method, here or in a process of its own; records for files, and their table."""
+"""Measure methods, here or in processes of their own; their records, and a table of them."""
 
 import json
 import platform
@@ -88,17 +88,10 @@ class Record(Model):
 
 
 class Records(Model):
-    """A file of them."""
+    """A file of records."""
 
     rows: list[Record]
     """A row for each method and stage."""
-
-
-def records(
-    entry: ConfiguredMethod, workload: Workload, measurement: Measurement, peaks: Peaks
-) -> list[Record]:
-    """One record for each stage."""
-    return [_record(stage, entry, workload, measurement, peaks) for stage in measurement.stages]
 
 
 def _record(
@@ -147,26 +140,25 @@ def _record(
 
 
 def _driver() -> str | None:
-    """Version of the GPU's driver, as its own tool tells it."""
+    """Version of the GPU's driver, from ``nvidia-smi``; None without that tool."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
-    words = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    said = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
-    return said.stdout.split("\n", maxsplit=1)[0].strip() or None
+    command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return finished.stdout.split("\n", maxsplit=1)[0].strip() or None
 
 
-def as_table(found: Sequence[Record]) -> str:
-    """Return a table for people: a line for each method and stage."""
-    first = found[0]
+def as_table(records: Sequence[Record]) -> str:
+    """Return a table with a line for each method and stage."""
     body = tabulate(
-        [_line(record) for record in found],
+        [_line(record) for record in records],
         headers=["method", "stage", "per second", "quartiles", "of product peak", "of copy peak"],
         tablefmt="rounded_outline",
         disable_numparse=True,
         colalign=["left", "left", "right", "right", "right", "right"],
     )
-    return f"{body}\n{_caption(first)}\n"
+    return f"{body}\n{_caption(records[0])}\n"
 
 
 def _line(record: Record) -> list[str]:
@@ -203,30 +195,28 @@ def _caption(record: Record) -> str:
 def measured_apart(
     names: Sequence[str], options: Sequence[str], reporter: Reporter
 ) -> list[Record]:
-    """Measure methods one after another, in random order; return records in the order of names.
+    """Measure methods in random order, each in a process; return records in the order of names.
 
     Args:
         names: of methods.
-        options: of the command, but for --methods and --json.
-        reporter: told how many methods are done.
+        options: of the command, other than --methods and --json.
+        reporter: shows how many methods are done.
 
     Raises:
-        UserError: a process said why it could not measure.
+        UserError: a process failed; it has printed why.
     """
-    found: dict[str, list[Record]] = {}
+    records: dict[str, list[Record]] = {}
+    command = [sys.executable, "-m", "bench", "throughput", *options, "--json", "--methods"]
     with reporter.stage("measure") as progress:
         for name in random.sample(names, len(names)):
-            found[name] = _measured(name, options)
-            progress(len(found), len(names))
-    return [record for name in names for record in found[name]]
-
-
-def _measured(name: str, options: Sequence[str]) -> list[Record]:
-    command = [sys.executable, "-m", "bench", "throughput", "--methods", name, *options, "--json"]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if finished.returncode:
-        raise UserError(f"{name} was not measured; its own message stands above")
-    return parsed(Records, {"rows": json.loads(finished.stdout)}).rows
+            finished = subprocess.run(
+                [*command, name], stdout=subprocess.PIPE, text=True, check=False
+            )
+            if finished.returncode:
+                raise UserError(f"{name} was not measured; its own message stands above")
+            records[name] = parsed(Records, {"rows": json.loads(finished.stdout)}).rows
+            progress(len(records), len(names))
+    return [record for name in names for record in records[name]]
 
 
 @torch.no_grad()
@@ -241,4 +231,5 @@ def measured(
     keep_freed_memory()
     peaks = measured_peaks(device)
     workload = Workload(entry, sizes, device, batch_size)
-    return records(entry, workload, measure(workload, repeats), peaks)
+    measurement = measure(workload, repeats)
+    return [_record(stage, entry, workload, measurement, peaks) for stage in measurement.stages]

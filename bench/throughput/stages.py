@@ -1,4 +1,4 @@
-"""One method, stage by stage: encode a clip, adapt to a support set, score its queries."""
+"""The stages of a method: encode a clip, adapt to a support set, score its queries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bench.throughput.plan import TOTAL_EPISODES, Sizes
 from episodes.banks.sampler import Episodes
 
 BATCHES = 4
-"""Different batches that a stage goes round, so that caches do not hold one for good."""
+"""A stage takes this many batches in turn, so that none of them stays in the caches."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Stage:
     """clips or episodes"""
     timing: Timing
     flop: float
-    """Counted in products and convolutions, as torch counts them."""
+    """Of products and convolutions, as torch counts them."""
     bytes_moved: float
-    """Read and written at the least: each representation gathered once."""
+    """The least that is read and written: each representation is gathered once."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """All stages of one method, and the most memory it took."""
+    """All stages of a method, and its peak memory."""
 
     stages: list[Stage]
     peak_memory_bytes: int
 
 
 class Workload:
-    """A method built for random features, and everything its stages need.
+    """A method built for random features, and everything that its stages need.
 
-    Its work on ten thousand episodes comes in batches of episodes, as a run cuts it.
+    Ten thousand episodes are divided into batches as in a run.
 
     Args:
         entry: the method.
@@ -69,10 +69,10 @@ class Workload:
         self.batch_size = cached(batch_size, self.videos, self.episodes, device)
         self.batches = -(-TOTAL_EPISODES // self.batch_size)
         self.by_pair = by_pair(self.method, self.videos, self.episodes, device)
-        """Whether a run would score each pair of videos once; only the total is measured so."""
+        """Whether a run would score each pair of videos once; only `total` is measured that way."""
 
     def _encode_all(self) -> Representation:
-        """Representations of all videos, whose features never exist all at once."""
+        """Representations of all videos; only one chunk of their features exists at a time."""
         parts = [self._encoded(first) for first in range(0, self.sizes.videos, ENCODE_CHUNK)]
         joined = [torch.cat(chunks) for chunks in zip(*map(tensors, parts), strict=True)]
         places = iter(joined)
@@ -84,18 +84,18 @@ class Workload:
         return encode(self.method, chunk, self.device)
 
     def encode(self, clips: int) -> None:
-        """Encode so many clips, a chunk at a time."""
+        """Encode this number of clips, a chunk at a time."""
         for first in range(0, clips, len(self.chunk)):
             encode(self.method, self.chunk[: clips - first], self.device)
 
     def state(self, number: int) -> Any:
-        """Gather the support videos of one of the batches and adapt to them."""
+        """Gather the support videos of a batch and adapt to them."""
         index = self._batch(self.episodes.support, number)
         shown = pick(self.videos, index, self.device)
         return adapted(self.method, shown, index, self.device, self.text)
 
     def query(self, number: int) -> Any:
-        """Query videos of one of the batches."""
+        """Gather the queries of a batch."""
         return pick(self.videos, self._batch(self.episodes.query, number), self.device)
 
     def _batch(self, indices: Any, number: int) -> Tensor:
@@ -103,17 +103,17 @@ class Workload:
         return torch.from_numpy(indices[first : first + self.batch_size]).long()
 
     def adapt(self, batches: int) -> None:
-        """Gather and adapt to the support videos of so many batches."""
+        """Gather and adapt to the support videos of this number of batches."""
         for number in range(batches):
             self.state(number)
 
     def score(self, states: list[Any], batches: int) -> None:
-        """Gather and score the queries of so many batches."""
+        """Gather and score the queries of this number of batches."""
         for number in range(batches):
             self.method.score(states[number % BATCHES], self.query(number))
 
     def answer(self, batches: int) -> None:
-        """Answer the first batches as a run does; all of the episodes where pairs are scored."""
+        """Answer the first batches as a run does, or all episodes where pairs are scored once."""
         window = slice(None) if self.by_pair else slice(batches * self.batch_size)
         some = Episodes(
             self.episodes.support[window], self.episodes.query[window], self.episodes.labels[window]
@@ -131,7 +131,7 @@ class Workload:
 
 @torch.no_grad()
 def measure(workload: Workload, repeats: int) -> Measurement:
-    """Measure every stage, and what ten thousand episodes cost with all videos encoded."""
+    """Measure every stage, and ten thousand episodes in total, with the encoding of all videos."""
     forget_peak_memory(workload.device)
     encoding = _encode_stage(workload, repeats)
     adapting = _adapt_stage(workload, repeats)
@@ -166,10 +166,10 @@ def _score_stage(workload: Workload, repeats: int) -> Stage:
 
 
 def _total(workload: Workload, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
-    """Encoding all videos and scoring 10,000 episodes, for each of them.
+    """The cost per episode of encoding all videos and answering 10,000 episodes.
 
-    As many batches are really scored as a repeat needs; what they take grows linearly. Where each
-    pair of videos is scored once, all of them are.
+    Only as many batches are answered as a repeat needs, since time grows linearly with them. Where
+    each pair of videos is scored once, all pairs are.
     """
     if workload.by_pair:
         timing = _each(repeated(workload.answer, 1, repeats, workload.device), TOTAL_EPISODES)
@@ -201,7 +201,7 @@ def _total(workload: Workload, encoding: Stage, per_episode: list[Stage], repeat
 
 
 def _each(timing: Timing, units: int) -> Timing:
-    """Timing of one of several units that are done at once."""
+    """Timing of a unit, where several are done at once."""
     low, high = timing.quartiles
     return Timing(
         timing.median / units,

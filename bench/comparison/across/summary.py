@@ -1,7 +1,7 @@
-"""Several banks side by side: agreement, gaps, and which differences repeat."""
+"""Several banks compared: their agreement, gaps, and which differences repeat."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
@@ -12,7 +12,7 @@ from bench.comparison.across.agreement import FEWEST, Correlation, Side, kendall
 from bench.comparison.frame import Comparison
 from bench.comparison.summary import compare_on_one_bank
 from bench.runs.by_method import MethodRuns
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.statistics import LEVEL, design_of, holm, measure
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
@@ -27,14 +27,14 @@ class Place:
     comparison: Comparison = field(repr=False)
 
     def of(self, method: str) -> int | None:
-        """Place of a method among the comparison's methods, best first; None if not there."""
-        found = [named(one) for one in self.comparison.methods]
-        return found.index(method) if method in found else None
+        """Index of a method in the comparison, best first; None if it is not there."""
+        names = [named(one) for one in self.comparison.methods]
+        return names.index(method) if method in names else None
 
     def side(self, methods: Sequence[str]) -> Side:
-        """Accuracies of methods, all of which are there."""
-        found = self.comparison.methods
-        chosen = [found[index] for one in methods if (index := self.of(one)) is not None]
+        """Accuracies of methods, all of which are in the comparison."""
+        runs = self.comparison.methods
+        chosen = [runs[index] for one in methods if (index := self.of(one)) is not None]
         bank = self.comparison.opened
         return Side(
             np.stack([one.episode_accuracy() for one in chosen], axis=1),
@@ -45,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two banks order the methods that both have."""
+    """Agreement of two banks on the order of the methods that both have."""
 
     one: str
     other: str
@@ -58,11 +58,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Gap:
-    """What the order of frames is worth on a bank: order-aware methods less the others."""
+    """What the order of frames is worth on a bank: order-aware methods minus the others."""
 
     bank: str
     order_aware: int
-    """Methods whose mean accuracy is taken."""
+    """Number of methods whose mean accuracy is taken."""
     order_blind: int
     gap: float
     """A fraction."""
@@ -77,13 +77,13 @@ class Standing:
     accuracy: float
     best_rank: int
     worst_rank: int
-    """Methods surely better stand before it, methods surely worse behind it; the ranks between are
-    a simultaneous 95% interval for all methods of the bank."""
+    """Significantly better methods come before it, significantly worse ones after it; the ranks
+    between are a simultaneous 95% interval for all methods of the bank."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two methods, and the banks on which one surely beats the other."""
+    """Two methods, and the banks on which one is significantly better than the other."""
 
     first: str
     second: str
@@ -101,7 +101,7 @@ class Across:
     methods: Sequence[str]
     """Those that all banks have, controls and duplicates left out, by their mean rank."""
     duplicates: Mapping[str, str]
-    """Method -> the one that gives the same answers on every bank, which stands for both."""
+    """Method -> another one with the same answers on every bank, which represents both."""
     standings: Mapping[str, Mapping[str, Standing]]
     """By method and bank."""
     pairs: Sequence[Pair]
@@ -123,7 +123,7 @@ class Across:
 
 
 def named(one: MethodRuns) -> str:
-    """Name a method as it is the same on every bank: the method, and whether it was trained."""
+    """Name a method in the same way on every bank: by its name, and by whether it was trained."""
     training = one.training
     words = {True: "trained", False: "untrained", None: ""}[one.first.declared.trained]
     if training is not None:
@@ -190,19 +190,19 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
 
 
 def across_comparisons(comparisons: Sequence[Comparison]) -> Across:
-    """Compare several banks that were compared each for itself; errors as for `across`."""
+    """Compare several banks whose methods have been compared; errors as for `across`."""
     methods = [one for found in comparisons for one in found.methods]
     banks = [found.opened for found in comparisons if found.opened is not None]
     return across([run for one in methods for run in one.runs], banks)
 
 
 def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, str]:
-    """Methods whose answers are those of another one on every bank, and the first such by name.
+    """Methods with the answers of another one on every bank -> the first such by name.
 
-    Counted twice, a method would weigh twice in correlations and gaps.
+    A duplicate would have twice the weight in correlations and gaps.
     """
     first: dict[tuple[object, ...], str] = {}
-    found: dict[str, str] = {}
+    duplicates: dict[str, str] = {}
     for method in methods:
         answers = tuple(
             None
@@ -215,12 +215,12 @@ def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, st
         )
         other = first.setdefault(answers, method)
         if other != method:
-            found[method] = other
-    return found
+            duplicates[method] = other
+    return duplicates
 
 
 def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
-    """Group runs by bank and backbone, in the order in which they come."""
+    """Group runs by bank and backbone, in the order of their first runs."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         features = run.identity.features
@@ -242,7 +242,7 @@ def _agreement(one: Place, other: Place, methods: Sequence[str]) -> Agreement:
 
 
 def _gap(place: Place, methods: Collection[str]) -> Gap | None:
-    """The mean of order-aware methods less that of the others; None where one kind is missing."""
+    """The mean of order-aware methods minus that of the others; None if there is only one kind."""
     aware: list[str] = []
     blind: list[str] = []
     for one in place.comparison.methods:
@@ -262,12 +262,12 @@ def _gap(place: Place, methods: Collection[str]) -> Gap | None:
 
 def _standings(
     place: Place, methods: Sequence[str]
-) -> tuple[dict[str, Standing], dict[tuple[str, str], float]]:
-    """Ranks on one bank, and the sure differences: (better, worse) -> difference.
+) -> tuple[dict[str, Standing], set[tuple[str, str]]]:
+    """Ranks on one bank, and the significant pairs: (better, worse).
 
-    Sure is what Holm's correction over all pairs of the bank leaves, each judged over the widest
+    Significant after Holm's correction over all pairs of the bank, each judged over the widest
     kind of variation that both methods support; two that were trained once each are not judged.
-    Ranks follow from it: Al Mohamad, Goeman and van Zwet, Biometrics 78, 2022.
+    Ranks follow from that: Al Mohamad, Goeman and van Zwet, Biometrics 78, 2022.
     """
     index = {method: place.of(method) or 0 for method in methods}
     pairs = list(combinations(methods, 2))
@@ -278,23 +278,23 @@ def _standings(
         for kind, (a, b) in zip(kinds, pairs, strict=True)
     ]
     p_values = holm([math.nan if one is None else one.p_value for one in estimates])
-    sure = {
-        ((a, b) if estimate.mean > 0 else (b, a)): abs(estimate.mean)
+    significant = {
+        (a, b) if estimate.mean > 0 else (b, a)
         for (a, b), estimate, p_value in zip(pairs, estimates, p_values, strict=True)
         if estimate is not None and p_value < 1 - LEVEL
     }
     return {
         method: Standing(
             float(variation.means[index[method]]),
-            1 + sum(worse == method for _, worse in sure),
-            len(methods) - sum(better == method for better, _ in sure),
+            1 + sum(worse == method for _, worse in significant),
+            len(methods) - sum(better == method for better, _ in significant),
         )
         for method in methods
-    }, sure
+    }, significant
 
 
 def _mean_rank(standings: Mapping[str, Mapping[str, Standing]], method: str) -> float:
-    """Mean over banks of the place by accuracy."""
+    """Mean over banks of the rank by accuracy."""
     ranks = [
         sum(other[bank].accuracy > one.accuracy for other in standings.values())
         for bank, one in standings[method].items()
@@ -302,15 +302,13 @@ def _mean_rank(standings: Mapping[str, Mapping[str, Standing]], method: str) -> 
     return float(np.mean(ranks))
 
 
-def _pairs(
-    methods: Sequence[str], sure: Mapping[str, Mapping[tuple[str, str], float]]
-) -> list[Pair]:
+def _pairs(methods: Sequence[str], significant: Mapping[str, Set[tuple[str, str]]]) -> list[Pair]:
     return [
         Pair(
             a,
             b,
-            tuple(bank for bank, found in sure.items() if (a, b) in found),
-            tuple(bank for bank, found in sure.items() if (b, a) in found),
+            tuple(bank for bank, pairs in significant.items() if (a, b) in pairs),
+            tuple(bank for bank, pairs in significant.items() if (b, a) in pairs),
         )
         for a, b in combinations(methods, 2)
     ]

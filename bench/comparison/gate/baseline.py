@@ -10,7 +10,6 @@ import getpass
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,9 @@ from pydantic import Field
 
 from bench.comparison.gate.verdict import Verdict, name_of
 from bench.runs.by_method import MethodRuns
-from bench.runs.directory import FILES, Run, distinct, find_runs, read_run, write_run
+from bench.runs.circumstances import git
+from bench.runs.directory import FILES, distinct, find_runs, read_run, write_run
+from bench.runs.run import Run
 from episodes.atomic import write_text
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, check_seal, parsed, read_json, sealed
@@ -226,19 +227,7 @@ def _hash(path: Path) -> str:
 
 def _who() -> str:
     """Name and address of git's user, else the name of the account."""
-    try:
-        found = [_git("config", f"user.{field}") for field in ("name", "email")]
-    except (OSError, subprocess.SubprocessError):
+    name, address = git("config", "user.name"), git("config", "user.email")
+    if name is None or address is None:
         return getpass.getuser() if "USER" in os.environ else "unknown"
-    return f"{found[0]} <{found[1]}>"
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", *words],  # noqa: S607 - whichever git the user has
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    )
-    return done.stdout.strip()
+    return f"{name} <{address}>"

@@ -1,36 +1,27 @@
 """Verdicts: is a run worse than its baseline, method by method?"""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from scipy.special import stdtr
 
-from bench.runs.by_method import DRAWN, MethodRuns, have_the_same_queries, runs_by_method
-from bench.runs.directory import Run
+from bench.comparison.gate.drift import changed_code, drift, not_comparable, speeds_compare
+from bench.runs.by_method import MethodRuns, runs_by_method
+from bench.runs.run import Run
 from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
 
 Outcome = Literal["ok", "WORSE", "undecided", "new"]
-"""ok: it is shown that no more than the tolerated drop is lost. WORSE: it is shown that more is.
-undecided: neither is shown, or nothing could be compared. new: the baseline does not have it."""
-MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
-"""Fields of identity without which there is nothing to compare."""
-CODE = ("source_sha256", "features.source_sha256", "revision")
-"""Fields of identity that a gate exists to let change: they are reported, and refuse nothing."""
-OF_FILES = ("videos_sha256", "features.decoder")
-"""Fields of identity that say how pixels came out of files."""
-MACHINE = ("computer", "device", "machine", "threads")
-"""Circumstances that make speeds comparable, where all are known and the same."""
-LEAST_SECONDS = 1.0
-"""A speed that was timed for less is not judged."""
+"""ok: the loss is significantly below the tolerated drop. WORSE: it is significantly above.
+undecided: neither, or nothing could be compared. new: the baseline does not have the method."""
 ROUNDING = 1e-9
-"""A loss of exactly what is tolerated is tolerated, however it is rounded."""
+"""A loss of exactly the tolerated drop is tolerated, whatever the rounding."""
 MOST = 10**7
-"""More episodes than this are not named."""
+"""The largest number of episodes that a message gives."""
 Key = tuple[str, str]
-"""Name of a method, with its training, and of its bank."""
+"""Name of a method with its training, and name of its bank."""
 Interval = tuple[float, float]
 Since = Literal["the baseline", "the anchor"]
 ONCE = "what another training would give is unknown; train with several seeds on both sides"
@@ -48,10 +39,10 @@ class Tolerance:
     """Scoring speed, a fraction, on the same machine and device."""
 
     def __post_init__(self) -> None:
-        """Refuse what no tolerance can be.
+        """Refuse values out of range.
 
         Raises:
-            UserError: a value out of range.
+            UserError: naming the value and its range.
         """
         for name, value in (("drop", self.drop), ("throughput-drop", self.throughput_drop)):
             if not 0 <= value < 1:
@@ -69,37 +60,37 @@ class Change:
     interval: Interval
     outcome: Outcome
     episodes_to_decide: int | None
-    """How many would decide, if the difference stays what it is; None where it is decided."""
+    """Number that would decide if the difference stays as it is; None where it is decided."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one method."""
+    """The gate's verdict on a method."""
 
     method: str
     """Its name, with its training where there is one."""
     bank: str
     outcome: Outcome
     reason: str
-    """Why, in words; empty where the figures say all."""
+    """Why, in words; empty where the figures say it all."""
     revision_before: int | None = None
     revision: int | None = None
     episodes: int = 0
     accuracy_before: float = math.nan
     accuracy: float = math.nan
     answers_changed: float = math.nan
-    """Fraction of queries that are answered differently, of the first training."""
+    """Fraction of queries that are answered differently, after the first training."""
     since_baseline: Change | None = None
     since_anchor: Change | None = None
-    """Since the first run that was ever accepted; None where the baseline is that run still."""
+    """Since the first run that was ever accepted; None if that is still the baseline."""
     drift: tuple[str, ...] = ()
-    """What else differs from the baseline's run: field, value there, value here."""
+    """Other differences from the baseline's run: field, value there, value here."""
     code: tuple[str, ...] = ()
-    """The same of code and revisions, which may change."""
+    """The same for code and revisions, which may change."""
     speed: float = math.nan
     """Scoring speed now divided by speed before."""
     speed_judged: bool = False
-    """Whether it was the same machine, and timed for long enough."""
+    """Whether both ran on the same machine and were timed for long enough."""
 
 
 def judge(
@@ -112,18 +103,18 @@ def judge(
     """Compare every method of a run with its baseline, episode by episode.
 
     A method is ok if the lower end of the interval on the paired difference is above the tolerated
-    drop, and WORSE if the upper end is below it and, after Holm's correction for all methods, the
-    loss itself is sure: whatever their number, some unchanged method is called WORSE in at most 5%
-    of runs. The interval is over episodes: bank and videos are the same, and the question is
-    whether this code does worse on them, not how it would do on others. Where weights are others
-    than the baseline's, trainings vary too.
+    drop. It is WORSE if the upper end is below it and the loss itself is significant after Holm's
+    correction for all methods: whatever their number, an unchanged method is called WORSE in at
+    most 5% of runs. The interval is over episodes: bank and videos are the same, and the question
+    is whether this code does worse on them, not how it would do on others. Where weights differ
+    from the baseline's, trainings vary too.
 
     Args:
-        baseline: what is compared with.
+        baseline: the old runs.
         runs: the new ones.
         tolerance: what they may lose; half a point if None.
-        anchor: the runs that were accepted first. The baseline moves, and many small losses add
-            up: what is decided since the anchor counts as well.
+        anchor: the runs that were accepted first. While the baseline moves, many small losses add
+            up, so that the difference to the anchor is judged as well.
         allow_drift: compare although settings, weights, features or videos differ.
 
     Returns:
@@ -164,7 +155,7 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
 
 
 def name_of(run: Run) -> str:
-    """Name the method of a run, with how it was trained where it was."""
+    """Name the method of a run, with its training if it was trained."""
     return _name(MethodRuns([run]))
 
 
@@ -173,8 +164,8 @@ def change(difference: Estimate, episodes: int, p_value: float, allowed: Toleran
 
     Args:
         difference: accuracy now minus before, over episodes; over trainings too if they differ.
-        episodes: how many there were.
-        p_value: that there is no loss, corrected for the number of methods.
+        episodes: their number.
+        p_value: of no loss, corrected for the number of methods.
         allowed: what may be lost.
     """
     low, high = difference.interval(allowed.level)
@@ -188,7 +179,7 @@ def change(difference: Estimate, episodes: int, p_value: float, allowed: Toleran
 
 
 def _episodes_to_decide(difference: Estimate, episodes: int, allowed: Tolerance) -> int:
-    """How many episodes would put the tolerated drop outside the interval of this difference."""
+    """Number of episodes with which the interval of this difference excludes the drop."""
     half = difference.half_width(allowed.level)
     away = abs(difference.mean + allowed.drop)
     if away * MOST**0.5 < half * episodes**0.5:
@@ -203,9 +194,9 @@ class _Pair:
     before: MethodRuns
     after: MethodRuns
     differences: Mapping[Since, Estimate]
-    """Those that can be taken."""
+    """Those that could be computed."""
     refused: str
-    """Why nothing is decided, if it is not."""
+    """Why nothing is decided; empty if something is."""
 
     def verdict(self, allowed: Tolerance, p_values: Mapping[Since, float]) -> Verdict:
         """Judge it, with the corrected p-value of each difference."""
@@ -216,8 +207,8 @@ class _Pair:
             reason=self.refused,
             revision_before=before.identity.revision,
             revision=after.identity.revision,
-            drift=_drift(self.before, self.after),
-            code=_differing(self.before, self.after, lambda path: path in CODE),
+            drift=drift(self.before, self.after),
+            code=changed_code(self.before, self.after),
         )
         if "the baseline" not in self.differences:
             return known
@@ -227,7 +218,7 @@ class _Pair:
             for since, one in self.differences.items()
         }
         speed = after.cost.score_episodes_per_s / before.cost.score_episodes_per_s
-        judged = _speed_tells(before, after)
+        judged = speeds_compare(before, after)
         outcome, reason = _together(found, speed if judged else math.nan, allowed)
         return replace(
             known,
@@ -248,15 +239,15 @@ def _compared(
     before: MethodRuns, after: MethodRuns, anchor: MethodRuns | None, allow_drift: bool
 ) -> _Pair:
     """Compute the differences of a method, or say why it cannot be compared."""
-    refused = _not_comparable(before, after)
-    if not refused and not allow_drift and _drift(before, after):
+    refused = not_comparable(before, after)
+    if not refused and not allow_drift and drift(before, after):
         refused = "drift: see below; --allow-drift compares nevertheless"
     if refused:
         return _Pair(before, after, {}, refused)
     found: dict[Since, Estimate] = {}
     older: dict[Since, MethodRuns | None] = {"the baseline": before, "the anchor": anchor}
     for since, one in older.items():
-        if one is not None and not _not_comparable(one, after):
+        if one is not None and not not_comparable(one, after):
             difference = _difference(one, after)
             if difference is None:
                 return _Pair(before, after, {}, f"trained anew since {since}: {ONCE}")
@@ -265,10 +256,14 @@ def _compared(
 
 
 def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
-    """The paired difference; over trainings too, if they differ; None if there is one."""
+    """The paired difference; over trainings too, if they differ; None if there was only one."""
     found = over_episodes(after.episode_accuracy() - before.episode_accuracy())
     trained = [one.trainings for one in (before, after) if one.trainings is not None]
-    if not trained or _weights(before) == _weights(after):
+    old, new = (
+        [(run.identity.training, run.identity.weights_sha256) for run in one.runs]
+        for one in (before, after)
+    )
+    if not trained or old == new:
         return found
     return with_trainings(found, trained)
 
@@ -358,71 +353,3 @@ def _new(key: Key, one: MethodRuns) -> Verdict:
         episodes=one.first.identity.episodes,
         accuracy=float(one.episode_accuracy().mean()),
     )
-
-
-def _not_comparable(before: MethodRuns, after: MethodRuns) -> str:
-    """The field of identity that rules out a comparison, with both values; empty if none does."""
-    for name in MUST_AGREE:
-        one, other = (getattr(side.first.identity, name) for side in (before, after))
-        if one != other:
-            return f"{name} is {one!s:.12} in the baseline and {other!s:.12} in the run"
-    sizes = {len(run.rows) for one in (before, after) for run in one.runs}
-    if len(sizes) > 1:
-        least, most = min(sizes), max(sizes)
-        return f"there are {least:,} rows and {most:,} rows of the same bank; run it again"
-    if not have_the_same_queries(before.first, after.first):
-        return "rows have other queries or labels than in the baseline; run it again"
-    if before.first.identity.episodes < 2:
-        return "a single episode has no interval"
-    return ""
-
-
-def _weights(one: MethodRuns) -> list[Any]:
-    return [(run.identity.training, run.identity.weights_sha256) for run in one.runs]
-
-
-def _drift(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
-    """Differences that do not arise by themselves and change the question of the comparison."""
-    return _differing(before, after, lambda path: path not in CODE)
-
-
-def _differing(
-    before: MethodRuns, after: MethodRuns, counts: Callable[[str], bool]
-) -> tuple[str, ...]:
-    """Fields of identity that both sides state and that differ, as text.
-
-    Files of the rendered data set and what reads them are left out: bytes depend on the encoder
-    that this machine has, and pixels, which are encoded without loss, do not.
-    """
-    if before.seeds != after.seeds:
-        seeds = f"training.seed: {_listed(before.seeds)} → {_listed(after.seeds)}"
-        return (seeds,) if counts("training.seed") else ()
-    told = set()
-    for one, other in zip(before.runs, after.runs, strict=True):
-        old, new = (dict(_flat(run.identity.content())) for run in (one, other))
-        for path in old.keys() & new.keys():
-            same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
-            if old[path] != new[path] and counts(path) and not same_pixels:
-                told.add(f"{path}: {old[path]!s:.12} → {new[path]!s:.12}")
-    return tuple(sorted(told))
-
-
-def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield above + key, value
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds)) or "none"
-
-
-def _speed_tells(before: Run, after: Run) -> bool:
-    """Whether speeds compare: same known machine and device, timed for long enough."""
-    machines = [[getattr(run.circumstances, field) for field in MACHINE] for run in (before, after)]
-    if machines[0] != machines[1] or None in machines[0]:
-        return False
-    seconds = [run.identity.episodes / run.cost.score_episodes_per_s for run in (before, after)]
-    return bool(min(seconds) >= LEAST_SECONDS)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bench.runs.checking import rebuilt
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.runs.schema import Identity
 from bench.statistics import design_of, measure
 from episodes.banks.bank import Bank

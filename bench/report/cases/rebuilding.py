@@ -11,7 +11,7 @@ from bench.features.preprocessing import with_preprocessing_of
 from bench.method import ConfiguredMethod, FeatureShape, find
 from bench.plugins.registry import built_in_methods
 from bench.running.checkpoints import load_weights, tuned_backbone
-from bench.runs.directory import Run
+from bench.runs.run import Run
 from bench.runs.schema import FeatureIdentity
 from bench.weights.assignment import SHIPPED
 from bench.weights.cards import WEIGHTS, file_sha256

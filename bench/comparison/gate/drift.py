@@ -1,0 +1,83 @@
+"""What differs between a run and its baseline, and whether they can be compared at all."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bench.runs.by_method import DRAWN, MethodRuns, have_the_same_queries
+from bench.runs.run import Run
+
+MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
+"""Fields of identity that must agree, or there is nothing to compare."""
+CODE = ("source_sha256", "features.source_sha256", "revision")
+"""Fields of identity that may change, since a gate judges changes of code; they are reported."""
+OF_FILES = ("videos_sha256", "features.decoder")
+"""Fields of identity that say how pixels were read from files."""
+MACHINE = ("computer", "device", "machine", "threads")
+"""Speeds are comparable if all these circumstances are known and the same."""
+LEAST_SECONDS = 1.0
+"""A speed that was timed for less is not judged."""
+
+
+def not_comparable(before: MethodRuns, after: MethodRuns) -> str:
+    """Say why two runs cannot be compared; empty if they can."""
+    for name in MUST_AGREE:
+        one, other = (getattr(side.first.identity, name) for side in (before, after))
+        if one != other:
+            return f"{name} is {one!s:.12} in the baseline and {other!s:.12} in the run"
+    sizes = {len(run.rows) for one in (before, after) for run in one.runs}
+    if len(sizes) > 1:
+        least, most = min(sizes), max(sizes)
+        return f"there are {least:,} rows and {most:,} rows of the same bank; run it again"
+    if not have_the_same_queries(before.first, after.first):
+        return "rows have other queries or labels than in the baseline; run it again"
+    if before.first.identity.episodes < 2:
+        return "a single episode has no interval"
+    return ""
+
+
+def drift(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
+    """Return differences other than of code, which change the question of the comparison."""
+    return _differing(before, after, lambda path: path not in CODE)
+
+
+def changed_code(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
+    """Return differences of code and revisions."""
+    return _differing(before, after, CODE.__contains__)
+
+
+def _differing(
+    before: MethodRuns, after: MethodRuns, counts: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Fields of identity that both sides state and that differ, as text.
+
+    Files of the rendered data set and their reader are left out: bytes depend on the encoder of
+    this machine, but pixels do not, since they are encoded without loss.
+    """
+    if before.seeds != after.seeds:
+        old, new = (", ".join(map(str, one.seeds)) or "none" for one in (before, after))
+        return (f"training.seed: {old} → {new}",) if counts("training.seed") else ()
+    differences = set()
+    for one, other in zip(before.runs, after.runs, strict=True):
+        ours, theirs = (dict(_flat(run.identity.content())) for run in (one, other))
+        for path in ours.keys() & theirs.keys():
+            same_pixels = path in OF_FILES and ours.get("dataset") == DRAWN
+            if ours[path] != theirs[path] and counts(path) and not same_pixels:
+                differences.add(f"{path}: {ours[path]!s:.12} → {theirs[path]!s:.12}")
+    return tuple(sorted(differences))
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def speeds_compare(before: Run, after: Run) -> bool:
+    """Whether speeds can be compared: same known machine and device, timed for long enough."""
+    machines = [[getattr(run.circumstances, field) for field in MACHINE] for run in (before, after)]
+    if machines[0] != machines[1] or None in machines[0]:
+        return False
+    seconds = [run.identity.episodes / run.cost.score_episodes_per_s for run in (before, after)]
+    return bool(min(seconds) >= LEAST_SECONDS)

@@ -1,0 +1,134 @@
+"""The notes below tables: what the figures are, and what they leave out."""
+
+from collections.abc import Sequence
+
+from bench.comparison.frame import NAMES, ORDER_AWARE, TRANSDUCTIVE, Comparison, has_letters
+from bench.comparison.row import Row, Versus
+from bench.statistics import CEILING, LEVEL, UNSEEN
+from episodes.errors import counted
+
+
+def caption(comparisons: Sequence[Comparison]) -> str:
+    """All notes of a table: what the figures are, and what their intervals leave out."""
+    rows = [row for one in comparisons for row in one.rows]
+    devices = " / ".join(dict.fromkeys(row.device for row in rows))
+    counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
+    notes = [
+        *about_intervals(comparisons),
+        *(note for one in comparisons for note in about_verdicts(one)),
+        *(f"{one.bank}: {one.units}." for one in comparisons),
+        f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
+        f" scoring {comparisons[0].bank}.",
+    ]
+    notes += [
+        f"{failure.method} failed on {one.bank}: {failure.reason}"
+        for one in comparisons
+        for failure in one.failures
+    ]
+    return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
+
+
+def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
+    """Say what varies in the intervals of each column."""
+    rows = [row for one in comparisons for row in one.rows]
+    notes = []
+    if kinds := list(dict.fromkeys(row.widest for row in rows if row.widest != "episodes")):
+        several = " (over trainings where there are several seeds)" if len(kinds) > 1 else ""
+        over = min(kinds, key=len) if several else kinds[0]
+        notes.append(
+            f"interval: {LEVEL:.0%}, for the mean over all {over} that might have been"
+            f" drawn{several}; another data set would vary more than that. Differences are paired,"
+            " in points."
+        )
+    notes.append(
+        f"± over episodes: half the {LEVEL:.0%} interval over other draws of the same videos, the"
+        " convention of the field; not over other videos, classes or trainings."
+    )
+    if any(row.accuracy > CEILING for row in rows):
+        notes.append(
+            f"Above {CEILING:.0%} a rare hard class may not have been drawn: the lower end of an"
+            f" interval over classes is as if one more had been, of which {UNSEEN:.0%} is right."
+        )
+    return notes
+
+
+def about_verdicts(one: Comparison) -> list[str]:
+    """Say what the verdicts on one bank are corrected for, and why some are missing."""
+    if one.base is None or len(one.rows) == 1:
+        return []
+    every: list[Versus] = [*one.rows, *one.declared]
+    family = "declared" if one.declared else "controls and duplicates left out"
+    notes = [
+        f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')} ({family}),"
+        f" step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings"
+        " that both methods support. undecided < x: not significant; a difference of x points"
+        " would have been."
+    ]
+    if any(versus.verdict == "undecided" and _excludes_0(versus) for versus in every):
+        notes.append(
+            "Each interval is for a single difference, while p and verdict are corrected: it may"
+            " leave out 0 although the verdict is undecided."
+        )
+    if any(versus.verdict == "1 seed" for versus in every):
+        notes.append(
+            "1 seed: how much trainings vary is not known of a method trained once: no verdict"
+            " between it and another trained method, and no letter."
+        )
+    if dominated := {v.dominated_by: v for v in every if v.dominated_by and v.verdict}:
+        names = "; ".join(str(name) for name in dominated)
+        notes.append(
+            f"One class carries most of the variance of some differences ({names}): their intervals"
+            " cover less than they say."
+        )
+    return notes
+
+
+def _excludes_0(versus: Versus) -> bool:
+    """Whether the decisive interval, which is uncorrected, excludes 0."""
+    interval = (versus.difference_intervals or {}).get(versus.decided_over or "episodes")
+    return interval is not None and not interval[0] <= 0 <= interval[1]
+
+
+def about_groups(one: Comparison) -> list[str]:
+    """Say what the column of groups means, or why there is none."""
+    if not one.pairs:
+        return []
+    if not has_letters(one):
+        return ["Groups that cannot be told apart are too many for letters; --json has them."]
+    return [
+        "group: methods that share a letter cannot be told apart, after correction for"
+        f" {counted(one.pairs, 'pair')}."
+    ]
+
+
+def about_marks(rows: Sequence[Row]) -> list[str]:
+    """Explain the marks at the names, those that occur."""
+    notes = []
+    if any(row.sees == "all queries" for row in rows):
+        notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
+    if any(row.reads_names for row in rows):
+        notes.append(
+            f"{NAMES.strip()}: is told what the classes of an episode are called; judged against"
+            " others that are told, unless a declared family asks for more."
+        )
+    if any(row.order_aware for row in rows):
+        notes.append(
+            f"{ORDER_AWARE} order-aware: another order of a query's frames can change its score."
+        )
+    return notes
+
+
+def _about_training(rows: Sequence[Row]) -> list[str]:
+    """Explain the words of the column about training, those that occur."""
+    notes = []
+    if any(row.trained is False for row in rows):
+        notes.append(
+            "untrained: the method has weights to learn, which still have their initial values,"
+            " mostly random."
+        )
+    if any(row.training is not None for row in rows):
+        notes.append(
+            "frozen, tuned: the method was trained on a frozen backbone, or together with it."
+            " Accuracy and interval are for the mean over training seeds."
+        )
+    return notes

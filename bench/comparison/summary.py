@@ -45,16 +45,16 @@ def compare(
 
     Args:
         runs: on one or several banks; each method once on a bank, or once for each training seed.
-        reference: method the others are compared with, its untrained form if there are several;
-            protonet or the first by name if None.
+        reference: method that the others are compared with, its untrained form if there are
+            several; by default protonet, or else the first by name.
         banks: banks that cannot be rebuilt by their names.
-        family: pairs of methods whose comparison was declared; every method with the reference,
-            if there are none.
-        failures: methods without rows, which stand with those of the same bank.
+        family: pairs of methods whose comparison was declared; by default, every method is compared
+            with the reference.
+        failures: methods without rows; each belongs to the comparison of its bank.
 
     Raises:
-        UserError: runs of one bank differ in episodes or dtype, a method occurs twice, or the
-            reference, or one of the family, is not among them.
+        UserError: runs of a bank differ in episodes or dtype, a method occurs twice, or the
+            reference or a method of the family is missing.
     """
     by_bank: dict[str, list[Run]] = {}
     for run in runs:

@@ -1,1 +1,1 @@
-"""Does the interval of a rank correlation between banks hold the truth?"""
+"""How often does the interval of a rank correlation between banks contain the truth?"""

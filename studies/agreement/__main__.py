@@ -20,11 +20,11 @@ CLASSES = (12, 8)
 """Units of the two banks: pairs of partner classes of `default`, and letters of AVLetters."""
 EPISODES = 1000
 Skills = NDArray[np.float64]
-"""(methods,) probability of a right answer, over classes."""
+"""(methods,) probability of a right answer, a mean over classes."""
 
 
 def side(skills: Skills, classes: int, draw: np.random.Generator) -> Side:
-    """Draw a bank: classes are hard for all methods, and for each in its own way."""
+    """Draw a bank: each class is hard for all methods in common, and for each one in addition."""
     hard = draw.normal(0, 0.15, (classes, 1)) + draw.normal(0, 0.08, (classes, len(skills)))
     chance = np.clip(skills + hard, 0.02, 0.98)
     shown = np.argsort(draw.random((EPISODES, classes)), axis=1)[:, :5]
@@ -34,7 +34,7 @@ def side(skills: Skills, classes: int, draw: np.random.Generator) -> Side:
 
 
 def worlds() -> Mapping[str, tuple[Skills, Skills]]:
-    """Skills on two banks, by what they are like."""
+    """Skills on two banks, by what distinguishes them."""
     apart = np.linspace(0.3, 0.7, METHODS)
     close = np.linspace(0.45, 0.55, METHODS)
     other = apart + np.random.default_rng(1).normal(0, 0.12, METHODS)
@@ -50,21 +50,19 @@ def worlds() -> Mapping[str, tuple[Skills, Skills]]:
 def main(
     number: Annotated[int, typer.Option("--worlds", help="Worlds of each kind.")] = 150,
 ) -> None:
-    """Print how often the interval of Kendall's tau holds the truth."""
+    """Print how often the interval of Kendall's tau contains the truth."""
     lines = []
     for name, (one, other) in worlds().items():
         truth = 0.0 if np.ptp(one) == 0 else float(stats.kendalltau(one, other).statistic)
-        found = []
+        taus = []
         for seed in range(number):
             draw = np.random.default_rng(seed)
-            sides = side(one, CLASSES[0], draw), side(other, CLASSES[1], draw)
-            found.append(kendall(*sides))
-        ends = [tau.interval for tau in found if tau.interval is not None]
-        held = [low <= truth <= high for low, high in ends]
-        wide = [high - low for low, high in ends]
-        values = [tau.value for tau in found]
-        figures = [f"{truth:.2f}", f"{np.mean(values):.2f}", f"{np.mean(held):.0%}"]
-        lines.append([name, *figures, f"{np.mean(wide):.2f}"])
+            taus.append(kendall(side(one, CLASSES[0], draw), side(other, CLASSES[1], draw)))
+        ends = [tau.interval for tau in taus if tau.interval is not None]
+        covered = np.mean([low <= truth <= high for low, high in ends])
+        width = np.mean([high - low for low, high in ends])
+        mean = np.mean([tau.value for tau in taus])
+        lines.append([name, f"{truth:.2f}", f"{mean:.2f}", f"{covered:.0%}", f"{width:.2f}"])
     headers = ["methods", "true tau", "mean tau", "interval holds it", "its width"]
     typer.echo(tabulate(lines, headers=headers, tablefmt="pipe", disable_numparse=True))
 

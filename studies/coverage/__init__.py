@@ -1,1 +1,1 @@
-"""Simulated classes, videos and methods, on which intervals are tried: what they cover is known."""
+"""What intervals cover, tried on simulated classes, videos and methods whose truth is known."""

@@ -1,7 +1,7 @@
 """Try intervals, verdicts and the gate on simulated worlds: the tables of docs/statistics.md.
 
-``python -m studies.coverage --write`` makes all of them, puts them between their marks in the pages
-and draws the figure: ten minutes on one idle core, in proportion to the number of worlds.
+``python -m studies.coverage --write`` makes all tables, puts them between their marks in the pages
+and draws the figure. It takes ten minutes on an idle core, in proportion to the number of worlds.
 """
 
 import re
@@ -31,7 +31,7 @@ def main(
     processes: Annotated[int, typer.Option(help="How many tables are made at once.")] = 1,
     write: Annotated[bool, typer.Option(help="Put tables and figure into the pages.")] = False,
 ) -> None:
-    """Print what intervals cover and verdicts err, as Markdown tables."""
+    """Print the coverage of intervals and the errors of verdicts, as Markdown tables."""
     names = [name for name in TABLES if only in {"", name}]
     found: dict[str, str] = {}
     context = get_context("spawn")
@@ -50,7 +50,7 @@ def main(
 
 
 def renewed(page: str, tables: Mapping[str, str]) -> str:
-    """Return a page with its tables replaced by those that were made."""
+    """Return a page with its tables replaced by the new ones."""
 
     def block(found: re.Match[str]) -> str:
         text = tables.get(found[2])

@@ -1,4 +1,4 @@
-"""Ways to an interval that were tried, the chosen ones among them."""
+"""The intervals that were tried, among them the chosen ones."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Sample:
-    """What an interval may be made of."""
+    """The answers of one world, from which intervals are computed."""
 
     values: NDArray[np.float64]
-    """(episodes,) accuracies, or differences of two methods'."""
+    """(episodes,) accuracies, or their differences between two methods."""
     by_query: NDArray[np.float64]
     """(episodes, queries) of which ``values`` are the means."""
     hits: NDArray[np.float64]
-    """(methods or trainings, episodes, queries) of which ``by_query`` is made."""
+    """(methods or trainings, episodes, queries) from which ``by_query`` follows."""
     place: Place
     design: Design
     generator: np.random.Generator
@@ -38,18 +38,18 @@ class Sample:
 
     @cached_property
     def variation(self) -> Variation:
-        """What the harness finds in it."""
+        """The variation that the harness finds."""
         return measure(self.values[:, None], self.design, [self.trainings])
 
     def estimate(self, kind: Kind) -> Estimate:
-        """Return what the harness says over a kind of variation."""
+        """Return the harness's estimate over a kind of variation."""
         found = self.variation.estimate(kind, 0)
         if found is None:
             raise ValueError(f"the simulated bank cannot tell what varies with {kind}")
         return found
 
     def predict(self, what: Prediction) -> Estimate:
-        """Return what the harness says of the next one."""
+        """Return the harness's prediction of the next figure."""
         found = self.variation.predict(what, 0)
         if found is None:
             raise ValueError(f"the simulated bank cannot predict {what}")
@@ -66,7 +66,7 @@ def of_episodes(sample: Sample) -> Interval:
 
 
 def over(kind: Kind) -> Candidate:
-    """Return what the harness prints for a kind of variation."""
+    """Return the interval that the harness prints for a kind of variation."""
 
     def interval(sample: Sample) -> Interval:
         estimate = sample.estimate(kind)
@@ -80,14 +80,14 @@ def over(kind: Kind) -> Candidate:
 
 
 def symmetric(sample: Sample) -> Interval:
-    """The chosen one, not on the scale of the logit."""
+    """The chosen one, but not on the scale of the logit."""
     return sample.estimate("videos and classes").interval()
 
 
 def corrected_for_skewness(sample: Sample) -> Interval:
     """Hall's transformation of Student's t, Journal of the Royal Statistical Society B 54, 1992.
 
-    Its skewness is that of what single units contribute.
+    The skewness is that of the contributions of single units.
     """
     estimate = sample.estimate("videos and classes")
     contributed = pseudo_values(sample.values, sample.design.classes)
@@ -104,19 +104,19 @@ def corrected_for_skewness(sample: Sample) -> Interval:
 
 
 def on_the_logit(sample: Sample) -> Interval:
-    """The chosen one, without a class that was not drawn."""
+    """The chosen one, without caution about a class that was not drawn."""
     return sample.estimate("videos and classes").interval_of_fraction()
 
 
 def hierarchical(sample: Sample) -> Interval:
-    """A logit with normal effects of classes and of videos in both their roles."""
+    """A logit with normal effects of classes, and of videos as queries and as support."""
     if sample.is_fraction:
         return fit(sample.hits[:1], sample.place).interval()
     return fit(sample.hits[:2], sample.place).interval_of_difference()
 
 
 def with_noise(sample: Sample) -> Interval:
-    """The delete-one jackknife from which the noise of leaving out episodes is not taken off."""
+    """The delete-one jackknife without subtracting the noise of leaving out episodes."""
     values, units = sample.values, sample.design.classes
     counts, sums = unit_sums(values[:, None], units)
     without = (values.sum() - sums[:, 0]) / (len(values) - counts)
@@ -144,7 +144,7 @@ def class_means(sample: Sample) -> Interval:
 
 
 def bootstrap(sample: Sample) -> Interval:
-    """Classes and recordings drawn with replacement; an episode counts as often as all of its."""
+    """Classes and recordings drawn with replacement; they multiply the weight of an episode."""
     means = []
     for _ in range(RESAMPLES):
         weight = np.ones(len(sample.values))
@@ -158,7 +158,7 @@ def bootstrap(sample: Sample) -> Interval:
 
 
 def _times(generator: np.random.Generator, units: Units) -> NDArray[np.float64]:
-    """How often each unit is drawn, with replacement within its stratum."""
+    """Number of times that each unit is drawn, with replacement within its stratum."""
     times = np.zeros(len(units))
     for stratum in np.unique(units.strata):
         inside = np.flatnonzero(units.strata == stratum)

@@ -1,4 +1,4 @@
-"""How often intervals cover what they should, over many simulated worlds."""
+"""How often intervals contain the truth, over many simulated worlds."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from studies.coverage.worlds import Place, Trained, World, place_of
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of one way to an interval."""
+    """The coverage of one kind of interval."""
 
     covered: float
-    """Fraction of intervals that hold the truth."""
+    """Fraction of intervals that contain the truth."""
     half_width: float
     """Mean over worlds."""
     error: float
-    """True standard error of the mean that the interval is around."""
+    """True standard error of the mean that the interval is for."""
     mean: float
     """Over worlds."""
 
@@ -46,8 +46,8 @@ class Study:
         """Answer the bank in one world.
 
         Args:
-            number: of the world; another one has other videos.
-            classes: of the classes; worlds that share it have the same classes.
+            number: of the world; worlds with other numbers have other videos.
+            classes: of the draw of classes; worlds with the same number have the same classes.
             difference: between the two methods, rather than the first one's accuracy.
         """
         hits = self.hits(number, classes)
@@ -99,10 +99,10 @@ def over_videos(
     """Coverage of the accuracy on other videos of the same classes.
 
     Args:
-        study: what is tried.
+        study: the bank and the world.
         candidates: the intervals.
-        classes: how many draws of classes.
-        videos: how many draws of videos for each.
+        classes: number of draws of classes.
+        videos: number of draws of videos for each.
         difference: between the two methods.
     """
     numbers = range(classes * videos)
@@ -115,8 +115,8 @@ def _covered(
 ) -> dict[str, Coverage]:
     """Coverage of the truth of each group of worlds: the mean of its means.
 
-    The mean of n worlds holds a share of each of them, which draws it near: deviations from it are
-    too small by the root of (n - 1) / n, and are made as much larger.
+    A mean of n worlds is pulled towards each of them: deviations from it are too small by the root
+    of (n - 1) / n, and are enlarged accordingly.
     """
     means, intervals = [], []
     for sample in samples:

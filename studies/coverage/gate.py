@@ -1,7 +1,8 @@
-"""What the gate says of methods whose true loss is known."""
+"""Verdicts of the gate on methods whose true loss is known."""
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,16 @@ UNCHANGED = 32
 
 @dataclass(frozen=True)
 class Words:
-    """Shares of runs."""
+    """Shares of runs with each verdict."""
 
     planted: dict[Outcome, float]
-    """In which the method that loses is called so."""
+    """On the method that loses accuracy."""
     false_alarm: float
-    """In which any of the methods that lose nothing is called WORSE."""
+    """WORSE on any of the methods that lose nothing."""
     old_false_alarm: float
-    """The same of an interval that leaves zero out, without correction."""
+    """The same by an interval that excludes zero, without correction."""
     unchanged: dict[Outcome, float]
-    """Of all methods that lose nothing, those that are called so."""
+    """On all methods that lose nothing."""
 
 
 def words(loss: float, episodes: int, changed: float, runs: int, drop: float = 0.005) -> Words:
@@ -36,7 +37,7 @@ def words(loss: float, episodes: int, changed: float, runs: int, drop: float = 0
         loss: accuracy that one method loses, a fraction.
         episodes: of the bank.
         changed: share of queries that become right or wrong, of every method.
-        runs: how many are simulated.
+        runs: number of simulated runs.
         drop: what is tolerated.
     """
     generator = np.random.default_rng([episodes, round(1e4 * changed), round(1e4 * loss)])
@@ -66,9 +67,8 @@ def words(loss: float, episodes: int, changed: float, runs: int, drop: float = 0
 def _estimate(
     loss: float, episodes: int, changed: float, generator: np.random.Generator
 ) -> Estimate:
-    """The paired difference of a run: queries change one by one, as those of real methods do."""
-    chances = _chances(loss, changed)
-    counts = generator.multinomial(episodes, chances)
+    """The paired difference of a run: queries change independently, as those of real methods do."""
+    counts = generator.multinomial(episodes, _chances(loss, changed))
     points = np.arange(-QUERIES, QUERIES + 1) / QUERIES
     mean = float(counts @ points / episodes)
     variance = float(counts @ np.square(points - mean) / (episodes - 1))
@@ -76,9 +76,6 @@ def _estimate(
 
 
 def _chances(loss: float, changed: float) -> NDArray[np.float64]:
-    """How likely -5, ..., 5 more right answers are in an episode."""
-    one = np.array([(changed + loss) / 2, 1 - changed, (changed - loss) / 2])
-    whole = np.ones(1)
-    for _ in range(QUERIES):
-        whole = np.convolve(whole, one)
-    return whole
+    """Probabilities of -5, ..., 5 more right answers in an episode."""
+    of_query = np.array([(changed + loss) / 2, 1 - changed, (changed - loss) / 2])
+    return reduce(np.convolve, [of_query] * QUERIES, np.ones(1))

@@ -1,4 +1,4 @@
-"""Worlds in which intervals have it hard: few classes, unlike classes, accuracies near an end."""
+"""Worlds that are hard for intervals: few or unequal classes, accuracies near 0 or 1."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Hard:
 
 
 RARE_GAIN = Logits(middle=0.0, shared=0.98, gaining=0.1, gain=3.0)
-"""Nothing tells the methods apart but a few classes, of which a sample may hold none."""
+"""The methods differ only in a few classes, of which a sample may contain none."""
 TEN, SIX = (30,) * 10, (30,) * 6
 CASES: Mapping[str, Hard] = {
     "24 classes": Hard(Logits()),
@@ -55,4 +55,4 @@ HARDEST = (
     "24 classes near 95%",
     "24 classes near 95%, a twentieth hard",
 )
-"""Cases on which a second opinion is worth its time, and two on which none is needed."""
+"""Cases in which a second opinion is worth its time, and two in which none is needed."""

@@ -1,11 +1,11 @@
-"""A hierarchical logit as a second opinion: effects of classes and of videos in both their roles.
+"""A hierarchical logit as a second opinion: effects of classes, of queries and of support videos.
 
 The chance that method m answers a query right is, on the scale of the logit,
 
     mean_m + class_m[its class] + query_m[its video] + the mean of support_m[the support videos]
 
-with normal effects, whose covariance between methods is estimated for each kind. Videos lie within
-classes, so that the precision matrix of all effects falls apart into one block for each class.
+with normal effects, whose covariance between methods is estimated for each kind. Videos are nested
+in classes, so that the precision matrix of all effects has a block for each class.
 
 Source: penalised quasi-likelihood, Breslow and Clayton, Journal of the American Statistical
 Association 88, 1993; covariances by expectation and maximisation, the error of the means included.
@@ -17,17 +17,17 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from studies.coverage.worlds import Place
 
 Matrix = NDArray[np.float64]
 ROUNDS = 10
-"""After which an end of the interval moves by a tenth of a point at most."""
+"""After these, the ends of an interval move by a tenth of a point at most."""
 LEAST = 1e-3
-"""Variance that an effect keeps: with none it could never come back."""
+"""Least variance of an effect: from zero it could not grow again."""
 FLOOR = 0.002
-"""Chances nearer to 0 or 1 have no weight to speak of."""
+"""Probabilities closer to 0 or 1 are clipped to this distance: their weights are negligible."""
 NODES = np.polynomial.hermite_e.hermegauss(20)
 
 
@@ -45,26 +45,26 @@ class _Class:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the model says of a bank's answers."""
+    """The model fitted to the answers on a bank."""
 
     means: Matrix
     """(methods,) on the scale of the logit."""
     covariance: Matrix
     """(methods, methods) of the means."""
     variances: Matrix
-    """(methods,) of all effects of a query together."""
+    """(methods,) of the sum of all effects of a query."""
     classes: int
 
     def accuracy(self, means: Matrix) -> Matrix:
-        """(methods,) accuracy over all classes and videos that there could be."""
+        """(methods,) accuracy over all possible classes and videos."""
         points, weights = NODES
         logits = means[:, None] + self.variances[:, None] ** 0.5 * points
         return np.asarray(_logistic(logits) @ weights / weights.sum())
 
     @cached_property
     def reach(self) -> float:
-        """Of Student's t at 95%."""
-        return float(stats.t.ppf(0.975, self.classes - 1))
+        """The quantile of Student's t for 95%."""
+        return float(stdtrit(self.classes - 1, 0.975))
 
     def interval(self) -> tuple[float, float]:
         """95%, for the accuracy of the first method."""
@@ -73,7 +73,7 @@ class Fit:
         return low, high
 
     def interval_of_difference(self) -> tuple[float, float]:
-        """95%, for the accuracy of the first method less that of the second."""
+        """95%, for the accuracy of the first method minus that of the second."""
         step = 1e-4
         slope = (self.accuracy(self.means + step) - self.accuracy(self.means - step)) / (2 * step)
         slope *= np.array([1.0, -1.0])

@@ -1,4 +1,4 @@
-"""The tables of docs/statistics.md, and its figure."""
+"""The tables of docs/statistics.md and of the tutorial on gating, and the figure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ DRAWN: Mapping[str, str] = {
 TESTED = (10_000, 2_000, 300)
 """Episodes on which tests are tried."""
 LOSSES, CHANGED, BANKS = (0.005, 0.01, 0.02), (0.02, 0.06, 0.13), (500, 2_000, 10_000)
-"""Of the gate: accuracy lost, share of answers changed, episodes."""
+"""For the gate: accuracy lost, share of answers changed, episodes."""
 LINES = "pipe"
 
 
@@ -89,7 +89,7 @@ def _new_trainings(worlds: int, episodes: int) -> str:
 
 
 def _predictions(worlds: int, episodes: int) -> str:
-    """How often the next one falls into the interval for the mean, and into the prediction."""
+    """How often the next figure lies in the interval for the mean, and in the prediction."""
     lines = []
     for name, world in WORLDS.items():
         study = _study(world, episodes)
@@ -118,7 +118,7 @@ def _next_data_set(study: Study, number: int, difference: bool) -> list[bool]:
 
 
 def _next_training(study: Study, number: int) -> list[bool]:
-    """The last training is the one to come."""
+    """The last training plays the one to come."""
     sample = study.sample(number, number, False)
     *known, following = sample.trainings.means if sample.trainings else []
     trainings = Trainings(known)
@@ -131,7 +131,7 @@ def _per_cent(hits: Sequence[Sequence[bool]]) -> list[str]:
 
 
 def _hard(worlds: int, episodes: int) -> str:
-    """Coverage where it is hard: accuracies, then differences."""
+    """Coverage in hard worlds: accuracies, then differences."""
     of_differences = {name: one for name, one in OF_HARD.items() if name != "scale of the logit"}
     parts = [
         _cases(CASES, OF_HARD, worlds, episodes, difference=False),
@@ -165,7 +165,7 @@ def _cases(
 
 
 def _gate(worlds: int, _: int) -> str:
-    """What the gate calls a method that loses something, among 32 that do not."""
+    """Verdicts of the gate on a method that loses accuracy, among 32 that do not."""
     lines = []
     for loss in LOSSES:
         for episodes in BANKS:
@@ -195,7 +195,7 @@ def _false_alarms(worlds: int, _: int) -> str:
 
 
 def _families(worlds: int, _: int) -> str:
-    """How often a family of equal methods is called different."""
+    """How often a difference is found in a family of equal methods."""
     lines = []
     for units in (6, 12, 24):
         for methods, shared in ((8, 0.5), (40, 0.5), (40, 0.0)):
@@ -222,7 +222,7 @@ def _table(found: Mapping[str, Mapping[str, Coverage]], names: Mapping[str, Cand
 
 
 def _tests(worlds: int, _: int) -> str:
-    """How often equal methods are called different at the level of 5%."""
+    """How often a difference between equal methods is found at the 5% level."""
     lines = []
     for episodes in TESTED:
         for name in ("logits", "features"):
@@ -245,7 +245,7 @@ def _rejected(study: Study, number: int) -> list[bool]:
 
 
 def _trained_tests(worlds: int, episodes: int) -> str:
-    """How often equal methods are called different that were trained with luck of 0.4 points."""
+    """The same for methods whose trainings vary by 0.4 points."""
     lines = []
     for seeds in (2, 3, 5):
         study = _study(Retrained(seeds), episodes)
@@ -291,16 +291,16 @@ def _draw(axes: "Axes", name: str, found: Sequence[Mapping[str, Coverage]]) -> N
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the pages, and on how much it rests."""
+    """A table of the pages, and the number of draws behind it."""
 
     make: Callable[[int, int], str]
     """Number of draws, episodes of the bank -> Markdown."""
     drawn: str = "worlds"
     times: float = 1.0
-    """How many are drawn for each world that was asked for: some are cheap, some dear."""
+    """Draws per requested world: some are cheap, some expensive."""
 
     def text(self, worlds: int, episodes: int) -> str:
-        """Make it, with a line that says what it rests on."""
+        """Make it, with a line that gives the number of draws."""
         draws = max(2, round(self.times * worlds))
         return f"{self.make(draws, episodes)}\n\nIn {draws:,} {self.drawn}."
 

@@ -1,8 +1,8 @@
 """Worlds: classes and videos drawn at random, and two methods that answer a bank's queries.
 
-Both worlds follow the shape of the rendered dataset: partner classes that are alike, recordings of
-two videos that are alike. Accuracy over new worlds is what an interval over videos and classes
-should cover; over new videos of the same classes, what one over videos should.
+All worlds have the structure of the rendered dataset: similar partner classes, and recordings of
+two similar videos. An interval over videos and classes should cover the accuracy over new worlds;
+an interval over videos, the accuracy over new videos of the same classes.
 """
 
 import math
@@ -17,7 +17,7 @@ from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.split import Split, Video
 
 Hits = NDArray[np.bool_]
-"""(2 methods or several trainings, episodes, queries) which answers are right."""
+"""(2 methods or several trainings, episodes, queries) whether answers are right."""
 World = Callable[["Place", np.random.Generator, np.random.Generator], Hits]
 """Draws classes with one generator and videos with the other."""
 CHUNK = 2000
@@ -42,7 +42,7 @@ class Place:
 def make_bank(
     sizes: Sequence[int], episodes: int, shot: int = 1, protocol: Protocol = "standard"
 ) -> tuple[Split, Episodes]:
-    """Draw five-way episodes over classes that have no partners, with so many videos each."""
+    """Draw five-way episodes of classes without partners, which have these numbers of videos."""
     listed = tuple(
         Video(f"{index:04d}", f"{number:04d}", f"{number:04d}")
         for index, size in enumerate(sizes)
@@ -66,7 +66,7 @@ def make_bank(
 
 
 def place_of(split: Split, episodes: Episodes) -> Place:
-    """Read off a split who belongs where."""
+    """Find the class and the recording of each video, and the pair of each class."""
     own = np.arange(len(split.classes))
     partner = np.where(split.partner_indices < 0, own, split.partner_indices)
     videos = np.arange(len(split.videos))
@@ -80,9 +80,9 @@ def place_of(split: Split, episodes: Episodes) -> Place:
 
 @dataclass(frozen=True)
 class Logits:
-    """The chance of a right answer is a sum of effects, on the scale of the logit.
+    """The logit of the probability of a right answer is a sum of effects.
 
-    Its sizes: classes 0.7, videos 0.7 as query and as support, each ordered pair of classes 0.4.
+    Their sizes: classes 0.7, videos 0.7 as query and as support, each ordered pair of classes 0.4.
     """
 
     middle: float = 1.35
@@ -112,7 +112,7 @@ class Logits:
     def logits(
         self, place: Place, classes: np.random.Generator, videos: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Draw a world: (2, episodes, queries) how easy every query is for both methods."""
+        """Draw a world: (2, episodes, queries) logits of a right answer, for both methods."""
         number, count = len(place.pair_of_class), len(place.class_of_video)
         pair, recording = place.pair_of_class, place.recording_of_video
         of_class = self.of_class * self._alike(classes, number, pair)
@@ -152,14 +152,14 @@ class Logits:
 class Features:
     """Videos are points around their class, and the nearest support video wins.
 
-    The methods see dimensions of their own, and some that both see. So their accuracies differ
-    from class to class, and are the same over all classes that there could be.
+    Each method sees dimensions of its own and some that both see. So their accuracies differ from
+    class to class, and are the same over all possible classes.
     """
 
     noise: float = 1.0
-    """How far videos lie from the middle of their class."""
+    """Distance of videos from the centre of their class."""
     dimensions: int = 12
-    """That each method sees; half of them both see."""
+    """Number that each method sees; both see half of them."""
 
     def __call__(
         self, place: Place, classes: np.random.Generator, videos: np.random.Generator
@@ -177,7 +177,7 @@ def _logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Retrained:
-    """Two equally good methods, nearly the same, each trained with more or less luck."""
+    """Two equally good, nearly identical methods, whose trainings vary by luck."""
 
     trainings: int
     luck: float = 0.02
@@ -198,12 +198,12 @@ class Retrained:
 
 @dataclass(frozen=True)
 class Trained:
-    """One method after several trainings: each comes to see other dimensions of `Features`."""
+    """One method after several trainings, each of which sees other dimensions of `Features`."""
 
     trainings: int = 3
     noise: float = 1.0
     dimensions: int = 8
-    """That a training comes to see."""
+    """Number that a training sees."""
     total: int = 12
 
     def __call__(
@@ -224,7 +224,7 @@ def _points(
     classes: np.random.Generator,
     videos: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """(videos, dimensions) where each video lies."""
+    """(videos, dimensions) the position of each video."""
     middle = _alike(classes, len(place.pair_of_class), place.pair_of_class, dimensions)
     spread = noise * np.exp(0.3 * classes.standard_normal(len(place.pair_of_class)))
     own = place.class_of_video

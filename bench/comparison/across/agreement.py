@@ -2,11 +2,11 @@
 
 Each bank gives every method an accuracy. Kendall's tau-b and Spearman's rho compare the two orders
 of methods. Their interval comes from the jackknife over classes (or pairs of partner classes): a
-class is left out with all episodes that show it, methods are ordered anew, and the correlation
-moves. Banks over the same split lose a class together, others one after the other.
+class is left out with all episodes that show it, which changes the order of methods and so the
+correlation. Banks over the same split lose a class together, others one after the other.
 
-What is estimated is the correlation between accuracies as measured with so many classes. Noise in
-them pulls it towards 0, the more the closer methods are: a low correlation may say that banks
+The estimate is of the correlation between accuracies as measured with this number of classes. Noise
+in them pulls it towards 0, the more the closer methods are: a low correlation may mean that banks
 disagree, or that methods hardly differ. Fisher's scale was tried and given up: with few classes and
 a correlation near 1 it gives intervals from -1 to 1, and no better coverage elsewhere.
 
@@ -27,7 +27,7 @@ from bench.statistics.jackknife import unit_sums
 
 Matrix = NDArray[np.float64]
 FEWEST = 4
-"""Methods below which a correlation of ranks says nothing."""
+"""Least number of methods for a rank correlation."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def _interval(
 ) -> tuple[float, float] | None:
     """Add the jackknife variances of independent samples of classes; Student's t, within -1..1.
 
-    Where no class changes the order, the interval still holds what half a pair of methods makes.
+    Where no class changes the order, the interval still reaches as far as half a pair of methods
+    would move the correlation.
     """
     variances = [(len(one) - 1) ** 2 / len(one) * float(np.var(one, ddof=1)) for one in samples]
     total = sum(variances)

@@ -1,4 +1,4 @@
-"""Several banks side by side, as text."""
+"""The comparison of several banks as text."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from bench.comparison.tables import table
 from bench.statistics import LEVEL
 
 SHOWN = 10
-"""Pairs on which banks contradict each other that the text names; JSON has all."""
+"""Number of contradictory pairs that the text names; JSON has all."""
 
 
 def text(found: Across, style: str = "terminal") -> str:
-    """Return agreement, gaps, ranks and what repeats, each as a table with its notes."""
+    """Return tables of agreement, gaps and ranks with their notes, and what repeats."""
     parts = [_agreements(found, style), _gaps(found, style), _ranks(found, style)]
     return "\n".join([*(part for part in parts if part), replicability(found)])
 
@@ -99,7 +99,7 @@ def _standing(one: Standing) -> dict[str, str]:
 
 
 def replicability(found: Across) -> str:
-    """Say in how many banks differences repeat, and where banks contradict each other."""
+    """Say on how many banks differences repeat, and where banks contradict each other."""
     banks = len(found.places)
     contradicted = [pair for pair in found.pairs if pair.first_better and pair.second_better]
     counts = Counter(
@@ -122,7 +122,7 @@ def replicability(found: Across) -> str:
 
 
 def _named(contradicted: Sequence[Pair]) -> list[str]:
-    """Pairs of which each is better somewhere."""
+    """Pairs of methods of which each is better on some bank."""
     lines = [
         f"    - {one.first} on {', '.join(one.first_better)};"
         f" {one.second} on {', '.join(one.second_better)}"

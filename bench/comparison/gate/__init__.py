@@ -1,4 +1,4 @@
-"""The gate: is a run worse than a baseline? For CI, and for the tests of other projects.
+"""The gate: is a run worse than its baseline? For CI, and for tests of other projects.
 
 A test needs no plugin:
 
@@ -35,7 +35,7 @@ def verdicts_of(
         baseline: folder with the runs that are the baseline, and its anchor.
         run: folder with the new runs, of the same methods on the same banks.
         tolerance: what they may lose.
-        methods: those that are compared; all of the baseline if empty.
+        methods: names of those to compare; all of the baseline if empty.
         allow_drift: compare although settings, weights, features or videos differ.
 
     Raises:
@@ -58,7 +58,7 @@ def verdicts_of(
     for failure in find_failures(run):
         verdicts = [
             replace(one, reason=failure.reason)
-            if one.revision is None  # the run has nothing of it
+            if one.revision is None  # the run lacks it
             and (one.method.partition(" (")[0], one.bank) == (failure.method, failure.bank)
             else one
             for one in verdicts
@@ -75,7 +75,7 @@ def assert_not_worse(
     methods: Sequence[str] = (),
     allow_drift: bool = False,
 ) -> list[Verdict]:
-    """Fail a test if a run is worse than its baseline, or if that cannot be told.
+    """Fail a test if a run is worse than its baseline, or if that is undecided.
 
     Args:
         baseline: folder with the runs that are the baseline.
@@ -87,7 +87,7 @@ def assert_not_worse(
         allow_drift: compare although settings, weights, features or videos differ.
 
     Returns:
-        the verdicts, all of them ok or of methods that the baseline does not have.
+        the verdicts; all are ok, or of methods that the baseline does not have.
 
     Raises:
         AssertionError: a method is worse or slower; the message has a line for each.

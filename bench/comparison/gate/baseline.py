@@ -2,8 +2,8 @@
 
 A baseline is a folder of run directories. Once `accept` has written it, ``accepted.json`` beside
 them says who accepted what and when, with the hash of every run; a baseline that was changed in
-another way is refused. The run of a method that was accepted first is kept under ``anchor/`` when
-another takes its place, so that a baseline that moves in small steps is still held to its start.
+another way is refused. The first accepted run of a method is kept under ``anchor/`` when another
+replaces it, so that a baseline that moves in small steps is still compared with its start.
 """
 
 import getpass
@@ -28,7 +28,7 @@ from episodes.schema import SEAL, Model, check_seal, parsed, read_json, sealed
 RECORD = "accepted.json"
 ANCHOR = "anchor"
 PLAIN = str.maketrans({" ": "-", "(": None, ")": None, ",": None})
-"""How a name becomes the name of a folder."""
+"""Translates the name of a method to the name of a folder."""
 
 
 class Acceptance(Model):
@@ -47,7 +47,7 @@ class Acceptance(Model):
 
 
 class Record(Model):
-    """``accepted.json``: what a baseline consists of, and how it came about."""
+    """``accepted.json``: the contents and the history of a baseline."""
 
     runs: dict[str, str]
     """Folder of a run -> hash of its files."""
@@ -76,7 +76,7 @@ def read_baseline(folder: Path) -> list[Run]:
 
 
 def lying_there(folder: Path) -> list[Run]:
-    """Read whatever is in the folder of a baseline, accepted or not; it may be empty."""
+    """Read all runs in the folder of a baseline, accepted or not; there may be none."""
     _recover(folder)
     paths = sorted(path.parent for path in folder.glob("**/run.json"))
     there = (path for path in paths if not path.is_relative_to(folder / ANCHOR))
@@ -84,7 +84,7 @@ def lying_there(folder: Path) -> list[Run]:
 
 
 def read_anchor(folder: Path) -> list[Run]:
-    """Read the runs that were accepted first, of the methods whose baseline has moved since."""
+    """Read the first accepted runs of methods whose baseline has moved since."""
     kept = folder / ANCHOR
     return [read_run(path) for path in find_runs(kept)] if kept.is_dir() else []
 
@@ -92,14 +92,14 @@ def read_anchor(folder: Path) -> list[Run]:
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
     """Make runs the baseline: write them, and record who accepted what and when.
 
-    Runs that the baseline has and that are not replaced stay. All is made in a copy, which then
-    takes the baseline's place: whatever stops it, the old baseline is there or the new one, whole.
+    Runs of the baseline that are not replaced stay. Everything is written to a copy, which then
+    replaces the baseline: whatever interrupts this, either the old or the new one is there, whole.
 
     Args:
-        folder: of the baseline; made if need be.
-        runs: what becomes the baseline.
-        verdicts: of these runs against the old baseline, for the record. Whoever accepts a run
-            that is WORSE has seen the loss and means it: that method begins anew, without anchor.
+        folder: of the baseline; created if it does not exist.
+        runs: the runs to accept.
+        verdicts: on these runs against the old baseline, for the record. Whoever accepts a WORSE
+            run accepts the loss: that method loses its anchor.
 
     Returns:
         the record's path.
@@ -130,7 +130,7 @@ def _beside(folder: Path, what: str) -> Path:
 
 
 def _recover(folder: Path) -> None:
-    """Put back the baseline that a killed process had put aside for the new one."""
+    """Restore the baseline that a killed process had put aside for the new one."""
     folder = folder.resolve()
     if not folder.exists() and _beside(folder, "replaced").is_dir():
         _beside(folder, "replaced").rename(folder)
@@ -145,7 +145,7 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         kept = folder / ANCHOR / place.relative_to(folder)
         if (name_of(run), run.identity.bank) in meant:
             shutil.rmtree(kept, ignore_errors=True)
-        elif (place / "run.json").is_file() and not kept.is_dir():  # not what a full disk left
+        elif (place / "run.json").is_file() and not kept.is_dir():  # rows alone: the disk was full
             old = read_run(place)
             if not old.rows["prediction"].equals(run.rows["prediction"]):
                 write_run(kept, old)
@@ -165,7 +165,7 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
 
 
 def _place(folder: Path, run: Run) -> Path:
-    """Where a run goes: the place of the run of the same name and bank, or one of its own."""
+    """The folder for a run: that of the run which it replaces, or a new one."""
     if folder.is_dir():
         for path in sorted({path.parent for path in folder.glob("**/run.json")}):
             if path.is_relative_to(folder / ANCHOR):
@@ -177,13 +177,13 @@ def _place(folder: Path, run: Run) -> Path:
 
 
 def _seat(run: Run) -> tuple[str, str, str]:
-    """What makes a run take the place of another: method, training seed and bank."""
+    """Method, training seed and bank: a run replaces another one if these are the same."""
     seeds = [f"seed-{seed}" for seed in MethodRuns([run]).seeds]
     return name_of(run), "".join(seeds), run.identity.bank
 
 
 def _change(verdict: Verdict) -> str:
-    """What a run changes in the baseline, in words for a reviewer."""
+    """What a run changes in the baseline, in words."""
     old = _standing(verdict.revision_before, verdict.accuracy_before)
     new = _standing(verdict.revision, verdict.accuracy)
     return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"
@@ -207,7 +207,7 @@ def _record(folder: Path) -> Record | None:
 
 
 def _changed(folder: Path, vouched: dict[str, str]) -> list[str]:
-    """Names of run directories that are not as they were accepted."""
+    """Names of run directories that differ from what was accepted."""
     found = {_name(folder, path): _hash(path) for path in find_runs(folder)}
     return sorted(
         name for name in found.keys() | vouched.keys() if found.get(name) != vouched.get(name)

@@ -13,7 +13,7 @@ from episodes.errors import shown
 
 
 def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
-    """One line per method, what else differs, and the criteria."""
+    """A line for each method, other differences, and the criteria."""
     anchored = any(one.since_anchor is not None for one in verdicts)
     lines = [
         [
@@ -30,8 +30,8 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
         for one in verdicts
     ]
     since = ["since anchor"] if anchored else []
-    headers = ["method", "revision", "bank", "episodes", "changed %", "points", *since, "speed"]
-    headers.append("verdict")
+    headers = ["method", "revision", "bank", "episodes", "changed %"]
+    headers += ["points", *since, "speed", "verdict"]
     body = tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)
     drop = f"{100 * tolerance.drop:g}"
     notes = [
@@ -52,7 +52,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
 
 
 def _told(what: str, found: Mapping[str, Sequence[str]]) -> list[str]:
-    """What differs, in one line for all methods that share it."""
+    """Each difference in one line, with all methods that have it."""
     methods: dict[str, list[str]] = {}
     for method, differences in found.items():
         for one in differences:
@@ -115,7 +115,7 @@ def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 def annotations(verdicts: Sequence[Verdict]) -> str:
-    """Workflow commands by which GitHub shows what failed beside a pull request."""
+    """Workflow commands by which GitHub shows failures in a pull request."""
     levels = {"WORSE": "error", "undecided": "error", "new": "warning"}
     return "".join(
         f"::{levels[one.outcome]} title={_property(f'fvbench gate: {one.method}')}"

@@ -9,14 +9,12 @@ import pytest
 
 from bench.commands import forecast
 from bench.commands import run as run_command
-from bench.commands.forecast import (
+from bench.commands.forecast import Forecast, Part, _Steps
+from bench.commands.measuring import (
     ENOUGH,
     PATIENCE,
-    Forecast,
-    Part,
-    _Measures,
-    _Steps,
-    _Videos,
+    Measures,
+    Videos,
     overlapped,
     pace,
     slope,
@@ -168,7 +166,7 @@ class TestDryRun:
     def test_videos_that_take_long_to_make_are_not_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("bench.commands.forecast.AT_ONCE", -1.0)  # nine may look like none
+        monkeypatch.setattr("bench.commands.measuring.AT_ONCE", -1.0)  # nine may look like none
         found = self.tried("--out", tmp_path / "out")
         assert [part["work"] for part in found["parts"][:2]] == ["20 videos at most"] * 2
         assert found["parts"][0]["title"] == "prepare outside-squares videos"
@@ -214,11 +212,11 @@ def test_a_training_lasts_as_long_as_its_steps_and_looks():
 def test_features_that_two_methods_share_are_embedded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(forecast, "_prepared", lambda _, __, used: _Videos(used, (), (), 0.0))
+    monkeypatch.setattr(forecast, "prepared", lambda _, __, used: Videos(used, (), (), 0.0))
     monkeypatch.setattr(forecast, "_lacking", lambda *_: 5)
     monkeypatch.setattr(forecast, "_pass_seconds", lambda *_: 0.1)
-    monkeypatch.setattr(_Measures, "both", lambda *_: 7.0)
-    monkeypatch.setattr(_Measures, "method", lambda *_: (1.0, 0))
+    monkeypatch.setattr(Measures, "both", lambda *_: 7.0)
+    monkeypatch.setattr(Measures, "method", lambda *_: (1.0, 0))
     loaded, bank = load_backbone("motion", CPU), open_bank("rendered-5w1s-val", 4)
     known = built_in_methods()
     trainings = [

@@ -1,4 +1,4 @@
-"""What the arguments of commands name: banks, runs and files of rows, declared families.
+"""Reading what arguments of commands name: banks, runs, files of rows, families of comparisons.
 
 Heavy: a command imports it when it runs.
 """
@@ -21,9 +21,9 @@ from episodes.schema import read_toml
 
 DEFAULT = "default"
 FEW = "FVBENCH_EPISODES"
-"""Environment variable: no bank of a run has more episodes. It makes examples quick to try."""
+"""Environment variable: most episodes of a bank in a run. It makes examples quick to try."""
 SHOWN = 20
-"""Unusable videos that are named; `fvbench data verify --json` names all of a registered set."""
+"""Unusable videos named; `fvbench data verify --json` names all of a registered data set."""
 
 
 def chosen_banks(
@@ -31,16 +31,14 @@ def chosen_banks(
     data: Path | None,
     episodes: int | None,
     allow_missing: bool = False,
-    reporter: Reporter | None = None,
 ) -> list[Bank]:
-    """Open the banks that are named, or draw one over a folder of videos.
+    """Open banks by name, or draw one over a folder of videos.
 
     Args:
         names: names or recipe files, separated by commas; the default bank if None.
         data: a folder of ``class/video`` files instead.
-        episodes: how many episodes, from the first.
-        allow_missing: leave out the episodes whose videos are not all there, or damaged.
-        reporter: told which videos that is.
+        episodes: number of episodes, from the first.
+        allow_missing: leave out episodes with missing or damaged videos, and name these.
 
     Raises:
         UserError: a folder is given beside a bank, a bank is named twice, or one cannot be opened.
@@ -56,41 +54,38 @@ def chosen_banks(
         banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; name each once")
-    return [_whole(bank, reporter or Reporter()) for bank in banks] if allow_missing else banks
+    return [_whole(bank) for bank in banks] if allow_missing else banks
 
 
 def shortened(episodes: int | None) -> int | None:
-    """Return how many episodes are asked for, or fewer where `FEW` says so.
+    """Return the number of episodes asked for, at most that in `FEW`.
 
     Raises:
-        UserError: it is not a number.
+        UserError: `FEW` is not a number.
     """
     few = os.environ.get(FEW)
     if not few:
         return episodes
     if not few.isdecimal() or not int(few):
-        raise UserError(f"{FEW}={few}: it is how many episodes a bank has at most, such as 100")
+        raise UserError(f"{FEW}={few}: it is the most episodes that a bank may have, such as 100")
     return int(few) if episodes is None else min(int(few), episodes)
 
 
-def _whole(bank: Bank, reporter: Reporter) -> Bank:
-    """The bank without the episodes that touch a video which cannot be used."""
+def _whole(bank: Bank) -> Bank:
+    """The bank without the episodes that contain an unusable video."""
+    reporter = Reporter()
     with distributed.first_alone(), reporter.stage("open videos") as progress:
         missing = unusable(bank, progress)
     left = without(bank, missing)
     if missing:
-        named = [f"{one.label}/{one.name}: {why}" for one, why in list(missing.items())[:SHOWN]]
-        more = [f"and {len(missing) - SHOWN:,} more"] if len(missing) > SHOWN else []
-        reporter.say(
-            "\n  ".join(
-                [
-                    f"note: left out: {counted(left.left_out, 'episode')} of {bank.recipe.name}"
-                    f" with {counted(len(missing), 'video')} that cannot be used:",
-                    *named,
-                    *more,
-                ]
-            )
-        )
+        lines = [
+            f"note: left out: {counted(left.left_out, 'episode')} of {bank.recipe.name}"
+            f" with {counted(len(missing), 'video')} that cannot be used:",
+            *(f"{video.label}/{video.name}: {why}" for video, why in list(missing.items())[:SHOWN]),
+        ]
+        if len(missing) > SHOWN:
+            lines.append(f"and {len(missing) - SHOWN:,} more")
+        reporter.say("\n  ".join(lines))
     return left
 
 
@@ -101,15 +96,15 @@ def gather(
 
     Args:
         places: run directories, folders that hold some, files of rows.
-        bank: of the files of rows; that of the runs beside them if None.
+        bank: the bank of the files of rows; that of the runs beside them if None.
         data: a folder of videos over which the bank was drawn instead.
-        episodes: how many episodes of that bank; as many as the runs have if None.
+        episodes: number of episodes of that bank; as many as the runs have if None.
 
     Returns:
         the runs, and the bank if one was named.
 
     Raises:
-        UserError: there is nothing, something cannot be read, or the bank of rows is not known.
+        UserError: nothing is found or can be read, or the bank of the rows is not known.
     """
     files = [place for place in places if is_rows_file(place)]
     folders = [place for place in places if not is_rows_file(place)]
@@ -135,7 +130,7 @@ def _bank_of(runs: Sequence[Run], file: Path) -> Bank:
 
 
 def read_family(path: Path) -> list[Pair]:
-    """Read a declared family: which comparisons a study is about, said before it is run.
+    """Read the comparisons that a study declared before it was run.
 
     P-values and verdicts are corrected for these alone. The file is TOML, with pairs of methods, or
     of titles as `fvbench compare` prints them; the second is subtracted from the first:
@@ -146,7 +141,7 @@ def read_family(path: Path) -> list[Pair]:
         ]
 
     Raises:
-        UserError: it cannot be read, names no comparison, or one of other than two methods.
+        UserError: the file cannot be read, or does not hold pairs of two different methods.
     """
     try:
         content = read_toml(path)
@@ -158,10 +153,8 @@ def read_family(path: Path) -> list[Pair]:
             f'--family {path} names no comparisons; it has: comparisons = [["otam", "protonet"]]'
         )
     for pair in pairs:
-        if not (
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)
-        ):
+        if not (isinstance(pair, list) and [type(name) for name in pair] == [str, str]):
             raise UserError(f"--family {path}: {pair} is not a pair of methods")
         if pair[0] == pair[1]:
             raise UserError(f"--family {path}: {pair[0]} is compared with itself")
-    return [(one, other) for one, other in pairs]
+    return [(first, second) for first, second in pairs]

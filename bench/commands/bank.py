@@ -37,7 +37,26 @@ def show(
     from episodes.schema import dump
 
     bank = open_bank(name)
-    typer.echo(dump(as_content(bank, episodes)) if json else as_text(bank, episodes), nl=False)
+    shown = [_episode(bank, number) for number in range(min(episodes, len(bank.episodes)))]
+    if json:
+        content = bank.recipe.model_dump() | {
+            "classes": list(bank.split.classes),
+            "videos": len(bank.split.videos),
+            "videos_used": len(bank.used_videos()),
+            "episodes_shown": shown,
+        }
+        typer.echo(dump(content), nl=False)
+        return
+    parts = [tabulate(list(bank.recipe.model_dump().items()), tablefmt="plain"), _use(bank)]
+    for number, episode in enumerate(shown):
+        columns = zip(episode["classes"], episode["support"], episode["query"], strict=True)
+        lines = [
+            [way, name, ", ".join(support), ", ".join(query)]
+            for way, (name, support, query) in enumerate(columns)
+        ]
+        table = tabulate(lines, headers=["way", "class", "support", "query"], tablefmt="simple")
+        parts.append(f"episode {number}\n\n{table}")
+    typer.echo("\n\n".join(parts))
 
 
 def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
@@ -65,9 +84,9 @@ def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
     except BankMismatchError as error:
         typer.echo(dump({"bank": name, "equal": False, "reason": str(error)}) if json else error)
         raise typer.Exit(1) from error
-    found = {"bank": bank.recipe.name, "equal": True, "episodes_sha256": bank.sha256}
     if json:
-        typer.echo(dump(found), nl=False)
+        content = {"bank": bank.recipe.name, "equal": True, "episodes_sha256": bank.sha256}
+        typer.echo(dump(content), nl=False)
     else:
         typer.echo(
             f"equal: {bank.recipe.name}, {bank.recipe.episodes:,} episodes, sha256 {bank.sha256}"
@@ -126,7 +145,7 @@ def new(
         raise UserError(f"--out {path}: a recipe's file name ends in .toml")
     if path.stem != name:
         raise UserError(
-            f"--out {path}: a bank is called like its file, so this one would be {path.stem}, not"
+            f"--out {path}: a bank has the name of its file, so this one would be {path.stem}, not"
             f" {name}; give both the same name"
         )
     if path.exists():
@@ -251,44 +270,14 @@ def export(
 
 
 def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
-    """Return where the videos that the bank uses are, with the hashes of their contents."""
+    """Locate the videos that the bank uses, and hash their contents."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     with reporter.stage(f"prepare {bank.source.name} videos") as progress:
         return bank.source.files(bank.recipe.split, videos, progress)
 
 
-def as_content(bank: "Bank", episodes: int) -> dict[str, Any]:
-    """Return a bank's recipe, its use of videos and its first episodes as plain values."""
-    return bank.recipe.model_dump() | {
-        "classes": list(bank.split.classes),
-        "videos": len(bank.split.videos),
-        "videos_used": len(bank.used_videos()),
-        "episodes_shown": [_episode(bank, number) for number in range(_shown(bank, episodes))],
-    }
-
-
-def as_text(bank: "Bank", episodes: int) -> str:
-    """Return the same for a terminal."""
-    parts = [tabulate(list(bank.recipe.model_dump().items()), tablefmt="plain"), _use(bank)]
-    for number in range(_shown(bank, episodes)):
-        episode = _episode(bank, number)
-        lines = [
-            [place, name, ", ".join(support), ", ".join(query)]
-            for place, (name, support, query) in enumerate(
-                zip(episode["classes"], episode["support"], episode["query"], strict=True)
-            )
-        ]
-        table = tabulate(lines, headers=["way", "class", "support", "query"], tablefmt="simple")
-        parts.append(f"episode {number}\n\n{table}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _shown(bank: "Bank", episodes: int) -> int:
-    return min(episodes, len(bank.episodes))
-
-
 def _use(bank: "Bank") -> str:
-    """How often videos and classes occur."""
+    """Say how many videos the bank uses, and how often."""
     labels = np.concatenate([bank.episodes.support.ravel(), bank.episodes.query.ravel()])
     times = np.bincount(labels, minlength=len(bank.split.videos))
     return (
@@ -299,7 +288,7 @@ def _use(bank: "Bank") -> str:
 
 
 def _episode(bank: "Bank", number: int) -> dict[str, Any]:
-    """One episode in words: for each way its class, support videos and query videos."""
+    """The names of an episode's classes, and of the support and query videos of each."""
     support, query = bank.episodes.support[number], bank.episodes.query[number]
     labels = bank.episodes.labels[number]
     videos = bank.split.videos

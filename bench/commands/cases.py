@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, OwnVideos, Plugin, use_cache, use_plugins
+from bench.commands.options import Cache, Json, OwnVideos, Plugin, Runs, use_cache, use_plugins
 
 
 def cases(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
-    ],
+    folders: Runs,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     episodes: Annotated[
         str | None,

@@ -1,15 +1,12 @@
 """``fvbench cite``."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from bench.commands.options import Runs
 
 
 def cite(
-    places: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
-    ],
+    places: Runs,
 ) -> None:
     """Print BibTeX for everything that runs use.
 

@@ -1,18 +1,22 @@
 """``fvbench compare``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, OwnVideos, Plugin, Reference, use_plugins
+from bench.commands.options import (
+    Family,
+    Json,
+    OwnVideos,
+    Plugin,
+    Reference,
+    RunsOrRows,
+    use_plugins,
+)
 
 
 def compare(
-    places: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
-    ],
+    places: RunsOrRows,
     reference: Reference = None,
     bank: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 NOT_OPTIONS = ("config", "save_config", "help", "dry_run")
-"""Parameters that a file does not hold: what was tried by a dry run is then run."""
+"""Parameters that a file does not hold: a saved dry run becomes a run."""
 
 
 def is_given(context: typer.Context, parameter: str) -> bool:
@@ -17,7 +17,7 @@ def is_given(context: typer.Context, parameter: str) -> bool:
 
 
 def refuse_options_of_videos(context: typer.Context) -> None:
-    """Refuse, beside ``--features``, options that have no meaning where no video is read."""
+    """Refuse options that mean nothing beside ``--features``, where no video is read."""
     from episodes.errors import UserError
 
     for name in ("backbone", "sampling", "resize", "decoder", "allow_missing"):
@@ -27,7 +27,7 @@ def refuse_options_of_videos(context: typer.Context) -> None:
 
 
 def save_options(context: typer.Context, path: Path | None) -> None:
-    """Write the options that were given to a file, from which the command can be repeated."""
+    """Write the options that were given to a file that repeats the command."""
     if path is None:
         return
     from episodes.atomic import write_text
@@ -55,17 +55,14 @@ def _as_toml(value: Any) -> str:
 
 
 def _read(context: typer.Context, path: Path | None) -> Path | None:
-    """Use the options in a file as defaults of the command, before others are read."""
+    """Make the options in a file the defaults of the command."""
     if path is None:
         return None
     from episodes.errors import UserError, near
     from episodes.schema import read_toml
 
-    known = {
-        (one.name or "").replace("_", "-"): one.name
-        for one in context.command.params
-        if one.name not in NOT_OPTIONS
-    }
+    names = (parameter.name or "" for parameter in context.command.params)
+    known = {name.replace("_", "-"): name for name in names if name not in NOT_OPTIONS}
     try:
         content = read_toml(path)
     except (OSError, ValueError) as error:

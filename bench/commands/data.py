@@ -1,6 +1,5 @@
 """``fvbench data add`` and ``fvbench data verify``."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,8 +41,7 @@ def add(
     """
     from episodes.datasets.adding import add_dataset
 
-    added = add_dataset(name, root, lists, trust)
-    typer.echo("\n".join(added.lines()))
+    typer.echo("\n".join(add_dataset(name, root, lists, trust).lines()))
 
 
 def verify(
@@ -90,55 +88,42 @@ SHOWN = 20
 
 
 def as_text(found: "Verification") -> str:
-    """Return the tables: videos by split, classes that lack some, banks, and what is wrong."""
-    parts = [f"{found.dataset} at {found.root}", _splits(found), *_classes(found)]
-    if found.banks:
-        parts.append(_banks(found))
-    parts += [f"{split}: not known. {reason}" for split, reason in found.unknown.items()]
-    parts += _troubles(found)
-    return "\n\n".join([*parts, _verdict(found)]) + "\n"
-
-
-def _splits(found: "Verification") -> str:
-    from episodes.banks.verification import KINDS
+    """Return tables of videos by split, of classes that lack some and of banks, and the verdict."""
+    from episodes.banks.verification import KINDS, by_class
 
     kinds = KINDS if found.decoded else ("missing", "empty", "several")
-    cells = [
+    splits = [
         [split, f"{listed:,}", *(f"{found.count(split, kind):,}" for kind in kinds)]
         for split, listed in found.listed.items()
     ]
-    return tabulate(cells, ["split", "listed", *kinds], tablefmt="simple", stralign="right")
-
-
-def _classes(found: "Verification") -> Iterator[str]:
-    from episodes.banks.verification import by_class
-
-    short = by_class(found.troubles)
-    if short:
-        cells = [[split, label, count] for (split, label), count in list(short.items())[:SHOWN]]
-        yield tabulate(cells, ["split", "class", "unusable"], tablefmt="simple")
-    if len(short) > SHOWN:
-        yield f"... and {len(short) - SHOWN} more classes"
-
-
-def _banks(found: "Verification") -> str:
-    cells = [
-        [one.bank, f"{one.episodes:,}", f"{one.whole:,}", f"{one.whole / one.episodes:.1%}"]
-        for one in found.banks
-    ]
-    heads = ["bank", "episodes", "usable", "coverage"]
-    return tabulate(cells, heads, tablefmt="simple", colalign=("left", *["right"] * 3))
-
-
-def _troubles(found: "Verification") -> Iterator[str]:
-    lines = [
-        f"{one.kind}: {one.split} {one.label}/{one.name}: {one.words}"
-        for one in found.troubles[:SHOWN]
-    ]
-    if lines:
-        yield "\n".join(lines)
+    headers = ["split", "listed", *kinds]
+    table = tabulate(splits, headers, tablefmt="simple", stralign="right")
+    parts = [f"{found.dataset} at {found.root}", table]
+    unusable = [[split, label, n] for (split, label), n in by_class(found.troubles).items()]
+    if unusable:
+        headers = ["split", "class", "unusable"]
+        parts.append(tabulate(unusable[:SHOWN], headers, tablefmt="simple"))
+    if len(unusable) > SHOWN:
+        parts.append(f"... and {len(unusable) - SHOWN} more classes")
+    if found.banks:
+        banks = [
+            [one.bank, f"{one.episodes:,}", f"{one.whole:,}", f"{one.whole / one.episodes:.1%}"]
+            for one in found.banks
+        ]
+        headers = ["bank", "episodes", "usable", "coverage"]
+        aligned = ("left", *["right"] * 3)
+        parts.append(tabulate(banks, headers, tablefmt="simple", colalign=aligned))
+    parts += [f"{split}: not known. {reason}" for split, reason in found.unknown.items()]
+    if found.troubles:
+        parts.append(
+            "\n".join(
+                f"{one.kind}: {one.split} {one.label}/{one.name}: {one.words}"
+                for one in found.troubles[:SHOWN]
+            )
+        )
     if len(found.troubles) > SHOWN:
-        yield f"... and {len(found.troubles) - SHOWN:,} more; --json names all"
+        parts.append(f"... and {len(found.troubles) - SHOWN:,} more; --json names all")
+    return "\n\n".join([*parts, _verdict(found)]) + "\n"
 
 
 def _verdict(found: "Verification") -> str:
@@ -146,11 +131,11 @@ def _verdict(found: "Verification") -> str:
 
     unusable = sum(one.kind in FATAL for one in found.troubles)
     listed = sum(found.listed.values())
-    looked = "decoded" if found.decoded else "not opened"
+    how = "decoded" if found.decoded else "not opened"
     if not unusable:
-        but = f", but not all of {' and '.join(found.unknown)}" if found.incomplete else ""
-        return f"all {listed:,} listed videos are there ({looked}){but}"
+        but = f", but not all of {' and '.join(found.unknown)}"
+        return f"all {listed:,} listed videos are there ({how}){but if found.incomplete else ''}"
     return (
-        f"{unusable:,} of {listed:,} listed videos cannot be used ({looked}); get them again, or"
+        f"{unusable:,} of {listed:,} listed videos cannot be used ({how}); get them again, or"
         " run on the remaining episodes with --allow-missing"
     )

@@ -1,4 +1,4 @@
-"""Which of the things that a run may need are here, and what to do about those that are not."""
+"""Checks for what a run may need, with advice on what is missing."""
 
 import os
 import shutil
@@ -21,15 +21,15 @@ SPACE_NEEDED = 1_000_000_000
 
 
 def diagnose() -> list[Finding]:
-    """Look at everything that a run may need."""
+    """Check everything that a run may need."""
     return [
         Finding("cpu", True, True, describe_device(torch.device("cpu"))),
         _gpu(),
         _cache(),
         *(_weights(name, cls) for name, cls in sorted(backbones().items())),
         *(
-            Finding(f"dataset {name}", one.state().startswith("ready"), False, one.state())
-            for name, one in sorted(datasets().items())
+            Finding(f"dataset {name}", known.state().startswith("ready"), False, known.state())
+            for name, known in sorted(datasets().items())
         ),
         *_shipped(),
         _bank("default"),
@@ -75,14 +75,14 @@ def _weights(name: str, cls: type[Backbone]) -> Finding:
 
 
 def _shipped() -> list[Finding]:
-    """Whether the files that come with the program are those that were committed."""
+    """Whether the shipped weights are the files that were committed."""
     try:
         found = problems()
     except UserError as error:
         found = [str(error)]
-    if not found:
-        return [Finding("shipped weights", True, True, f"{len(committed())} files verified")]
-    return [Finding("shipped weights", False, True, problem) for problem in found]
+    return [Finding("shipped weights", False, True, problem) for problem in found] or [
+        Finding("shipped weights", True, True, f"{len(committed())} files verified")
+    ]
 
 
 def _bank(name: str) -> Finding:

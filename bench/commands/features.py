@@ -68,12 +68,12 @@ def export(
     banks = chosen_banks(bank, data, episodes)
     if len(banks) > 1:
         raise UserError(f"--bank {bank!r}: features are exported for one bank; name one")
-    (one,) = banks
+    (opened,) = banks
     where, reporter = choose_device(device), Reporter()
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
-    videos = [one.split.videos[index] for index in one.used_videos()]
-    with reporter.stage(f"prepare {one.source.name} videos") as progress:
-        files = one.source.files(one.recipe.split, videos, progress)
+    videos = [opened.split.videos[index] for index in opened.used_videos()]
+    with reporter.stage(f"prepare {opened.source.name} videos") as progress:
+        files = opened.source.files(opened.recipe.split, videos, progress)
     frames = loaded.sampling_for(Method)
     with reporter.stage(f"embed {frames}") as progress:
         (store,) = embedded_together([loaded], frames, files, where, progress)

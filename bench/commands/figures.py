@@ -5,14 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
+from bench.commands.options import OwnVideos, Plugin, Reference, RunsOrRows, use_plugins
 
 
 def figures(
-    places: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
-    ],
+    places: RunsOrRows,
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")],
     chart: Annotated[str, typer.Option(help="Which one: fvbench list charts.")] = "banks",
     reference: Reference = None,

@@ -1,32 +1,24 @@
-"""How long a run or a training will take, and what it needs, from measurements of a few seconds.
+"""Forecasts of the time, disk and memory of runs and trainings, from measurements of seconds.
 
-What a stage does again and again is tried a few times (a video is prepared, decoded, embedded; an
-episode is scored; a step of training is taken) and multiplied. Methods are tried on random numbers
-of the right shape, so that this may come before any video is looked at. Heavy: a command imports
-it when it runs.
+The time of a stage is that of a unit (a video decoded, an episode scored, a step of training taken)
+multiplied by the number of units. Heavy: a command imports it when it runs.
 """
 
 import math
-import os
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import cycle, islice
 from typing import NamedTuple
 
 import torch
 from tabulate import tabulate
-from torch import Tensor
 
+from bench.commands.measuring import Measures, Videos, compute_share, overlapped, pace, prepared
 from bench.features.backbones import LoadedBackbone
-from bench.features.clips import load_clips
 from bench.features.embedding import open_store
-from bench.features.filling import BATCH
 from bench.machine.device import peak_memory, repeatable, wait_for
 from bench.machine.progress import duration
-from bench.method import ConfiguredMethod, FeatureShape, PairMethod
-from bench.running import pairs
+from bench.method import FeatureShape
 from bench.running.containment import contained
 from bench.running.execute import (
     READ_AT_ONCE,
@@ -39,8 +31,6 @@ from bench.running.execute import (
     preparing,
     scoring,
 )
-from bench.running.loop import cached, encode
-from bench.running.scoring import score, tensors
 from bench.training.meta import build
 from bench.training.outcome import finished
 from bench.training.plan import Training
@@ -48,82 +38,18 @@ from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
 from bench.training.validation import BATCH as VALIDATION_BATCH
 from bench.weights.assignment import MethodWithWeights
-from episodes.banks.bank import Bank
 from episodes.cache import cache_folder
-from episodes.datasets import Dataset, dataset
+from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import clip_count, one_clip
 from episodes.errors import UserError
-from episodes.split import SplitName, Video, VideoFile
 
-Work = Callable[[int], object]
-Clock = Callable[[], float]
-ENOUGH = 0.05
-"""Seconds after which a measurement is believed."""
-PATIENCE = 3.0
-"""Seconds after which nothing further is tried."""
-SAMPLE = 9
-"""Videos that are prepared, to see how long that takes."""
-AT_ONCE = 3.0
-"""Seconds in which all videos may be prepared here; then those to be embedded can be counted."""
-TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
-"""Most that a method is tried on."""
 ROW_BYTES = 6
 """Bytes of a query's row on disk, compressed."""
 
 
-def pace(work: Work, most: int, clock: Clock = time.perf_counter) -> float:
-    """Seconds that a unit of work takes, where many are done together.
-
-    One unit warms up, one is tried, then more and more: until they last, and more gain nothing.
-
-    Args:
-        work: does so many units.
-        most: units there are, at least 1.
-        clock: tells seconds.
-    """
-    if (first := _timed(work, 1, clock)) >= 10 * PATIENCE:
-        return first
-    began, units, each, gained = clock(), 1, _timed(work, 1, clock), True
-    while units < most and clock() - began < PATIENCE and (gained or each * units < ENOUGH):
-        more = min(most, units * (2 if units == 1 and each >= ENOUGH else 8))
-        before, units, each = each, more, _timed(work, more, clock) / more
-        gained = each < before / 1.5
-    if each * units >= PATIENCE:
-        return each
-    return min(each, _timed(work, units, clock) / units)  # something else may have been computed
-
-
-def slope(work: Work, units: int, clock: Clock = time.perf_counter) -> float:
-    """Seconds that a unit of work takes where each call costs something itself: new processes."""
-    one = _timed(work, 1, clock)
-    if units < 2:
-        return one
-    return max(_timed(work, units, clock) - one, 0.0) / (units - 1)
-
-
-def overlapped(decoding: float, computing: float, gpu: bool, share: float) -> float:
-    """Seconds in which videos are decoded and embedded side by side.
-
-    A GPU does not wait for the processors that decode; a CPU does both.
-
-    Args:
-        decoding: seconds, by all processors.
-        computing: seconds.
-        gpu: whether a GPU computes.
-        share: of the processors that compute, where no GPU does.
-    """
-    return max(computing, decoding if gpu else decoding + share * computing)
-
-
-def _timed(work: Work, units: int, clock: Clock) -> float:
-    start = clock()
-    work(units)
-    return clock() - start
-
-
 class Part(NamedTuple):
-    """A stage, under the title with which `bench.machine.progress` tells of it."""
+    """A stage, under the title that `bench.machine.progress` shows."""
 
     title: str
     work: str
@@ -133,13 +59,13 @@ class Part(NamedTuple):
 
 @dataclass
 class Forecast:
-    """What is to be done, and what it takes."""
+    """The stages to come, and what they need."""
 
     parts: list[Part] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
-    """Titles of what is there already, and will be reused."""
+    """Titles of what is done already, and will be reused."""
     embedded: int = 0
-    """Videos to decode and embed; those that two backbones embed count twice."""
+    """Number of videos to decode and embed; one that two backbones embed counts twice."""
     disk_bytes: int = 0
     memory_bytes: int = 0
     """Of the process, or of the GPU where there is one."""
@@ -148,12 +74,12 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """All stages together, but for those that could not be tried."""
+        """All stages together, without those that could not be tried."""
         return sum(part.seconds for part in self.parts if not math.isnan(part.seconds))
 
     @property
     def expected(self) -> Mapping[str, Sequence[float]]:
-        """Seconds of the stages of each title, in their order, as a `Reporter` wants them."""
+        """Title -> seconds of its stages in order, as a `Reporter` takes them."""
         found: dict[str, list[float]] = {}
         for part in self.parts:
             seconds = 0.0 if math.isnan(part.seconds) else part.seconds
@@ -161,7 +87,7 @@ class Forecast:
         return found
 
     def in_words(self) -> str:
-        """Say how long all of it takes, and what takes longest."""
+        """Say how long everything takes, and which stages take longest."""
         tried = [part for part in self.parts if not math.isnan(part.seconds)]
         longest = sorted((-part.seconds, part.title) for part in tried)[:3]
         named = ", ".join(f"{title} {duration(-seconds)}" for seconds, title in longest)
@@ -193,164 +119,23 @@ class Forecast:
 
 
 def _bytes(count: int) -> str:
-    """Say how many, in the unit that fits."""
     unit, size = ("GB", 1e9) if count >= 1e9 else ("MB", 1e6)
     return f"{count / size:,.1f} {unit}"
 
 
-@dataclass(frozen=True)
-class _Videos:
-    """Videos of a split, and what is known of them without making those that can be made."""
-
-    used: Sequence[Video]
-    files: Sequence[VideoFile] | None
-    """Of all of them; None if preparing them would take long."""
-    sample: Sequence[VideoFile]
-    """Of some of them."""
-    seconds: float
-    """What preparing the others takes."""
-
-
-def _prepared(source: Dataset, split: SplitName, used: Sequence[Video]) -> _Videos:
-    sample = used[:SAMPLE]  # of one class, whose others a data set may look at as well
-    some: list[VideoFile] = []
-
-    def prepare(count: int) -> None:
-        some[:] = source.files(split, sample[:count], lambda *_: None)
-
-    seconds = slope(prepare, len(sample)) * len(used)
-    if seconds > AT_ONCE:
-        return _Videos(used, None, some, seconds)
-    files = source.files(split, used, lambda *_: None)
-    return _Videos(used, files, files[:: max(1, len(used) // (4 * SAMPLE))], 0.0)
-
-
-class _Measures:
-    """Speeds of this machine, each measured once."""
-
-    def __init__(self, device: torch.device, clock: Clock = time.perf_counter) -> None:
-        """Nothing is measured yet."""
-        self._device, self._clock = device, clock
-        self._known: dict[object, float] = {}
-        self._features: dict[tuple[int, ...], Tensor] = {}
-
-    def _once(self, key: object, measure: Callable[[], float]) -> float:
-        if key not in self._known:
-            self._known[key] = measure()
-        return self._known[key]
-
-    def features(self, shape: FeatureShape, videos: int) -> Tensor:
-        """Random maps of some videos, float32 (videos, C, T, H, W)."""
-        key = (videos, *shape)
-        if key not in self._features:
-            self._features = {key: torch.rand(key, generator=torch.Generator().manual_seed(0))}
-        return self._features[key]
-
-    def decode(self, loaded: LoadedBackbone, sampling: str, sample: Sequence[VideoFile]) -> float:
-        """Seconds to decode a video while others are decoded; each is decoded afresh."""
-        spec, videos = loaded.backbone.input, cycle(sample)
-
-        def work(count: int) -> None:
-            files = list(islice(videos, count))
-            for _ in load_clips(files, spec, sampling, loaded.decoder):
-                pass
-
-        def measure() -> float:
-            work(os.cpu_count() or 1)  # starts the processes that decode
-            return pace(work, 32, self._clock)
-
-        return self._once((spec, sampling, loaded.decoder), measure)
-
-    def embed(self, loaded: LoadedBackbone) -> float:
-        """Seconds to embed a clip."""
-        backbone, spec = loaded.backbone, loaded.backbone.input
-        clips = torch.zeros(BATCH, 3, spec.frames, spec.size, spec.size)
-
-        @torch.no_grad()
-        def work(count: int) -> None:
-            backbone(clips[:count].to(self._device))
-            wait_for(self._device)
-
-        return self._once((type(backbone), spec), lambda: pace(work, BATCH, self._clock))
-
-    def both(
-        self,
-        loaded: LoadedBackbone,
-        sampling: str,
-        sample: Sequence[VideoFile],
-        decoded: int,
-        embedded: int,
-    ) -> float:
-        """Seconds to decode some videos and embed some, side by side; batches are filled up."""
-        batches = math.ceil(embedded / BATCH) * BATCH
-        share = torch.get_num_threads() / (os.cpu_count() or 1)
-        return overlapped(
-            self.decode(loaded, sampling, sample) * decoded,
-            self.embed(loaded) * clip_count(sampling) * batches,
-            self._device.type == "cuda",
-            min(share, 1.0),
-        )
-
-    def method(
-        self, entry: ConfiguredMethod, shape: FeatureShape, bank: Bank, batch: int
-    ) -> tuple[float, int]:
-        """Seconds that a method takes on a bank, from features on, and bytes it keeps of videos.
-
-        Raises:
-            UserError: the method fails.
-        """
-        episodes, videos = bank.episodes, len(bank.used_videos())
-        in_episode = episodes.support[0].size + episodes.query[0].size
-        most = max(in_episode, TRIED_BYTES // (4 * math.prod(shape)))
-        features = self.features(shape, min(videos, TRIED_VIDEOS, most))
-        tried, device = len(features), self._device
-        with contained(entry.name, 0), torch.no_grad():
-            method = entry.build(shape, 0).to(device)
-            encoded = encode(method, features, device)
-            kept = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
-            seconds = videos * self._device_pace(
-                lambda count: encode(method, features[:count], device), tried
-            )
-            if isinstance(method, PairMethod) and pairs.repay(method, episodes, videos):
-                compare = self._device_pace(
-                    lambda _: pairs.similarities(method, encoded, device, lambda *_: None), 1
-                )
-                return seconds + compare * (videos / tried) ** 2, kept + 4 * videos**2
-            text = torch.rand(tried, shape.channels, device=device) if method.needs_text else None
-            size = cached(batch, encoded, episodes, device)
-            support, query = (
-                torch.from_numpy(one[:TRIED_EPISODES] % tried).long()
-                for one in (episodes.support, episodes.query)
-            )
-
-            def answer(count: int) -> None:
-                for first in range(0, count, size):
-                    window = slice(first, min(first + size, count))
-                    score(method, encoded, support[window], query[window], device, text)
-
-            return seconds + len(episodes) * self._device_pace(answer, len(support)), kept
-
-    def _device_pace(self, work: Work, most: int) -> float:
-        def waited(count: int) -> None:
-            work(count)
-            wait_for(self._device)
-
-        return pace(waited, most, self._clock)
-
-
 def of_run(plan: Plan) -> Forecast:
-    """Foresee what `bench.running.execute.execute` will do.
+    """Forecast `bench.running.execute.execute`.
 
     Raises:
-        UserError: what the run would be refused for too, such as missing videos.
+        UserError: the run itself would be refused, for missing videos for example.
     """
-    forecast, measures = Forecast(), _Measures(plan.device)
+    forecast, measures = Forecast(), Measures(plan.device)
     for bank in plan.banks:
         used = [bank.split.videos[index] for index in bank.used_videos()]
         if plan.given is not None:
-            videos = _Videos(used, plan.given.files(used), (), 0.0)
+            videos = Videos(used, plan.given.files(used), (), 0.0)
         else:
-            videos = _prepared(bank.source, bank.recipe.split, used)
+            videos = prepared(bank.source, bank.recipe.split, used)
         if videos.files is None:
             work = f"{len(used):,} videos at most"
             forecast.parts.append(Part(preparing(bank), work, videos.seconds))
@@ -386,12 +171,12 @@ def of_run(plan: Plan) -> Forecast:
 
 def _embed(
     plan: Plan,
-    videos: _Videos,
+    videos: Videos,
     groups: Sequence[tuple[str, Sequence[MethodWithWeights]]],
-    measures: _Measures,
+    measures: Measures,
     forecast: Forecast,
 ) -> None:
-    """Add what is to be decoded and embedded, those backbones together that a run has together."""
+    """Add the videos to decode and embed, with backbones grouped as a run groups them."""
     for sampling in dict.fromkeys(sampling for sampling, _ in groups):
         same = [group for one, group in groups if one == sampling]
         for first in range(0, len(same), TOGETHER):
@@ -410,8 +195,8 @@ def _embed(
                 forecast.disk_bytes += 4 * math.prod(shape) * missing
 
 
-def _lacking(loaded: LoadedBackbone, sampling: str, videos: _Videos, device: torch.device) -> int:
-    """How many videos are still to be embedded; all of them where that cannot be known."""
+def _lacking(loaded: LoadedBackbone, sampling: str, videos: Videos, device: torch.device) -> int:
+    """The number of videos still to embed; all of them where that is not known."""
     if videos.files is None:
         return len(videos.used)
     keys = map(Readings(loaded.decoder).key, videos.files)
@@ -419,12 +204,12 @@ def _lacking(loaded: LoadedBackbone, sampling: str, videos: _Videos, device: tor
 
 
 def of_trainings(trainings: Sequence[Training]) -> Forecast:
-    """Foresee what `bench.training.meta.train` will do; seeds of a method take equally long.
+    """Forecast `bench.training.meta.train`; seeds of a method take equally long.
 
     Raises:
-        UserError: what a training would be refused for too.
+        UserError: a training itself would be refused.
     """
-    forecast, measures = Forecast(), _Measures(trainings[0].device)
+    forecast, measures = Forecast(), Measures(trainings[0].device)
     steps: dict[str, _Steps] = {}
     for training in trainings:
         title = f"train {training.title}"
@@ -440,7 +225,7 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
 
 
 class _Steps(NamedTuple):
-    """What a training takes."""
+    """The time that parts of a training take."""
 
     step: float
     """Seconds of an optimiser step."""
@@ -450,15 +235,14 @@ class _Steps(NamedTuple):
     """Seconds to decode the videos of all steps, by all processors."""
 
     def seconds(self, training: Training, steps: int) -> float:
-        """All of it, for so many steps."""
+        """Of the whole training, with a number of steps still to take."""
         looks = 1 + math.ceil(steps / training.recipe.validate_every)
-        share = min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
-        gpu = training.device.type == "cuda"
-        return overlapped(self.decoding, steps * self.step + looks * self.look, gpu, share)
+        computing, gpu = steps * self.step + looks * self.look, training.device.type == "cuda"
+        return overlapped(self.decoding, computing, gpu, compute_share())
 
 
-def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Steps:
-    """Measure a training, and add what comes before it: videos to prepare, features to embed."""
+def _steps(training: Training, measures: Measures, forecast: Forecast) -> _Steps:
+    """Measure a training, and add the stages before it: videos to prepare, features to embed."""
     stream = training_stream(training.validation, training.recipe, training.seed)
     bank, loaded, sampling = training.validation, training.backbone, training.sampling
     decoding, embedding_all, lacked = 0.0, 0.0, 0
@@ -466,7 +250,7 @@ def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Step
         if training.given is not None:
             continue
         source = dataset(split.dataset)
-        videos = _prepared(source, split.name, [split.videos[index] for index in used])
+        videos = prepared(source, split.name, [split.videos[index] for index in used])
         title = f"prepare {source.name} {split.name} videos"
         if videos.files is None and title not in forecast.expected:
             work = f"{len(used):,} videos at most"
@@ -495,7 +279,7 @@ def _steps(training: Training, measures: _Measures, forecast: Forecast) -> _Step
 
 
 def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> float:
-    """Seconds of a forward and backward pass over random inputs, and of a step of size 0."""
+    """Seconds of a forward and backward pass over random inputs, with an optimiser step."""
     spec = training.backbone.backbone.input
     shape = (3, spec.frames, spec.size, spec.size) if training.tuned else training.shape
     inputs = torch.randn(len(batch.videos), *shape).to(training.device)

@@ -1,5 +1,9 @@
 """``fvbench gate``."""
 
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,13 +12,11 @@ import typer
 from bench.commands.options import Json, Plugin, use_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bench.comparison.gate import Tolerance, Verdict
 
 
 INTERNAL = 3
-"""Exit status of a mistake in the gate: a CI that reads 1 as "worse" must not see it."""
+"""Exit status of a defect in the gate: not 1, which a CI would read as "worse"."""
 
 
 def gate(
@@ -76,67 +78,56 @@ def gate(
     Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml
     """
     use_plugins(plugin)
-    import traceback
-
-    from bench.comparison.gate import Tolerance
+    from bench.comparison.gate import Tolerance, verdicts_of
+    from bench.comparison.gate.baseline import accept as accept_runs
+    from bench.comparison.gate.baseline import lying_there, read_anchor
+    from bench.comparison.gate.output import write_junit
+    from bench.comparison.gate.verdict import exit_status, judge
+    from bench.runs.directory import read_runs
     from bench.settings import names_in
     from episodes.errors import UserError
 
     tolerance = Tolerance(drop, level, throughput_drop)
     chosen = [] if methods is None else names_in(methods)
+    with _own_failures():
+        if accept:
+            runs = read_runs([run])
+            known = {one.identity.method for one in runs}
+            if absent := sorted(set(chosen) - known):
+                raise UserError(
+                    f"--methods {', '.join(absent)}: {run} has no run of them, but of"
+                    f" {', '.join(sorted(known))}"
+                )
+            runs = [one for one in runs if not chosen or one.identity.method in chosen]
+            verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
+        else:
+            verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
+        if junit is not None:
+            write_junit(junit, verdicts)
+        _print(verdicts, tolerance, json)
+        if accept:
+            record = accept_runs(baseline, runs, verdicts)
+            typer.echo(f"accepted: see {record}", err=True)
+        else:
+            raise typer.Exit(exit_status(verdicts))
+
+
+@contextmanager
+def _own_failures() -> Iterator[None]:
+    """End with the status `INTERNAL` on an exception that nobody foresaw."""
+    from episodes.errors import UserError
+
     try:
-        status = _gate(baseline, run, tolerance, chosen, allow_drift, accept, junit, json)
-    except (UserError, OSError):
+        yield
+    except (UserError, OSError, typer.Exit):
         raise
     except Exception as error:
         traceback.print_exc()
         typer.echo("error: the gate itself failed, which says nothing about the run", err=True)
         raise typer.Exit(INTERNAL) from error
-    raise typer.Exit(status)
 
 
-def _gate(
-    baseline: Path,
-    run: Path,
-    tolerance: "Tolerance",
-    methods: "Sequence[str]",
-    allow_drift: bool,
-    accept: bool,
-    junit: Path | None,
-    json: bool,
-) -> int:
-    from bench.comparison.gate import verdicts_of
-    from bench.comparison.gate.baseline import accept as take_in
-    from bench.comparison.gate.baseline import lying_there, read_anchor
-    from bench.comparison.gate.output import write_junit
-    from bench.comparison.gate.verdict import exit_status, judge
-    from bench.runs.directory import read_runs
-    from episodes.errors import UserError
-
-    if accept:
-        runs = read_runs([run])
-        known = {one.identity.method for one in runs}
-        if absent := sorted(set(methods) - known):
-            raise UserError(
-                f"--methods {', '.join(absent)}: {run} has no run of them, but of"
-                f" {', '.join(sorted(known))}"
-            )
-        runs = [one for one in runs if not methods or one.identity.method in methods]
-        verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
-    else:
-        verdicts = verdicts_of(baseline, run, tolerance, methods, allow_drift)
-    if junit is not None:
-        write_junit(junit, verdicts)
-    _say(verdicts, tolerance, json)
-    if not accept:
-        return exit_status(verdicts)
-    record = take_in(baseline, runs, verdicts)
-    typer.echo(f"accepted: see {record}", err=True)
-    return 0
-
-
-def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:
-    import os
+def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:
     from dataclasses import asdict
 
     from bench.comparison.gate.output import annotations, text
@@ -147,7 +138,7 @@ def _say(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> N
         content = asdict(tolerance) | {
             "interval_over": "episodes",
             "exit_status": exit_status(verdicts),
-            "verdicts": [asdict(one) for one in verdicts],
+            "verdicts": [asdict(verdict) for verdict in verdicts],
         }
         typer.echo(dump(content), nl=False)
     else:

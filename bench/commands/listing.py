@@ -11,9 +11,9 @@ from bench.commands.options import Json, Plugin, use_plugins
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
-"""Fields of many words; they are wrapped."""
+"""Fields that hold sentences; they are wrapped."""
 WIDE, NARROW = 40, 18
-"""Characters of such a field: where there is room, and at least; else it is left out."""
+"""Width of such a field in characters: at most, and at least; a narrower one is left out."""
 GAP = 2
 """Characters between columns, and around a title."""
 
@@ -38,8 +38,9 @@ def list_(
 
     Example: fvbench list methods --json
     """
+    from json import dumps
+
     from episodes.errors import UserError
-    from episodes.schema import dump
 
     kinds: dict[str, Callable[[], Records]] = {
         "methods": _methods,
@@ -53,26 +54,20 @@ def list_(
     use_plugins(plugin)
     wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
     if json:
-        records = next(iter(wanted.values()))
-        typer.echo(_as_json(records) if kind else dump(wanted), nl=False)
+        typer.echo(dumps(wanted[kind] if kind else wanted, indent=2))
         return
     for name, records in wanted.items():
         typer.echo(_as_text(name, records, long))
 
 
-def _as_json(records: Records) -> str:
-    import json
-
-    return json.dumps(records, indent=2) + "\n"
-
-
 def _as_text(title: str, records: Records, long: bool) -> str:
-    """A table of the fields that fit on the terminal, with the title above."""
+    """A titled table of the fields that fit on the terminal."""
     from tabulate import tabulate
 
-    columns = [key for key in records[0] if key not in {"differs", "settings", "sha256", "input"}]
+    hidden = {"differs", "settings", "sha256", "input"}
     if not long:
-        columns = [key for key in columns if key not in {"source", "pretraining"}]
+        hidden |= {"source", "pretraining"}
+    columns = [key for key in records[0] if key not in hidden]
     wide = _width(records, columns)
     left_out = [key for key in columns if key in LONG and wide < NARROW]
     columns = [key for key in columns if key not in left_out]
@@ -84,7 +79,7 @@ def _as_text(title: str, records: Records, long: bool) -> str:
 
 
 def _width(records: Records, columns: Sequence[str]) -> int:
-    """Characters that each field of many words may take."""
+    """Characters that each of the `LONG` fields may take."""
     long = [key for key in columns if key in LONG]
     if not long or not sys.stdout.isatty():
         return WIDE
@@ -140,8 +135,8 @@ def _datasets() -> Records:
     from episodes.datasets import datasets
 
     return [
-        {"name": name, "description": one.description, "state": one.state()}
-        for name, one in sorted(datasets().items())
+        {"name": name, "description": dataset.description, "state": dataset.state()}
+        for name, dataset in sorted(datasets().items())
     ]
 
 
@@ -168,6 +163,6 @@ def _charts() -> Records:
     from bench.report.charts.catalogue import Chart, charts
 
     return [
-        {"name": name, "shows": one.about, "banks": "one" if isinstance(one, Chart) else "any"}
-        for name, one in sorted(charts().items())
+        {"name": name, "shows": chart.about, "banks": "one" if isinstance(chart, Chart) else "any"}
+        for name, chart in sorted(charts().items())
     ]

@@ -5,6 +5,13 @@ from typing import Annotated
 
 import typer
 
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
+]
+RunsOrRows = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 Device = Annotated[
     str,
@@ -98,7 +105,7 @@ OwnVideos = Annotated[
 
 
 def use_cache(folder: Path | None) -> None:
-    """Make a command, and the processes it starts, use another cache folder."""
+    """Set the cache folder of this process and of those that it starts."""
     import os
 
     from episodes.cache import ENVIRONMENT_VARIABLE
@@ -108,7 +115,7 @@ def use_cache(folder: Path | None) -> None:
 
 
 def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
-    """Load the files of ``--plugin``, which makes their methods, backbones and data sets known."""
+    """Load the files of ``--plugin``, which registers their methods, backbones and data sets."""
     from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
     from episodes.errors import UserError, note
@@ -118,10 +125,10 @@ def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> Non
         with own_output():
             load_plugins([path], leave_out=keep_going)
         if changed := before.put_back():
-            said = (
+            message = (
                 f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"
                 " every method; it has been put back: mend the plugin"
             )
             if not keep_going:
-                raise UserError(said)
-            note(said)
+                raise UserError(message)
+            note(message)

@@ -1,7 +1,7 @@
 """``fvbench parity``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,6 +37,8 @@ def parity(
     from dataclasses import asdict
     from json import dumps
 
+    from tabulate import tabulate
+
     from bench.conformance.parity import check, exit_status
     from bench.plugins.registry import all_methods
     from episodes.schema import plain
@@ -46,47 +48,38 @@ def parity(
     if training:
         from bench.training.parity import check_training
 
-        retraced = [result for file in files for result in check_training(file)]
-        records = [asdict(result) for result in retraced]
-        text, status = _table_of_training(records), int(not all(one.ok for one in retraced))
+        steps = [result for file in files for result in check_training(file)]
+        records = [asdict(step) for step in steps]
+        status = int(not all(step.ok for step in steps))
+        headers = ["file", "check", "miss", "allowed", "verdict"]
+        lines = [
+            [
+                step.file,
+                step.check,
+                f"{step.miss:.1e}",
+                f"{step.allowed:.0e}",
+                "ok" if step.ok else f"NOT EQUAL: {step.where}",
+            ]
+            for step in steps
+        ]
     else:
         results = [result for file in files for result in check(file)]
         records = [asdict(result) for result in results]
-        text, status = _table(records), exit_status(results)
-    typer.echo(dumps([plain(record) for record in records], indent=2) if json else text)
+        status = exit_status(results)
+        headers = ["file", "output", "shape", "difference", "tolerance", "verdict"]
+        lines = [
+            [
+                result.file,
+                result.output,
+                " x ".join(map(str, result.shape)) or "scalar",
+                "" if result.difference is None else f"{result.difference:.1e}",
+                f"{result.tolerance:.0e}",
+                f"{result.status} {result.reason}".strip(),
+            ]
+            for result in results
+        ]
+    if json:
+        typer.echo(dumps([plain(record) for record in records], indent=2))
+    else:
+        typer.echo(tabulate(lines, headers, tablefmt="simple", disable_numparse=True))
     raise typer.Exit(status)
-
-
-def _table_of_training(records: list[dict[str, Any]]) -> str:
-    from tabulate import tabulate
-
-    lines = [
-        [
-            record["file"],
-            record["check"],
-            f"{record['miss']:.1e}",
-            f"{record['allowed']:.0e}",
-            "ok" if record["ok"] else f"NOT EQUAL: {record['where']}",
-        ]
-        for record in records
-    ]
-    headers = ["file", "check", "miss", "allowed", "verdict"]
-    return tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)
-
-
-def _table(records: list[dict[str, object]]) -> str:
-    from tabulate import tabulate
-
-    lines = [
-        [
-            record["file"],
-            record["output"],
-            " x ".join(map(str, record["shape"])) or "scalar",  # type: ignore[call-overload]
-            "" if record["difference"] is None else f"{record['difference']:.1e}",
-            "" if record["tolerance"] is None else f"{record['tolerance']:.0e}",
-            f"{record['status']} {record['reason']}".strip(),
-        ]
-        for record in records
-    ]
-    headers = ["file", "output", "shape", "difference", "tolerance", "verdict"]
-    return tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)

@@ -1,21 +1,20 @@
 """``fvbench power``."""
 
-from pathlib import Path
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, Reference, use_plugins
+from bench.commands.options import Json, Plugin, Reference, Runs, use_plugins
 
 if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
+    from bench.statistics import Kind
     from bench.statistics.power import Need
 
 
 def power(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
-    ],
+    folders: Runs,
     difference: Annotated[
         float, typer.Option(help="Difference to detect, a fraction: 0.01 is one point.")
     ] = 0.01,
@@ -53,11 +52,11 @@ def power(
             f"only {comparison.rows[0].title} is here; a paired difference takes two methods: run"
             " another one on the same bank"
         )
-    needs = {title: found for title, found in _needs(comparison, difference).items() if found}
+    needs = _needs(comparison, difference)
     if json:
         plain = {
-            title: {kind: asdict(one) for kind, one in found.items()}
-            for title, found in needs.items()
+            title: {kind: asdict(need) for kind, need in by_kind.items()}
+            for title, by_kind in needs.items()
         }
         content = {"bank": comparison.bank, "reference": comparison.reference}
         typer.echo(dump(content | {"difference": difference, "methods": plain}), nl=False)
@@ -66,29 +65,23 @@ def power(
 
 
 def _needs(comparison: "Comparison", wanted: float) -> "dict[str, dict[str, Need]]":
-    """For each method but the reference, what each kind of variation asks for."""
+    """Title of each method but the reference -> kind of variation -> data needed."""
     from bench.statistics import design_of
     from bench.statistics.power import need
 
     titles = [row.title for row in comparison.rows]
     reference = titles.index(comparison.reference)
-    units = {"episodes": comparison.rows[0].episodes}
+    units: dict[Kind, int] = {"episodes": comparison.rows[0].episodes}
     if comparison.opened is not None:
         design = design_of(comparison.opened.split, comparison.opened.episodes)
         units |= {"videos": len(design.videos), "videos and classes": len(design.classes)}
-    found: dict[str, dict[str, Need]] = {}
+    needs: dict[str, dict[str, Need]] = {title: {} for title in titles}
     for index, title in enumerate(titles):
-        if index != reference:
-            estimates = {
-                kind: comparison.variation.estimate(kind, index, reference)  # type: ignore[arg-type]
-                for kind in units
-            }
-            found[title] = {
-                kind: need(one, units[kind], wanted)
-                for kind, one in estimates.items()
-                if one is not None and one.error == one.error
-            }
-    return found
+        for kind, count in units.items() if index != reference else ():
+            estimate = comparison.variation.estimate(kind, index, reference)
+            if estimate is not None and not math.isnan(estimate.error):
+                needs[title][kind] = need(estimate, count, wanted)
+    return {title: by_kind for title, by_kind in needs.items() if by_kind}
 
 
 def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted: float) -> str:
@@ -96,16 +89,16 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
     from bench.statistics.power import MOST
 
     lines = []
-    for title, found in needs.items():
+    for title, by_kind in needs.items():
         line = {f"vs {comparison.reference}": title}
-        for kind, one in found.items():
-            line[f"{kind}:\nseen now"] = f"{100 * one.smallest:.2f}"
-            needed = f"{one.needed:,}" if one.needed < MOST else f"> {MOST:,}"
-            line[f"{kind}:\nhave → need"] = f"{one.units:,} → {needed}"
+        for kind, need in by_kind.items():
+            line[f"{kind}:\nseen now"] = f"{100 * need.smallest:.2f}"
+            needed = f"{need.needed:,}" if need.needed < MOST else f"> {MOST:,}"
+            line[f"{kind}:\nhave → need"] = f"{need.units:,} → {needed}"
         lines.append(line)
     note = (
-        f"seen now: smallest difference, in points, that is detected. need: how many episodes,"
-        f" videos or classes detect {100 * wanted:g} points.\n{comparison.bank}:"
+        f"seen now: smallest difference, in points, that is detected. need: number of episodes,"
+        f" videos or classes that detects {100 * wanted:g} points.\n{comparison.bank}:"
         f" {comparison.units}. Videos count as recordings and classes as partner pairs, if there"
         " are any; classes have as many videos each as now."
     )

@@ -5,14 +5,19 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, OwnVideos, Plugin, Reference, use_cache, use_plugins
+from bench.commands.options import (
+    Cache,
+    OwnVideos,
+    Plugin,
+    Reference,
+    RunsOrRows,
+    use_cache,
+    use_plugins,
+)
 
 
 def report(
-    places: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="Run directories, folders of them, or files of rows."),
-    ],
+    places: RunsOrRows,
     out: Annotated[
         Path | None,
         typer.Option(help="File to write, .html; report.html beside the runs if left out."),

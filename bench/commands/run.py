@@ -23,16 +23,16 @@ from bench.commands.options import (
     use_cache,
     use_plugins,
 )
-from bench.commands.tables import shown as tabulated
+from bench.commands.tables import rendered
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
     from bench.running.execute import Executed, Plan
 
 FEW = 200
-"""Episodes up to which a run is not measured before it starts: that would take as long."""
+"""A run of fewer episodes is not measured before it starts: that would take as long."""
 SOON = 10.0
-"""Seconds up to which nobody is told how long a run will take."""
+"""A run forecast to take fewer seconds starts without saying how long it will take."""
 
 
 def run(
@@ -195,9 +195,9 @@ def run(
         text=source,
         given=given,
     )
-    notes = (contamination_of(loaded, one) for one in banks)
-    for words in filter(None, notes if distributed.is_first() else ()):
-        typer.echo(f"note: {words}", err=True)
+    notes = (contamination_of(loaded, opened) for opened in banks)
+    for note in filter(None, notes if distributed.is_first() else ()):
+        typer.echo(f"note: {note}", err=True)
     reporter = _foreseen(plan, dry_run, json)
     if reporter is None:
         return
@@ -209,7 +209,7 @@ def run(
 
 
 def _foreseen(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
-    """Say how long the run will take, where it is long; None where nothing but that was asked."""
+    """Announce how long a long run will take; None if the forecast is all that was asked for."""
     from bench.commands.forecast import of_run
     from bench.machine import distributed
     from bench.machine.progress import Reporter
@@ -242,10 +242,10 @@ def _show(
         reference = None
     comparisons = compare(runs, reference, plan.banks, failures=failures)
     for comparison in comparisons:
-        (one,) = (one for one in plan.banks if one.title == comparison.bank)
-        write_summary(plan.bank_folder(one), comparison)
+        (bank,) = (bank for bank in plan.banks if bank.title == comparison.bank)
+        write_summary(plan.bank_folder(bank), comparison)
     if comparisons:
-        typer.echo(tabulated(comparisons, "terminal", json), nl=False)
+        typer.echo(rendered(comparisons, "terminal", json), nl=False)
     if report and comparisons:
         from bench.report.page import write_report
 
@@ -254,7 +254,7 @@ def _show(
 
 
 def _own_folder(bank: str | None, data: Path | None, episodes: int | None) -> Path:
-    """Where runs go by default: those of one folder have the same episodes, and make a table."""
+    """The default folder, one for each choice of episodes: its runs can be compared."""
     names = [Path(name.strip()).stem for name in (bank or "").split(",") if name.strip()]
     parts = ["run", *names, data.resolve().name if data else "", str(episodes or "")]
     return Path("results/local") / "-".join(filter(None, parts))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, Plugin, Reference, use_plugins
+from bench.commands.options import Family, Json, Plugin, Reference, Runs, use_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
 
 PAPER = Path("paper")
-"""Asks for the paper's tables instead of naming a folder."""
+"""The word that asks for the paper's tables, in place of a folder."""
 
 
 def tables(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
-    ],
+    folders: Runs,
     style: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
     ] = "terminal",
@@ -69,19 +67,19 @@ def tables(
     from episodes.errors import UserError
 
     if folders[0] == PAPER:
-        of_runs = {
+        only_for_runs = {
             "--reference": reference,
             "--family": family,
             "--columns": columns,
             "--caption": caption,
             "--label": label,
         }
-        for option, value in of_runs.items():
+        for option, value in only_for_runs.items():
             if value is not None:
                 raise UserError(f"{option} is for tables of runs; `tables paper` does not take it")
         typer.echo(_paper(folders[1:], style, json), nl=False)
         return
-    failures = [one for folder in folders for one in find_failures(folder)]
+    failures = [failure for folder in folders for failure in find_failures(folder)]
     declared = [] if family is None else read_family(family)
     runs = read_runs(folders)
     comparisons = compare(runs, reference, family=declared, failures=failures)
@@ -89,28 +87,27 @@ def tables(
     if not paper and (columns, caption, label) != (None, None, None):
         raise UserError("--columns, --caption and --label are of --format latex")
     if paper:
-        chosen = [one.strip() for one in columns.split(",")] if columns else []
+        chosen = [name.strip() for name in columns.split(",")] if columns else []
         typer.echo(latex(comparisons, chosen, caption, label), nl=False)
     elif declared and not json:
         typer.echo(render_declared(comparisons, style), nl=False)
     else:
-        typer.echo(shown(comparisons, style, json), nl=False)
+        typer.echo(rendered(comparisons, style, json), nl=False)
 
 
 def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
-    """Return the ablation tables, from committed runs unless folders are named."""
+    """Return the ablation tables, from the committed runs if no folder is named."""
     from bench.comparison.paper import RUNS, paper_lines, render_paper
     from bench.runs.directory import read_runs
     from episodes.schema import dump
 
-    where = folders or ([RUNS] if RUNS.is_dir() else [])
-    lines = paper_lines(read_runs(where))
+    lines = paper_lines(read_runs(folders or ([RUNS] if RUNS.is_dir() else [])))
     if json:
         return dump({"lines": [line.content() for line in lines]})
     return render_paper(lines, style)
 
 
-def shown(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
+def rendered(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
     """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
     from bench.comparison.tables import render
     from episodes.schema import dump

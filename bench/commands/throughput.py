@@ -54,7 +54,7 @@ def throughput(
     sizes = Sizes(feature_shape(features), videos, way, shot, queries)
     place = choose_device(device)
     if len(chosen) == 1:
-        found = measured(chosen[0], sizes, place, batch_size, repeats)
+        records = measured(chosen[0], sizes, place, batch_size, repeats)
     else:
         options = {
             "--features": features,
@@ -66,9 +66,11 @@ def throughput(
             "--repeats": repeats,
             "--device": device,
         }
-        words = [str(word) for option in options.items() for word in option]
-        words += ["--plain"] if plain else []
-        words += [word for path in plugin or [] for word in ("--plugin", str(path))]
-        found = measured_apart([entry.name for entry in chosen], words, Reporter())
-    rows = [one.content() for one in found]
-    typer.echo(dumps(rows, indent=2) if json else as_table(found), nl=json)
+        arguments = [str(part) for option in options.items() for part in option]
+        arguments += ["--plain"] if plain else []
+        arguments += [part for path in plugin or [] for part in ("--plugin", str(path))]
+        records = measured_apart([method.name for method in chosen], arguments, Reporter())
+    if json:
+        typer.echo(dumps([record.content() for record in records], indent=2))
+    else:
+        typer.echo(as_table(records), nl=False)

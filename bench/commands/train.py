@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.config import refuse_options_of_videos
+from bench.commands.config import is_given, refuse_options_of_videos
 from bench.commands.options import (
     Backbone,
     Cache,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 FEW = 200
-"""Episodes up to which a training is not measured before it starts: that would take as long."""
+"""A training of fewer episodes is not measured before it starts: that would take as long."""
 FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
 """Parameters that `fvbench train backbone` uses."""
 
@@ -174,25 +174,25 @@ def train(
 
 
 def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
-    """Say what is about to be trained, and for how long; return who reports on it."""
+    """Announce what is trained and how long it will take; return the reporter of its progress."""
     from bench.commands.forecast import of_trainings
     from bench.machine import distributed
     from bench.machine.progress import Reporter, duration
 
-    words = f"training {_in_words(trainings)}, into {out}"
+    announced = f"training {_in_words(trainings)}, into {out}"
     few = sum(training.recipe.episodes for training in trainings) < FEW
     if few or distributed.size() > 1:
         reporter = Reporter()
     else:
         forecast = of_trainings(trainings)
-        words += f": about {duration(forecast.seconds)}, as measured here"
+        announced += f": about {duration(forecast.seconds)}, as measured here"
         reporter = Reporter(forecast.expected)
-    reporter.say(words)
+    reporter.say(announced)
     return reporter
 
 
 def _in_words(trainings: "Sequence[Training]") -> str:
-    """What is about to be trained, and on what."""
+    """The methods, seeds, recipe and data of trainings."""
     first = trainings[0]
     names = list(dict.fromkeys(training.entry.name for training in trainings))
     seeds = list(dict.fromkeys(str(training.seed) for training in trainings))
@@ -216,14 +216,12 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
     given = [
         option.opts[0]
         for option in context.command.params
-        if option.name not in FOR_BACKBONE
-        and (source := context.get_parameter_source(option.name or "")) is not None
-        and source.name == "COMMANDLINE"
+        if option.name not in FOR_BACKBONE and is_given(context, option.name or "")
     ]
     if given:
         raise UserError(
-            f"{', '.join(given)}: not for `fvbench train backbone`, whose training is fixed but for"
-            " --seeds and --steps; leave it out"
+            f"{', '.join(given)}: not for `fvbench train backbone`, of whose training only --seeds"
+            " and --steps can be chosen; leave it out"
         )
     if len(seeds) > 1:
         raise UserError(
@@ -248,11 +246,11 @@ def _train_shipped(
             f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
             " torchrun"
         )
-    asked = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    fields = {"seed": seed} | ({} if steps is None else {"steps": steps})
     if what == "words":
-        path = train_words(WordsRecipe(**asked), device, out, Reporter())
+        path = train_words(WordsRecipe(**fields), device, out, Reporter())
     else:
-        recipe = BackboneRecipe(**asked)
+        recipe = BackboneRecipe(**fields)
         path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
 

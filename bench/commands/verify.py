@@ -64,13 +64,13 @@ def verify(
     from episodes.errors import UserError
     from episodes.schema import dump
 
-    computed = device if device != "auto" else None
-    of_rerun = {"--seed": seed, "--weights": weights, "--backbone": backbone, "--device": computed}
+    where = device if device != "auto" else None
+    of_rerun = {"--seed": seed, "--weights": weights, "--backbone": backbone, "--device": where}
     for option, value in of_rerun.items():
         if value is not None and not rerun:
             raise UserError(f"{option} is for --rerun: without it, nothing is evaluated")
     try:
-        found = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
+        submission = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
     except RefusedError as error:
         typer.echo(dump({"holds": False, "reason": str(error)}) if json else f"refused: {error}")
         raise typer.Exit(1) from error
@@ -79,36 +79,43 @@ def verify(
         from bench.machine.device import choose_device
         from bench.machine.progress import Reporter
         from bench.plugins.registry import all_methods
-        from bench.site.rerun import rerun as evaluate_anew
+        from bench.site.rerun import rerun as evaluate_again
 
         seed = secrets.randbelow(2**32) if seed is None else seed
-        methods = all_methods()
-        where = choose_device(device)
-        again = evaluate_anew(found, rerun, seed, methods, where, Reporter(), weights, backbone)
+        again = evaluate_again(
+            submission,
+            rerun,
+            seed,
+            all_methods(),
+            choose_device(device),
+            Reporter(),
+            weights,
+            backbone,
+        )
     holds = again is None or again.holds
     if json:
         content = {
-            "rows_sha256": found.rows_sha256,
-            "figures": found.comparison.content(),
+            "rows_sha256": submission.rows_sha256,
+            "figures": submission.comparison.content(),
             "rerun": None if again is None else asdict(again) | {"seed": seed},
             "holds": holds,
         }
         typer.echo(dump(content), nl=False)
     else:
-        typer.echo("\n".join(_lines(found, again, seed)))
+        typer.echo("\n".join(_lines(submission, again, seed)))
     if not holds:
         raise typer.Exit(1)
 
 
-def _lines(found: "Submission", again: "Rerun | None", seed: int | None) -> list[str]:
+def _lines(submission: "Submission", again: "Rerun | None", seed: int | None) -> list[str]:
     from bench.comparison.frame import accuracy_cell, half
 
-    row, identity = found.comparison.rows[0], found.run.identity
+    row, identity = submission.comparison.rows[0], submission.run.identity
     lines = [
         f"bank       {row.bank}, drawn anew: {row.episodes:,} episodes, sha256"
-        f" {found.comparison.bank_sha256:.12}…, equal",
+        f" {submission.comparison.bank_sha256:.12}…, equal",
         f"rows       {row.queries:,}, one for each query, labels those of the bank; sha256"
-        f" {found.rows_sha256:.12}…, equal",
+        f" {submission.rows_sha256:.12}…, equal",
         f"figures    {row.method}: {accuracy_cell(row)}% over {row.widest}, ±"
         f" {half(row.interval)} over episodes; equal to those stated",
         f"method     revision {identity.revision}, code sha256"

@@ -1,0 +1,240 @@
+"""Speeds of this machine, measured in seconds: preparing, decoding, embedding, scoring.
+
+Each is tried on a few units of work. Methods are tried on random numbers of the right shape, before
+any video is read.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import torch
+from torch import Tensor
+
+from bench.features.backbones import LoadedBackbone
+from bench.features.clips import load_clips
+from bench.features.filling import BATCH
+from bench.machine.device import wait_for
+from bench.method import ConfiguredMethod, FeatureShape, PairMethod
+from bench.running import pairs
+from bench.running.containment import contained
+from bench.running.loop import cached, encode
+from bench.running.scoring import score, tensors
+from episodes.banks.bank import Bank
+from episodes.datasets import Dataset
+from episodes.decoding.sampling import clip_count
+from episodes.split import SplitName, Video, VideoFile
+
+Work = Callable[[int], object]
+"""Does a number of units of work."""
+Clock = Callable[[], float]
+"""Returns the time in seconds."""
+ENOUGH = 0.05
+"""A measurement of so many seconds is reliable."""
+PATIENCE = 3.0
+"""Seconds after which no larger number of units is tried."""
+SAMPLE = 9
+"""Number of videos that are prepared to measure how long that takes."""
+AT_ONCE = 3.0
+"""If preparing all videos takes fewer seconds, they are prepared, and those to embed counted."""
+TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
+"""At most so much is given to a method that is tried."""
+
+
+def pace(work: Work, most: int, clock: Clock = time.perf_counter) -> float:
+    """Measure the seconds for each unit of work where many are done together.
+
+    The first unit warms up. Then numbers of units grow until they take long enough and a larger
+    number is no faster.
+
+    Args:
+        work: the work.
+        most: largest number of units, at least 1.
+        clock: the clock.
+    """
+    if (first := _timed(work, 1, clock)) >= 10 * PATIENCE:
+        return first
+    began, units, each, gained = clock(), 1, _timed(work, 1, clock), True
+    while units < most and clock() - began < PATIENCE and (gained or each * units < ENOUGH):
+        more = min(most, units * (2 if units == 1 and each >= ENOUGH else 8))
+        before, units, each = each, more, _timed(work, more, clock) / more
+        gained = each < before / 1.5
+    if each * units >= PATIENCE:
+        return each
+    return min(each, _timed(work, units, clock) / units)  # another process may have interfered
+
+
+def slope(work: Work, units: int, clock: Clock = time.perf_counter) -> float:
+    """Measure the seconds for each unit where every call has a cost of its own: new processes."""
+    one = _timed(work, 1, clock)
+    if units < 2:
+        return one
+    return max(_timed(work, units, clock) - one, 0.0) / (units - 1)
+
+
+def overlapped(decoding: float, computing: float, gpu: bool, share: float) -> float:
+    """Return the seconds for decoding and embedding videos side by side.
+
+    A GPU computes while all processors decode; without one, the processors do both.
+
+    Args:
+        decoding: seconds, on all processors.
+        computing: seconds.
+        gpu: whether a GPU computes.
+        share: fraction of the processors that compute, where no GPU does.
+    """
+    return max(computing, decoding if gpu else decoding + share * computing)
+
+
+def compute_share() -> float:
+    """Return the fraction of the processors that torch computes on."""
+    return min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
+
+
+def _timed(work: Work, units: int, clock: Clock) -> float:
+    start = clock()
+    work(units)
+    return clock() - start
+
+
+@dataclass(frozen=True)
+class Videos:
+    """Videos of a split, prepared only as far as that is quick."""
+
+    used: Sequence[Video]
+    files: Sequence[VideoFile] | None
+    """Files of all of them; None if preparing them would take long."""
+    sample: Sequence[VideoFile]
+    """Files of some of them."""
+    seconds: float
+    """For preparing the others."""
+
+
+def prepared(source: Dataset, split: SplitName, used: Sequence[Video]) -> Videos:
+    """Prepare videos, all of them if a sample shows that it is quick."""
+    sample = used[:SAMPLE]  # mostly of one class: a data set may prepare whole classes
+    some: list[VideoFile] = []
+
+    def prepare(count: int) -> None:
+        some[:] = source.files(split, sample[:count], lambda *_: None)
+
+    seconds = slope(prepare, len(sample)) * len(used)
+    if seconds > AT_ONCE:
+        return Videos(used, None, some, seconds)
+    files = source.files(split, used, lambda *_: None)
+    return Videos(used, files, files[:: max(1, len(used) // (4 * SAMPLE))], 0.0)
+
+
+class Measures:
+    """Speeds of this machine, each measured once."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Start with nothing measured; ``device`` computes."""
+        self._device = device
+        self._known: dict[object, float] = {}
+        self._features: dict[tuple[int, ...], Tensor] = {}
+
+    def _once(self, key: object, measure: Callable[[], float]) -> float:
+        if key not in self._known:
+            self._known[key] = measure()
+        return self._known[key]
+
+    def _random(self, shape: FeatureShape, videos: int) -> Tensor:
+        """Random maps, float32 (videos, C, T, H, W); the last ones are kept for the next method."""
+        key = (videos, *shape)
+        if key not in self._features:
+            self._features = {key: torch.rand(key, generator=torch.Generator().manual_seed(0))}
+        return self._features[key]
+
+    def decode(self, loaded: LoadedBackbone, sampling: str, sample: Sequence[VideoFile]) -> float:
+        """Seconds to decode a video while all processors decode others."""
+        spec, videos = loaded.backbone.input, cycle(sample)
+
+        def work(count: int) -> None:
+            files = list(islice(videos, count))
+            for _ in load_clips(files, spec, sampling, loaded.decoder):
+                pass
+
+        def measure() -> float:
+            work(os.cpu_count() or 1)  # starts the processes that decode
+            return pace(work, 32)
+
+        return self._once((spec, sampling, loaded.decoder), measure)
+
+    def embed(self, loaded: LoadedBackbone) -> float:
+        """Seconds to embed a clip."""
+        backbone, spec = loaded.backbone, loaded.backbone.input
+        clips = torch.zeros(BATCH, 3, spec.frames, spec.size, spec.size)
+
+        @torch.no_grad()
+        def work(count: int) -> None:
+            backbone(clips[:count].to(self._device))
+            wait_for(self._device)
+
+        return self._once((type(backbone), spec), lambda: pace(work, BATCH))
+
+    def both(
+        self,
+        loaded: LoadedBackbone,
+        sampling: str,
+        sample: Sequence[VideoFile],
+        decoded: int,
+        embedded: int,
+    ) -> float:
+        """Seconds to decode and embed videos side by side; the last batch counts as full."""
+        batches = math.ceil(embedded / BATCH) * BATCH
+        return overlapped(
+            self.decode(loaded, sampling, sample) * decoded,
+            self.embed(loaded) * clip_count(sampling) * batches,
+            self._device.type == "cuda",
+            compute_share(),
+        )
+
+    def method(
+        self, entry: ConfiguredMethod, shape: FeatureShape, bank: Bank, batch: int
+    ) -> tuple[float, int]:
+        """Seconds that a method takes on a bank whose features are there, and bytes it holds.
+
+        Raises:
+            UserError: the method fails.
+        """
+        episodes, videos = bank.episodes, len(bank.used_videos())
+        in_episode = episodes.support[0].size + episodes.query[0].size
+        most = max(in_episode, TRIED_BYTES // (4 * math.prod(shape)))
+        features = self._random(shape, min(videos, TRIED_VIDEOS, most))
+        tried, device = len(features), self._device
+        with contained(entry.name, 0), torch.no_grad():
+            method = entry.build(shape, 0).to(device)
+            encoded = encode(method, features, device)
+            kept = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
+            seconds = videos * self._device_pace(
+                lambda count: encode(method, features[:count], device), tried
+            )
+            if isinstance(method, PairMethod) and pairs.repay(method, episodes, videos):
+                compare = self._device_pace(
+                    lambda _: pairs.similarities(method, encoded, device, lambda *_: None), 1
+                )
+                return seconds + compare * (videos / tried) ** 2, kept + 4 * videos**2
+            text = torch.rand(tried, shape.channels, device=device) if method.needs_text else None
+            size = cached(batch, encoded, episodes, device)
+            support, query = (
+                torch.from_numpy(one[:TRIED_EPISODES] % tried).long()
+                for one in (episodes.support, episodes.query)
+            )
+
+            def answer(count: int) -> None:
+                for first in range(0, count, size):
+                    window = slice(first, min(first + size, count))
+                    score(method, encoded, support[window], query[window], device, text)
+
+            return seconds + len(episodes) * self._device_pace(answer, len(support)), kept
+
+    def _device_pace(self, work: Work, most: int) -> float:
+        def waited(count: int) -> None:
+            work(count)
+            wait_for(self._device)
+
+        return pace(waited, most)

@@ -190,7 +190,7 @@ def test_the_smallest_angle_is_the_answer_in_the_rows(outcomes: Outcomes, examin
         for name, angles in case.angles.items():
             rows = outcomes.runs[name].rows.query(f"episode == {place} and query == 0")
             assert angles.argmin() == rows["prediction"].item()
-            assert case.right(name) == outcomes.right(Query(place, 0))[name]
+            assert case.right(name) == (rows["label"].item() == rows["prediction"].item())
 
 
 def test_neighbors_angle_is_that_of_the_mean_features(case: Case):

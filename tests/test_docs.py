@@ -12,7 +12,6 @@ import pytest
 
 from bench import __version__
 from bench.plugins.registry import built_in_methods
-from bench.report.cases.gallery import as_kind
 from bench.report.cases.outcomes import Outcomes
 from bench.runs.directory import read_run
 from tests.command import call, parse
@@ -101,7 +100,7 @@ def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs
     assert command is not None
     outcomes = Outcomes([read_run(ROOT / one) for one in command[1].split()])
     shown = (int(command[2]), int(command[3]))
-    assert outcomes.find(as_kind(kind[1]))[0] == shown, (
+    assert outcomes.find(kind[1])[0] == shown, (
         "the runs have changed: name the clearest query on the page, run its command, and copy"
         " both pictures to docs/case.png and docs/attention.png"
     )

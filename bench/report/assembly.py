@@ -1,6 +1,6 @@
-"""A page put together: one HTML file that needs nothing else, and forbids itself everything else.
+"""Assembling a page: one HTML file that needs no other, and whose policy forbids any other.
 
-What goes into a template is escaped, and loses control characters and folders of the machine.
+Values in a template are escaped, without control characters and folders of the machine.
 """
 
 import base64
@@ -24,37 +24,32 @@ from bench.report.sources import linked
 from episodes.errors import shown
 
 STYLE, POLICY = "@style sheet@", "@policy@"
-"""Where they go in the page, once its content is known."""
+"""Placeholders in the page, replaced when its content is known."""
 OWN = Path(__file__).parent / "templates"
 STYLE_SHEET, SCRIPT, BROWSER = OWN / "style.css", OWN / "script.js", OWN / "errors.js"
 
 SHARPNESS = 110
-"""Pixels per inch of pictures."""
+"""Pixels per inch in pictures."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart in two widths, or a picture, with what it shows in words."""
+    """A chart in two widths, or a picture, with its caption."""
 
     caption: str
     wide: Markup
-    """HTML: made here, and safe."""
+    """Safe HTML."""
     narrow: Markup | None = None
 
 
-def chart(
-    name: str,
-    caption: str,
-    draw: Callable[[float], Drawing],
-    width: float = WIDE,
-) -> Figure:
+def chart(name: str, caption: str, draw: Callable[[float], Drawing], width: float = WIDE) -> Figure:
     """Draw a chart for a page and for a phone.
 
     Args:
         name: unique on the page.
         caption: what it shows.
-        draw: gives the chart for a width in inches.
-        width: inches on a page.
+        draw: returns the chart for a width in inches.
+        width: width in inches on a page.
     """
     wide, narrow = (
         Markup(inline_svg(draw(inches), f"{name}-{size}", caption))  # noqa: S704 - escaped
@@ -64,7 +59,7 @@ def chart(
 
 
 def picture(caption: str, drawing: Drawing) -> Figure:
-    """Embed a drawing that holds photographs: SVG would only wrap them."""
+    """Embed a drawing that holds photographs as a bitmap."""
     with io.BytesIO() as file:
         drawing.savefig(file, format="webp", dpi=SHARPNESS, pil_kwargs={"quality": 82})
         content = base64.b64encode(file.getvalue()).decode()
@@ -84,11 +79,11 @@ def assembled(
     """Return a page as HTML, the same for the same content.
 
     Args:
-        template: its name in the templates of ``package``; those of the report are found too.
-        content: what the template names, besides the version, style, policy and script.
-        package: whose templates they are.
-        styles: style sheets, put into the page.
-        scripts: put into the page.
+        template: its name in the templates of ``package``, or of the report.
+        content: values for the template; version, style, policy and script are added.
+        package: the package that holds the template.
+        styles: style sheets to embed.
+        scripts: scripts to embed.
     """
     script, style = (
         "\n".join(path.read_text(encoding="utf-8") for path in paths) for paths in (scripts, styles)
@@ -99,13 +94,13 @@ def assembled(
         .render(
             **content,
             version=bench.__version__,
-            style=Markup(STYLE),  # noqa: S704 - a mark, which is replaced below
+            style=Markup(STYLE),  # noqa: S704 - a placeholder
             policy=POLICY,
             script=Markup(script),  # noqa: S704 - our own
         )
     )
-    page, looks = _named_looks(page)
-    style = f"{style}\n{looks}"
+    page, rules = _without_style_attributes(page)
+    style = f"{style}\n{rules}"
     policy = (
         f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}';"
         " img-src data:"
@@ -128,18 +123,17 @@ def _environment(package: str) -> Environment:
 
 
 def _cleaned(value: object) -> object:
-    """Strip folders of the machine, and control codes, from any text that goes into the page."""
+    """Strip folders of the machine and control characters from text."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return shown(without_places(value))
 
 
-def _named_looks(page: str) -> tuple[str, str]:
-    """Move what is written in ``style`` attributes into a style sheet: the page forbids those.
+def _without_style_attributes(page: str) -> tuple[str, str]:
+    """Move ``style`` attributes, which the page's policy forbids, into a style sheet.
 
     Returns:
-        the page, whose elements name their look; the rules, strong enough to take the attributes'
-        place.
+        the page, whose elements name their rules, and the rules, as specific as the attributes.
     """
     looks: dict[str, int] = {}
 
@@ -152,5 +146,5 @@ def _named_looks(page: str) -> tuple[str, str]:
 
 
 def _sha256(content: str) -> str:
-    """A hash as a page's policy names what it allows."""
+    """A hash in the form of a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,10 +1,10 @@
-"""Tables of the report: cells that can be sorted, and the same table in other forms to copy."""
+"""Tables of the report: cells that can be sorted, and the same table in other formats to copy."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import pandas as pd
 
 from bench.comparison.tables import table
 
@@ -13,19 +13,19 @@ NUMBER = re.compile(r"[<>]?([+−-]?[\d,]*\.?\d+)(?=$|[ %])")
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows in one place."""
+    """A cell of a table."""
 
     text: str
     weight: float | None = None
-    """0 to 1: how far a bar reaches, or how strong a colour is, behind the text."""
+    """0 to 1: the length of a bar, or the strength of a colour, behind the text."""
     link: str = ""
-    """What the text links to."""
+    """Address that the text links to."""
     is_source: bool = False
-    """Whether the text names publications and code, which become links."""
+    """Whether publications and code that the text names become links."""
 
     @property
     def number(self) -> float | None:
-        """The number that the text begins with: what a column is sorted by.
+        """The number that the text begins with, by which a column is sorted.
 
         >>> Cell("72.8 ± 0.4").number, Cell("−2.1 ± 0.4").number, Cell("14,270").number
         (72.8, -2.1, 14270.0)
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: titles, lines of cells, what its figures are, and its other forms."""
+    """A table: titles, lines of cells, notes, and the same in other formats."""
 
     name: str
     """Unique on the page."""
@@ -47,14 +47,14 @@ class Grid:
     lines: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
-    """Form (Markdown, LaTeX, CSV) -> the table in it."""
+    """Format (Markdown, LaTeX, CSV) -> the table in it."""
     look: str = ""
     """How weights are drawn: "bars", "heat" or not at all."""
-    set_off: frozenset[int] = frozenset()
-    """Lines that stand out from the others, by number."""
+    highlighted: frozenset[int] = frozenset()
+    """Numbers of the lines that are highlighted."""
 
     def is_numeric(self, column: int) -> bool:
-        """Whether a column holds numbers, by most of the cells that hold anything."""
+        """Whether most of the cells of a column that are not empty hold numbers."""
         cells = [line[column] for line in self.lines if line[column].text]
         return column > 0 and 2 * sum(cell.number is not None for cell in cells) > len(cells)
 
@@ -73,24 +73,17 @@ def grid_of(
         name: unique on the page.
         caption: what it shows, in one line.
         lines: at least one.
-        notes: what its figures are, a sentence or two each.
+        notes: what its figures mean, a sentence or two each.
         look: how weights are drawn.
-        csv_copy: the table with unrounded figures; made of the cells if None.
+        csv_copy: the table with unrounded figures; that of the cells if None.
     """
     plain = [{title: cell.text for title, cell in line.items()} for line in lines]
-    said = "\n".join(notes)
+    note = "\n".join(notes)
+    header = [title.replace("\n", " ").strip() for title in lines[0]]
     copies = {
-        "Markdown": table(plain, said, "markdown"),
-        "LaTeX": table(plain, said, "latex"),
-        "CSV": csv_copy or _csv(plain),
+        "Markdown": table(plain, note, "markdown"),
+        "LaTeX": table(plain, note, "latex"),
+        "CSV": csv_copy or pd.DataFrame(plain).to_csv(index=False, header=header),
     }
     titles = [title.replace("-\n", "-").replace("\n", " ").strip() for title in lines[0]]
     return Grid(name, caption, titles, [list(line.values()) for line in lines], notes, copies, look)
-
-
-def _csv(lines: Sequence[Mapping[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([title.replace("\n", " ").strip() for title in lines[0]])
-    writer.writerows(list(line.values()) for line in lines)
-    return text.getvalue()

@@ -1,4 +1,4 @@
-"""Cases in the report: their counts, and the clearest of each kind as pictures."""
+"""Cases in the report: their counts, and pictures of the clearest case of each kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,11 @@ from bench.comparison.frame import Comparison
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, picture
 from bench.report.cases.drawing import attention_figure, case_figure, describe
-from bench.report.cases.examination import Case, Examiner
-from bench.report.cases.gallery import per_cent
+from bench.report.cases.examination import Examiner
 from bench.report.cases.outcomes import (
     BRANCHES,
     COMBINATIONS,
     KINDS,
-    MEANINGS,
     MODELS,
     Outcomes,
     Share,
@@ -24,7 +22,7 @@ from bench.runs.run import Run
 from episodes.errors import UserError
 
 ATTENTION = (
-    "MASTAF's attention over the same frames: the brighter a position, the more it counts; the"
+    "MASTAF's attention over the same frames: the brighter a position, the larger its weight; the"
     " factor 1 leaves it as it is."
 )
 
@@ -50,18 +48,18 @@ class Cases:
 
 
 def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cases | None:
-    """Count and draw cases where a comparison has all four models; else None."""
+    """Count and draw cases; None unless a comparison has all four models."""
     runs = _the_four(comparison)
     if runs is None:
         return None
     outcomes = Outcomes(runs, [] if comparison.opened is None else [comparison.opened])
     counts = [
-        {"kind": Cell(kind), "meaning": Cell(MEANINGS[kind])} | _figures(share)
-        for kind, share in zip(KINDS, outcomes.kinds(), strict=True)
+        {"kind": Cell(share.what), "meaning": Cell(KINDS[share.what])} | _cells(share)
+        for share in outcomes.kinds()
     ]
     combinations = [
-        {MODELS[name]: Cell(verdict(one)) for name, one in zip(BRANCHES, wanted, strict=True)}
-        | _figures(share)
+        {MODELS[name]: Cell(verdict(right)) for name, right in zip(BRANCHES, wanted, strict=True)}
+        | _cells(share)
         for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
     ]
     shown, problem = _shown(outcomes, comparison, reporter)
@@ -75,48 +73,45 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
 
 
 def _the_four(comparison: Comparison) -> list[Run] | None:
-    """The runs of the four models after the same training, the trained ones if there are both."""
+    """The runs of the four models, all trained or all untrained; trained ones if there are both."""
     groups: dict[str, dict[str, Run]] = {}
     for one in comparison.methods:
         if one.method in MODELS:
-            whether = "trained" if one.first.declared.trained else "untrained"
-            groups.setdefault(whether, {})[one.method] = one.first
-    plain = {name: run for group in groups.values() for name, run in group.items()}
-    for whether in ("trained", "untrained"):
-        found = plain | groups.get(whether, {})
-        if whether in groups and found.keys() == MODELS.keys():
-            return list(found.values())
+            state = "trained" if one.first.declared.trained else "untrained"
+            groups.setdefault(state, {})[one.method] = one.first
+    either = {name: run for group in groups.values() for name, run in group.items()}
+    for state in ("trained", "untrained"):
+        runs = either | groups.get(state, {})
+        if state in groups and runs.keys() == MODELS.keys():
+            return list(runs.values())
     return None
 
 
 def _shown(
     outcomes: Outcomes, comparison: Comparison, reporter: Reporter | None
 ) -> tuple[list[Shown], str]:
-    """The clearest case of each kind, or why it is not drawn."""
+    """The clearest case of each kind, or why none is drawn."""
     if reporter is None:
         return [], "fvbench report draws them."
-    found = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
-    if not found:
+    clearest = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
+    if not clearest:
         return [], ""
+    drawn = []
     try:
         examiner = Examiner(outcomes, reporter, comparison.opened)
-        return [_draw(kind, examiner.examine(query)) for kind, query in found.items()], ""
+        for kind, query in clearest.items():
+            case = examiner.examine(query)
+            drawn.append(
+                Shown(
+                    f"{kind}: the clearest, episode {query.episode}, query {query.query}",
+                    picture(describe(case), case_figure(case)),
+                    picture(ATTENTION, attention_figure(case)),
+                )
+            )
     except UserError as error:
         return [], str(error)
+    return drawn, ""
 
 
-def _draw(kind: str, case: Case) -> Shown:
-    return Shown(
-        f"{kind}: the clearest, episode {case.query.episode}, query {case.query.query}",
-        picture(describe(case), case_figure(case)),
-        picture(ATTENTION, attention_figure(case)),
-    )
-
-
-def _figures(share: Share) -> dict[str, Cell]:
-    return {
-        "queries": Cell(f"{share.queries:,}"),
-        "% of all": Cell(f"{100 * share.share:.2f}"),
-        "95% over episodes": Cell(per_cent(share.interval)),
-        "over videos and classes": Cell(per_cent(share.new_classes)),
-    }
+def _cells(share: Share) -> dict[str, Cell]:
+    return {title: Cell(text) for title, text in share.cells().items()}

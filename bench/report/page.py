@@ -1,4 +1,4 @@
-"""The page: everything put into one HTML file that needs nothing else."""
+"""The report: one HTML file that needs no other."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from bench.comparison.frame import Comparison
 from bench.machine.progress import Reporter
 from bench.report.assembly import BROWSER, SCRIPT, assembled
 from bench.report.provenance import provenance
-from bench.report.sections import BankSection, bank_section
+from bench.report.sections import bank_section
 from episodes.atomic import write_text
 from episodes.errors import counted
 
@@ -29,11 +29,11 @@ def render(
 
     Args:
         comparisons: one for each bank, at least one.
-        reporter: told of videos that are made or embedded for the pictures of cases, which take
-            seconds; None leaves the pictures out, and the browser of errors.
-        thumbnails: whether frames of videos that are not drawn by this program may be shown.
+        reporter: shows progress while videos are made and embedded, which takes seconds; if None,
+            the pictures of cases and the browser of errors are left out.
+        thumbnails: whether to show frames of videos that this program did not draw.
     """
-    banks: list[BankSection] = [
+    banks = [
         bank_section(one, number, reporter, thumbnails)
         for number, one in enumerate(comparisons, start=1)
     ]

@@ -2,9 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.comparison.frame import Comparison
 from bench.report.grid import Cell, Grid, grid_of
@@ -12,48 +11,41 @@ from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Circumstances, FeatureIdentity, Input
 
 SHORT = 12
-"""Digits of a hash that tables show; the details have all of them."""
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One thing that is true of all runs."""
-
-    name: str
-    value: str
+"""Number of digits of a hash in tables; the details have all of them."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What identifies the runs."""
+    """The identities of runs, and how to make them again."""
 
-    shared: Sequence[Fact]
-    """What all runs have in common."""
+    shared: Mapping[str, str]
+    """What all runs have in common: name -> value."""
     runs: Grid
     methods: Grid
-    """What each method says about itself."""
+    """What each method declares."""
     details: Sequence[tuple[str, str]]
-    """Title of a run -> everything known of it, as JSON."""
+    """Title of a run, and everything known of it as JSON."""
     commands: str
     """Commands that reproduce the figures."""
     doubt: str
-    """Why they may not succeed, if so."""
+    """Why they may not reproduce them; empty if there is no reason."""
 
 
 def provenance(comparisons: Sequence[Comparison]) -> Provenance:
-    """Gather what is known of the runs behind comparisons."""
+    """Collect what is known of the runs behind comparisons."""
     methods = [one for comparison in comparisons for one in comparison.methods]
     facts = [_facts(one) for one in methods]
     shared = {
         name: value
         for name, value in facts[0].items()
-        if all(other.get(name) == value for other in facts)
+        if all(other[name] == value for other in facts)
     }
-    names = list(dict.fromkeys(name for one in facts for name in one if name not in shared))
-    lines = [{name: Cell(one.get(name, "")) for name in names} for one in facts]
+    lines = [
+        {name: Cell(value) for name, value in one.items() if name not in shared} for one in facts
+    ]
     commands, doubt = _commands(comparisons, methods)
     return Provenance(
-        shared=[Fact(name, value) for name, value in shared.items() if value],
+        shared={name: value for name, value in shared.items() if value},
         runs=grid_of("runs", "What differs between the runs", lines),
         methods=grid_of("methods", "What the methods say about themselves", _methods(methods)),
         details=[
@@ -66,39 +58,39 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
 
 
 def _facts(one: MethodRuns) -> dict[str, str]:
-    """What identifies a method, in words; hashes shortened."""
-    identity, declared = one.first.identity, one.first.declared
-    around = one.first.circumstances
+    """What identifies the runs of a method, under the same names for every method."""
+    identity, around = one.first.identity, one.first.circumstances
     training = one.training.content() if one.training else {}
     features = identity.features or FeatureIdentity(backbone="")
-    return {
+    facts = {
         "bank": identity.bank,
         "method": one.method,
         "bank sha256": _hash(identity.bank_sha256),
         "episodes": f"{identity.episodes:,}",
-        "protocol": _text(identity.protocol),
-        "way, shot": f"{_text(identity.way)}, {_text(identity.shot)}",
-        "revision": _text(identity.revision),
+        "protocol": identity.protocol,
+        "way, shot": ", ".join(str(n or "") for n in (identity.way, identity.shot)),
+        "revision": identity.revision,
         "trained": one.trained,
         "training": ", ".join(f"{name} {value}" for name, value in training.items()),
         "weights sha256": _hash(identity.weights_sha256),
-        "seed": _text(identity.seed),
+        "seed": identity.seed,
         "code sha256": _hash(identity.source_sha256),
         "videos sha256": _hash(identity.videos_sha256),
         "backbone": features.backbone,
         "backbone weights sha256": _hash(features.weights_sha256),
-        "pretraining of the backbone": declared.backbone_pretraining,
-        "frames": _text(features.sampling),
+        "pretraining of the backbone": one.first.declared.backbone_pretraining,
+        "frames": features.sampling,
         "pictures": _pictures(features.input),
         "decoder": features.decoder,
         "dtype": identity.dtype,
         "device": around.device,
-        "machine": _text(around.machine),
-        "fewshot-video-bench": _text(around.version),
+        "machine": around.machine,
+        "fewshot-video-bench": around.version,
         "commit": _hash(around.commit) + (" and changes" if around.dirty else ""),
-        "Python": _text(around.python),
+        "Python": around.python,
         "packages": ", ".join(f"{name} {version}" for name, version in around.packages.items()),
     }
+    return {name: "" if value is None else str(value) for name, value in facts.items()}
 
 
 def _methods(methods: Sequence[MethodRuns]) -> list[dict[str, Cell]]:
@@ -106,8 +98,7 @@ def _methods(methods: Sequence[MethodRuns]) -> list[dict[str, Cell]]:
     followers: dict[tuple[str, str], set[str]] = {}
     for one in methods:
         declared = one.first.declared
-        said = declared.source, declared.differs
-        followers.setdefault(said, set()).add(one.method)
+        followers.setdefault((declared.source, declared.differs), set()).add(one.method)
     return [
         {
             "methods": Cell(", ".join(sorted(names))),
@@ -119,7 +110,7 @@ def _methods(methods: Sequence[MethodRuns]) -> list[dict[str, Cell]]:
 
 
 def _pictures(spec: Input | None) -> str:
-    """What is done to pictures before the backbone sees them."""
+    """How frames are resized and cropped for the backbone."""
     if spec is None:
         return ""
     how = f"short side to {spec.resized or spec.size}"
@@ -128,12 +119,8 @@ def _pictures(spec: Input | None) -> str:
     return f"{how}, centre of {spec.size} x {spec.size}"
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _hash(value: Any) -> str:
-    return _text(value)[:SHORT]
+def _hash(value: str | None) -> str:
+    return (value or "")[:SHORT]
 
 
 def _everything(one: MethodRuns) -> str:
@@ -149,7 +136,7 @@ def _everything(one: MethodRuns) -> str:
 
 
 def _commands(comparisons: Sequence[Comparison], methods: Sequence[MethodRuns]) -> tuple[str, str]:
-    """Commands that make the runs again, and why they may give something else."""
+    """Commands that make the runs again, and why these may differ."""
     around = [run.circumstances for one in methods for run in one.runs]
     commits = dict.fromkeys(one.commit for one in around if one.commit)
     made_by = dict.fromkeys(one.command for one in around if one.command)
@@ -178,7 +165,6 @@ def _doubt(commits: int, around: Sequence[Circumstances]) -> str:
     return ""
 
 
-SEPARATOR = r"[/\\]"
 PLACE = re.compile(r"(?<![\w./:…-])(?:/[^\s/'\"<>,;]+){2,}|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}")
 """Absolute paths."""
 
@@ -189,4 +175,4 @@ def without_places(text: str) -> str:
     >>> without_places("fvbench run --data /home/ada/clips --out results/local/run")
     'fvbench run --data …/clips --out results/local/run'
     """
-    return PLACE.sub(lambda found: f"…/{re.split(SEPARATOR, found[0])[-1]}", text)
+    return PLACE.sub(lambda found: "…/" + found[0].replace("\\", "/").rpartition("/")[2], text)

@@ -1,4 +1,4 @@
-"""Published figures beside ours, where a data set has some."""
+"""Published figures beside ours, for data sets that have some."""
 
 from dataclasses import replace
 
@@ -19,25 +19,11 @@ HERE = "here"
 
 
 def published(comparison: Comparison, anchor: str) -> Grid | None:
-    """Tabulate published figures of the same data set, way and shot, ours among them."""
+    """Tabulate published figures of the same data set, way and shot with ours among them."""
     identity = comparison.methods[0].first.identity
-    theirs = _theirs(identity.dataset, identity.way, identity.shot)
-    if identity.dataset is None or not theirs:
-        return None
-    lines = sorted([*theirs, *_ours(comparison)], key=lambda line: -float(line["accuracy %"].text))
-    notes = [
-        "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
-        " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
-    ]
-    caption = f"Published, {NAMES[identity.dataset]}, {identity.way}-way {identity.shot}-shot"
-    ours = frozenset(place for place, line in enumerate(lines) if line["where"].text == HERE)
-    return replace(grid_of(f"{anchor}-published", caption, lines, notes), set_off=ours)
-
-
-def _theirs(dataset: str | None, way: int | None, shot: int | None) -> list[dict[str, Cell]]:
-    if dataset not in NAMES:
-        return []
-    return [
+    dataset = NAMES.get(identity.dataset or "")
+    setting = (dataset, str(identity.way), str(identity.shot))
+    lines = [
         {
             "method": Cell(row["method"]),
             "where": Cell(f"{row['venue']} {row['year']}".strip()),
@@ -48,12 +34,11 @@ def _theirs(dataset: str | None, way: int | None, shot: int | None) -> list[dict
             "source": Cell(row["source"]),
         }
         for row in published_rows()
-        if (row["dataset"], row["way"], row["shot"]) == (NAMES[dataset], str(way), str(shot))
+        if (row["dataset"], row["way"], row["shot"]) == setting
     ]
-
-
-def _ours(comparison: Comparison) -> list[dict[str, Cell]]:
-    return [
+    if not lines:
+        return None
+    lines += [
         {
             "method": Cell(row.title),
             "where": Cell(HERE),
@@ -65,3 +50,11 @@ def _ours(comparison: Comparison) -> list[dict[str, Cell]]:
         }
         for row, one in zip(comparison.rows, comparison.methods, strict=True)
     ]
+    lines.sort(key=lambda line: -float(line["accuracy %"].text))
+    notes = [
+        "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
+        " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
+    ]
+    caption = f"Published, {dataset}, {identity.way}-way {identity.shot}-shot"
+    ours = frozenset(place for place, line in enumerate(lines) if line["where"].text == HERE)
+    return replace(grid_of(f"{anchor}-published", caption, lines, notes), highlighted=ours)

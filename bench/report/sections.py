@@ -1,4 +1,4 @@
-"""What the report says of one bank: figures first, then where they come from."""
+"""The part of the report on one bank."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,6 @@ from functools import partial
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.frame import Comparison, cells, ends, probability, signed
 from bench.comparison.notes import about_groups, caption
-from bench.comparison.row import Row
 from bench.comparison.show import rank_line, titles_without_controls
 from bench.comparison.tables import render
 from bench.machine.progress import Reporter
@@ -21,7 +20,7 @@ from bench.report.illustrations import Cases, cases
 from bench.report.published import published
 
 NAMED = 8
-"""Most methods that the headline names among those that cannot be told apart from the best."""
+"""Most methods that the headline names as not distinguishable from the best."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class BankSection:
     anchor: str
     headline: Sequence[str]
     failed: Sequence[str]
-    """Methods that gave no rows, and why."""
+    """Methods that failed, and why."""
     ranking: Grid
     figures: Mapping[str, Sequence[Figure]]
-    """Part -> its charts."""
+    """Part of the section -> its charts."""
     costs: Grid
     classes: Grid | None
     confusions: Grid | None
@@ -46,8 +45,8 @@ class BankSection:
 
     @property
     def parts(self) -> list[tuple[str, str]]:
-        """Anchor and name of each part that is there."""
-        there = {
+        """Anchor and name of each part that is not empty."""
+        parts = {
             ("ranking", "All methods"): True,
             ("forest", "Differences"): True,
             ("front", "Speed"): True,
@@ -57,15 +56,14 @@ class BankSection:
             ("beside", "Published"): self.published is not None,
             ("branches", "Cases"): self.cases is not None,
         }
-        return [part for part, is_there in there.items() if is_there]
+        return [part for part, shown in parts.items() if shown]
 
 
 def bank_section(
     comparison: Comparison, number: int, reporter: Reporter | None, thumbnails: bool = False
 ) -> BankSection:
-    """Draw and tabulate one comparison; ``number`` keeps names apart on the page."""
+    """Draw and tabulate one comparison; ``number`` makes names unique on the page."""
     anchor = f"bank-{number}"
-    known = comparison.opened is not None
     return BankSection(
         name=comparison.bank,
         anchor=anchor,
@@ -74,9 +72,9 @@ def bank_section(
         ranking=ranking(comparison, anchor),
         figures=_figures(comparison, anchor),
         costs=costs(comparison, anchor),
-        classes=_classes(comparison, anchor) if known else None,
-        confusions=_confusions(comparison, anchor) if known else None,
-        why_no_classes="" if known else comparison.units,
+        classes=_classes(comparison, anchor),
+        confusions=_confusions(comparison, anchor),
+        why_no_classes="" if comparison.opened is not None else comparison.units,
         published=published(comparison, anchor),
         errors=errors(comparison, anchor, reporter, thumbnails),
         cases=cases(comparison, anchor, reporter),
@@ -84,52 +82,50 @@ def bank_section(
 
 
 def _figures(comparison: Comparison, anchor: str) -> dict[str, list[Figure]]:
-    """Every chart that has a part in the report and something to show."""
-    found: dict[str, list[Figure]] = {}
+    """The charts that belong to the report and have something to show, by part."""
+    figures: dict[str, list[Figure]] = {}
     for name, one in charts().items():
         if isinstance(one, Chart) and one.part and (caption := one.caption(comparison)):
             figure = chart(f"{anchor}-{name}", caption, partial(one.draw, comparison), one.width)
-            found.setdefault(one.part, []).append(figure)
-    return found
+            figures.setdefault(one.part, []).append(figure)
+    return figures
 
 
 def headline(comparison: Comparison) -> list[str]:
-    """Say in a few sentences what came out."""
+    """Summarise the result in a few sentences."""
     best = comparison.rows[0]
     whole = " (it sees all queries of an episode at once)" if best.sees == "all queries" else ""
-    said = [f"{best.title}{whole} is first with {100 * best.accuracy:.1f}%{_between(best)}."]
+    between = ""
+    if best.widest != "episodes":
+        ends_of_mean = ends(best.intervals[best.widest])
+        between = f"; its mean over {best.widest} lies within {ends_of_mean}%"
+    sentences = [f"{best.title}{whole} is first with {100 * best.accuracy:.1f}%{between}."]
     if best.difference is not None:
-        p_value = probability(best.p_value_corrected)
-        decided = f"; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
-        decided += (
-            f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
-        )
-        said.append(
+        decided = ""
+        if p_value := probability(best.p_value_corrected):
+            decided = (
+                f"; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
+                f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
+            )
+        sentences.append(
             f"That is {signed(best.difference)} points against {comparison.reference}, on the same"
-            f" queries{decided if p_value else ''}."
+            f" queries{decided}."
         )
     alike = [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]
     if alike:
         more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
-        lettered = sum(bool(row.group) for row in comparison.rows) - 1
-        said.append(
-            f"{len(alike)} of {lettered} others cannot be told apart from it:"
+        others = sum(bool(row.group) for row in comparison.rows) - 1
+        sentences.append(
+            f"{len(alike)} of {others} others cannot be told apart from it:"
             f" {', '.join(alike[:NAMED])}{more}."
         )
     if comparison.base is None:
-        said.append("Nothing is decided over episodes alone.")
-    return said
-
-
-def _between(row: Row) -> str:
-    """The widest interval, where one wider than over episodes is known."""
-    if row.widest == "episodes":
-        return ""
-    return f"; its mean over {row.widest} lies within {ends(row.intervals[row.widest])}%"
+        sentences.append("Nothing is decided over episodes alone.")
+    return sentences
 
 
 def ranking(comparison: Comparison, anchor: str) -> Grid:
-    """All rows with everything that is known of them."""
+    """Tabulate everything that is known of each row."""
     lines = [
         {title: Cell(text) for title, text in rank_line(row, comparison).items()}
         | {title: Cell(text) for title, text in cells(comparison, row, "last").items()}
@@ -146,42 +142,34 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
 
 
 def costs(comparison: Comparison, anchor: str) -> Grid:
-    """What each row took, stage by stage, as its run measured it."""
-    lines = [
-        {"method": Cell(row.title)}
-        | {
-            title: Cell(text)
-            for title, text in cells(comparison, row, "costs", "last", "one bank").items()
-        }
-        for row in comparison.rows
-    ]
+    """Tabulate the cost of each row by stage, as its run measured it."""
+    lines = []
+    for row in comparison.rows:
+        figures = cells(comparison, row, "costs", "last", "one bank")
+        lines.append(
+            {title: Cell(text) for title, text in ({"method": row.title} | figures).items()}
+        )
     notes = [
         "As the runs measured it, alongside other work; fvbench throughput measures it alone."
-        " Encoding is the method's part of a video; memory is the process's, or the GPU's.",
-        *(
-            ["Embedding is the backbone alone, without decoding."]
-            if "embedding\nclips/s" in lines[0]
-            else []
-        ),
+        " Encoding is the method's part of a video; memory is the process's, or the GPU's."
     ]
+    if "embedding\nclips/s" in lines[0]:
+        notes.append("Embedding is the backbone alone, without decoding.")
     return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
 
 
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
-    methods = without_controls(comparison.methods)
-    found = per_class(methods, comparison.opened)
-    lines = [
-        {"method": Cell(title)}
-        | {
-            one.name: Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
-            for one in found
-            for value in [one.accuracy[index]]
-        }
-        for index, title in enumerate(titles_without_controls(comparison))
-    ]
-    queries = [one.queries for one in found]
+    classes = per_class(without_controls(comparison.methods), comparison.opened)
+    lines = []
+    for index, title in enumerate(titles_without_controls(comparison)):
+        line = {"method": Cell(title)}
+        for one in classes:
+            value = one.accuracy[index]
+            line[one.name] = Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
+        lines.append(line)
+    queries = [one.queries for one in classes]
     notes = [
         f"Per cent of the queries of a class, {min(queries):,} to {max(queries):,} of each, on"
         f" {comparison.bank}; from the hardest class to the easiest."
@@ -192,20 +180,17 @@ def _classes(comparison: Comparison, anchor: str) -> Grid | None:
 def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
-    best = comparison.rows[0].title
-    found = confusions(comparison.methods[:1], comparison.opened, PAIRS)
     lines = [
         {
-            "class": Cell(one.true),
-            "confused with": Cell(one.predicted),
-            "% of queries": Cell(f"{100 * one.share:.1f}", one.share),
-            "queries": Cell(f"{one.queries:,}"),
+            "class": Cell(pair.true),
+            "confused with": Cell(pair.predicted),
+            "% of queries": Cell(f"{100 * pair.share:.1f}", pair.share),
+            "queries": Cell(f"{pair.queries:,}"),
         }
-        for one in found
+        for pair in confusions(comparison.methods[:1], comparison.opened, PAIRS)
     ]
-    notes = [f"By {best}; a percentage of the queries whose episode holds both classes."]
     if not lines:
         return None
-    return grid_of(
-        f"{anchor}-confusions", "Which classes are confused with which", lines, notes, look="bars"
-    )
+    best, title = comparison.rows[0].title, "Which classes are confused with which"
+    notes = [f"By {best}; a percentage of the queries whose episode holds both classes."]
+    return grid_of(f"{anchor}-confusions", title, lines, notes, look="bars")

@@ -1,8 +1,7 @@
-"""What a line on sources says: publications and code, as links and as BibTeX.
+"""Publications and code that a line on sources names, as links and as BibTeX.
 
-Methods, backbones and data sets state where they come from in words, "Cao, Ji, CVPR 2020,
-arXiv:1906.11415; code owner/name at 3687f3a". An entry of BibTeX has the fields that are stated,
-and no others.
+Methods, backbones and data sets state their sources as text: "Cao, Ji, CVPR 2020,
+arXiv:1906.11415; code owner/name at 3687f3a". A BibTeX entry has only the fields that are stated.
 """
 
 import re
@@ -17,17 +16,17 @@ PUBLISHED = re.compile(
     rf"(?P<authors>(?:{NAME}(?:, | et al\., ))+)(?P<venue>[A-Z][A-Za-z]+) (?P<year>(?:19|20)\d\d)"
     rf"(?: \([^)]*\))?(?:, {ARXIV})?"
 )
-"""Authors, venue and year, as methods and backbones have them."""
+"""Authors, venue and year, as methods and backbones state them."""
 TITLED = re.compile(
     rf"(?P<authors>{NAME}(?:, {NAME})*(?: et al)?)\. (?P<title>[^.]+)\. (?P<venue>[A-Z][A-Za-z]+)"
     r" (?P<year>(?:19|20)\d\d)\."
 )
-"""The same with a title: the last lines of a method's file."""
+"""The same with a title, as in the last lines of a method's docstring."""
 QUOTED = re.compile(
     rf"(?P<authors>{NAME}(?:,\s{NAME})*\sand\s{NAME}),\s\"(?P<title>[^\"]+)\",\s"
     r"(?P<venue>[A-Z][^\"]*?),?\s(?P<year>(?:19|20)\d\d)\."
 )
-"""And with a quoted one: data sets."""
+"""The same with a quoted title, as in data sets."""
 CODE = (
     r"(?<![\w./-])(?P<code>[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*\w)(?!\w*/)"
     r"(?: at (?P<commit>[0-9a-f]{7,40})\b)?"
@@ -38,10 +37,10 @@ LINKED = re.compile(rf"{ARXIV}|{CODE}")
 
 @dataclass(frozen=True)
 class Publication:
-    """What is stated of a publication; empty where nothing is."""
+    """A publication; fields that are not stated are empty."""
 
     authors: tuple[str, ...] = ()
-    """Family names, "others" last where not all are named."""
+    """Family names; the last is "others" where not all are named."""
     title: str = ""
     venue: str = ""
     year: str = ""
@@ -49,18 +48,18 @@ class Publication:
 
     @property
     def same(self) -> tuple[str, str, str]:
-        """What it shares with itself, told elsewhere with other details."""
+        """What every mention of a publication states: first author, venue and year."""
         return (self.authors[:1] or ("",))[0], self.venue, self.year
 
     @property
     def key(self) -> str:
-        """Its name in BibTeX."""
+        """Key of the BibTeX entry."""
         name = f"{(self.authors or ('',))[0]}{self.year}".lower()
         return ":".join(filter(None, (re.sub(r"[^a-z0-9]", "", name), self.arxiv)))
 
 
 def publications(*texts: str) -> list[Publication]:
-    """Find the publications that texts name, each once with all that is said of it.
+    """Find the publications that texts name, each once with everything stated of it.
 
     >>> [one] = publications("Cao, Ji, CVPR 2020, arXiv:1906.11415; owner/name at 3687f3a")
     >>> one.authors, one.venue, one.year, one.arxiv
@@ -78,7 +77,7 @@ def publications(*texts: str) -> list[Publication]:
 
 
 def merged(stated: Iterable[Publication]) -> list[Publication]:
-    """Return each publication once, with all that is said of it anywhere."""
+    """Merge mentions of the same publication."""
     found: list[Publication] = []
     for one in stated:
         known = next((other for other in found if _alike(one, other)), None)
@@ -90,22 +89,14 @@ def merged(stated: Iterable[Publication]) -> list[Publication]:
 
 
 def _read(match: re.Match[str]) -> Publication:
-    said = match.groupdict()
-    words = re.split(r",\s*(?:and\s)?|\sand\s", said["authors"].replace(" et al.", ", others"))
-    words = [word for word in words if word.strip()]
-    if words[-1].endswith(" et al"):
-        words[-1:] = [words[-1].removesuffix(" et al"), "others"]
-    return Publication(
-        tuple(words),
-        said.get("title") or "",
-        said["venue"],
-        said["year"],
-        said.get("arxiv") or "",
-    )
+    stated = {field: text or "" for field, text in match.groupdict().items()}
+    names = re.sub(r" et al\b\.?", ", others", stated.pop("authors"))
+    authors = [name for name in re.split(r",\s*(?:and\s)?|\sand\s", names) if name.strip()]
+    return Publication(tuple(authors), **stated)
 
 
 def _alike(one: Publication, other: Publication) -> bool:
-    """Whether both are the same publication: two of a year differ in their numbers on arXiv."""
+    """Whether both are the same publication; two of one year differ in their arXiv numbers."""
     return one.same == other.same and (one.arxiv == other.arxiv or not (one.arxiv and other.arxiv))
 
 
@@ -117,7 +108,7 @@ def _joined(one: Publication, other: Publication) -> Publication:
 
 
 def bibtex(one: Publication) -> str:
-    """Return an entry with the fields that are known."""
+    """Return the BibTeX entry of a publication."""
     in_journal = bool(JOURNAL.search(one.venue))
     fields = {
         "author": " and ".join(one.authors),
@@ -132,7 +123,7 @@ def bibtex(one: Publication) -> str:
 
 
 def entry(kind: str, key: str, fields: dict[str, str]) -> str:
-    """Return an entry of BibTeX; what is empty is left out, titles keep their capitals."""
+    """Return a BibTeX entry without empty fields; titles keep their capitals."""
     lines = [
         f"  {name} = {{{f'{{{value}}}' if name == 'title' else value}}},"
         for name, value in fields.items()
@@ -142,7 +133,7 @@ def entry(kind: str, key: str, fields: dict[str, str]) -> str:
 
 
 def linked(text: str) -> Markup:
-    """Return text as HTML in which arXiv numbers and repositories of GitHub are links.
+    """Return text as HTML in which arXiv numbers and GitHub repositories are links.
 
     >>> linked("arXiv:1906.11415; code owner/name at 3687f3a, models/a.py")
     Markup('<a href="https://arxiv.org/abs/1906.11415">arXiv:1906.11415</a>; code \
@@ -159,7 +150,7 @@ def linked(text: str) -> Markup:
 
 
 def links(text: str) -> list[str]:
-    """Return the addresses that a text names, each once."""
+    """Return the distinct addresses that a text names."""
     return list(dict.fromkeys(filter(None, map(_address, LINKED.finditer(text)))))
 
 

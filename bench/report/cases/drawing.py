@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RED = "#C1121F"
-"""The true class, and nothing else."""
+"""For the true class alone."""
 INK, GREY, LINE = "#1B2430", "#5B6470", "#C9CFD6"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-"""Of the classes: told apart by colour-blind people too (Okabe and Ito, 2008)."""
+"""Of the classes; distinguishable without colour vision (Okabe and Ito, 2008)."""
 SYMBOLS = {"mastaf-neighbor": "o", "mastaf-self": "s", "mastaf-cross": "D", "mastaf": "h"}
 FRAMES = 8
-"""Shown of each clip, evenly spaced."""
+"""Number of frames shown of each clip, evenly spaced."""
 GAP = 0.04
-"""Between frames, as a share of their width."""
+"""Between frames, as a fraction of their width."""
 WIDTH, ANGLES_HEIGHT, STRIP_HEIGHT = 9.0, 4.5, 0.93
 """In inches."""
 INNERMOST = 3
-"""Radius of the first ring, in steps between rings: near the middle all angles look alike."""
+"""Radius of the first ring, in distances between rings: near the centre all angles look alike."""
 MARK = 0.25
 """Size of a mark, in the same unit."""
 
@@ -47,12 +47,16 @@ def case_figure(case: Case) -> Figure:
         true = row in (0, case.label + 1)
         _draw_clip(axes, clips[row], names[row], RED if true else INK)
         if row == case.label + 1:
-            _frame(axes)
+            width = FRAMES * (1 + GAP) - GAP
+            frame = Rectangle(
+                (0, 0), width, 1, fill=False, edgecolor=RED, linewidth=3, clip_on=False
+            )
+            axes.add_patch(frame).set_zorder(4)
     return figure
 
 
 def attention_figure(case: Case) -> Figure:
-    """Draw MASTAF's attention over the frames of the query, its class and the strongest other."""
+    """Draw MASTAF's attention over the frames of the query, its class and the nearest other."""
     rows = _attention_rows(case)
     figure = Figure(figsize=(WIDTH, 0.55 + STRIP_HEIGHT * len(rows)))
     lowest = min(float(factors.min()) for _, _, factors in rows)
@@ -60,7 +64,9 @@ def attention_figure(case: Case) -> Figure:
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.09])
     strips, bar = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     for axes, (name, clip, factors) in zip(_rows(strips, len(rows)), rows, strict=True):
-        _draw_clip(axes, _grey(clip), name, INK)
+        # Without colours of its own, so that those of the overlay can be read.
+        grey = np.broadcast_to(clip.mean(axis=-1, keepdims=True).astype(np.uint8), clip.shape)
+        _draw_clip(axes, grey, name, INK)
         for place, index in enumerate(_indices(clip)):
             shown = axes.imshow(
                 factors[index * len(factors) // len(clip)],
@@ -73,38 +79,32 @@ def attention_figure(case: Case) -> Figure:
                 zorder=2,
             )
     colours = figure.colorbar(shown, cax=bar.add_axes((0.0, 0.1, 0.2, 0.8)))
-    colours.set_label("attention A: what a position is multiplied by", color=GREY, fontsize=8)
+    colours.set_label("attention A: the factor of a position", color=GREY, fontsize=8)
     colours.ax.tick_params(labelsize=7, colors=GREY)
     colours.outline.set_visible(False)
     return figure
 
 
 def describe(case: Case) -> str:
-    """Say in words what both pictures of a case show."""
+    """Return a caption for both pictures of a case."""
     several = (
-        f" Of a class the first of its {case.shot} support videos is shown, under the attention of"
+        f" Of the {case.shot} support videos of a class, the first is shown, under the attention of"
         " their mean."
     )
+    maps = case.attention.query_self
+    height, width = maps.shape[1:]
+    pooled = f" Attention has one map of {height} x {width} for all frames: their time is pooled."
     weights = "" if case.trained else " The models are untrained: random weights."
     leads = sorted(lead(angles) for angles in case.angles.values())
     return (
         f"Bank {case.bank}, episode {case.query.episode}, query {case.query.query}, of class"
         f" {case.classes[case.label]}. Marks stand at the angle between the query's representation"
         " and the prototype of a class: 0 degrees is the same direction, 90 unrelated. MASTAF's"
-        " angle is that of its two branches' representations put behind one another. Frames:"
+        " angle is that of its two branches' concatenated representations. Frames:"
         f" {FRAMES} of the {len(case.query_clip)} that the models see; the true class is framed"
         f" in red. The nearest class is ahead of the second by {leads[0]:.2f} to {leads[-1]:.2f}"
-        f" degrees.{several if case.shot > 1 else ''}{_grid_note(case)}{weights}"
+        f" degrees.{several if case.shot > 1 else ''}{pooled if len(maps) == 1 else ''}{weights}"
     )
-
-
-def _grid_note(case: Case) -> str:
-    """Why attention does not move from frame to frame, where time has been pooled."""
-    maps = case.attention.query_self
-    height, width = maps.shape[1:]
-    if len(maps) > 1:
-        return ""
-    return f" Attention has one map of {height} x {width} for all frames: their time is pooled."
 
 
 def _draw_angles(figure: SubFigure, case: Case) -> None:
@@ -154,35 +154,31 @@ def _draw_ring(axes: "Axes", case: Case, model: str, ring: int) -> None:
 
 
 def side_by_side(angles: Degrees, ring: float) -> list[float]:
-    """Radii for marks on a ring such that none covers another: each outside of those it would hit.
+    """Return radii for marks on a ring, moved outwards where two would overlap.
 
     >>> side_by_side(np.array([10.0, 80.0, 10.5]), ring=3)
     [3.0, 3.0, 3.25]
     """
     radii = [float(ring)] * len(angles)
     for place, way in enumerate(order := np.argsort(angles)):
-        hit = [
+        near = [
             radii[other]
             for other in order[:place]
             if np.deg2rad(angles[way] - angles[other]) * ring < MARK
         ]
-        while any(abs(radii[way] - radius) < MARK for radius in hit):
+        while any(abs(radii[way] - radius) < MARK for radius in near):
             radii[way] += MARK
     return radii
 
 
 def _draw_answers(figure: SubFigure, case: Case) -> None:
-    """Tell the angles of the nearest class and of the true one in figures."""
+    """Write a table of the angles of the nearest and the true class, and a legend of classes."""
     axes = figure.add_axes((0.53, 0.04, 0.45, 0.88))
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
     axes.text(0, 1, "Angle between the query ★ and the prototypes", fontsize=10, color=INK)
-    for place, title in {
-        0.09: "model",
-        0.36: "nearest",
-        0.55: "true class",
-        0.74: "ahead by",
-    }.items():
+    titles = {0.09: "model", 0.36: "nearest", 0.55: "true class", 0.74: "ahead by"}
+    for place, title in titles.items():
         axes.text(place, 0.9, title, fontsize=8, color=GREY)
     for row, model in enumerate(reversed(MODELS)):
         _draw_answer(axes, case, model, height=0.81 - 0.1 * row)
@@ -208,7 +204,7 @@ def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
 
 
 def lead(angles: Degrees) -> float:
-    """By how much the nearest class is ahead of the second, in degrees.
+    """Return the lead of the nearest class over the second, in degrees.
 
     >>> round(lead(np.array([30.0, 22.5, 22.75])), 6)
     0.25
@@ -220,10 +216,10 @@ def lead(angles: Degrees) -> float:
 def _attention_rows(case: Case) -> list[tuple[str, Clip, NDArray[np.float32]]]:
     """Title, clip and factors (T, H, W) of each row of the picture."""
     maps, rows = case.attention, [("query\nto itself", case.query_clip, case.attention.query_self)]
-    for way, words in ((case.label, "true class"), (case.rival, "nearest wrong")):
+    for way, role in ((case.label, "true class"), (case.rival, "nearest wrong")):
         clip = case.support_clips[way]
         rows += [
-            (f"query\ngiven {way + 1} ({words})", case.query_clip, maps.query_cross[way]),
+            (f"query\ngiven {way + 1} ({role})", case.query_clip, maps.query_cross[way]),
             (f"{_numbered(case, way)}\nto itself", clip, maps.support_self[way]),
             (f"{_numbered(case, way)}\ngiven the query", clip, maps.support_cross[way]),
         ]
@@ -235,7 +231,7 @@ def _numbered(case: Case, way: int) -> str:
 
 
 def _rows(figure: SubFigure, count: int) -> "list[Axes]":
-    """Axes below one another, with room for a name on their left."""
+    """Axes in a column, with room for a name on their left."""
     height = 1 / count
     return [
         figure.add_axes((0.19, 1 - (row + 0.97) * height, 0.8, 0.94 * height))
@@ -246,19 +242,12 @@ def _rows(figure: SubFigure, count: int) -> "list[Axes]":
 def _draw_clip(axes: "Axes", clip: Clip, name: str, colour: str) -> None:
     """Frames side by side, each a square of side 1, with a name on their left."""
     for place, index in enumerate(_indices(clip)):
-        axes.imshow(_centre_square(clip[index]), extent=_extent(place), zorder=1)
+        axes.imshow(centre_square(clip[index]), extent=_extent(place), zorder=1)
     axes.set(xlim=(0, FRAMES * (1 + GAP) - GAP), ylim=(0, 1), anchor="W")
     axes.axis("off")
     axes.text(
         -0.15, 0.5, name, ha="right", va="center", fontsize=8.5, color=colour, linespacing=1.4
     )
-
-
-def _frame(axes: "Axes") -> None:
-    """Frame a row in red."""
-    width = FRAMES * (1 + GAP) - GAP
-    box = Rectangle((0, 0), width, 1, fill=False, edgecolor=RED, linewidth=3, clip_on=False)
-    axes.add_patch(box).set_zorder(4)
 
 
 def _extent(place: int) -> tuple[float, float, float, float]:
@@ -267,17 +256,12 @@ def _extent(place: int) -> tuple[float, float, float, float]:
 
 
 def _indices(clip: Clip) -> list[int]:
-    """Which frames are shown; of a short clip all, some of them twice, as a sampling rule does."""
+    """Indices of the frames shown, at segment centres; a short clip repeats some."""
     return [(2 * place + 1) * len(clip) // (2 * FRAMES) for place in range(FRAMES)]
 
 
-def _grey(clip: Clip) -> Clip:
-    """The clip without its colours, so that those of an overlay can be read."""
-    return np.broadcast_to(clip.mean(axis=-1, keepdims=True).astype(np.uint8), clip.shape)
-
-
-def _centre_square(frame: Clip) -> Clip:
-    """The part of a frame that the backbone sees."""
+def centre_square(frame: Clip) -> Clip:
+    """Return the largest square at the centre of a frame (height, width, 3)."""
     height, width = frame.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""One case, computed anew: what each model sees in its videos, as angles and attention."""
+"""One case, computed again: angles between query and prototypes, and MASTAF's attention."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,44 +25,45 @@ from episodes.split import VideoFile
 from methods.mastaf import Mastaf
 
 UNDECIDED = 1e-3
-"""Margin below which rounding may turn a prediction: no fault where it does not come out again."""
+"""Margin below which rounding may change a prediction, so that a difference is no error."""
 
 Degrees = NDArray[np.float64]
 
 
 class Attention(NamedTuple):
-    """MASTAF's factors of positions, each map (T, H, W); where there are several, classes first."""
+    """The factors by which MASTAF multiplies positions, as maps."""
 
     query_self: NDArray[np.float32]
+    """(T, H, W)"""
     query_cross: NDArray[np.float32]
-    """(way, T, H, W): of the query, given each class."""
+    """(way, T, H, W): the query's positions, given each class."""
     support_self: NDArray[np.float32]
     """(way, T, H, W)"""
     support_cross: NDArray[np.float32]
-    """(way, T, H, W): of each class, given the query."""
+    """(way, T, H, W): each class's positions, given the query."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A query and its episode, as all models see them. ``way`` follows the episode's order."""
+    """A query and its episode as all models see them, classes in the episode's order."""
 
     bank: str
     query: Query
     shot: int
     classes: Sequence[str]
     label: int
-    """Which of the classes is the query's."""
+    """Index of the query's class."""
     angles: Mapping[str, Degrees]
     """Model -> (way,) degrees between the query and each prototype, 0 to 180."""
     trained: bool
     query_clip: Clip
-    """uint8 (frames, height, width, 3): the frames that the backbone sees, not yet cropped."""
+    """uint8 (frames, height, width, 3): the frames that the backbone sees, before cropping."""
     support_clips: Sequence[Clip]
-    """Of each class its first support video."""
+    """The first support video of each class."""
     attention: Attention
 
     def right(self, model: str) -> bool:
-        """Whether a model finds the query nearest to its own class."""
+        """Whether a model finds the query's own class nearest."""
         return int(self.angles[model].argmin()) == self.label
 
     @property
@@ -74,18 +75,18 @@ class Case:
 
 
 class Examiner:
-    """Rebuilds the four models of a comparison and looks at single queries with them."""
+    """Applies the four models, rebuilt from their runs, to single queries."""
 
     def __init__(self, outcomes: Outcomes, reporter: Reporter, bank: Bank | None = None) -> None:
-        """Open the bank, and build the models of the runs again.
+        """Open the bank and rebuild the models.
 
         Args:
-            outcomes: of the runs.
-            reporter: told of videos that are made or embedded.
-            bank: of the runs, where it cannot be opened by its name.
+            outcomes: holds the runs.
+            reporter: shows progress while videos are made and embedded.
+            bank: the runs' bank, where it cannot be opened by its name.
 
         Raises:
-            UserError: bank, features or weights are not here as the runs had them.
+            UserError: bank, features or weights are not what the runs had.
         """
         self._runs = outcomes.runs
         self._reporter = reporter
@@ -99,18 +100,23 @@ class Examiner:
 
     @torch.no_grad()
     def examine(self, query: Query) -> Case:
-        """Compute all that is drawn of a query.
+        """Compute everything that is drawn of a query.
 
         Raises:
-            UserError: a model's answer is not the one in its run, or a video is missing.
+            UserError: a model's answer differs from its run's, or a video is missing.
         """
         support = self._bank.episodes.support[query.episode]
         files = self._files([*support.ravel().tolist(), self._bank.episodes.query[query].item()])
         looks = {name: self._look(model, files, support) for name, model in self._models.items()}
         angles = {name: _angles(self._models[name].method, *look) for name, look in looks.items()}
-        for name, found in angles.items():
-            self._check_answer(name, query, found)
-        clips = [self._clip(file) for file in (*files[: -1 : support.shape[1]], files[-1])]
+        for name, own in angles.items():
+            self._check_answer(name, query, own)
+        backbone = self._models["mastaf"].backbone
+        sampling, frames = one_clip(backbone.sampling_for(Mastaf)), backbone.backbone.input.frames
+        clips = [
+            read_clip(file, frames, sampling, backbone.decoder)
+            for file in (*files[: -1 : support.shape[1]], files[-1])
+        ]
         return Case(
             bank=self._bank.recipe.name,
             query=query,
@@ -125,7 +131,7 @@ class Examiner:
         )
 
     def _files(self, indices: Sequence[int]) -> list[VideoFile]:
-        """The files of some of the split's videos, in the order asked for."""
+        """The files of the split's videos at some indices."""
         videos = [self._bank.split.videos[index] for index in indices]
         with self._reporter.stage(f"prepare {self._bank.source.name} videos") as progress:
             return self._bank.source.files(self._bank.recipe.split, videos, progress)
@@ -139,7 +145,7 @@ class Examiner:
         return model.method.adapt(shown), maps[None, -1:]
 
     def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
-        """(videos, C, T, H, W), embedded now where the store does not have them."""
+        """(videos, C, T, H, W), from the store or embedded now."""
         sampling = backbone.sampling_for(Mastaf)
         store = open_store(backbone, sampling, CPU)
         with self._reporter.stage(f"embed {sampling}") as progress:
@@ -147,28 +153,22 @@ class Examiner:
         key = Readings(backbone.decoder).key
         return torch.from_numpy(store.read([key(file) for file in files]))
 
-    def _clip(self, file: VideoFile) -> Clip:
-        backbone = self._models["mastaf"].backbone
-        sampling = one_clip(backbone.sampling_for(Mastaf))
-        frames = backbone.backbone.input.frames
-        return read_clip(file, frames, sampling, backbone.decoder)
-
     def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
         rows = self._runs[name].rows
         place = query.episode * self._runs[name].queries_per_episode + query.query
-        said, margin = int(rows["prediction"].iloc[place]), float(rows["margin"].iloc[place])
-        if int(angles.argmin()) != said and margin > UNDECIDED:
+        before, now = int(rows["prediction"].iloc[place]), int(angles.argmin())
+        if now != before and rows["margin"].iloc[place] > UNDECIDED:
             raise UserError(
-                f"episode {query.episode}, query {query.query}: {name} answered {said} in its run"
-                f" and answers {int(angles.argmin())} now; its code has changed since: run it again"
+                f"episode {query.episode}, query {query.query}: {name} answered {before} in its run"
+                f" and answers {now} now; its code has changed since: run it again"
             )
 
 
 def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
     """Degrees between the query and each prototype, (way,).
 
-    MASTAF's score is a weighted sum of the cosines of its branches: by the sum of the weights, it
-    is the cosine of the two representations, each scaled to length 1, concatenated.
+    MASTAF's score is a weighted sum of the cosines of its branches. Divided by the sum of the
+    weights, it is the cosine of the branches' concatenated unit vectors.
     """
     weight = sum(branch.weight for branch in model.compare(prototypes, query))
     cosines = model.score(prototypes, query)[0, 0].double() / (model.settings.scale * weight)
@@ -177,16 +177,16 @@ def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
 
 
 def _attention(model: Mastaf, prototypes: Tensor, query: Tensor) -> Attention:
-    """Attention of both branches, to the query and to the prototypes."""
+    """Attention of both branches to the query and to the prototypes, (..., L) -> (..., T, H, W)."""
     cross, own = model.compare(prototypes, query)
     return Attention(
-        _on_grid(model, own.of_query[0, 0, 0]),
-        _on_grid(model, cross.of_query[0, 0]),
-        _on_grid(model, own.of_class[0, :, 0]),
-        _on_grid(model, cross.of_class[0, :, 0]),
+        *(
+            factors.reshape(*factors.shape[:-1], *model.grid).numpy()
+            for factors in (
+                own.of_query[0, 0, 0],
+                cross.of_query[0, 0],
+                own.of_class[0, :, 0],
+                cross.of_class[0, :, 0],
+            )
+        )
     )
-
-
-def _on_grid(model: Mastaf, factors: Tensor) -> NDArray[np.float32]:
-    """(..., L) -> (..., T, H, W)."""
-    return factors.reshape(*factors.shape[:-1], *model.grid).numpy()

@@ -1,6 +1,6 @@
-"""A folder of cases: which are drawn, their pictures, and the counts of all of them."""
+"""A folder of cases: those that are drawn, their pictures, and the counts of all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,8 @@ from bench.report.cases.outcomes import (
     COMBINATIONS,
     KINDS,
     MODELS,
-    Kind,
     Outcomes,
     Query,
-    Share,
     verdict,
 )
 from bench.report.charts.style import save_figure
@@ -25,12 +23,12 @@ from episodes.errors import UserError
 from episodes.schema import dump
 
 OF_A_KIND = 3
-"""Cases drawn where one kind is asked for."""
+"""Number of cases drawn where one kind is asked for."""
 FORMATS = ("png", "svg")
 
 
 def chosen(outcomes: Outcomes, episodes: str | None, kind: str | None) -> list[Query]:
-    """Return what to draw: the episodes named, or the clearest of a kind, or one of each kind.
+    """Return the queries to draw: those named, the clearest of a kind, or one of each kind.
 
     Raises:
         UserError: both are given, or one of them names what is not there.
@@ -40,24 +38,14 @@ def chosen(outcomes: Outcomes, episodes: str | None, kind: str | None) -> list[Q
     if episodes is not None:
         return [_named(outcomes, word.strip()) for word in episodes.split(",")]
     if kind is not None:
-        return outcomes.find(as_kind(kind))[:OF_A_KIND]
+        if kind not in KINDS:
+            raise UserError(f"--find {kind!r} is not one of {', '.join(KINDS)}")
+        return outcomes.find(kind)[:OF_A_KIND]
     return [found[0] for kind in KINDS if (found := outcomes.find(kind))]
 
 
-def as_kind(name: str) -> Kind:
-    """Return the kind of a name.
-
-    Raises:
-        UserError: there is none.
-    """
-    for kind in KINDS:
-        if kind == name:
-            return kind
-    raise UserError(f"--find {name!r} is not one of {', '.join(KINDS)}")
-
-
 def _named(outcomes: Outcomes, word: str) -> Query:
-    """The query that a word such as 12 or 40:3 names; of 12, the first one that is contested."""
+    """The query that a word such as 40:3 names; of 12, the first that the models disagree on."""
     first, colon, second = word.partition(":")
     size = outcomes.size
     if not first.isdecimal() or (colon and not second.isdecimal()):
@@ -104,41 +92,19 @@ def write_index(folder: Path, outcomes: Outcomes, cases: Sequence[Case]) -> dict
 
 def as_text(outcomes: Outcomes) -> str:
     """Return both tables of counts for a terminal."""
-    kinds = [(kind, *_figures(share)) for kind, share in zip(KINDS, outcomes.kinds(), strict=True)]
+    kinds = [{"kind": share.what} | share.cells() for share in outcomes.kinds()]
+    models = [MODELS[name].replace("-", "-\n") for name in BRANCHES]
     combinations = [
-        (*map(verdict, wanted), *_figures(share))
+        dict(zip(models, map(verdict, wanted), strict=True)) | share.cells()
         for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
     ]
-    models = [MODELS[name].replace("-", "-\n") for name in BRANCHES]
-    columns = ("queries", "% of\nall", "95% over\nepisodes", "over videos\nand classes")
     notes = (
         "Over episodes: other draws of the same videos. Only-Self and Only-Cross are models of\n"
-        "their own, not the branches inside MASTAF."
+        "their own, not the branches inside MASTAF.\n"
     )
-    return "\n".join(
-        [
-            _table(kinds, ("kind", *columns)),
-            "",
-            _table(combinations, (*models, *columns)),
-            f"{notes}\n",
-        ]
-    )
+    return "\n".join([_table(kinds), "", _table(combinations), notes])
 
 
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    aligned = ["left"] * (len(headers) - 4) + ["right"] * 4
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=aligned)
-
-
-def _figures(share: Share) -> tuple[str, str, str, str]:
-    return (
-        f"{share.queries:,}",
-        f"{100 * share.share:.2f}",
-        per_cent(share.interval),
-        per_cent(share.new_classes),
-    )
-
-
-def per_cent(interval: tuple[float, float] | None) -> str:
-    """The ends of an interval in per cent, or a dash where it is unknown."""
-    return "–" if interval is None else " to ".join(f"{100 * end:.2f}" for end in interval)
+def _table(lines: Sequence[Mapping[str, str]]) -> str:
+    aligned = ["left"] * (len(lines[0]) - 4) + ["right"] * 4
+    return tabulate(lines, "keys", tablefmt="simple", disable_numparse=True, colalign=aligned)

@@ -1,9 +1,9 @@
-"""How often the branches of MASTAF are right together and apart, from rows alone."""
+"""How often MASTAF and its branches are right and wrong together, from rows alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,24 @@ from bench.statistics import design_of, measure
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
-Kind = Literal[
-    "self-right-cross-wrong", "cross-right-self-wrong", "fusion-only-right", "fusion-wrong"
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-MEANINGS: Mapping[Kind, str] = {
+KINDS: Mapping[str, str] = {
     "self-right-cross-wrong": "Only-Self right, Only-Cross wrong, MASTAF right",
     "cross-right-self-wrong": "Only-Cross right, Only-Self wrong, MASTAF right",
     "fusion-only-right": "Only-Self and Only-Cross wrong, MASTAF right",
     "fusion-wrong": "MASTAF wrong, Only-Self or Only-Cross right",
 }
+"""Kind of case -> what it means."""
 MODELS: dict[str, str] = {
     "mastaf-neighbor": "Neighbor",
     "mastaf-self": "Only-Self",
     "mastaf-cross": "Only-Cross",
     "mastaf": "MASTAF",
 }
-"""Methods that a case shows -> what the paper calls them, from the plainest to the fusion."""
+"""Methods that a case shows -> their names in the paper, the simplest first."""
 BRANCHES = ("mastaf-self", "mastaf-cross", "mastaf")
 """Both branches, and their fusion."""
 COMBINATIONS = tuple(product((True, False), repeat=len(BRANCHES)))
-"""Every way in which these can be right or wrong."""
+"""Whether each of these is right: all possible outcomes."""
 
 Mask = NDArray[np.bool_]
 
@@ -50,34 +47,44 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True)
 class Share:
-    """How many queries something is true of."""
+    """The number of queries of a kind, and their share of all."""
 
     what: str
     queries: int
     share: float
-    """Of all queries."""
+    """Of all queries, 0 to 1."""
     interval: tuple[float, float]
     """95%, over episodes: other draws of the same videos."""
     new_classes: tuple[float, float] | None
-    """95%, over videos and classes; None where the bank is not known, or nothing was seen."""
+    """95%, over videos and classes; None where the bank is not known or the share is 0 or 1."""
+
+    def cells(self) -> dict[str, str]:
+        """Return the figures as a table shows them."""
+        ends = (
+            "–" if one is None else " to ".join(f"{100 * end:.2f}" for end in one)
+            for one in (self.interval, self.new_classes)
+        )
+        counts = (f"{self.queries:,}", f"{100 * self.share:.2f}")
+        columns = ("queries", "% of\nall", "95% over\nepisodes", "over videos\nand classes")
+        return dict(zip(columns, (*counts, *ends), strict=True))
 
 
 class Outcomes:
-    """Which of the four models are right, query by query.
+    """Which of the four models are right on each query.
 
     Only-Self and Only-Cross are models of their own, as in the paper's ablation, not the two
     branches inside one MASTAF.
     """
 
     def __init__(self, runs: Sequence[Run], banks: Sequence[Bank] = ()) -> None:
-        """Take the four runs out of a bank's runs.
+        """Select the runs of the four models.
 
         Args:
-            runs: among them one of each of the four.
-            banks: where to look for their bank first.
+            runs: one of each model, and any others.
+            banks: banks that may not be known by name; their bank may be among them.
 
         Raises:
-            UserError: one of the four is missing or there twice, or they are not of one bank.
+            UserError: a model has no run or several, or they are on several banks.
         """
         self.runs = _the_four(runs)
         self._right = {name: _right(run) for name, run in self.runs.items()}
@@ -86,58 +93,52 @@ class Outcomes:
 
     @property
     def size(self) -> Query:
-        """How many episodes there are, and queries in each."""
+        """The number of episodes, and of queries in each."""
         return Query(*self._right["mastaf"].shape)
 
     @property
     def identity(self) -> Identity:
-        """Identity of the run of MASTAF: what it says of the bank is true of all four."""
+        """Identity of MASTAF's run; all four share its bank."""
         return self.runs["mastaf"].identity
 
-    def right(self, query: Query) -> dict[str, bool]:
-        """Whether each model is right about a query."""
-        return {name: bool(right[query]) for name, right in self._right.items()}
-
-    def mask(self, kind: Kind) -> Mask:
-        """(episodes, queries): where a kind of case is."""
+    def _mask(self, kind: str) -> Mask:
+        """(episodes, queries): which queries are of a kind."""
         own, cross, fusion = (self._right[name] for name in BRANCHES)
-        masks: dict[Kind, Mask] = {
+        return {
             "self-right-cross-wrong": own & ~cross & fusion,
             "cross-right-self-wrong": cross & ~own & fusion,
             "fusion-only-right": ~own & ~cross & fusion,
             "fusion-wrong": (own | cross) & ~fusion,
-        }
-        return masks[kind]
+        }[kind]
 
-    def find(self, kind: Kind) -> list[Query]:
-        """Return all queries of a kind, the clearest first.
+    def find(self, kind: str) -> list[Query]:
+        """Return all queries of one of `KINDS`, the clearest first.
 
-        The clearest is the one whose least sure model is the surest; a model's margins are taken
-        as multiples of its mean margin, since a sum of two cosines is larger than one.
+        A query is as clear as the smallest of its models' margins, each divided by the model's mean
+        margin, since a sum of two cosines is larger than one.
         """
-        surest = np.min([self._relative_margin(name) for name in MODELS], axis=0)
-        found = np.argwhere(self.mask(kind))
-        order = np.argsort(-surest[tuple(found.T)], kind="stable")
-        return [Query(int(episode), int(query)) for episode, query in found[order]]
+        clarity = np.min([self._relative_margin(name) for name in MODELS], axis=0)
+        queries = np.argwhere(self._mask(kind))
+        order = np.argsort(-clarity[tuple(queries.T)], kind="stable")
+        return [Query(int(episode), int(query)) for episode, query in queries[order]]
 
     def disagreement(self, episode: int) -> Query:
-        """Return an episode's first query on which the models disagree, else its first one."""
+        """Return an episode's first query on which the models disagree, or its first query."""
         right = np.stack([right[episode] for right in self._right.values()])
         return Query(episode, int(np.argmax(right.any(axis=0) & ~right.all(axis=0))))
 
     def kinds(self) -> list[Share]:
         """Count every kind of case."""
-        return [self._share(kind, self.mask(kind)) for kind in KINDS]
+        return [self._share(kind, self._mask(kind)) for kind in KINDS]
 
     def combinations(self) -> list[Share]:
         """Count how often each of `COMBINATIONS` occurs."""
         shares = []
         for wanted in COMBINATIONS:
-            agree = [self._right[name] == one for name, one in zip(BRANCHES, wanted, strict=True)]
-            words = (
-                f"{MODELS[name]} {verdict(one)}" for name, one in zip(BRANCHES, wanted, strict=True)
-            )
-            shares.append(self._share(", ".join(words), np.logical_and.reduce(agree)))
+            outcome = dict(zip(BRANCHES, wanted, strict=True))
+            agree = [self._right[name] == right for name, right in outcome.items()]
+            what = ", ".join(f"{MODELS[name]} {verdict(right)}" for name, right in outcome.items())
+            shares.append(self._share(what, np.logical_and.reduce(agree)))
         return shares
 
     def content(self) -> dict[str, Any]:
@@ -171,12 +172,12 @@ class Outcomes:
 
 
 def verdict(right: bool) -> str:
-    """In a word."""
+    """Return the word for an answer that is right or not."""
     return "right" if right else "wrong"
 
 
 def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
-    found: dict[str, Run] = {}
+    chosen: dict[str, Run] = {}
     for name in MODELS:
         own = [run for run in runs if run.identity.method == name]
         if not own:
@@ -189,14 +190,14 @@ def _the_four(runs: Sequence[Run]) -> dict[str, Run]:
                 f"{len(own)} runs of {name}; cases look at one bank and one training: name the"
                 " folder that holds one run of each"
             )
-        found[name] = own[0]
-    banks = {run.identity.bank_sha256 for run in found.values()}
+        chosen[name] = own[0]
+    banks = {run.identity.bank_sha256 for run in chosen.values()}
     if len(banks) > 1:
         raise UserError(
             f"the runs of {', '.join(MODELS)} are on {len(banks)} different banks; cases look at"
             " the same queries with all of them: name the folder of one bank"
         )
-    return found
+    return chosen
 
 
 def _right(run: Run) -> Mask:
@@ -205,15 +206,15 @@ def _right(run: Run) -> Mask:
 
 
 def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
-    """Interval for the share of queries that something is true of, over episodes.
+    """Return an interval over episodes for the share of queries that a mask selects.
 
-    Wilson's score interval, with as many queries as they are worth: those of one episode share
+    Wilson's score interval for the effective number of queries, since those of one episode share
     their support videos. Unlike a mean plus or minus a half-width, it stays between 0 and 1, and
-    something never seen among few queries is not called impossible.
+    does not shrink to 0 where no query is selected.
 
     Args:
         mask: bool (episodes, queries).
-        level: coverage asked for, in (0, 1).
+        level: coverage, in (0, 1).
 
     Source: Wilson, JASA 1927; Kish, Survey Sampling, 1965, section 8.2 (effective sample size).
 
@@ -224,8 +225,8 @@ def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
     share, count = float(mask.mean()), mask.size
     alone = share * (1 - share) / mask.shape[1]
     clustered = float(mask.mean(axis=1).var(ddof=1)) if len(mask) > 1 else alone
-    worth = count / max(1.0, clustered / alone if alone else 1.0)
-    ratio = float(ndtri(0.5 + level / 2)) ** 2 / worth
+    effective = count / max(1.0, clustered / alone if alone else 1.0)
+    ratio = float(ndtri(0.5 + level / 2)) ** 2 / effective
     centre = (share + ratio / 2) / (1 + ratio)
     half = (ratio * (share * (1 - share) + ratio / 4)) ** 0.5 / (1 + ratio)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,4 +1,4 @@
-"""The models of finished runs, built again: settings, seed, weights and backbone."""
+"""Rebuilding the models of finished runs: settings, seed, weights and backbone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,18 +30,19 @@ class Model:
 
 
 def rebuilt(run: Run) -> Model:
-    """Build the model of a run again.
+    """Rebuild the model of a run.
 
     Raises:
-        UserError: its weights are not to be found, or its features are made in another way now.
+        UserError: its weights are not found, or its features are made in another way now.
     """
-    identity = run.identity
+    identity, features = run.identity, run.identity.features
+    if features is None:
+        raise UserError(f"the run of {identity.method} does not say which features it used")
     weights = weights_of(run)
-    features = _features_of(run)
     backbone = with_preprocessing_of(features, load_backbone(features.backbone, CPU))
     if weights is not None and identity.training and identity.training.backbone == "tuned":
         backbone = tuned_backbone(backbone, weights, CPU)
-    _check_features(run, backbone)
+    _check_features(identity.method, features, backbone)
     method = _method(run, FeatureShape(backbone.backbone.channels, *backbone.backbone.grid))
     if weights is not None and method.learns:
         load_weights(method, weights)
@@ -49,7 +50,7 @@ def rebuilt(run: Run) -> Model:
 
 
 def _method(run: Run, shape: FeatureShape) -> Mastaf:
-    """The method with the run's settings and seed, its weights as they start."""
+    """The method with the run's settings, and weights drawn from its seed."""
     identity = run.identity
     cls = find(identity.method, built_in_methods()).cls
     try:
@@ -66,9 +67,7 @@ def _method(run: Run, shape: FeatureShape) -> Mastaf:
 
 
 def weights_of(run: Run) -> Path | None:
-    """Return the file that holds the weights of a run: where it was, or among those shipped.
-
-    None if the run had none.
+    """Find the file of a run's weights: where it was, or among those shipped; None if it had none.
 
     Raises:
         UserError: it is in neither place.
@@ -76,31 +75,25 @@ def weights_of(run: Run) -> Path | None:
     wanted = run.identity.weights_sha256
     if wanted is None:
         return None
-    method, said = run.identity.method, run.circumstances.weights
-    places = sorted((SHIPPED / method.partition("[")[0]).glob(f"seed-*/{WEIGHTS}"))
-    for path in ([Path(said)] if said else []) + places:
+    method, before = run.identity.method, run.circumstances.weights
+    shipped = sorted((SHIPPED / method.partition("[")[0]).glob(f"seed-*/{WEIGHTS}"))
+    for path in ([Path(before)] if before else []) + shipped:
         if path.is_file() and file_sha256(path) == wanted:
             return path
     raise UserError(
         f"the trained weights of {method} (sha256 {wanted[:12]}…) are neither at"
-        f" {said or 'a place that its run names'} nor among those shipped; put them back, or run it"
-        " again with `fvbench run --weights`"
+        f" {before or 'a place that its run names'} nor among those shipped; put them back, or run"
+        " it again with `fvbench run --weights`"
     )
 
 
-def _features_of(run: Run) -> FeatureIdentity:
-    if run.identity.features is None:
-        raise UserError(f"the run of {run.identity.method} does not say which features it used")
-    return run.identity.features
-
-
-def _check_features(run: Run, backbone: LoadedBackbone) -> None:
+def _check_features(method: str, features: FeatureIdentity, backbone: LoadedBackbone) -> None:
     """Refuse features that differ from the run's in more than the kind of device."""
     here = feature_identity(backbone, backbone.sampling_for(Mastaf), CPU).content()
-    then = _features_of(run).content()
+    then = features.content()
     differing = [key for key in here if key != "device" and here[key] != then.get(key)]
     if differing:
         raise UserError(
-            f"the features of {run.identity.method} are made in another way now:"
+            f"the features of {method} are made in another way now:"
             f" {', '.join(differing)} differ from the run's; run it again"
         )

@@ -1,6 +1,6 @@
-"""The charts by name: those of one bank, which the report has too, and those across banks.
+"""The charts by name: those of one bank, which the report shows too, and those across banks.
 
-A chart is a file of this folder with its names in ``CHARTS``: nothing else has to know of it.
+A file in this folder adds charts by a dictionary ``CHARTS``; nothing else has to name them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +25,11 @@ class Chart:
     about: str
     """What it shows, in a few words."""
     draw: Callable[[Comparison, float], Figure]
-    """Takes the width in inches.
-
-    Raises:
-        UserError: these runs do not have what it shows.
-    """
+    """Takes the width in inches; raises `UserError` for runs that lack what it shows."""
     part: Literal["forest", "front", "curves", "by-class", ""] = ""
-    """Under which heading the report has it, if it does."""
+    """The part of the report that shows it, if any."""
     caption: Callable[[Comparison], str | None] = lambda _: None
-    """What the report says below it; None where a comparison has nothing to show."""
+    """The report's caption; None where a comparison has nothing to show."""
     width: float = WIDE
     """Inches on the report's page."""
 
@@ -48,15 +44,11 @@ class AcrossBanks:
 
 @cache
 def charts() -> Mapping[str, Chart | AcrossBanks]:
-    """Every chart by its name."""
-    names = [
-        f"{__package__}.{one.name}" for one in iter_modules(import_module(__package__).__path__)
-    ]
-    return {
-        name: one
-        for module in names
-        for name, one in getattr(import_module(module), "CHARTS", {}).items()
-    }
+    """Return every chart by its name."""
+    found: dict[str, Chart | AcrossBanks] = {}
+    for module in iter_modules(import_module(__package__).__path__):
+        found |= getattr(import_module(f"{__package__}.{module.name}"), "CHARTS", {})
+    return found
 
 
 def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
@@ -87,7 +79,7 @@ def bank_of(comparison: Comparison) -> Bank:
     """Return the bank of a comparison.
 
     Raises:
-        UserError: it could not be rebuilt, so that videos and classes are not known.
+        UserError: it could not be rebuilt, so its videos and classes are not known.
     """
     if comparison.opened is None:
         raise UserError(f"classes of bank {comparison.bank} are not known here: {comparison.units}")

@@ -1,17 +1,11 @@
-"""Accuracy by class, and which classes are confused with which."""
+"""Accuracy by class, and the most frequent confusions."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.comparison.classes import (
-    ClassAccuracy,
-    Confusion,
-    confusions,
-    per_class,
-    without_controls,
-)
+from bench.comparison.classes import ClassAccuracy, confusions, per_class, without_controls
 from bench.comparison.frame import Comparison
 from bench.comparison.show import titles_without_controls
 from bench.report.charts.catalogue import Chart, bank_of
@@ -28,7 +22,7 @@ from bench.report.charts.style import (
 )
 
 PAIRS = 12
-"""Confused pairs that are shown."""
+"""Number of confused pairs that are shown."""
 
 
 def class_chart(
@@ -59,30 +53,24 @@ def class_chart(
     return figure
 
 
-def confusion_chart(pairs: Sequence[Confusion], width: float = WIDE) -> Figure:
-    """Draw how often a class is confused with another one, the worst pair on top."""
+def confusion_chart(comparison: Comparison, width: float = WIDE) -> Figure:
+    """Draw how often the best method confuses one class with another, the worst pair on top."""
+    pairs = confusions(comparison.methods[:1], bank_of(comparison), PAIRS)
     figure, axes = sheet(width, 0.7 + ROW * len(pairs))
-    names = [f"{one.true} → {one.predicted}" for one in pairs]
-    name_lines(axes, names)
-    axes.barh(range(len(pairs)), [100 * one.share for one in pairs], height=0.6, color=ACCENT)
+    name_lines(axes, [f"{pair.true} → {pair.predicted}" for pair in pairs])
+    axes.barh(range(len(pairs)), [100 * pair.share for pair in pairs], height=0.6, color=ACCENT)
     axes.set_xlabel("confused with the other, per cent of the queries that were offered it")
     tidy(axes)
     return figure
 
 
 def _classes(comparison: Comparison, width: float) -> Figure:
-    found = per_class(without_controls(comparison.methods), bank_of(comparison))
-    return class_chart(found, titles_without_controls(comparison), width)
-
-
-def _confusions(comparison: Comparison, width: float) -> Figure:
-    """Of the best method alone."""
-    found = confusions(comparison.methods[:1], bank_of(comparison), PAIRS)
-    return confusion_chart(found, width)
+    classes = per_class(without_controls(comparison.methods), bank_of(comparison))
+    return class_chart(classes, titles_without_controls(comparison), width)
 
 
 CHARTS = {
     "classes": Chart("accuracy by class", _classes),
-    "confusions": Chart("the classes that the best method confuses most", _confusions),
+    "confusions": Chart("the classes that the best method confuses most", confusion_chart),
 }
-"""The report has them as tables."""
+"""The report has both as tables."""

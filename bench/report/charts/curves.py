@@ -1,4 +1,4 @@
-"""How training went: the curves that `fvbench train` left beside weights, over steps."""
+"""Training curves, which `fvbench train` wrote beside the weights, by step."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,12 @@ CURVE = "train.csv"
 
 def curves_of(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
     """Return the curves of every row that was trained here, by its title."""
-    found = {
-        row.title: _curves(one)
-        for row, one in zip(comparison.rows, comparison.methods, strict=True)
-    }
-    return {title: curves for title, curves in found.items() if curves}
+    pairs = zip(comparison.rows, comparison.methods, strict=True)
+    return {row.title: curves for row, one in pairs if (curves := _curves(one))}
 
 
 def _curves(one: MethodRuns) -> list[pd.DataFrame]:
-    """One curve for each training whose weights are still where they were."""
+    """The curve of each training whose weights are still where they were."""
     curves = []
     for run in one.runs:
         try:
@@ -43,10 +40,9 @@ def _curves(one: MethodRuns) -> list[pd.DataFrame]:
 
 ROW_INCHES = 1.35
 SPAN = 2.0
-"""Points that the axis of accuracy covers at least: a smaller range is noise, and should look like
-it."""
+"""Least range of the axis of accuracy, in points: a smaller one would magnify noise."""
 SMOOTHED = 20
-"""Parts of a training that the loss is averaged over: steps alone are noise."""
+"""The loss is averaged over windows of this fraction of a training, to remove noise."""
 HEADING: dict[str, Any] = {
     "xycoords": "axes fraction",
     "textcoords": "offset points",
@@ -59,15 +55,15 @@ Curves = Mapping[str, Sequence[pd.DataFrame]]
 
 
 def training_chart(curves: Curves, width: float = WIDE) -> Figure:
-    """Draw a row for each name: validation accuracy on the left, the sum of losses on the right."""
+    """Draw a row for each name: validation accuracy on the left, summed losses on the right."""
     figure = Figure(figsize=(width, 0.7 + ROW_INCHES * len(curves)), layout="constrained")
     grid = figure.subplots(len(curves), 2, squeeze=False, sharex="row")
-    for (left, right), (name, found) in zip(grid, curves.items(), strict=True):
-        for number, curve in enumerate(found, start=1):
-            words = tip(f"{name}, training {number} of {len(found)}")
+    for (left, right), (name, trainings) in zip(grid, curves.items(), strict=True):
+        for number, curve in enumerate(trainings, start=1):
+            gid = tip(f"{name}, training {number} of {len(trainings)}")
             known = curve.dropna(subset="validation_accuracy")
-            left.plot(known["step"], 100 * known["validation_accuracy"], gid=words, **LOOK)
-            _draw_loss(right, curve, words)
+            left.plot(known["step"], 100 * known["validation_accuracy"], gid=gid, **LOOK)
+            _draw_loss(right, curve, gid)
         left.set_title(shortened(name, width), loc="left", fontsize=TEXT, color=INK)
         low, high = left.get_ylim()
         missing = max(0.0, SPAN - (high - low)) / 2
@@ -75,11 +71,9 @@ def training_chart(curves: Curves, width: float = WIDE) -> Figure:
         for axes in (left, right):
             tidy(axes, "y")
             axes.margins(x=0.02)
-    for above, below, words in zip(
-        grid[0], grid[-1], ("validation accuracy, %", "loss"), strict=True
-    ):
-        above.annotate(words, (0, 1), (0, 20), **HEADING)
-        below.set_xlabel(f"{words}, by step", color=MUTED, fontsize=TEXT)
+    for column, heading in enumerate(("validation accuracy, %", "loss")):
+        grid[0, column].annotate(heading, (0, 1), (0, 20), **HEADING)
+        grid[-1, column].set_xlabel(f"{heading}, by step", color=MUTED, fontsize=TEXT)
     return figure
 
 
@@ -92,12 +86,12 @@ def _draw_loss(axes: "Axes", curve: pd.DataFrame, gid: str) -> None:
 
 
 def _draw(comparison: Comparison, width: float) -> Figure:
-    found = curves_of(comparison)
-    if not found:
+    curves = curves_of(comparison)
+    if not curves:
         raise UserError(
             "no run was trained, or its weights and train.csv are no longer where they were"
         )
-    return training_chart(found, width)
+    return training_chart(curves, width)
 
 
 def _about(comparison: Comparison) -> str | None:

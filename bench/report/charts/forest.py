@@ -1,4 +1,4 @@
-"""Accuracies and paired differences with their intervals: forest plots, and banks side by side."""
+"""Accuracies and paired differences with their intervals: forest plots, and banks together."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.comparison.frame import Comparison, accuracy_cell, decisive_interval, signed
-from bench.comparison.row import Interval, Row
+from bench.comparison.row import Interval
 from bench.report.charts.catalogue import AcrossBanks, Chart
 from bench.report.charts.style import (
     ACCENT,
@@ -20,6 +20,7 @@ from bench.report.charts.style import (
     SECOND,
     TEXT,
     WIDE,
+    add_legend,
     name_lines,
     sheet,
     shortened,
@@ -38,12 +39,13 @@ THICKNESS: dict[Kind, float] = {
     "videos": 1.1,
     "episodes": 5.0,
 }
-"""Intervals that are drawn, the widest first, and how thick."""
+"""Intervals that are drawn, the widest first -> width of the line in points."""
 LONG = 25
-"""Lines from which the axis is labelled above too."""
+"""A longer chart has its axis labelled above too."""
 FAR_OFF = 4.0
+"""Differences beyond this multiple of the median are outliers, which stand at the edge."""
 A_POINT = 0.01
-"""Where methods answer alike, an axis still has some width."""
+"""Least width of the axis of differences, for methods that answer alike."""
 BESIDE: dict[str, Any] = {
     "textcoords": "offset points",
     "va": "center_baseline",
@@ -56,50 +58,41 @@ def accuracy_forest(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw each row's accuracy: a thick bar for episodes, a thin one for videos and classes."""
     figure, axes = _lines(comparison, width)
     for height, row in enumerate(comparison.rows):
-        words = f"{row.title}: {accuracy_cell(row)}%"
-        _draw(axes, height, row.accuracy, row.intervals, ACCENT, words)
+        text = f"{row.title}: {accuracy_cell(row)}%"
+        _draw(axes, height, row.accuracy, row.intervals, ACCENT, text)
     axes.set_xlabel("accuracy, per cent")
     _legend(figure, comparison, width)
     return figure
 
 
 def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
-    """Draw each row's paired difference to the reference; grey where it may be none.
+    """Draw each row's paired difference to the reference, in grey unless it is significant.
 
-    Rows far off, such as guessing, stand at the edge with their figure: they would press the
-    others together.
+    Outliers such as guessing stand at the edge with their figure: drawn to scale, they would
+    compress the others.
     """
     figure, axes = _lines(comparison, width)
     axes.axvline(0, color=MUTED, linewidth=1)
-    edge = 100 * _edge(comparison.rows)
+    intervals = [row.difference_intervals or {} for row in comparison.rows]
+    ends = [max(map(abs, end)) for one in intervals for end in one.values()]
+    edge = 100 * max(FAR_OFF * float(np.median(ends)) if ends else 0.0, A_POINT)
     for height, row in enumerate(comparison.rows):
         if row.difference is None or row.difference_intervals is None:
             axes.annotate("reference", (0, height), (4, 0), **BESIDE)
         elif 100 * abs(row.difference) > edge:
-            _draw_far_off(axes, height, 100 * row.difference, edge)
+            _draw_outlier(axes, height, 100 * row.difference, edge)
         else:
-            words = f"{row.title}: {signed(row.difference)} ({decisive_interval(row)})"
+            text = f"{row.title}: {signed(row.difference)} ({decisive_interval(row)})"
             colour = {"better": ACCENT, "worse": SECOND}.get(row.verdict, MUTED)
-            _draw(axes, height, row.difference, row.difference_intervals, colour, words)
+            _draw(axes, height, row.difference, row.difference_intervals, colour, text)
     axes.set_xlim(max(axes.get_xlim()[0], -1.1 * edge), min(axes.get_xlim()[1], 1.1 * edge))
     axes.set_xlabel(f"difference to {shortened(comparison.reference, width)}, points, paired")
     _legend(figure, comparison, width)
     return figure
 
 
-def _edge(rows: Sequence[Row]) -> float:
-    """How far differences may reach before they stand at the edge: four times the middle one."""
-    ends = [
-        max(map(abs, ends))
-        for row in rows
-        if row.difference_intervals is not None
-        for ends in row.difference_intervals.values()
-    ]
-    return max(FAR_OFF * float(np.median(ends)) if ends else 0.0, A_POINT)
-
-
-def _draw_far_off(axes: "Axes", height: int, value: float, edge: float) -> None:
-    """A figure at the edge instead of a mark beyond it."""
+def _draw_outlier(axes: "Axes", height: int, value: float, edge: float) -> None:
+    """Write the figure at the edge in place of a mark beyond it."""
     side = -1 if value < 0 else 1
     axes.plot(side * edge, height, marker="<" if side < 0 else ">", markersize=5, color=SECOND)
     text = f"{'−' if side < 0 else '+'}{abs(value):.1f}"
@@ -122,10 +115,10 @@ def _draw(
     value: float,
     intervals: Mapping[Kind, Interval],
     colour: str,
-    words: str,
+    text: str,
 ) -> None:
-    """One line of a forest: bars for the intervals, a mark at the value, in per cent."""
-    look: dict[str, Any] = {"color": colour, "gid": tip(words)}
+    """Draw one line: bars for the intervals and a mark at the value, in per cent."""
+    look: dict[str, Any] = {"color": colour, "gid": tip(text)}
     widest = next(kind for kind in THICKNESS if kind in intervals)
     for kind, thickness in THICKNESS.items():
         if kind in {widest, "episodes"}:
@@ -135,26 +128,18 @@ def _draw(
 
 
 def _legend(figure: Figure, comparison: Comparison, width: float) -> None:
-    """Say which bar is which; nothing where there is only one kind."""
+    """Say which kind of interval each bar is."""
     kinds = [kind for kind in THICKNESS if any(kind in row.intervals for row in comparison.rows)]
     thin = [kind for kind in kinds if kind != "episodes"]
-    words = {f"{LEVEL:.0%} over episodes": THICKNESS["episodes"]}
+    labels = {f"{LEVEL:.0%} over episodes": THICKNESS["episodes"]}
     if thin:
-        words[f"over {thin[0]}"] = THICKNESS[thin[0]]
-    handles = [Line2D([], [], color=INK, linewidth=width) for width in words.values()]
-    figure.legend(
-        handles,
-        list(words),
-        loc="outside upper left",
-        ncols=2 if width > NARROW else 1,
-        frameon=False,
-        fontsize=TEXT,
-        labelcolor=MUTED,
-    )
+        labels[f"over {thin[0]}"] = THICKNESS[thin[0]]
+    handles = [Line2D([], [], color=INK, linewidth=thickness) for thickness in labels.values()]
+    add_legend(figure, handles, list(labels), columns=2 if width > NARROW else 1)
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-"""Told apart by colour-blind people too (Okabe and Ito, 2008)."""
+"""Distinguishable without colour vision (Okabe and Ito, 2008)."""
 MARKERS = ("o", "s", "D", "^", "v")
 
 
@@ -176,13 +161,7 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
     name_lines(axes, methods)
     axes.set_xlabel(f"accuracy, per cent, with {LEVEL:.0%} interval over episodes")
     tidy(axes)
-    figure.legend(
-        loc="outside upper left",
-        ncols=2,
-        frameon=False,
-        fontsize=TEXT,
-        labelcolor=MUTED,
-    )
+    add_legend(figure)
     return figure
 
 
@@ -194,7 +173,7 @@ def _about_accuracy(comparison: Comparison) -> str:
 
 
 def about_differences(comparison: Comparison) -> str | None:
-    """Say what the chart shows; None for a method alone."""
+    """Return a caption; None for a single method."""
     if len(comparison.rows) == 1:
         return None
     return (
@@ -212,10 +191,6 @@ CHARTS = {
         "accuracy, with both kinds of interval", accuracy_forest, "forest", _about_accuracy, HALF
     ),
     "differences": Chart(
-        "paired differences to the reference",
-        difference_forest,
-        "forest",
-        about_differences,
-        HALF,
+        "paired differences to the reference", difference_forest, "forest", about_differences, HALF
     ),
 }

@@ -1,4 +1,4 @@
-"""Accuracy against throughput, and which methods nothing beats in both."""
+"""Accuracy against throughput, and the methods on the Pareto front."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,33 +17,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WORTH = 0.05
-"""Least lead over guessing that makes a method's speed worth showing."""
+"""Least accuracy above chance that makes a method's speed worth showing."""
 NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
-"""Where a name may stand close beside its mark, in points, the best first."""
+"""Positions of a name beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
-"""Where it may stand if no place nearby is free, on a wide chart: then a line joins them."""
+"""Positions joined to the mark by a line, on a wide chart, if none nearby is free."""
 DECADES, NARROW_DECADES = 1000, 100
-"""Ratio of fastest to slowest from which powers of ten suffice as ticks, on a wide and a narrow
-chart."""
+"""Ratio of fastest to slowest above which powers of ten suffice as ticks: wide, narrow chart."""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
     """Return the rows that no other beats in accuracy and speed, the fastest first."""
-    by_speed = sorted(rows, key=lambda row: (-row.episodes_per_s, -row.accuracy))
-    best, found = -1.0, []
-    for row in by_speed:
-        if row.accuracy > best:
-            best = row.accuracy
-            found.append(row)
-    return found
+    best: list[Row] = []
+    for row in sorted(rows, key=lambda row: (-row.episodes_per_s, -row.accuracy)):
+        if not best or row.accuracy > best[-1].accuracy:
+            best.append(row)
+    return best
 
 
 def comparable(comparison: Comparison) -> list[Row]:
-    """Return the rows whose speed says something about the others'.
+    """Return the rows whose speeds can be compared.
 
-    Those of the device that most rows are of: speeds of several machines do not compare. And those
-    worth their time, some points above guessing, where there are any: the others would press the
-    rest together.
+    They ran on the most frequent device, since speeds of different machines do not compare. If any
+    are clearly better than chance, the others are left out: they would compress the chart.
     """
     devices = [row.device for row in comparison.rows]
     device = max(dict.fromkeys(devices), key=devices.count)
@@ -84,7 +80,7 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     axes.margins(x=0.2, y=0.12)
     axes.set(xlabel="scoring, episodes a second", ylabel="accuracy, per cent")
     slowest, fastest = axes.get_xlim()
-    # Where speeds are alike, powers of ten alone would leave the axis with one number, or none.
+    # Where speeds are alike, powers of ten alone would give the axis one tick, or none.
     many = DECADES if width >= WIDE else NARROW_DECADES
     between = (1, 2, 5) if width >= WIDE or fastest < 10 * slowest else (1, 3)
     steps = (1,) if fastest > many * slowest else between
@@ -99,25 +95,24 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
 def _name(
     figure: Figure, axes: "Axes", rows: Sequence[Row], marked: Sequence[Row], width: float
 ) -> None:
-    """Write names beside marks, each where it covers no other name and as few marks as can be."""
+    """Write names beside marks, covering no other name and as few marks as possible."""
     figure.draw_without_rendering()
     marks = [_box(axes, row) for row in marked]
     taken = [_box(axes, row) for row in rows]
     for row in rows:
-        found: list[tuple[int, Annotation, Bbox]] = []
+        free: list[tuple[int, Annotation, Bbox]] = []
         for place in NEAR + FAR if width >= WIDE else NEAR:
             text = _annotated(axes, row, place, width)
-            text.get_window_extent()  # puts it where it belongs
+            text.get_window_extent()  # updates its position
             box = Text.get_window_extent(text)  # without its line
             if _free(box, taken, axes):
-                found.append((box.count_overlaps(marks), text, box))
+                free.append((box.count_overlaps(marks), text, box))
             else:
                 text.remove()
-        best = min(found, key=lambda one: one[0], default=None)
-        for one in found:
-            if one is not best:
-                one[1].remove()
-        taken += [best[2]] if best else []
+        free.sort(key=lambda candidate: candidate[0])
+        taken += [box for _, _, box in free[:1]]
+        for _, text, _ in free[1:]:
+            text.remove()
 
 
 def _annotated(axes: "Axes", row: Row, place: tuple[int, int], width: float) -> Annotation:

@@ -1,8 +1,7 @@
 """A strip of frames for each class of an episode, as the methods see them.
 
-Frames at the middle of equal parts of the video, in order: of the first support video of a class,
-and beside it of its first query. Videos of real data sets are drawn as well; whether the picture
-may be shared depends on their licence, not on this program.
+The frames are at segment centres of the first support video of a class, and beside it of its first
+query. Whether a picture of real videos may be shared depends on their licence.
 """
 
 import numpy as np
@@ -15,23 +14,23 @@ from bench.report.charts.style import INK, TEXT, WIDE
 from episodes.banks.bank import Bank
 
 FRAMES = 10
-"""Of a class: those of its support video, or of it and of the query, in equal parts."""
+"""Number of frames of a class, shared by support and query if both are drawn."""
 LEFT, GAP = 0.13, 0.02
-"""Parts of the width: for the names of classes, and between support and query."""
+"""Fractions of the width: for the names of classes, and between support and query."""
 HEAD = 0.22
-"""Inches above the frames for what they are."""
+"""Inches above the frames for the headings."""
 
 
 def strip(bank: Bank, episode: int, inches: float = WIDE) -> Figure:
     """Draw one episode of a bank: a line of frames for each class.
 
     Args:
-        bank: whose videos are here.
-        episode: which, from 0. Where one of its classes has no query, support is drawn alone.
+        bank: a bank whose videos are here.
+        episode: number of the episode, from 0. If a class has no query, only support is drawn.
         inches: width of the figure.
 
     Raises:
-        UserError: a video is not there, or cannot be decoded.
+        UserError: a video is missing or cannot be decoded.
     """
     labels = bank.episodes.labels[episode]
     shown = {"support": bank.episodes.support[episode, :, 0]}
@@ -62,9 +61,9 @@ def strip(bank: Bank, episode: int, inches: float = WIDE) -> Figure:
         y = 1 - (HEAD + (row + 0.5) * line) / tall
         label = video.label.replace("-", "\n", 1)
         figure.text(0.005, y, label, va="center", fontsize=TEXT - 1, color=INK)
-    for side, words in enumerate(shown):
+    for side, heading in enumerate(shown):
         left = LEFT + side * (GAP + room * frames)
-        figure.text(left, 1 - 0.5 * HEAD / tall, words, va="center", fontsize=TEXT, color=INK)
+        figure.text(left, 1 - 0.5 * HEAD / tall, heading, va="center", fontsize=TEXT, color=INK)
     return figure
 
 

@@ -1,10 +1,10 @@
-"""What all charts look like, as files and as parts of a page that has themes."""
+"""The look of all charts, as files and as parts of a page with themes."""
 
 import io
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 INK, MUTED, LINE = "#1b2430", "#5b6470", "#d5dae0"
 ACCENT, SECOND = "#0068a9", "#c2510a"
-"""Told apart by colour-blind people too, and in print."""
+"""Distinguishable without colour vision, and in print."""
 WIDE, HALF, NARROW = 7.2, 5.2, 3.7
-"""Widths in inches: of a page, of one of two beside each other, and of a phone."""
+"""Widths in inches: of a page, of one of two charts side by side, and of a phone."""
 TEXT = 8.5
 """Points."""
 ROW = 0.205
-"""Inches that a line of text with its mark takes."""
+"""Height in inches of a line of text with its mark."""
 
 
 def sheet(width: float, height: float) -> "tuple[Figure, Axes]":
-    """Return a figure of this size in inches with one set of axes."""
+    """Return a figure of a size in inches with one set of axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
 def tidy(axes: "Axes", grid: str = "x") -> None:
-    """Remove what carries no information, and let the grid recede."""
+    """Remove what carries no information, and draw the grid faintly."""
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.tick_params(length=0, labelsize=TEXT, colors=MUTED, labelcolor=MUTED)
     axes.grid(axis=grid, color=LINE, linewidth=0.7)  # type: ignore[arg-type]
@@ -51,8 +51,14 @@ def name_lines(axes: "Axes", names: list[str]) -> None:
         label.set_color(INK)
 
 
+def add_legend(figure: Figure, *entries: list[Any], columns: int = 2) -> None:
+    """Put a legend above a chart: of labelled marks, or of given handles and their labels."""
+    look: dict[str, Any] = {"frameon": False, "fontsize": TEXT, "labelcolor": MUTED}
+    figure.legend(*entries, loc="outside upper left", ncols=columns, **look)
+
+
 def shortened(name: str, width: float) -> str:
-    """Cut a long name so that it leaves room for the chart.
+    """Cut a long name to leave room for the chart.
 
     >>> shortened("a-name-of-more-than-twenty-letters", NARROW)
     'a-name-of-more-tha…'
@@ -62,20 +68,14 @@ def shortened(name: str, width: float) -> str:
 
 
 SUFFIXES = (".png", ".svg", ".pdf")
-THEMED = {
-    INK: "ink",
-    MUTED: "muted",
-    LINE: "line",
-    ACCENT: "accent",
-    SECOND: "second",
-}
+THEMED = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", SECOND: "second"}
 """Colours that follow the theme of the page -> the name of their CSS variable."""
 SALT = "fvbench"
-"""Makes ids of an SVG file the same every time."""
+"""Makes the ids in SVG files reproducible."""
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's suffix, the same bytes every time.
+    """Write a figure in the format of the path's suffix, reproducible byte for byte.
 
     Raises:
         UserError: a suffix other than .png, .svg and .pdf.
@@ -92,19 +92,19 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _take_literally(figure: Figure) -> None:
-    """Show dollars in names as dollars: to matplotlib two of them enclose a formula."""
+    """Show dollar signs in names, which would enclose a formula in matplotlib."""
     for text in figure.findobj(Text):
         if isinstance(text, Text):
             text.set_parse_math(False)
 
 
 def tip(words: str) -> str:
-    """The ``gid`` of a mark that shows ``words`` on hover, in SVG."""
+    """Return the ``gid`` of a mark that shows a text on hover in SVG."""
     return f"tip {words}"
 
 
 def _with_tips(svg: str) -> str:
-    """Turn the ids that `tip` made into titles, which browsers show."""
+    """Turn ids made by `tip` into titles, which browsers show."""
     return re.sub(r"""<g id=(["'])tip (.*?)\1>""", r"<g><title>\2</title>", svg)
 
 
@@ -113,14 +113,11 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
 
     Args:
         figure: drawn in the colours of `bench.report.charts.style`.
-        name: unique on the page; it is put before every id.
-        title: what it shows, for those who cannot see it.
+        name: unique on the page; put before every id.
+        title: what the figure shows, for screen readers.
     """
     _take_literally(figure)
-    with (
-        io.StringIO() as file,
-        mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}),
-    ):
+    with io.StringIO() as file, mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
         svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -129,17 +126,8 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
         svg = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", svg, count=1)
     head = f'<svg class="chart" role="img" aria-label="{escape(title, quote=True)}"'
     svg = svg.replace("<svg", head, 1)
-    return _themed(_with_own_ids(_with_tips(svg), name))
-
-
-def _with_own_ids(svg: str, name: str) -> str:
-    """Put a name before every id and every reference to one."""
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
-
-
-def _themed(svg: str) -> str:
-    """Let the page decide on colours and font."""
+    svg = re.sub(r'\bid="', f'id="{name}-', _with_tips(svg))
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
     for colour, variable in THEMED.items():
         svg = re.sub(rf"{colour}\b", f"var(--{variable})", svg, flags=re.IGNORECASE)
     return re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", svg)

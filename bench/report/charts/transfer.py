@@ -1,4 +1,4 @@
-"""Rendered against real: methods by their accuracy on one bank and on others."""
+"""Accuracy on other banks against that on the first: rendered against real videos."""
 
 import math
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ from matplotlib.lines import Line2D
 
 from bench.comparison.across.summary import Across, Place, across_comparisons, named
 from bench.report.charts.catalogue import AcrossBanks
-from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, tidy, tip
+from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, WIDE, add_legend, tidy, tip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 2
-"""Banks side by side."""
+"""Panels side by side."""
 APART = 0.25
-"""Least distance between two names, as a share of an axis."""
+"""Least distance between two names, as a fraction of an axis."""
 NAME: dict[str, Any] = {"fontsize": 7, "color": INK}
 
 
 def transfer_chart(found: Across, width: float = WIDE) -> Figure:
-    """Draw a panel for each further bank: its accuracies over those of the first bank.
+    """Draw a panel for each further bank: its accuracies against those of the first bank.
 
-    Each mark is a method that both have; its colour says whether the order of frames can make a
-    difference to it, grey where a method does not say.
+    Each mark is a method that both have. Its colour says whether the method depends on the order of
+    frames; it is grey where the method does not say.
     """
     first, *others = found.places
     columns = min(COLUMNS, len(others)) if width >= WIDE else 1
@@ -40,15 +40,7 @@ def transfer_chart(found: Across, width: float = WIDE) -> Figure:
         Line2D([], [], color=colour, marker="o", markersize=5, linestyle="none")
         for colour in (ACCENT, SECOND)
     ]
-    figure.legend(
-        handles,
-        ["the order of frames counts", "it does not"],
-        loc="outside upper left",
-        ncols=2,
-        frameon=False,
-        fontsize=TEXT,
-        labelcolor=MUTED,
-    )
+    add_legend(figure, handles, ["the order of frames counts", "it does not"])
     return figure
 
 
@@ -57,8 +49,8 @@ def _panel(axes: "Axes", first: Place, place: Place) -> None:
     for mark in marks:
         colour = MUTED if mark.order_aware is None else ACCENT if mark.order_aware else SECOND
         look: dict[str, Any] = {"marker": "o", "markersize": 4.5, "alpha": 0.75}
-        words = f"{mark.method}: {mark.x:.1f}%, {mark.y:.1f}%"
-        axes.plot(mark.x, mark.y, color=colour, linestyle="none", gid=tip(words), **look)
+        text = f"{mark.method}: {mark.x:.1f}%, {mark.y:.1f}%"
+        axes.plot(mark.x, mark.y, color=colour, linestyle="none", gid=tip(text), **look)
     axes.margins(0.18)
     for mark in _worth_naming(marks):
         beside: dict[str, Any] = {"xytext": (-5, 3), "ha": "right"}
@@ -80,19 +72,19 @@ class _Mark(NamedTuple):
 
 
 def _marks(first: Place, place: Place) -> list[_Mark]:
-    """Every method that both banks have; controls would press the others together."""
-    found = []
+    """The methods that both banks have, without controls, which would compress the others."""
+    marks = []
     for index, one in enumerate(first.comparison.methods):
         other = place.of(named(one))
         if other is not None and not one.is_control:
             x = 100 * float(first.comparison.variation.means[index])
             y = 100 * float(place.comparison.variation.means[other])
-            found.append(_Mark(one.method, x, y, one.first.declared.order_aware))
-    return found
+            marks.append(_Mark(one.method, x, y, one.first.declared.order_aware))
+    return marks
 
 
 def _worth_naming(marks: Sequence[_Mark]) -> list[_Mark]:
-    """The best and the worst on either bank, less those that stand close to one named before."""
+    """The two best and the worst on either bank, unless their names would be too close."""
     by_x = sorted(marks, key=lambda mark: mark.x)
     by_y = sorted(marks, key=lambda mark: mark.y)
     wide, high = by_x[-1].x - by_x[0].x or 1, by_y[-1].y - by_y[0].y or 1

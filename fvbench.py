@@ -1,7 +1,7 @@
-"""The command ``fvbench``, and a look at whose packages it would use before it uses any.
+"""The command ``fvbench``, which first checks that no package of ours is hidden by another.
 
-Our packages have plain names. Where Python looks into the current folder first, as with
-``python -m`` and ``PYTHONPATH=.``, a user's own ``methods`` would be taken for ours without a word.
+Our packages have plain names. Where Python searches the current folder first, as with ``python -m``
+and ``PYTHONPATH=.``, a user's own ``methods`` would silently be imported in place of ours.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ OURS = ("bench", "methods", "episodes")
 
 
 def refuse_others() -> None:
-    """End the program with one line if a package of ours is hidden by another of its name."""
+    """Exit with one line if another package of the same name hides one of ours."""
     for name in OURS:
         spec = importlib.util.find_spec(name)
         found = Path((spec and spec.origin) or name).resolve().parent

@@ -1,11 +1,11 @@
 """fewshot-video-bench: one episode bank, one loop, comparable numbers.
 
-For Python and notebooks: `load_bank`, `load_method`, `evaluate`, explained in `bench.api`. They are
-imported when they are asked for: importing this package alone loads nothing.
+For Python and notebooks: `load_bank`, `load_method`, `evaluate` in `bench.api`. They are imported
+on first use: importing this package alone loads nothing.
 
-Loose beside this file stands what outsiders import: the contracts of methods (`bench.method`),
-backbones (`bench.backbone`, `bench.pretrained`) and reproductions (`bench.reference`), and the two
-doors, `bench.api` and `bench.__main__`, which belong to the commands.
+The modules beside this file are those that others import: the contracts of methods
+(`bench.method`), backbones (`bench.backbone`, `bench.pretrained`) and reproductions
+(`bench.reference`), and the two entry points, `bench.api` and `bench.__main__`.
 
 May import: episodes.
 """
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what belongs to `bench.api` when it is used first."""
+    """Import a name of `bench.api` on its first use."""
     if name not in __all__:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     from bench import api  # noqa: PLC0415 - torch and pandas take a second to import

@@ -55,12 +55,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that a notebook shows by itself."""
+    """A chart, which a notebook displays."""
 
     figure: Figure
 
     def save(self, path: str | Path) -> None:
-        """Write it to a file; the suffix (.png, .svg, .pdf) says in which format."""
+        """Write the chart to a file, in the format of the suffix: .png, .svg or .pdf."""
         save_figure(self.figure, Path(path))
 
     def _repr_svg_(self) -> str:
@@ -71,17 +71,17 @@ class Chart:
 
 @dataclass(frozen=True)
 class Results:
-    """What methods answered on a bank."""
+    """The answers of methods on a bank."""
 
     runs: Sequence[Run]
     bank: Bank = field(repr=False)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row for each query: method, seed of its training, episode, query, label, ...
+        """One row for each query: method, training seed, episode, query, label, ...
 
-        ``label`` and ``prediction`` are places among the classes of the episode, 0..way-1;
-        ``margin`` is the best score minus the second best; ``right`` whether both agree.
+        ``label`` and ``prediction`` are indices of the episode's classes, 0..way-1; ``margin`` is
+        the best score minus the second best; ``right`` says whether the prediction is the label.
         """
         tables = [
             run.rows.assign(
@@ -97,7 +97,7 @@ class Results:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Accuracies with their intervals, and paired differences."""
+        """Accuracies and paired differences with their intervals."""
         return compare_on_one_bank(self.runs, None, [self.bank])
 
     @property
@@ -117,7 +117,7 @@ class Results:
         return Chart(draw(chart, [self.comparison]))
 
     def report(self, path: str | Path) -> None:
-        """Write the report, as `fvbench report` does."""
+        """Write the report of `fvbench report`."""
         write_report(Path(path), [self.comparison], Reporter())
 
     def _repr_html_(self) -> str:
@@ -125,22 +125,22 @@ class Results:
 
 
 def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
-    """Open a bank, and verify that it is the one its recipe states.
+    """Open a bank, and verify its episodes against its recipe.
 
     Args:
         name_or_path: a bank's name, the path of a recipe, or a folder of ``class/video`` files.
-        episodes: how many episodes, from the first; as many as the bank states if None.
+        episodes: number of episodes, from the first; as many as the recipe states if None.
 
     Raises:
-        UserError: no such bank, or one whose episodes are not those its recipe states.
+        UserError: there is no such bank, or its episodes are not those of its recipe.
 
     >>> load_bank("default").recipe.episodes
     10000
     """
-    asked = shortened(episodes)
+    episodes = shortened(episodes)
     if Path(name_or_path).is_dir():
-        return bank_over_folder(Path(name_or_path), asked)
-    return open_bank(str(name_or_path), asked)
+        return bank_over_folder(Path(name_or_path), episodes)
+    return open_bank(str(name_or_path), episodes)
 
 
 def load_method(
@@ -149,18 +149,17 @@ def load_method(
     """Find a method by its name.
 
     Args:
-        name: as `fvbench list methods` has it, or of a class that was just registered.
+        name: a name in `fvbench list methods`, or of a class that was just registered.
         plugin: a file or folder with further methods.
-        plain: whether to leave out its quicker form, where it has one.
+        plain: whether to do without the method's faster form, if it has one.
 
     Raises:
-        UserError: there is none; the message names the nearest.
+        UserError: there is no such method; the message suggests similar names.
 
     >>> load_method("otam").settings.temperature
     0.1
     """
-    known = all_methods([Path(plugin)] if plugin is not None else [])
-    method = find(name, known)
+    method = find(name, all_methods([Path(plugin)] if plugin is not None else []))
     return method.plain if plain else method
 
 
@@ -184,28 +183,27 @@ def evaluate(
     """Score every query of a bank with some methods, as `fvbench run` does.
 
     Args:
-        methods: what `load_method` gave, one or several.
-        bank: what `load_bank` gave.
-        weights: trained weights: a file, for a single method, or a folder as `fvbench train` writes
-            it; "none" for random ones; those that come with the program if None.
-        backbone: what makes the features.
-        sampling: frames of a clip, such as "linspace" or "3 x linspace"; None for what methods ask
-            for.
-        resize: size of pictures before the centre is cut out, "256" or "256x256"; None for what
-            the backbone states.
-        decoder: what reads video files, "decord" or "av"; decord where it is installed if None.
-        features: folder or table with features that were computed elsewhere, in place of a
-            backbone, see `bench.features.given`.
-        text: file with text features of the classes' names, for methods that read them; those of
-            the backbone's text tower if None.
-        prompt: the template that a text tower reads names in; its own if None.
+        methods: one or several methods from `load_method`.
+        bank: a bank from `load_bank`.
+        weights: trained weights: a file, for a single method, or a folder written by `fvbench
+            train`; "none" for random weights; the shipped ones if None.
+        backbone: name of the backbone that computes the features.
+        sampling: how frames are sampled, such as "linspace" or "3 x linspace"; the methods'
+            default if None.
+        resize: picture size before the centre crop, "256" or "256x256"; the backbone's if None.
+        decoder: video reader, "decord" or "av"; decord if it is installed if None.
+        features: folder or table of features computed elsewhere, in place of a backbone, see
+            `bench.features.given`.
+        text: file with text features of class names, for methods that read them; those of the
+            backbone's text tower if None.
+        prompt: prompt template for class names; that of the text tower if None.
         device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
-        batch_size: episodes scored at once; it changes speed, not results.
-        seed: of the methods' random weights and guesses.
-        out: folder in which run directories are kept; nowhere if None.
+        batch_size: episodes scored at once; changes speed, not results.
+        seed: seed of the methods' random weights and guesses.
+        out: folder for the run directories; they are not kept if None.
 
     Raises:
-        UserError: videos are missing, or a method does not keep its contract.
+        UserError: videos are missing, or a method breaks its contract.
     """
     chosen = [methods] if isinstance(methods, ConfiguredMethod) else list(methods)
     where = choose_device(device)
@@ -213,15 +211,15 @@ def evaluate(
     loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)
     file = None if text is None else Path(text)
     source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
-    which = None if weights is None else str(weights)
-    found = with_weights(chosen, which, loaded.weights_sha256)
+    weights = None if weights is None else str(weights)
+    weighted = with_weights(chosen, weights, loaded.weights_sha256)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(out) if out is not None else Path(temporary)
         plan = Plan(
-            [bank], found, loaded, where, batch_size, seed, folder, text=source, given=given
+            [bank], weighted, loaded, where, batch_size, seed, folder, text=source, given=given
         )
         folders, failures = execute(plan, Reporter())
         if failures:
-            raise UserError("\n".join(f"{one.bank}: {one.reason}" for one in failures))
+            raise UserError("\n".join(f"{failure.bank}: {failure.reason}" for failure in failures))
         runs = [read_run(path) for path in folders]
     return Results(runs, bank)

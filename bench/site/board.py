@@ -1,4 +1,4 @@
-"""What a leaderboard shows: comparisons, a line for each method with its figures on every bank."""
+"""The content of a leaderboard: comparisons, and a line for each method on all banks."""
 
 import hashlib
 import inspect
@@ -13,7 +13,6 @@ from functools import cached_property
 from bench.comparison.frame import Comparison
 from bench.comparison.row import Row
 from bench.comparison.summary import compare_on_one_bank
-from bench.method import find
 from bench.plugins.registry import all_methods
 from bench.report.sources import links
 from bench.runs.by_method import DRAWN, MethodRuns
@@ -24,7 +23,7 @@ from episodes.banks.bank import Bank
 
 @dataclass(frozen=True)
 class Place:
-    """A method on a bank: where it stands there."""
+    """A method on a bank, and its row there."""
 
     comparison: Comparison
     row: Row
@@ -33,19 +32,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Line:
-    """A method as it was trained, on a backbone, over all banks."""
+    """A method, trained in one way on one backbone, over all banks."""
 
     places: Sequence[Place]
-    """One for each bank that it was run on."""
+    """One for each bank with runs of the method."""
 
     @property
     def row(self) -> Row:
-        """What all places have in common."""
+        """The first place's row, for what all places share."""
         return self.places[0].row
 
     @property
     def needs(self) -> str:
-        """What the method makes use of; empty where a run does not say."""
+        """What the method needs; empty where the run does not say."""
         return self.places[0].method.first.declared.needs
 
     @property
@@ -67,22 +66,22 @@ class Board:
 
     @cached_property
     def lines(self) -> list[Line]:
-        """The best on the first bank first, then those that were run on other banks alone."""
-        found: dict[tuple[object, ...], list[Place]] = {}
+        """Lines by rank on the first bank, then those with runs on other banks alone."""
+        places: dict[tuple[object, ...], list[Place]] = {}
         for one in self.comparisons:
             for row, method in zip(one.rows, one.methods, strict=True):
-                # On another bank it may have been trained from fewer seeds, which is no other
-                # method; of two numbers of seeds on one bank, each has its line.
+                # The number of seeds may differ between banks within a line; if it differs on one
+                # bank, each number has a line.
                 how = row.trained_words.partition(",")[0]
                 key: tuple[object, ...] = (row.method, how, row.backbone, row.frames, row.training)
-                if any(place.comparison is one for place in found.get(key, ())):
+                if any(place.comparison is one for place in places.get(key, ())):
                     key = row.key
-                found.setdefault(key, []).append(Place(one, row, method))
-        return [Line(places) for places in found.values()]
+                places.setdefault(key, []).append(Place(one, row, method))
+        return list(map(Line, places.values()))
 
     @cached_property
     def methods(self) -> Mapping[str, list[Line]]:
-        """Name of a method -> its lines, by name."""
+        """Name of a method -> its lines, in alphabetical order."""
         names = sorted({line.row.method for line in self.lines})
         return {name: [one for one in self.lines if one.row.method == name] for name in names}
 
@@ -95,29 +94,29 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
     """Compare runs on every bank; the same run in several places counts once.
 
     Args:
-        runs: on any banks, from anybody.
-        reference: method the others are compared with, on the banks that have it.
-        banks: those that cannot be rebuilt by their names.
+        runs: runs on any banks.
+        reference: method that the others are compared with, on the banks that have it.
+        banks: banks that cannot be opened by their names.
 
     Raises:
-        UserError: two runs of a method differ in something that a table does not show.
+        UserError: two runs of a method differ in something that the table does not show.
     """
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
-        which = run.identity.bank, run.identity.bank_sha256, run.identity.dtype
-        groups.setdefault(which, {}).setdefault(run_id(run), run)
-    found = []
+        bank = run.identity.bank, run.identity.bank_sha256, run.identity.dtype
+        groups.setdefault(bank, {}).setdefault(run_id(run), run)
+    comparisons = []
     titles: dict[str, int] = {}
     for (title, sha256, _), group in groups.items():
         one = _compared(list(group.values()), reference, banks)
         titles[title] = titles.get(title, 0) + 1
         again = f"{title} (other episodes, {sha256:.6})" if titles[title] > 1 else title
-        found.append(replace(one, bank=again))
-    return Board(found)
+        comparisons.append(replace(one, bank=again))
+    return Board(comparisons)
 
 
 def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> Comparison:
-    """Compare runs on a bank with the reference on the backbone that most of them have."""
+    """Compare runs on a bank with the reference on the most frequent backbone."""
     have = {run.identity.method for run in runs}
     one = compare_on_one_bank(runs, reference if reference in have else None, banks)
     usual, _ = Counter(row.backbone for row in one.rows).most_common(1)[0]
@@ -133,7 +132,7 @@ def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> 
 
 
 def run_id(run: Run) -> str:
-    """Name a run by what decides its rows, and by the rows."""
+    """Return a name for a run, derived from its identity and rows."""
     identity = json.dumps(run.identity.content(), sort_keys=True)
     rows = run.rows[["episode", "query", "prediction"]].to_numpy().tobytes()
     return hashlib.sha256(identity.encode() + rows).hexdigest()[:16]
@@ -145,24 +144,19 @@ def is_rendered(comparison: Comparison) -> bool:
 
 
 def anchor(text: str) -> str:
-    """A name for a file, from any title."""
+    """Return a file name for a title."""
     plain = re.sub(r"[^a-z0-9+]+", "-", text.lower()).strip("-")
     return plain or hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _same_source(here: str, there: str) -> bool:
-    """Whether two lines are of the same publication: their wording may change."""
-    return here == there or bool({*links(here)} & {*links(there)})
-
-
 def idea(name: str, declared: Declared) -> tuple[str, list[str]]:
-    """Return what a method does, in a sentence, and the paragraphs of its file, where it is here.
+    """Return a sentence on what a method does, and the paragraphs of its file.
 
-    A run whose code is not here states it itself, or not at all.
+    If the code of this method is not here, the sentence is that of its run, without paragraphs.
     """
-    methods = all_methods()
-    if name not in methods or not _same_source(methods[name].cls.source, declared.source):
+    known = all_methods().get(name)
+    here, there = known.cls.source if known else "", declared.source
+    if known is None or (here != there and not {*links(here)} & {*links(there)}):
         return declared.idea, []
-    cls = find(name, methods).cls
-    words = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
-    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0], words.split("\n\n")
+    paragraphs = inspect.cleandoc(sys.modules[known.cls.__module__].__doc__ or "").split("\n\n")
+    return inspect.cleandoc(known.cls.__doc__ or "").partition("\n\n")[0], paragraphs

@@ -1,10 +1,10 @@
-"""What to cite for runs: methods, backbones, data sets and this project, as BibTeX."""
+"""Citations for runs as BibTeX: methods, backbones, data sets and this project."""
 
 import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import bench
@@ -21,42 +21,44 @@ ADDRESS = re.compile(r"https://\S+[\w/]")
 
 @dataclass(frozen=True)
 class Cited:
-    """Something that runs use, and the publications that it comes from."""
+    """Something that runs use, and its publications."""
 
     name: str
     """Such as "method otam"."""
     publications: Sequence[Publication]
     entries: Sequence[str] = ()
-    """BibTeX of what is not a publication."""
+    """BibTeX entries of what is not a publication."""
 
 
-def cited(runs: Iterable[Run]) -> list[Cited]:
+def cited(runs: Sequence[Run]) -> list[Cited]:
     """Return what to cite for runs, this project last."""
-    methods: dict[str, Cited] = {}
-    backbones_: dict[str, Cited] = {}
-    datasets_: dict[str, Cited] = {}
+    sources: dict[str, str] = {}
     for run in runs:
-        name, features = run.identity.method, run.identity.features
-        methods.setdefault(name, of_method(name, run.declared.source))
-        if features is not None:
-            backbone = backbones().get(features.backbone)
-            stated = publications(backbone.source) if backbone else []
-            title = f"backbone {features.backbone}"
-            backbones_.setdefault(features.backbone, Cited(title, stated))
-        if dataset := run.identity.dataset:
-            datasets_.setdefault(dataset, _of_dataset(dataset))
-    return [*methods.values(), *backbones_.values(), *datasets_.values(), _project()]
+        sources.setdefault(run.identity.method, run.declared.source)
+    used = dict.fromkeys(run.identity.features.backbone for run in runs if run.identity.features)
+    sets = dict.fromkeys(run.identity.dataset for run in runs if run.identity.dataset)
+    return [
+        *(of_method(name, source) for name, source in sources.items()),
+        *(_of_backbone(name) for name in used),
+        *(_of_dataset(name) for name in sets),
+        _project(),
+    ]
 
 
 def of_method(name: str, source: str) -> Cited:
-    """Return what a method is from: as its run states it, with the titles that its file gives."""
+    """Return a method's publications, as its run states them with the titles in its file."""
     known = all_methods().get(name)
     file = sys.modules[known.cls.__module__].__doc__ if known else None
     return Cited(f"method {name}", publications(source, file or ""))
 
 
+def _of_backbone(name: str) -> Cited:
+    known = backbones().get(name)
+    return Cited(f"backbone {name}", publications(known.source) if known else [])
+
+
 def _of_dataset(name: str) -> Cited:
-    """The data set's paper where its file names one, else where to get it."""
+    """The data set's paper if its file names one, or its address."""
     known = datasets().get(name)
     module = f"episodes.datasets.{name.replace('-', '_')}"
     if known is None or importlib.util.find_spec(module) is None:
@@ -79,11 +81,11 @@ def _project() -> Cited:
 
 
 def bibliography(found: Sequence[Cited]) -> str:
-    """Return BibTeX: in comments what is from where, then every entry once."""
+    """Return BibTeX: comments that say which entries belong to what, then every entry once."""
     known = merged(publication for one in found for publication in one.publications)
     lines = []
     for one in found:
-        # A publication may be told more fully by another of those that are cited.
+        # Another of those that are cited may state the same publication more fully.
         keys = [
             other.key
             for other in known

@@ -1,7 +1,6 @@
-"""The pages of a leaderboard: one for all, and one for each bank, method and run.
+"""The pages of a leaderboard: an index, and one for each bank, method and run.
 
-Every page is a file that needs no other, so that a site works from a folder, from a memory stick
-and from any server of files.
+Every page is self-contained, so the site works from a folder, a memory stick or any file server.
 """
 
 import json
@@ -33,13 +32,13 @@ from episodes.errors import UserError
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = (STYLE_SHEET, TEMPLATES / "site.css")
 MARK = ".fvbench-site"
-"""A file by which the folder of a site is recognised."""
+"""A file that marks the folder of a site."""
 BANKS_FROM = 4
-"""Column of the board that holds the first bank."""
+"""Index of the first column that holds a bank."""
 
 
 def write_site(folder: Path, board: Board, title: str) -> int:
-    """Write a site into a folder, in place of one that was there; return how many pages.
+    """Write a site into a folder, replacing a previous one, and return the number of pages.
 
     Raises:
         UserError: the folder holds something else.
@@ -63,9 +62,11 @@ def _pages(board: Board, title: str) -> list[tuple[str, str]]:
         (_method_file(name), _method_page(name, lines, title))
         for name, lines in board.methods.items()
     ]
-    for place in board.places():
-        for run in place.method.runs:
-            pages.append((_run_file(run), _run_page(place, run, title)))
+    pages += [
+        (_run_file(run), _run_page(place, run, title))
+        for place in board.places()
+        for run in place.method.runs
+    ]
     return pages
 
 
@@ -95,15 +96,13 @@ def _index(board: Board, title: str) -> str:
     lines = [_board_line(line, board) for line in board.lines]
     notes = [
         "Accuracy in per cent, and its 95% interval over the widest of videos, classes and"
-        " trainings that the runs can tell. A bank's page says which differences are told apart,"
-        " and from how many seeds a method was trained.",
+        " trainings that the runs support. A bank's page says which differences are significant,"
+        " and from how many seeds a method was trained."
     ]
-    rendered = [is_rendered(one) for one in board.comparisons]
+    kinds = ["rendered" if is_rendered(one) else "real" for one in board.comparisons]
     columns = {
-        kind: ",".join(
-            str(BANKS_FROM + place) for place, one in enumerate(rendered) if one == wanted
-        )
-        for kind, wanted in (("rendered", True), ("real", False))
+        wanted: ",".join(str(n) for n, kind in enumerate(kinds, BANKS_FROM) if kind == wanted)
+        for wanted in ("rendered", "real")
     }
     filters = {
         "backbone": (1, sorted({line.row.backbone or "–" for line in board.lines})),
@@ -116,10 +115,10 @@ def _index(board: Board, title: str) -> str:
             "name": one.bank,
             "episodes": one.rows[0].episodes,
             "methods": len({row.method for row in one.rows}),
-            "kind": "rendered" if drawn else "real",
+            "kind": kind,
             "sha256": one.bank_sha256,
         }
-        for one, drawn in zip(board.comparisons, rendered, strict=True)
+        for one, kind in zip(board.comparisons, kinds, strict=True)
     ]
     runs = sum(len(place.method.runs) for place in board.places())
     return _page(
@@ -129,7 +128,7 @@ def _index(board: Board, title: str) -> str:
         grid=grid_of("board", "Methods on banks", lines, notes),
         filters=filters,
         banks_from=BANKS_FROM,
-        columns={kind: found for kind, found in columns.items() if found},
+        columns={kind: numbers for kind, numbers in columns.items() if numbers},
         banks=banks,
         counts=(len(board.methods), len(board.comparisons), runs),
     )
@@ -187,9 +186,9 @@ def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
     sentence, paragraphs = idea(name, declared)
     settings: dict[str, dict[str, object]] = {}
     for place in (place for line in lines for place in line.places):
-        found = place.method.first.identity.settings
-        if found is not None:
-            settings.setdefault(json.dumps(found, sort_keys=True), dict(found))
+        stated = place.method.first.identity.settings
+        if stated is not None:
+            settings.setdefault(json.dumps(stated, sort_keys=True), dict(stated))
     return _page(
         "method.html",
         "../",
@@ -230,7 +229,9 @@ def _runs_of(lines: Sequence[Line]) -> Grid:
             "run": Cell(run_id(run), link=f"../{_run_file(run)}"),
             "bank": Cell(place.comparison.bank),
             "trained": Cell(place.row.trained_words.partition(",")[0]),
-            "seed of training": Cell(_seed(run)),
+            "seed of training": Cell(
+                str(run.identity.training.seed) if run.identity.training else "–"
+            ),
             "accuracy %": Cell(f"{100 * run.episode_accuracy().mean():.2f}"),
         }
         for line in lines
@@ -238,11 +239,6 @@ def _runs_of(lines: Sequence[Line]) -> Grid:
         for run in place.method.runs
     ]
     return grid_of("runs-of", "Every run", rows)
-
-
-def _seed(run: Run) -> str:
-    training = run.identity.training
-    return str(training.seed) if training else "–"
 
 
 def _run_page(place: Place, run: Run, site: str) -> str:

@@ -1,4 +1,4 @@
-"""Some episodes of a submission, evaluated anew: does the method answer as its rows say?"""
+"""Evaluating episodes of a submission again, to see whether the method answers as its rows say."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,25 +23,25 @@ from episodes.errors import UserError, unknown
 from episodes.schema import plain
 
 MAY_DIFFER = 0.01
-"""Of the queries that are answered anew: near ties may fall differently on another machine."""
+"""Fraction of the queries: near ties may be broken differently on another machine."""
 CODE = ("revision", "settings", "form", "source_sha256", "features")
-"""What of a run's identity may have changed since without a number changing."""
+"""Parts of a run's identity that may have changed since without changing a number."""
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """What came out of evaluating episodes anew."""
+    """The result of evaluating episodes again."""
 
     episodes: int
     queries: int
     differing: int
-    """Queries that are answered differently."""
+    """Number of queries that are answered differently."""
     changed: Sequence[str]
-    """What of the run's identity is not as it was."""
+    """Parts of the run's identity that have changed since."""
 
     @property
     def holds(self) -> bool:
-        """Whether the answers are those of the submission, apart from near ties."""
+        """Whether the answers are those of the submission, except for near ties."""
         return self.differing <= MAY_DIFFER * self.queries
 
 
@@ -55,24 +55,24 @@ def rerun(
     weights: str | None = None,
     backbone: str | None = None,
 ) -> Rerun:
-    """Evaluate some episodes of a submission anew and compare the answers, query by query.
+    """Evaluate random episodes of a submission again and compare the answers query by query.
 
     Args:
-        submission: that was checked.
-        count: how many episodes; all if it has fewer.
-        seed: of the choice of episodes. The submitter must not be able to guess it.
-        methods: what may be run: the submission brings a name and no code.
+        submission: a submission that has been checked.
+        count: number of episodes; all if it has fewer.
+        seed: seed for choosing the episodes. The submitter must not be able to guess it.
+        methods: methods that may be run: the submission holds a name and no code.
         device: where to compute.
-        reporter: told of the progress.
-        weights: a file or folder of trained weights; those that come with the program if None.
-        backbone: name and place of a backbone's weights; the run's backbone by name if None.
+        reporter: shows progress.
+        weights: a file or folder of trained weights; the shipped ones if None.
+        backbone: a backbone and where its weights are; the run's backbone by name if None.
 
     Raises:
-        UserError: method, weights, backbone or videos are not here, or the method fails.
+        UserError: method, weights, backbone or videos are missing, or the method fails.
     """
     run, bank = submission.run, submission.bank
-    places = np.random.default_rng(seed).permutation(len(bank.episodes))[:count]
-    some = bank.only(np.sort(places))
+    drawn = np.random.default_rng(seed).permutation(len(bank.episodes))[:count]
+    some = bank.only(np.sort(drawn))
     features = run.identity.features or FeatureIdentity(backbone="")
     name = features.backbone
     if backbone is None and name not in backbones():
@@ -105,13 +105,13 @@ def rerun(
 def _as_submitted(
     run: Run, entry: ConfiguredMethod, weights: str | None, backbone_sha256: str
 ) -> MethodWithWeights:
-    """The method with the run's weights and settings."""
+    """The method with the run's weights, whose settings must be those of the run."""
     wanted = run.identity.weights_sha256
     if wanted is None:
         (chosen,) = with_weights([entry], UNTRAINED, backbone_sha256)
     else:
-        found = with_weights([entry], weights or str(SHIPPED), backbone_sha256)
-        fitting = [one for one in found if one.checkpoint and one.checkpoint.sha256 == wanted]
+        candidates = with_weights([entry], weights or str(SHIPPED), backbone_sha256)
+        fitting = [one for one in candidates if one.checkpoint and one.checkpoint.sha256 == wanted]
         if not fitting:
             raise UserError(
                 f"the weights of this run (sha256 {wanted:.12}…) are not in"

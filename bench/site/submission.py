@@ -1,13 +1,11 @@
-"""Submissions: a run in one file for others, who check it against the bank before they trust it.
+"""Submissions: a run in one file for others, who check it against its bank.
 
 A submission is a ``.zip`` of three members: ``run.json`` and ``rows.parquet`` as in a run
-directory, and ``figures.json``, the figures that the rows are said to give. The same run gives the
-same
-bytes anywhere, and nothing in it names a folder of the machine that made it.
+directory, and ``figures.json``, the figures claimed for the rows. The same run gives the same bytes
+anywhere, and nothing in it names a folder of the machine that made it.
 """
 
 import hashlib
-import io
 import json
 import math
 import tempfile
@@ -33,18 +31,15 @@ from episodes.schema import SEAL, dump, plain, sealed
 
 FIGURES = "figures.json"
 LARGEST = {"run.json": 1 << 20, "rows.parquet": 1 << 30, FIGURES: 1 << 20}
-"""Members, and how many bytes each may unpack to."""
+"""Member -> most bytes that it may unpack to."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""When every member was written, as far as the file says: the least that a .zip can state."""
+"""Modification time of every member: the earliest that a .zip can state."""
 MOST_ROWS = 20_000_000
-"""What a submission may have of them: a small file may claim billions."""
+"""Most rows of a submission: a small file may claim billions."""
 CLOSE = 1e-9
-"""How far a stated figure may be from the one computed here: as far as the order of summing
-matters."""
-
-
+"""Tolerance of figures: they differ in the last digits with the order of summation."""
 Own = Callable[[int], Sequence[Bank]] | None
-"""Opens banks that are named by a recipe's file or a folder of videos, with so many episodes."""
+"""Opens banks given by a recipe file or a folder of videos, with a number of episodes."""
 
 
 class RefusedError(UserError):
@@ -53,12 +48,12 @@ class RefusedError(UserError):
 
 @dataclass(frozen=True)
 class Submission:
-    """A run that was checked against its bank."""
+    """A run that has been checked against its bank."""
 
     run: Run
     bank: Bank
     comparison: Comparison
-    """Of the run alone: its figures, computed here."""
+    """The figures of this run alone, computed here."""
     rows_sha256: str
 
 
@@ -67,23 +62,23 @@ def pack(place: Path, file: Path, own: Own = None) -> None:
 
     Args:
         place: a run directory, or a folder that holds one.
-        file: to be written, a ``.zip``.
-        own: opens the run's bank, where it has no name here.
+        file: the ``.zip`` to write.
+        own: opens the run's bank, if that has no name here.
 
     Raises:
-        UserError: there are several runs, a run is damaged, its bank cannot be drawn here, or its
+        UserError: there are several runs, the run is damaged, its bank cannot be drawn here, or its
             identity names a folder of this machine.
     """
     if file.suffix != ".zip":
         raise UserError(f"--out {file}: a submission is a .zip; call it {file.with_suffix('.zip')}")
-    found = find_runs(place)
-    if len(found) > 1:
+    folder, *others = find_runs(place)
+    if others:
         raise UserError(
-            f"{place} holds {len(found)} runs, a submission holds one; name one of them, such as"
-            f" {found[0]}"
+            f"{place} holds {1 + len(others)} runs, a submission holds one; name one of them, such"
+            f" as {folder}"
         )
-    run = read_run(found[0])
-    header = json.loads((found[0] / "run.json").read_text(encoding="utf-8"))
+    run = read_run(folder)
+    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     if named := PLACE.search(json.dumps(header["identity"])):
         raise UserError(
             f"the run's identity names a folder of this machine, {named[0]}, which nobody else has;"
@@ -94,12 +89,17 @@ def pack(place: Path, file: Path, own: Own = None) -> None:
         header[part] = _without_places(header[part])
     contents = {
         "run.json": sealed(header).encode(),
-        "rows.parquet": (found[0] / "rows.parquet").read_bytes(),
+        "rows.parquet": (folder / "rows.parquet").read_bytes(),
         FIGURES: dump(figures(_checked(run, own)[1])).encode(),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as unfinished:
-        unfinished.write_bytes(_zipped(contents))
+    # Members are not compressed, which would differ between versions of zlib.
+    with replacing(file) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+        for name, content in contents.items():
+            member = zipfile.ZipInfo(name, LONG_AGO)
+            member.create_system = 3  # Unix, wherever this runs
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
 
 
 def _without_places(value: Any) -> Any:
@@ -110,27 +110,15 @@ def _without_places(value: Any) -> Any:
     return without_places(value) if isinstance(value, str) else value
 
 
-def _zipped(contents: Mapping[str, bytes]) -> bytes:
-    """Members without compression, which would differ between versions of zlib."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in contents.items():
-            member = zipfile.ZipInfo(name, LONG_AGO)
-            member.create_system = 3  # Unix, wherever this runs
-            member.external_attr = 0o644 << 16
-            archive.writestr(member, content)
-    return buffer.getvalue()
-
-
 def unpack(file: Path, own: Own = None) -> Submission:
     """Read a submission and check everything that can be checked without its videos.
 
-    The bank is drawn anew, rows must answer every query of it once, and the stated figures must be
-    those of the rows.
+    The bank is drawn anew, rows must answer each of its queries once, and the stated figures must
+    follow from the rows.
 
     Args:
-        file: from anybody.
-        own: opens its bank, where it has no name here.
+        file: the submission, which is not trusted.
+        own: opens its bank, if that has no name here.
 
     Raises:
         RefusedError: it is not what it claims to be; the message says why.
@@ -158,26 +146,25 @@ def unpack(file: Path, own: Own = None) -> Submission:
 
 
 def _members(file: Path) -> dict[str, bytes]:
-    """The members of a submission, none of them unpacked beyond its limit."""
+    """Read the members of a submission, none beyond its limit."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            if sorted(one.filename for one in entries) != sorted(LARGEST):
-                names = ", ".join(repr(one.filename)[:60] for one in entries[:5]) or "nothing"
+            if sorted(entry.filename for entry in entries) != sorted(LARGEST):
+                names = ", ".join(repr(entry.filename)[:60] for entry in entries[:5]) or "nothing"
                 raise RefusedError(
                     f"{file} holds {names}; a submission holds {', '.join(LARGEST)} once each and"
                     " nothing else"
                 )
             contents = {}
-            for one in entries:
-                with archive.open(one) as member:
-                    content = member.read(LARGEST[one.filename] + 1)
-                if len(content) > LARGEST[one.filename]:
+            for name, most in LARGEST.items():
+                with archive.open(name) as member:
+                    contents[name] = member.read(most + 1)
+                if len(contents[name]) > most:
                     raise RefusedError(
-                        f"{file}: {one.filename} unpacks to more than {LARGEST[one.filename]:,}"
-                        " bytes, the most that it may have"
+                        f"{file}: {name} unpacks to more than {most:,} bytes, the most that it may"
+                        " have"
                     )
-                contents[one.filename] = content
     except FileNotFoundError as error:
         raise UserError(f"{file}: there is no such file") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
@@ -198,21 +185,11 @@ def _check_size(rows: Path) -> None:
 
 
 def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
-    """The bank of a run, drawn anew, and the figures of the run on it."""
-    asked = min(run.identity.episodes, MOST_EPISODES)
-    bank, problem = rebuilt(run, own(asked) if own else ())
+    """Draw the bank of a run anew, check the run against it, and compute the figures."""
+    episodes = min(run.identity.episodes, MOST_EPISODES)
+    bank, problem = rebuilt(run, own(episodes) if own else ())
     if bank is None:
         raise UserError(f"the bank of this run cannot be drawn here: {problem}")
-    _check_identity(run, bank)
-    try:
-        check_rows(run, bank)
-    except ValueError as error:
-        raise RefusedError(str(error)) from error
-    return bank, compare_on_one_bank([run], banks=[bank])
-
-
-def _check_identity(run: Run, bank: Bank) -> None:
-    """Refuse an identity that lies about its bank."""
     actual = {
         "bank": bank.title,
         "episodes": len(bank.episodes),
@@ -223,22 +200,30 @@ def _check_identity(run: Run, bank: Bank) -> None:
         "shot": bank.recipe.shot,
     }
     for field, value in actual.items():
-        said = getattr(run.identity, field)
-        if said not in (None, value):
+        stated = getattr(run.identity, field)
+        if stated not in (None, value):
             raise RefusedError(
-                f"the run says {field} {said!r}, its bank {bank.title} has {value!r}"
+                f"the run says {field} {stated!r}, its bank {bank.title} has {value!r}"
             )
+    try:
+        check_rows(run, bank)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    return bank, compare_on_one_bank([run], banks=[bank])
 
 
 def figures(comparison: Comparison) -> dict[str, Any]:
-    """Return the figures that the rows of a single run give."""
+    """Return the figures of a single run."""
     (row,) = comparison.rows
     return {"queries": row.queries, "accuracy": row.accuracy, "intervals": dict(row.intervals)}
 
 
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
-    """Refuse stated figures that are not those of the rows."""
-    stated = _numbers(content, file)
+    """Refuse stated figures that do not follow from the rows."""
+    try:
+        stated = {name: float(value) for name, value in _flat(json.loads(content)).items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
     for name, value in _flat(plain(figures(comparison))).items():
         if not math.isclose(stated.get(name, math.nan), value, rel_tol=CLOSE, abs_tol=CLOSE):
             raise RefusedError(
@@ -246,15 +231,8 @@ def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
             )
 
 
-def _numbers(content: bytes, file: Path) -> dict[str, float]:
-    try:
-        return {name: float(value) for name, value in _flat(json.loads(content)).items()}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
-
-
 def _flat(content: Any) -> dict[str, Any]:
-    """Figures by name, the ends of each interval under names of their own."""
+    """Figures by name, with a name for each end of an interval."""
     ends = {
         f"{end} of the interval over {kind}": value
         for kind, interval in content["intervals"].items()

@@ -67,20 +67,18 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
         content = read_toml(path)
     except (OSError, ValueError) as error:
         raise UserError(f"--config {path} cannot be read: {error}") from error
+    defaults: dict[str, Any] = {}
     for key, value in content.items():
-        if key.replace("_", "-") not in known:
+        name = known.get(key.replace("_", "-"))
+        if name is None:
             raise UserError(
                 f"--config {path}: `fvbench {context.info_name}` has no option {key};"
                 f" {near(key, known) or 'see --help'}"
             )
         if isinstance(value, dict):
             raise UserError(f"--config {path}: {key} is a table; an option is one value")
-    context.default_map = {
-        known[key.replace("_", "-")]: (
-            value if isinstance(value, bool | int | float | list) else str(value)
-        )
-        for key, value in content.items()
-    }
+        defaults[name] = value if isinstance(value, bool | int | float | list) else str(value)
+    context.default_map = defaults
     return path
 
 

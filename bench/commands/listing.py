@@ -97,32 +97,22 @@ def _methods() -> Records:
 
     from bench.plugins.registry import all_methods
 
+    declared = ("revision", "sees", "needs", "order_aware", "source", "differs")
     return [
-        {
-            "name": name,
-            "revision": entry.cls.revision,
-            "sees": entry.cls.sees,
-            "needs": entry.cls.needs,
-            "order_aware": entry.cls.order_aware,
-            "source": entry.cls.source,
-            "differs": entry.cls.differs,
-            "settings": asdict(entry.settings),
-        }
-        for name, entry in sorted(all_methods().items())
+        {"name": name}
+        | {field: getattr(method.cls, field) for field in declared}
+        | {"settings": asdict(method.settings)}
+        for name, method in sorted(all_methods().items())
     ]
 
 
 def _banks() -> Records:
     from episodes.banks.recipe import read_recipe, recipe_names, recipes_of_plugins
 
+    shared = ("name", "dataset", "split", "protocol", "way", "shot")
     return [
-        {
-            "name": recipe.name,
-            "dataset": recipe.dataset,
-            "split": recipe.split,
-            "protocol": recipe.protocol,
-            "way": recipe.way,
-            "shot": recipe.shot,
+        {field: getattr(recipe, field) for field in shared}
+        | {
             "queries": recipe.queries_per_episode,
             "episodes": recipe.episodes,
             "sha256": recipe.episodes_sha256,

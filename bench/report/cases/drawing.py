@@ -79,7 +79,7 @@ def attention_figure(case: Case) -> Figure:
                 zorder=2,
             )
     colours = figure.colorbar(shown, cax=bar.add_axes((0.0, 0.1, 0.2, 0.8)))
-    colours.set_label("attention A: the factor of a position", color=GREY, fontsize=8)
+    colours.set_label("attention A: what a position is multiplied by", color=GREY, fontsize=8)
     colours.ax.tick_params(labelsize=7, colors=GREY)
     colours.outline.set_visible(False)
     return figure

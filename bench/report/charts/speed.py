@@ -22,6 +22,7 @@ NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 """Positions of a name beside its mark, in points, the best first."""
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
 """Positions joined to the mark by a line, on a wide chart, if none nearby is free."""
+LINE = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 3}
 DECADES, NARROW_DECADES = 1000, 100
 """Ratio of fastest to slowest above which powers of ten suffice as ticks: wide, narrow chart."""
 
@@ -102,10 +103,20 @@ def _name(
     for row in rows:
         free: list[tuple[int, Annotation, Bbox]] = []
         for place in NEAR + FAR if width >= WIDE else NEAR:
-            text = _annotated(axes, row, place, width)
+            text = axes.annotate(
+                shortened(row.title, width),
+                (row.episodes_per_s, 100 * row.accuracy),
+                xytext=place,
+                textcoords="offset points",
+                ha="left" if place[0] > 0 else "right",
+                fontsize=TEXT,
+                color=INK,
+                arrowprops=LINE if place in FAR else None,
+            )
             text.get_window_extent()  # updates its position
             box = Text.get_window_extent(text)  # without its line
-            if _free(box, taken, axes):
+            inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 and axes.bbox.y0 < box.y0
+            if inside and not any(box.overlaps(other) for other in taken):
                 free.append((box.count_overlaps(marks), text, box))
             else:
                 text.remove()
@@ -115,28 +126,9 @@ def _name(
             text.remove()
 
 
-def _annotated(axes: "Axes", row: Row, place: tuple[int, int], width: float) -> Annotation:
-    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 3}
-    return axes.annotate(
-        shortened(row.title, width),
-        (row.episodes_per_s, 100 * row.accuracy),
-        xytext=place,
-        textcoords="offset points",
-        ha="left" if place[0] > 0 else "right",
-        fontsize=TEXT,
-        color=INK,
-        arrowprops=line if place in FAR else None,
-    )
-
-
 def _box(axes: "Axes", row: Row) -> Bbox:
     x, y = axes.transData.transform((row.episodes_per_s, 100 * row.accuracy))
     return Bbox.from_bounds(x - 5, y - 5, 10, 10)
-
-
-def _free(box: Bbox, taken: Sequence[Bbox], axes: "Axes") -> bool:
-    inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
-    return inside and axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken)
 
 
 def _about(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bench.conformance.learning import trainee
+from bench.conformance.learning import for_training
 from bench.conformance.rule import Breaches, MethodUnderTest, rule
 from bench.conformance.trial import CPU, SHAPE, VECTORS, Trial, make_trial
 from bench.method import ConfiguredMethod, FeatureShape, LabelledEpisodes, gather
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 @rule("fast-form")
 def fast_form(subject: MethodUnderTest) -> Breaches:
     """A quicker form of a method gives its scores, its losses and their gradients."""
-    entry = trainee(subject.entry)
+    entry = for_training(subject.entry)
     if entry.fast is None:
         return
     for kind, most in TOLERANCES.items():

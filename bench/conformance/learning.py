@@ -29,7 +29,7 @@ def gradients(subject: MethodUnderTest) -> Breaches:
     """The loss is finite and reaches every trainable parameter that `without_gradient` leaves."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        method = trainee(subject.entry).build(SHAPE, seed=0).double().train()
+        method = for_training(subject.entry).build(SHAPE, seed=0).double().train()
         names = {name for name, one in method.named_parameters() if one.requires_grad}
         if not names:
             return
@@ -53,10 +53,10 @@ def gradients(subject: MethodUnderTest) -> Breaches:
     yield from _unexplained(subject.entry, names, names - reached)
 
 
-def trainee(entry: ConfiguredMethod) -> ConfiguredMethod:
-    """The method as training builds it: with a head for the training classes if it has one."""
+def for_training(entry: ConfiguredMethod, classes: int = CLASSES) -> ConfiguredMethod:
+    """Return the method with a head for the training classes, if its settings provide one."""
     if any(field.name == "classes" for field in fields(entry.settings)):
-        return replace(entry, settings=replace(entry.settings, classes=CLASSES))  # type: ignore[call-arg]
+        return replace(entry, settings=replace(entry.settings, classes=classes))  # type: ignore[call-arg]
     return entry
 
 

@@ -1,8 +1,7 @@
 """The training steps of a reference file, retraced with our method.
 
-The method is built from the facts in the file, is given the authors' weights, and trains on the
-file's
-three episodes through the learner and the optimiser that every training here uses.
+The method is built with the settings that the file states, loads the authors' weights, and trains
+on the three episodes of the file with the learner and the optimiser of every other training.
 """
 
 from collections.abc import Mapping
@@ -27,14 +26,14 @@ INPUTS = ("support", "query")
 
 @dataclass
 class RetracedSteps:
-    """What our three steps gave, under the keys of the reference file."""
+    """The results of our three steps, under the keys of the reference file."""
 
     terms: list[dict[str, float]] = field(default_factory=list)
-    """Loss terms of each episode, by our names and with their factors."""
+    """Weighted loss terms of each episode, by our names."""
     gradients: dict[str, Tensor] = field(default_factory=dict)
-    """Of the videos of every episode, and of the parameters in the first."""
+    """Gradients of the videos in every episode, and of the parameters in the first."""
     changes: dict[str, Tensor] = field(default_factory=dict)
-    """Of parameters and buffers, from the start to the end: ``after_change/NAME``."""
+    """Changes of parameters and buffers over all steps: ``after_change/NAME``."""
 
 
 def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> RetracedSteps:
@@ -42,8 +41,8 @@ def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> Retr
 
     Args:
         golden: the file.
-        entry: the method or variant that the file is for; settings that the file states are set.
-        dtype: of weights and videos.
+        entry: the method or variant of the file, whose settings override those of the entry.
+        dtype: data type of weights and videos.
     """
     authors = AUTHORS_TRAINING[entry.cls.name]
     entry = replace(entry, settings=replace(entry.settings, **authors.settings(golden)))
@@ -54,7 +53,7 @@ def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> Retr
     text = golden.tensor("text_train").to(dtype) if method.needs_text else None
     learner = Learner(method, None, 0, recipe, text).to(dtype).train()
     if text is not None:
-        text.requires_grad_()  # Nothing trains it; its gradient is one more thing to compare.
+        text.requires_grad_()  # It is not trained, but its gradient is compared too.
     without_dropout(learner)
     optimiser = optimiser_of(learner, recipe) if method.learns else None
     steps = RetracedSteps()
@@ -87,16 +86,17 @@ def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> Retr
 
 
 def authors_names_of(method: Method) -> dict[str, str]:
-    """Authors' name -> ours, of all that this method holds, counts of batch norms included."""
-    names = names_of(method)
-    # The declared names leave out how many batches a batch norm has seen.
-    names = {**names, **{_count(theirs): _count(ours) for theirs, ours in names.items()}}
-    held = method.state_dict().keys()
-    return {theirs: ours for theirs, ours in names.items() if ours in held}
+    """Authors' name -> ours, for every parameter and buffer of this method."""
+    names = dict(names_of(method))
+    # The declared names leave out the batch counts of batch norms.
+    mean, count = "running_mean", "num_batches_tracked"
+    names |= {one.replace(mean, count): ours.replace(mean, count) for one, ours in names.items()}
+    own = method.state_dict().keys()
+    return {theirs: ours for theirs, ours in names.items() if ours in own}
 
 
 def recipe_of(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) -> TrainingRecipe:
-    """Return the optimiser of a file as a recipe of this project states it."""
+    """Return the optimiser of a reference file as a training recipe."""
     spared = [str(name) for name in np.atleast_1d(golden.arrays.get("without_weight_decay", []))]
     return TrainingRecipe(
         name="reference file",
@@ -121,24 +121,24 @@ def recipe_of(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) 
 
 
 def without_dropout(module: nn.Module) -> None:
-    """Turn dropout off although the module is in training mode: the files were made that way."""
+    """Turn off dropout in training mode, as the reference files were made."""
     for one in module.modules():
         if isinstance(one, nn.modules.dropout._DropoutNd):
             one.p = 0.0
 
 
 class _Episode(NamedTuple):
-    """An episode, or several that share a pass, as stored and as a learner takes it."""
+    """One episode, or several that share a forward pass, as stored and as a learner takes them."""
 
     inputs: Mapping[str, Tensor]
-    """"support" and "query" as stored, which gradients flow into."""
+    """"support" and "query" as stored, leaves of the graph."""
     maps: Tensor
     """(videos, C, T, H, W) in the order of ``batch.videos``."""
     batch: EpisodeBatch
 
 
 def _episode(golden: Golden, authors: AuthorsTraining, prefix: str, dtype: torch.dtype) -> _Episode:
-    """Read an episode; supports are put class by class, in stored order within a class."""
+    """Read an episode; its support is sorted by class, in stored order within a class."""
     inputs = {key: golden.tensor(prefix + key).to(dtype).requires_grad_() for key in INPUTS}
     support_labels, query_labels = (
         torch.atleast_2d(golden.tensor(f"{prefix}{key}_labels")) for key in INPUTS
@@ -161,25 +161,20 @@ def _episode(golden: Golden, authors: AuthorsTraining, prefix: str, dtype: torch
 
 
 def _as_maps(videos: Tensor, axes: str) -> Tensor:
-    """(videos, the stored axes) -> (videos, C, T, H, W), 1 for an axis that is not stored."""
+    """(videos, stored axes) -> (videos, C, T, H, W); an axis that is not stored has length 1."""
     size = dict(zip(axes, videos.shape[1:], strict=True))
     order = [1 + axes.index(axis) for axis in "CTHW" if axis in axes]
     return videos.permute(0, *order).reshape(-1, *(size.get(axis, 1) for axis in "CTHW"))
 
 
 def _gradient(tensor: Tensor) -> Tensor:
-    """The gradient, zeros where no loss reaches the tensor."""
+    """Return the gradient; zeros where the loss does not depend on the tensor."""
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.clone()
 
 
 def _with_summaries(prefix: str, name: str, values: Tensor) -> dict[str, Tensor]:
-    """Values as a file holds them: whole, or as the summaries that large ones are stored as."""
-    found = {f"{prefix}/{name}": values, f"{prefix}_norm/{name}": values.norm()}
+    """Values, and the summaries that a file may hold instead of a large tensor."""
+    summaries = {f"{prefix}/{name}": values, f"{prefix}_norm/{name}": values.norm()}
     if values.ndim > 1:
-        found |= {f"{prefix}_sum{dim}/{name}": values.sum(dim=dim) for dim in (0, 1)}
-    return found
-
-
-def _count(name: str) -> str:
-    """The name of a batch norm's count, if this is that of its mean."""
-    return name.replace("running_mean", "num_batches_tracked")
+        summaries |= {f"{prefix}_sum{dim}/{name}": values.sum(dim=dim) for dim in (0, 1)}
+    return summaries

@@ -1,4 +1,4 @@
-"""Clips for training: decoded ahead of time, kept while they fit, and augmented at random."""
+"""Clips for training: decoded ahead of time, cached within a limit, and augmented at random."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +14,12 @@ from bench.features.clips import load_clip, videos_ahead
 from episodes.decoding.sampling import Jittered, Sampling
 from episodes.split import VideoFile
 
+MEMORY = 4 << 30
+"""Bytes of decoded clips that are cached; further clips are decoded every time."""
+
+Wanted = tuple[int, Sampling]
+"""A row, and which frames of its video are used."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -21,9 +27,9 @@ class Change:
 
     top: int
     left: int
-    """Where in the clip, padded on all sides, the new one begins."""
+    """Top left corner of the new clip within the padded one."""
     colours: Sequence[int]
-    """Order of the three colours."""
+    """New order of the three colour channels."""
     contrast: float
     mirrored: bool
 
@@ -34,10 +40,11 @@ def drawn_changes(
     """Draw an augmentation for each clip from torch's global generator.
 
     Args:
-        videos: how many.
+        videos: number of clips.
         spare: pixels by which a padded clip is larger than the new one.
-        recolour: permute a clip's colours, scale its contrast by 0.7 to 1.3, invert every other.
-        flip: mirror every other clip; only where left and right are the same class.
+        recolour: permute the colour channels, scale the contrast by 0.7 to 1.3, and invert half of
+            the clips.
+        flip: mirror half of the clips; only where that does not change the class.
     """
     factors = torch.ones(videos)
     if recolour:
@@ -57,7 +64,7 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
     Args:
         clips: float (videos, 3, frames, height, width), normalised around zero.
         changes: one for each clip.
-        shift: pixels by which borders are repeated on all sides.
+        shift: pixels by which each clip is padded on all sides, repeating its border.
         size: height and width of the new clips.
 
     Returns:
@@ -66,7 +73,7 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
     videos, channels, frames = clips.shape[:3]
     padded = nn.functional.pad(clips.flatten(0, 1), [shift] * 4, mode="replicate")
     padded = padded.reshape(videos, channels, frames, *padded.shape[-2:])
-    # Colours one by one are views: no index has to reach a GPU, and nothing is copied twice.
+    # Single channels are views: no index has to reach a GPU, and nothing is copied twice.
     colours: list[Tensor] = []
     for clip, change in zip(padded, changes, strict=True):
         moved = clip[..., change.top : change.top + size, change.left : change.left + size]
@@ -77,16 +84,9 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
     return changed * contrast.reshape(-1, 1, 1, 1, 1)
 
 
-MEMORY = 4 << 30
-"""Bytes of decoded clips that are kept; what does not fit is decoded again."""
-
-Wanted = tuple[int, Sampling]
-"""A row, and which frames of its video are used."""
-
-
 @dataclass(frozen=True)
 class Look:
-    """How a video is presented: which frames, at which size, normalised how."""
+    """How a video is presented: its frames, their size and normalisation."""
 
     spec: InputSpec
     sampling: Sampling
@@ -95,28 +95,23 @@ class Look:
 
 
 class ClipLibrary:
-    """Normalised clips on the device that needs them, shared by consecutive trainings.
-
-    Args:
-        device: where clips are kept.
-        memory: bytes of clips that are kept.
-    """
+    """Normalised clips on a device, up to ``memory`` bytes, shared by consecutive trainings."""
 
     def __init__(self, device: torch.device, memory: int = MEMORY) -> None:
-        """Open an empty library; nothing is decoded yet."""
+        """Start with an empty cache."""
         self._device, self._room = device, memory
         self._held: dict[tuple[str, Look], Tensor] = {}
         self._waiting: dict[tuple[str, Look], Future[Tensor]] = {}
         self._pool = ThreadPoolExecutor(cpu_count() or 1)
 
     def prepare(self, file: VideoFile, look: Look) -> None:
-        """Begin to decode a video that will be needed soon."""
+        """Start to decode a video that will be needed soon."""
         key = file.sha256, look
         if key not in self._held and key not in self._waiting:
             self._waiting[key] = self._pool.submit(self._load, file, look)
 
     def take(self, file: VideoFile, look: Look) -> Tensor:
-        """Return a clip (3, clips * frames, size, size), waiting for it if it is not there yet.
+        """Return a clip (3, clips * frames, size, size), waiting until it is decoded.
 
         Raises:
             UserError: the video cannot be decoded.
@@ -126,7 +121,7 @@ class ClipLibrary:
             return self._held[key]
         self.prepare(file, look)
         clip = self._waiting.pop(key).result()
-        # A jittered clip hardly ever comes again.
+        # The same jitter is hardly ever drawn again.
         if clip.nbytes <= self._room and not isinstance(look.sampling, Jittered):
             self._held[key] = clip
             self._room -= clip.nbytes
@@ -134,7 +129,7 @@ class ClipLibrary:
 
     @contextmanager
     def for_one_training(self) -> Iterator[None]:
-        """When a training ends, drop what was prepared for it and never used."""
+        """Drop clips that were prepared but never used when the training ends."""
         try:
             yield
         finally:
@@ -154,11 +149,11 @@ class TrainingClips:
     """Normalised clips of a list of videos.
 
     Args:
-        files: the videos; a row is a place in this list.
-        spec: what the backbone wants to see.
-        dtype: in which clips are kept; float16 is enough for training, evaluation has float32.
-        library: where they are kept.
-        decoder: what is asked first to read them.
+        files: the videos; a row is an index into this list.
+        spec: input of the backbone.
+        dtype: data type of the cached clips: float16 for training, float32 for evaluation.
+        library: the cache.
+        decoder: the preferred video reader.
     """
 
     def __init__(
@@ -169,16 +164,16 @@ class TrainingClips:
         library: ClipLibrary,
         decoder: str | None = None,
     ) -> None:
-        """Name the videos; nothing is decoded yet."""
+        """Decode nothing yet."""
         self._files, self._spec, self._dtype, self._library = files, spec, dtype, library
         self._decoder = decoder
 
     def __len__(self) -> int:
-        """How many videos there are."""
+        """Return the number of videos."""
         return len(self._files)
 
     def prepare(self, wanted: Sequence[Wanted]) -> None:
-        """Begin to decode what will be needed soon."""
+        """Start to decode clips that will be needed soon."""
         for row, sampling in wanted:
             self._library.prepare(self._files[row], self._look(sampling))
 
@@ -196,7 +191,7 @@ class TrainingClips:
         return torch.stack([taken[one] for one in wanted])
 
     def each(self, wanted: Sequence[Wanted]) -> Iterator[Tensor]:
-        """Yield clips one by one, while those that follow are decoded."""
+        """Yield clips one by one, while the following ones are decoded."""
         ahead = min(
             (videos_ahead(self._spec, one) for one in {rule for _, rule in wanted}), default=0
         )

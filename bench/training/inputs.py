@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,38 +21,11 @@ from episodes.decoding.sampling import Jittered, Sampling, one_clip
 from episodes.split import Split, VideoFile
 
 
-class Inputs(Protocol):
-    """Inputs of a learner for videos of the training split."""
-
-    def prepare(self, videos: Tensor, step: int) -> None:
-        """Begin to fetch what a step will need."""
-        ...
-
-    def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
-        """Return inputs on the training's device, (videos that are mine, ...).
-
-        Args:
-            videos: indices in the split, all of a pass: random draws are made for each of them.
-            mine: those of them that this process takes.
-            step: of the training.
-        """
-        ...
-
-
-def training_inputs(
-    training: Training, stream: Stream, library: ClipLibrary, reporter: Reporter
-) -> Inputs:
-    """Make the inputs that a training needs, and no video that it does not use."""
-    if training.tuned:
-        return Clips(training, stream, library, reporter)
-    return Features(training, stream, reporter)
-
-
 class Features:
     """Features of the frozen backbone, from the store."""
 
     def __init__(self, training: Training, stream: Stream, reporter: Reporter) -> None:
-        """Embed what is missing and read all of it."""
+        """Embed the videos whose features are missing, and read all features."""
         used = stream.used_videos()
         files = video_files(training, stream.split, used, reporter)
         self._row = _rows(used, len(stream.split.videos))
@@ -61,20 +33,20 @@ class Features:
         self._device = training.device
 
     def prepare(self, videos: Tensor, step: int) -> None:
-        """Nothing to do: all is in memory."""
+        """Do nothing: all features are in memory."""
 
     def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
-        """Return float32 (videos that are mine, C, T, H, W), the same at every step."""
+        """Return float32 (videos of this process, C, T, H, W); see `Clips.take`."""
         return self._features[self._row[videos[mine]]].to(self._device)
 
 
 class Clips:
-    """Decoded clips, augmented anew each time they are used."""
+    """Decoded clips, with another augmentation each time they are used."""
 
     def __init__(
         self, training: Training, stream: Stream, library: ClipLibrary, reporter: Reporter
     ) -> None:
-        """Find the videos; they are decoded when they are needed."""
+        """Find the videos; each is decoded when it is needed."""
         used = stream.used_videos()
         files = video_files(training, stream.split, used, reporter)
         spec, decoder = training.backbone.backbone.input, training.backbone.decoder
@@ -86,15 +58,20 @@ class Clips:
         self._row = _rows(used, len(stream.split.videos))
         self._clips = TrainingClips(files, spec, torch.float16, library, decoder)
         self._training = training
-        source = dataset(stream.split.dataset)
-        self._flip = training.recipe.flip and not source.directional
+        self._flip = training.recipe.flip and not dataset(stream.split.dataset).directional
 
     def prepare(self, videos: Tensor, step: int) -> None:
-        """Begin to decode."""
+        """Start to decode the videos of a step."""
         self._clips.prepare(self._wanted(videos, step))
 
     def take(self, videos: Tensor, mine: slice, step: int) -> Tensor:
-        """Return float32 (videos that are mine, 3, frames, size, size), augmented."""
+        """Return augmented clips, float32 (videos of this process, 3, frames, size, size).
+
+        Args:
+            videos: all videos of a pass, as indices into the split; each gets its own random draws.
+            mine: those of this process.
+            step: number of the step.
+        """
         recipe = self._training.recipe
         changes = drawn_changes(len(videos), self._spare, recipe.recolour, self._flip)
         clips = self._clips.take(self._wanted(videos[mine], step)).float()
@@ -106,7 +83,7 @@ class Clips:
         return list(zip(rows, frames, strict=True))
 
     def _frames(self, video: int, step: int) -> Sampling:
-        """Which frames of a video a step sees."""
+        """Return which frames of a video are used at a step."""
         rule, most = one_clip(self._training.sampling), self._training.recipe.jitter
         if not most:
             return rule
@@ -117,9 +94,9 @@ class Clips:
 def video_files(
     training: Training, split: Split, used: NDArray[np.int64], reporter: Reporter
 ) -> list[VideoFile]:
-    """Return where the used videos of a split are, making them first where that is possible.
+    """Return the files of the used videos, rendered first where they can be.
 
-    Where features are given, videos are not needed: these are the files of features.
+    If features are given, return the files of their features.
     """
     videos = [split.videos[index] for index in used]
     if training.given is not None:
@@ -131,7 +108,7 @@ def video_files(
 
 
 def stored_features(training: Training, files: Sequence[VideoFile], reporter: Reporter) -> Tensor:
-    """Features of videos by the backbone that training begins with, float32 (videos, ...)."""
+    """Features from the initial backbone, float32 (videos, C, T, H, W)."""
     if training.given is not None:
         return torch.from_numpy(training.given.read([file.sha256 for file in files]))
     sampling = training.sampling
@@ -144,7 +121,7 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
 
 
 def _rows(used: NDArray[np.int64], videos: int) -> Tensor:
-    """(videos in the split,) place among the used ones; -1 where a video is not used."""
+    """For every video in the split, its index among the used ones, or -1: int64 (videos,)."""
     rows = torch.full((videos,), -1, dtype=torch.int64)
     rows[torch.from_numpy(used)] = torch.arange(len(used))
     return rows

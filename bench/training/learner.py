@@ -1,6 +1,5 @@
-"""What is trained, a method with its backbone if that is tuned, and by which optimiser."""
+"""The trained module, a method with its backbone if that is tuned, and its optimiser."""
 
-from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 
 import torch
@@ -22,15 +21,15 @@ from bench.training.stream import EpisodeBatch
 
 
 class Learner(nn.Module):
-    """Loss terms of episodes; every parameter that training changes is below it.
+    """Computes the loss terms of episodes; holds every parameter that is trained.
 
     Args:
-        method: built for the training classes, see `for_training`.
-        backbone: the backbone, if it is tuned; None if features come ready.
-        classes: training classes.
-        recipe: weights of the losses, precision, batch norm.
-        class_text: text features of all training classes, (classes, C), for a method that reads
-            names; nothing trains them.
+        method: built for the training classes, see `bench.conformance.learning.for_training`.
+        backbone: the backbone if it is tuned; None if the inputs are features.
+        classes: number of training classes.
+        recipe: loss weights, precision, batch norm.
+        class_text: text features of all training classes, (classes, C), not trained, for a method
+            that reads class names.
     """
 
     def __init__(
@@ -41,19 +40,20 @@ class Learner(nn.Module):
         recipe: TrainingRecipe,
         class_text: Tensor | None = None,
     ) -> None:
-        """Put the parts together; the global head is made where the recipe gives it weight."""
+        """Add a global head if the recipe gives it weight and the method has no such head."""
         super().__init__()
         self.method = method
         self.backbone = backbone
         self.recipe = recipe
         self.register_buffer("class_text", class_text, persistent=False)
-        needed = recipe.global_weight > 0 and not has_own_head(method)
+        own_head = getattr(method.settings, "classes", 0)
+        needed = recipe.global_weight > 0 and not own_head
         self.head = nn.Linear(method.shape.channels, classes) if needed else None
 
     class_text: Tensor | None
 
     def train(self, mode: bool = True) -> "Learner":
-        """Switch to training; a frozen batch norm in the backbone stays in evaluation."""
+        """Switch to training mode; frozen batch norms of the backbone stay in evaluation mode."""
         super().train(mode)
         if self.backbone is not None and self.recipe.batch_norm == "frozen":
             for module in self.backbone.modules():
@@ -62,13 +62,13 @@ class Learner(nn.Module):
         return self
 
     def forward(self, inputs: Tensor, batch: EpisodeBatch) -> dict[str, Tensor]:
-        """Loss terms by name, each times its weight.
+        """Return the weighted loss terms by name.
 
         Args:
             inputs: clips (videos, 3, frames, size, size), or features (videos, C, T, H, W) if
-                there is no backbone; in the order of ``batch.videos``. Where the processes of a
-                job share the videos, those of this process.
-            batch: on the same device.
+                there is no backbone, in the order of ``batch.videos``; only those of this process
+                if the processes of a job share a pass.
+            batch: the episodes, on the same device.
         """
         maps = distributed.completed(self._maps(inputs, batch), len(batch.videos))
         terms: dict[str, Tensor] = {}
@@ -86,7 +86,7 @@ class Learner(nn.Module):
     def _maps(self, inputs: Tensor, batch: EpisodeBatch) -> Tensor:
         if self.backbone is None:
             return inputs
-        # A share of a pass is never divided: only whole passes have batch norms that live.
+        # Batch norms are live in whole passes only, so a share needs no separate passes.
         whole = len(inputs) == len(batch.videos)
         apart = self.recipe.separate_passes and whole
         passes = inputs.tensor_split([batch.support.numel()]) if apart else [inputs]
@@ -110,28 +110,10 @@ class Learner(nn.Module):
         return LabelledEpisodes(support, query, batch.labels, batch.classes, self.class_text)
 
 
-def for_training(entry: ConfiguredMethod, classes: int) -> ConfiguredMethod:
-    """Return the method with a head over the training classes, where its settings have one."""
-    if any(field.name == "classes" for field in fields(entry.settings)):
-        return replace(entry, settings=replace(entry.settings, classes=classes))  # type: ignore[call-arg]
-    return entry
-
-
-def has_own_head(method: Method) -> bool:
-    """Whether the method classifies the training classes itself."""
-    return bool(getattr(method.settings, "classes", 0))
-
-
 def weights_for_use(
     learner: Learner, entry: ConfiguredMethod, shape: FeatureShape
 ) -> dict[str, Tensor]:
-    """Return what evaluation needs: the method's weights without training's heads, the backbone's.
-
-    Args:
-        learner: trained.
-        entry: the method as it is evaluated.
-        shape: of its features.
-    """
+    """Return the weights for evaluation: the method without training heads, and the backbone."""
     used = entry.build(shape, 0).state_dict().keys()
     weights = {name: one for name, one in learner.method.state_dict().items() if name in used}
     if learner.backbone is not None:
@@ -141,10 +123,10 @@ def weights_for_use(
 
 
 def optimiser_of(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over everything that trains.
+    """Return the recipe's optimiser for all parameters.
 
-    Parameters are grouped by their learning rate (``peak``, which the schedule scales at each
-    step) and by whether weight decay spares them.
+    They are grouped by learning rate (``peak``, which the schedule scales at every step) and by
+    whether weight decay applies.
     """
     kinds = {
         f"{place}.{name}": type(layer).__name__
@@ -153,8 +135,8 @@ def optimiser_of(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimi
     }
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
-        known_as = name, kinds.get(name, "")
-        spared = any(fnmatchcase(one, p) for one in known_as for p in recipe.without_weight_decay)
+        labels = name, kinds.get(name, "")
+        spared = any(fnmatchcase(one, p) for one in labels for p in recipe.without_weight_decay)
         groups.setdefault((name.startswith("backbone."), spared), []).append(parameter)
     options = [
         {
@@ -171,6 +153,6 @@ def optimiser_of(learner: Learner, recipe: TrainingRecipe) -> torch.optim.Optimi
 
 
 def set_learning_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
-    """Set every group's learning rate to its peak times a factor."""
+    """Set the learning rate of every group to its peak times a factor."""
     for group in optimiser.param_groups:
         group["lr"] = factor * group["peak"]

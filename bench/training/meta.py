@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench.conformance.learning import for_training
 from bench.machine import distributed
 from bench.machine.device import repeatable
 from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
 from bench.training.clips import ClipLibrary
-from bench.training.inputs import Inputs, training_inputs
+from bench.training.inputs import Clips, Features
 from bench.training.learner import (
     Learner,
-    for_training,
     optimiser_of,
     set_learning_rates,
     weights_for_use,
@@ -32,22 +32,22 @@ from episodes.split import Progress
 
 
 def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
-    """Train, or resume an interrupted training, with the same resulting weights.
+    """Train, or resume an interrupted training to the same weights.
 
-    All processes of a job take part, and the first of them writes.
+    All processes of a job take part; the first of them writes.
 
     Args:
         training: what to train.
-        library: where decoded clips are kept, for the trainings that follow too.
+        library: cache of decoded clips, shared with other trainings.
         reporter: told of the progress.
 
     Returns:
         the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.
 
     Raises:
-        UserError: nothing to train, a dataset that cannot fill an episode, a loss that is not
-            finite, too little memory, or another training in that folder. The last good
-            checkpoint is kept.
+        UserError: there is nothing to train, the data set cannot fill an episode, the loss is not
+            finite, memory is short, or the folder holds another training. The best checkpoint so
+            far is kept.
     """
     identity = training.identity()
     if distributed.agreed(finished(training.folder, identity)):
@@ -66,7 +66,11 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         sharing = Sharing(
             learner, training, len(stream.window(0, training.recipe.episodes_at_once).videos)
         )
-        inputs = training_inputs(training, stream, library, reporter)
+        inputs = (
+            Clips(training, stream, library, reporter)
+            if training.tuned
+            else Features(training, stream, reporter)
+        )
         validator = Validator(training, training.entry, library, reporter)
         loop = _Loop(training, stream, learner, optimiser, sharing, inputs, validator, state)
         with reporter.stage(f"train {training.title}") as progress:
@@ -78,10 +82,10 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
 
 
 def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimizer]:
-    """Build what is trained, and its optimiser.
+    """Build the learner and its optimiser.
 
     Raises:
-        UserError: nothing in it learns.
+        UserError: it has no parameters.
     """
     training.seeded("weights")
     entry = for_training(training.entry, classes)
@@ -99,31 +103,31 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
 
 
 def _check_agreed(training: Training, state: State) -> None:
-    """Refuse a job whose processes would not start at the same step."""
+    """Refuse a job whose processes would start at different steps."""
     first = distributed.agreed(state.step)
     if state.step != first:
         raise UserError(
             f"process {distributed.rank()} finds the training {training.title} at step"
             f" {state.step} in {training.folder}, the first process at step {first}; all processes"
-            " of a job need the same folder: put --out where all of them see it"
+            " of a job need the same folder: choose an --out that all of them share"
         )
 
 
 @dataclass
 class _Loop:
-    """Optimiser steps, with validation at intervals."""
+    """Takes optimiser steps, with validation at intervals."""
 
     training: Training
     stream: Stream
     learner: Learner
     optimiser: torch.optim.Optimizer
     sharing: Sharing
-    inputs: Inputs
+    inputs: Clips | Features
     validator: Validator
     state: State
 
     def run(self, identity: TrainingIdentity, progress: Progress, reporter: Reporter) -> None:
-        """Take the remaining steps; validate and save when the recipe says so."""
+        """Take the remaining steps; validate and save as often as the recipe says."""
         recipe, state, folder = self.training.recipe, self.state, self.training.folder
         if not state.curve:
             accuracy = self.validator.accuracy(self.learner)
@@ -169,14 +173,16 @@ class _Loop:
                 terms.append(self._backward(step, number))
         means = self.sharing.settled(terms)
         if step + 1 < recipe.steps:
-            self._prepare(step + 1)
+            for number in self.sharing.passes:  # decodes while this step is computed
+                videos = self._batch(step + 1, number).videos[self.sharing.videos]
+                self.inputs.prepare(videos, step + 1)
         if recipe.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
         self.optimiser.step()
         return means
 
     def _backward(self, step: int, number: int) -> dict[str, float]:
-        """Add the gradient of one pass of a step."""
+        """Accumulate the gradient of one pass of a step; return its loss terms."""
         self.training.seeded("step", step, *([number] if number else []))
         batch, sharing = self._batch(step, number), self.sharing
         try:
@@ -186,12 +192,15 @@ class _Loop:
                 loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
                 self._check(terms, loss, step)
                 (loss / sharing.divisor).backward()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise UserError(self._too_large()) from error
-        except RuntimeError as error:
-            if "allocate" in str(error):
-                raise UserError(self._too_large()) from error
-            raise
+        except (RuntimeError, MemoryError) as error:
+            out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+            if not out_of_memory and "allocate" not in str(error):
+                raise
+            raise UserError(
+                f"training {self.training.title} needs more memory than there is for"
+                f" {self.training.recipe.episodes_at_once} episodes at once; {self._kept()}: lower"
+                " episodes_at_once in a recipe of your own"
+            ) from error
         return {name: float(term.detach()) for name, term in terms.items()}
 
     def _batch(self, step: int, number: int) -> EpisodeBatch:
@@ -199,11 +208,6 @@ class _Loop:
         recipe = self.training.recipe
         first = step * recipe.episodes_per_step + number * recipe.episodes_at_once
         return self.stream.window(first, recipe.episodes_at_once)
-
-    def _prepare(self, step: int) -> None:
-        """Begin to fetch the next step's videos while this one is computed."""
-        for number in self.sharing.passes:
-            self.inputs.prepare(self._batch(step, number).videos[self.sharing.videos], step)
 
     def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
         name = self.training.entry.name
@@ -219,14 +223,6 @@ class _Loop:
                     f" step {step + 1}; {self._kept()}: lower learning_rate in the recipe, or"
                     " limit clip_norm"
                 )
-
-    def _too_large(self) -> str:
-        recipe = self.training.recipe
-        return (
-            f"training {self.training.title} needs more memory than there is for"
-            f" {recipe.episodes_at_once} episodes at once; {self._kept()}: lower episodes_at_once"
-            " in a recipe of your own"
-        )
 
     def _kept(self) -> str:
         best = self.state.best

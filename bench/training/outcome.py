@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: weights, their card, and the curve."""
+"""The results of a finished training: weights, their card, and the training curve."""
 
 import importlib.util
 from pathlib import Path
@@ -30,16 +30,16 @@ def finished(folder: Path, identity: TrainingIdentity) -> bool:
     """Whether this training has already been completed.
 
     Raises:
-        UserError: the weights of another training are there, which would be lost.
+        UserError: the folder holds another training, whose weights would be lost.
     """
     card = folder / CARD
     if not card.exists():
         return False
     try:
-        there = parsed(Card, read_json(card)).identity
+        found = parsed(Card, read_json(card)).identity
     except (OSError, ValueError) as error:
         raise UserError(f"{card} is not a card of a training: {error}; delete {folder}") from error
-    check_same(folder, there, identity)
+    check_same(folder, found, identity)
     if not (folder / WEIGHTS).exists():
         return False
     read_card(folder / WEIGHTS)
@@ -49,10 +49,10 @@ def finished(folder: Path, identity: TrainingIdentity) -> bool:
 def finish(training: Training, identity: TrainingIdentity, state: State) -> Path:
     """Keep the best weights, write card and curve, and remove the rest.
 
-    A kill in between loses nothing: the state goes last, and the same command ends the work.
+    A kill in between loses nothing: the state is removed last, and the same command finishes.
 
     Raises:
-        UserError: the best weights, or their figures, are not those that training wrote down.
+        UserError: the best weights, or their figures, are not those that the state records.
     """
     folder = training.folder
     best = folder / state.best.file
@@ -71,17 +71,14 @@ def finish(training: Training, identity: TrainingIdentity, state: State) -> Path
 
 
 def write_curve(path: Path, state: State) -> None:
-    """Write the curve: a row for each step, loss terms and validation accuracy as columns."""
+    """Write the curve: a row per step, with loss terms and validation accuracy as columns."""
     curve = pd.DataFrame(state.curve)
-    last = "validation_accuracy"
-    ordered = curve[[*curve.columns.drop(last), last]]
+    curve["validation_accuracy"] = curve.pop("validation_accuracy")  # becomes the last column
     with replacing(path) as unfinished:
-        ordered.to_csv(unfinished, index=False, float_format="%.6g")
+        curve.to_csv(unfinished, index=False, float_format="%.6g")
 
 
 def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
-    """What a stranger needs to know about the weights, and to reproduce them."""
-    split = dataset(training.validation.recipe.dataset).split("train")
     path = training.folder / WEIGHTS
     return Card(
         method=training.entry.name,
@@ -98,14 +95,14 @@ def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
             bank=training.validation.recipe.name,
             episodes=len(training.validation.episodes),
         ),
-        trained_on=TrainedOn.of(split),
+        trained_on=TrainedOn.of(dataset(identity.dataset).split("train")),
         identity=identity,
         made_by=circumstances(training.device),
     )
 
 
 def check_tensorboard() -> None:
-    """Refuse before the training rather than after it.
+    """Check before the training that its curve can be written for TensorBoard.
 
     Raises:
         UserError: the package is missing.
@@ -118,7 +115,7 @@ def check_tensorboard() -> None:
 
 
 def write_tensorboard(folder: Path) -> None:
-    """Write ``train.csv`` of a finished training as an event file beside it."""
+    """Convert ``train.csv`` of a finished training into an event file beside it."""
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
 
     curve = pd.read_csv(folder / CURVE)

@@ -1,7 +1,7 @@
 """Comparing our training steps with those of a method's authors.
 
-A reference file holds three episodes, the weights to begin with, and what the authors' code made of
-them in float64, stored as float32: losses, gradients, and what three optimiser steps leave.
+A reference file holds three episodes, initial weights, and the results of the authors' code in
+float64, stored as float32: losses, gradients, and the state after three optimiser steps.
 """
 
 import csv
@@ -25,18 +25,18 @@ from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining
 
 Check = Literal["losses", "gradients", "trajectory", "float32 inputs", "float32 parameters"]
 TOLERANCE = 1e-6
-"""Relative, for a run in float64: the remaining error is that numbers are stored as float32."""
+"""Relative tolerance in float64; the reference values are rounded to float32."""
 FLOAT32_ALLOWANCE = 10
-"""In float32 the authors' own code deviates from its float64; this many times that is allowed."""
+"""Tolerance in float32, in multiples of the deviation of the authors' own float32."""
 NOTHING = 1e-9
-"""A gradient below this share of the file's largest is rounding: its true value is 0."""
+"""A gradient below this fraction of the largest in the file is rounding: its true value is 0."""
 STORED = 2.0**-24
-"""Relative rounding of a number that is stored as float32."""
+"""Relative rounding error of a number stored as float32."""
 NEEDED = (*INPUTS, "support_labels", "query_labels", "loss/total", "lr", "optimizer")
 
 
 class Miss(NamedTuple):
-    """How far one quantity is off, relative to its size."""
+    """The relative error of one quantity."""
 
     size: float
     where: str
@@ -49,14 +49,14 @@ class TrainingResult:
     file: str
     check: Check
     miss: float
-    """Largest relative difference; not finite where something is missing or not a number."""
+    """Largest relative error; not finite where a value is missing or not a number."""
     allowed: float
     where: str
-    """The quantity that is off by as much."""
+    """The quantity with that error."""
     ok: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive ``ok``, so that `dataclasses.asdict` holds it too."""
+        """Set ``ok``, so that `dataclasses.asdict` includes it."""
         object.__setattr__(self, "ok", self.miss <= self.allowed)
 
 
@@ -64,8 +64,8 @@ def check_training(path: Path) -> list[TrainingResult]:
     """Retrace the steps of a reference file, in float64 and, for the gradients, in float32.
 
     Raises:
-        UserError: the file cannot be read, does not hold training steps, its name names no method,
-            or it lacks something that this method needs.
+        UserError: the file cannot be read, holds no training steps, is not named after a method,
+            or lacks a value that its method needs.
     """
     import_reproductions()
     arrays = load_arrays(path)
@@ -97,31 +97,30 @@ def check_training(path: Path) -> list[TrainingResult]:
         raise UserError(f"{path} cannot be retraced with {entry.name}: {error!r}") from error
     results = []
     for check, misses, allowed in checks:
-        if misses:  # A method without parameters has no gradients of them.
-            # A number that is not one is the worst of all.
+        if misses:  # A method without parameters has none for their gradients.
             worst = max(misses, key=lambda miss: (not np.isfinite(miss.size), miss.size))
             results.append(TrainingResult(str(path), check, worst.size, allowed, worst.where))
     return results
 
 
 def _method_of(path: Path) -> ConfiguredMethod:
-    """Return the method, or variant, that a file is named after: the longest name in its own."""
+    """Return the method or variant that a file is named after: the longest name that fits."""
     entries = built_in_methods().values()
     known = {entry.name: entry for entry in entries if entry.cls.name in AUTHORS_TRAINING}
     found = [name for name in known if name in path.stem.replace("_", "-")]
     if not found:
         raise UserError(
-            f"{path}: its name says no method whose training can be retraced; it holds one of"
+            f"{path}: its name says no method whose training can be retraced; name it after one of"
             f" {', '.join(known)}, as in mastaf-nores_5w1s.npz"
         )
     return known[max(found, key=len)]
 
 
 def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]:
-    """The tolerances in float32 for gradients of inputs and of parameters.
+    """Tolerances in float32 for the gradients of inputs and of parameters.
 
-    From the deviation of the authors' own float32; for a file that is not in the table, the largest
-    of the same method.
+    They follow from the deviation of the authors' own float32; a file that is not in the table gets
+    the largest deviation of its method.
     """
     table = Path(methods.parity.__path__[0]) / "float32.csv"
     with table.open(encoding="utf-8", newline="") as lines:
@@ -136,7 +135,7 @@ def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]
 
 
 def _is_of_parameter(key: str) -> bool:
-    """Whether a key holds the gradient of a parameter, or a summary of one."""
+    """Whether a key holds the gradient of a parameter, or a summary of that gradient."""
     kind, *name = key.split("/")
     return kind.startswith("grad") and bool(name) and name[0] not in INPUTS
 
@@ -144,7 +143,7 @@ def _is_of_parameter(key: str) -> bool:
 def _loss_misses(
     golden: Golden, authors: AuthorsTraining, steps: RetracedSteps, number: int
 ) -> list[Miss]:
-    """Terms of an episode, and their sum."""
+    """Errors of the loss terms of an episode, and of their sum."""
     prefix, found = EPISODES[number], steps.terms[number]
     expected: dict[str, float] = {}
     for theirs, (ours, factor) in authors.terms.items():
@@ -165,7 +164,7 @@ def _loss_misses(
 
 
 def _gradient_misses(golden: Golden, steps: RetracedSteps, keys: Iterable[str]) -> list[Miss]:
-    """Gradients, each against the largest entry of its own."""
+    """Errors of gradients, each relative to its own largest entry."""
     stored = {key: golden.tensor(key).double() for key in keys}
     largest = max((float(one.abs().max()) for one in stored.values()), default=0.0)
     absent = {str(name) for name in np.atleast_1d(golden.arrays.get("grad_absent", []))}
@@ -173,9 +172,9 @@ def _gradient_misses(golden: Golden, steps: RetracedSteps, keys: Iterable[str]) 
     for key, theirs in stored.items():
         ours = steps.gradients.get(key)
         if ours is None and key.split("/", maxsplit=1)[1] in absent:
-            continue  # Neither the authors' graph nor ours reaches it: we have no such part.
+            continue  # The authors' loss does not depend on it, and we have no such part.
         size = float(theirs.abs().max())
-        # Of a gradient that is truly 0, only rounding is stored: it is held against the rest.
+        # Only rounding is stored for a gradient whose true value is 0: compare it with the others.
         scale = size if size > NOTHING * largest else largest
         misses.append(_tensor_miss(key, ours, theirs, scale))
     return misses
@@ -184,7 +183,7 @@ def _gradient_misses(golden: Golden, steps: RetracedSteps, keys: Iterable[str]) 
 def _trajectory_misses(
     golden: Golden, authors: AuthorsTraining, steps: RetracedSteps
 ) -> list[Miss]:
-    """Losses and gradients of the later episodes, and the changes of the state by the end."""
+    """Errors of the losses and gradients of later episodes, and of the final state."""
     later = [f"{prefix}grad/{key}" for prefix in EPISODES[1:] for key in INPUTS]
     misses = _gradient_misses(golden, steps, [key for key in later if key in golden])
     for number in range(1, len(EPISODES)):
@@ -196,7 +195,7 @@ def _trajectory_misses(
             misses.append(_tensor_miss(key, change, stored, float(stored.abs().max())))
         elif kind == "after_change" and f"after/{name}" in golden:
             start, after = (golden.tensor(f"{one}/{name}").double() for one in ("weight", "after"))
-            # As far as the stored number, which is rounded, can tell.
+            # The stored state is rounded: a difference within its rounding error is none.
             beyond = (start + change - after).abs() - STORED * after.abs()
             size = float((after - start).abs().max()) or float(after.abs().max()) or 1.0
             misses.append(Miss(float(beyond.clamp(min=0).max()) / size, f"after/{name}"))
@@ -205,5 +204,5 @@ def _trajectory_misses(
 
 def _tensor_miss(where: str, ours: Tensor | None, theirs: Tensor, scale: float) -> Miss:
     if ours is None:
-        return Miss(float("inf"), f"{where}, which nothing of ours corresponds to")
+        return Miss(float("inf"), f"{where}, which our method does not have")
     return Miss(float((ours.double() - theirs).abs().max()) / (scale or 1.0), where)

@@ -25,27 +25,27 @@ from episodes.errors import UserError
 from episodes.schema import plain
 
 DRAWS = 1 << 56
-"""How many different draws there are."""
+"""Number of possible values of `Training.draws`."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One method, trained once from one seed."""
+    """One training of one method, from one seed."""
 
     entry: ConfiguredMethod
     seed: int
     recipe: TrainingRecipe
     validation: Bank
     backbone: LoadedBackbone
-    """What training begins with."""
+    """The backbone before training."""
     tuned: bool
     """Whether the backbone is trained too."""
     device: torch.device
     out: Path
     text: TextSource | None = None
-    """What the names of classes say, for methods that read them."""
+    """Text features of class names, for methods that read them."""
     given: GivenFeatures | None = None
-    """Features computed elsewhere, in place of those of the backbone, which is not tuned then."""
+    """Features computed elsewhere, instead of those of the backbone, which is not tuned then."""
 
     @property
     def folder(self) -> Path:
@@ -59,7 +59,7 @@ class Training:
 
     @property
     def sampling(self) -> str:
-        """Which frames of a video the method is shown."""
+        """Rule by which frames are sampled for the method."""
         return self.backbone.sampling_for(self.entry.cls)
 
     @property
@@ -69,11 +69,11 @@ class Training:
 
     @property
     def summary(self) -> HowTrained:
-        """What a run says of the training behind it.
+        """What a run with the trained weights says about the training.
 
-        ``start`` names the backbone's weights that it began with, where they are not the shipped
-        ones; ``sampling`` and ``resize`` are there if they were chosen. So trainings from
-        different backbones or frames are never taken for seeds of one.
+        ``start`` names the initial weights of the backbone unless they are the shipped ones;
+        ``sampling`` and ``resize`` are present if the user chose them. So trainings with different
+        backbones or frames are never taken for seeds of one training.
         """
         unusual: dict[str, Any] = {
             "start": None if self.backbone.shipped else self.backbone.title,
@@ -89,17 +89,18 @@ class Training:
         )
 
     def identity(self) -> TrainingIdentity:
-        """Everything that determines the weights; a training resumes only if all of it agrees.
+        """Everything that determines the weights; a training resumes only if it is the same.
 
         Raises:
-            UserError: the source of the method cannot be found.
+            UserError: the source code of the method cannot be found.
         """
         split = self.validation.split
         source = source_sha256(self.entry)
         if source is None:
             raise UserError(
-                f"the source of {self.entry.name} is not available, or has changed since it was"
-                " loaded, and weights must name it; train from a file, and start again after edits"
+                f"the source code of {self.entry.name} is not available, or has changed since it"
+                " was loaded, and the card of its weights must identify it; train from a file, and"
+                " start again after edits"
             )
         identity = TrainingIdentity(
             method=self.entry.name,
@@ -126,7 +127,7 @@ class Training:
         return identity.changed(text=text)
 
     def _start(self) -> Start:
-        """What made the features; if they are given, the features of the videos that are used."""
+        """Identify the backbone, or the features of the used videos if those are given."""
         start = Start(name=self.backbone.backbone.name, weights_sha256=self.backbone.weights_sha256)
         if self.given is not None:
             return start.changed(features_sha256=self._features_sha256(self.given))
@@ -137,7 +138,7 @@ class Training:
         )
 
     def _features_sha256(self, given: GivenFeatures) -> str:
-        """Hash of the features of all videos that are trained or validated on."""
+        """Hash of the features of all videos used in training or validation."""
         stream = training_stream(self.validation, self.recipe, self.seed)
         digest = hashlib.sha256()
         for split, used in (
@@ -163,18 +164,18 @@ class Training:
         return names_of_classes(source, source.split("train").classes)
 
     def copied_backbone(self) -> Backbone:
-        """Return a copy of the backbone, to be changed."""
+        """Return a copy of the backbone that training may change."""
         return copy.deepcopy(self.backbone.backbone)
 
     def draws(self, *words: object) -> int:
-        """Return a seed, below `DRAWS`, that belongs to this training and to the words."""
+        """Return a number below `DRAWS` that depends on the training's seed and the words alone."""
         text = "\n".join(map(str, ("fewshot-video-bench training", self.seed, *words)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
 
     def seeded(self, *words: object) -> None:
-        """Seed torch's global generators: draws depend on step and pass, not on what went before.
+        """Seed torch's global generators from `draws`.
 
-        So a training that goes on after a kill draws what it would have drawn, and so does one of
-        several processes. The first pass of a step has the seed of the step alone.
+        Seeded at every pass, a resumed training draws the same numbers as an uninterrupted one, and
+        so does a training in several processes. The first pass of a step has the step's own seed.
         """
         torch.manual_seed(self.draws(*words))

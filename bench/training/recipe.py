@@ -1,9 +1,10 @@
-"""Recipes of meta-training: data, checked when they are read.
+"""Recipes of meta-training, checked when they are read.
 
-A file holds a table ``[default]`` and tables ``[method.NAME]`` with what differs for a method (and
-its variants) or for one variant. A file without ``[default]`` is for those methods alone; one with
-``base = "NAME"`` states what differs from another, or from a file beside it if the name ends in
-``.toml``. ``[method.NAME.settings]`` changes settings of the method itself, which its card records.
+A file holds a table ``[default]``, and tables ``[method.NAME]`` with the differences for a method
+and its variants, or for one variant. A file without ``[default]`` is for those methods alone. One
+with ``base = "NAME"`` states the differences from another recipe, or from a file beside it if the
+name ends in ``.toml``. ``[method.NAME.settings]`` changes settings of the method, which the card
+of its weights records.
 """
 
 from dataclasses import replace
@@ -22,27 +23,27 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 class Table(Model):
-    """``[default]`` or ``[method.NAME]``: fields of a recipe, which is checked as a whole."""
+    """``[default]`` or ``[method.NAME]``; the fields of a recipe are checked once combined."""
 
     model_config = ConfigDict(extra="allow")
 
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Of the method itself."""
+    """Settings of the method itself."""
 
 
 class RecipeFile(Model):
-    """A file of recipes of training."""
+    """A file of training recipes."""
 
     base: str | None = None
-    """Name of a recipe, or path of a file, from which this one says what differs."""
+    """Name or path of the recipe on which this one is based."""
     default: Table = Table()
-    """For every method."""
+    """Fields for all methods."""
     method: dict[str, Table] = Field(default_factory=dict)
-    """For a method with its variants, or for one variant."""
+    """Fields for a method and its variants, or for one variant."""
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the program."""
+    """Return the names of the shipped recipes."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
@@ -56,29 +57,29 @@ def read_training_recipe(
 
     Args:
         name_or_path: "default", "paper" (what the method's authors state), or the path of a file.
-        entry: the method that will be trained.
-        episodes: training episodes, rounded up to whole steps; None for the recipe's.
-        global_weight: instead of the recipe's, if not None.
+        entry: the method to train.
+        episodes: training episodes, rounded up to whole steps; None for the recipe's number.
+        global_weight: weight of the global loss; None for the recipe's weight.
 
     Raises:
-        UserError: no such recipe, a field that is unknown or out of range, or a recipe that says
-            nothing about this method.
+        UserError: there is no such recipe, it says nothing about this method, or a field is unknown
+            or out of range.
     """
     name = Path(name_or_path).stem
     values: dict[str, Any] = {}
     for found in tables(name_or_path, entry):
         values |= found.model_extra or {}
     if not values:
+        methods = sorted(_read(_path(name_or_path, Path())).method)
         raise UserError(
             f"training recipe {name_or_path} says nothing about {entry.name}, only about"
-            f" {', '.join(methods_spoken_of(name_or_path))}; use --recipe default,"
-            " or write a file of your own"
+            f" {', '.join(methods)}; use --recipe default, or write a file of your own"
         )
     if global_weight is not None:
         values["global_weight"] = global_weight
     try:
         if "name" in values:
-            raise ValueError("there is no key name; a recipe is called what its file is")
+            raise ValueError("there is no key name; a recipe has the name of its file")
         recipe = parsed(TrainingRecipe, {"name": name, **values})
     except ValueError as error:
         raise UserError(f"training recipe {name}, for {entry.name}: {error}") from error
@@ -88,14 +89,14 @@ def read_training_recipe(
 
 
 def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:
-    """Return the method with the settings that a recipe gives it, usually its own.
+    """Return the method with the settings that a recipe states for it, if any.
 
     Args:
-        name_or_path: of the recipe, as in `read_training_recipe`.
+        name_or_path: as in `read_training_recipe`.
         entry: the method as it is registered.
 
     Raises:
-        UserError: the method has no such setting, or not with such a value.
+        UserError: the method has no such setting, or the setting takes no such value.
     """
     settings: dict[str, Any] = {}
     for found in tables(name_or_path, entry):
@@ -111,12 +112,8 @@ def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMetho
 def tables(name_or_path: str, entry: ConfiguredMethod) -> list[Table]:
     """Return the tables that apply to a method, from the most general to the most specific.
 
-    Args:
-        name_or_path: of the recipe, as in `read_training_recipe`.
-        entry: the method.
-
     Raises:
-        UserError: no such recipe, one that is based on itself, or no table where one has to be.
+        UserError: there is no such recipe, it is based on itself, or it is not a recipe.
     """
     names = dict.fromkeys((entry.cls.name, entry.registered))
     return [
@@ -126,13 +123,8 @@ def tables(name_or_path: str, entry: ConfiguredMethod) -> list[Table]:
     ]
 
 
-def methods_spoken_of(name_or_path: str) -> list[str]:
-    """Return the names of the methods for which a file has tables of their own."""
-    return sorted(_read(_path(name_or_path, Path())).method)
-
-
 def _based_on(name_or_path: str) -> list[RecipeFile]:
-    """A recipe's file behind the one it is based on, and so on; the most general is first."""
+    """Return a recipe's file after the files that it is based on, the most general first."""
     chain: dict[Path, RecipeFile] = {}
     wanted: str | None = name_or_path
     while wanted is not None:
@@ -148,7 +140,7 @@ def _based_on(name_or_path: str) -> list[RecipeFile]:
 
 
 def _path(name_or_path: str, beside: Path) -> Path:
-    """Find a recipe's file: one that comes with the program, or a path seen from a folder."""
+    """Find the file of a recipe: a shipped one, or a path relative to the folder ``beside``."""
     is_path = name_or_path.endswith(".toml")
     path = beside / name_or_path if is_path else FOLDER / f"{name_or_path}.toml"
     if not path.is_file():

@@ -1,9 +1,9 @@
-"""How the processes of a job share the passes of an optimiser step, to the result of one process.
+"""How processes share the passes of an optimiser step, with the same result as one process.
 
-Passes are shared where there is at least one for each process: whole ones, so that a live batch
-norm sees the same clips. Where there are fewer, each process runs the backbone over a share of a
-pass's videos and gets the others' maps; the method, which may look at all of a pass (batch norm,
-dropout), works on all of them in every process.
+If there is at least one pass per process, each takes whole passes, so that live batch norms see the
+same clips. If there are fewer, each process runs the backbone over its share of the videos of a
+pass and receives the maps of the others; the method, whose batch norm and dropout may depend on all
+of a pass, works on all maps in every process.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +23,17 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 class RunningStatistics:
-    """Of every batch norm below a module that is being trained; of none there is nothing to do.
+    """The running statistics of every live batch norm in a module.
 
     Raises:
-        UserError: a batch norm averages over everything it has seen.
+        UserError: a batch norm has a cumulative average (momentum None).
     """
 
     def __init__(self, module: nn.Module) -> None:
         """Find the batch norms."""
         norms = [one for one in module.modules() if isinstance(one, BatchNorm) and one.training]
         self._norms = [one for one in norms if one.track_running_stats]
-        self._left: list[Tensor] = []
+        self._after_pass: list[Tensor] = []
         if any(one.momentum is None for one in self._norms):
             raise UserError(
                 "a batch norm with momentum None cannot be trained by several processes; give it"
@@ -42,22 +42,22 @@ class RunningStatistics:
 
     @contextmanager
     def of_pass(self) -> Iterator[None]:
-        """Record the statistics after the pass in this block, and restore those before it."""
+        """Record the statistics after the pass in this block, then restore those before it."""
         start = self._now()
         yield
-        self._left.append(self._now())
+        self._after_pass.append(self._now())
         self._put(start)
 
     def settle(self, passes: int) -> None:
-        """Set the statistics to what the passes of all processes give one after another.
+        """Set the statistics as if the passes of all processes had run one after another.
 
         A pass with n updates of momentum m takes r to (1 - m)^n r + b; b does not depend on r.
         """
-        left, self._left = self._left, []
+        recorded, self._after_pass = self._after_pass, []
         if not self._norms:
             return
         start = now = self._now()
-        for one in distributed.together(torch.stack(left), [1] * passes):
+        for one in distributed.together(torch.stack(recorded), [1] * passes):
             now = one + self._kept(one - start) * (now - start)
         self._put(now)
 
@@ -65,7 +65,7 @@ class RunningStatistics:
         return [buffer for norm in self._norms for buffer in norm.buffers()]
 
     def _now(self) -> Tensor:
-        """All statistics in a row, float64, which holds counts too."""
+        """All statistics as one vector; float64 also represents the counts exactly."""
         parts = [buffer.flatten().double() for buffer in self._buffers()]
         return torch.cat(parts) if parts else torch.empty(0)
 
@@ -77,7 +77,7 @@ class RunningStatistics:
             buffer.copy_(part.reshape(buffer.shape))
 
     def _kept(self, change: Tensor) -> Tensor:
-        """The fraction of each value that a pass keeps; counts are kept whole."""
+        """The fraction of each value that a pass retains; all of it for counts."""
         factors = []
         parts = iter(change.split([buffer.numel() for buffer in self._buffers()]))
         for norm in self._norms:
@@ -88,35 +88,35 @@ class RunningStatistics:
 
 
 class Sharing:
-    """This process's share of every step; all of it where there is one process.
+    """This process's share of every step.
 
     Args:
-        learner: whose gradients are averaged over processes.
-        training: with the recipe that says what a step is.
-        videos: in a pass.
+        learner: its gradients are averaged over processes.
+        training: its recipe defines a step.
+        videos: number of videos in a pass.
 
     Raises:
-        UserError: more processes than can share a step.
+        UserError: there are more processes than can share a step.
     """
 
     def __init__(self, learner: Learner, training: Training, videos: int) -> None:
-        """Divide the work, and let gradients be averaged."""
+        """Divide the work, and set up the averaging of gradients."""
         recipe = training.recipe
         self._count = recipe.episodes_per_step // recipe.episodes_at_once
         whole_passes = distributed.size() <= self._count
         numbers = range(self._count)
         self.passes: list[int] = distributed.share(numbers) if whole_passes else list(numbers)
-        """Numbers of the passes of a step that this process takes."""
+        """Indices of the passes of a step that this process takes."""
         self.divisor: float = self._count / (distributed.size() if whole_passes else 1)
-        """Of a pass's loss, so that the mean of the processes' gradients is the step's."""
+        """Divisor of a pass's loss: then the mean gradient of the processes is that of the step."""
         self.videos = slice(None)
-        """Those videos of a pass that this process takes."""
+        """The videos of a pass that this process takes."""
         if not whole_passes and learner.backbone is not None:
             _check_divisible(learner.backbone, training, self._count, videos)
             self.videos = slice(distributed.rank(), None, distributed.size())
         split = whole_passes and distributed.size() > 1
         self._statistics = RunningStatistics(learner if split else nn.Identity())
-        # Some methods and backbones have parameters that no loss reaches.
+        # Some methods and backbones have parameters on which no loss depends.
         self.model: nn.Module = (
             DistributedDataParallel(learner, find_unused_parameters=True)
             if torch.distributed.is_initialized()
@@ -125,18 +125,14 @@ class Sharing:
 
     @contextmanager
     def taking(self, number: int) -> Iterator[None]:
-        """Take a pass; behind the last one of a step gradients are averaged over processes."""
+        """Take a pass; after the last one of a step, gradients are averaged over processes."""
         last = number == self.passes[-1]
         job = self.model if isinstance(self.model, DistributedDataParallel) else None
         with job.no_sync() if job and not last else nullcontext(), self._statistics.of_pass():
             yield
 
     def settled(self, terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """End a step: return its loss terms, means over the passes of all processes.
-
-        Args:
-            terms: of the passes that this process has taken.
-        """
+        """End a step; average the loss terms of this process's passes over all processes."""
         self._statistics.settle(self._count)
         values = torch.tensor([list(one.values()) for one in terms], dtype=torch.float64)
         if len(self.passes) < self._count:
@@ -145,16 +141,16 @@ class Sharing:
 
 
 def _check_divisible(backbone: Backbone, training: Training, passes: int, videos: int) -> None:
-    """Refuse to divide a pass whose videos are not independent of each other in the backbone.
+    """Refuse to divide a pass if the maps of its videos depend on each other.
 
     Raises:
-        UserError: batch norm is live or clips drop out there, or there are too few videos.
+        UserError: batch norm or dropout is active in the backbone, or there are too few videos.
     """
     coupled = any(_couples(module) for module in backbone.modules())
     if not coupled and distributed.size() <= videos:
         return
     why = (
-        "and live batch norm or dropout in the backbone needs a pass as a whole"
+        "and live batch norm or dropout in the backbone needs a whole pass"
         if coupled
         else f"and a pass has {videos} videos"
     )
@@ -167,7 +163,7 @@ def _check_divisible(backbone: Backbone, training: Training, passes: int, videos
 
 
 def _couples(module: nn.Module) -> bool:
-    """Whether a module makes a clip's map depend on the other clips, or on how many there are."""
+    """Whether a module makes a clip's map depend on the other clips of its batch."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.training and module.p > 0
-    return module.training and isinstance(module, nn.modules.batchnorm._BatchNorm)
+    return module.training and isinstance(module, BatchNorm)

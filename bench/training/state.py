@@ -1,7 +1,7 @@
 """The state of an unfinished training on disk: complete or absent, never pickled.
 
-``state-STEP.safetensors`` holds every tensor; ``state.json`` names it, is written last and replaced
-as a whole. A kill at any moment leaves the state before or the state after.
+``state-STEP.safetensors`` holds every tensor; ``state.json``, which names it, is written last and
+replaced atomically. A kill at any moment leaves the previous state or the new one.
 """
 
 from collections.abc import Mapping
@@ -9,69 +9,57 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor, nn, optim
 
-from bench.pretrained import save_tensors
+from bench.pretrained import UNREADABLE, save_tensors
 from bench.weights.cards import TrainingIdentity, file_sha256
 from episodes.atomic import write_text
 from episodes.errors import UserError
 from episodes.schema import Model, check_seal, parsed, read_json, sealed
 
 STATE = "state.json"
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RuntimeError,
-    safetensors.SafetensorError,
-)
-"""What reading a damaged file may raise."""
 
 
 @dataclass
 class Best:
-    """The checkpoint with the highest validation accuracy so far, the first of equals."""
+    """The checkpoint with the highest validation accuracy so far, the first one of equals."""
 
     step: int = -1
     accuracy: float = -1.0
     file: str = ""
     sha256: str = ""
-    """Of the file."""
+    """Hash of the file."""
 
 
 @dataclass
 class State:
-    """How far a training is."""
+    """The progress of a training."""
 
     step: int = 0
     """Optimiser steps taken."""
     best: Best = field(default_factory=Best)
     curve: list[dict[str, float | None]] = field(default_factory=list)
-    """A row for each step, and one for the start."""
+    """A row for the start, and one for each step."""
 
 
 class Unfinished(Model):
-    """``state.json``: a training that goes on."""
+    """``state.json``: an unfinished training."""
 
     identity: TrainingIdentity
     """Everything that determines the weights."""
     file: str
     """Name of the file of tensors."""
     file_sha256: str
-    """Of that file."""
+    """Hash of that file."""
     step: int
     """Optimiser steps taken."""
     best: Best
-    """The checkpoint to be kept, so far."""
+    """The best checkpoint so far."""
     curve: list[dict[str, float | None]]
-    """A row for each step, and one for the start."""
+    """A row for the start, and one for each step."""
     content_sha256: str | None = None
-    """Of all other fields."""
+    """Hash of all other fields."""
 
 
 def save_state(
@@ -81,7 +69,7 @@ def save_state(
     learner: nn.Module,
     optimiser: optim.Optimizer,
 ) -> None:
-    """Write the state, then drop the one before it."""
+    """Write the state, then remove the previous one."""
     path = folder / f"state-{state.step:06d}.safetensors"
     save_tensors(path, _tensors(learner, optimiser))
     unfinished = Unfinished(
@@ -99,7 +87,7 @@ def save_state(
 def load_state(
     folder: Path, identity: TrainingIdentity, learner: nn.Module, optimiser: optim.Optimizer
 ) -> State:
-    """Restore learner and optimiser from where a training stopped; a fresh state if there is none.
+    """Restore learner and optimiser; return a fresh state if none was saved.
 
     Raises:
         UserError: the folder holds another training, or its state is damaged.
@@ -118,7 +106,7 @@ def load_state(
             (state.best.file, state.best.sha256),
         ):
             if file_sha256(folder / name) != sha256:
-                raise ValueError(f"{name} is not the one that was written with it")
+                raise ValueError(f"{name} is not the file that was written with it")
         check_figures(state)
         _restore(safetensors.torch.load_file(folder / found.file), learner, optimiser)
     except UNREADABLE as error:
@@ -130,7 +118,7 @@ def load_state(
 
 
 def steps_taken(folder: Path) -> int:
-    """How many steps an unfinished training has taken; 0 where that cannot be read."""
+    """Return the number of steps an unfinished training has taken; 0 if that cannot be read."""
     try:
         return parsed(Unfinished, read_json(folder / STATE)).step
     except UNREADABLE:
@@ -138,10 +126,10 @@ def steps_taken(folder: Path) -> int:
 
 
 def check_figures(state: State) -> None:
-    """Refuse impossible figures: the best checkpoint is the first maximum of its curve.
+    """Check that the best checkpoint is the first maximum of the curve.
 
     Raises:
-        ValueError: they contradict each other.
+        ValueError: the figures contradict each other.
     """
     measured = {
         int(row["step"] or 0): accuracy
@@ -152,14 +140,14 @@ def check_figures(state: State) -> None:
         raise ValueError(f"its curve does not have the steps 0 to {state.step}")
     if not all(0 <= accuracy <= 1 for accuracy in measured.values()):
         raise ValueError("an accuracy on its curve is not between 0 and 1")
-    measured.pop(0, None)  # the start is measured, and not kept
+    measured.pop(0, None)  # the start is measured, but its weights are not kept
     best = max(measured, key=lambda step: (measured[step], -step))
     if (state.best.step, state.best.accuracy) != (best, measured[best]):
         raise ValueError("its best checkpoint is not the best of its curve")
 
 
 def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) -> None:
-    """Refuse to resume a different training, and say what differs.
+    """Refuse to resume a different training.
 
     Raises:
         UserError: naming the first field that differs.
@@ -174,7 +162,7 @@ def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) 
 
 
 def _flat(identity: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Every value under the names that lead to it: ``backbone.input.size``."""
+    """Return every value under its full name, such as ``backbone.input.size``."""
     flat: dict[str, Any] = {}
     for name, value in identity.items():
         inside = isinstance(value, Mapping)
@@ -183,7 +171,7 @@ def _flat(identity: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def clear_state(folder: Path) -> None:
-    """Remove what only an unfinished training needs."""
+    """Remove the files of an unfinished training."""
     (folder / STATE).unlink(missing_ok=True)
     _drop_others(folder, set())
 

@@ -1,4 +1,4 @@
-"""The stream of training episodes, and the guard that keeps them to the training classes."""
+"""The stream of training episodes, and the check that they use training classes alone."""
 
 from dataclasses import dataclass
 
@@ -18,33 +18,30 @@ from episodes.split import Split
 
 @dataclass(frozen=True)
 class Stream:
-    """Seeded episodes over the training split; a longer training continues a shorter one."""
+    """Seeded episodes of the training split; a longer stream continues a shorter one."""
 
     split: Split
     episodes: Episodes
     """Indices into ``split.videos``."""
     classes: NDArray[np.int64]
-    """(episodes, way) training class of each way, as index into ``split.classes``."""
+    """(episodes, way): training class of each way, as an index into ``split.classes``."""
 
     def used_videos(self) -> NDArray[np.int64]:
-        """Indices of the videos that occur, ascending."""
+        """Return the indices of the videos that occur, ascending."""
         parts = (self.episodes.support.ravel(), self.episodes.query.ravel())
         return np.unique(np.concatenate(parts)).astype(np.int64)
 
     def window(self, first: int, count: int) -> "EpisodeBatch":
-        """Return some episodes in a row, as tensors."""
-        window = slice(first, first + count)
-        return EpisodeBatch(
-            torch.from_numpy(self.episodes.support[window].astype(np.int64)),
-            torch.from_numpy(self.episodes.query[window].astype(np.int64)),
-            torch.from_numpy(self.episodes.labels[window].astype(np.int64)),
-            torch.from_numpy(self.classes[window]),
-        )
+        """Return ``count`` consecutive episodes as tensors."""
+        drawn = self.episodes
+        parts = (drawn.support, drawn.query, drawn.labels, self.classes)
+        rows = (part[first : first + count].astype(np.int64) for part in parts)
+        return EpisodeBatch(*map(torch.from_numpy, rows))
 
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """Episodes as indices of videos; all int64."""
+    """Episodes as int64 indices of videos."""
 
     support: Tensor
     """(episodes, way, shot)"""
@@ -62,7 +59,7 @@ class EpisodeBatch:
 
     @property
     def videos(self) -> Tensor:
-        """All videos, those of the supports first: (episodes * (way * shot + queries),)."""
+        """All videos, support first: (episodes * (way * shot + queries),)."""
         return torch.cat([self.support.flatten(), self.query.flatten()])
 
     @property
@@ -73,11 +70,11 @@ class EpisodeBatch:
 
 
 def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stream:
-    """Draw the training episodes that belong to a validation bank, of its way and shot.
+    """Draw training episodes of the same data set, way and shot as a validation bank.
 
     Raises:
-        UserError: the bank is not over validation classes, training classes occur among those
-            held out, or the training split cannot fill an episode.
+        UserError: the bank does not use validation classes, a training class is also in a held-out
+            split, or the training split cannot fill an episode.
     """
     split = guarded_split(validation)
     drawn_by = recipe_of(
@@ -99,16 +96,16 @@ def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stre
 
 
 def guarded_split(validation: Bank) -> Split:
-    """Return the training split of a validation bank's dataset, if nothing can leak from it.
+    """Return the training split of a validation bank's data set after a check for leaks.
 
     Raises:
-        UserError: the bank is over test or training classes, or splits share a class.
+        UserError: the bank uses test or training classes, or splits share a class.
     """
     if validation.recipe.split != "val":
         raise UserError(
-            f"--validation {validation.recipe.name} is over the {validation.recipe.split} classes;"
+            f"--validation {validation.recipe.name} uses the {validation.recipe.split} classes;"
             " checkpoints are chosen on validation classes, never on those that are reported:"
-            " name a bank over val (`fvbench list banks`)"
+            " name a bank of the split val (`fvbench list banks`)"
         )
     source = dataset(validation.recipe.dataset)
     split = source.split("train")
@@ -116,8 +113,8 @@ def guarded_split(validation: Bank) -> Split:
         shared = sorted(set(split.classes) & set(held_out.classes))
         if shared:
             raise UserError(
-                f"dataset {source.name}: classes {', '.join(shared[:3])} stand in train and in"
+                f"dataset {source.name}: classes {', '.join(shared[:3])} are in train and in"
                 f" {held_out.name}; few-shot learning is tested on classes that training never saw:"
-                " mend the lists"
+                " correct the lists"
             )
     return split

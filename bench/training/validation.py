@@ -1,4 +1,4 @@
-"""Accuracy on the validation bank, by the loop and the features that every run uses."""
+"""Accuracy on the validation bank, measured with the same loop and features as in every run."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -24,21 +24,18 @@ BATCH = 64
 
 
 class Validator:
-    """Measures a learner on the validation bank again and again.
-
-    Clips, or the frozen backbone's features, are fetched once.
-    """
+    """Measures a learner on the validation bank, whose clips or features are loaded once."""
 
     def __init__(
         self, training: Training, entry: ConfiguredMethod, library: ClipLibrary, reporter: Reporter
     ) -> None:
-        """Find the bank's videos, and embed them if the backbone stays as it is.
+        """Find the bank's videos, and embed them if the backbone is frozen.
 
         Args:
-            training: whose validation bank.
-            entry: the method as it is evaluated, without the heads of training.
-            library: where decoded clips are kept.
-            reporter: told how far that is.
+            training: has the validation bank.
+            entry: the method as it is evaluated, without training heads.
+            library: cache of decoded clips.
+            reporter: told of the progress.
         """
         self._training, self._entry = training, entry
         self._text: Tensor | None = None
@@ -61,7 +58,7 @@ class Validator:
             self._features = stored_features(training, files, reporter)
 
     def accuracy(self, learner: Learner) -> float:
-        """Fraction of right answers over all queries of the bank."""
+        """Return the accuracy over all queries of the bank, a fraction."""
         method = self._entry.build(self._training.shape, self._training.seed)
         state = learner.method.state_dict()
         method.load_state_dict({name: state[name] for name in method.state_dict()})
@@ -78,7 +75,7 @@ class Validator:
         return float((answers.prediction == self._episodes.labels).mean())
 
     def _embedded(self, learner: Learner) -> torch.Tensor:
-        """Features of all videos by the backbone as it is now, as a run would make them."""
+        """Features of all videos from the current backbone, computed as in a run."""
         if learner.backbone is None:
             raise ValueError("the backbone is frozen; its features are stored")
         sampling, videos = self._training.sampling, range(len(self._clips))
@@ -89,7 +86,7 @@ class Validator:
         return distributed.together(features, [1] * len(videos))
 
     def _embedded_share(self, backbone: Backbone, wanted: Sequence[Wanted]) -> torch.Tensor:
-        """Features of this process's videos, which may be none; a batch's clips at once."""
+        """Features of this process's videos, of which there may be none."""
         if not wanted:
             return torch.empty(0, *self._training.shape)
         warm_up(backbone, self._training.device)

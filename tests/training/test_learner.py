@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.conformance.learning import for_training
 from bench.features.backbones import load_backbone
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.runs.recipe import TrainingRecipe
-from bench.training.learner import Learner, for_training, optimiser_of, weights_for_use
+from bench.training.learner import Learner, optimiser_of, weights_for_use
 from bench.training.recipe import read_training_recipe
 from bench.training.stream import EpisodeBatch
 

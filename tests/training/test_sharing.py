@@ -230,7 +230,7 @@ def test_passes_are_shared_whole_before_videos_are(
 @pytest.mark.parametrize(
     ("size", "changed", "message"),
     [
-        (2, {"batch_norm": "live"}, r"needs a pass as a whole; start 1 at most, or lower"),
+        (2, {"batch_norm": "live"}, r"needs a whole pass; start 1 at most, or lower"),
         (51, {}, r"a pass has 50 videos; start 50 at most"),
     ],
 )

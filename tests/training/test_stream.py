@@ -64,7 +64,7 @@ def test_only_training_videos_occur(validation: Bank, recipe: TrainingRecipe):
 def test_a_test_bank_is_refused_by_name(name: str):
     code, printed = call("train", "mastaf", "--validation", name, "--episodes", "8")
     assert code == 2
-    assert f"--validation {name} is over the test classes" in printed
+    assert f"--validation {name} uses the test classes" in printed
 
 
 def test_a_dataset_whose_splits_share_a_class_is_refused(
@@ -78,7 +78,7 @@ def test_a_dataset_whose_splits_share_a_class_is_refused(
             return Split("rendered", name, shared)
 
     monkeypatch.setattr(module, "dataset", lambda name: Leaky())
-    with pytest.raises(UserError, match=r"classes wave stand in train and in val"):
+    with pytest.raises(UserError, match=r"classes wave are in train and in val"):
         guarded_split(validation)
 
 

@@ -69,7 +69,7 @@ def test_a_classifier_baseline_learns_no_episodes():
         ("rate_from_step = 3", "rate_from_step is 3; it should be a valid array"),
         ("warm_up_from = -0.1", "warm_up_from is -0.1; it should be greater than or equal to 0"),
         ("stepz = 3", "there is no key stepz; did you mean steps?"),
-        ('name = "other"', "there is no key name; a recipe is called what its file is"),
+        ('name = "other"', "there is no key name; a recipe has the name of its file"),
         ("steps =", "is not a training recipe"),
     ],
 )

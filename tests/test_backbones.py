@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
-from bench.conformance.backbones import BACKBONE_RULES, BackboneUnderTest, breaches_of
+from bench.conformance.backbones import BACKBONE_RULES, BackboneUnderTest
+from bench.conformance.rule import breaches_of
 from bench.features.backbones import backbones, load_backbone
 from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, content_sha256, prepared

@@ -165,7 +165,7 @@ class NoYear(Sound):
     source = "Smith et al."
 
 
-@broken("declarations", "differs is ''; it is said in words")
+@broken("declarations", "differs is ''; it is stated in words")
 class NoDifference(Sound):
     differs = ""
 
@@ -190,7 +190,7 @@ class SaysNo(SeesTime):
     order_aware = "no"  # type: ignore[assignment]
 
 
-@broken("declarations", r"without_gradient\['map.\*'\] is ' '; it is said in words")
+@broken("declarations", r"without_gradient\['map.\*'\] is ' '; it is stated in words")
 class NoReason(Learner):
     without_gradient: ClassVar[dict[str, str]] = {"map.*": " "}
 
@@ -209,7 +209,7 @@ class KnowsTheFirstQuery(Sound):
         return scores * (1 + 0.01 * torch.arange(scores.shape[1])[:, None])
 
 
-@broken("one-query", r"asking one query at a time changes scores by .* more than 0\.0001")
+@broken("one-query", r"scoring one query at a time changes scores by .* more than 0\.0001")
 class LooksAtOtherQueries(Sound):
     def score(self, state: Any, query: Any) -> Tensor:
         return super().score(state, query - query.mean(dim=1, keepdim=True))
@@ -232,7 +232,7 @@ class NormalisesTheBatch(Sound):
         return super().adapt(support) - support.mean(dim=(0, 1, 2))
 
 
-@broken("episodes", "the episodes backwards changes scores by")
+@broken("episodes", "reversing the order of episodes changes scores by")
 class CountsEpisodes(Sound):
     def score(self, state: Any, query: Any) -> Tensor:
         return super().score(state, query) * (1 + torch.arange(len(query)))[:, None, None]
@@ -252,7 +252,7 @@ class SubtractsTheMeanVideo(OfPairs):
         return similarities - similarities.mean(dim=-1, keepdim=True)
 
 
-@broken("random-state", "it draws from the global generator of torch; make one of its own, seeded")
+@broken("random-state", "the global generator of torch; use a seeded generator of its own")
 class DrawsFromTorch(Sound):
     def score(self, state: Any, query: Any) -> Tensor:
         torch.rand(1)
@@ -284,7 +284,7 @@ class RemembersScores(Sound):
         return shown
 
 
-@broken("memory", "seen is not what it was before other episodes; adapt returns what they teach")
+@broken("memory", "seen changes with the episodes; return from adapt what an episode teaches")
 class CountsQuietly(Sound):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
@@ -295,7 +295,7 @@ class CountsQuietly(Sound):
         return super().adapt(support)
 
 
-@broken("memory", "norm.running_mean is not what it was")
+@broken("memory", "norm.running_mean changes with the episodes")
 class StaysInTraining(Sound):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
@@ -306,7 +306,7 @@ class StaysInTraining(Sound):
         return super().adapt(support)
 
 
-@broken("memory", "noise is not what it was")
+@broken("memory", "noise changes with the episodes")
 class DrawsOnAndOn(Sound):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
@@ -392,7 +392,7 @@ class WantsMotion(Sound):
         return features.std(dim=2).mean(dim=(2, 3))
 
 
-@broken("finite", "scores are not finite for a single position a frame")
+@broken("finite", "scores are not finite for a single position per frame")
 class WantsSpace(Sound):
     def encode(self, features: Tensor) -> Any:
         return features.flatten(3).std(dim=3).mean(dim=2)
@@ -423,7 +423,7 @@ class BiasCancels(Learner):
         return -(query[:, :, None] - state[:, None]).square().sum(dim=-1)
 
 
-@broken("gradients", "the gradient of map.weight is not finite where a video's features are all")
+@broken("gradients", "the gradient of map.weight is not finite if a video's features are all")
 class RootOfNothing(Learner):
     def score(self, state: Any, query: Any) -> Tensor:
         return -(query[:, :, None].square() * state[:, None].square()).sum(dim=-1).sqrt()
@@ -435,7 +435,7 @@ class LossForEachQuery(Learner):
         return {"episode": super().loss(episodes)["episode"].expand(2)}
 
 
-@broken("gradients", "without_gradient names 'gate', and no parameter is called so")
+@broken("gradients", "without_gradient names 'gate', but no parameter is called that")
 class ExcusesNothing(Learner):
     without_gradient: ClassVar[dict[str, str]] = {"gate": "there was one"}
 

@@ -212,7 +212,7 @@ def test_no_such_file(tmp_path):
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(tmp_path)
 
 
@@ -220,14 +220,14 @@ def test_a_folder(tmp_path):
 def test_a_file_of_another_kind(tmp_path, content):
     path = tmp_path / "file.npz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(path)
 
 
 def test_a_truncated_file(write):
     path = write(a=np.random.default_rng(0).random(1000))
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(path)
 
 
@@ -235,17 +235,17 @@ def test_a_single_array(tmp_path):
     path = tmp_path / "file.npz"
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(path)
 
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     path = tmp_path / "file.npz"
     np.savez(path, **EPISODE, a=np.array([{"an": "object"}], dtype=object))
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(path)
     path.write_bytes(pickle.dumps(EPISODE))
-    with pytest.raises(UserError, match="not a whole"):
+    with pytest.raises(UserError, match="not an intact"):
         check(path)
 
 

@@ -1,39 +1,40 @@
-"""The contract of a backbone as rules, each tried on one made-up clip.
+"""The contract of a backbone as rules, each tested on one synthetic clip.
 
-A network whose tokens are put back on the grid in the wrong order still gives maps of the right
-shape, and methods that compare places or moments then compare the wrong ones. So orientation in
-space and in time is tried by changing a corner of the clip, or frames at one end of it.
+A network that puts its tokens back on the grid in the wrong order still gives maps of the right
+shape, but methods then compare the wrong positions or moments. So the rules change a corner of the
+clip, or the frames at one end, and look where the maps change.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec
+from bench.conformance.rule import Breach, Breaches, breaches_of
 from bench.method import NAME
 from bench.pretrained import content_sha256
 
 ROUNDING = 1e-4
-"""Largest change of a feature that counts as rounding, as a share of the largest feature: kernels
-may add in another order."""
+"""Largest change of a feature that counts as rounding, as a fraction of the largest feature:
+kernels may sum in another order."""
 LEAST_COSINE = 0.99
-"""Between maps in bfloat16, which has 8 bits, and in float32."""
+"""Lowest cosine similarity between maps in bfloat16, which has 8 bits, and in float32."""
 
 
 class BackboneUnderTest:
     """A loaded backbone under examination, and its maps of one clip."""
 
     def __init__(self, backbone: Backbone) -> None:
-        """Take the backbone as `load_backbone` gives it: in evaluation mode."""
+        """Examine a backbone as `load_backbone` returns it, in evaluation mode."""
         self.backbone = backbone
 
     def clip(self, videos: int = 1) -> Tensor:
-        """Clips of faint noise, the same every time: (videos, 3, frames, size, size)."""
+        """Return clips of faint noise, the same every time: (videos, 3, frames, size, size)."""
         spec = self.backbone.input
         noise = torch.Generator().manual_seed(1)
         return 0.1 * torch.randn((videos, 3, spec.frames, spec.size, spec.size), generator=noise)
@@ -50,19 +51,16 @@ class BackboneUnderTest:
         return self.maps(self.clip())
 
     def change(self, clips: Tensor) -> Tensor:
-        """How much each position of the maps differs from those of the plain clip, (T, H, W)."""
+        """Return how much each position of the maps differs from `plain`, (T, H, W)."""
         return (self.maps(clips) - self.plain).abs().sum(dim=(0, 1))
 
 
-Breaches = Iterator[str]
-
-
 def declarations(subject: BackboneUnderTest) -> Breaches:
-    """It declares what it is, what it wants to see, what it gives, and what it has seen."""
+    """It declares its name, source, pretraining, revision, input and grid."""
     backbone = subject.backbone
     for word in ("name", "source", "pretraining"):
         if not (isinstance(getattr(backbone, word, None), str) and getattr(backbone, word)):
-            yield f"it states no {word}: a text; where nothing was seen, pretraining is 'none'"
+            yield f"it states no {word}, a text; without pretraining, that is 'none'"
     if not isinstance(getattr(backbone, "revision", None), int):
         yield "it states no revision, a whole number that is raised whenever a feature may change"
     if not isinstance(getattr(backbone, "input", None), InputSpec):
@@ -92,7 +90,7 @@ def shape(subject: BackboneUnderTest) -> Breaches:
 
 
 def space(subject: BackboneUnderTest) -> Breaches:
-    """A change in a corner of the clip shows nearest to that corner of the maps."""
+    """A change in a corner of the clip changes that corner of the maps most."""
     _, height, width = subject.backbone.grid
     if min(height, width) < 2:
         return
@@ -110,16 +108,16 @@ def space(subject: BackboneUnderTest) -> Breaches:
         found = divmod(int(change.argmax()), width)
         wanted = (down * (height - 1), right * (width - 1))
         off = [abs(one - other) for one, other in zip(found, wanted, strict=True)]
-        # Receptive fields overlap: anywhere in the right quarter of the map will do.
+        # Receptive fields overlap: any position in the right quarter of the map will do.
         if off[0] > max(1, (height - 1) // 2) or off[1] > max(1, (width - 1) // 2):
             yield (
                 f"a bright spot in the {name} corner changes row {found[0]}, column {found[1]} of"
-                f" {height} x {width} most: tokens are put on the grid in another order"
+                f" {height} x {width} most: tokens are on the grid in the wrong order"
             )
 
 
 def time(subject: BackboneUnderTest) -> Breaches:
-    """Frames at either end of the clip show more at that end of the maps."""
+    """Changed frames at either end of the clip change that end of the maps more."""
     steps, frames = subject.backbone.grid[0], subject.backbone.input.frames
     if steps == 1:
         return
@@ -133,45 +131,41 @@ def time(subject: BackboneUnderTest) -> Breaches:
     early, late = shares
     if early[0] <= late[0] or late[-1] <= early[-1]:
         yield (
-            f"of what the first frames change, {early[0]:.0%} is in the first of {steps} steps,"
-            f" and {late[0]:.0%} of what the last ones change: time runs another way, or is mixed"
+            f"{early[0]:.0%} of the change from the first frames is in the first of {steps} steps,"
+            f" and {late[0]:.0%} of that from the last frames: time is reversed, or mixed"
         )
 
 
 def batch(subject: BackboneUnderTest) -> Breaches:
-    """What it makes of a clip does not depend on the others of its batch."""
+    """The maps of a clip do not depend on the other clips of its batch."""
     together = subject.maps(torch.cat([subject.clip(), 1 - subject.clip()]))[:1]
     yield from _unless_near("another clip in the batch", together, subject.plain)
 
 
 def memory_format(subject: BackboneUnderTest) -> Breaches:
-    """The order of a clip in memory changes nothing."""
+    """The memory layout of a clip changes nothing."""
     maps = subject.maps(subject.clip().to(memory_format=torch.channels_last_3d))
-    yield from _unless_near("another order in memory", maps, subject.plain)
+    yield from _unless_near("another memory layout", maps, subject.plain)
 
 
 def evaluation(subject: BackboneUnderTest) -> Breaches:
-    """It is in evaluation mode: repeats itself exactly, and keeps, changes and draws nothing."""
-    backbone = subject.backbone
-    weights, state, clip = (
-        content_sha256(backbone.state_dict()),
-        torch.get_rng_state(),
-        subject.clip(),
-    )
+    """It is in evaluation mode: deterministic, without changes to its weights or its input."""
+    backbone, clip = subject.backbone, subject.clip()
+    weights, state = content_sha256(backbone.state_dict()), torch.get_rng_state()
     if not torch.equal(subject.maps(clip), subject.plain):
         yield "the same clip has other maps the second time"
     if content_sha256(backbone.state_dict()) != weights:
-        yield "its weights or statistics change while it looks at clips"
+        yield "its weights or statistics change as it processes clips"
     if not torch.equal(torch.get_rng_state(), state):
         yield "it draws from torch's global generator"
     if not torch.equal(clip, subject.clip()):
         yield "it changes the clip in place"
     if training := [name or "itself" for name, one in backbone.named_modules() if one.training]:
-        yield f"{training[0]} is in training mode, {len(training)} such parts in all"
+        yield f"{training[0]} is in training mode, one of {len(training)} such modules"
 
 
 def half_precision(subject: BackboneUnderTest) -> Breaches:
-    """In bfloat16 its maps point the same way."""
+    """Its maps in bfloat16 are nearly parallel to those in float32."""
     with torch.autocast("cpu", torch.bfloat16):
         maps = subject.maps(subject.clip()).float()
     cosine = torch.nn.functional.cosine_similarity(maps.flatten(), subject.plain.flatten(), dim=0)
@@ -189,26 +183,20 @@ BACKBONE_RULES: tuple[Callable[[BackboneUnderTest], Breaches], ...] = (
     evaluation,
     half_precision,
 )
-"""Every rule; a backbone that breaks one of the first two cannot be tried on the others."""
-
-
-class BackboneBreach(NamedTuple):
-    """A way in which a backbone breaks a rule."""
-
-    rule: str
-    words: str
+"""Every rule; a backbone that breaks one of the first two cannot be tested on the others."""
 
 
 @dataclass(frozen=True)
 class BackboneReport:
-    """What an examination found."""
+    """The result of an examination."""
 
     backbone: str
     maps: str
+    """Their shape, in words."""
     pretraining: str
     rules: int
-    """How many were looked at."""
-    breaches: Sequence[BackboneBreach]
+    """Number of rules that were examined."""
+    breaches: Sequence[Breach]
 
     def lines(self) -> list[str]:
         """One line for a backbone that keeps all rules, else one for each breach."""
@@ -220,40 +208,24 @@ class BackboneReport:
         ]
 
     def record(self) -> dict[str, Any]:
-        """The same for machines."""
-        return {
-            "backbone": self.backbone,
-            "ok": not self.breaches,
-            "maps": self.maps,
-            "pretraining": self.pretraining,
-            "rules": self.rules,
-            "breaches": [one._asdict() for one in self.breaches],
-        }
+        """The report as JSON values."""
+        breaches = [one._asdict() for one in self.breaches]
+        return vars(self) | {"ok": not self.breaches, "breaches": breaches}
 
 
 def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
-    """Look at every rule for a backbone; only at the first ones if it gives no proper maps."""
-    subject, found, looked_at = BackboneUnderTest(backbone), list[BackboneBreach](), 0
+    """Examine every rule; only the first ones if the backbone gives no proper maps."""
+    subject, found, examined = BackboneUnderTest(backbone), list[Breach](), 0
     for rule in BACKBONE_RULES:
-        found += [BackboneBreach(rule.__name__, words) for words in breaches_of(rule, subject)]
-        looked_at += 1
-        if found and looked_at <= 2:
+        found += [Breach(rule.__name__, words) for words in breaches_of(rule, subject)]
+        examined += 1
+        if found and examined <= 2:
             break
     maps = " x ".join(map(str, (backbone.channels, *backbone.grid)))
-    return BackboneReport(name, maps, backbone.pretraining, looked_at, found)
-
-
-def breaches_of(
-    rule: Callable[[BackboneUnderTest], Breaches], subject: BackboneUnderTest
-) -> list[str]:
-    """Say how a backbone breaks a rule; an error of the backbone is a breach, too."""
-    try:
-        return list(rule(subject))
-    except Exception as error:
-        return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
+    return BackboneReport(name, maps, backbone.pretraining, examined, found)
 
 
 def _unless_near(what: str, found: Tensor, expected: Tensor) -> Breaches:
     share = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
     if not share <= ROUNDING:
-        yield f"{what} changes features by {share:.2g} of the largest, more than {ROUNDING:g}"
+        yield f"{what} changes features by {share:.2g} of the largest one, more than {ROUNDING:g}"

@@ -1,4 +1,4 @@
-"""Rules on what a method says about itself: its declarations, names of classes, order in time."""
+"""Rules on what a method declares: its attributes, its use of class names and of temporal order."""
 
 import re
 from typing import get_args
@@ -17,46 +17,37 @@ YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 @rule("declarations")
 def declarations(subject: MethodUnderTest) -> Breaches:
-    """What the method declares is there and makes sense: name, revision, source with a year, ..."""
+    """The declarations are complete and valid: name, revision, source with a year, ..."""
     cls, name = subject.entry.cls, subject.entry.registered
     if not NAME.fullmatch(name):
         yield f"the name {name!r} is not made of lower-case words joined by hyphens"
     if type(cls.revision) is not int or cls.revision < 1:
-        yield f"revision is {cls.revision!r}; it is a whole number, 1 at first"
+        yield f"revision is {cls.revision!r}; it is a whole number, from 1"
     if not YEAR.search(str(cls.source)):
         yield f"source is {cls.source!r}; it names authors, venue and year"
     if type(cls.order_aware) is not bool:
         yield f"order_aware is {cls.order_aware!r}; it is True or False"
     if cls.__doc__ in (None, Method.__doc__):
         yield f"class {cls.__name__} has no docstring; its first line says what the method does"
-    yield from _not_among("needs", cls.needs, get_args(Needs))
-    yield from _not_among("sees", cls.sees, get_args(Sees))
-    yield from _not_among("sampling", cls.sampling, SAMPLINGS)
-    yield from _empty(cls)
-
-
-def _not_among(field: str, value: object, allowed: object) -> Breaches:
-    choices = [str(choice) for choice in allowed]  # type: ignore[attr-defined]
-    if value not in choices:
-        yield f"{field} is {value!r}; it is one of {', '.join(choices)}"
-
-
-def _empty(cls: type[Method]) -> Breaches:
+    choices = {"needs": get_args(Needs), "sees": get_args(Sees), "sampling": tuple(SAMPLINGS)}
+    for field, allowed in choices.items():
+        if (value := getattr(cls, field)) not in allowed:
+            yield f"{field} is {value!r}; it is one of {', '.join(allowed)}"
     words = {"differs": cls.differs, "pretraining": cls.pretraining}
     words |= {f"without_gradient[{name!r}]": why for name, why in cls.without_gradient.items()}
     for field, value in words.items():
         if not isinstance(value, str) or not value.strip():
-            yield f'{field} is {value!r}; it is said in words, "nothing" or "none" if that is so'
+            yield f'{field} is {value!r}; it is stated in words, even if "nothing" or "none"'
 
 
 EPISODES = 40
-"""As many as tell names that help from names that do not."""
+"""Enough episodes to tell names that help from names that do not."""
 EXCHANGED = [1, 2, 3, 0]
 
 
 @rule("names")
 def names(subject: MethodUnderTest) -> Breaches:
-    """Names reach a `TextMethod` alone; exchanged ones change its scores, and for the worse."""
+    """Only a `TextMethod` reads class names; exchanging them changes its scores for the worse."""
     trial = make_trial(SHAPE, episodes=EPISODES) if subject.entry.cls.needs_text else subject.trial
     right = answered(subject.method, trial)
     wrong = answered(subject.method, trial.with_names(EXCHANGED))
@@ -65,22 +56,22 @@ def names(subject: MethodUnderTest) -> Breaches:
     elif change(wrong, right) <= ROUNDING:
         yield "exchanging the names of the classes changes nothing; derive from Method instead"
     elif not subject.method.learns and _margin(wrong, trial) >= _margin(right, trial):
-        yield "with the names of other classes, queries are not further from their own class"
+        yield "exchanging the names of the classes does not lower the scores of the true classes"
 
 
 def _margin(scores: Tensor, trial: Trial) -> float:
-    """How far the score of the right class is above the mean of all, on average."""
+    """Mean margin between the score of the true class and the mean score of all classes."""
     right = scores.gather(-1, trial.labels[..., None])[..., 0]
     return float((right - scores.mean(dim=-1)).mean())
 
 
 AWARE = 10 * ROUNDING
-"""Least change of a score, as a share of their range, by which order is seen to matter."""
+"""Least change of a score, as a fraction of the range, that shows that order matters."""
 
 
 @rule("time-order")
 def time_order(subject: MethodUnderTest) -> Breaches:
-    """Reversing or mixing a query's frames changes scores if `order_aware` says so, else not."""
+    """Reordering a query's frames changes its scores if and only if `order_aware` is declared."""
     scores = subject.on_the_default_grid
     share = max(change(other, scores.forwards) for other in scores[1:])
     words = (

@@ -1,4 +1,4 @@
-"""Which methods are examined, and the report on each: every rule, and the figures."""
+"""Selecting methods to examine, and the report on each: every rule, and the figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from bench.conformance import isolation, symmetry
 from bench.conformance.declarations import declarations, names, time_order
 from bench.conformance.fast_form import fast_form
 from bench.conformance.learning import gradients
-from bench.conformance.rule import MethodUnderTest, Reordered, Rule
+from bench.conformance.rule import Breach, MethodUnderTest, Reordered, Rule
 from bench.conformance.trial import VECTORS
 from bench.method import ConfiguredMethod, find
 from bench.plugins.registry import methods_in
@@ -19,26 +19,26 @@ from episodes.plugins import plugin_files
 
 @dataclass
 class Selection:
-    """Methods to examine, each once, and a line for each thing that is not a method."""
+    """Methods to examine, each once, and an error for everything that could not be found."""
 
     entries: list[ConfiguredMethod] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def add(self, entries: Sequence[ConfiguredMethod]) -> None:
-        """Add methods that are not there yet."""
+        """Add methods that are not selected yet."""
         self.entries += [entry for entry in entries if entry not in self.entries]
 
 
 def select(wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMethod]) -> Selection:
-    """Find what was asked for; what cannot be found or imported does not stop the rest.
+    """Find methods; one that cannot be found or imported does not stop the rest.
 
     Args:
         wanted: names of methods, files, folders.
-        every: whether all of ``among`` are wanted.
-        among: methods that are known, by name.
+        every: whether all of ``among`` are wanted too.
+        among: the known methods, by name.
 
     Raises:
-        UserError: nothing was asked for.
+        UserError: neither ``wanted`` nor ``every`` is given.
     """
     if not wanted and not every:
         raise UserError("name a method or a file, or give --all for all methods")
@@ -54,7 +54,7 @@ def select(wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMet
 
 
 def _parts(wanted: str, among: Mapping[str, ConfiguredMethod]) -> Sequence[str | Path]:
-    """A name as it is, a file as a path, a folder as the paths in it."""
+    """Return a name unchanged, a file as a path, a folder as the paths of its plugins."""
     path = Path(wanted)
     if wanted in among:
         return [wanted]
@@ -64,21 +64,13 @@ def _parts(wanted: str, among: Mapping[str, ConfiguredMethod]) -> Sequence[str |
 
 
 class Figures(NamedTuple):
-    """Fractions of predictions, before training, on made-up episodes."""
+    """Figures of an untrained method on synthetic episodes."""
 
     reversal_changes: float
-    """Other than before once the queries' frames are reversed, on the grid of the default
-    backbone."""
+    """Fraction of predictions that change when the query frames are reversed, on the grid of the
+    default backbone."""
     reversal_changes_on_vectors: float
-    """The same where there is one vector a frame."""
-
-
-def figures(subject: MethodUnderTest) -> Figures:
-    """Compute the figures of a method that keeps all rules."""
-    return Figures(
-        _reversal_changes(subject.on_the_default_grid),
-        _reversal_changes(subject.reordered(VECTORS)),
-    )
+    """The same fraction with one vector per frame."""
 
 
 def _reversal_changes(scores: Reordered) -> float:
@@ -108,26 +100,19 @@ RULES: tuple[Rule, ...] = (
     fast_form,
     time_order,
 )
-"""Every rule; a method that breaks the first one cannot be tried on the others."""
-
-
-class Breach(NamedTuple):
-    """A way in which a method breaks a rule."""
-
-    rule: str
-    words: str
+"""Every rule; a method that breaks the first one cannot be tested on the others."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an examination found."""
+    """The result of an examination."""
 
     method: str
     rules: int
-    """How many were looked at."""
+    """Number of rules that were examined."""
     breaches: Sequence[Breach]
     figures: Figures | None
-    """None where a rule is broken."""
+    """None if a rule is broken."""
 
     def lines(self) -> list[str]:
         """One line for a method that keeps all rules, else one for each breach."""
@@ -139,7 +124,7 @@ class Report:
         ]
 
     def record(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The report as JSON values."""
         return {
             "method": self.method,
             "ok": not self.breaches,
@@ -150,15 +135,13 @@ class Report:
 
 
 def examine(entry: ConfiguredMethod) -> Report:
-    """Look at every rule for a method; only at the first one if it cannot even score."""
-    subject = MethodUnderTest(entry)
-    found = _breaches(RULES[0], subject)
+    """Examine every rule; only the first one if the method cannot even score."""
+    subject, found = MethodUnderTest(entry), list[Breach]()
+    for examined, rule in enumerate(RULES, start=1):
+        found += [Breach(rule.name, words) for words in rule.breaches(subject)]
+        if found and examined == 1:
+            return Report(entry.name, examined, found, None)
     if found:
-        return Report(entry.name, 1, found, None)
-    for rule in RULES[1:]:
-        found += _breaches(rule, subject)
-    return Report(entry.name, len(RULES), found, None if found else figures(subject))
-
-
-def _breaches(rule: Rule, subject: MethodUnderTest) -> list[Breach]:
-    return [Breach(rule.name, words) for words in rule.breaches(subject)]
+        return Report(entry.name, len(RULES), found, None)
+    grids = (subject.on_the_default_grid, subject.reordered(VECTORS))
+    return Report(entry.name, len(RULES), found, Figures(*map(_reversal_changes, grids)))

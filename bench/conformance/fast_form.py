@@ -1,4 +1,4 @@
-"""The rule on quicker forms: they give what the method gives."""
+"""The rule on faster forms: they give the results of the method."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -16,25 +16,25 @@ from bench.running.loop import encode
 from bench.running.scoring import score
 
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4}
-"""Largest difference, as a share of the largest number of a tensor."""
+"""Largest difference, as a fraction of the largest number in a tensor."""
 WIDE = FeatureShape(channels=20, frames=5, height=4, width=4)
 SHAPES = (SHAPE, VECTORS, WIDE, SHAPE._replace(frames=1))
 SHOTS = (1, 5)
 
 
 class Outcome(NamedTuple):
-    """What one form makes of a trial."""
+    """The results of one form on a trial."""
 
     scores: Tensor
     """(episodes, queries, way), without gradients, as a run computes them."""
     losses: dict[str, Tensor]
     gradients: dict[str, Tensor]
-    """Of the losses' sum for the features, and for every parameter that is said to get one."""
+    """Gradients of the total loss for the features and for every parameter that should have one."""
 
 
 @rule("fast-form")
 def fast_form(subject: MethodUnderTest) -> Breaches:
-    """A quicker form of a method gives its scores, its losses and their gradients."""
+    """The faster form of a method gives the same scores, losses and gradients."""
     entry = for_training(subject.entry)
     if entry.fast is None:
         return
@@ -52,12 +52,12 @@ def fast_form(subject: MethodUnderTest) -> Breaches:
 
 
 def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outcome:
-    """Score a trial, and train on it for one step, with one form of a method."""
+    """Score a trial, and compute losses and gradients on it, with one form of a method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = entry.build(shape, seed=0).to(trial.features.dtype)
         with torch.no_grad():
-            # Away from the special values at which parameters start, such as zero.
+            # Move parameters away from special initial values, such as zero.
             for _, parameter in sorted(method.named_parameters()):
                 parameter.add_(torch.randn(parameter.shape, dtype=parameter.dtype), alpha=0.05)
             found = encode(method, trial.features, CPU)
@@ -72,7 +72,7 @@ def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outco
             )
         )
         total = torch.stack(list(losses.values())).sum()
-        # What a parameter has that is said to get no gradient is rounding, another in each form.
+        # A parameter declared to get no gradient may get rounding, different in each form.
         none = entry.cls.without_gradient
         wanted = {"features": features} | {
             name: parameter
@@ -89,7 +89,7 @@ def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outco
 
 
 def _differences(fast: Outcome, plain: Outcome) -> Iterator[tuple[str, float]]:
-    """Largest difference of each tensor, as a share of the largest number in the plain form's."""
+    """Largest difference of each tensor, as a fraction of the plain form's largest number."""
     yield "scores", _share(fast.scores, plain.scores, float(plain.scores.abs().max()))
     if (fast.losses.keys(), fast.gradients.keys()) != (plain.losses.keys(), plain.gradients.keys()):
         yield "the terms of the loss, or the parameters,", float("inf")
@@ -99,7 +99,7 @@ def _differences(fast: Outcome, plain: Outcome) -> Iterator[tuple[str, float]]:
     sizes = {name: float(one.abs().max()) for name, one in plain.gradients.items()}
     largest = max(sizes.values(), default=0.0)
     for name, gradient in plain.gradients.items():
-        # A gradient that cancels to rounding is held against the others.
+        # A gradient that cancels to rounding is compared with the size of the others.
         size = max(sizes[name], 1e-3 * largest)
         yield f"gradients of {name}", _share(fast.gradients[name], gradient, size)
 

@@ -1,4 +1,4 @@
-"""Rules on what a method leaves alone, what it returns, and the sizes and numbers it must bear."""
+"""Rules on side effects, on returned types, and on the sizes and values a method must handle."""
 
 import pickle
 import random
@@ -15,24 +15,24 @@ from bench.method import FeatureShape, Method, gather
 from bench.running.scoring import adapted
 
 OF_TORCH = {"_parameters", "_buffers", "_modules"}
-"""Attributes of a module whose content is looked at by name."""
+"""Attributes of a module whose content is compared separately, by name."""
 PLAIN = (Tensor, bool, int, float, str, type(None))
-"""What a state may be made of: all of it can be written to a file without pickle."""
+"""Types that a state may consist of: they can be written to a file without pickle."""
 
 
 @rule("random-state")
 def random_state(subject: MethodUnderTest) -> Breaches:
-    """The global random state is left as it was, by building as by scoring."""
+    """Neither building nor scoring changes the global random state."""
     before = _random_states()
     answered(subject.build(), subject.trial)
     for name, state in _random_states().items():
         if state != before[name]:
-            yield f"it draws from the global generator of {name}; make one of its own, seeded"
+            yield f"it draws from the global generator of {name}; use a seeded generator of its own"
 
 
 @rule("memory")
 def memory(subject: MethodUnderTest) -> Breaches:
-    """Nothing is kept between episodes: neither on the method nor in the scores of the next."""
+    """Nothing is kept between episodes: the method and later scores stay the same."""
     method = subject.build()
     first = answered(method, subject.trial.only([0]))
     before = _held(method)
@@ -40,7 +40,7 @@ def memory(subject: MethodUnderTest) -> Breaches:
     after = _held(method)
     for name in sorted(after.keys() | before.keys()):
         if before.get(name) != after.get(name):
-            yield f"{name} is not what it was before other episodes; adapt returns what they teach"
+            yield f"{name} changes with the episodes; return from adapt what an episode teaches"
     again = answered(method, subject.trial.only([0]))
     if not torch.equal(first, again):
         most = float((first - again).abs().max())
@@ -51,38 +51,37 @@ def memory(subject: MethodUnderTest) -> Breaches:
 def inputs(subject: MethodUnderTest) -> Breaches:
     """Features, representations and states are not changed in place."""
     method, trial = subject.build(), subject.trial.with_features(torch.clone)
-    features = {"features": trial.features}
-    before = _frozen_each(features)
+    given: dict[str, Any] = {"features": trial.features}
+    before = _frozen_each(given)
     videos = encoded(method, trial)
-    yield from _changed("encode", features, before)
+    yield from _changed("encode", given, before)
     given = {"support": gather(videos, trial.support), "query": gather(videos, trial.query)}
     before = _frozen_each(given)
     with torch.no_grad():
-        state = adapted(method, given["support"], trial.support, CPU, trial.names)
+        given["state"] = adapted(method, given["support"], trial.support, CPU, trial.names)
         yield from _changed("adapt", given, before)
-        both = given | {"state": state}
-        before = _frozen_each(both)
-        method.score(state, given["query"])
-    yield from _changed("score", both, before)
+        before = _frozen_each(given)
+        method.score(given["state"], given["query"])
+    yield from _changed("score", given, before)
 
 
 @rule("state")
 def state(subject: MethodUnderTest) -> Breaches:
     """Representations and states are tensors, or tuples, lists and dicts of them: no pickle."""
-    found = subject.videos
-    parts = found if isinstance(found, tuple) else (found,)
+    videos = subject.videos
+    parts = videos if isinstance(videos, tuple) else (videos,)
     if not all(isinstance(part, Tensor) for part in parts):
-        yield f"encode returns {_kind(found)}; a tensor or a tuple of tensors, each videos first"
+        yield f"encode returns a {type(videos).__name__}, not a tensor or a tuple of tensors"
     for path, value in _leaves(subject.state, "state"):
         if not isinstance(value, PLAIN):
             yield (
-                f"{path} is {_kind(value)}; a state holds tensors and plain values, in tuples,"
-                " lists and dicts"
+                f"{path} is a {type(value).__name__}; a state holds tensors and plain values, in"
+                " tuples, lists and dicts"
             )
 
 
 def _random_states() -> dict[str, object]:
-    """State of every global generator, in a form that compares."""
+    """The state of every global generator, in comparable form."""
     return {
         "torch": _frozen(torch.random.get_rng_state()),
         "numpy": _frozen(np.random.get_state()),
@@ -91,7 +90,7 @@ def _random_states() -> dict[str, object]:
 
 
 def _held(method: Method) -> dict[str, object]:
-    """Everything that a method and its modules hold, by name, in a form that compares."""
+    """Everything that a method and its modules hold, by name, in comparable form."""
     tensors = [*method.named_parameters(), *method.named_buffers()]
     held = {name: _frozen(tensor) for name, tensor in tensors}
     for path, module in method.named_modules():
@@ -102,7 +101,7 @@ def _held(method: Method) -> dict[str, object]:
 
 
 def _frozen(value: Any) -> object:
-    """Copy a value into a form that can be compared with that of another time."""
+    """Copy a value into a form that can be compared later."""
     if isinstance(value, Tensor):
         content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         return value.dtype, tuple(value.shape), content.numpy().tobytes()
@@ -112,7 +111,7 @@ def _frozen(value: Any) -> object:
         return [_frozen(inner) for inner in value]
     try:
         return pickle.dumps(value)
-    except Exception:  # what cannot be pickled: functions made on the spot, open files
+    except Exception:  # such as local functions and open files
         return repr(value)
 
 
@@ -121,13 +120,13 @@ def _frozen_each(values: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _changed(who: str, given: Mapping[str, Any], before: Mapping[str, object]) -> Breaches:
-    for name, value in given.items():
-        if _frozen(value) != before[name]:
+    for name in before:
+        if _frozen(given[name]) != before[name]:
             yield f"{who} changes its {name} in place; make a copy"
 
 
 def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
-    """All that is in tuples, lists and dicts, with the way to it."""
+    """Return the leaves of nested tuples, lists and dicts, each with its path."""
     if isinstance(value, dict):
         keys, inner = list(value), list(value.values())
     elif isinstance(value, tuple | list):
@@ -138,18 +137,14 @@ def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
     return [leaf for key, one in pairs for leaf in _leaves(one, f"{path}.{key}")]
 
 
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
-
-
 PRECISION = 1e-3
-"""Largest share of the scores' range by which float32 may differ from float64.
+"""Largest difference between float32 and float64, as a fraction of the range of the scores.
 
-Ten times what another order of the same sums may change: here every step of the method rounds. The
-worst of the shipped methods, before training, is at 1e-5.
+Ten times what summing in another order may change, since here every step of the method rounds. The
+worst shipped method, before training, is at 1e-5.
 """
 SIZES = ((2, 1), (20, 1), (2, 10), (20, 10))
-"""(way, shot): the corners of what a method has to take."""
+"""(way, shot): the extremes that a method has to handle."""
 
 
 @rule("scores")
@@ -161,7 +156,7 @@ def scores(subject: MethodUnderTest) -> Breaches:
 
 @rule("sizes")
 def sizes(subject: MethodUnderTest) -> Breaches:
-    """It takes from 2 to 20 classes with 1 to 10 videos each, and a single query."""
+    """It handles 2 to 20 classes with 1 to 10 videos each, and a single query."""
     for way, shot in SIZES:
         trial = make_trial(SHAPE, episodes=1, way=way, shot=shot, queries=1)
         if not answered(subject.method, trial).isfinite().all():
@@ -170,7 +165,7 @@ def sizes(subject: MethodUnderTest) -> Breaches:
 
 @rule("finite")
 def finite(subject: MethodUnderTest) -> Breaches:
-    """Scores are finite numbers for degenerate features and for the smallest maps."""
+    """Scores are finite for degenerate features and for the smallest maps."""
     for words, shape, trial in _degenerate():
         method = subject.method if shape == SHAPE else subject.build(shape)
         if not answered(method, trial).isfinite().all():
@@ -179,7 +174,7 @@ def finite(subject: MethodUnderTest) -> Breaches:
 
 @rule("float64")
 def float64(subject: MethodUnderTest) -> Breaches:
-    """Scores in float32 are those in float64, but for rounding."""
+    """Scores in float32 and float64 agree up to rounding."""
     trial = subject.trial.with_features(torch.Tensor.double)
     exact = answered(subject.build().double(), trial)
     share = change(subject.scores, exact)
@@ -191,14 +186,14 @@ def float64(subject: MethodUnderTest) -> Breaches:
 
 
 def _degenerate() -> Iterator[tuple[str, FeatureShape, Trial]]:
-    """Words, shape of the maps and trial of each unusual case."""
+    """Yield description, shape of the maps and trial of each degenerate case."""
     usual = make_trial(SHAPE)
     yield "features that are all zero", SHAPE, usual.with_features(torch.zeros_like)
     yield "features that are all equal", SHAPE, usual.with_features(torch.ones_like)
     yield "features times 10,000", SHAPE, usual.with_features(lambda features: 1e4 * features)
     small = {
         "a single frame": SHAPE._replace(frames=1),
-        "a single position a frame": SHAPE._replace(height=1, width=1),
+        "a single position per frame": SHAPE._replace(height=1, width=1),
         "a single frame with a single position": SHAPE._replace(frames=1, height=1, width=1),
     }
     for words, shape in small.items():

@@ -1,32 +1,32 @@
-"""The rule on training: every parameter learns, or it is said why not."""
+"""The rule on training: every parameter gets a gradient, or its class explains why not."""
 
+import math
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 
 import torch
-from torch import Tensor
 
 from bench.conformance.rule import Breaches, MethodUnderTest, rule
-from bench.conformance.trial import SHAPE, Trial, make_trial
+from bench.conformance.trial import SHAPE, make_trial
 from bench.method import ConfiguredMethod, LabelledEpisodes, Method, NamedSupport, gather
 
 STEPS = 3
-"""Steps of training within which a gradient has to arrive: a layer behind one that starts at zero
-gets none before the second."""
+"""Training steps within which a gradient has to arrive: a layer before one that is initialised to
+zero gets none in the first."""
 RATE = 0.1
 CLASSES = 6
 """Training classes, for methods whose settings have `classes`."""
 REACHED = 1e-9
-"""Least gradient of a parameter that counts, as a share of the largest of all parameters.
+"""Smallest gradient that counts, as a fraction of the largest one of all parameters.
 
-In float64, the gradient of a bias that a normalisation takes off again is rounding, 1e-15; the
-least that any shipped method has of its own is 1e-5.
+In float64, the gradient of a bias that a normalisation removes again is rounding, 1e-15; the
+smallest real one of any shipped method is 1e-5.
 """
 
 
 @rule("gradients")
 def gradients(subject: MethodUnderTest) -> Breaches:
-    """The loss is finite and reaches every trainable parameter that `without_gradient` leaves."""
+    """The loss is finite, and its gradient reaches every parameter but `without_gradient`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         method = for_training(subject.entry).build(SHAPE, seed=0).double().train()
@@ -42,12 +42,14 @@ def gradients(subject: MethodUnderTest) -> Breaches:
                 if term.shape != () or not term.isfinite():
                     yield f"the loss term {name!r} is not one finite number"
             torch.stack(list(terms.values())).sum().backward()
-            found = _gradients(method)
-            for name, gradient in found.items():
-                if not gradient.isfinite().all():
-                    words = "is not finite where a video's features are all zero"
-                    yield f"the gradient of {name} {words}"
-            sizes = {name: float(gradient.abs().max()) for name, gradient in found.items()}
+            sizes = {
+                name: 0.0 if parameter.grad is None else float(parameter.grad.abs().max())
+                for name, parameter in method.named_parameters()
+                if parameter.requires_grad
+            }
+            for name, size in sizes.items():
+                if not math.isfinite(size):
+                    yield f"the gradient of {name} is not finite if a video's features are all zero"
             reached |= {name for name in sizes if sizes[name] > REACHED * max(sizes.values())}
             optimiser.step()
     yield from _unexplained(subject.entry, names, names - reached)
@@ -61,8 +63,8 @@ def for_training(entry: ConfiguredMethod, classes: int = CLASSES) -> ConfiguredM
 
 
 def _episodes(method: Method) -> LabelledEpisodes:
-    """Labelled episodes, encoded with gradients; one support video and one query are all zero."""
-    trial: Trial = make_trial(SHAPE).with_features(torch.Tensor.double)
+    """Encode labelled episodes with gradients; one support video and one query are all zero."""
+    trial = make_trial(SHAPE).with_features(torch.Tensor.double)
     trial.features[[int(trial.support[0, 0, 0]), int(trial.query[1, 0])]] = 0
     videos = method.encode(trial.features)
     way = trial.support.shape[1]
@@ -76,24 +78,15 @@ def _episodes(method: Method) -> LabelledEpisodes:
     return LabelledEpisodes(NamedSupport(support, text), query, trial.labels, classes, class_text)
 
 
-def _gradients(method: Method) -> dict[str, Tensor]:
-    """Gradients of trainable parameters, zeros where none arrived."""
-    return {
-        name: torch.zeros_like(one) if one.grad is None else one.grad
-        for name, one in method.named_parameters()
-        if one.requires_grad
-    }
-
-
-def _unexplained(entry: ConfiguredMethod, names: set[str], left: set[str]) -> Breaches:
+def _unexplained(entry: ConfiguredMethod, names: set[str], unreached: set[str]) -> Breaches:
     patterns = entry.cls.without_gradient
-    for name in sorted(left):
+    for name in sorted(unreached):
         if not any(fnmatchcase(name, pattern) for pattern in patterns):
             yield (
-                f"{name} gets no gradient within {STEPS} steps; if that is meant, give the reason"
-                " in without_gradient"
+                f"{name} gets no gradient within {STEPS} steps; if that is intended, give the"
+                " reason in without_gradient"
             )
     for pattern in patterns:
         # A variant may lack a module that its class has.
-        if entry.name == entry.cls.name and not any(fnmatchcase(one, pattern) for one in names):
-            yield f"without_gradient names {pattern!r}, and no parameter is called so"
+        if entry.name == entry.cls.name and not any(fnmatchcase(name, pattern) for name in names):
+            yield f"without_gradient names {pattern!r}, but no parameter is called that"

@@ -1,9 +1,10 @@
-"""Comparing our computation of a published method with the numbers its authors' code gave."""
+"""Comparing our computation of a published method with the outputs of its authors' code."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.plugins.registry import import_reproductions
 from bench.pretrained import UNREADABLE, check_unpacked
-from bench.reference import REPRODUCTIONS, Golden, Reproduction
+from bench.reference import REPRODUCTIONS, Golden
 from episodes.errors import UserError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -23,57 +24,44 @@ GIVEN = (
 )
 """Top-level keys that hold an episode's videos and labels."""
 CONSTANTS = (
-    "alpha",
-    "cosine_epsilon",
-    "global_weight",
-    "lambda",
-    "lamda",
-    "motion_weight",
-    "nn_weight",
-    "pe_scale",
-    "permutations",
-    "position_a",
-    "position_b",
-    "scale",
-    "sigma",
-    "temperature",
-    "text_coff",
-    "transductive_fraction",
+    *("alpha", "cosine_epsilon", "global_weight", "lambda", "lamda", "motion_weight", "nn_weight"),
+    *("pe_scale", "permutations", "position_a", "position_b", "scale", "sigma", "temperature"),
+    *("text_coff", "transductive_fraction"),
 )
-"""Names of settings, as ``name`` for a whole file or as ``method/name``; deeper down, the same
-name is a result (``ata/iter50/scale`` was fitted)."""
+"""Names of settings, as ``name`` for a whole file or as ``method/name``; with more parts, the same
+name is an output (``ata/iter50/scale`` was fitted)."""
 WEIGHTS = "weight"
-"""Part of a key that marks what follows as a trained weight."""
+"""Part of a key before the name of a trained weight."""
 FITTED_HEADS = ("initial.", "final.")
-"""How weights of heads that are fitted in the episode begin, before and after."""
+"""Prefixes of the weights of heads fitted in the episode, before and after fitting."""
 
 
 @dataclass(frozen=True)
 class ParityResult:
-    """What became of one output of a reference file."""
+    """The comparison of one output of a reference file."""
 
     file: str
     output: str
     shape: tuple[int, ...]
-    difference: float | None
-    """Largest absolute difference; none where nothing was computed or it is not finite."""
-    tolerance: float
+    difference: float | None = None
+    """Largest absolute difference; None if nothing was computed or it is not finite."""
+    tolerance: float = 0.0
     """Largest absolute difference that counts as equal."""
-    status: Status
-    reason: str
+    status: Status = "ok"
+    reason: str = ""
     """Why it is not "ok", in words."""
     ok: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive ``ok``, so that `dataclasses.asdict` holds it too."""
+        """Set ``ok``, so that `dataclasses.asdict` includes it."""
         object.__setattr__(self, "ok", self.status == "ok")
 
 
 def check(path: Path) -> list[ParityResult]:
     """Recompute every output of a reference file and compare.
 
-    An output is any array that is not known to be an input, a label, a weight or a constant; so
-    one that nobody foresaw is listed as "not implemented", never passed over.
+    Any array that is not a known input, label, weight or constant is an output; an unknown one is
+    listed as "not implemented", never passed over.
 
     Raises:
         UserError: the file cannot be read, or holds no episode.
@@ -81,11 +69,11 @@ def check(path: Path) -> list[ParityResult]:
     import_reproductions()
     arrays = load_arrays(path)
     golden = _episode(arrays, path)
-    return [_check_output(golden, output, path) for output in outputs(arrays)]
+    return [_compared(golden, output, path) for output in outputs(arrays)]
 
 
 def exit_status(results: Iterable[ParityResult]) -> int:
-    """0: all that was computed is equal; 1: something is not; 2: nothing could be computed."""
+    """0: all computed outputs are equal; 1: one is not; 2: none could be computed."""
     found = {result.status for result in results}
     if found & {"NOT EQUAL", "error"}:
         return 1
@@ -109,7 +97,11 @@ def _is_given(key: str) -> bool:
 
 
 def load_arrays(path: Path) -> Arrays:
-    """Read all arrays of a ``.npz`` file, running nothing that it may contain."""
+    """Read all arrays of a ``.npz`` file without pickle.
+
+    Raises:
+        UserError: it is missing, or cannot be read.
+    """
     try:
         check_unpacked(path)
         with np.load(path, allow_pickle=False) as file:
@@ -118,12 +110,12 @@ def load_arrays(path: Path) -> Arrays:
         raise UserError(f"{path}: there is no such file; a reference file ends in .npz") from None
     except UNREADABLE as error:
         raise UserError(
-            f"{path} is not a whole .npz file of plain numbers ({error}); copy it anew"
+            f"{path} is not an intact .npz file of plain numbers ({error}); copy it again"
         ) from error
 
 
 def _episode(arrays: Arrays, path: Path) -> Golden:
-    """Return the episode of a reference file, after a look at what every file must hold."""
+    """Return the episode of a reference file after checking its labels."""
     missing = [key for key in GIVEN[:3] if key not in arrays]
     if missing:
         raise UserError(
@@ -136,72 +128,48 @@ def _episode(arrays: Arrays, path: Path) -> Golden:
     if not regular or (counts.sum(),) != rows:
         found = dict(zip(labels.tolist(), counts.tolist(), strict=True))
         raise UserError(
-            f"{path}: support_labels count {found} for support of shape"
+            f"{path}: support_labels has the counts {found} for support of shape"
             f" {np.shape(arrays['support'])}; each class 0..way-1 must have the same number"
         )
     return Golden(arrays)
 
 
-class _Verdict(NamedTuple):
-    """What `ParityResult` says beyond the output's name and shape."""
-
-    status: Status
-    difference: float | None = None
-    tolerance: float = 0.0
-    reason: str = ""
-
-
-def _check_output(golden: Golden, output: str, path: Path) -> ParityResult:
-    verdict = _judge(golden, output)
-    shape = np.shape(golden.arrays[output])
-    return ParityResult(
-        str(path),
-        output,
-        shape,
-        verdict.difference,
-        verdict.tolerance,
-        verdict.status,
-        verdict.reason,
-    )
-
-
-def _judge(golden: Golden, output: str) -> _Verdict:
-    """Recompute one output in the one registered way, if there is one."""
-    ways = {way.compute: way for way in REPRODUCTIONS if way.fits(golden, output)}
-    if not ways:
-        return _Verdict("not implemented", reason="no reproduction of it is registered")
-    if len(ways) > 1:
-        names = ", ".join(f"{compute.__module__}.{compute.__name__}" for compute in ways)
-        return _Verdict("error", reason=f"several reproductions of it are registered: {names}")
-    (way,) = ways.values()
+def _compared(golden: Golden, output: str, path: Path) -> ParityResult:
+    """Recompute one output with the one reproduction registered for it, and compare."""
+    theirs = np.asarray(golden.arrays[output])
+    result = partial(ParityResult, str(path), output, theirs.shape)
+    fitting = {one.compute: one for one in REPRODUCTIONS if one.fits(golden, output)}
+    if not fitting:
+        return result(status="not implemented", reason="no reproduction of it is registered")
+    if len(fitting) > 1:
+        names = ", ".join(f"{compute.__module__}.{compute.__name__}" for compute in fitting)
+        return result(status="error", reason=f"several reproductions of it are registered: {names}")
+    ((compute, reproduction),) = fitting.items()
+    tolerance = reproduction.tolerance
     try:
-        ours = _recompute(way, golden, output)
-        theirs = np.asarray(golden.arrays[output]).astype(np.float64)
-    except Exception as error:  # whatever a method's file raises is a result like any other
+        # Random draws of a reproduction leave the caller's generator alone.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            ours = compute(golden, output).detach().cpu().double().numpy()
+        difference, reason = _difference(ours, theirs.astype(np.float64), tolerance)
+    except Exception as error:  # any error of a method's file is a result like any other
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        return _Verdict("error", tolerance=way.tolerance, reason=f"{kind}{error}")
-    return _compare(ours, theirs, way.tolerance)
+        return result(tolerance=tolerance, status="error", reason=f"{kind}{error}")
+    return result(difference, tolerance, "NOT EQUAL" if reason else "ok", reason)
 
 
-def _recompute(way: Reproduction, golden: Golden, output: str) -> NDArray[np.float64]:
-    """Run a reproduction; what it draws at random does not disturb the caller's generator."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return way.compute(golden, output).detach().cpu().double().numpy()
-
-
-def _compare(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: float) -> _Verdict:
+def _difference(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: float
+) -> tuple[float | None, str]:
+    """Return the largest absolute difference, if finite, and why it is too large, if it is."""
     if ours.shape != theirs.shape:
-        reason = f"shape {ours.shape} instead of {theirs.shape}"
-        return _Verdict("NOT EQUAL", None, tolerance, reason)
+        return None, f"shape {ours.shape} instead of {theirs.shape}"
     # Infinities on both sides are equal, though their difference is not a number.
     with np.errstate(invalid="ignore"):
         gaps = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
-    difference = float(gaps.max(initial=0.0))
     if not np.isfinite(gaps).all():
-        reason = f"{np.count_nonzero(~np.isfinite(gaps))} of {gaps.size} numbers are not finite"
-        return _Verdict("NOT EQUAL", None, tolerance, reason)
-    if difference > tolerance:
-        reason = f"differs by {difference:.2g}, more than {tolerance:g}"
-        return _Verdict("NOT EQUAL", difference, tolerance, reason)
-    return _Verdict("ok", difference, tolerance)
+        bad = np.count_nonzero(~np.isfinite(gaps))
+        return None, f"{bad} of {gaps.size} numbers are not finite"
+    difference = float(gaps.max(initial=0.0))
+    too_large = difference > tolerance
+    return difference, f"differs by {difference:.2g}, more than {tolerance:g}" if too_large else ""

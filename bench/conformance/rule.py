@@ -1,10 +1,10 @@
-"""What a rule is, what it examines, and when two sets of scores are the same."""
+"""Rules, the method that they examine, and the comparison of scores."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -22,25 +22,22 @@ from bench.conformance.trial import (
 from bench.method import ConfiguredMethod, FeatureShape, Method, Representation
 
 ROUNDING = 1e-4
-"""Largest change of a score that counts as rounding, as a share of the scores' range.
+"""Largest change of a score that counts as rounding, as a fraction of the range of the scores.
 
-One rounding of float32 is 6e-8. A sum in another order makes a few of them, and a method may
-multiply them: matching-networks-fce by its factor of 100, relation-net by scores that hardly differ
-before training. The worst of the shipped methods, on grids of 288 positions, stays below 3e-5.
+One rounding of float32 is 6e-8. Summing in another order adds a few of them, and a method may
+amplify them: matching-networks-fce by its factor of 100, relation-net because its scores hardly
+differ before training. The worst shipped method, on grids of 288 positions, stays below 3e-5.
 """
 OFFSET = 1e-3
-"""Share of the largest score that is added to the range: it stands for it where scores hardly
-differ, as the rounding of a score of 1000 is that of 1000 and not that of a range of 0.01."""
+"""Fraction of the largest score that is added to the range, for scores that hardly differ: the
+rounding of a score of 1000 is relative to 1000, not to a range of 0.01."""
 
 BACKWARDS = (7, 6, 5, 4, 3, 2, 1, 0)
 MIXED = (3, 0, 6, 1, 7, 4, 2, 5)
 
 
 class Reordered(NamedTuple):
-    """Scores of the same episodes with the frames of the queries in three orders.
-
-    Each (episodes, queries, way).
-    """
+    """Scores, each (episodes, queries, way), with the query frames in three orders."""
 
     forwards: Tensor
     backwards: Tensor
@@ -48,10 +45,10 @@ class Reordered(NamedTuple):
 
 
 class MethodUnderTest:
-    """A method under examination, and what several rules need of it, made once."""
+    """A method under examination, with intermediate results that several rules share."""
 
     def __init__(self, entry: ConfiguredMethod) -> None:
-        """Take the method as it is registered: its class with its settings."""
+        """Examine a method as it is registered: a class with settings."""
         self.entry = entry
 
     def __str__(self) -> str:
@@ -59,17 +56,17 @@ class MethodUnderTest:
         return self.entry.name
 
     def build(self, shape: FeatureShape = SHAPE) -> Method:
-        """Build the method anew, with the same parameters every time."""
+        """Build a new instance of the method, with the same parameters every time."""
         return self.entry.build(shape, seed=0)
 
     @cached_property
     def method(self) -> Method:
-        """Return the method, built for the usual trial."""
+        """The method, built for the standard trial."""
         return self.build()
 
     @cached_property
     def trial(self) -> Trial:
-        """Return the usual trial."""
+        """The standard trial."""
         return make_trial(SHAPE)
 
     @cached_property
@@ -79,7 +76,7 @@ class MethodUnderTest:
 
     @cached_property
     def state(self) -> Any:
-        """What the trial's support videos taught."""
+        """The state that the method derives from the trial's support videos."""
         return adapted(self.method, self.videos, self.trial)
 
     @cached_property
@@ -89,11 +86,11 @@ class MethodUnderTest:
 
     @cached_property
     def on_the_default_grid(self) -> Reordered:
-        """Scores on the grid of the default backbone, in three orders of the queries' frames."""
+        """Scores on the grid of the default backbone, with the query frames in three orders."""
         return self.reordered(GRID)
 
     def reordered(self, shape: FeatureShape) -> Reordered:
-        """Score episodes of 5 classes and 10 queries, in three orders of the queries' frames."""
+        """Score 5-way episodes of 10 queries, with the query frames in three orders."""
         method = self.build(shape)
         trial = make_trial(shape, episodes=4, way=5, shot=1, queries=10)
         return Reordered(
@@ -108,41 +105,54 @@ class MethodUnderTest:
 
 
 Breaches = Iterator[str]
-"""One line for each way in which a rule is broken, with numbers; none where it holds."""
+"""One line for each way in which a rule is broken, with numbers; none if the rule holds."""
+
+
+class Breach(NamedTuple):
+    """A way in which a rule is broken."""
+
+    rule: str
+    words: str
+
+
+Subject = TypeVar("Subject")
+
+
+def breaches_of(look: Callable[[Subject], Breaches], subject: Subject) -> list[str]:
+    """Say how a subject breaks a rule; any error that it raises is a breach too."""
+    try:
+        return list(look(subject))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # even if it tries to exit, the others are examined
+        return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that holds for every method."""
+    """A property that holds for every method."""
 
     name: str
-    words: str
-    """What holds."""
     look: Callable[[MethodUnderTest], Breaches]
 
     def __str__(self) -> str:
-        """Name of the rule, for tests that go through all of them."""
+        """Return the name of the rule, which labels parametrised tests."""
         return self.name
 
     def breaches(self, subject: MethodUnderTest) -> list[str]:
-        """Say how a method breaks the rule; an error of the method is a breach, too."""
-        try:
-            return list(self.look(subject))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # one that exits is told of, and the others are examined
-            return [f"it raises {type(error).__name__}: {' '.join(str(error).split())}"]
+        """Say how a method breaks the rule; any error that it raises is a breach too."""
+        return breaches_of(self.look, subject)
 
 
 def rule(name: str) -> Callable[[Callable[[MethodUnderTest], Breaches]], Rule]:
-    """Decorator: make a function a rule; the first line of its docstring says what holds."""
-    return lambda look: Rule(name, (look.__doc__ or "").partition("\n")[0], look)
+    """Decorator: make a function a rule; its docstring says what holds."""
+    return lambda look: Rule(name, look)
 
 
 def change(found: Tensor, expected: Tensor) -> float:
-    """Largest change of a score, as a share of the range of the expected ones.
+    """Largest change of a score, as a fraction of the range of the expected scores.
 
-    Both (episodes, queries, way), finite. 0 where all are equal, infinity where one is not finite.
+    Both are (episodes, queries, way). Infinity if a score is not finite.
     """
     found, expected = found.double(), expected.double()
     largest = float((found - expected).abs().max())
@@ -154,16 +164,16 @@ def change(found: Tensor, expected: Tensor) -> float:
 
 
 def unless_same(what: str, found: Tensor, expected: Tensor, most: float = ROUNDING) -> Breaches:
-    """Yield a breach where scores differ by more than rounding.
+    """Yield a breach if scores, (episodes, queries, way), differ by more than rounding.
 
     Args:
-        what: was done to the episodes and should have changed nothing.
-        found: (episodes, queries, way)
-        expected: the same shape.
-        most: largest share of the range by which scores may differ.
+        what: the change to the episodes that should not matter, in words.
+        found: scores after that change.
+        expected: scores before it.
+        most: largest difference, as a fraction of the range of the expected scores.
     """
     if found.shape != expected.shape:
-        yield f"{what} makes scores of shape {tuple(found.shape)}, not {tuple(expected.shape)}"
+        yield f"{what} gives scores of shape {tuple(found.shape)}, not {tuple(expected.shape)}"
         return
     share = change(found, expected)
     if share > most:

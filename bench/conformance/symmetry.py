@@ -1,4 +1,4 @@
-"""Rules on what carries no meaning: the order and the company of classes, videos and episodes."""
+"""Rules of symmetry: the order and grouping of classes, videos and episodes carry no meaning."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ CLASS_ORDER = [2, 0, 3, 1]
 
 @rule("class-order")
 def class_order(subject: MethodUnderTest) -> Breaches:
-    """Naming the classes in another order permutes the columns of scores, and nothing else."""
+    """Permuting the classes permutes the columns of the scores, and nothing else."""
     renamed = replace(subject.trial, support=subject.trial.support[:, CLASS_ORDER])
     expected = subject.scores[..., CLASS_ORDER]
     yield from unless_same("another order of classes", subject.score(renamed), expected)
@@ -23,7 +23,7 @@ def class_order(subject: MethodUnderTest) -> Breaches:
 
 @rule("query-order")
 def query_order(subject: MethodUnderTest) -> Breaches:
-    """Asking the queries in another order permutes the rows of scores, and nothing else."""
+    """Permuting the queries permutes the rows of the scores, and nothing else."""
     found = subject.score(subject.trial.asking(QUERY_ORDER))
     yield from unless_same("another order of queries", found, subject.scores[:, QUERY_ORDER])
 
@@ -35,10 +35,10 @@ def one_query(subject: MethodUnderTest) -> Breaches:
     alone = [subject.score(subject.trial.asking([query])) for query in range(queries)]
     found = torch.cat(alone, dim=1)
     if subject.entry.cls.sees != "all queries":
-        yield from unless_same("asking one query at a time", found, subject.scores)
+        yield from unless_same("scoring one query at a time", found, subject.scores)
     elif (share := change(found, subject.scores)) <= ROUNDING:
         yield (
-            'it declares sees = "all queries", but asking one query at a time changes scores by'
+            'it declares sees = "all queries", but scoring one query at a time changes scores by'
             f" {share:.2g} of their range, which is rounding"
         )
 
@@ -52,11 +52,11 @@ def support_order(subject: MethodUnderTest) -> Breaches:
 
 @rule("episodes")
 def episodes(subject: MethodUnderTest) -> Breaches:
-    """An episode has the same scores alone, among others, and in whatever order they come."""
+    """An episode has the same scores alone and among others, in any order."""
     count = len(subject.trial.support)
     backwards = list(range(count))[::-1]
     turned = subject.score(subject.trial.only(backwards))
-    yield from unless_same("the episodes backwards", turned, subject.scores[backwards])
+    yield from unless_same("reversing the order of episodes", turned, subject.scores[backwards])
     for size in (1, 2):
         parts = (slice(start, start + size) for start in range(0, count, size))
         found = torch.cat([subject.score(subject.trial.only(part)) for part in parts])
@@ -65,7 +65,7 @@ def episodes(subject: MethodUnderTest) -> Breaches:
 
 @rule("videos")
 def videos(subject: MethodUnderTest) -> Breaches:
-    """A video has the same representation whichever other videos are encoded with it."""
+    """The representation of a video does not depend on the others encoded with it."""
     with torch.no_grad():
         apart = join([subject.method.encode(video[None]) for video in subject.trial.features])
     found = scored(subject.method, apart, subject.trial)
@@ -74,7 +74,7 @@ def videos(subject: MethodUnderTest) -> Breaches:
 
 @rule("pairs")
 def pairs(subject: MethodUnderTest) -> Breaches:
-    """A `PairMethod` compares two videos alike whichever others it compares at the same time."""
+    """A `PairMethod` compares two videos independently of the others."""
     if not isinstance(subject.method, PairMethod):
         return
     table = similarities(subject.method, subject.videos, CPU, lambda *_: None)

@@ -1,4 +1,4 @@
-"""Small made-up episodes on which the rules try a method."""
+"""Small synthetic episodes on which the rules test a method."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,30 +13,30 @@ from bench.running import scoring
 from bench.running.loop import encode
 
 SHAPE = FeatureShape(channels=12, frames=4, height=3, width=2)
-"""Small, and no two sides alike, so that a method that mixes them up is found out."""
+"""Small, with four different sizes, so that confusing two axes is noticed."""
 GRID = FeatureShape(channels=12, frames=8, height=6, width=6)
-"""The grid of the default backbone, with fewer channels: what `order_aware` speaks of."""
+"""The grid of the default backbone, to which `order_aware` refers, with fewer channels."""
 VECTORS = FeatureShape(channels=12, frames=8, height=1, width=1)
-"""One vector a frame, where methods that pool large grids keep the frames apart."""
+"""One vector per frame: methods that pool large grids keep the frames apart here."""
 CPU = torch.device("cpu")
 NOISE = 1.5
-"""Deviation of the noise around a class, whose own values have deviation 1."""
+"""Standard deviation of the noise around a class, whose values have standard deviation 1."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Feature maps of some videos, and episodes that consist of them."""
+    """Feature maps of some videos, and episodes over them."""
 
     features: Tensor
     """(videos, C, T, H, W), not negative."""
     support: Tensor
-    """int64 (episodes, way, shot): videos."""
+    """int64 (episodes, way, shot): indices of videos."""
     query: Tensor
-    """int64 (episodes, queries): videos."""
+    """int64 (episodes, queries): indices of videos."""
     labels: Tensor
     """int64 (episodes, queries): 0..way-1."""
     text: Tensor
-    """(videos, C): what the name of each video's class says, for a method that reads names."""
+    """(videos, C): text feature of each video's class name, for a method that reads names."""
 
     @property
     def names(self) -> Tensor:
@@ -73,7 +73,7 @@ class Trial:
         )
 
     def with_names(self, order: Sequence[int]) -> "Trial":
-        """Exchange the names of the classes of every episode: class c is called as order[c] was."""
+        """Exchange class names in every episode: class c gets the name of class order[c]."""
         text = self.text.clone()
         text[self.support] = self.text[self.support[:, order]]
         return replace(self, text=text)
@@ -82,10 +82,10 @@ class Trial:
 def make_trial(
     shape: FeatureShape, episodes: int = 3, way: int = 4, shot: int = 2, queries: int = 5
 ) -> Trial:
-    """Make episodes of classes that move: from one random map to another, plus noise.
+    """Make episodes whose classes move from one random map to another, plus noise.
 
-    The name of a class says what its videos look like on average, as a text tower would learn.
-    Every episode has classes and videos of its own. The same arguments make the same trial.
+    The text feature of a class is the mean of its map, as a text tower would learn it. Every
+    episode has its own classes and videos. The same arguments give the same trial.
     """
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(way, (episodes, queries), generator=generator)
@@ -103,26 +103,26 @@ def make_trial(
 
 
 def with_frames(order: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """Return a function that puts the frames of (videos, C, T, H, W) into another order."""
+    """Return a function that reorders the frames of maps (videos, C, T, H, W)."""
     return partial(torch.index_select, dim=2, index=torch.tensor(order))
 
 
 @torch.no_grad()
 def encoded(method: Method, trial: Trial) -> Representation:
-    """Encode each video of a trial once, as the loop does."""
+    """Encode each video of a trial once, as in the evaluation loop."""
     return encode(method, trial.features, CPU)
 
 
 @torch.no_grad()
 def adapted(method: Method, videos: Representation, trial: Trial) -> Any:
-    """Return what the support videos of all episodes taught."""
+    """Adapt the method to the support of every episode; return its state."""
     shown = gather(videos, trial.support)
     return scoring.adapted(method, shown, trial.support, CPU, trial.names)
 
 
 @torch.no_grad()
 def scored(method: Method, videos: Representation, trial: Trial) -> Tensor:
-    """Score all queries of a trial whose videos were encoded, (episodes, queries, way)."""
+    """Score all queries of a trial, given its encoded videos: (episodes, queries, way)."""
     return scoring.score(method, videos, trial.support, trial.query, text=trial.names)
 
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a backbone wants to see.
+    """The input of a backbone.
 
     Args:
         frames: frames in a clip.
-        size: height and width in pixels; the short side is resized to it, then the centre cut out.
-        mean: per-channel mean of pixels scaled to [0, 1], taken off.
-        std: per-channel standard deviation, divided by.
+        size: height and width in pixels: the short side is resized to it, then the centre cropped.
+        mean: per-channel mean of pixels scaled to [0, 1], which is subtracted.
+        std: per-channel standard deviation, by which they are then divided.
     """
 
     frames: int
@@ -26,10 +26,10 @@ class InputSpec:
 
 
 class Backbone(nn.Module):
-    """Turns normalised clips into feature maps, whatever is inside.
+    """Turns normalised clips into feature maps.
 
-    A subclass declares what is named below and implements `forward`. 2D networks stack their maps
-    along time, transformers put their tokens back on a grid: every backbone gives a grid of
+    A subclass declares the attributes below and implements `forward`. 2D networks stack their maps
+    along time, transformers put their tokens back on a grid: every backbone returns a grid of
     positions in time, height and width, so that every method runs on every backbone.
     """
 
@@ -53,16 +53,16 @@ def normalised(frames: Tensor, spec: InputSpec) -> Tensor:
     """Resize, crop and normalise decoded frames.
 
     Args:
-        frames: uint8 (videos, frames, height, width, 3), RGB, as a decoder gives them.
-        spec: what the backbone wants.
+        frames: uint8 (videos, frames, height, width, 3), RGB, as decoders return them.
+        spec: the input of the backbone.
 
     Returns:
         float32 (videos, 3, frames, size, size).
 
-    The short side is scaled to ``size`` by averaging areas (antialiased), the centre is cut out.
+    The short side is resized to ``size`` by averaging areas (antialiased), the centre is cropped.
     """
     videos, count = frames.shape[:2]
-    # Not brought to float32 first: of a frame in 4K that is another 100 MB.
+    # Without a conversion to float32 first, which takes another 100 MB per frame in 4K.
     images = frames.flatten(0, 1).permute(0, 3, 1, 2) / 255
     images = _centre_square(_resized(images, spec.size), spec.size)
     images = (images - _per_channel(spec.mean)) / _per_channel(spec.std)

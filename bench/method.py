@@ -12,7 +12,7 @@ from bench.settings import canonical, parted, read_settings
 from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]
-"""What `Method.encode` makes of videos: a tensor, or a (named) tuple of tensors, videos first."""
+"""The result of `Method.encode`: a tensor, or a (named) tuple of tensors, videos first."""
 
 Needs = Literal["maps", "frames", "vector"]
 Sees = Literal["one query", "all queries"]
@@ -29,16 +29,16 @@ class FeatureShape(NamedTuple):
 
 
 class NamedSupport(NamedTuple):
-    """What a `TextMethod` is given to adapt to."""
+    """The support that a `TextMethod` adapts to."""
 
     videos: Any
     """(episodes, way, shot, ...) of each tensor that `encode` returns."""
     text: Tensor
-    """(episodes, way, C): text features of the classes' names."""
+    """(episodes, way, C): text features of the class names."""
 
 
 class LabelledEpisodes(NamedTuple):
-    """Training episodes: the only form in which a method ever gets labels."""
+    """Training episodes, the only form in which a method gets labels."""
 
     support: Any
     """(episodes, way, shot, ...), as `adapt` takes it."""
@@ -47,83 +47,83 @@ class LabelledEpisodes(NamedTuple):
     labels: Tensor
     """int64 (episodes, queries): 0..way-1."""
     classes: Tensor
-    """int64 (episodes, way): which training class each way is."""
+    """int64 (episodes, way): training class of each way."""
     class_text: Tensor | None = None
-    """(training classes, C): text features of all of them, for a `TextMethod`."""
+    """(training classes, C): text features of all training classes, for a `TextMethod`."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of every method's settings: a frozen dataclass of plain values, part of its identity."""
+    """Base of all settings: a frozen dataclass of plain values, part of a method's identity."""
 
 
 class Method(nn.Module):
-    """A few-shot classifier over features, for one episode and for ten thousand alike.
+    """A few-shot classifier over features, for any number of episodes at once.
 
-    A subclass declares what is named below, implements `encode`, `adapt` and `score`, and is
-    registered with `register`. It is built as ``cls(shape, settings)``; parameters are drawn from
-    torch's global generator, which the harness has seeded. Nothing an episode taught may be kept
-    on ``self``: `adapt` returns it.
+    A subclass declares the attributes below, implements `encode`, `adapt` and `score`, and is
+    registered with `register`. It is built as ``cls(shape, settings)``; its parameters are drawn
+    from torch's global generator, which the harness has seeded. Whatever is learned from an episode
+    is returned by `adapt`, never kept on ``self``.
 
-    The order of classes, of shots and of queries carries no meaning: the harness shuffles it.
+    The order of classes, shots and queries carries no meaning: the harness shuffles it.
     """
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
-    """Raised whenever a number may change."""
+    """Raised whenever a score may change."""
     source: ClassVar[str]
-    """Authors, venue, year, equation; breaks of lines count as spaces."""
+    """Authors, venue, year, equation; line breaks count as spaces."""
     differs: ClassVar[str]
-    """From the source, in words; "nothing" where the authors' numbers are met. Breaks as above."""
+    """Differences from the source, in words; "nothing" if it reproduces the authors' numbers. Line
+    breaks count as spaces."""
     sees: ClassVar[Sees] = "one query"
-    """"all queries" if the score of one query depends on the others (transductive)."""
+    """"all queries" if the score of a query depends on the other queries (transductive)."""
     needs: ClassVar[Needs]
-    """What it makes use of: maps, one vector a frame, or one vector a video."""
+    """The input that it uses: maps, one vector per frame, or one vector per video."""
     order_aware: ClassVar[bool]
-    """Whether reordering the query's features in time can change its score: on the grid of the
-    default backbone, for all variants. A variant of which it is not true is a class of its own."""
+    """Whether reordering the query's features in time can change its score, on the grid of the
+    default backbone and for all variants. A variant that differs in this is a class of its own."""
     pretraining: ClassVar[str] = "none"
     """Data that shipped weights of the method itself have seen."""
     sampling: ClassVar[str] = "segment-centres"
-    """Which frames it wants to be shown (`episodes.decoding.sampling`)."""
+    """Rule by which frames are sampled for it (`episodes.decoding.sampling`)."""
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Further names for the method with other settings: name -> settings that differ."""
+    """Names of variants -> settings that differ from the defaults."""
     separate_passes: ClassVar[bool] = False
-    """Whether training encodes the support videos and then the queries, each in a pass of their
-    own: a live batch norm in `encode` then takes the statistics of either, not of all videos."""
+    """Whether training encodes support videos and queries in separate passes, so that live batch
+    norms in `encode` compute the statistics of each separately."""
     without_gradient: ClassVar[Mapping[str, str]] = {}
-    """Parameters that training does not reach: pattern of their names (as in `fnmatch`) -> why."""
+    """Parameters that get no gradient in training: pattern of names (as in `fnmatch`) -> reason."""
     needs_text: ClassVar[bool] = False
-    """Whether it reads what the classes of an episode are called: true of a `TextMethod`."""
+    """Whether it reads the class names of an episode; true of a `TextMethod`."""
     accelerates: ClassVar[str]
-    """Name of the method of which this class is a quicker form: declared by a subclass of that
-    method's class that gives the same scores, losses and gradients in less time, and by no other
-    class (`methods/fast/`)."""
+    """Name of the method of which this class is a faster form. Only a subclass of that method's
+    class that gives the same scores, losses and gradients declares it (`methods/fast/`)."""
     Settings: ClassVar[type[Settings]] = Settings
 
     def __init_subclass__(cls, **words: Any) -> None:
-        """Set what the class says of its source as one line."""
+        """Join the lines of `source` and of `differs`."""
         super().__init_subclass__(**words)
         for said in {"source", "differs"} & vars(cls).keys():
             setattr(cls, said, " ".join(vars(cls)[said].split()))
 
     def __init__(self, shape: FeatureShape, settings: Any = None) -> None:
-        """Build the method for features of ``shape``; without settings, with the default ones."""
+        """Build the method for features of ``shape``, by default with the default settings."""
         super().__init__()
         self.shape = shape
         self.settings = self.Settings() if settings is None else settings
 
     @property
     def learns(self) -> bool:
-        """Whether there are parameters that only training gives a sensible value."""
+        """Whether the method has parameters, which need training."""
         return any(True for _ in self.parameters())
 
     def encode(self, features: Tensor) -> Representation:
-        """(videos, C, T, H, W) -> what is needed of each video; once for each unique video."""
+        """(videos, C, T, H, W) -> representations, computed once for each unique video."""
         return features
 
     def adapt(self, support: Any) -> Any:
-        """(episodes, way, shot, ...) -> what `score` needs of the support: all, by default."""
+        """(episodes, way, shot, ...) -> the state for `score`; by default, the support itself."""
         return support
 
     def score(self, state: Any, query: Any) -> Tensor:
@@ -131,7 +131,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:
-        """Named terms whose sum training minimises; the scores' cross-entropy unless overridden."""
+        """Named terms of the training loss; by default, the cross-entropy of the scores."""
         scores = self.score(self.adapt(episodes.support), episodes.query)
         entropy = nn.functional.cross_entropy(scores.flatten(0, 1), episodes.labels.flatten())
         return {"episode": entropy}
@@ -140,17 +140,16 @@ class Method(nn.Module):
 class PairMethod(Method):
     """A method that compares a query with one support video at a time.
 
-    Its score of a class is the mean, over the shots of that class, of the similarity between the
-    query and the shot. A subclass implements `similarity` (and `encode`, if it likes), and nothing
-    else about episodes: since it never sees one, the harness may work out the similarity of two
-    videos once for all the episodes in which they meet.
+    Its score for a class is the mean similarity between the query and the shots of that class. A
+    subclass implements `similarity`, and `encode` if it likes. Since it never sees an episode, the
+    harness may compute the similarity of two videos once for all episodes.
     """
 
     def __init_subclass__(cls, **words: Any) -> None:
-        """Refuse a class whose scores would not be means of similarities.
+        """Refuse a subclass with an `adapt` or a `score` of its own.
 
         Raises:
-            UserError: it has an `adapt` or a `score` of its own.
+            UserError: it has one.
         """
         super().__init_subclass__(**words)
         for name in ("adapt", "score"):
@@ -187,57 +186,57 @@ class PairMethod(Method):
         if similarities.shape != expected:
             raise UserError(
                 f"method {self.name} gave similarities of shape {tuple(similarities.shape)};"
-                f" (episodes, queries, support videos) is {expected}: mend its similarity()"
+                f" (episodes, queries, support videos) is {expected}: correct its similarity()"
             )
         by_class: Tensor = similarities.unflatten(-1, (way, shot))
         return by_class.mean(dim=-1)
 
 
 class TextMethod(Method):
-    """A method that is given, beside the support, what the names of its classes say.
+    """A method that also reads the names of the classes.
 
-    The names come as text features, one vector for each class in the support's order of classes, in
-    the space of the frame vectors. No name and no number of a class reaches the method.
+    The names are given as text features in the space of the frame vectors, one vector per class, in
+    the order of the classes. Neither the name nor the index of a class reaches the method.
     """
 
     needs_text = True
 
     def adapt(self, support: NamedSupport) -> Any:
-        """Return whatever `score` needs to know of the support videos and their classes' names."""
+        """Return the state that `score` needs of the support videos and their class names."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class ConfiguredMethod:
-    """A method's class with one set of settings, under the name that people type."""
+    """The class of a method with its settings, under the name that a user types."""
 
     name: str
     cls: type[Method]
-    """The method as its file states it; all its declarations are read here."""
+    """The method as its paper has it, with all declarations."""
     settings: Settings
     fast: type[Method] | None = None
-    """Its quicker form, which is built instead, where there is one and it is wanted."""
+    """Its faster form, which is built instead, unless there is none or the user wants none."""
     given: tuple[tuple[str, Any], ...] = ()
-    """Settings that a user wrote behind the name, in brackets; they are part of it."""
+    """Settings that the user wrote in brackets behind the name, as part of it."""
 
     @property
     def registered(self) -> str:
-        """Return the name without settings that a user wrote behind it."""
+        """The name without settings in brackets."""
         return self.name.partition("[")[0]
 
     @property
     def form(self) -> Form:
-        """Which form is built."""
+        """The form that is built."""
         return "plain" if self.fast is None else "fast"
 
     @property
     def plain(self) -> "ConfiguredMethod":
-        """Return the method without its faster form."""
+        """The method without its faster form."""
         return replace(self, fast=None)
 
     @property
     def built(self) -> type[Method]:
-        """Return the class that is built."""
+        """The class that is built."""
         return self.fast or self.cls
 
     def build(self, shape: FeatureShape, seed: int) -> Method:
@@ -252,23 +251,23 @@ REGISTRY: dict[str, ConfiguredMethod] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
 NAME = r"[a-z0-9][a-z0-9+-]*"
-"""What a method may be called: its name is also a folder's."""
+"""Pattern of a method's name, which is also the name of a folder."""
 NAME_WITH_SETTINGS = NAME + r"(\[[\w=.,+ -]+\])?"
-"""What a run's method may be called: settings that a user wrote belong to the name."""
+"""Pattern of the method's name in a run, which includes settings in brackets."""
 REQUIRED = ("name", "source", "differs", "needs", "order_aware")
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])
 
 
 def register(cls: SomeMethod) -> SomeMethod:
-    """Class decorator: make a method and its variants known by their names.
+    """Class decorator: register a method and its variants by name.
 
-    A class that declares `Method.accelerates` becomes the quicker form of the method named, and of
-    its variants, instead of a method of its own.
+    A class that declares `Method.accelerates` becomes the faster form of that method and its
+    variants, instead of a method of its own.
 
     Raises:
-        UserError: a declaration is missing, a name is taken by another class, or a quicker form
-            does not derive from the method that it accelerates.
+        UserError: a declaration is missing, a name is taken by another class, or a faster form does
+            not derive from the method that it accelerates.
     """
     if "accelerates" in vars(cls):
         _accelerate(cls)
@@ -294,12 +293,12 @@ def register(cls: SomeMethod) -> SomeMethod:
 
 
 def _accelerate(fast: type[Method]) -> None:
-    """Give the method that a class accelerates, and its variants, their quicker form."""
+    """Register a class as the faster form of the method that it accelerates, and its variants."""
     entry = REGISTRY.get(fast.accelerates)
     if entry is None or not issubclass(fast, entry.cls):
         known = "is not registered" if entry is None else f"is {_place(entry.cls)}"
         raise UserError(
-            f"{fast.__name__} declares accelerates = {fast.accelerates!r}, which {known}; a quicker"
+            f"{fast.__name__} declares accelerates = {fast.accelerates!r}, which {known}; a faster"
             " form derives from the class of the method that it accelerates"
         )
     for name, one in REGISTRY.items():
@@ -322,11 +321,11 @@ def _place(cls: type[Method]) -> str:
 
 
 def find(name: str, among: Mapping[str, ConfiguredMethod]) -> ConfiguredMethod:
-    """Return the method called ``name``, with other settings where ``NAME[SETTING=VALUE]`` says so.
+    """Return the method called ``name``, with the settings of ``NAME[SETTING=VALUE]`` if given.
 
     Raises:
-        UserError: there is none, and the message lists the nearest names; or it has no such
-            setting, or not with such a value.
+        UserError: there is no such method (the message lists similar names), it has no such
+            setting, or the setting takes no such value.
     """
     registered, written = (name, {}) if name in among else parted(name)
     if registered not in among:
@@ -356,7 +355,7 @@ def gather(representation: Representation, index: Tensor) -> Representation:
 
 
 def join(representations: Sequence[Representation]) -> Representation:
-    """Put representations of several lots of videos behind one another."""
+    """Concatenate representations along the videos."""
     first = representations[0]
     if isinstance(first, Tensor):
         return torch.cat([part for part in representations if isinstance(part, Tensor)])
@@ -364,7 +363,7 @@ def join(representations: Sequence[Representation]) -> Representation:
 
 
 def _first(representation: Representation) -> Tensor:
-    """Return the first of the tensors that a representation is made of."""
+    """Return the first tensor of a representation."""
     return representation if isinstance(representation, Tensor) else representation[0]
 
 

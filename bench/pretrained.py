@@ -1,6 +1,6 @@
-"""The contract of a backbone whose weights do not come with the program, and how files are read.
+"""The contract of a backbone whose weights are not shipped, and reading files of weights.
 
-Weights are tensors by name; no file of them may run code.
+Weights are tensors by name; reading a file never runs code from it.
 """
 
 import errno
@@ -27,11 +27,11 @@ from episodes.errors import UserError
 
 @dataclass(frozen=True)
 class CroppedInput(InputSpec):
-    """An input cut out of a larger picture, as most published weights want it.
+    """An input cropped from a larger frame, as most published weights expect it.
 
     Args:
-        resized: the short side before the centre is cut out, the aspect kept; or height and width,
-            to which the picture is stretched.
+        resized: the short side before the centre is cropped, keeping the aspect ratio; or height
+            and width, to which the frame is stretched.
     """
 
     resized: int | tuple[int, int] = 256
@@ -42,7 +42,7 @@ def prepared(frames: Tensor, spec: InputSpec) -> Tensor:
 
     Args:
         frames: uint8 (videos, frames, height, width, 3), RGB.
-        spec: what the backbone wants.
+        spec: the input of the backbone.
 
     Returns:
         float32 (videos, 3, frames, size, size).
@@ -53,7 +53,7 @@ def prepared(frames: Tensor, spec: InputSpec) -> Tensor:
 
 
 def _cropped(frames: Tensor, spec: CroppedInput) -> Tensor:
-    """Resize to a larger picture and cut out its centre: (videos, frames, size, size, 3)."""
+    """Resize frames and crop the centre: (videos, frames, size, size, 3)."""
     images = frames.flatten(0, 1).permute(0, 3, 1, 2).to(torch.float32)
     images = nn.functional.interpolate(
         images, _shape(images, spec.resized), mode="bilinear", antialias=True
@@ -72,39 +72,39 @@ def _shape(images: Tensor, resized: int | tuple[int, int]) -> tuple[int, int]:
 
 
 class Pretrained(Backbone):
-    """A backbone that a user brings weights for, or installs a package with.
+    """A backbone whose weights come from the user or from another package.
 
-    A subclass implements `load`. What depends on the weights (input, grid, channels, what they
-    have seen) it states with `declare`; the class itself states what is usual.
+    A subclass implements `load`. It states whatever depends on the weights (input, grid, channels,
+    pretraining, seen) with `declare`; the class itself states the usual values.
     """
 
     weights: ClassVar[str]
     """Where weights come from, in words."""
     seen: tuple[str, ...] | None = None
-    """Data sets whose labels the weights have seen; None if that is not known."""
+    """Data sets whose labels the weights have seen; None if unknown."""
 
     @classmethod
     def load(cls, where: str) -> tuple[Self, str]:
         """Build the backbone with weights.
 
         Args:
-            where: what a user writes behind ``NAME=``; empty if nothing.
+            where: the user's text after ``NAME=``, or an empty string.
 
         Returns:
             the backbone, and the hash of its weights.
 
         Raises:
-            UserError: no weights there, or none of this backbone.
+            UserError: there are no weights, or not those of this backbone.
         """
         raise NotImplementedError
 
     @classmethod
     def present(cls) -> bool:
-        """Whether the backbone can be used without naming weights; nothing is fetched."""
+        """Whether the backbone can be used without naming weights; nothing is downloaded."""
         return False
 
     def declare(self, **values: object) -> None:
-        """State what this instance's weights decide, in place of what the class says."""
+        """Set what the weights of this instance determine, overriding the class."""
         unknown = values.keys() - {"input", "grid", "channels", "pretraining", "seen"}
         if unknown:
             raise TypeError(f"a backbone declares no {', '.join(sorted(unknown))}")
@@ -112,11 +112,11 @@ class Pretrained(Backbone):
 
 
 class FromFile(Pretrained):
-    """A backbone whose weights lie in one file of tensors by name."""
+    """A backbone whose weights are in one file of tensors by name."""
 
     @classmethod
     def load(cls, where: str) -> tuple[Self, str]:
-        """Build the backbone with the weights of a file."""
+        """Build the backbone with the weights in a file."""
         path = Path(where).expanduser() if where else cls.default_file()
         weights = read_weights(path)
         backbone = cls.built_for(weights)
@@ -125,23 +125,23 @@ class FromFile(Pretrained):
 
     @classmethod
     def default_file(cls) -> Path:
-        """Return where the weights lie if the user names no place.
+        """Return the path of the weights if the user names none.
 
         Raises:
-            UserError: nowhere.
+            UserError: there is no such path.
         """
         raise UserError(f"backbone {cls.name} needs weights: {cls.weights}")
 
     @classmethod
     def built_for(cls, weights: Mapping[str, Tensor]) -> Self:
-        """Build the network that weights belong to, without them."""
+        """Build the network that fits the weights, without loading them."""
         return cls()
 
     def adopt(self, weights: Mapping[str, Tensor], path: Path) -> None:
-        """Take the weights that the network has a name for; heads of classifiers are left.
+        """Load the weights of the network's own parameters; classifier heads are ignored.
 
         Raises:
-            UserError: some are missing, or have another shape.
+            UserError: weights are missing, or have another shape.
         """
         own = self.state_dict()
         missing = sorted(own.keys() - weights.keys())
@@ -157,7 +157,7 @@ class FromFile(Pretrained):
 
 
 def content_sha256(weights: Mapping[str, Tensor]) -> str:
-    """Hash of tensors by name, however they are kept in files."""
+    """Hash tensors by name, independently of the format of their file."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         array = tensor.detach().cpu().contiguous()
@@ -167,26 +167,26 @@ def content_sha256(weights: Mapping[str, Tensor]) -> str:
 
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
-"""Keys under which training scripts put the weights beside other things."""
+"""Keys under which training scripts store weights beside other objects."""
 UNREADABLE = (
     *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
     *(AssertionError, MemoryError, OverflowError, struct.error, safetensors.SafetensorError),
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
-"""What torch, safetensors and numpy raise of files with flipped bits, and of other kinds."""
+"""Errors that torch, safetensors and numpy raise for damaged files and for other formats."""
 MOST_BYTES = 4 << 30
-"""Of arrays in an archive, unpacked, unless the archive itself is large:"""
+"""Size up to which any archive of arrays may unpack."""
 MOST_GROWTH = 20
-"""times its own size it may unpack to. Features hardly shrink, zeros a thousandfold."""
+"""Factor by which a larger archive may grow; features hardly shrink, but zeros a thousandfold."""
 WRAPPERS = ("module.",)
-"""What wrapping a model for several GPUs puts before every name."""
+"""Prefixes that wrapping a model for several GPUs adds to every name."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a flat mapping of names to tensors, without ever running code from the file.
+    """Read a flat mapping of names to tensors, without running code from the file.
 
     Raises:
-        UserError: the file is missing, holds something else, or needs pickle.
+        UserError: the file is missing, holds no tensors by name, or needs pickle.
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of weights")
@@ -196,9 +196,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} holds more than tensors, and reading it could run code of whoever"
-            " made it. In the environment that made it, save the weights alone:"
-            " `torch.save(model.state_dict(), 'weights.pt')`"
+            f"{path} holds more than tensors, and reading it could run code of whoever made it. In"
+            " the environment that made it, save the weights alone: `torch.save(model.state_dict(),"
+            " 'weights.pt')`"
         ) from error
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read: {error}") from error
@@ -206,7 +206,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def check_unpacked(path: Path) -> None:
-    """Refuse an archive of arrays that would take the memory when it is unpacked.
+    """Refuse an archive of arrays that would exhaust the memory when unpacked.
 
     Raises:
         ValueError: it is too large.
@@ -219,7 +219,7 @@ def check_unpacked(path: Path) -> None:
 
 
 def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
-    """Find the tensors in what a training script saved."""
+    """Find the weights in what a training script saved."""
     if isinstance(content, Mapping):
         for key in CONTAINERS:
             if isinstance(content.get(key), Mapping):
@@ -237,7 +237,7 @@ def _bare(name: str) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a file that is there as a whole or not at all.
+    """Write tensors to a file, completely or not at all.
 
     Raises:
         OSError: it cannot be written, most often because the disk is full.
@@ -245,5 +245,5 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with replacing(path) as unfinished:
         try:
             safetensors.torch.save_file(dict(tensors), unfinished)
-        except safetensors.SafetensorError as error:  # what the system said is in its words alone
+        except safetensors.SafetensorError as error:  # the system's error is only in its text
             raise OSError(errno.EIO, str(error), str(path)) from error

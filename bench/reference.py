@@ -1,8 +1,8 @@
-"""How a method shows that it computes what its authors' code computes.
+"""Reference files, with which a method shows that it computes the same as its authors' code.
 
-A reference file (``.npz``) holds inputs, weights and outputs of somebody's published code. For
-each method, a file in `methods/parity/` holds functions that reproduce those outputs with our code,
-marked with `reproduces`, and says with `authors_names` how the authors' parameters are called here.
+A reference file (``.npz``) holds inputs, weights and outputs of published code. For each method, a
+file in `methods/parity/` has functions that reproduce those outputs with our code, marked with
+`reproduces`, and maps the authors' names of parameters to ours with `authors_names`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from episodes.errors import UserError
 
 
 class Golden:
-    """The arrays of one reference file, in the shapes that the contract uses.
+    """The arrays of one reference file, in the shapes of the contract.
 
     Args:
         arrays: ``support`` (way * shot, ...), ``query`` (queries, ...), ``support_labels``
@@ -27,13 +27,13 @@ class Golden:
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Hold the arrays; nothing is converted until asked for."""
+        """Hold the arrays; each is converted when it is used."""
         self.arrays = arrays
         labels = np.atleast_2d(np.asarray(arrays["support_labels"]).astype(np.int64))[0]
         self.way = int(labels.max()) + 1
         self.shot = len(labels) // self.way
         self.class_order = torch.from_numpy(np.argsort(labels, kind="stable"))
-        """Rows of the stored support, class by class, in stored order within a class."""
+        """Rows of the stored support sorted by class, in stored order within a class."""
 
     def __contains__(self, key: str) -> bool:
         """Whether the file holds ``key``."""
@@ -50,16 +50,16 @@ class Golden:
         return float(np.asarray(self.arrays[key]).reshape(()))
 
     def support(self) -> Tensor:
-        """Support features, (1, way, shot, ...), the shots of a class in stored order."""
+        """Return support features, (1, way, shot, ...), the shots of a class in stored order."""
         rows = self.tensor("support")[self.class_order]
         return rows.reshape(1, self.way, self.shot, *rows.shape[1:])
 
     def query(self) -> Tensor:
-        """Query features, (1, queries, ...)."""
+        """Return query features, (1, queries, ...)."""
         return self.tensor("query")[None]
 
     def weights(self, prefix: str) -> dict[str, Tensor]:
-        """Weights whose key starts with ``prefix``, under the authors' names behind it."""
+        """Return the weights whose keys start with ``prefix``, by the authors' names after it."""
         return {
             key.removeprefix(prefix): self.tensor(key)
             for key in self.arrays
@@ -68,12 +68,12 @@ class Golden:
 
 
 Reproduce = Callable[[Golden, str], Tensor]
-"""(file, name of the output) -> our value for it, in the stored shape."""
+"""(file, name of the output) -> our value, in the stored shape."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One way to reproduce outputs whose name fits ``pattern``."""
+    """A function that reproduces the outputs whose names fit ``pattern``."""
 
     pattern: str
     given: str
@@ -82,7 +82,7 @@ class Reproduction:
     compute: Reproduce
 
     def fits(self, golden: Golden, output: str) -> bool:
-        """Whether this is the way for ``output`` of this file."""
+        """Whether it reproduces ``output`` of this file."""
         return (
             fnmatchcase(output, self.pattern)
             and (not self.given or self.given in golden)
@@ -101,7 +101,7 @@ def reproduces(
 
     Args:
         patterns: names of outputs, with ``*`` for a part that varies.
-        given: a key that the file must also hold, where several sources use the same name.
+        given: a key that the file must also hold, if several sources use the same name.
         unless: a key that the file must not hold.
         tolerance: largest absolute difference that counts as equal.
     """
@@ -116,31 +116,31 @@ def reproduces(
 
 
 AUTHORS_NAMES: dict[str, Mapping[str, str]] = {}
-"""Authors' parameter name -> ours, by the name of the method; filled like `REPRODUCTIONS`."""
+"""Method -> authors' name of a parameter -> ours; filled like `REPRODUCTIONS`."""
 
 
 def authors_names(method: type[Method], names: Mapping[str, str]) -> None:
-    """Say what authors call the parameters of a method, so that their checkpoints can be loaded.
+    """Declare the authors' names of a method's parameters, so that their checkpoints can be loaded.
 
     Args:
-        method: the class; what is said holds for its variants too.
-        names: authors' name -> ours, for all settings of the method. Several of theirs may stand
-            for one of ours, where code bases differ; of these a checkpoint has one.
+        method: the class, including its variants.
+        names: authors' name -> ours, for all settings. Several of their names may map to one of
+            ours if code bases differ; a checkpoint has one of these.
     """
     AUTHORS_NAMES[method.name] = names
 
 
 def names_of(method: Method) -> Mapping[str, str]:
-    """What authors call the parameters of a method; empty where nobody has said."""
+    """Return authors' name -> ours for the parameters of a method; empty if not declared."""
     return AUTHORS_NAMES.get(method.name, {})
 
 
 def adopt(method: Method, weights: Mapping[str, Tensor]) -> Method:
     """Load weights under their authors' names into a method, and return it in evaluation mode.
 
-    Names that `authors_names` does not map are left out, as a checkpoint also holds a backbone,
-    and so are parts that a setting of the method switched off. A tensor of another shape but the
-    same size is reshaped, since a 1 x 1 convolution is a linear map.
+    Names that `authors_names` does not map are ignored, such as those of a backbone, and so are
+    parts that a setting of the method switches off. A tensor of another shape but the same size is
+    reshaped, since a 1 x 1 convolution is a linear map.
 
     Raises:
         UserError: a parameter of the method has no counterpart, or one of another size.

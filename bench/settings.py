@@ -1,7 +1,7 @@
-"""Settings of methods as people write them: ``otam[temperature=0.05]``, checked against the class.
+"""Settings of methods as users write them, ``otam[temperature=0.05]``, checked against the class.
 
-What decides a setting, the strongest first: brackets behind a method's name, a recipe of training
-or the card of trained weights, a variant of the method, the default of its class.
+In order of precedence, a setting comes from brackets behind the method's name, from a training
+recipe or the card of trained weights, from a variant of the method, or from its class.
 """
 
 import math
@@ -15,11 +15,11 @@ from episodes.errors import UserError, near
 
 WITH_SETTINGS = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<settings>[^\[\]]*)\])?")
 BETWEEN = re.compile(r",(?![^\[]*\])")
-"""A comma that stands in no brackets."""
+"""A comma outside brackets."""
 
 
 def names_in(words: str) -> list[str]:
-    """Split a list of methods at the commas that stand between them.
+    """Split a list of methods at the commas outside brackets.
 
     >>> names_in("otam[temperature=0.05,directions=one], mastaf")
     ['otam[temperature=0.05,directions=one]', 'mastaf']
@@ -28,13 +28,13 @@ def names_in(words: str) -> list[str]:
 
 
 def parted(words: str) -> tuple[str, dict[str, str]]:
-    """Split a method's name from its settings, as they are written.
+    """Split a method's name from its settings, both as text.
 
     >>> parted("otam[temperature=0.05, directions=one]")
     ('otam', {'temperature': '0.05', 'directions': 'one'})
 
     Raises:
-        UserError: brackets or an equals sign are missing.
+        UserError: a bracket or an equals sign is missing.
     """
     match = WITH_SETTINGS.fullmatch(words.strip())
     settings: dict[str, str] = {}
@@ -51,29 +51,25 @@ def parted(words: str) -> tuple[str, dict[str, str]]:
 
 
 def read_settings(method: str, settings: Any, written: Mapping[str, str]) -> dict[str, Any]:
-    """Return settings as values of the kinds that a method declares.
-
-    Args:
-        method: its name.
-        settings: those that it has, a dataclass.
-        written: names and values as text.
+    """Convert settings from text to the types that a method declares.
 
     Raises:
-        UserError: the method has no such setting, or not with such a value.
+        UserError: the method has no such setting, or the setting takes no such value.
     """
     declared = get_type_hints(type(settings))
-    found = {}
-    for key, text in written.items():
-        value = _read(text, declared.get(key, str))
-        found[key] = checked(f"{method}[{key}={text}]", method, settings, key, value)
-    return found
+    return {
+        key: checked(
+            f"{method}[{key}={text}]", method, settings, key, _read(text, declared.get(key, str))
+        )
+        for key, text in written.items()
+    }
 
 
 def checked(where: str, method: str, settings: Any, key: str, value: Any) -> Any:
-    """Return a setting's value as the method declares it; 14 is the float 14.0.
+    """Return the value of a setting in its declared type; 14 becomes the float 14.0.
 
     Raises:
-        UserError: the method has no such setting, or not with such a value.
+        UserError: the method has no such setting, or the setting takes no such value.
     """
     declared = get_type_hints(type(settings))
     names = [field.name for field in fields(settings)]
@@ -93,7 +89,7 @@ def checked(where: str, method: str, settings: Any, key: str, value: Any) -> Any
 
 
 def canonical(name: str, settings: Any, given: Mapping[str, Any]) -> str:
-    """Write a method with the settings that differ from its own, always in the same way."""
+    """Write a method with the settings that differ from its own, in one canonical form."""
     differing = [
         f"{field.name}={_written(given[field.name])}"
         for field in fields(settings)
@@ -107,7 +103,7 @@ def _written(value: Any) -> str:
 
 
 def _read(text: str, declared: Any) -> Any:
-    """A text as the value that it is meant for; as it stands where it is none."""
+    """Convert text to a value of the declared type; return it unchanged if that fails."""
     if get_origin(declared) is tuple:
         return tuple(_read(part, get_args(declared)[0]) for part in text.split("+"))
     if get_origin(declared) in (UnionType, Union) and text.lower() == "none":
@@ -126,7 +122,7 @@ def _read(text: str, declared: Any) -> Any:
 
 
 def is_of_kind(value: Any, declared: Any) -> bool:
-    """Whether a value is what a type hint says; a whole number does for a float.
+    """Whether a value has the type of a type hint; whole numbers count as floats too.
 
     >>> is_of_kind("soft", Literal["soft", "hard"]), is_of_kind("foo", Literal["soft", "hard"])
     (True, False)
@@ -149,12 +145,12 @@ def kind_in_words(declared: Any) -> str:
     """Say what a value has to be.
 
     >>> kind_in_words(Literal["soft", "hard"]), kind_in_words(float), kind_in_words(int | None)
-    ('one of soft, hard', 'it is a number', 'it is a int')
+    ('it is one of soft, hard', 'it is a number', 'it is of type int')
     """
     if get_origin(declared) is Literal:
-        return f"one of {', '.join(map(str, get_args(declared)))}"
+        return f"it is one of {', '.join(map(str, get_args(declared)))}"
     if get_origin(declared) in (UnionType, Union):
         return " or ".join(kind_in_words(one) for one in get_args(declared) if one is not NoneType)
     if declared is float:
         return "it is a number"
-    return f"it is a {(get_origin(declared) or declared).__name__}"
+    return f"it is of type {(get_origin(declared) or declared).__name__}"

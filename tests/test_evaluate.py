@@ -202,8 +202,8 @@ class EncodesTooFew(Probe):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (ChangesFeatures, r"changed in place, in its encode\(\)"),
-        (EncodesTooFew, "each has a row for each video"),
+        (ChangesFeatures, r"changed its input in place, in its encode\(\)"),
+        (EncodesTooFew, "each needs one row per video"),
         (GivesNan, "not finite in 20 of 20"),
         (GivesMinusInfinity, "not finite in 5 of 20"),
         (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)"),

@@ -68,7 +68,7 @@ def test_its_code_is_part_of_the_hash(registered):
 )
 def test_it_derives_from_a_registered_method(base: type[Method], accelerates: str, words: str):
     cls = type("Stray", (base,), {"accelerates": accelerates})
-    with pytest.raises(UserError, match=f"{words}; a quicker form derives from the class"):
+    with pytest.raises(UserError, match=f"{words}; a faster form derives from the class"):
         register(cls)
 
 

@@ -99,7 +99,7 @@ def test_every_form_and_shape_gives_the_same_maps(
 
 def test_two_files_of_one_video_are_refused(tmp_path: Path):
     folder = as_files(as_files(tmp_path, arrays(7)), arrays(7), ".npz")
-    with pytest.raises(UserError, match=r"video-0\.npy and video-0\.npz are of one video"):
+    with pytest.raises(UserError, match=r"video-0\.npy and video-0\.npz are the same video"):
         GivenFeatures(folder)
 
 

@@ -121,7 +121,7 @@ def test_similarities_of_another_shape_are_refused():
             return support @ query.mT
 
     videos = random_features(VIDEOS).mean(dim=(2, 3, 4))
-    with pytest.raises(UserError, match=r"\(1, 4, 2\); .* is \(1, 2, 4\): mend its similarity"):
+    with pytest.raises(UserError, match=r"\(1, 4, 2\); .* is \(1, 2, 4\): correct its similarity"):
         score(Transposed(SHAPE), videos, torch.arange(4).reshape(1, 4, 1), torch.tensor([[8, 9]]))
 
 

@@ -103,7 +103,7 @@ def test_a_damaged_shard_is_named_and_its_videos_are_made_again(
 ):
     data = max(store.folder.glob("*.npy"), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[:-1] + b"?")
-    with pytest.raises(UserError, match="give the same command again"):
+    with pytest.raises(UserError, match="repeat the command"):
         FeatureStore(tmp_path, IDENTITY, SHAPE).read(["a"])
     opened = FeatureStore(tmp_path, IDENTITY, SHAPE)
     assert opened.missing("abcd") == list("abc")

@@ -166,11 +166,7 @@ def change(found: Tensor, expected: Tensor) -> float:
 def unless_same(what: str, found: Tensor, expected: Tensor, most: float = ROUNDING) -> Breaches:
     """Yield a breach if scores, (episodes, queries, way), differ by more than rounding.
 
-    Args:
-        what: the change to the episodes that should not matter, in words.
-        found: scores after that change.
-        expected: scores before it.
-        most: largest difference, as a fraction of the range of the expected scores.
+    ``what`` is the change to the episodes, in words; ``most`` is a fraction of the expected range.
     """
     if found.shape != expected.shape:
         yield f"{what} gives scores of shape {tuple(found.shape)}, not {tuple(expected.shape)}"

@@ -23,23 +23,24 @@ from episodes.plugins import brought, load_file
 
 @dataclass(frozen=True)
 class LoadedBackbone:
-    """A backbone with its weights, in evaluation mode, and what identifies them."""
+    """A backbone with its weights, in evaluation mode, and what identifies it."""
 
     backbone: Backbone
     weights_sha256: str
     sampling: str | None = None
-    """How frames are sampled (`episodes.decoding.sampling`); None for what each method asks for."""
+    """Rule by which frames are sampled (`episodes.decoding.sampling`); None for that of each
+    method."""
     decoder: str = field(default_factory=default_decoder)
     """The preferred video reader, see `episodes.decoding.readers`."""
 
     def sampling_for(self, method: type[Method]) -> str:
-        """Which frames a method is shown; one that wants other frames than most gets those."""
+        """Return the sampling rule for a method; a method that declares its own keeps it."""
         wanted = method.sampling
         return wanted if self.sampling is None or wanted != Method.sampling else self.sampling
 
     @property
     def title(self) -> str:
-        """Its name and the first digits of its weights' hash."""
+        """Name, and the first digits of the hash of the weights."""
         return f"{self.backbone.name} {self.weights_sha256[:8]}"
 
     @property
@@ -50,7 +51,7 @@ class LoadedBackbone:
 
     @property
     def source_sha256(self) -> str:
-        """Hash of the code of the backbone and of what prepares its input (`bench.plugins.source`).
+        """Hash of the code of the backbone and of its preprocessing (`bench.plugins.source`).
 
         Raises:
             UserError: the code has changed since it was loaded.
@@ -60,21 +61,21 @@ class LoadedBackbone:
         found = meaning_sha256([*classes, prepared])
         if found is None:
             raise UserError(
-                f"the code of backbone {self.backbone.name} has changed since it was loaded; give"
-                " the same command again"
+                f"the code of backbone {self.backbone.name} has changed since it was loaded; repeat"
+                " the command"
             )
         return found
 
 
 ENTRY_POINTS = "fvbench.backbones"
-"""Entry-point group under which other distributions announce backbones, or modules with some."""
+"""Entry-point group under which distributions announce backbones, or modules with backbones."""
 
 
 def backbones() -> dict[str, type[Backbone]]:
-    """Return every backbone class by its name: ours, and those that plugins bring.
+    """Return every backbone class by its name: ours, and those of plugins.
 
     Raises:
-        UserError: a plugin's backbone has the name of another one.
+        UserError: two backbones have the same name.
     """
     found = dict(_built_in())
     for one in brought(ENTRY_POINTS):
@@ -114,9 +115,9 @@ def backbones_in(path: Path) -> list[str]:
 
 
 def _defined_in(module: object) -> list[type[Backbone]]:
-    """Backbones that a module defines itself: what it imports from another is the other's.
+    """Return the backbones that a module defines itself, not those that it imports.
 
-    An entry point may also name a backbone's class.
+    An entry point may also name the class of a backbone.
     """
     if inspect.isclass(module):
         return [module] if issubclass(module, Backbone) else []
@@ -136,7 +137,7 @@ def weights_path(name: str) -> Path:
 
 
 def where_weights_come_from(name: str) -> str:
-    """Say in words where a backbone's weights come from."""
+    """Say where the weights of a backbone come from."""
     cls = backbones()[name]
     if issubclass(cls, Pretrained):
         return cls.weights
@@ -149,12 +150,12 @@ def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
     """Load a backbone with its weights.
 
     Args:
-        words: its name, or ``NAME=WHERE`` with the place of weights: a file, or for a backbone of
-            ``transformers`` a folder or a model of the hub.
+        words: its name, or ``NAME=WHERE`` with the place of its weights: a file, or for a backbone
+            of ``transformers`` a folder or a model of the hub.
         device: where to put it.
 
     Raises:
-        UserError: no such backbone, or its weights are missing or do not fit.
+        UserError: there is no such backbone, or its weights are missing or do not fit.
     """
     name, _, where = words.partition("=")
     known = backbones()
@@ -166,19 +167,17 @@ def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
 
 
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
-    """Load a backbone with the shipped weights, or with others of its kind."""
-    if not where and not weights_path(cls.name).exists():
-        bare = cls()
-        if not bare.state_dict():  # such as mean colours on a grid
-            return bare, content_sha256({})
+    """Load a backbone with the shipped weights, or with those of a file."""
+    backbone = cls()
+    if not where and not weights_path(cls.name).exists() and not backbone.state_dict():
+        return backbone, content_sha256({})  # it has no weights, such as mean colours on a grid
     path = Path(where) if where else weights_path(cls.name)
     check_shipped(path)
     if not path.is_file():
         raise UserError(
-            f"the weights of backbone {cls.name} are not at {path}; check the path, or make some"
+            f"the weights of backbone {cls.name} are not at {path}; check the path, or train some"
             " with `fvbench train backbone`"
         )
-    backbone = cls()
     try:
         backbone.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""Clips as a backbone takes them, decoded several at once and ahead of time."""
+"""Clips as a backbone takes them, decoded in parallel and ahead of time."""
 
 import os
 import sys
@@ -25,15 +25,15 @@ from episodes.split import VideoFile
 Shrunk = TypeVar("Shrunk")
 
 AHEAD_BYTES = 256 << 20
-"""Memory of clips that are decoded before they are asked for, whatever the dataset's size."""
+"""Memory for clips that are decoded ahead, for data sets of any size."""
 NICENESS = 10
-"""Niceness of decoding, behind a backbone that computes on the same processors."""
+"""Niceness of decoding, so that it yields to a backbone on the same processors."""
 LEAST_AHEAD, MOST_AHEAD = 32, 512
-"""Bounds of their number: two batches, so that a backbone finds the next one whole; and enough."""
+"""Bounds on the number of clips decoded ahead; two batches keep the next one complete."""
 
 
 def read_clip(file: VideoFile, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
-    """Read a video, a file or a folder of frames: uint8 (clips * frames, height, width, 3).
+    """Read a video from a file or a folder of frames: uint8 (clips * frames, height, width, 3).
 
     Raises:
         UserError: it cannot be decoded.
@@ -46,7 +46,7 @@ def load_clip(
 ) -> Tensor:
     """Read and normalise one video: float32 (3, clips * frames, size, size).
 
-    Frames are made small a few at a time: no others are held in full size.
+    Frames are resized a few at a time; only those are held in full size.
 
     Raises:
         UserError: it cannot be decoded.
@@ -56,8 +56,8 @@ def load_clip(
         return prepared(torch.from_numpy(frames)[None], spec)[0].unbind(dim=1)
 
     frames = _read(file, spec.frames, sampling, decoder, shrink)
-    # Colours vary fastest, as they do in what `prepared` returns: the layout decides which kernels
-    # a backbone uses, and these how its sums are rounded.
+    # The memory layout of `prepared`, with colours last: it decides which kernels a backbone uses,
+    # and so how its sums are rounded.
     clip = torch.empty(len(frames), spec.size, spec.size, 3).permute(3, 0, 1, 2)
     for place, frame in enumerate(frames):
         clip[:, place] = frame
@@ -71,7 +71,7 @@ def _read(
     decoder: str | None,
     shrink: Callable[[Clip], Sequence[Shrunk]],
 ) -> list[Shrunk]:
-    """What becomes of each frame of a clip; what is found out about the video is remembered."""
+    """Return each frame of a clip after ``shrink``, and remember how the video was read."""
     readings = Readings(chosen_decoder(decoder))
     known = readings.get(file.sha256)
     if file.path.is_dir():
@@ -86,7 +86,7 @@ def _read(
 
 
 def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
-    """How many videos are decoded ahead; at least one besides that in use.
+    """Return the number of videos to decode ahead; at least one besides the one in use.
 
     >>> videos_ahead(InputSpec(16, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), "linspace")
     512
@@ -104,7 +104,7 @@ def load_clips(
 ) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
     """Yield each file with its clip, or with the error it raised, in the order of the files.
 
-    As many threads as there are processors make pictures small, each beside a process that decodes.
+    One thread per processor resizes frames, each fed by a decoding process of its own.
     """
     ahead = videos_ahead(spec, sampling)
     waiting: deque[tuple[VideoFile, Future[Tensor]]] = deque()
@@ -117,20 +117,16 @@ def load_clips(
                 if not waiting:
                     return
                 file, future = waiting.popleft()
-                yield file, _outcome(future)
+                try:
+                    yield file, future.result()
+                except UserError as error:
+                    yield file, error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _step_back() -> None:
-    """Lower this thread's priority; on systems other than Linux it would be the whole process's."""
+    """Lower the priority of this thread; outside Linux that would affect the whole process."""
     if sys.platform == "linux":
         with suppress(OSError):  # A sandbox may forbid it, and nothing depends on it.
             os.nice(NICENESS)
-
-
-def _outcome(future: "Future[Tensor]") -> Tensor | UserError:
-    try:
-        return future.result()
-    except UserError as error:
-        return error

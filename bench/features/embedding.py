@@ -1,4 +1,4 @@
-"""From video files to stored features: decode ahead in threads, embed in batches."""
+"""From video files to stored features: decode ahead in parallel, embed in batches."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ ERRORS_SHOWN = 5
 def feature_identity(
     loaded: LoadedBackbone, sampling: str, device: torch.device
 ) -> FeatureIdentity:
-    """Return everything that determines a feature's value, except the video itself."""
+    """Return everything that determines the value of a feature, except the video itself."""
     return FeatureIdentity(
         backbone=loaded.backbone.name,
         revision=loaded.backbone.revision,
@@ -45,7 +45,7 @@ def feature_identity(
 
 
 def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> FeatureStore:
-    """Open the store for a backbone, a sampling rule and a kind of device."""
+    """Open the store for a backbone, a sampling rule and a type of device."""
     shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
     identity = feature_identity(loaded, sampling, device).content()
     return FeatureStore(cache_folder() / "features", identity, shape)
@@ -58,10 +58,10 @@ def embedded_together(
     device: torch.device,
     progress: Progress,
 ) -> list[FeatureStore]:
-    """Fill the stores with all of the videos and open them; each process of a job embeds its share.
+    """Fill a store for each backbone with all videos; each process of a job embeds its share.
 
     Raises:
-        UserError: videos that cannot be decoded.
+        UserError: videos cannot be decoded.
     """
     stores = [open_store(loaded, sampling, device) for loaded in backbones]
     mine = distributed.share(files)
@@ -69,7 +69,7 @@ def embedded_together(
     distributed.wait()
     if distributed.size() == 1:
         return stores
-    # Others have embedded too.
+    # Open them again, with what the other processes have written.
     return [open_store(loaded, sampling, device) for loaded in backbones]
 
 
@@ -80,18 +80,18 @@ def embed_missing(
     device: torch.device,
     progress: Progress,
 ) -> None:
-    """Embed those of the videos that stores do not hold, each decoded once for all of them.
+    """Embed the videos that stores lack, decoding each once for all stores.
 
     Args:
         targets: stores, and the backbones that fill them; all backbones take the same input.
-        sampling: how frames are sampled.
+        sampling: rule by which frames are sampled.
         files: the videos.
         device: where the backbones are.
-        progress: told how many of the videos are done.
+        progress: told of the number of videos done.
 
     Raises:
-        UserError: videos that cannot be decoded, all of them named together (at most five by
-            path). What could be embedded is kept.
+        UserError: videos cannot be decoded; the message names up to five of them. The features of
+            the others are kept.
     """
     decoder = targets[0][1].decoder
     readings = Readings(decoder)
@@ -112,7 +112,7 @@ def embed_missing(
         ]
         while batch := list(islice(clips, BATCH)):
             errors += [found for _, (_, found) in batch if isinstance(found, UserError)]
-            # Only now it is known which reader reads a video that nobody had read before.
+            # Which reader can read a video is known once it has been read, so ask for keys again.
             good = [
                 (asked, readings.key(file), clip)
                 for asked, (file, clip) in batch
@@ -123,32 +123,28 @@ def embed_missing(
             done += len(batch)
             progress(done, len(missing))
     if errors:
-        raise _together(errors)
-
-
-def _together(errors: Sequence[UserError]) -> UserError:
-    """One error for all files that could not be decoded."""
-    left_out = len(errors) - ERRORS_SHOWN
-    more = f"\n... and {left_out} more" if left_out > 0 else ""
-    way_out = (
-        f"\n{counted(len(errors), 'video')} cannot be read; --allow-missing evaluates the other"
-        " episodes (of a data set with a name, after `fvbench data verify NAME` has found all)"
-    )
-    return UserError("\n".join(map(str, errors[:ERRORS_SHOWN])) + more + way_out)
+        unnamed = len(errors) - ERRORS_SHOWN
+        raise UserError(
+            "\n".join(map(str, errors[:ERRORS_SHOWN]))
+            + (f"\n... and {unnamed} more" if unnamed > 0 else "")
+            + f"\n{counted(len(errors), 'video')} cannot be read; --allow-missing evaluates the"
+            " other episodes (of a named data set, after `fvbench data verify NAME` has found"
+            " all such videos)"
+        )
 
 
 def embed(
     backbone: Backbone, videos: Sequence[Tensor], device: torch.device
 ) -> tuple[np.ndarray, float]:
-    """Embed clips in batches of one size, and average the maps of the clips of a video.
+    """Embed clips in batches of fixed size, and average the maps of each video's clips.
 
     Args:
-        backbone: on the device.
+        backbone: the backbone, on the device.
         videos: each (3, clips * frames, size, size), with the same number of clips.
         device: where to compute.
 
     Returns:
-        features, float32 (videos, C, T, H, W), and the seconds they took.
+        features, float32 (videos, C, T, H, W), and their seconds.
     """
     warm_up(backbone, device)
     embedding = Embedding(backbone, device)

@@ -1,4 +1,4 @@
-"""Passes clips through a backbone batch by batch, and writes them to a store shard by shard."""
+"""Passing clips through a backbone in batches, and writing features to a store in shards."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,41 +13,41 @@ from bench.features.store import FeatureStore
 from bench.machine.device import Stopwatch
 
 BATCH = 16
-"""Clips embedded at once, always: the last batch is filled up. Kernels may add in another order
-for another batch size, and a feature must not depend on which videos were missing."""
+"""Clips per batch, always: the last batch is padded. Kernels may sum in another order for another
+batch size, and a feature must not depend on which other videos were missing."""
 SHARD = 128
-"""Videos written at once: what a kill can cost."""
+"""Videos written at once, and the most that a kill can lose."""
 
 
 @torch.no_grad()
 def warm_up(backbone: Backbone, device: torch.device) -> None:
-    """Call a GPU once: it then chooses and loads kernels, which must not be timed."""
+    """Run the backbone once on a GPU, so that loading its kernels is not timed."""
     if device.type == "cuda":
         spec = backbone.input
         backbone(torch.zeros(BATCH, 3, spec.frames, spec.size, spec.size, device=device))
 
 
 class Embedding:
-    """Features of some videos, on the device until they are asked for.
+    """Features of some videos, kept on the device until they are asked for.
 
-    The host does not wait for the GPU between batches: it stacks the next batch in pinned memory,
-    from where it is copied while the previous one is computed.
+    The host does not wait for the GPU between batches: the next batch is stacked in pinned memory
+    and copied while the previous one is computed.
     """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
-        """Begin with none."""
+        """Start without videos."""
         self._backbone, self._device = backbone, device
         self._parts: list[tuple[list[str], Tensor, list[Stopwatch]]] = []
 
     @property
     def names(self) -> list[str]:
-        """Of the videos that are embedded, in their order."""
+        """Names of the embedded videos, in order."""
         return [name for names, *_ in self._parts for name in names]
 
     def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:
-        """Embed named videos, each (3, clips * frames, size, size), with equally many clips.
+        """Embed named videos, each (3, clips * frames, size, size), with equal numbers of clips.
 
-        The maps of a video's clips are averaged. An interrupt leaves all of these videos or none.
+        The maps of a video's clips are averaged. An interrupt adds all of these videos or none.
         """
         if not videos:
             return
@@ -70,33 +70,21 @@ class Embedding:
         return found[: len(batch)], watch
 
     def result(self) -> tuple[np.ndarray, float]:
-        """Wait for the device.
-
-        Returns:
-            float32 (videos, C, T, H, W), and the seconds it took, without decoding.
-        """
+        """Wait for the device; return features, float32 (videos, C, T, H, W), and their seconds."""
         features = torch.cat([maps for _, maps, _ in self._parts]).cpu().numpy()
         return features, sum(watch.seconds for *_, watches in self._parts for watch in watches)
 
 
 class Filling:
-    """Adds missing videos to a store; shards are written in a thread, one at a time.
+    """Adds missing videos to a store; a thread writes the shards, one at a time.
 
-    Args:
-        store: where features go.
-        backbone: on the device.
-        device: where to compute.
-        warm: whether to begin with an untimed call; not where nothing will be added.
+    An untimed call (``warm``) is only needed if videos will be added.
     """
 
     def __init__(
-        self,
-        store: FeatureStore,
-        backbone: Backbone,
-        device: torch.device,
-        warm: bool = True,
+        self, store: FeatureStore, backbone: Backbone, device: torch.device, warm: bool
     ) -> None:
-        """Begin with nothing."""
+        """Start without videos."""
         self._store, self._backbone, self._device = store, backbone, device
         self._warm = warm
         self._embedding = Embedding(backbone, device)
@@ -104,7 +92,7 @@ class Filling:
         self._last: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Start, if there is anything to do."""
+        """Warm up the backbone, if that was asked for."""
         if self._warm:
             warm_up(self._backbone, self._device)
         return self
@@ -118,18 +106,18 @@ class Filling:
     def _write(self) -> None:
         """Write a shard as soon as the previous one is written."""
         self._wait()
-        self._last = self._pool.submit(self._written, self._embedding)
+        embedding = self._embedding
+        self._last = self._pool.submit(
+            lambda: self._store.write(embedding.names, *embedding.result())
+        )
         self._embedding = Embedding(self._backbone, self._device)
-
-    def _written(self, embedding: Embedding) -> None:
-        self._store.write(embedding.names, *embedding.result())
 
     def _wait(self) -> None:
         if self._last is not None:
             self._last.result()
 
     def __exit__(self, *_: object) -> None:
-        """Write the rest, and wait until all is written."""
+        """Write the remaining videos, and wait until everything is written."""
         try:
             if self._embedding.names:
                 self._write()

@@ -1,10 +1,9 @@
 """Features computed elsewhere, read from files, and ours written in the same format.
 
-A folder holds one file for each video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
-``.safetensors`` with one tensor); a table is one file for all of them: ``.npz`` with ``names``
-and ``features``, ``.safetensors`` with a tensor for each name, or ``TABLE.npy`` with the names in
-``TABLE.txt``, a line for each. A name is ``CLASS/VIDEO`` as the bank has it, with or without the
-suffix of the video's file.
+A folder holds one file per video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
+``.safetensors`` with one tensor). A table is one file for all videos: ``.npz`` with ``names`` and
+``features``, ``.safetensors`` with one tensor per name, or ``TABLE.npy`` with one name per line in
+``TABLE.txt``. A name is ``CLASS/VIDEO`` as in the bank, with or without the suffix of the video.
 """
 
 import hashlib
@@ -33,12 +32,12 @@ from episodes.split import Video, VideoFile
 Array = NDArray[np.float32]
 SUFFIXES = (".npy", ".npz", ".safetensors")
 CARD = "features.json"
-"""Beside the features, says what made them: backbone, weights_sha256, pretraining, seen."""
+"""File beside the features that says which backbone computed them (`FeatureCard`)."""
 NAMES = ".txt"
-"""Suffix of the names beside a table .npy."""
+"""Suffix of the file of names beside a table .npy."""
 Read = TypeVar("Read")
 NAMED = 5
-"""Missing videos that a message names."""
+"""Number of missing videos that a message names."""
 
 
 def _name(text: str) -> str:
@@ -48,37 +47,34 @@ def _name(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-"""Part of titles, which are also names of files."""
+"""Part of a title, which is also the name of a file."""
 
 
 class FeatureCard(Model):
-    """``features.json``: what is stated about features; every field is optional."""
+    """``features.json``: the origin of features; every field is optional."""
 
     backbone: Name = "given"
-    """What made them."""
+    """Name of the backbone that computed them."""
     weights_sha256: Name = ""
-    """Of the backbone: weights of methods trained on the same features fit them."""
+    """Hash of its weights; weights of methods are only used with features of the same hash."""
     pretraining: str = "not stated"
-    """What the backbone's weights have seen."""
+    """Data on which the backbone was pretrained."""
     seen: tuple[str, ...] | None = None
     """Data sets whose labels the backbone has seen."""
 
 
 class GivenFeatures:
-    """Features of the banks' videos, by name.
-
-    Args:
-        place: a folder or a table.
+    """Features of videos by name, from a folder or a table.
 
     Raises:
-        UserError: there is nothing, or nothing that can be read.
+        UserError: there are no features, or they cannot be read.
     """
 
     clips_per_second = np.nan
-    """The speed of their computation is unknown."""
+    """The speed at which they were computed is unknown."""
 
     def __init__(self, place: Path) -> None:
-        """Find the names; the features of a folder are read when they are asked for."""
+        """Find the names; the features in a folder are read when they are needed."""
         self.place = place
         self._read_one, names = _opened(place)
         self._by_name = {_bare(name): name for name in names}
@@ -91,14 +87,14 @@ class GivenFeatures:
             raise UserError(f"{place} holds features of {_bare(twice)} twice; remove one of them")
         self.card = _card(place)
         self._names: dict[str, str] = {}
-        """By the hash of a video's features, the name under which they are read."""
+        """Hash of a video's features -> name under which they are read."""
         self.shape = FeatureShape(*self._array(names[0]).shape)
 
     def files(self, videos: Sequence[Video]) -> list[VideoFile]:
-        """Read and hash the features of videos, in their order.
+        """Read and hash the features of videos, in the given order.
 
         Raises:
-            UserError: some are missing, are not numbers, or have another shape than others.
+            UserError: features are missing, are not finite numbers, or differ in shape.
         """
         wanted = [f"{video.label}/{video.name}" for video in videos]
         missing = [name for name in wanted if _bare(name) not in self._by_name]
@@ -117,17 +113,17 @@ class GivenFeatures:
         return files
 
     def say_extra(self, videos: Sequence[Video]) -> None:
-        """Say how many there are of other videos than these: maybe names are not as meant."""
+        """Report the number of features of other videos, whose names may be mistakes."""
         wanted = {_bare(f"{video.label}/{video.name}") for video in videos}
         if extra := len(self._by_name.keys() - wanted):
-            note(f"{self.place} holds features of {counted(extra, 'other video')}, not looked at")
+            note(f"{self.place} also holds features of {counted(extra, 'other video')}, not used")
 
     def read(self, videos: Sequence[str]) -> Array:
-        """Return float32 (videos, C, T, H, W) by the hashes that `files` gave."""
+        """Return float32 (videos, C, T, H, W) by the hashes from `files`."""
         return np.stack([self._array(self._names[video]) for video in videos])
 
     def identity(self) -> FeatureIdentity:
-        """What identifies them in a run, beside their hashes, which stand for the videos' there."""
+        """Identify the features in a run, together with their hashes, which replace the videos'."""
         return FeatureIdentity(
             backbone=self.card.backbone,
             weights_sha256=self.card.weights_sha256,
@@ -137,7 +133,7 @@ class GivenFeatures:
         )
 
     def as_backbone(self) -> LoadedBackbone:
-        """Return the stand-in for the backbone that made them; it cannot process videos."""
+        """Return a stand-in for the backbone that computed them; it cannot process videos."""
         stand_in = _StandIn()
         stand_in.declare(
             channels=self.shape.channels,
@@ -149,12 +145,12 @@ class GivenFeatures:
         return LoadedBackbone(stand_in, self.card.weights_sha256)
 
     def _array(self, name: str) -> Array:
-        """One video's features as a map."""
+        """Read one video's features as a map (C, T, H, W)."""
         array = self._read_one(name)
         if array.ndim not in {1, 2, 4} or not np.issubdtype(array.dtype, np.floating):
             raise UserError(
                 f"{self.place}: the features of {name} are {array.dtype} of shape {array.shape};"
-                " they are floating-point numbers (C,), (T, C) or (C, T, H, W)"
+                " they should be floating-point numbers (C,), (T, C) or (C, T, H, W)"
             )
         if array.ndim == 1:
             array = array[:, None, None, None]
@@ -167,7 +163,7 @@ class GivenFeatures:
         if array.shape != shape:
             raise UserError(
                 f"{self.place}: the features of {name} have shape {array.shape} as (C, T, H, W),"
-                f" others have {tuple(shape)}; those of all videos have one shape"
+                f" others have {tuple(shape)}; all videos need the same shape"
             )
         return array
 
@@ -180,7 +176,7 @@ def backbone_or_features(
     resize: str | None = None,
     decoder: str | None = None,
 ) -> tuple[LoadedBackbone, GivenFeatures | None]:
-    """Load what makes features of videos, or open features that are given and stand in for it.
+    """Load a backbone, or open given features with a stand-in for their backbone.
 
     Raises:
         UserError: see `load_backbone`, `with_preprocessing` and `GivenFeatures`.
@@ -193,14 +189,10 @@ def backbone_or_features(
 
 
 def check_trainable(given: GivenFeatures, frozen: bool) -> None:
-    """Refuse features on which no training makes sense; weights fit those of the same card alone.
-
-    Args:
-        given: the features.
-        frozen: whether the method alone is trained.
+    """Refuse features on which a method cannot be trained.
 
     Raises:
-        UserError: the backbone is to be trained too, or nothing says what made the features.
+        UserError: the backbone is not frozen, or the origin of the features is unknown.
     """
     place = given.place
     if not frozen:
@@ -211,14 +203,14 @@ def check_trainable(given: GivenFeatures, frozen: bool) -> None:
     if not given.card.weights_sha256:
         card = (place if place.is_dir() else place.parent) / CARD
         raise UserError(
-            f"nothing says what made the features in {place}, and trained weights are used on"
-            f' features of the same kind alone; write {card}: {{"backbone": "NAME",'
+            f"nothing says what made the features in {place}, and trained weights are only used on"
+            f' features of the same backbone; write {card}: {{"backbone": "NAME",'
             ' "weights_sha256": "SHA256 of its weights"}'
         )
 
 
 class _StandIn(Pretrained):
-    """In place of a backbone whose features are given."""
+    """Stands in for the backbone of given features."""
 
     name = "given"
     revision = 1
@@ -230,12 +222,12 @@ class _StandIn(Pretrained):
 
     @classmethod
     def load(cls, where: str) -> tuple[Self, str]:
-        """There is nothing to load."""
-        raise UserError("features that are given have no backbone; leave out --backbone")
+        """Refuse: there is nothing to load."""
+        raise UserError("given features have no backbone; leave out --backbone")
 
     def forward(self, clips: Tensor) -> Tensor:
-        """There is no network."""
-        raise UserError("features that are given cannot be computed for other videos")
+        """Refuse: there is no network."""
+        raise UserError("given features cannot be computed for other videos")
 
 
 def write_features(
@@ -244,11 +236,10 @@ def write_features(
     """Write features in the format that `GivenFeatures` reads; return the files, the card last.
 
     Args:
-        out: a folder, which is made, or a table: a file that ends in .npz, .safetensors or .npy,
-            which has its names in a file .txt beside it.
+        out: a folder, created if necessary, or a table that ends in .npz, .safetensors or .npy.
         names: CLASS/VIDEO of each video.
-        read: float32 (videos, C, T, H, W) of a part of them.
-        card: what made them.
+        read: returns float32 (videos, C, T, H, W) for a slice of the videos.
+        card: the origin of the features.
     """
     folder = out if out.suffix not in SUFFIXES else out.parent
     written = [out]
@@ -257,8 +248,8 @@ def write_features(
         others = [one for one in folder.iterdir() if one.suffix in SUFFIXES and one != out]
         if others and _card(folder) != card:
             raise UserError(
-                f"{folder} holds {others[0].name}, of which its {CARD} says something else: other"
-                " features need a folder of their own; choose another --out"
+                f"{folder} holds {others[0].name}, of which its {CARD} says something else;"
+                " features of another origin need another folder: choose another --out"
             )
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
@@ -280,7 +271,7 @@ def write_features(
 
 
 def _opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
-    """A function that reads features by name, and the names there are."""
+    """Return a function that reads features by name, and the names."""
     if place.is_dir():
         tables = [path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES]
         if len(tables) > 1:
@@ -301,7 +292,7 @@ def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
     for path in (one for suffix in SUFFIXES for one in sorted(place.glob(f"*/**/*{suffix}"))):
         other = paths.setdefault(path.relative_to(place).with_suffix("").as_posix(), path)
         if other != path:
-            raise UserError(f"{place}: {other.name} and {path.name} are of one video; remove one")
+            raise UserError(f"{place}: {other.name} and {path.name} are the same video; remove one")
     return lambda name: _guarded(paths[name], _single), list(paths)
 
 
@@ -312,7 +303,7 @@ def _table(path: Path) -> dict[str, NDArray[Any]]:
         lines = path.with_suffix(NAMES)
         if not lines.is_file():
             raise ValueError(
-                f"a table .npy has its names in {lines.name} beside it, a line for each of its rows"
+                f"a table .npy needs {lines.name} beside it, with one name per line for each row"
             )
         features = np.load(path, mmap_mode="r", allow_pickle=False)
         names = np.array(lines.read_text(encoding="utf-8").splitlines())
@@ -322,17 +313,16 @@ def _table(path: Path) -> dict[str, NDArray[Any]]:
             names, features = content["names"], content["features"]
     if names.ndim != 1 or len(names) != len(features):
         raise ValueError(f"names are {names.shape}, features {features.shape}")
-    if twice := len(names) - len(set(map(str, names))):
-        raise ValueError(f"{twice} of its names occur twice")
+    if repeated := len(names) - len(set(map(str, names))):
+        raise ValueError(f"{repeated} of its names occur twice")
     return dict(zip(map(str, names), features, strict=True))
 
 
 def _single(path: Path) -> NDArray[Any]:
-    if path.suffix == ".npy":
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
     arrays: Mapping[str, NDArray[Any]]
-    if path.suffix == ".safetensors":
+    if path.suffix == ".npy":
+        arrays = {"": np.load(path, allow_pickle=False)}
+    elif path.suffix == ".safetensors":
         arrays = safetensors.numpy.load_file(path)
     else:
         check_unpacked(path)
@@ -351,7 +341,7 @@ def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
 
 
 def _bare(name: str) -> str:
-    """A name without the suffix of a video's file."""
+    """Return a name without the suffix of a video file."""
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
 
@@ -364,6 +354,6 @@ def _card(place: Path) -> FeatureCard:
         return parsed(FeatureCard, read_json(path))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} is not a card of features: {error}; it states"
+            f"{path} is not a card of features: {error}; it has the keys"
             f" {', '.join(FeatureCard.model_fields)}"
         ) from error

@@ -1,4 +1,4 @@
-"""Preprocessing of videos for a backbone, if a user overrides what the backbone states."""
+"""Preprocessing of videos for a backbone, where the user overrides the backbone's own."""
 
 import re
 from copy import copy
@@ -21,14 +21,15 @@ def with_preprocessing(
     The backbone's input size and normalisation do not change, and the centre is cropped.
 
     Args:
-        loaded: the backbone; it does not change, but shares its weights with the result.
-        sampling: see `episodes.decoding.sampling.frame_indices`; None for what each method asks.
+        loaded: the backbone, which stays unchanged and shares its weights with the result.
+        sampling: see `episodes.decoding.sampling.frame_indices`; None for that of each method.
         resize: "256": the short side, keeping the aspect ratio; "256x340": height and width, to
-            which pictures are stretched; None for what the backbone states.
-        decoder: the preferred video reader; if None, the one that is installed.
+            which frames are stretched; None for that of the backbone.
+        decoder: the preferred video reader; None for the installed one.
 
     Raises:
-        UserError: no such sampling or decoder, or a picture smaller than what the backbone sees.
+        UserError: there is no such sampling or decoder, or the size is smaller than the input of
+            the backbone.
     """
     if decoder is not None:
         loaded = replace(loaded, decoder=chosen_decoder(decoder))
@@ -42,12 +43,7 @@ def with_preprocessing(
 
 
 def with_preprocessing_of(features: FeatureIdentity, loaded: LoadedBackbone) -> LoadedBackbone:
-    """Return the backbone with the preprocessing that a run's features record.
-
-    Args:
-        features: the part of a run's identity.
-        loaded: the backbone as it is without options.
-    """
+    """Return the backbone with the preprocessing that a run's features record."""
     resized = features.resized
     words = "x".join(map(str, resized)) if isinstance(resized, tuple) else resized
     return with_preprocessing(
@@ -59,14 +55,14 @@ def _resized(spec: InputSpec, resize: str) -> CroppedInput:
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", resize)
     if not match:
         raise UserError(
-            f"--resize {resize!r} is not a size; give the short side in pixels (256), or height and"
-            " width to which pictures are stretched (256x256)"
+            f"--resize {resize!r} is not a size; give the short side in pixels (256), or the height"
+            " and width to which frames are stretched (256x256)"
         )
     short, width = int(match[1]), int(match[2] or match[1])
     if min(short, width) < spec.size:
         raise UserError(
-            f"--resize {resize}: the backbone sees {spec.size} x {spec.size} pixels, cut out of the"
-            " resized picture, which is at least as large"
+            f"--resize {resize}: the backbone sees {spec.size} x {spec.size} pixels, cropped from"
+            " the resized frame, which has to be at least as large"
         )
     stated = asdict(spec) | {"resized": (short, width) if match[2] else short}
     return CroppedInput(**stated)

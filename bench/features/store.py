@@ -1,4 +1,4 @@
-"""The feature store: one entry for each unique video, keyed by everything that determines it."""
+"""The feature store: the features of each unique video, keyed by all that determines them."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Shard:
-    """Some videos' features, as the file that is written last names them."""
+    """Features of some videos, as described by the index file, which is written last."""
 
     index: Path
     videos: tuple[str, ...]
     seconds: float
     sha256: str
-    """Of the videos, the seconds and the features."""
+    """Hash of the videos, the seconds and the features."""
 
     @property
     def data(self) -> Path:
@@ -43,19 +43,19 @@ class _Shard:
 class FeatureStore:
     """Features of one identity, in shards that are either complete or absent.
 
-    A shard is a ``.npy`` file of features and a ``.json`` file that names its videos and is
-    written last: a shard without it does not exist. Names are random, so that several processes
-    may write at once; a video that two of them embed is stored twice and read once.
+    A shard is a ``.npy`` file of features and a ``.json`` file that names its videos; without the
+    latter, which is written last, the shard does not exist. Names are random, so that several
+    processes may write at once; a video that two of them embed is stored twice and read once.
 
-    A shard states its hash, and is hashed before its features are used, once in a process. One
-    that is not what was written is removed with a warning, and its videos count as missing.
+    A shard states its hash, which is checked once in a process, before its features are used. A
+    damaged shard is removed with a warning, and its videos count as missing.
 
     Args:
         root: the folder of all stores.
-        identity: everything that determines a feature's value except the video: backbone, weights,
-            preprocessing, frame sampling, decoder, device. Another identity is another store, so
-            nothing stale is ever read.
-        shape: of one video's features.
+        identity: everything that determines the value of a feature except the video: backbone,
+            weights, preprocessing, frame sampling, decoder, device. Every identity has its own
+            store, so nothing stale is ever read.
+        shape: shape of one video's features.
     """
 
     def __init__(self, root: Path, identity: Identity, shape: FeatureShape) -> None:
@@ -73,17 +73,17 @@ class FeatureStore:
         self._shards: list[_Shard] = []
         self._place: dict[str, tuple[int, int]] = {}
         self._sound: set[int] = set()
-        """Shards whose hash was found right."""
+        """Shards whose hash was checked."""
         for index in sorted(self.folder.glob("*.shard.json")):
             try:
                 self._add(_read_index(index))
-            except FileNotFoundError:  # another process found it damaged
+            except FileNotFoundError:  # another process removed it
                 continue
             except (ValueError, LookupError, TypeError, RecursionError) as error:
                 self._remove(index, repr(error))
 
     def missing(self, videos: Iterable[str]) -> list[str]:
-        """Return which of the videos (content hashes) are not in the store, sorted, once each."""
+        """Return the videos (content hashes) that are not in the store, sorted, once each."""
         wanted = set(videos)
         for number in {self._place[video][0] for video in wanted & self._place.keys()}:
             if not self._is_sound(number):
@@ -100,7 +100,7 @@ class FeatureStore:
         Args:
             videos: content hashes.
             features: float32 (videos, C, T, H, W), in the same order.
-            seconds: what embedding them took, decoding not counted.
+            seconds: duration of embedding them, without decoding.
         """
         name = uuid.uuid4().hex
         with replacing(self.folder / f"{name}.npy") as unfinished:
@@ -114,19 +114,19 @@ class FeatureStore:
         self._add(shard)
 
     def read(self, videos: Sequence[str]) -> Features:
-        """Return float32 (videos, C, T, H, W) in the order asked for.
+        """Return float32 (videos, C, T, H, W) in the given order.
 
         Raises:
             KeyError: a video is not in the store.
-            UserError: a shard has been damaged since videos were looked for.
+            UserError: a shard was damaged after `missing` was asked.
         """
         features = np.empty((len(videos), *self.shape), dtype=np.float32)
         places = np.array([self._place[video] for video in videos]).reshape(-1, 2)
         for number in map(int, np.unique(places[:, 0])):
             if not self._is_sound(number):
                 raise UserError(
-                    f"{self._shards[number].data} has been damaged; give the same command again,"
-                    " which makes it anew"
+                    f"{self._shards[number].data} has been damaged; repeat the command, which"
+                    " computes it again"
                 )
             rows = np.flatnonzero(places[:, 0] == number)
             mapped = np.load(self._shards[number].data, mmap_mode="r", allow_pickle=False)
@@ -135,7 +135,7 @@ class FeatureStore:
 
     @property
     def clips_per_second(self) -> float:
-        """How fast the features in use were embedded, without decoding; NaN if there are none."""
+        """Speed at which the used features were embedded, without decoding; NaN if none are."""
         used = [self._shards[number] for number in self._sound]
         seconds = sum(shard.seconds for shard in used)
         return sum(len(shard.videos) for shard in used) / seconds if seconds else np.nan
@@ -147,27 +147,27 @@ class FeatureStore:
         self._shards.append(shard)
 
     def _is_sound(self, number: int) -> bool:
-        """Whether a shard holds what was written; checked once."""
+        """Whether a shard has the right hash; checked once."""
         if number not in self._sound and _sha256(shard := self._shards[number]) == shard.sha256:
             self._sound.add(number)
         return number in self._sound
 
     def _remove(self, index: Path, reason: str) -> None:
-        """Remove a damaged shard, if that is allowed."""
-        warn(f"{index} is damaged ({reason}): the features of its videos are made anew")
+        """Remove a damaged shard, if the file system allows it."""
+        warn(f"{index} is damaged ({reason}): the features of its videos are computed again")
         with suppress(OSError):
             index.unlink(missing_ok=True)
             _Shard(index, (), 0, "").data.unlink(missing_ok=True)
 
 
 class Readable(Protocol):
-    """Where features of videos are on disk."""
+    """Features of videos on disk."""
 
     shape: FeatureShape
 
     @property
     def clips_per_second(self) -> float:
-        """How fast they were embedded; NaN if unknown."""
+        """Speed at which they were embedded; NaN if unknown."""
         ...
 
     def read(self, videos: Sequence[str]) -> Features:
@@ -176,32 +176,28 @@ class Readable(Protocol):
 
 
 class StoredFeatures:
-    """Features of some videos that stay on disk until a slice of them is asked for.
+    """Features of some videos that stay on disk until a slice of them is read.
 
-    Maps of 2D networks are large, 3.2 MB a video for ``resnet50``, and most methods reduce each to
-    a few vectors at once. Every slice is a copy.
-
-    Args:
-        store: which holds them.
-        videos: their keys, in order.
+    Maps of 2D networks are large, 3.2 MB per video for ``resnet50``, and most methods reduce each
+    to a few vectors at once. Every slice is a copy.
     """
 
     def __init__(self, store: Readable, videos: Sequence[str]) -> None:
-        """Note the keys; nothing is read."""
+        """Read nothing yet; ``videos`` are keys of the store, in order."""
         self._store, self._videos = store, videos
         self.shape = (len(videos), *store.shape)
 
     @property
     def nbytes(self) -> int:
-        """The memory that all of them would take."""
+        """Bytes of memory that all of them would take."""
         return np.dtype(np.float32).itemsize * math.prod(self.shape)
 
     def __len__(self) -> int:
-        """How many videos there are."""
+        """Return the number of videos."""
         return len(self._videos)
 
     def __getitem__(self, part: slice) -> Tensor:
-        """Read some of them: float32 (videos, C, T, H, W)."""
+        """Read a slice: float32 (videos, C, T, H, W)."""
         return torch.from_numpy(self._store.read(self._videos[part]))
 
 
@@ -213,7 +209,7 @@ def _read_index(index: Path) -> _Shard:
 
 
 def _sha256(shard: _Shard) -> str:
-    """Hash of what a shard says and holds; empty if its file is not there."""
+    """Hash of the content of a shard; empty if its file of features is missing."""
     digest = hashlib.sha256(json.dumps([shard.videos, shard.seconds]).encode())
     try:
         with shard.data.open("rb") as file:

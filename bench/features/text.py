@@ -1,7 +1,7 @@
-"""Text features of an episode's class names, for methods that read names.
+"""Text features of class names, for methods that read names.
 
-They come from the text tower of the backbone that made the video features, or from a file that was
-computed elsewhere. A method is given vectors, never a name and never the index of a class.
+They come from the text tower of the backbone of the video features, or from a file computed
+elsewhere. A method gets vectors, never a name or the index of a class.
 """
 
 import csv
@@ -35,7 +35,7 @@ class TextTower(Protocol):
     """A backbone that encodes names into the space of its frame vectors."""
 
     prompt: str
-    """The template that a name is put into, unless the user names another: "a photo of {}"."""
+    """Default template for a name, such as "a photo of {}"."""
     channels: int
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -45,20 +45,21 @@ class TextTower(Protocol):
 
 @dataclass(frozen=True)
 class TextSource:
-    """Where the text features of a run come from."""
+    """The source of the text features of a run."""
 
     tower: TextTower | None
-    """The text tower; None where a file holds the features."""
+    """The text tower; None if the features come from a file."""
     key: str
-    """Hash of what decides a feature beside the name: weights, or the file."""
+    """Hash of the tower's weights, or of the file."""
     title: str
-    """The source in words."""
+    """Name of the backbone or of the file."""
     prompt: str = "{}"
     table: Mapping[str, NDArray[np.float32]] | None = None
     """Features by name, from a file."""
 
+    @torch.no_grad()
     def features(self, names: Sequence[str]) -> Tensor:
-        """Return float32 (names, channels), in the order of the names.
+        """Return float32 (names, channels); those of a tower are stored and encoded only once.
 
         Raises:
             UserError: the file lacks a name.
@@ -70,7 +71,15 @@ class TextSource:
                     " names; a line for each class is needed, called by its name in words"
                 )
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
-        return self._stored([self.prompt.replace("{}", name) for name in names])
+        texts = [self.prompt.replace("{}", name) for name in names]
+        tower = cast(TextTower, self.tower)
+        shape = FeatureShape(tower.channels, 1, 1, 1)
+        store = FeatureStore(cache_folder() / "text", {"tower": self.key}, shape)
+        if missing := store.missing(texts):
+            start = time.perf_counter()
+            encoded = tower.encode_text(missing).float().cpu().numpy()
+            store.write(missing, encoded[:, :, None, None, None], time.perf_counter() - start)
+        return torch.from_numpy(store.read(texts)).flatten(1)
 
     def identity(self, names: Sequence[str]) -> TextIdentity:
         """Return everything that determines the features of these names."""
@@ -81,21 +90,9 @@ class TextSource:
             names_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
         )
 
-    @torch.no_grad()
-    def _stored(self, texts: Sequence[str]) -> Tensor:
-        """Encode texts, except those that are stored already."""
-        tower = cast(TextTower, self.tower)
-        shape = FeatureShape(tower.channels, 1, 1, 1)
-        store = FeatureStore(cache_folder() / "text", {"tower": self.key}, shape)
-        if missing := store.missing(texts):
-            start = time.perf_counter()
-            encoded = tower.encode_text(missing).float().cpu().numpy()
-            store.write(missing, encoded[:, :, None, None, None], time.perf_counter() - start)
-        return torch.from_numpy(store.read(texts)).flatten(1)
-
 
 def names_of_classes(source: Dataset, labels: Sequence[str]) -> list[str]:
-    """Return what classes of a data set are called, in the order of the labels."""
+    """Return the names of the classes of a data set, in the order of the labels."""
     root = source.root if isinstance(source, Folder) else None
     names = class_names(source.name, labels, root)
     return [names[label] for label in labels]
@@ -119,7 +116,7 @@ def needed(text: TextSource | None, method: str) -> TextSource:
     if text is None:
         raise UserError(
             f"method {method} reads the names of classes, and this backbone has no text tower;"
-            " take one that has (--backbone motion-words or clip=MODEL), or give --text FILE"
+            " choose one that has (--backbone motion-words or clip=MODEL), or give --text FILE"
         )
     return text
 
@@ -127,22 +124,22 @@ def needed(text: TextSource | None, method: str) -> TextSource:
 def text_source(
     backbone: Backbone, weights_sha256: str, file: Path | None, prompt: str | None
 ) -> TextSource | None:
-    """Return where text features come from, if there are any.
+    """Return the source of text features; None if the backbone has no text tower.
 
     Args:
-        backbone: what embeds the videos.
-        weights_sha256: of it.
-        file: features that were computed elsewhere; they take precedence.
-        prompt: the template, such as "a video of {}"; the tower's own if None.
+        backbone: the backbone of the video features.
+        weights_sha256: hash of its weights.
+        file: text features computed elsewhere, which take precedence.
+        prompt: the template, such as "a video of {}"; None for the tower's own.
 
     Raises:
-        UserError: a prompt without a place for the name, or without a tower that reads it.
+        UserError: the prompt has no single place for the name, or features come from a file.
     """
     if prompt is not None and prompt.count("{}") != 1:
         raise UserError(f"--prompt {prompt!r} has no single place {{}} for the name of a class")
     if file is not None:
         if prompt is not None:
-            raise UserError(f"--prompt {prompt!r} is not looked at: --text {file} holds features")
+            raise UserError(f"--prompt {prompt!r} has no effect: --text {file} holds features")
         return text_from_file(file, backbone.channels)
     if not isinstance(backbone, TextTower):
         return None
@@ -151,15 +148,15 @@ def text_source(
 
 
 def text_from_file(path: Path, channels: int) -> TextSource:
-    """Read text features that were computed elsewhere.
+    """Read text features computed elsewhere.
 
     Args:
-        path: ``.csv`` with a name and then its numbers in each line, or ``.npz`` with ``names``
+        path: ``.csv`` with a name and its numbers in each line, or ``.npz`` with ``names``
             (classes,) and ``vectors`` (classes, channels).
-        channels: of the video features, which a text feature has to have as well.
+        channels: number of channels of the video features, which text features must share.
 
     Raises:
-        UserError: the file is not there, cannot be read, or holds vectors of another length.
+        UserError: the file is missing, cannot be read, or holds vectors of another length.
     """
     try:
         content = path.read_bytes()
@@ -173,8 +170,8 @@ def text_from_file(path: Path, channels: int) -> TextSource:
         ) from error
     if vectors.shape != (len(names), channels) or not np.isfinite(vectors).all():
         raise UserError(
-            f"--text {path} holds {vectors.shape} for {len(names)} names; a finite vector of"
-            f" {channels} numbers, as long as those of the videos, is needed for each"
+            f"--text {path} holds {vectors.shape} for {len(names)} names; each needs a finite"
+            f" vector of {channels} numbers, as long as those of the videos"
         )
     table = dict(zip(names, vectors, strict=True))
     return TextSource(None, hashlib.sha256(content).hexdigest(), path.name, table=table)
@@ -190,7 +187,7 @@ def _csv(path: Path) -> tuple[list[str], NDArray[np.float32]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     if rows and not _is_number(rows[0][-1]):
-        rows = rows[1:]  # A header names its columns.
+        rows = rows[1:]  # It is a header.
     vectors = np.array([[float(cell) for cell in row[1:]] for row in rows], dtype=np.float32)
     return [row[0] for row in rows], vectors
 

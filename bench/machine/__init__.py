@@ -1,4 +1,4 @@
-"""The machine: devices and timing, processes of one job, progress.
+"""The machine: devices and timing, the processes of a job, progress.
 
 May import: episodes.
 """

@@ -1,4 +1,4 @@
-"""Devices: choosing one, timing on it, and the memory it took."""
+"""Devices: choosing one, timing, and measuring memory."""
 
 import contextlib
 import ctypes
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
     """Return a device by name: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
 
     Raises:
-        UserError: there is no such device here.
+        UserError: this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,15 +35,15 @@ def choose_device(name: str) -> torch.device:
         raise UserError(f"device {name!r}: torch {torch.__version__} sees no GPU; use --device cpu")
     if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
         raise UserError(
-            f"device {name!r} asked for, but there are {torch.cuda.device_count()} GPUs"
+            f"device {name!r}: there are {torch.cuda.device_count()} GPUs, counted from 0"
         )
     if name == "cuda" and started_by_torchrun():
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     if name.startswith("cuda"):
         torch.cuda.set_device(name if ":" in name else "cuda:0")
-        # cuBLAS is repeatable only with a workspace of its own, to be named before its first use.
+        # cuBLAS is deterministic only with a fixed workspace, configured before its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # float32 means float32: TF32 would round the factors of products to 10 bits.
+        # TF32 would round the factors of products to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
@@ -51,10 +51,10 @@ def choose_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Let a GPU add numbers in the same order every time, as a CPU does, wherever it can.
+    """Use deterministic algorithms on a GPU, wherever torch has them.
 
-    It costs speed; training needs it, since a training that was killed has to continue as it would
-    have. Scoring does not: there, no sum depends on the order of threads.
+    They are slower. Training needs them, so that a killed training resumes to the same weights;
+    scoring does not, since none of its sums depends on the order of threads.
     """
     if device.type != "cuda":
         yield
@@ -74,7 +74,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name the device in words: the GPU's model, or the processor's and its threads."""
+    """Describe the device: the model of the GPU, or the number of threads of the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -82,7 +82,7 @@ def describe_device(device: torch.device) -> str:
 
 
 class Stopwatch:
-    """Seconds that a block took on a device: events on a GPU, the wall clock on a CPU.
+    """Measures the seconds that a block takes: by events on a GPU, by the wall clock on a CPU.
 
     >>> with Stopwatch(torch.device("cpu")) as watch:
     ...     _ = sum(range(1000))
@@ -95,22 +95,19 @@ class Stopwatch:
         self._seconds = 0.0
         self._stopped = False
         self._device = device
-        self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
+        self._events: tuple[torch.cuda.Event, ...] | None = None
         self._start = 0.0
 
     def __enter__(self) -> "Stopwatch":
         """Start."""
         if self._device.type == "cuda":
-            self._events = (
-                torch.cuda.Event(enable_timing=True),
-                torch.cuda.Event(enable_timing=True),
-            )
+            self._events = tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))
             self._events[0].record(torch.cuda.current_stream(self._device))
         self._start = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; on a GPU when its work so far is done, which is not waited for."""
+        """Stop; on a GPU once its work so far is done, without waiting for it."""
         self._stopped = True
         if self._events is not None:
             self._events[1].record(torch.cuda.current_stream(self._device))
@@ -119,13 +116,13 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Seconds between start and stop; a GPU is waited for.
+        """Seconds between start and stop; waits for a GPU.
 
         Raises:
-            RuntimeError: it has not stopped: the device may still be at work.
+            RuntimeError: the stopwatch has not been stopped.
         """
         if not self._stopped:
-            raise RuntimeError("a stopwatch that has not stopped has no time: nothing waited")
+            raise RuntimeError("a stopwatch has no time before it is stopped")
         if self._events is not None:
             self._events[1].synchronize()
             self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
@@ -139,10 +136,10 @@ def wait_for(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a batch frees for the next one, instead of giving it to the system.
+    """Let glibc keep freed memory for the next batch, instead of returning it to the system.
 
-    Fetching each page anew took a third to a half of the time that batches of some megabytes take.
-    Without glibc nothing changes. Blocks beyond 32 MiB still come and go.
+    Fetching the pages again took a third to a half of the time of a batch of some megabytes. Blocks
+    beyond 32 MiB are still returned. Without glibc nothing changes.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -151,7 +148,7 @@ def keep_freed_memory() -> None:
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes of a GPU's memory that are free; without bound on a CPU, where the system decides."""
+    """Bytes of free memory on a GPU; infinity on a CPU, where the system decides."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return math.inf
@@ -161,25 +158,21 @@ def forget_peak_memory(device: torch.device) -> None:
     """Start a new measurement of peak memory, where the system allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
-        # Linux: writing 5 sets the process's peak of resident memory back to what it holds now.
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
+    else:
+        with contextlib.suppress(OSError):
+            # Linux: 5 resets the peak of the process's resident memory to its present size.
+            Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak bytes of the GPU's memory used by torch, or of this process's resident memory.
+    """Peak bytes of GPU memory used by torch, or of this process's resident memory.
 
-    Since `forget_peak_memory` was last called on a GPU or on Linux; elsewhere since the start.
+    On a GPU and on Linux since the last `forget_peak_memory`, elsewhere since the process started.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:
-            return int(found[1]) * 1024
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

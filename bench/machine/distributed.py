@@ -1,8 +1,8 @@
-"""Several processes as one job, as `torchrun` starts them: work is shared and results are gathered.
+"""Processes of one job, as `torchrun` starts them: work is shared and results are gathered.
 
-Work is cut into the same pieces whatever the number of processes, and piece i belongs to process
-i modulo their number. So what is computed at once, and with it every bit of the result, does not
-depend on how many there are. Alone, a process has all the pieces and nothing is sent.
+Work is cut into the same pieces for any number of processes, and piece i belongs to process
+i modulo that number. So the size of each computation, and with it every bit of the result, does
+not depend on the number of processes. A single process has all pieces and sends nothing.
 """
 
 import os
@@ -30,12 +30,12 @@ def started_by_torchrun() -> bool:
 
 
 def rank() -> int:
-    """Which of the job's processes this is, from 0."""
+    """Return the index of this process in the job, from 0."""
     return job.get_rank() if job.is_initialized() else 0
 
 
 def size() -> int:
-    """How many processes the job has."""
+    """Return the number of processes in the job."""
     return job.get_world_size() if job.is_initialized() else 1
 
 
@@ -46,9 +46,9 @@ def is_first() -> bool:
 
 @contextmanager
 def joined(out: Path) -> Iterator[None]:
-    """Take part as one of the job's processes, if torchrun started this one.
+    """Join the job, if torchrun started this process.
 
-    Tensors of a CPU travel by gloo, those of a GPU by nccl. The first process holds ``out``.
+    CPU tensors are sent by gloo, GPU tensors by nccl. The first process locks ``out``.
 
     Raises:
         UserError: another command writes to ``out``.
@@ -76,11 +76,11 @@ def share(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def together(mine: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Put the rows of all processes' pieces together, in the order of the pieces.
+    """Gather the rows of all processes' pieces, in the order of the pieces.
 
     Args:
-        mine: rows of this process's pieces, one behind another.
-        lengths: rows of every piece, of the other processes too.
+        mine: rows of this process's pieces, concatenated.
+        lengths: number of rows in every piece of all processes.
 
     Returns:
         (sum of lengths, ...), the same in every process.
@@ -95,23 +95,24 @@ def together(mine: Tensor, lengths: Sequence[int]) -> Tensor:
     padded[: len(mine)] = mine
     everyone = [torch.empty_like(padded) for _ in rows]
     _together_with_all(lambda: job.all_gather(everyone, padded))
-    places = _places(lengths)
+    numbers = torch.arange(sum(lengths), device=mine.device).split(list(lengths))
     whole = mine.new_empty(sum(lengths), *mine.shape[1:])
     for one, (gathered, count) in enumerate(zip(everyone, rows, strict=True)):
-        whole[places[one].to(whole.device)] = gathered[:count]
+        if count:
+            whole[torch.cat(numbers[one :: size()])] = gathered[:count]
     return whole
 
 
 def completed(mine: Tensor, rows: int) -> Tensor:
-    """Put rows together as `together` does, each process's own with their gradient.
+    """Gather rows as `together` does, keeping the gradient of this process's rows.
 
-    For a loss that every process computes of all rows, with gradients averaged behind it as
-    `DistributedDataParallel` does. No other process passes on the gradient of the own rows, so it
-    is multiplied by their number first.
+    For a loss that every process computes from all rows, with gradients averaged afterwards as by
+    `DistributedDataParallel`. The other processes contribute no gradient of these rows, so it is
+    multiplied by the number of processes first.
 
     Args:
-        mine: the rows that belong to this process, which need a gradient; or all rows.
-        rows: how many there are in all.
+        mine: the rows of this process, which need a gradient; or all rows.
+        rows: number of rows in all.
 
     Returns:
         (rows, ...)
@@ -124,15 +125,8 @@ def completed(mine: Tensor, rows: int) -> Tensor:
     return whole
 
 
-def _places(lengths: Sequence[int]) -> list[Tensor]:
-    """For each process, the place of its rows in the whole."""
-    numbers = torch.arange(sum(lengths)).split(list(lengths))
-    nothing = torch.empty(0, dtype=torch.int64)
-    return [torch.cat([nothing, *numbers[one :: size()]]) for one in range(size())]
-
-
 def agreed(value: Piece) -> Piece:
-    """Return what the first process has for a value, so that all decide alike."""
+    """Return the value of the first process, so that all processes decide alike."""
     if size() == 1:
         return value
     held = [value]
@@ -142,7 +136,7 @@ def agreed(value: Piece) -> Piece:
 
 @contextmanager
 def first_alone() -> Iterator[None]:
-    """Let the first process do the block before the others, who then find it done."""
+    """Let the first process run the block before the others."""
     if not is_first():
         wait()
     yield
@@ -151,7 +145,7 @@ def first_alone() -> Iterator[None]:
 
 
 def wait() -> None:
-    """Wait until all processes have come this far."""
+    """Wait until all processes have reached this call."""
     if size() > 1:
         _together_with_all(job.barrier)
 
@@ -162,8 +156,6 @@ def _together_with_all(exchange: Callable[[], object]) -> None:
     Raises:
         UserError: one of them is gone.
     """
-    if size() == 1:
-        return
     try:
         exchange()
     except (RuntimeError, job.DistError) as error:
@@ -189,6 +181,6 @@ def _another_died(error: Exception) -> UserError:
     words = str(error).split("\n", maxsplit=1)[0]
     return UserError(
         f"process {rank()} of {size()}: another process of this job has died or is stuck"
-        f" ({words}); look for its own message, mend that and give the same command again:"
-        " what is finished is kept"
+        f" ({words}); look for its own message, fix the cause and repeat the command: what is"
+        " finished is kept"
     )

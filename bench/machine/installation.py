@@ -1,4 +1,4 @@
-"""What is installed: looked at before anything else is imported."""
+"""The installed packages, checked before anything else is imported."""
 
 import importlib
 import importlib.metadata
@@ -6,11 +6,11 @@ import platform
 from typing import NamedTuple
 
 PACKAGES = ("torch", "numpy", "decord", "av", "pandas", "pyarrow", "safetensors", "scipy")
-"""Packages whose version can matter to a figure."""
+"""Packages whose version may affect a result."""
 
 
 class Finding(NamedTuple):
-    """One thing that was checked."""
+    """The result of one check."""
 
     subject: str
     ok: bool
@@ -20,7 +20,7 @@ class Finding(NamedTuple):
 
 
 def look_at_packages() -> list[Finding]:
-    """Check that Python and the packages are there and can be imported."""
+    """Check that the packages can be imported."""
     return [
         Finding("python", True, True, platform.python_version()),
         *(_package(name) for name in PACKAGES),

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress on stderr: a bar on a terminal, occasional plain lines elsewhere."""
 
 import math
 import os
@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LINES = 20
 
 
 def duration(seconds: float) -> str:
-    """Say how long something takes, to two digits at most.
+    """Write a duration in words, to at most two digits.
 
     >>> [duration(seconds) for seconds in (0.3, 9.4, 71, 200, 5400, 90_000, float("nan"))]
     ['1 s', '9 s', '71 s', '3 min', '1.5 h', '25 h', 'unknown time']
@@ -39,34 +39,33 @@ def duration(seconds: float) -> str:
 
 
 class Reporter:
-    """Tells a person how far a run is."""
+    """Reports the progress of a run to a person."""
 
     def __init__(self, expected: Mapping[str, Sequence[float]] | None = None) -> None:
-        """Report on stderr, where figures never go.
+        """Report on stderr, where results never go.
 
         Args:
-            expected: seconds of the stages that are to come, by title, in their order. Then
-                reports say how much time is left for all of them.
+            expected: expected seconds of the stages, by title, in order; with them, reports state
+                the time left for all stages.
         """
         self._console = Console(stderr=True)
         self._note = ""
         self._expected = {title: list(times) for title, times in (expected or {}).items()}
 
     def note(self, text: str) -> None:
-        """Note something about the current stage; the next report shows it."""
+        """Set a remark on the current stage, which its next reports show."""
         self._note = text
 
     def say(self, line: str) -> None:
-        """Print a line that stays; only the first process of a job does."""
+        """Print a line that stays, in the first process of a job only."""
         if os.environ.get("RANK", "0") == "0":
             print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:
-        """Yield a function to be called with (done, total) as a stage goes on.
+        """Yield a function to call with (done, total) as the stage proceeds.
 
-        A stage in which nothing is done says nothing; neither does any process but the first of
-        a job.
+        A stage without a call reports nothing, nor does any process but the first of a job.
         """
         if os.environ.get("RANK", "0") != "0":
             yield lambda done, total: None
@@ -78,7 +77,7 @@ class Reporter:
             yield report
 
     def _left(self, here: float) -> str:
-        """How much time is left for all stages, of which this one takes so much longer."""
+        """State the time left for all stages, given the seconds left for this one."""
         later = sum(map(sum, self._expected.values()))
         return f"; about {duration(here + later)} left in all" if later else ""
 

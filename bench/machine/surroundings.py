@@ -1,4 +1,4 @@
-"""What belongs to the whole process, so that one method can change what others compute."""
+"""The global state of the process, by which one method could change the results of others."""
 
 import builtins
 import gc
@@ -18,13 +18,13 @@ import torch
 
 OURS = ("bench", "episodes", "methods")
 SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
-"""Besides our own modules and their classes, those whose functions every method calls."""
+"""Modules and classes whose functions every method calls, besides our own."""
 LATE = {"manual_seed", "__slotnames__"}
-"""What torch itself replaces when its compiler is loaded, which some optimisers do; and what Python
-notes in a class whose objects go to another process, as tasks of rendering do."""
+"""Attributes that change later: torch replaces one when its compiler is loaded, as some optimisers
+do; Python adds one to classes whose objects are sent to another process, as in rendering."""
 MISSING = object()
 _entered: list[Any] = []
-"""What must be kept alive so that torch's inference mode stays as it is."""
+"""Context managers kept alive, so that torch's inference mode stays as it was set."""
 
 
 def _flushes_denormals() -> bool:
@@ -46,11 +46,6 @@ def _set_inference_mode(on: bool) -> None:
     _entered[-1].__enter__()
 
 
-def _environment(before: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(before)
-
-
 STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
     ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
     ("torch's default device", torch.get_default_device, torch.set_default_device),
@@ -68,29 +63,25 @@ STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
         torch.set_float32_matmul_precision,
     ),
     ("torch's smallest numbers", _flushes_denormals, torch.set_flush_denormal),
-    (
-        "torch's use of oneDNN",
-        torch._C._get_mkldnn_enabled,
-        torch._C._set_mkldnn_enabled,
-    ),
+    ("torch's use of oneDNN", torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
     ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
     ("the current folder", Path.cwd, os.chdir),
     ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the collection of garbage", gc.isenabled, lambda on: (gc.disable, gc.enable)[on]()),
     ("the handlers of signals", _handlers, _put_handlers_back),
 )
-"""Name, how it is read, how it is put back."""
+"""Name, getter and setter of each state."""
 
 
 class Surroundings:
-    """How a process is now, to be compared and put back later.
+    """The global state of the process, to be compared and restored later.
 
-    Variables of the environment that were not there before may be added, as libraries do when they
-    are imported; they are taken away again. Functions and modules likewise.
+    New environment variables are allowed, since libraries set some when they are imported, and are
+    removed again; so are new functions and modules, which stay.
     """
 
     def __init__(self) -> None:
-        """Read them, in some milliseconds."""
+        """Read the state, within milliseconds."""
         self._states = [read() for _, read, _ in STATES]
         self._environment = dict(os.environ)
         self._random = random.getstate(), np.random.get_state()
@@ -98,7 +89,7 @@ class Surroundings:
         self._modules = dict(sys.modules)
 
     def put_back(self) -> list[str]:
-        """Undo changes; return what had changed, in words. Random numbers go on as before."""
+        """Restore the state, including random generators; return what had changed, in words."""
         changed = []
         for (name, read, write), value in zip(STATES, self._states, strict=True):
             if _read(read) != value:
@@ -106,7 +97,8 @@ class Surroundings:
                 changed.append(name)
         if any(os.environ.get(key) != value for key, value in self._environment.items()):
             changed.append("the environment")
-        _environment(self._environment)
+        os.environ.clear()
+        os.environ.update(self._environment)
         random.setstate(self._random[0])
         np.random.set_state(self._random[1])
         return changed + self._replaced()
@@ -117,7 +109,7 @@ class Surroundings:
         sys.modules.update({name: self._modules[name] for name in changed})
         for owner, before in self._names.values():
             now = vars(owner)
-            if isinstance(owner, type):  # what is added hides what a class inherits
+            if isinstance(owner, type):  # a new attribute hides an inherited one
                 for name in [name for name in now if name not in before and name not in LATE]:
                     delattr(owner, name)
                     changed.append(f"{owner.__name__}.{name}")
@@ -130,7 +122,7 @@ class Surroundings:
 
 @contextmanager
 def own_output() -> Iterator[None]:
-    """Keep what others print out of the command's output, and open both when they are closed."""
+    """Send what the block prints to stderr; reopen stdout and stderr if it closes them."""
     output, errors = sys.stdout, sys.stderr
     output.flush()
     kept = [os.dup(number) for number in (1, 2)]
@@ -150,7 +142,7 @@ def own_output() -> Iterator[None]:
 def _read(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except Exception:  # it is broken, which is a change
+    except Exception:  # a broken getter is a change
         return MISSING
 
 

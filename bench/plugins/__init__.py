@@ -1,4 +1,4 @@
-"""Finding methods, wherever they are kept; writing new plugins; the hash of what code means.
+"""Finding methods, writing new plugins, and hashing the meaning of code.
 
 May import: bench, methods, methods.fast, methods.parity, episodes.
 """

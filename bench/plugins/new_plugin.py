@@ -1,4 +1,4 @@
-"""Writing the first version of a method or of a backbone, and its test."""
+"""Writing a first version of a method or a backbone, with its test."""
 
 import keyword
 import re
@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Container
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -19,13 +20,13 @@ TEMPLATE_FILES = {
     "method": ("method.txt", "its_test.txt"),
     "backbone": ("backbone.txt", "backbone_test.txt"),
 }
-"""Of each kind of plugin: the template of its file, and that of its test."""
+"""Kind of plugin -> templates of the plugin and of its test."""
 
 Kind = Literal["method", "backbone"]
 
 
 class Written(NamedTuple):
-    """A plugin that was written, and its test."""
+    """A new plugin and its test."""
 
     kind: Kind
     name: str
@@ -34,7 +35,7 @@ class Written(NamedTuple):
     test: Path
 
     def next_commands(self) -> list[str]:
-        """Return what to type next: check it, run it, see the table once more."""
+        """Return the commands to type next: check it, run it, print the table."""
         file, out = shlex.quote(str(self.file)), f"results/local/{self.name}"
         if self.kind == "method":
             chosen = f"--methods {self.name},protonet"
@@ -47,28 +48,17 @@ class Written(NamedTuple):
         ]
 
 
-def write_method(module: str, folder: Path, taken: Container[str]) -> Written:
-    """Write a method that works as it is, and its test; see `_write`."""
-    return _write("method", module, folder, taken)
-
-
-def write_backbone(module: str, folder: Path, taken: Container[str]) -> Written:
-    """Write a backbone that works as it is, and its test; see `_write`."""
-    return _write("backbone", module, folder, taken)
-
-
 def _write(kind: Kind, module: str, folder: Path, taken: Container[str]) -> Written:
-    """Write a plugin and its test.
+    """Write a working plugin and its test.
 
     Args:
-        kind: of plugin.
-        module: name of the file without .py: lower-case words joined by underscores; hyphens are
-            taken for underscores.
-        folder: where to; it is made if need be.
-        taken: names that are there already.
+        kind: the kind of plugin.
+        module: name of the file without .py: lower-case words joined by underscores or hyphens.
+        folder: folder of the files, created if necessary.
+        taken: existing names.
 
     Raises:
-        UserError: the name does not do or is taken, or a file is there already.
+        UserError: the name is invalid or taken, or a file exists already.
     """
     module = module.replace("-", "_")
     _check_name(kind, module)
@@ -108,3 +98,6 @@ def _check_name(kind: Kind, module: str) -> None:
         raise UserError(f"{module!r} looks like a test, and is not searched for plugins; rename it")
     if module in sys.stdlib_module_names or module in {"torch", "numpy", "bench", "methods"}:
         raise UserError(f"{module!r} is the name of a module that Python needs; choose another one")
+
+
+write_method, write_backbone = partial(_write, "method"), partial(_write, "backbone")

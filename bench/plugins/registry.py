@@ -1,4 +1,4 @@
-"""Finding methods: in `methods/`, in installed plugins, in files that a user names."""
+"""Finding methods: in `methods/`, in installed plugins, and in files that a user names."""
 
 import gc
 import importlib
@@ -19,9 +19,9 @@ from episodes.errors import UserError
 from episodes.plugins import brought, left_out, load_file, plugin_files
 
 ENTRY_POINTS = "fvbench.methods"
-"""Entry-point group under which other distributions announce modules with methods."""
+"""Entry-point group under which distributions announce modules with methods."""
 ALL = "all"
-"""What stands for every method in a list."""
+"""Name that stands for every method in a list."""
 DEFAULT_TABLE = frozenset(
     {
         *("chance", "single-frame", "protonet", "protonet-cosine", "baseline", "mean", "max"),
@@ -31,7 +31,7 @@ DEFAULT_TABLE = frozenset(
         *("mastaf-nores", "mastaf-self", "mastaf-cross", "mastaf-neighbor"),
     }
 )
-"""Methods of the default table: what two cores evaluate on both default banks within minutes."""
+"""Methods of the default table, which two cores evaluate on both default banks within minutes."""
 
 
 @cache
@@ -50,15 +50,15 @@ def import_reproductions() -> None:
 
 
 def load_plugins(paths: Iterable[Path], leave_out: bool | None = None) -> None:
-    """Load files, and with them their methods, backbones and data sets.
+    """Load files with the methods, backbones and data sets that they define.
 
     Args:
-        paths: files, or folders whose ``*.py`` files are taken, tests left out.
-        leave_out: whether files that cannot be imported are named on stderr and left out;
-            None for those of folders, which nobody named.
+        paths: files, or folders whose ``*.py`` files are loaded, except tests.
+        leave_out: whether to report files that cannot be imported on stderr and leave them out;
+            None to do so for files in folders only.
 
     Raises:
-        UserError: a file cannot be imported and is not to be left out, or a path is not there.
+        UserError: a path does not exist, or a file cannot be imported and may not be left out.
     """
     built_in_methods()
     for path in paths:
@@ -72,16 +72,16 @@ def load_plugins(paths: Iterable[Path], leave_out: bool | None = None) -> None:
                 left_out(error)
             else:
                 continue
-            gc.collect()  # files that it had opened, and memory
+            gc.collect()  # closes its files and frees its memory
     remember_loaded()
 
 
 def all_methods(
     plugins: Iterable[Path] = (), leave_out: bool | None = None
 ) -> Mapping[str, ConfiguredMethod]:
-    """Return built-in methods, those of installed plugins and those in the paths given.
+    """Return built-in methods, those of installed plugins and those in the given paths.
 
-    An installed plugin that cannot be imported is named on stderr and left out.
+    An installed plugin that cannot be imported is reported on stderr and left out.
 
     Args:
         plugins: see `load_plugins`.
@@ -97,10 +97,10 @@ def all_methods(
 
 
 def methods_in(path: Path) -> list[ConfiguredMethod]:
-    """Import one file and return the methods that it registers, of built-in files too.
+    """Import one file, possibly a built-in one, and return the methods that it registers.
 
     Raises:
-        UserError: the file is not there, cannot be imported, or registers nothing.
+        UserError: the file does not exist, cannot be imported, or registers no method.
     """
     built_in_methods()
     if not _registered_by(path):
@@ -119,13 +119,14 @@ def choose(
     plain: bool = False,
     default: Container[str] | None = None,
 ) -> list[ConfiguredMethod]:
-    """Return the methods of a comma-separated list, or all of them, sorted by name.
+    """Return the methods in a comma-separated list, or all of them, sorted by name.
 
     Args:
-        names: the list, settings in brackets behind a name; "all" for all.
-        among: methods that are known, by name.
-        plain: whether to leave out their quicker forms.
-        default: which of our methods None stands for, those of plugins beside them; all if None.
+        names: the list, with settings in brackets behind a name; "all" for all; None for the
+            defaults.
+        among: the known methods, by name.
+        plain: whether to use no faster forms.
+        default: our default methods, besides those of plugins; None for all methods.
 
     Raises:
         UserError: a name is unknown, or the list is empty.
@@ -152,12 +153,12 @@ def choose(
 
 
 def source_sha256(entry: ConfiguredMethod) -> str | None:
-    """Hash of the code behind a method, in the form that is built (`bench.plugins.source`).
+    """Hash of a method's code, in the form that is built (`bench.plugins.source`).
 
-    Its rows are not reused once that changes.
+    Its rows are reused only while the hash stays the same.
 
     Returns:
-        None where the source cannot be had, or has changed since it was loaded.
+        None if the source is not available, or has changed since it was loaded.
     """
     return meaning_sha256(
         cls for cls in entry.built.__mro__ if issubclass(cls, Method) and not of_harness(cls)
@@ -165,14 +166,14 @@ def source_sha256(entry: ConfiguredMethod) -> str | None:
 
 
 def _import_package(package: ModuleType) -> None:
-    """Import the modules of a package, but for those that begin with _ and packages in it."""
+    """Import the modules of a package, except subpackages and names that begin with _."""
     for found in pkgutil.iter_modules(package.__path__):
         if not found.name.startswith("_") and not found.ispkg:
             importlib.import_module(f"{package.__name__}.{found.name}")
 
 
 def _registered_by(path: Path) -> list[ConfiguredMethod]:
-    """Methods whose classes stand in a file."""
+    """Return the methods whose classes are defined in a file."""
     file = path.resolve()
     found = []
     for entry in REGISTRY.values():
@@ -183,7 +184,7 @@ def _registered_by(path: Path) -> list[ConfiguredMethod]:
 
 
 def _load(path: Path) -> None:
-    """Load a file, which may add methods; if it fails, take back what it had registered by then."""
+    """Load a file, which may register methods; if it fails, undo its registrations."""
     before = dict(REGISTRY)
     try:
         load_file(path)

@@ -1,18 +1,17 @@
-"""The hash of what code means: where it is the same, so are the definitions that computed.
+"""Hashing the meaning of code: the hash is the same as long as the reached definitions are.
 
-It is taken over the definitions that a class can reach, not over files. Each definition counts by
-its syntax tree, without comments, docstrings and layout, and by what every name in it stands for:
-another definition of the same home, or something imported from elsewhere. So a file may be renamed
-or reformatted, and definitions moved between files, and the hash stays; change a definition that
-is reached, however far away, and it does not.
+The hash covers the definitions that a class can reach, not files. Each definition counts by its
+syntax tree, without comments, docstrings and layout, and by what every name in it refers to:
+another definition of the same home, or something imported from elsewhere. So files may be renamed
+or reformatted, and definitions moved between them, without changing the hash; a change to any
+reached definition, however far away, changes it.
 
 Where that cannot be decided from the text, too much is hashed rather than too little. Statements
-that do something when a module is imported (calls, loops, conditions, assignments to attributes,
-classes under a decorator of the method's own) count wherever their module is imported, and code
-that looks names up while it runs (`eval`, `importlib`, `__subclasses__`, ...) counts together with
-every file of its home.
+with effects on import (calls, loops, conditions, assignments to attributes, classes under a
+decorator of the method's own) count wherever their module is imported, and code that looks up names
+at run time (`eval`, `importlib`, `__subclasses__`, ...) counts with every file of its home.
 
-What code reads from other files, and the versions of installed packages, are not covered.
+Data files that code reads, and the versions of installed packages, are not covered.
 """
 
 import ast
@@ -31,15 +30,15 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 HARNESS = frozenset({"bench", "episodes"})
-"""Packages whose code belongs to no method: their revisions are of the whole program."""
+"""Packages whose code belongs to no method, but to the program."""
 CATALOGUE = "methods"
 """The package whose code counts wherever it is imported."""
 LOOK_UP = frozenset({"eval", "exec", "globals", "__import__", "importlib"})
-"""Names by which code reaches definitions that its text does not name..."""
+"""Names through which code reaches definitions that its text does not name..."""
 LOOK_UP_ATTRIBUTES = frozenset({"import_module", "__subclasses__", "__init_subclass__"})
 """...and attributes."""
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
-"""What a variable of a notebook may hold for its value to stand in for its source."""
+"""Types of notebook variables whose value can replace their source."""
 
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -48,20 +47,19 @@ _stamps: dict[str, tuple[int, int]] = {}
 
 
 class _NoSourceError(Exception):
-    """The text of a definition is not available, or not the text that was loaded."""
+    """The source of a definition is not available, or has changed since it was loaded."""
 
 
 def meaning_sha256(starts: Iterable[Definition]) -> str | None:
-    """Hash of classes and functions, and of all that they reach in their homes.
+    """Hash classes and functions with all that they reach in their homes.
 
-    A home is the top-level package of a module, its distribution, and further source on this
-    machine that no distribution brings; for every module also `methods`, and never the harness
-    itself, unless a definition of the harness is among the starts.
+    A home consists of the top-level package of a module, its distribution, source on this machine
+    that belongs to no distribution, and `methods`; never of the harness, unless a definition of the
+    harness is among the starts.
 
     Returns:
-        None where the source cannot be had, as for a class that was typed into an interpreter, has
-        changed since it was loaded, or is nested too deeply to be walked. Nothing may be reused
-        then.
+        None, so that nothing is reused, if the source is not available, as for a class typed into
+        an interpreter, has changed since it was loaded, or is nested too deeply.
     """
     try:
         return _Reached().hash_of(starts)
@@ -70,12 +68,12 @@ def meaning_sha256(starts: Iterable[Definition]) -> str | None:
 
 
 def of_harness(definition: Definition) -> bool:
-    """Whether a definition belongs to this program and not to one of its methods."""
+    """Whether a definition belongs to the harness and not to a method."""
     return definition.__module__.partition(".")[0] in HARNESS
 
 
 def remember_loaded() -> None:
-    """Note how the files of all loaded modules look: source that changes later is not theirs."""
+    """Note the state of the files of all loaded modules, so that later changes are noticed."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file and file not in _stamps and (stamp := _stamp(file)):
@@ -83,10 +81,10 @@ def remember_loaded() -> None:
 
 
 def imported_names(tree: ast.AST, package: str = "") -> Iterator[tuple[str, str, str | None]]:
-    """Every import in a tree: the name it binds, the module, and which name of that module.
+    """Yield every import in a tree: the name that it binds, the module, and the name in the module.
 
-    The name of the module is absolute if ``package``, in which the tree stands, is known. It binds
-    "*" where all names are imported.
+    The module's name is absolute if the package that contains the tree is given. An import of all
+    names binds "*".
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -103,22 +101,23 @@ def imported_names(tree: ast.AST, package: str = "") -> Iterator[tuple[str, str,
 
 @dataclass(frozen=True, eq=False)
 class _Module:
-    """A module's text, or that of a cell of a notebook."""
+    """The parsed source of a module, or of a notebook cell."""
 
     name: str
     package: str
-    """In which its relative imports begin."""
+    """Package to which its relative imports refer."""
     statements: Sequence[ast.stmt]
-    """At the top level, without docstrings and plain imports."""
+    """Statements at the top level, without docstrings and plain imports."""
     bound: dict[str, list[int]]
-    """Name -> statements that bind it."""
+    """Name -> indices of the statements that bind it."""
     imports: dict[str, list[tuple[str, str | None]]]
-    """Name -> modules, or names of modules, that it may stand for."""
+    """Name -> modules, or names in modules, to which it may refer."""
     loads: Sequence[str]
     """Modules that are imported with it."""
     looked_up: frozenset[str]
-    """Names that some scope in it looks up at the top level, or among Python's own."""
+    """Names that a scope in it looks up at the top level, or among the built-ins."""
     cell: bool = False
+    """Whether it is a notebook cell."""
 
     @property
     def of_harness(self) -> bool:
@@ -126,7 +125,7 @@ class _Module:
 
 
 class _Reached:
-    """The definitions reached so far, numbered in the order in which they are met."""
+    """The definitions reached so far, numbered in the order in which they are reached."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[_Module, int], int] = {}
@@ -142,12 +141,12 @@ class _Reached:
             if not self._named(module, name):
                 self._whole(module)
         digest = hashlib.sha256()
-        for module, index in self._order:  # which grows meanwhile
+        for module, index in self._order:  # grows in the loop
             digest.update(self._record(module, module.statements[index]).encode())
         return digest.hexdigest()
 
     def _record(self, module: _Module, statement: ast.stmt) -> str:
-        """A statement, and what the names in it stand for: numbers of others, or words."""
+        """A statement, with the meaning of each name in it: numbers of statements, or text."""
         if _looks_names_up(statement):
             self._take_home(module)
         own: dict[str, list[tuple[str, str | None]]] = {}
@@ -167,7 +166,7 @@ class _Reached:
         reference: Sequence[str],
         own: dict[str, list[tuple[str, str | None]]],
     ) -> list[int | str]:
-        """What a dotted name in a statement stands for; nothing for one that is local to it."""
+        """The meaning of a dotted name in a statement; empty for a local name."""
         first, rest = reference[0], reference[1:]
         found: list[int | str] = []
         for source, attribute in own.get(first, []):
@@ -175,11 +174,11 @@ class _Reached:
         return found + self._named(module, first, rest)
 
     def _named(self, module: _Module, name: str, rest: Sequence[str] = ()) -> list[int | str]:
-        """What a name at the top of a module stands for."""
+        """The meaning of a name at the top level of a module."""
         if module.cell and name in vars(sys.modules["__main__"]):
             return self._live(module, vars(sys.modules["__main__"])[name], rest)
         found: list[int | str] = [self._number(module, at) for at in module.bound.get(name, [])]
-        if (module, name) in self._seeking:  # two modules that import all of each other
+        if (module, name) in self._seeking:  # two modules import all names of each other
             return found
         self._seeking.add((module, name))
         for source, attribute in module.imports.get(name, []):
@@ -191,7 +190,7 @@ class _Reached:
         return found
 
     def _imported(self, importer: _Module, source: str, rest: Sequence[str]) -> list[int | str]:
-        """What ``source.rest`` stands for, where ``source`` is a module."""
+        """The meaning of ``source.rest``, where ``source`` is a module."""
         if not _same_home(source, importer.name):
             return [".".join([source, *rest[:1]])]
         module = _module(source)
@@ -202,11 +201,11 @@ class _Reached:
             return self._imported(importer, f"{source}.{rest[0]}", rest[1:])
         if rest and "*" in module.imports:
             return self._named(module, rest[0], rest[1:])
-        # The module itself is handed on: any of its names may be meant.
+        # The module itself is passed on, so any of its names may be used.
         return list(self._whole(module))
 
     def _live(self, module: _Module, value: object, rest: Sequence[str]) -> list[int | str]:
-        """What a variable of a notebook holds now."""
+        """The meaning of the present value of a notebook variable."""
         if isinstance(value, ModuleType):
             return self._imported(module, value.__name__, rest)
         if isinstance(value, type | FunctionType):
@@ -229,9 +228,9 @@ class _Reached:
         return [self._number(module, at) for at in range(len(module.statements))]
 
     def _touch(self, module: _Module) -> None:
-        """Count what happens when a module is imported, and modules with it.
+        """Count the statements with effects on import, of a module and of those that it imports.
 
-        Not in the harness, where only starts and what they name are asked for.
+        In the harness, only the starts and what they refer to count.
         """
         if module in self._touched or module.of_harness:
             return
@@ -254,7 +253,7 @@ class _Reached:
 
 
 def _place(start: Definition) -> tuple[_Module, str]:
-    """Where a definition stands, and under which name at the top level."""
+    """Return the module of a definition, and its name at the top level."""
     name = start.__qualname__.partition(".")[0]
     if getattr(sys.modules.get(start.__module__), "__file__", None):
         return _module(start.__module__), name
@@ -267,14 +266,14 @@ def _place(start: Definition) -> tuple[_Module, str]:
     if start.__module__ != "__main__" or len(cells) != 1:
         raise _NoSourceError
     cell = _cell(cells.pop())
-    if name not in cell.bound:  # a function of another cell has been put into the class
+    if name not in cell.bound:  # the class got its function from another cell
         raise _NoSourceError
     return cell, name
 
 
 @cache
 def _cell(file: str) -> _Module:
-    """A cell of a notebook, whose text IPython leaves with `linecache`."""
+    """Parse a notebook cell, whose text IPython registers with `linecache`."""
     text = "".join(linecache.getlines(file))
     if not text:
         raise _NoSourceError
@@ -282,7 +281,7 @@ def _cell(file: str) -> _Module:
 
 
 def _module(name: str) -> _Module:
-    """A module's text; that of a package without ``__init__.py`` is empty."""
+    """Parse the source of a module; a package without ``__init__.py`` is empty."""
     file = _file(name)
     if file and file in _stamps and _stamps[file] != _stamp(file):
         raise _NoSourceError
@@ -324,7 +323,7 @@ def _parsed(source: str | bytes, name: str, package: str, cell: bool = False) ->
 
 
 def _loaded(tree: ast.AST, package: str) -> Iterator[str]:
-    """Modules that a tree imports, and names that may be modules."""
+    """Yield the modules that a tree imports, and imported names that may be modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -342,7 +341,7 @@ def _looked_up(scope: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _dumped(node: object) -> str:
-    """A syntax tree as text, the same in all versions of Python that have all of its nodes."""
+    """Write a syntax tree as text, equal for all versions of Python that have its nodes."""
     if isinstance(node, list):
         return f"[{', '.join(map(_dumped, node))}]"
     if isinstance(node, ast.Constant):
@@ -358,7 +357,7 @@ def _dumped(node: object) -> str:
 
 
 def _without_docstrings(statement: ast.stmt) -> ast.stmt:
-    """Take out texts that stand by themselves, which do nothing."""
+    """Remove string statements, which have no effect."""
     for node in ast.walk(statement):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -375,7 +374,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _bound_by(statement: ast.stmt) -> set[str]:
-    """Names that a statement binds at the top level; too many for one that is nested."""
+    """Return the names that a statement binds at the top level, or more if it is nested."""
     if isinstance(statement, DEFINITION):
         return {statement.name}
     bound = set()
@@ -388,7 +387,7 @@ def _bound_by(statement: ast.stmt) -> set[str]:
 
 
 def _acts(statement: ast.stmt, module: _Module) -> bool:
-    """Whether a statement may do more than bind its names."""
+    """Whether a statement may have effects beyond binding its names."""
     if isinstance(statement, DEFINITION):
         return any(_is_own_decorator(one, module) for one in statement.decorator_list)
     if not isinstance(statement, ast.Assign | ast.AnnAssign):
@@ -400,7 +399,7 @@ def _acts(statement: ast.stmt, module: _Module) -> bool:
 
 
 def _is_own_decorator(decorator: ast.expr, module: _Module) -> bool:
-    """Whether a decorator is neither Python's nor the harness's, and may so do anything."""
+    """Whether a decorator is not from Python or the harness, and so may have any effect."""
     roots = [node.id for node in ast.walk(decorator) if isinstance(node, ast.Name)]
     sources = [
         source.partition(".")[0] for root in roots for source, _ in module.imports.get(root, [])
@@ -410,7 +409,7 @@ def _is_own_decorator(decorator: ast.expr, module: _Module) -> bool:
 
 
 def _references(statement: ast.stmt) -> set[str]:
-    """Names in a statement, with the attributes that follow them: ``nn.functional.relu``."""
+    """Return the names in a statement, with their attributes: ``nn.functional.relu``."""
     found: set[str] = set()
     waiting: list[ast.AST] = [statement]
     while waiting:
@@ -443,7 +442,7 @@ def _looks_names_up(statement: ast.stmt) -> bool:
 
 
 def _same_home(name: str, importer: str) -> bool:
-    """Whether a module that another one imports counts with it."""
+    """Whether an imported module belongs to the home of the module that imports it."""
     top, own = name.partition(".")[0], importer.partition(".")[0]
     if top in (own, CATALOGUE):
         return True
@@ -451,14 +450,17 @@ def _same_home(name: str, importer: str) -> bool:
         return False
     if not _installed(file):
         return True
-    return _installed(_file(own)) and bool(_distributions(top) & _distributions(own))
+    if not _installed(_file(own)):
+        return False
+    distributions = _distributions()
+    return not set(distributions.get(top, [])).isdisjoint(distributions.get(own, []))
 
 
 @cache
 def _installed(file: str) -> bool:
-    """Whether the file of a top-level module lies where an installer puts distributions.
+    """Whether a top-level module is in a folder of installed distributions.
 
-    Such a folder can have any name (`pip install --target`), but the records are beside the code.
+    Such a folder may have any name (`pip install --target`), but it holds the records too.
     """
     path = Path(file)
     if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
@@ -467,28 +469,22 @@ def _installed(file: str) -> bool:
     return any(folder.glob("*.dist-info"))
 
 
-@cache
-def _all_distributions() -> dict[str, list[str]]:
-    return dict(packages_distributions())
-
-
-def _distributions(top: str) -> set[str]:
-    return set(_all_distributions().get(top, []))
+_distributions = cache(packages_distributions)
 
 
 def _file(name: str) -> str:
-    """The file of a module, loaded or not; empty if it has none."""
+    """Return the file of a module, loaded or not; empty if it has none."""
     if name in sys.modules:
         return getattr(sys.modules[name], "__file__", None) or ""
     try:
         spec = importlib.util.find_spec(name)
-    except Exception:  # a package on the way to it may fail in any way when it is imported
+    except Exception:  # importing a parent package may raise anything
         return ""
     return (spec.origin or "") if spec is not None and spec.has_location else ""
 
 
 def _files_of(home: str) -> list[str]:
-    """Every file of a top-level package; of a module alone, and of a bare folder, those beside."""
+    """Return all files of a top-level package; for a single module, those beside it."""
     module = sys.modules.get(home)
     file = getattr(module, "__file__", None)
     if file and Path(file).name != "__init__.py":

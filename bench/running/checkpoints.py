@@ -1,12 +1,10 @@
-"""Loading trained weights of methods: this project's, and those that authors publish."""
+"""Loading trained weights of methods: our own, and those that authors publish."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
 from bench.method import Method
@@ -17,17 +15,17 @@ from bench.weights.cards import file_sha256
 from episodes.errors import UserError
 
 BACKBONE = "backbone."
-"""Prefix of the names of a backbone's weights in a checkpoint that holds both."""
+"""Prefix of the weights of a tuned backbone in a method's checkpoint."""
 
 
 def load_weights(method: Method, path: Path) -> None:
     """Load weights into a method.
 
-    The file is this project's (``.safetensors``, our parameter names) or a checkpoint under the
+    The file is one of ours (``.safetensors`` with our parameter names), or a checkpoint with the
     authors' names, which the method's file in `methods/parity/` maps to ours.
 
     Raises:
-        UserError: the file is missing, needs pickle to be read, or does not fit the method.
+        UserError: the file is missing, can only be read with pickle, or does not fit the method.
     """
     import_reproductions()
     weights = read_weights(path)
@@ -35,7 +33,11 @@ def load_weights(method: Method, path: Path) -> None:
     if not method.learns:
         raise UserError(f"--weights {path}: {method.name} has no weights to load; leave it out")
     if own.keys() <= weights.keys():
-        _load_own(method, {name: weights[name] for name in own}, path)
+        try:
+            method.load_state_dict({name: weights[name] for name in own})
+        except RuntimeError as error:
+            raise UserError(f"--weights {path} does not fit {method.name}: {error}") from error
+        method.eval()
     elif names_of(method):
         adopt(method, weights)
     else:
@@ -47,15 +49,15 @@ def load_weights(method: Method, path: Path) -> None:
 
 
 def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> LoadedBackbone:
-    """Return a backbone after training.
+    """Return a tuned backbone.
 
     Args:
-        start: the backbone that training began with.
-        path: weights that `fvbench train` wrote, the backbone's under ``backbone.``.
+        start: the backbone from which training started.
+        path: weights from `fvbench train`, those of the backbone under ``backbone.``.
         device: where to put it.
 
     Raises:
-        UserError: the weights are not of this backbone.
+        UserError: the weights do not belong to this backbone.
     """
     weights = read_weights(path)
     own = {
@@ -72,11 +74,3 @@ def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> L
         ) from error
     tuned = backbone.eval().to(device)
     return replace(start, backbone=tuned, weights_sha256=file_sha256(path))
-
-
-def _load_own(method: Method, weights: Mapping[str, Tensor], path: Path) -> None:
-    try:
-        method.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise UserError(f"--weights {path} does not fit {method.name}: {error}") from error
-    method.eval()

@@ -1,4 +1,4 @@
-"""A method that fails, and what it must not do to the others: whatever it does, the run goes on."""
+"""Containing a method: whatever it does, it neither affects other methods nor stops the run."""
 
 import faulthandler
 import random
@@ -18,32 +18,32 @@ from bench.machine.surroundings import Surroundings, own_output
 from episodes.errors import UserError, in_words
 
 REPEATED = 1.0
-"""Seconds after which a method that does not stop at its time limit is stopped again."""
+"""Seconds between further attempts to stop a method that ignored its time limit."""
 PATIENCE = 60.0
 """Seconds beyond its limit after which a method that cannot be stopped ends the process."""
 NAMED = 3
-"""Changes that a message names."""
+"""Number of changes that a message names."""
 
 
 class _TimeLimitError(BaseException):
-    """Not an `Exception`: a method that catches those is stopped all the same."""
+    """Not an `Exception`, so that methods which catch those are stopped too."""
 
 
 @contextmanager
 def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[None]:
-    """Turn whatever a method does in the block into one error, and undo what it did to the process.
+    """Turn any failure of a method in the block into one error, and restore the process.
 
-    Random numbers that it draws there begin with ``seed``, and the caller's go on as if it had
-    drawn none. What it prints goes to stderr. A method that ends the process from within a library
-    (`os._exit`, a crash) ends it.
+    Global random generators are seeded in the block and restored after it. What the method prints
+    goes to stderr. Nothing can contain a method that ends the process natively (`os._exit`, a
+    crash).
 
     Args:
         method: its name.
-        seed: of all global generators.
-        seconds: how long it may take; without end if None.
+        seed: seed of all global generators.
+        seconds: time limit; None for no limit.
 
     Raises:
-        UserError: the method raised something, exited, took too long, or left the process changed.
+        UserError: the method raised an error, exited, took too long, or changed global state.
     """
     before = Surroundings()
     try:
@@ -61,7 +61,7 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
         raise
     except BaseException as error:
         described = _described(error)
-        traceback.clear_frames(error.__traceback__)  # files that it opened, memory that it took
+        traceback.clear_frames(error.__traceback__)  # frees its memory and closes its files
         raise UserError(f"method {method} failed: {described}") from error
     finally:
         changed = before.put_back()
@@ -69,7 +69,7 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         raise UserError(
             f"method {method} changed {', '.join(changed[:NAMED])}{more} for the whole process, and"
-            " so for every other method; it has been put back: mend the method"
+            " so for every other method; it has been restored: correct the method"
         )
 
 
@@ -88,7 +88,7 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds, REPEATED)
-        # Says where, in the method's own code; nothing that is written in Python can do as much.
+        # Prints where the method hangs, even in native code, and ends the process.
         with suppress(OSError, ValueError):
             faulthandler.dump_traceback_later(seconds + PATIENCE, exit=True, file=2)
         yield
@@ -103,14 +103,14 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, which would be left half-loaded."""
+    """Whether a module is being imported; interrupting that would leave it half-loaded."""
     return any(
         "<frozen importlib" in one.f_code.co_filename for one, _ in traceback.walk_stack(frame)
     )
 
 
 def _described(error: BaseException) -> str:
-    """What was raised and where in the method's own code, in one line."""
+    """Describe an error, and its place in the method's own code, in one line."""
     said = in_words(error)
     harness = Path(__file__).parents[2]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

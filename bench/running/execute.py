@@ -1,4 +1,4 @@
-"""One run: banks and methods in, run directories out."""
+"""Executing a plan: banks and methods in, run directories out."""
 
 import hashlib
 import inspect
@@ -49,50 +49,47 @@ from episodes.schema import plain
 from episodes.split import VideoFile
 
 ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
-"""Parts of a run's identity that its user chose, beside what the features show: a run with others
-is never replaced. What the program decides (code, decoder, videos) may change, and then the run is
-made anew in its place."""
+"""Parts of a run's identity that the user chose, besides features: a run that differs in them is
+never replaced. If what the program determines has changed (code, decoder, videos), the run is
+computed again in its place."""
 
 NOT_REUSABLE = (
     "note: the run of {method} is not reusable: the source of its code is not available, or has"
-    " changed since it was loaded; it will be made anew"
+    " changed since it was loaded; it will be computed again"
 )
 READ_AT_ONCE = 256 << 20
 """Bytes of features up to which they are held in memory for all methods."""
 SUMMED = 1 << 18
-"""Numbers that are summed at once: they stay in the processor's caches."""
+"""Numbers summed at once, few enough for the processor's caches."""
 TOGETHER = 8
-"""Backbones on the device at once, which share what is decoded."""
+"""Backbones on the device at once, which share the decoded videos."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run does, decided in advance."""
+    """All runs to execute, decided in advance."""
 
     banks: Sequence[Bank]
     methods: Sequence[MethodWithWeights]
     backbone: LoadedBackbone
-    """What embeds the videos for every method that brings no backbone of its own."""
+    """Embeds the videos for every method without a tuned backbone of its own."""
     device: torch.device
     batch_size: int
     seed: int
     out: Path
     time_limit: float | None = None
-    """Seconds that a method may take on a bank, features not counted."""
+    """Seconds that a method may take on a bank, without computing features."""
     text: TextSource | None = None
-    """What the names of classes say, for methods that read them."""
+    """Text features of class names, for methods that read them."""
     given: GivenFeatures | None = None
-    """Features computed elsewhere, in place of the backbone's."""
+    """Features computed elsewhere, instead of those of the backbone."""
 
     def bank_folder(self, bank: Bank) -> Path:
-        """Return where the runs on a bank go: a folder of its own if there are several banks."""
+        """Return the folder of the runs on a bank: its own if there are several banks."""
         return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
 
     def folder(self, bank: Bank, chosen: MethodWithWeights) -> Path:
-        """Return the run directory of a method on a bank.
-
-        Training seeds have folders of their own where there are several.
-        """
+        """Return the run directory of a method on a bank; several training seeds get their own."""
         folder = self.bank_folder(bank)
         if len({one.seed for one in self.methods} - {None}) > 1 and chosen.seed is not None:
             folder /= f"seed-{chosen.seed}"
@@ -103,22 +100,25 @@ class Executed(NamedTuple):
     """The outcome of a plan."""
 
     folders: Sequence[Path]
-    """Of the runs that exist."""
+    """Directories of the runs that exist."""
     failures: Sequence[Failure]
-    """Methods that failed, and left no run."""
+    """Failed methods, which left no run."""
 
 
 def execute(plan: Plan, reporter: Reporter) -> Executed:
-    """Make every run of the plan that is not there yet.
+    """Execute every run of the plan that does not exist yet.
 
     Finished work is reused at every stage: rendered videos, features, and runs of the same
-    identity in the same place. A method that fails is noted in place of its run, and the others go
-    on; in a job of several processes it ends the job, whose processes would wait for each other.
+    identity in the same place. The failure of a method is recorded in place of its run, and the
+    others continue; with several processes, which would wait for each other, it ends the job.
 
     Raises:
-        UserError: what would fail for every method, such as missing videos.
+        UserError: every method would fail, as where videos are missing.
     """
-    _check_apart(plan)
+    cards = [one.checkpoint.card for one in plan.methods if one.checkpoint]
+    for card in filter(None, cards):
+        for bank in plan.banks:
+            check_apart(card.trained_on.dataset, bank.recipe.dataset)
     folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.methods]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,25 +130,17 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     return Executed([folder for folder in folders if (folder / "run.json").exists()], failures)
 
 
-def _check_apart(plan: Plan) -> None:
-    """Refuse weights that were trained on videos of a bank."""
-    checkpoints = (one.checkpoint for one in plan.methods if one.checkpoint)
-    for card in (one.card for one in checkpoints if one.card):
-        for bank in plan.banks:
-            check_apart(card.trained_on.dataset, bank.recipe.dataset)
-
-
 def _tell_of_ended(plan: Plan, reporter: Reporter) -> None:
-    """Name the methods that ran when the process of an earlier run ended without a word."""
+    """Name the methods that were running when an earlier process ended unexpectedly."""
     for path in sorted(plan.out.glob(f"**/{RUNNING}")) if distributed.is_first() else ():
         try:
-            check_may_write(path.parent)  # where others have files, this may be one of theirs
+            check_may_write(path.parent)  # a file of that name may belong to another program
             name = path.read_text(encoding="utf-8", errors="replace")[:200]
         except (UserError, OSError):
             continue
         reporter.say(
             f"note: {name} was running when the last run in {plan.out} ended without a word: it"
-            " crashed, ended the process, or was killed; what was finished is kept. If it does so"
+            " crashed, ended the process, or was killed; what was finished is kept. If that happens"
             " again, leave that method out"
         )
         path.unlink()
@@ -156,7 +148,7 @@ def _tell_of_ended(plan: Plan, reporter: Reporter) -> None:
 
 @contextmanager
 def _noted(folder: Path, words: str) -> Iterator[None]:
-    """Leave a note of what runs, which stays if the process ends meanwhile."""
+    """Write a note of what is running, which remains if the process ends unexpectedly."""
     if distributed.is_first():
         write_text(folder / RUNNING, words)
     try:
@@ -167,10 +159,10 @@ def _noted(folder: Path, words: str) -> Iterator[None]:
 
 
 def _may_reuse(folder: Path, identity: Identity) -> bool:
-    """Whether the same run is there already, whole.
+    """Whether the folder already holds this run, complete.
 
     Raises:
-        UserError: a run of something else is there, which would be lost.
+        UserError: the folder holds a different run, which would be lost.
     """
     if not (folder / "run.json").exists():
         return False
@@ -186,7 +178,7 @@ def _may_reuse(folder: Path, identity: Identity) -> bool:
 
 
 def _asked_for(identity: Identity) -> dict[str, object]:
-    """The part of a run that its user chose."""
+    """The parts of a run's identity that its user chose."""
     features = identity.features or FeatureIdentity(backbone="")
     return {field: getattr(identity, field) for field in ASKED_FOR} | {
         "backbone": features.backbone,
@@ -198,49 +190,36 @@ def _asked_for(identity: Identity) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Group:
-    """Methods that use the same features, and are not evaluated yet."""
+    """Methods that use the same features and have no run yet."""
 
     sampling: str
     todo: Sequence[tuple[MethodWithWeights, Identity]]
-    """With the identity of the run that each is to have."""
+    """Each method with the identity of its future run."""
 
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
-    """Evaluate methods on one bank, those together whose videos are decoded alike."""
+    """Evaluate the methods on one bank; backbones that sample the same frames share decoding."""
     files = files_of(plan, bank, reporter)
     groups = [group for group in groups_to_do(plan, bank, files) if group.todo]
-    for sampling in dict.fromkeys(group.sampling for group in groups):
-        same = [group for group in groups if group.sampling == sampling]
-        for first in range(0, len(same), TOGETHER):
-            _run_together(plan, bank, files, same[first : first + TOGETHER], reporter)
-    if plan.given is not None:  # nobody has read a video
-        return
-    for remark in Readings(plan.backbone.decoder).remarks(files):
-        reporter.say(f"note: {remark}")
-
-
-def _run_together(
-    plan: Plan,
-    bank: Bank,
-    files: Sequence[VideoFile],
-    groups: Sequence[Group],
-    reporter: Reporter,
-) -> None:
-    """Embed videos, decoded once, for each kind of features, then score."""
     if plan.given is not None:
         for group in groups:
             _run_group(plan, bank, files, group, plan.backbone, plan.given, reporter)
         return
-    sampling = groups[0].sampling
-    backbones = [backbone_of(plan, group.todo[0][0]) for group in groups]
-    with reporter.stage(embedding(sampling)) as progress:
-        stores = embedded_together(backbones, sampling, files, plan.device, progress)
-    for group, loaded, store in zip(groups, backbones, stores, strict=True):
-        _run_group(plan, bank, files, group, loaded, store, reporter)
+    for sampling in dict.fromkeys(group.sampling for group in groups):
+        same = [group for group in groups if group.sampling == sampling]
+        for first in range(0, len(same), TOGETHER):
+            some = same[first : first + TOGETHER]
+            backbones = [backbone_of(plan, group.todo[0][0]) for group in some]
+            with reporter.stage(embedding(sampling)) as progress:
+                stores = embedded_together(backbones, sampling, files, plan.device, progress)
+            for group, loaded, store in zip(some, backbones, stores, strict=True):
+                _run_group(plan, bank, files, group, loaded, store, reporter)
+    for remark in Readings(plan.backbone.decoder).remarks(files):
+        reporter.say(f"note: {remark}")
 
 
 def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
-    """Leave out what is there already; group the others by the features that they use."""
+    """Group the methods by the features that they use, without those that already have a run."""
     for sampling, group in alike(plan):
         loaded = backbone_of(plan, group[0])
         identities = [_identity(plan, bank, one, loaded, files) for one in group]
@@ -253,7 +232,7 @@ def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator
 
 
 def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
-    """Put methods together that share a backbone and a rule for choosing frames."""
+    """Group the methods that share a backbone and a sampling rule."""
     together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
     for chosen in plan.methods:
         own = chosen.checkpoint.sha256 if chosen.tuned and chosen.checkpoint else None
@@ -272,10 +251,10 @@ def _run_group(
     store: Readable,
     reporter: Reporter,
 ) -> None:
-    """Evaluate methods on features that are stored."""
+    """Evaluate methods on stored features."""
     keys = _keys(plan, loaded, files)
     features, episodes = _features(store, files, keys, bank)
-    sound = _sum(features)
+    checksum = _sum(features)
     for chosen, _ in group.todo:
         folder, name = plan.folder(bank, chosen), chosen.entry.name
         try:
@@ -284,22 +263,28 @@ def _run_group(
                 contained(name, plan.seed, plan.time_limit),
             ):
                 text = _text(plan, bank, files) if chosen.entry.cls.needs_text else None
-                method = _built(plan, chosen, FeatureShape(*features.shape[1:]))
+                method = chosen.entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+                if chosen.checkpoint is not None and method.learns:
+                    load_weights(method, chosen.checkpoint.path)
                 with reporter.stage(scoring(chosen, bank)) as progress:
                     answers = evaluate(
                         method, features, episodes, plan.device, plan.batch_size, progress, text
                     )
-            _check_sum(name, features, sound)
+            if _sum(features) != checksum:
+                raise UserError(
+                    f"method {name} changed the features in place, past torch; the others are given"
+                    " them too: work on a copy"
+                )
         except UserError as error:
             if distributed.size() > 1:
                 raise
             reporter.say(f"failed: {name} on {bank.title}: {error}")
             write_failure(folder, Failure(bank=bank.title, method=name, reason=str(error)))
-            if _sum(features) != sound:
+            if _sum(features) != checksum:
                 features, episodes = _features(store, files, keys, bank)
             continue
         if distributed.is_first():
-            # Which reader reads a video is known for certain only now.
+            # Only now is it certain which reader can read each video.
             identity = _identity(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
                 reporter.say(NOT_REUSABLE.format(method=name))
@@ -309,32 +294,24 @@ def _run_group(
 
 
 def _sum(features: Tensor | StoredFeatures) -> int:
-    """A checksum of features and their order; those on disk cannot change."""
+    """Return a checksum of features and their order; 0 for those on disk, which cannot change."""
     if not isinstance(features, Tensor):
         return 0
     bits = features.flatten().view(torch.int32)
     pairs = bits[: len(bits) // 2 * 2].view(torch.int64)
-    weights = torch.arange(1, 2 * SUMMED, 2)  # odd: each bit counts, whatever wraps around
+    weights = torch.arange(1, 2 * SUMMED, 2)  # odd: every bit counts, even when sums overflow
     total = int(bits[-1])
     for part in pairs.split(SUMMED):
         total = (total * 3 + int(torch.dot(part, weights[: len(part)]))) % 2**64
     return total
 
 
-def _check_sum(method: str, features: Tensor | StoredFeatures, sound: int) -> None:
-    if _sum(features) != sound:
-        raise UserError(
-            f"method {method} changed the features in place, past torch; the others are given them"
-            " too: work on a copy"
-        )
-
-
 def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
-    """The backbone of a method: its own where training has changed it."""
+    """Return the backbone of a method: its own if training has tuned it."""
     if chosen.tuned and chosen.checkpoint is not None:
         if plan.given is not None:
             raise UserError(
-                f"the weights of {chosen.entry.name} hold a backbone, which sees videos; it"
+                f"the weights of {chosen.entry.name} include a backbone, which needs videos; it"
                 " cannot be run on --features"
             )
         return tuned_backbone(plan.backbone, chosen.checkpoint.path, plan.device)
@@ -342,7 +319,7 @@ def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
 
 
 def preparing(bank: Bank) -> str:
-    """Title of the stage in which a bank's videos are found or made."""
+    """Title of the stage in which a bank's videos are found or rendered."""
     return f"prepare {bank.source.name} videos"
 
 
@@ -352,27 +329,19 @@ def embedding(sampling: str) -> str:
 
 
 def scoring(chosen: MethodWithWeights, bank: Bank) -> str:
-    """Title of the stage in which a method answers a bank."""
+    """Title of the stage in which a method scores the queries of a bank."""
     return f"{chosen.entry.name} on {bank.recipe.name}"
 
 
 def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
-    """Say what a backbone has seen of a bank's classes; empty where nothing is known."""
+    """Say what a backbone has seen of a bank's classes; empty if nothing is known."""
     if not isinstance(loaded.backbone, Pretrained):
         return ""
     return contamination(loaded.backbone.seen, bank.recipe.dataset)
 
 
-def _built(plan: Plan, chosen: MethodWithWeights, shape: FeatureShape) -> Method:
-    """Build a method, with its weights where it has some."""
-    method = chosen.entry.build(shape, plan.seed)
-    if chosen.checkpoint is not None and method.learns:
-        load_weights(method, chosen.checkpoint.path)
-    return method
-
-
 def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
-    """The files of the videos that the bank's episodes use, or of their features if given."""
+    """Return the files of the videos that the bank's episodes use, or of their given features."""
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     if plan.given is not None:
         plan.given.say_extra(videos)
@@ -385,14 +354,14 @@ def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
 
 
 def _keys(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:
-    """Keys under which the features of each video are stored."""
+    """Return the key under which the features of each video are stored."""
     if plan.given is not None:
         return [file.sha256 for file in files]
     return list(map(Readings(loaded.decoder).key, files))
 
 
 def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
-    """What the name of each video's class says, (videos, C), in the order of `_features`."""
+    """Return the text feature of each video's class, (videos, C), in the order of `_features`."""
     order = np.argsort([file.sha256 for file in files], kind="stable")
     text = needed(plan.text, "of this run")
     videos = [files[index].video for index in order]
@@ -402,12 +371,10 @@ def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
 def _features(
     store: Readable, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
 ) -> tuple[Tensor | StoredFeatures, Episodes]:
-    """Features of the bank's videos, by their keys; and its episodes as indices into them.
+    """Return the features of the bank's videos, and its episodes as indices into them.
 
-    Small ones are read at once, large ones when they are encoded, for each method anew.
-
-    The videos stand in the order of their content hashes: the canonical order goes by class, and
-    a method could read the class off it.
+    Small features are read at once, large ones whenever a method encodes them. The videos are in
+    the order of their content hashes, since the canonical order would reveal the classes.
     """
     order, episodes = in_order_of_content(
         [file.sha256 for file in files],
@@ -422,16 +389,16 @@ def _features(
 def in_order_of_content(
     hashes: Sequence[str], used: Integers, episodes: Episodes, videos: int
 ) -> tuple[Integers, Episodes]:
-    """Order videos by the hashes of their content, and point episodes at their new places.
+    """Order videos by their content hashes, and reindex the episodes.
 
     Args:
-        hashes: of each used video.
-        used: their indices in the split, as ``episodes`` have them.
-        episodes: over the split.
-        videos: how many the split has.
+        hashes: content hash of each used video.
+        used: indices of these videos in the split.
+        episodes: episodes as indices into the split.
+        videos: number of videos in the split.
 
     Returns:
-        the used videos' new order, as places in ``hashes``; the episodes as indices into it.
+        the new order, as indices into ``hashes``, and the episodes as indices into that order.
     """
     order = np.argsort(hashes, kind="stable")
     place = np.full(videos, -1, dtype=np.int32)
@@ -446,7 +413,7 @@ def _identity(
     loaded: LoadedBackbone,
     files: Sequence[VideoFile],
 ) -> Identity:
-    """Everything that decides the rows."""
+    """Everything that determines the rows."""
     entry, checkpoint = chosen.entry, chosen.checkpoint
     videos = hashlib.sha256("\n".join(_keys(plan, loaded, files)).encode())
     if plan.given is not None:
@@ -523,7 +490,7 @@ def _run(
 
 
 def _place(chosen: MethodWithWeights) -> str | None:
-    """Where the weights are, relative to the current folder if they are below it."""
+    """Path of the weights, relative to the current folder if they are below it."""
     if chosen.checkpoint is None:
         return None
     path, here = chosen.checkpoint.path.resolve(), Path.cwd()

@@ -1,7 +1,7 @@
-"""The one evaluation loop: every figure of every method comes from here.
+"""The one evaluation loop: every result of every method comes from here.
 
 A method sees features and nothing else: no label, no class, no name, no position that carries
-information. The loop alone knows which query belongs where, and only after the scores are in.
+information. Scores are compared with labels only after the loop, by its callers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,11 +37,11 @@ ENCODE_CHUNK = 128
 READ_BYTES = 64 << 20
 """Bytes of features that are read from disk at once."""
 RESIDENT_SHARE = 0.5
-"""Share of a GPU's free memory that representations may take, or scores of all pairs. Larger
-representations stay on the host; pairs are scored anew in every episode then."""
+"""Fraction of a GPU's free memory that representations, or the scores of all pairs, may take.
+Larger representations stay on the host; without the scores, pairs are scored in every episode."""
 CACHED = 24 << 20
-"""Bytes of representations that are gathered at once on a CPU: what its caches hold, and what the
-allocator gives again without asking the system for it. More is slower by half."""
+"""Bytes of representations gathered at once on a CPU: they fit in its caches, and the allocator
+reuses the memory without asking the system. With more, a batch takes half as long again."""
 
 
 @torch.no_grad()
@@ -57,25 +57,25 @@ def evaluate(
     """Score every query of every episode.
 
     In a job of several processes each encodes its share of the videos and scores its share of the
-    batches, and all return the same answers: those of one process, row for row.
+    batches; all return the same answers as a single process, row for row.
 
     Args:
-        method: in evaluation mode; it is moved to ``device``.
+        method: the method, in evaluation mode; it is moved to ``device``.
         features: float32 (videos, C, T, H, W), in an order that says nothing about classes.
-        episodes: whose indices point into ``features``.
+        episodes: indices into ``features``.
         device: where to compute.
-        batch_size: episodes scored at once; it changes speed and memory, not scores.
-        progress: told how many episodes are done.
+        batch_size: episodes scored at once; it affects speed and memory, not scores.
+        progress: told of the number of episodes done.
         text: text feature of each video's class, (videos, C), for a method that reads names.
 
     Raises:
-        UserError: the method gives something of a wrong shape, or scores that are not finite, or
-            changes what it is given.
+        UserError: the method returns something of a wrong shape or scores that are not finite, or
+            changes its inputs.
     """
     forget_peak_memory(device)
     keep_freed_memory()
     method = method.to(device)
-    given = [features] if isinstance(features, Tensor) else []  # on disk they cannot be changed
+    given = [features] if isinstance(features, Tensor) else []  # those on disk cannot change
     with _unchanged(method, given, "encode"), Stopwatch(device) as encode_watch:
         videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
@@ -98,17 +98,17 @@ def evaluate(
 def encode(
     method: Method, features: Tensor | StoredFeatures, device: torch.device
 ) -> Representation:
-    """Encode each video once: what belongs to a video is not done again for every episode.
+    """Encode each video once, whatever the number of episodes.
 
     The result is on ``device`` if it fits there, else on the host.
 
     Raises:
-        UserError: the method gives representations of a wrong shape.
+        UserError: the method returns representations of a wrong shape.
     """
     chunks = _chunks(features)
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     mine = distributed.share(chunks)
-    # A process without a share encodes a video all the same, to know what representations are.
+    # A process without a share encodes one video too, to know the shapes of representations.
     encoded = _encoded(method, features[mine[0] if mine else slice(1)].to(device))
     like = [(tensor.dtype, tensor.shape[1:]) for tensor in tensors(encoded)]
     rows = sum(distributed.share(lengths))
@@ -127,7 +127,7 @@ def encode(
 
 
 def _chunks(features: Tensor | StoredFeatures) -> list[slice]:
-    """Which videos are encoded together; fewer where their maps come from disk, and are large."""
+    """Return the slices of videos encoded at once; shorter ones if large maps come from disk."""
     length = ENCODE_CHUNK
     if isinstance(features, StoredFeatures):
         length = max(1, min(length, READ_BYTES * len(features) // features.nbytes))
@@ -138,50 +138,50 @@ def _chunks(features: Tensor | StoredFeatures) -> list[slice]:
 def _encoded(
     method: Method, features: Tensor, like: Sequence[tuple[torch.dtype, torch.Size]] | None = None
 ) -> Representation:
-    """Ask a method for representations of some videos, and check what it gives.
+    """Encode some videos, and check the representations.
 
     Args:
         method: the method.
         features: (videos, C, T, H, W).
-        like: types and shapes of what it gave for other videos, number of videos left out.
+        like: types of the representations of other videos, and shapes without the videos.
 
     Raises:
-        UserError: not a tensor, or tensors, with a row for each video, or not as before.
+        UserError: the result is not a tensor, or tensors, with a row per video and as in ``like``.
     """
-    found = method.encode(features)
-    parts = [found] if isinstance(found, Tensor) else found
+    encoded = method.encode(features)
+    parts = [encoded] if isinstance(encoded, Tensor) else encoded
     if not (parts and isinstance(parts, tuple | list) and all(map(torch.is_tensor, parts))):
         raise UserError(
-            f"method {method.name} encoded videos as {type(found).__name__}; encode() returns a"
+            f"method {method.name} encoded videos as {type(encoded).__name__}; encode() returns a"
             " tensor, or a (named) tuple of tensors"
         )
     shapes = [tuple(part.shape) for part in parts]
     if any(shape[:1] != features.shape[:1] for shape in shapes):
         raise UserError(
             f"method {method.name} encoded {len(features)} videos as tensors of shape"
-            f" {', '.join(map(str, shapes))}; each has a row for each video: mend its encode()"
+            f" {', '.join(map(str, shapes))}; each needs one row per video: correct its encode()"
         )
     if like is not None and [(part.dtype, part.shape[1:]) for part in parts] != like:
         raise UserError(
             f"method {method.name} encoded some videos as {', '.join(map(str, shapes))}, of another"
-            " type or shape than others: mend its encode()"
+            " type or shape than others: correct its encode()"
         )
-    return found
+    return encoded
 
 
 @contextmanager
 def _unchanged(method: Method, given: Sequence[Tensor], functions: str) -> Iterator[None]:
-    """Refuse a method that changes in place what it is given: other methods see it too.
+    """Refuse a method that changes its inputs in place, since other methods see them too.
 
-    torch counts how often a tensor is written to. Writing past torch, as through numpy, is found
-    by who owns the features.
+    torch counts the writes to a tensor. Writes past torch, as through numpy, are noticed by
+    `bench.running.execute`.
     """
     before = [tensor._version for tensor in given]
     yield
     if [tensor._version for tensor in given] != before:
         raise UserError(
-            f"method {method.name} changed in place, in its {functions}(), what it was given and"
-            " others are given too; work on a copy: x = x - 1 in place of x -= 1"
+            f"method {method.name} changed its input in place, in its {functions}(), which others"
+            " are given too; work on a copy: x = x - 1 instead of x -= 1"
         )
 
 
@@ -193,7 +193,7 @@ def _warm_up(
     batch_size: int,
     text: Tensor | None,
 ) -> None:
-    """Do once what is about to be timed: a device's first call chooses kernels and loads them."""
+    """Run once what is about to be timed, since the first call on a device loads its kernels."""
     if by_pair(method, videos, episodes, device):
         first = pairs.blocks(len(tensors(videos)[0]), device)[0]
         pairs.compared(method, videos, first, first, device)
@@ -204,7 +204,7 @@ def _warm_up(
 def cached(
     batch_size: int, videos: Representation, episodes: Episodes, device: torch.device
 ) -> int:
-    """Episodes scored at once: fewer than asked for where a CPU's caches hold fewer."""
+    """Return the number of episodes scored at once: fewer if a CPU's caches hold fewer."""
     if device.type != "cpu":
         return batch_size
     in_episode = episodes.support[0].size + episodes.query[0].size
@@ -221,11 +221,10 @@ def answer(
     progress: Progress,
     text: Tensor | None = None,
 ) -> Tensor:
-    """Best score, second best and the way of the best: float32 (3, episodes, queries), on the host.
+    """Return best score, second best, and way of the best: float32 (3, episodes, queries), on CPU.
 
-    Memory does not grow with the number of episodes, but for what is returned, and for the scores
-    of pairs of videos where they are kept: no more than one number for a pair of an episode. A GPU
-    is waited for once, at the end.
+    Memory grows with the number of episodes only by the result and, if the scores of all pairs are
+    kept, by at most one number per comparison. The host waits for a GPU once, at the end.
     """
     scored, progress = scorer(method, videos, episodes, device, progress, text)
     windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
@@ -246,9 +245,9 @@ def answer(
 def by_pair(
     method: Method, videos: Representation, episodes: Episodes, device: torch.device
 ) -> TypeGuard[PairMethod]:
-    """Whether each pair of videos is scored once: that repays, and there is room for the scores.
+    """Whether to score each pair of videos once: that saves work, and the scores fit in memory.
 
-    All processes of a job follow the first one's decision.
+    The first process decides for all processes of a job.
     """
     count = len(tensors(videos)[0])
     if not pairs.repay(method, episodes, count):
@@ -265,9 +264,9 @@ def scorer(
     progress: Progress,
     text: Tensor | None = None,
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Progress]:
-    """How support and query indices become scores, and where progress is reported.
+    """Return a function from support and query indices to scores, and where to report progress.
 
-    If pairs are looked up, the pairs are the work, and looking up is not reported.
+    If scores of pairs are looked up, computing these is the work, and progress reports it alone.
     """
     if not by_pair(method, videos, episodes, device):
         return (
@@ -290,8 +289,9 @@ def _check_finite(
         videos = sum(int((~part.flatten(1).isfinite().all(dim=1)).sum()) for part in parts)
         if videos:
             raise UserError(
-                f"the features of {videos} of {len(features)} videos are not finite numbers: the"
-                f" backbone made them so, and no method, such as {method.name}, can score them"
+                f"the features of {videos} of {len(features)} videos are not finite numbers: they"
+                f" come from the backbone like this, and neither {method.name} nor any other method"
+                " can score them"
             )
         raise UserError(
             f"method {method.name} gave scores that are not finite in {bad} of {len(margin)}"
@@ -300,10 +300,10 @@ def _check_finite(
 
 
 def _best_two(scores: Tensor) -> Tensor:
-    """(episodes, 3, queries): best score, second best, and the way of the best.
+    """Return best score, second best, and way of the best: (episodes, 3, queries).
 
-    Scores that are not finite come out as NaN, and are refused by the caller when all is done:
-    asking here would make a GPU wait in every batch.
+    Scores that are not finite become NaN, and `evaluate` refuses them at the end: a check here
+    would wait for the GPU in every batch.
     """
     finite = scores.isfinite().all(dim=-1, keepdim=True)
     values = torch.where(finite, scores.float(), torch.nan)
@@ -315,7 +315,7 @@ def _best_two(scores: Tensor) -> Tensor:
 
 
 def _indices(episodes: Episodes, window: slice, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Support and query of some episodes as int64, ready to be copied while the device computes."""
+    """Support and query of some episodes as int64, pinned for copies while a GPU computes."""
     support = torch.from_numpy(episodes.support[window].astype(np.int64))
     query = torch.from_numpy(episodes.query[window].astype(np.int64))
     if device.type == "cuda":

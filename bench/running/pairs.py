@@ -1,7 +1,7 @@
 """Similarities of all pairs of a bank's videos, each computed once.
 
-Where a bank draws many episodes from few videos, the same two videos meet in many episodes. A
-`bench.method.PairMethod` scores them alike each time, so that the loop asks once and looks up.
+If a bank draws many episodes from few videos, the same pairs occur in many episodes. The similarity
+of a `bench.method.PairMethod` depends on the pair alone, so the loop computes it once.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from bench.running.scoring import brought, checked, tensors
 from episodes.banks.sampler import Episodes
 
 SIDE = {"cpu": 48, "cuda": 128}
-"""Videos compared with as many others at once: enough for large products, and few enough for what
-lies between them and the scores to stay in the caches of a CPU."""
+"""Side of the blocks of pairs compared at once: enough for large matrix products, and few enough
+for intermediate results to fit in the caches of a CPU."""
 
 
 def repay(method: Method, episodes: Episodes, videos: int) -> bool:
-    """Whether so many videos make no more pairs than the episodes compare."""
+    """Whether all pairs of videos are no more than the comparisons in all episodes."""
     compared: int = episodes.query.size * episodes.support[0].size
     return isinstance(method, PairMethod) and videos**2 <= compared
 
@@ -32,24 +32,17 @@ def similarities(
     device: torch.device,
     progress: Callable[[int, int], None],
 ) -> Tensor:
-    """Similarity of every video, as a query, with every video, as the support.
+    """Compute the similarity of every video, as a query, to every video, as support.
 
-    In a job of several processes each computes its share of the queries, and all receive all of
-    them.
-
-    Args:
-        method: what compares.
-        videos: representation of every video.
-        device: where to compute, and where the result is.
-        progress: told how many of the queries are done.
+    In a job of several processes each computes its share of the queries and receives the others.
 
     Returns:
-        float32 (queries, support videos)
+        float32 (queries, support videos), on the device
     """
     pieces = blocks(len(tensors(videos)[0]), device)
     lengths = [piece.stop - piece.start for piece in pieces]
     count = sum(lengths)
-    # Filled block by block: joined in the end, they would take their memory twice.
+    # Filled block by block, since concatenating blocks would take their memory twice.
     mine = torch.empty((sum(distributed.share(lengths)), count), device=device)
     filled = 0
     for number, rows in enumerate(distributed.share(pieces), start=1):
@@ -64,7 +57,7 @@ def similarities(
 def compared(
     method: PairMethod, videos: Representation, rows: slice, columns: slice, device: torch.device
 ) -> Tensor:
-    """Compare some videos, as queries, with some others, each as the only one of a class."""
+    """Compare some videos, as queries, with others, each as the only support of its class."""
     query = apply(videos, lambda tensor: brought(tensor[rows], device)[None])
     shown = apply(videos, lambda tensor: brought(tensor[columns], device)[None, :, None])
     queries, classes = rows.stop - rows.start, columns.stop - columns.start
@@ -72,15 +65,12 @@ def compared(
 
 
 def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:
-    """Scores of episodes: of each class the mean over its shots.
+    """Return scores of episodes, (episodes, queries, way): the mean over the shots of each class.
 
     Args:
         table: similarities of all pairs, (queries, support videos).
         support: (episodes, way, shot) indices.
         query: (episodes, queries) indices.
-
-    Returns:
-        (episodes, queries, way)
     """
     support, query = (index.to(table.device, non_blocking=True) for index in (support, query))
     places = query[:, :, None, None] * len(table) + support.unsqueeze(1)
@@ -88,6 +78,6 @@ def look_up(table: Tensor, support: Tensor, query: Tensor) -> Tensor:
 
 
 def blocks(videos: int, device: torch.device) -> list[slice]:
-    """Cut videos into those that are compared with as many others at once."""
+    """Cut the range of videos into the sides of blocks."""
     side = SIDE[device.type]
     return [slice(first, min(first + side, videos)) for first in range(0, videos, side)]

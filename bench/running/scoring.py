@@ -1,4 +1,4 @@
-"""What the loop asks of a method for some episodes: to gather, adapt and score."""
+"""Scoring some episodes with a method: gather, adapt, score."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -20,11 +20,11 @@ def score(
     device: torch.device = CPU,
     text: Tensor | None = None,
 ) -> Tensor:
-    """Scores of a batch of episodes, (episodes, queries, way), checked for their shape.
+    """Return the scores of a batch of episodes, (episodes, queries, way), with checked shape.
 
     Args:
         method: the method.
-        videos: representation of every video.
+        videos: representations of all videos.
         support: (episodes, way, shot) indices.
         query: (episodes, queries) indices.
         device: where to compute.
@@ -42,47 +42,47 @@ def adapted(
     device: torch.device,
     text: Tensor | None,
 ) -> Any:
-    """Return what was learned from the support; only a `TextMethod` is given names of classes.
+    """Adapt a method to the support; only a `TextMethod` gets text features of class names.
 
     Raises:
-        ValueError: the method reads names, and none were given.
+        ValueError: the method needs text features, and none were given.
     """
     if not isinstance(method, TextMethod):
         return method.adapt(shown)
     if text is None:
         raise ValueError(f"{method.name} reads names of classes; none were given")
-    # Only of the support: a query's name is its label.
+    # From the support alone: the class name of a query is its label.
     names = cast(Tensor, pick(text, support[:, :, 0], device))
     return method.adapt(NamedSupport(shown, names))
 
 
 def checked(method: Method, scores: Tensor, expected: Sequence[int]) -> Tensor:
-    """Return scores if they are numbers of the shape they should have.
+    """Return scores after checking their type and shape.
 
     Raises:
-        UserError: they are something else.
+        UserError: the type or shape is wrong.
     """
     if not isinstance(scores, Tensor) or not scores.is_floating_point():
         kind = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
         raise UserError(
             f"method {method.name} gave scores of type {kind}; a score is a floating-point number:"
-            " mend its score()"
+            " correct its score()"
         )
     if scores.shape != torch.Size(expected):
         raise UserError(
             f"method {method.name} gave scores of shape {tuple(scores.shape)}; (episodes, queries,"
-            f" way) is {tuple(expected)}: mend its score()"
+            f" way) is {tuple(expected)}: correct its score()"
         )
     return scores
 
 
 def pick(videos: Representation, index: Tensor, device: torch.device) -> Representation:
-    """Gather videos where they are kept, and bring them to the device that computes."""
+    """Gather videos on the device that holds them, and move them to the one that computes."""
     home = tensors(videos)[0].device
     flat = index.flatten().to(home, non_blocking=True)
 
     def picked(tensor: Tensor) -> Tensor:
-        # index_select copies whole rows; indexing with a tensor is slower by half.
+        # index_select copies whole rows; indexing with a tensor takes half as long again.
         rows = tensor.index_select(0, flat).reshape(*index.shape, *tensor.shape[1:])
         return brought(rows, device)
 
@@ -90,12 +90,12 @@ def pick(videos: Representation, index: Tensor, device: torch.device) -> Represe
 
 
 def brought(tensor: Tensor, device: torch.device) -> Tensor:
-    """Bring a tensor to a device without waiting for its copy, also from the host to a GPU."""
+    """Move a tensor to a device without waiting for the copy, even from the host to a GPU."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def tensors(representation: Representation) -> tuple[Tensor, ...]:
-    """Return the tensors that a representation is made of."""
+    """Return the tensors of a representation."""
     return (representation,) if isinstance(representation, Tensor) else tuple(representation)

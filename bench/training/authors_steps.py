@@ -37,13 +37,7 @@ class RetracedSteps:
 
 
 def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> RetracedSteps:
-    """Take the steps of a reference file.
-
-    Args:
-        golden: the file.
-        entry: the method or variant of the file, whose settings override those of the entry.
-        dtype: data type of weights and videos.
-    """
+    """Take the steps of a reference file, whose settings override those of the method."""
     authors = AUTHORS_TRAINING[entry.cls.name]
     entry = replace(entry, settings=replace(entry.settings, **authors.settings(golden)))
     shape = FeatureShape(*_episode(golden, authors, "", dtype).maps.shape[1:])

@@ -91,18 +91,7 @@ def write_backbone(
     device: torch.device,
     **measured: Any,
 ) -> Path:
-    """Write ``out/NAME.safetensors`` and its card beside it, ``out/NAME.json``.
-
-    Args:
-        out: the folder, created if necessary.
-        backbone: trained.
-        recipe: how it was trained.
-        device: where it was trained.
-        measured: further fields of the card.
-
-    Returns:
-        the path of the weights.
-    """
+    """Write ``out/NAME.safetensors`` and its card, ``out/NAME.json``; return the former's path."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{backbone.name}.safetensors"
     weights = {name: tensor.cpu().contiguous() for name, tensor in backbone.state_dict().items()}

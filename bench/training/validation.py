@@ -31,11 +31,7 @@ class Validator:
     ) -> None:
         """Find the bank's videos, and embed them if the backbone is frozen.
 
-        Args:
-            training: has the validation bank.
-            entry: the method as it is evaluated, without training heads.
-            library: cache of decoded clips.
-            reporter: told of the progress.
+        ``entry`` is the method as it is evaluated, without training heads.
         """
         self._training, self._entry = training, entry
         self._text: Tensor | None = None

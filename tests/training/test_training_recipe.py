@@ -152,9 +152,12 @@ def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path
     [
         ("scael = 14.0", "mastaf has no setting scael; did you mean scale"),
         ('scale = "14"', "setting scale of mastaf is '14'; it is a number, as 7.0"),
-        ('batch_norm = "foo"', "setting batch_norm of mastaf is 'foo'; one of "),
-        ('branches = "foo"', "setting branches of mastaf is 'foo'; one of both, self, cross, "),
-        ('residual = "no"', "setting residual of mastaf is 'no'; it is a bool, as True"),
+        ('batch_norm = "foo"', "setting batch_norm of mastaf is 'foo'; it is one of "),
+        (
+            'branches = "foo"',
+            "setting branches of mastaf is 'foo'; it is one of both, self, cross, ",
+        ),
+        ('residual = "no"', "setting residual of mastaf is 'no'; it is of type bool, as True"),
     ],
 )
 def test_a_setting_that_the_method_does_not_have_is_refused(

@@ -159,7 +159,7 @@ def test_more_than_the_bank_has_is_said(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (None, "a table .npy has its names in all.txt beside it"),
+        (None, "a table .npy needs all.txt beside it"),
         (["a/1"], "names are (1,), features (6, 7)"),
         (["a/1"] * 6, "5 of its names occur twice"),
     ],

@@ -125,9 +125,9 @@ EITHER = {
 HOOKS = ("__init__", "encode", "adapt", "score")
 ENCODE, ADAPT, SCORE = (f"super().{hook}(*given)" for hook in HOOKS[1:])
 GIVEN: Mapping[str, tuple[str, str, str]] = {
-    "encodes-too-few": ("encode", f"return {ENCODE}[:-1]", "a row for each video"),
-    "encodes-one": ("encode", f"return {ENCODE}[:1]", "a row for each video"),
-    "encodes-a-scalar": ("encode", f"return {ENCODE}.sum()", "a row for each video"),
+    "encodes-too-few": ("encode", f"return {ENCODE}[:-1]", "one row per video"),
+    "encodes-one": ("encode", f"return {ENCODE}[:1]", "one row per video"),
+    "encodes-a-scalar": ("encode", f"return {ENCODE}.sum()", "one row per video"),
     "encodes-numbers": ("encode", "return [1, 2]", "encode() returns a tensor"),
     "encodes-nothing": ("encode", "return None", "encode() returns a tensor"),
     "encodes-no-tensors": ("encode", "return ()", "encode() returns a tensor"),

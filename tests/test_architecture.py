@@ -80,6 +80,13 @@ def test_rooms_are_few_and_data_flows_one_way():
     tuple(TopologicalSorter(rooms).static_order())  # raises where rooms import one another
 
 
+def test_no_files_import_one_another():
+    """Not for the sake of types either; `bench.__init__` hands on names of `bench.api`."""
+    files = {module_of(path): imported(path) & MODULES for path in FILES}
+    files["bench"] = set()
+    tuple(TopologicalSorter(files).static_order())  # raises where files import one another
+
+
 @pytest.mark.parametrize("room", sorted(arrows()))
 def test_a_room_says_what_it_may_import(room: str):
     """In words: names of rooms, "nothing", "everything", "episodes and its rooms"."""

@@ -72,7 +72,12 @@ def _read_run(path: Path, bank: Bank, table: pd.DataFrame, seed: int | None) -> 
     episode, query, prediction = (_whole(table, name, path) for name in COLUMNS)
     shape = bank.episodes.labels.shape
     place = _places(path, bank, episode, query)
-    _check_range(path, bank, prediction)
+    way = bank.recipe.way
+    if len(outside := np.flatnonzero((prediction < 0) | (prediction >= way))):
+        raise UserError(
+            f"{path}, row {outside[0] + 1}: prediction is {prediction[outside[0]]}; it is"
+            f" 0..{way - 1}, the place of the class in its episode"
+        )
     answers = np.zeros(shape[0] * shape[1], dtype=np.int16)
     answers[place] = prediction
     margin = np.full(len(answers), np.nan, dtype=np.float32)
@@ -141,16 +146,6 @@ def _places(
             " exactly once; each needs one row"
         )
     return np.asarray(place)
-
-
-def _check_range(path: Path, bank: Bank, prediction: NDArray[np.int64]) -> None:
-    way = bank.recipe.way
-    outside = np.flatnonzero((prediction < 0) | (prediction >= way))
-    if len(outside):
-        raise UserError(
-            f"{path}, row {outside[0] + 1}: prediction is {prediction[outside[0]]}; it is"
-            f" 0..{way - 1}, the place of the class in its episode"
-        )
 
 
 def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: bool | None) -> Run:

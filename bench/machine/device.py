@@ -122,7 +122,7 @@ class Stopwatch:
             RuntimeError: the stopwatch has not been stopped.
         """
         if not self._stopped:
-            raise RuntimeError("a stopwatch has no time before it is stopped")
+            raise RuntimeError("the stopwatch has not stopped: nothing has waited for the device")
         if self._events is not None:
             self._events[1].synchronize()
             self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000

@@ -114,9 +114,8 @@ def _key(error: Any) -> str:
 def _fields(kind: Any, place: tuple[int | str, ...]) -> list[str]:
     """Return the keys that a file may have at a place in a model."""
     for part in place:
-        inner = _annotations(kind).get(
-            str(part)
-        )  # None for an index of a list or a key of a mapping
+        # None for an index of a list or a key of a mapping.
+        inner = _annotations(kind).get(str(part))
         kind = kind if inner is None else _typed_in(inner)
     return list(_annotations(kind))
 

@@ -271,6 +271,8 @@ class TestNewBackbone:
         ("rule", "line", "instead"),
         [
             ("declarations", 'pretraining = "none"', 'pretraining = ""'),
+            ("declarations", 'pretraining = "none"', "trained = 1"),
+            ("declarations", "channels = 6", "width = 6"),
             ("shape", "channels = 6", "channels = 7"),
             ("shape", "([colours, changes]", "([0 * colours, 0 * colours]"),
             ("space", "changes], dim=1)", "changes], dim=1).mT.contiguous()"),

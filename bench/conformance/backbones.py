@@ -56,15 +56,18 @@ class BackboneUnderTest:
 
 
 def declarations(subject: BackboneUnderTest) -> Breaches:
-    """It declares its name, source, pretraining, revision, input and grid."""
+    """It declares its name, source, pretraining, revision, input, channels and grid."""
     backbone = subject.backbone
     for word in ("name", "source", "pretraining"):
         if not (isinstance(getattr(backbone, word, None), str) and getattr(backbone, word)):
-            yield f"it states no {word}, a text; without pretraining, that is 'none'"
+            none = ", 'none' if it saw nothing" if word == "pretraining" else ""
+            yield f"it states no {word}, a text{none}"
     if not isinstance(getattr(backbone, "revision", None), int):
         yield "it states no revision, a whole number that is raised whenever a feature may change"
     if not isinstance(getattr(backbone, "input", None), InputSpec):
         yield "it states no input, a bench.backbone.InputSpec"
+    if not isinstance(getattr(backbone, "channels", None), int):
+        yield "it states no channels, a whole number"
     grid = getattr(backbone, "grid", None)
     if not (isinstance(grid, tuple) and len(grid) == 3 and all(one > 0 for one in grid)):
         yield f"its grid is {grid!r}; it is three whole numbers: positions in time, height, width"
@@ -192,7 +195,7 @@ class BackboneReport:
 
     backbone: str
     maps: str
-    """Their shape, in words."""
+    """Their shape, in words; empty if the backbone gives no proper maps."""
     pretraining: str
     rules: int
     """Number of rules that were examined."""
@@ -220,7 +223,8 @@ def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
         found += [Breach(rule.__name__, words) for words in breaches_of(rule, subject)]
         examined += 1
         if found and examined <= 2:
-            break
+            pretraining = str(getattr(backbone, "pretraining", ""))
+            return BackboneReport(name, "", pretraining, examined, found)
     maps = " x ".join(map(str, (backbone.channels, *backbone.grid)))
     return BackboneReport(name, maps, backbone.pretraining, examined, found)
 

@@ -144,7 +144,7 @@ def embed(
         device: where to compute.
 
     Returns:
-        features, float32 (videos, C, T, H, W), and their seconds.
+        features, float32 (videos, C, T, H, W), and the seconds that they took.
     """
     warm_up(backbone, device)
     embedding = Embedding(backbone, device)

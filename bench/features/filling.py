@@ -70,7 +70,7 @@ class Embedding:
         return found[: len(batch)], watch
 
     def result(self) -> tuple[np.ndarray, float]:
-        """Wait for the device; return features, float32 (videos, C, T, H, W), and their seconds."""
+        """Wait for the device; return float32 (videos, C, T, H, W) and the seconds they took."""
         features = torch.cat([maps for _, maps, _ in self._parts]).cpu().numpy()
         return features, sum(watch.seconds for *_, watches in self._parts for watch in watches)
 

@@ -133,7 +133,8 @@ def text_source(
         prompt: the template, such as "a video of {}"; None for the tower's own.
 
     Raises:
-        UserError: the prompt has no single place for the name, or features come from a file.
+        UserError: the prompt has no single place for the name, or is given beside a file; or the
+            file cannot be used, see `text_from_file`.
     """
     if prompt is not None and prompt.count("{}") != 1:
         raise UserError(f"--prompt {prompt!r} has no single place {{}} for the name of a class")

@@ -77,7 +77,7 @@ class Surroundings:
     """The global state of the process, to be compared and restored later.
 
     New environment variables are allowed, since libraries set some when they are imported, and are
-    removed again; so are new functions and modules, which stay.
+    removed again. New modules, and new functions in modules, are allowed and stay.
     """
 
     def __init__(self) -> None:

@@ -109,6 +109,8 @@ def load_state(
                 raise ValueError(f"{name} is not the file that was written with it")
         check_figures(state)
         _restore(safetensors.torch.load_file(folder / found.file), learner, optimiser)
+    except MemoryError:  # a state that does not fit into memory is not damaged
+        raise
     except UNREADABLE as error:
         raise UserError(
             f"{path}: the state of an unfinished training is damaged: {error}; delete {folder} and"

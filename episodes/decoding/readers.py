@@ -51,7 +51,7 @@ class UnreadableError(Exception):
 
 
 class Video(Protocol):
-    """An open file. A reader that cannot open it, or decode it to its end, raises an error."""
+    """An open file; `UnreadableError` if a reader cannot open it, or decode it to its end."""
 
     promise: "Promise"
     """What its header says of its length."""

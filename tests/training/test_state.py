@@ -87,6 +87,17 @@ def test_no_flipped_bit_is_believed(folder: Path):
     assert loaded(folder)[0] == whole
 
 
+def test_a_state_that_memory_cannot_hold_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def load_file(path: Path) -> dict[str, torch.Tensor]:
+        raise MemoryError
+
+    monkeypatch.setattr("safetensors.torch.load_file", load_file)
+    with pytest.raises(MemoryError):
+        loaded(folder)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -208,14 +208,25 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
     for sampling in dict.fromkeys(group.sampling for group in groups):
         same = [group for group in groups if group.sampling == sampling]
         for first in range(0, len(same), TOGETHER):
-            some = same[first : first + TOGETHER]
-            backbones = [backbone_of(plan, group.todo[0][0]) for group in some]
-            with reporter.stage(embedding(sampling)) as progress:
-                stores = embedded_together(backbones, sampling, files, plan.device, progress)
-            for group, loaded, store in zip(some, backbones, stores, strict=True):
-                _run_group(plan, bank, files, group, loaded, store, reporter)
+            _run_together(plan, bank, files, same[first : first + TOGETHER], reporter)
     for remark in Readings(plan.backbone.decoder).remarks(files):
         reporter.say(f"note: {remark}")
+
+
+def _run_together(
+    plan: Plan,
+    bank: Bank,
+    files: Sequence[VideoFile],
+    groups: Sequence[Group],
+    reporter: Reporter,
+) -> None:
+    """Decode videos once for several backbones, then score; their memory is free on return."""
+    sampling = groups[0].sampling
+    backbones = [backbone_of(plan, group.todo[0][0]) for group in groups]
+    with reporter.stage(embedding(sampling)) as progress:
+        stores = embedded_together(backbones, sampling, files, plan.device, progress)
+    for group, loaded, store in zip(groups, backbones, stores, strict=True):
+        _run_group(plan, bank, files, group, loaded, store, reporter)
 
 
 def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:

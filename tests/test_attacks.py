@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.attacks import files, inputs, values
+from tests.attacks import files, inputs, mutants, values
 from tests.attacks.files import Target
 from tests.attacks.inputs import Kind
+from tests.attacks.mutants import ROOT, Place
 
 
 @pytest.mark.parametrize("target", files.TARGETS, ids=lambda target: target.name)
@@ -33,3 +34,9 @@ def test_whatever_is_drawn_ends_in_success_or_one_message(kind: Kind):
     tally = inputs.attack(kind, 60)
     assert tally.counts.total() >= 20  # some kinds have few different inputs
     assert not tally.faults
+
+
+@pytest.mark.parametrize("place", [*mutants.PLACES, *mutants.MENDS], ids=lambda place: place.name)
+def test_the_code_of_every_mistake_is_still_there(place: Place):
+    code = (ROOT / place.file).read_text(encoding="utf-8")
+    assert [old for old, _ in place.mistakes if old not in code] == []

@@ -28,7 +28,7 @@ METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-ne
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run to compare others with."""
     out = tmp_path_factory.mktemp("first")
-    call(*SMALL, METHODS, "--out", out)
+    assert call(*SMALL, METHODS, "--out", out)[0] == 0
     return out
 
 

@@ -109,8 +109,8 @@ PLACES = (
         (
             ("np.std(values, ddof=1)", "np.std(values, ddof=0)"),
             ("deviation / count**0.5, count - 1", "deviation / count**0.5, count"),
-            ("stats.t.ppf(0.5 + level / 2", "stats.t.ppf(level"),
-            ("2 * stats.t.sf", "stats.t.sf"),
+            ("stdtrit(self.degrees, 0.5 + level / 2)", "stdtrit(self.degrees, level)"),
+            ("2 * stdtr(", "stdtr("),
             ("reach = half / (self.mean * (1 - self.mean))", "reach = half / self.mean"),
             ("1 / (self.degrees + 1))", "1 / self.degrees)"),
             ("if self.mean > CEILING", "if self.mean < CEILING"),
@@ -165,7 +165,7 @@ PLACES = (
             ("(reached + 1) / (PATTERNS + 1)", "reached / PATTERNS"),
             ("own = min(1.0, DOUBT / degrees)", "own = 0.0"),
             ("drawn[:, ::-1], axis=1)[:, ::-1]", "drawn, axis=1)"),
-            ("isf(values[order] / 2)", "isf(values[order])"),
+            ("ndtri(values[order] / 2)", "ndtri(values[order])"),
             ("np.quantile(largest, level)", "np.quantile(largest, 1 - level)"),
         ),
     ),
@@ -203,7 +203,10 @@ PLACES = (
             ("elif high < -allowed.drop - ROUNDING", "elif low < -allowed.drop - ROUNDING"),
             (" and p_value < 1 - allowed.level", ""),
             ("corrected = holm([", "corrected = list(["),
-            ("float(stats.t.cdf(difference.mean", "float(stats.t.sf(difference.mean"),
+            (
+                "stdtr(difference.degrees, difference.mean",
+                "stdtr(difference.degrees, -difference.mean",
+            ),
             (
                 "after.episode_accuracy() - before.episode_accuracy())",
                 "before.episode_accuracy() - after.episode_accuracy())",

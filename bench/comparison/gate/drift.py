@@ -54,15 +54,15 @@ def _differing(
     this machine, but pixels do not, since they are encoded without loss.
     """
     if before.seeds != after.seeds:
-        old, new = (", ".join(map(str, one.seeds)) or "none" for one in (before, after))
-        return (f"training.seed: {old} → {new}",) if counts("training.seed") else ()
+        seeds = [", ".join(map(str, one.seeds)) or "none" for one in (before, after)]
+        return (f"training.seed: {' → '.join(seeds)}",) if counts("training.seed") else ()
     differences = set()
     for one, other in zip(before.runs, after.runs, strict=True):
-        ours, theirs = (dict(_flat(run.identity.content())) for run in (one, other))
-        for path in ours.keys() & theirs.keys():
-            same_pixels = path in OF_FILES and ours.get("dataset") == DRAWN
-            if ours[path] != theirs[path] and counts(path) and not same_pixels:
-                differences.add(f"{path}: {ours[path]!s:.12} → {theirs[path]!s:.12}")
+        old, new = (dict(_flat(run.identity.content())) for run in (one, other))
+        for path in old.keys() & new.keys():
+            same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
+            if old[path] != new[path] and counts(path) and not same_pixels:
+                differences.add(f"{path}: {old[path]!s:.12} → {new[path]!s:.12}")
     return tuple(sorted(differences))
 
 

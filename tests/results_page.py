@@ -19,8 +19,6 @@ from tests.command import call
 
 PAGE = RESULTS_FOLDER / "README.md"
 FAMILY = RESULTS_FOLDER / "comparisons.toml"
-COMPARED = ("runs", "study/default", "study/default-live")
-"""Folders of the runs that are compared."""
 BLOCK = re.compile(r"(<!-- (fvbench [^\n]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 VERDICT = re.compile(r"(<!-- verdict: (.+?) \| (.+?) -->)(.*?)(<!-- / -->)", re.DOTALL)
 
@@ -48,8 +46,8 @@ def words(method: str, against: str) -> str:
 def declared() -> dict[tuple[str, str], Declared]:
     """Every declared comparison, by the names in its declaration."""
     family = read_family(FAMILY)
-    paths = [path for folder in COMPARED for path in find_runs(RESULTS_FOLDER / folder)]
-    (comparison,) = compare([read_run(path) for path in paths], family=family)
+    runs = [read_run(path) for path in find_runs(RESULTS_FOLDER / "runs")]
+    (comparison,) = compare(runs, family=family)
     return dict(zip(family, comparison.declared, strict=True))
 
 

@@ -140,7 +140,6 @@ def test_nothing_else_lies_in_results():
         "published.csv",
         "names",
         "runs",
-        "study",
         "weights",
         "baselines",
         "throughput",

@@ -421,7 +421,7 @@ def main(most: int) -> Iterator[Tally]:
     """Try every mistake, or the first so many of every file."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "copy"
-        left_out = shutil.ignore_patterns(".git", "__pycache__", "local", "study", "real", "names")
+        left_out = shutil.ignore_patterns(".git", "__pycache__", "local", "real", "names")
         shutil.copytree(ROOT, copy, ignore=left_out)
         for place in (*PLACES, *MENDS):
             yield attack(place, copy, most)

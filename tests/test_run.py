@@ -1,23 +1,16 @@
 """``fvbench run`` end to end, on real video files."""
 
-import gc
 import json
 import signal
 import subprocess
 import sys
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bench.backbone import Backbone
-from bench.features.backbones import LoadedBackbone
-from bench.features.embedding import embedded_together
-from bench.running.checkpoints import tuned_backbone
-from bench.weights.cards import WEIGHTS_FOLDER
 from tests.command import call, forked, fresh, predictions, same
 
 SMALL = ("run", "--episodes", "8", "--methods")
@@ -201,33 +194,3 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert not list(tmp_path.glob("**/*.unfinished*"))
-
-
-@pytest.mark.parametrize(("most", "expected"), [(8, [2]), (1, [1, 1])])
-def test_so_many_backbones_are_on_the_device_at_once(
-    most: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """OTAM and MASTAF were trained with a backbone of their own each."""
-    at_once: list[int] = []
-    made: list[weakref.ref[Backbone]] = []
-
-    def noted(*words) -> LoadedBackbone:
-        loaded = tuned_backbone(*words)
-        made.append(weakref.ref(loaded.backbone))
-        return loaded
-
-    def counted(*words):
-        gc.collect()
-        at_once.append(sum(one() is not None for one in made))
-        return embedded_together(*words)
-
-    monkeypatch.setattr("bench.running.execute.tuned_backbone", noted)
-    monkeypatch.setattr("bench.running.execute.TOGETHER", most)
-    monkeypatch.setattr("bench.running.execute.embedded_together", counted)
-    tuned = WEIGHTS_FOLDER / "tuned"
-    code, printed = call(
-        *("run", "--methods", "otam,mastaf", "--weights", tuned, "--episodes", "2"),
-        *("--out", tmp_path),
-    )
-    assert code == 0, printed
-    assert at_once == expected

@@ -1,7 +1,9 @@
 """Training by several processes: the weights of one process, and what happens when one dies."""
 
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from bench.features.backbones import load_backbone
+from bench.backbone import Backbone
+from bench.features.backbones import LoadedBackbone, load_backbone
+from bench.features.embedding import embedded_together
 from bench.machine import distributed
 from bench.method import REGISTRY
+from bench.running.checkpoints import tuned_backbone
 from bench.training import meta
 from bench.training.sharing import RunningStatistics, Sharing
 from bench.weights.cards import CARD, WEIGHTS
@@ -134,6 +139,35 @@ def test_any_number_of_processes_trains_the_same_weights(
         assert (
             card["identity"] == json.loads((alone / name / "seed-0" / CARD).read_text())["identity"]
         )
+
+
+@pytest.mark.parametrize(("most", "expected"), [(8, [2]), (1, [1, 1])])
+def test_so_many_backbones_are_on_the_device_at_once(
+    most: int, expected: list[int], alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """MASTAF and STRM were trained with a backbone of their own each."""
+    at_once: list[int] = []
+    made: list[weakref.ref[Backbone]] = []
+
+    def noted(*words) -> LoadedBackbone:
+        loaded = tuned_backbone(*words)
+        made.append(weakref.ref(loaded.backbone))
+        return loaded
+
+    def counted(*words):
+        gc.collect()
+        at_once.append(sum(one() is not None for one in made))
+        return embedded_together(*words)
+
+    monkeypatch.setattr("bench.running.execute.tuned_backbone", noted)
+    monkeypatch.setattr("bench.running.execute.TOGETHER", most)
+    monkeypatch.setattr("bench.running.execute.embedded_together", counted)
+    code, printed = call(
+        *("run", "--methods", "mastaf,strm", "--weights", alone, "--episodes", "2"),
+        *("--out", tmp_path),
+    )
+    assert code == 0, printed
+    assert at_once == expected
 
 
 @pytest.fixture

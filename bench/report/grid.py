@@ -83,7 +83,8 @@ def grid_of(
     copies = {
         "Markdown": table(plain, note, "markdown"),
         "LaTeX": table(plain, note, "latex"),
-        "CSV": csv_copy or pd.DataFrame(plain).to_csv(index=False, header=header),
+        "CSV": csv_copy
+        or pd.DataFrame(plain).to_csv(index=False, header=header, lineterminator="\n"),
     }
     titles = [title.replace("-\n", "-").replace("\n", " ").strip() for title in lines[0]]
     return Grid(name, caption, titles, [list(line.values()) for line in lines], notes, copies, look)

@@ -137,7 +137,7 @@ def test_commands_do_not_wait_for_imports_that_they_do_not_need(module: str, slo
 
 
 def test_the_page_lists_every_method_as_it_is():
-    """Names and quicker forms as registered, lines within a tenth: `docs/architecture.md`."""
+    """Names and faster forms as registered, lines within a tenth: `docs/performance.md`."""
     said, found = on_the_page(), methods()
     assert said.keys() == found.keys()
     for file, (lines, parts, names, fast) in found.items():
@@ -149,9 +149,9 @@ def test_the_page_lists_every_method_as_it_is():
 
 
 def on_the_page() -> dict[str, list[str]]:
-    """File -> lines, parts, names, lines of the quicker form, gain, as the page has them."""
+    """File -> lines, parts, names, lines of the faster form, gain, as the page has them."""
     rows = {}
-    for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
+    for line in (ROOT / "docs" / "performance.md").read_text().splitlines():
         if line.startswith("| `") and line.count("|") == 7:
             file, *cells = (cell.strip() for cell in line.split("|")[1:-1])
             rows[file.strip("`")] = cells
@@ -159,7 +159,7 @@ def on_the_page() -> dict[str, list[str]]:
 
 
 def methods() -> dict[str, tuple[int, str, str, int]]:
-    """File -> its lines, the files it takes from, names registered, lines of the quicker form."""
+    """File -> its lines, the files it takes from, names registered, lines of the faster form."""
     registered: dict[str, list[ConfiguredMethod]] = {}
     for entry in built_in_methods().values():
         file = entry.cls.__module__.removeprefix("methods.") + ".py"

@@ -138,7 +138,7 @@ class Identity(Model):
     settings: dict[str, Any] | None = None
     """The method's own, by name; each method declares its kinds."""
     form: Form | None = None
-    """Whether the paper's or the quicker form ran."""
+    """Whether the paper's or the faster form ran."""
     source_sha256: str | None = None
     """Of what the method's code means; null where its source was not available."""
     weights_sha256: str | None = None

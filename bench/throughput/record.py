@@ -50,7 +50,7 @@ class Record(Model):
     revision: int
     """Of the method."""
     form: Form | None = None
-    """Whether the paper's or the quicker form ran; older files do not say."""
+    """Whether the paper's or the faster form ran; older files do not say."""
     dtype: str
     """Of the arithmetic."""
     device: str

@@ -164,7 +164,7 @@ def test_a_run_that_is_killed_at_every_stage_goes_on_where_it_was(first: Path, t
     signs: list[Callable[[], bool]] = [
         lambda: len(list(cache.glob("datasets/*/*/*/*_g*"))) >= 5,
         lambda: len(list(cache.glob("features/*/identity.json"))) >= 1,
-        (out / "protonet" / "run.json").exists,
+        (out / "chance" / "run.json").exists,  # the first of eight
     ]
     for happened in signs:
         process = forked(*SMALL, METHODS, "--out", out, "--cache", cache, folder=tmp_path)

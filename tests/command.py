@@ -50,7 +50,7 @@ def fresh(*words: str | Path, **environment: str) -> str:
 def torchrun(
     processes: int, *words: object, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command by several processes as one job."""
+    """Run a command by several new processes as one job."""
     return subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
@@ -82,10 +82,10 @@ def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
 
 def job(processes: int, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command by copies of this process as one job, as `torchrun` would start them."""
-    with socket.socket() as free, tempfile.TemporaryDirectory() as name:
+    with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-        free.close()
+    with tempfile.TemporaryDirectory() as name:
         shared = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(processes)} | address
         started, folders = [], [Path(name) / str(rank) for rank in range(processes)]
         for rank, folder in enumerate(folders):

@@ -48,6 +48,12 @@ def test_every_version_of_python_that_is_promised_is_tested():
     assert systems == {"ubuntu-latest", "macos-latest"}
 
 
+def test_results_that_environments_read_are_there():
+    read = set(re.findall(r" (results/(?!local)[\w/.-]+)", TOX))
+    assert "results/weights/heads" in read
+    assert [path for path in read if not (ROOT / path).exists()] == []
+
+
 def test_workflows_run_environments_that_there_are():
     known = set(re.findall(r"^\[testenv:([\w-]+)\]", TOX, re.MULTILINE))
     known |= {f"py{one.replace('.', '')}" for one in pythons()}

@@ -285,7 +285,7 @@ class TestHostileFile:
             decode(path, 8, RULE)
 
     def test_decoder_that_comes_to_no_frame(self, tmp_path: Path, monkeypatch):
-        monkeypatch.setattr("episodes.decoding.process.TIME_LIMIT", 0.05)
+        monkeypatch.setattr("episodes.decoding.process.TIME_LIMIT", 0.001)
         path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=2)
         with pytest.raises(UserError, match=r"a\.mp4: .*came to no further frame in"):
             decode(path, 8, RULE, "av")

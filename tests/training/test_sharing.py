@@ -84,7 +84,8 @@ class Dies(Method):
     def score(self, state, query):
         if self.training:
             CALLS.append(1)
-        if os.environ.get("DIE") == os.environ.get("RANK", "") and len(CALLS) == 5:
+        # In the fourth step: the gradients of the third were averaged once the second was saved.
+        if os.environ.get("DIE") == os.environ.get("RANK", "") and len(CALLS) == 7:
             os._exit(3)
         return query @ state.mT
 """

@@ -68,7 +68,7 @@ class Forecast:
     """Number of videos to decode and embed; one that two backbones embed counts twice."""
     disk_bytes: int = 0
     memory_bytes: int = 0
-    """Of the process, or of the GPU where there is one."""
+    """Memory of the process, or of the GPU where there is one."""
     problems: list[str] = field(default_factory=list)
     """Why a method could not be tried."""
 
@@ -235,7 +235,7 @@ class _Steps(NamedTuple):
     """Seconds to decode the videos of all steps, by all processors."""
 
     def seconds(self, training: Training, steps: int) -> float:
-        """Of the whole training, with a number of steps still to take."""
+        """Return the time of the whole training, with a number of steps still to take."""
         looks = 1 + math.ceil(steps / training.recipe.validate_every)
         computing, gpu = steps * self.step + looks * self.look, training.device.type == "cuda"
         return overlapped(self.decoding, computing, gpu, compute_share())

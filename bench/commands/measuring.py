@@ -110,7 +110,7 @@ class Videos:
     sample: Sequence[VideoFile]
     """Files of some of them."""
     seconds: float
-    """For preparing the others."""
+    """Time to prepare the others."""
 
 
 def prepared(source: Dataset, split: SplitName, used: Sequence[Video]) -> Videos:

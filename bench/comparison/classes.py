@@ -18,7 +18,7 @@ class ClassAccuracy:
     queries: int
     """Their number, the same for each method."""
     accuracy: Sequence[float]
-    """Of each method, a fraction; NaN where the class was never queried."""
+    """Accuracy of each method, a fraction; NaN where the class was never queried."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Confusion:
     true: str
     predicted: str
     share: float
-    """Of the queries of ``true`` in whose episode ``predicted`` was offered, over methods."""
+    """Fraction of queries of ``true`` that methods mistook, where ``predicted`` was a way, too."""
     queries: int
     """Number of such queries, for one method."""
 

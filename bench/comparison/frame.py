@@ -50,9 +50,9 @@ class Comparison:
     units: str
     """The number of classes and recordings behind the intervals; what they cannot tell, and why."""
     methods: Sequence[MethodRuns] = field(repr=False, compare=False)
-    """In the order of ``rows``."""
+    """The methods' runs, in the order of ``rows``."""
     variation: Variation = field(repr=False, compare=False)
-    """Of the methods' accuracies, in the order of ``rows``."""
+    """Variation of the methods' accuracies, in the order of ``rows``."""
     opened: Bank | None = field(repr=False, compare=False)
     """The bank, where it could be rebuilt."""
     failures: Sequence[Failure] = ()
@@ -201,7 +201,7 @@ class Column:
     name: str
     """The name by which ``--columns`` chooses it."""
     title: str
-    """With the unit; ``{reference}`` stands for the row that others are compared with."""
+    """Title with the unit; ``{reference}`` stands for the row that others are compared with."""
     cell: Callable[[Row], str]
     is_shown: Callable[[Comparison], bool] = lambda _: True
     """Whether a comparison has it."""
@@ -259,7 +259,7 @@ COLUMNS = (
     ),
     Column("device", "device", lambda row: row.device, where="costs"),
 )
-"""In order of importance, as they stand in every output."""
+"""All columns, by importance: the order in every output."""
 
 
 def columns(names: Sequence[str]) -> list[Column]:

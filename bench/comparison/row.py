@@ -34,7 +34,7 @@ class Versus:
     decided_over: Kind | None = None
     """The widest kind that both methods support; all that follows is over it."""
     p_value: float | None = None
-    """Of no difference: Student's t."""
+    """P-value of no difference, by Student's t."""
     p_value_sign_flip: float | None = None
     """The same by permutation, which flips the signs of what each class contributes; without the
     variance of trainings."""
@@ -87,7 +87,7 @@ class Row(Versus):
     training: HowTrained | None = field(metadata=of_runs(lambda one: one.training))
     """Recipe, backbone and episodes of its training."""
     seeds: tuple[int, ...] = field(metadata=of_runs(lambda one: one.seeds))
-    """Of its trainings: accuracy is the mean over them."""
+    """Seeds of its trainings; accuracy is the mean over them."""
     seed_deviation: float | None = field(metadata=of_runs(_deviation))
     """Standard deviation of accuracy over seeds; None below two."""
     seed_range: Interval | None = field(metadata=of_runs(_range))
@@ -124,9 +124,9 @@ class Row(Versus):
         default=math.nan,  # older files lack it
         metadata=of_runs(lambda one: one.first.cost.encode_clips_per_s),
     )
-    """Of the method's own encoding of videos."""
+    """Speed of the method's own encoding of videos."""
     embed_clips_per_s: Speed = field(metadata=of_runs(lambda one: one.first.cost.embed_clips_per_s))
-    """Of the backbone; decoding not counted."""
+    """Speed of the backbone, without decoding."""
     peak_memory_bytes: int = field(metadata=of_runs(lambda one: one.first.cost.peak_memory_bytes))
     device: str = field(  # older runs say "1 threads"
         metadata=of_runs(

@@ -46,7 +46,7 @@ class Differences:
 
     @cached_property
     def first_alike(self) -> list[int]:
-        """For each method the first that was trained as often and answers every query alike."""
+        """For each method, the first with as many trainings and the same answer to every query."""
         first: dict[tuple[object, ...], int] = {}
         answers = [
             (

@@ -26,7 +26,7 @@ ANSWERS = 240_000
 BYTES = 2 << 20
 """Most bytes of a bank's thumbnails; videos beyond that have none."""
 FRAMES, SIDE = 4, 44
-"""Of a thumbnail: number of frames, and the height and width of each in pixels."""
+"""Number of frames of a thumbnail, and the height and width of each in pixels."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class MethodRuns:
     """The runs of a method on a bank that differ only in the seed of their training."""
 
     runs: Sequence[Run]
-    """In order of seeds; a single one where nothing was trained."""
+    """Runs in order of seeds; a single one where nothing was trained."""
 
     @property
     def first(self) -> Run:

@@ -23,75 +23,78 @@ class TrainingRecipe(Model):
     model_config = ConfigDict(allow_inf_nan=False)
 
     name: str
-    """The file's name without suffix; it does not stand in the file."""
+    """Name of the recipe's file without its suffix; the file itself does not state it."""
     optimiser: Optimiser
-    """Of PyTorch, by its usual name."""
+    """PyTorch's optimiser: Adam, AdamW or SGD."""
     learning_rate: float = Field(gt=0)
-    """Of everything but the backbone; the highest that the schedule reaches."""
+    """Peak learning rate of everything but the backbone."""
     backbone_learning_rate: float = Field(ge=0)
-    """Of the backbone, while it is tuned."""
+    """Peak learning rate of the backbone while it is fine-tuned."""
     steps: int = Field(ge=1)
-    """Of the optimiser."""
+    """Number of optimiser steps."""
     episodes_per_step: int = Field(ge=1)
-    """Over which a step's gradient is taken."""
+    """Number of episodes whose gradients one step averages."""
     episodes_at_once: int = Field(ge=1)
     """Episodes in one forward pass, whose clips share the statistics of a live batch norm; the
     gradients of a step's passes add up."""
     queries: int = Field(ge=1)
-    """Of each class that is queried."""
+    """Queries of each class that is queried."""
     protocol: Protocol
-    """How queries are drawn."""
+    """The rule by which queries are drawn."""
     validate_every: int = Field(ge=1)
-    """Steps."""
+    """Number of steps between two validations."""
     validation_episodes: int = Field(ge=1)
-    """Of the validation bank, from the first."""
+    """Number of episodes of the validation bank that are used, from the first."""
     schedule: Schedule = "constant"
-    """How the learning rates go on after the warm-up."""
+    """Course of the learning rates after the warm-up."""
     rate_from_step: tuple[tuple[int, float], ...] = ()
-    """Steps, counted from 0 and ascending, each with the factor of the learning rates from there
-    on; 1 before the first."""
+    """Pairs of a step, counted from 0 and ascending, and the factor of the learning rates from that
+    step on; the factor is 1 before the first."""
     warm_up_steps: int = Field(default=0, ge=0)
-    """Steps in which the learning rates rise."""
+    """Number of steps over which the learning rates rise."""
     warm_up_from: float = Field(default=0.0, ge=0)
-    """Share of the learning rates at which the warm-up begins."""
+    """Fraction of the peak learning rates at which the warm-up begins."""
     momentum: float = Field(default=0.0, ge=0)
-    """Of SGD."""
+    """Momentum of SGD."""
     nesterov: bool = False
-    """Whether that is Nesterov's."""
+    """Whether the momentum is Nesterov's."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Factor of the weights in each step."""
+    """The optimiser's weight decay."""
     without_weight_decay: tuple[str, ...] = ()
-    """Parameters that weight decay spares: patterns (as in `fnmatch`) of their names, which begin
-    with ``method.``, ``backbone.`` or ``head.``, or of their layers' kinds: ``LayerNorm``."""
+    """Parameters without weight decay: patterns (as in `fnmatch`) of their names, which begin with
+    ``method.``, ``backbone.`` or ``head.``, or of their layers' types, such as ``LayerNorm``."""
     clip_norm: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 for no limit."""
     episode_weight: float = 1.0
-    """Factor of the method's own loss terms."""
+    """Weight of the method's own loss terms."""
     sum_over_queries: bool = False
-    """Whether the method's loss is the sum over an episode's queries, as some authors have it, and
-    not their mean."""
+    """Whether the method's loss is the sum over an episode's queries, as in some authors' code,
+    instead of their mean."""
     global_weight: float = 0.0
-    """Factor of a linear classifier among all training classes on the mean feature of every
-    video, for methods that have no such head of their own."""
+    """Weight of the loss of a linear classifier of all training classes on the mean feature of
+    every video, for methods that have no such head of their own."""
     batch_norm: BatchNorm = "live"
-    """Statistics in the backbone while it is tuned: of the batch, or those it came with."""
+    """Statistics of the backbone's batch norm while it is fine-tuned: those of the batch (live), or
+    the stored ones (frozen)."""
     separate_passes: bool = False
-    """Whether the backbone, while it is tuned, sees support videos and queries in passes of their
-    own, so that a live batch norm takes the statistics of either."""
+    """Whether support videos and queries pass through the fine-tuned backbone separately, so that a
+    live batch norm has separate statistics for them."""
     precision: Precision = "float32"
-    """Of the backbone while it is tuned; methods always train in float32."""
+    """Precision of the backbone while it is fine-tuned; methods always train in float32."""
     shift: int = Field(default=0, ge=0)
-    """Pixels by which a clip is moved at most, while the backbone is tuned; its border is repeated
-    where there is nothing to see."""
+    """Largest random translation of a clip, in pixels, while the backbone is fine-tuned; border
+    pixels are repeated where the clip has moved away."""
     random_crop: bool = False
-    """Cut clips out of anywhere in the resized picture, not out of its centre, while the backbone
-    is tuned. There is room only where pictures are resized to more than the backbone sees."""
+    """Whether clips are cut from a random place of the resized picture instead of its centre, while
+    the backbone is fine-tuned. It matters only where pictures are resized to more than the
+    backbone's input size."""
     recolour: bool = False
-    """Permute colours, scale contrast, invert."""
+    """Whether colour channels are permuted, contrast is scaled and half of the clips inverted."""
     flip: bool = False
-    """Mirror every other clip, on datasets in which left and right are the same class."""
+    """Whether every other clip is mirrored, where no two classes are mirror images."""
     jitter: int = Field(default=0, ge=0)
-    """Frames by which a clip begins later and ends earlier at most, while the backbone is tuned."""
+    """Largest number of frames by which a clip begins later and ends earlier, at random, while the
+    backbone is fine-tuned."""
 
     @field_validator("episodes_at_once")
     @classmethod
@@ -109,7 +112,7 @@ class TrainingRecipe(Model):
 
     @property
     def complete(self) -> "TrainingRecipe":
-        """With defaults as if they were given, so that a file holds them, too."""
+        """The same recipe with its defaults stated, so that a file holds them too."""
         return TrainingRecipe(**self.model_dump())
 
     @property
@@ -118,7 +121,7 @@ class TrainingRecipe(Model):
         return self.steps * self.episodes_per_step
 
     def learning_rate_at(self, step: int) -> float:
-        """Factor of both learning rates at a step, counted from 0: warm-up, then the schedule."""
+        """Factor of both learning rates at a step (counted from 0): warm-up, then the schedule."""
         if step < self.warm_up_steps:
             done = (step + 1) / (self.warm_up_steps + 1)
             return self.warm_up_from + (1 - self.warm_up_from) * done

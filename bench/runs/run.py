@@ -28,7 +28,7 @@ class Answers:
     """(episodes, queries) best score minus second best."""
     encode_seconds: float
     score_seconds: float
-    """To gather, adapt and score all episodes, after an untimed warm-up."""
+    """Time to gather, adapt and score all episodes, after an untimed warm-up."""
     peak_memory_bytes: int
 
 

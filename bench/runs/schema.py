@@ -1,7 +1,7 @@
 """What ``run.json`` says of a run, field by field.
 
-A field that a run does not have was left out by who wrote it: an older program, or rows from
-elsewhere. It then has its default here, and is not written back.
+Runs of older versions, and rows made by other programs, lack some fields. These have their defaults
+here, and are not written back.
 """
 
 import math
@@ -23,39 +23,39 @@ class HowTrained(Model):
     recipe: str = ""
     """Name of the training recipe."""
     seed: int | None = None
-    """Of the training; None where all seeds are meant."""
+    """Seed of the training; None where all seeds are meant."""
     backbone: Literal["frozen", "tuned"] | None = None
-    """Whether the backbone was trained too."""
+    """Whether the backbone was fine-tuned too."""
     episodes: int | None = None
     """Training episodes in total."""
     start: str | None = None
-    """The backbone's weights that training began with, where they are not the shipped ones."""
+    """The backbone's weights at the start of the training, where they are not the shipped ones."""
     sampling: str | None = None
-    """Which frames were shown, if that was chosen."""
+    """Rule by which frames were sampled, where it was chosen."""
     resize: int | tuple[int, int] | None = None
-    """To what pictures were resized, if that was chosen."""
+    """Size to which pictures were resized, where it was chosen."""
 
     @property
     def of_any_seed(self) -> "HowTrained":
-        """Without the seed: the same for all trainings of one method."""
+        """The training without its seed: the same for all trainings of one method."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"seed"}}
         return HowTrained(**given)
 
 
 class Input(Model):
-    """What a backbone is shown."""
+    """The input of a backbone."""
 
     frames: int
     """Frames in a clip."""
     size: int
     """Height and width in pixels."""
     mean: tuple[int | float, ...]
-    """For each channel, of pixels in [0, 1]; taken off."""
+    """Mean of each channel, which is subtracted from pixels in [0, 1]."""
     std: tuple[int | float, ...]
-    """For each channel; divided by."""
+    """Standard deviation of each channel, by which pixels are divided."""
     resized: int | tuple[int, int] | None = None
-    """Short side, or height and width, of the picture out of which the input is cut, where that is
-    not ``size``."""
+    """Short side, or height and width, of the picture from which the input is cut, where it is not
+    ``size``."""
 
 
 class FeatureIdentity(Model):
@@ -64,38 +64,38 @@ class FeatureIdentity(Model):
     backbone: str
     """Name of the backbone."""
     revision: int | None = None
-    """Of the backbone."""
+    """Revision of the backbone."""
     weights_sha256: str = ""
-    """Of the backbone's weights."""
+    """Hash of the backbone's weights."""
     source_sha256: str | None = None
-    """Of what the backbone's code means."""
+    """Hash of the meaning of the backbone's code: comments and formatting do not count."""
     input: Input | None = None
-    """What the backbone is shown."""
+    """The input of the backbone."""
     preprocessing: str | None = None
-    """How pictures are cut, and the version of that."""
+    """Rule by which pictures are cropped, with its version."""
     sampling: str | None = None
-    """Which frames of a video make a clip."""
+    """Rule by which the frames of a clip are sampled."""
     decoder: str = ""
-    """The preferred reader of videos, with its version."""
+    """The preferred decoder of videos, with its version."""
     device: str | None = None
-    """Kind of device that computed them."""
+    """Type of the device that computed the features."""
     given: bool = False
-    """Whether they were computed elsewhere: then there are no videos."""
+    """Whether the features were computed by another program: then there are no videos."""
     shape: tuple[int, ...] | None = None
-    """Of given features: channels, and positions in time, height and width."""
+    """Shape of given features: channels, and positions in time, height and width."""
     dtype: str = "float32"
-    """Of the stored numbers."""
+    """Type of the stored numbers."""
     other_decoders: dict[str, int] | None = None
-    """Readers of videos that the preferred one misreads -> how many they read."""
+    """Other decoders, for videos that the preferred one misreads -> number of their videos."""
 
     @property
     def reader(self) -> str:
-        """Name of the preferred reader, without its version."""
+        """Name of the preferred decoder, without its version."""
         return self.decoder.partition(" ")[0]
 
     @property
     def resized(self) -> int | tuple[int, int] | None:
-        """To what pictures were resized, if that was chosen."""
+        """Size to which pictures were resized, where it was chosen."""
         return None if self.input is None else self.input.resized
 
 
@@ -107,9 +107,9 @@ class TextIdentity(Model):
     key: str
     """Hash of the tower's weights, or of the table."""
     prompt: str
-    """What a name is put into."""
+    """The prompt into which each name is put."""
     names_sha256: str
-    """Of the names, in order."""
+    """Hash of the names, in order."""
 
 
 class Identity(Model):
@@ -120,135 +120,135 @@ class Identity(Model):
     bank_sha256: str
     """Hash of exactly these episodes."""
     episodes: int
-    """How many there are."""
+    """Number of episodes."""
     dataset: str | None = None
     """Name of the data set."""
     split: str | None = None
-    """Whose classes are asked for: train, val or test."""
+    """Split of the classes: train, val or test."""
     protocol: str | None = None
-    """How queries are drawn."""
+    """The rule by which queries are drawn."""
     way: int | None = None
     """Classes in an episode."""
     shot: int | None = None
     """Support videos of each class."""
     method: str
-    """Name of the method, settings that differ from its own in brackets."""
+    """Name of the method, with the settings that differ from its defaults in brackets."""
     revision: int
-    """Of the method."""
+    """Revision of the method."""
     settings: dict[str, Any] | None = None
-    """The method's own, by name; each method declares its kinds."""
+    """Settings of the method, by name; each method declares their types."""
     form: Form | None = None
-    """Whether the paper's or the faster form ran."""
+    """The form of the code that ran: the paper's, or the faster one."""
     source_sha256: str | None = None
-    """Of what the method's code means; null where its source was not available."""
+    """Hash of the meaning of the method's code; null where its source was not available."""
     weights_sha256: str | None = None
-    """Of the trained weights; null without any."""
+    """Hash of the trained weights; null without any."""
     training: HowTrained | None = None
-    """How they were trained, where that is known."""
+    """The training of the weights, where it is known."""
     videos_sha256: str | None = None
-    """Of the videos' hashes and how they were read."""
+    """Hash of the videos' contents and of how they were decoded."""
     features: FeatureIdentity | None = None
-    """What the method looked at."""
+    """The features that the method was given."""
     seed: int | None = None
-    """Of the method's own draws."""
+    """Seed of the method's own random draws."""
     dtype: str
-    """Of the arithmetic."""
+    """Type of the numbers in the method's arithmetic."""
     text: TextIdentity | None = None
-    """What a method that reads names was given."""
+    """The text features that a method that reads names was given."""
 
 
 class Declared(Model):
-    """What a method says about itself, and what a reader needs beside the identity."""
+    """What a method declares about itself, and facts that a reader needs beside the identity."""
 
     idea: str = ""
     """The method in a sentence."""
     source: str = ""
     """The publication and code that it follows."""
     differs: str = ""
-    """How it differs from them."""
+    """Differences from that publication and code."""
     sees: Literal[Sees, "unknown"]
-    """Whether it answers one query at a time."""
+    """The queries that it sees when it answers one: that query, or all of an episode."""
     needs: Literal[Needs, ""] = ""
-    """The form of features that it makes use of."""
+    """The form of features that it uses."""
     needs_text: bool = False
-    """Whether it is given what the classes are called."""
+    """Whether it is given the names of the classes."""
     order_aware: bool | None = None
-    """Whether the order of frames can change its answer."""
+    """Whether the order of a query's frames can change its answer."""
     pretraining: str = ""
-    """What its own weights have seen before training."""
+    """The data on which its own weights were pretrained."""
     backbone_pretraining: str = ""
-    """What the backbone's weights have seen."""
+    """The data on which the backbone was pretrained."""
     contamination: str = ""
-    """Which of the bank's classes they may have seen."""
+    """Classes of the bank that the pretraining may have included."""
     trained: bool | None
     """Whether its weights were trained; null where it has none."""
     says_whether_trained: bool = True
-    """False where that is not stated: rows from elsewhere."""
+    """Whether ``trained`` is known; rows made by other programs may not state it."""
     recipe: Recipe | None = None
-    """Of a bank that does not come with the program."""
+    """Recipe of the bank, where it does not come with the program."""
     root: str | None = None
-    """Folder of that bank's videos, where no name is registered for it."""
+    """Folder of the bank's videos, where it is not a registered data set."""
 
 
 class Cost(Model):
-    """What a run took, stage by stage."""
+    """Speed of a run's stages, and its memory."""
 
     score_episodes_per_s: Speed
-    """Gather, adapt and score, after a warm-up."""
+    """Speed of gathering, adapting and scoring, after a warm-up."""
     encode_clips_per_s: Speed
-    """The method's own encoding of features."""
+    """Speed of the method's encoding of features."""
     embed_clips_per_s: Speed
-    """The backbone, when the features were made; decoding not counted."""
+    """Speed of the backbone when the features were computed, without decoding."""
     peak_memory_bytes: int
-    """Peak memory."""
+    """Peak memory of the process, or of the GPU if there is one."""
 
 
 class Circumstances(Model):
-    """What should not decide the rows, and is kept anyway."""
+    """Facts that should not affect the rows, recorded all the same."""
 
     command: str = ""
-    """What was typed."""
+    """The command as it was typed."""
     device: str
-    """What computed, in words."""
+    """Description of the device."""
     machine: str | None = None
     """Architecture and system."""
     computer: str | None = None
-    """Tells one computer from another; speeds compare on one alone."""
+    """Identifier of the computer: speeds can be compared on one computer only."""
     processes: int | None = None
-    """Processes that shared the work."""
+    """Number of processes that shared the work."""
     threads: int | None = None
-    """Of torch, in each."""
+    """Number of torch's threads in each process."""
     python: str | None = None
     """Version of Python."""
     version: str | None = Field(default=None, alias="fewshot-video-bench")
     """Version of this program."""
     packages: dict[str, str] = Field(default_factory=dict)
-    """Versions of packages that can matter to a figure."""
+    """Versions of the packages that can affect a figure."""
     commit: str | None = None
-    """Of a clone."""
+    """Commit of the clone."""
     dirty: bool | None = None
-    """Whether files of the clone were changed since."""
+    """Whether files of the clone differed from that commit."""
     weights: str | None = None
-    """Where the trained weights were."""
+    """Location of the trained weights."""
 
 
 class Header(Model):
     """``run.json``: a run without its rows."""
 
     schema_number: int = Field(alias="schema")
-    """Version of this form."""
+    """Version of this schema."""
     rows_sha256: str
-    """Of ``rows.parquet``."""
+    """Hash of ``rows.parquet``."""
     identity: Identity
     """Everything that determines the rows."""
     declared: Declared
-    """What the method says about itself."""
+    """What the method declares about itself."""
     cost: Cost
-    """What the run took."""
+    """Speed and memory of the run."""
     circumstances: Circumstances
-    """What it was made on."""
+    """Machine, packages and code of the run."""
     content_sha256: str | None = None
-    """Of all other fields."""
+    """Hash of all other fields."""
 
 
 class Failure(Model):
@@ -261,4 +261,4 @@ class Failure(Model):
     reason: str
     """The message."""
     content_sha256: str | None = None
-    """Of all other fields."""
+    """Hash of all other fields."""

@@ -55,7 +55,7 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
 
 
 def unit_sums(values: Matrix, units: Units) -> tuple[NDArray[np.int64], Matrix]:
-    """For each unit the number of its episodes (units,) and their summed values (units, series)."""
+    """Return each unit's number of episodes (units,) and their summed values (units, series)."""
     counts = np.zeros(len(units), dtype=np.int64)
     sums = np.zeros((len(units), values.shape[1]))
     for first in range(0, len(values), CHUNK):

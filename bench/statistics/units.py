@@ -21,7 +21,7 @@ class Units:
     kind: str
     """What a unit is, in the plural: "classes", "partner pairs", "videos", "recordings"."""
     names: Sequence[str] = ()
-    """Of classes, or of both classes of a pair; empty for videos."""
+    """Names of the classes, or of both classes of each pair; empty for videos."""
 
     def __len__(self) -> int:
         """The number of units."""

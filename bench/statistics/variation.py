@@ -67,7 +67,7 @@ class Variation:
     degrees: dict[Kind, float]
     """Degrees of freedom of each kind's covariances."""
     trainings: Sequence[Trainings | None]
-    """For each series; None where nothing was trained."""
+    """The trainings of each series; None where nothing was trained."""
 
     def estimate(self, kind: Kind, series: int, minus: int | None = None) -> Estimate | None:
         """Estimate the mean of a series, or its difference to another one.

@@ -71,7 +71,7 @@ class Peaks:
     """Peak rates of this device as measured, in float32, with the number of threads that is set."""
 
     flop_per_s: float
-    """Of a product of two large square matrices."""
+    """Speed of a product of two large square matrices."""
     copy_bytes_per_s: float
     """Read and written, by a copy."""
 

@@ -23,50 +23,50 @@ from episodes.schema import Model, parsed
 
 
 class Record(Model):
-    """What one stage of a method reached: a row of ``fvbench throughput --json``."""
+    """Speed of one stage of a method: a row of ``fvbench throughput --json``."""
 
     stage: str
-    """encode, adapt, score, or total."""
+    """The stage: encode, adapt, score, or total."""
     clips_per_s: float | None = None
-    """Of encode: the median."""
+    """Median speed, if the stage is encode."""
     episodes_per_s: float | None = None
-    """Of the other stages: the median."""
+    """Median speed, if it is another stage."""
     quartiles_per_s: tuple[float, float]
-    """The lower and the upper."""
+    """Lower and upper quartile of the speed."""
     repeats: int
-    """Timings."""
+    """Number of timings."""
     clips_in_a_repeat: int | None = None
-    """Of encode."""
+    """Clips in one timing of encode."""
     episodes_in_a_repeat: int | None = None
-    """Of the other stages."""
+    """Episodes in one timing of another stage."""
     flop: float
-    """Operations for one clip or episode."""
+    """Floating-point operations for one clip or episode."""
     of_product_peak: float
-    """Share of the rate that a product of matrices reaches here."""
+    """Fraction of the speed of a matrix product on this device."""
     of_copy_peak: float
-    """Share of the rate that a copy reaches here."""
+    """Fraction of the speed of a copy on this device."""
     method: str
     """Name of the method."""
     revision: int
-    """Of the method."""
+    """Revision of the method."""
     form: Form | None = None
-    """Whether the paper's or the faster form ran; older files do not say."""
+    """The form of the code that ran, the paper's or the faster one; older files do not say."""
     dtype: str
-    """Of the arithmetic."""
+    """Type of the numbers."""
     device: str
-    """Kind of device."""
+    """Type of device."""
     threads: int
-    """Of torch."""
+    """Number of torch's threads."""
     features: tuple[int, int, int, int]
-    """Channels, and positions in time, height and width."""
+    """Shape of the features: channels, and positions in time, height and width."""
     videos: int
-    """Unique ones."""
+    """Number of distinct videos."""
     way: int
     """Classes of an episode."""
     shot: int
     """Support videos of each class."""
     queries: int
-    """Of an episode, in total."""
+    """Queries of an episode, of all classes."""
     batch_size: int
     """Episodes scored at once."""
     peak_memory_bytes: int
@@ -80,7 +80,7 @@ class Record(Model):
     machine: str
     """Architecture and system."""
     driver: str | None
-    """Of the GPU."""
+    """Version of the GPU's driver."""
     cuda: str | None
     """Version, on a GPU."""
     torch: str

@@ -30,7 +30,7 @@ class Stage:
     """clips or episodes"""
     timing: Timing
     flop: float
-    """Of products and convolutions, as torch counts them."""
+    """Floating-point operations of products and convolutions, as torch counts them."""
     bytes_moved: float
     """The least that is read and written: each representation is gathered once."""
 

@@ -121,7 +121,7 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
 
 
 def _rows(used: NDArray[np.int64], videos: int) -> Tensor:
-    """For every video in the split, its index among the used ones, or -1: int64 (videos,)."""
+    """Return each video's index among the used ones, or -1: int64 (videos,)."""
     rows = torch.full((videos,), -1, dtype=torch.int64)
     rows[torch.from_numpy(used)] = torch.arange(len(used))
     return rows

@@ -24,7 +24,7 @@ class ClassFacts:
     label: str
     videos: int
     sha256: str
-    """Of its videos' names, see `names_sha256`."""
+    """Hash of its videos' names, see `names_sha256`."""
     alias: str = ""
     """Its name in the published list, where that is not the label."""
     recordings: tuple[int, ...] = ()
@@ -38,7 +38,7 @@ class SplitFacts:
 
     videos: int
     sha256: str
-    """Of the canonical list, see `episodes.split.Split.sha256`."""
+    """Hash of the canonical list, see `episodes.split.Split.sha256`."""
     classes: Mapping[str, ClassFacts]
 
 

@@ -39,7 +39,7 @@ class Side:
     design: Design | None
     """Which classes each episode shows; None where that cannot be known."""
     split_sha256: str
-    """Of the list of videos: banks over the same list share their classes."""
+    """Hash of the list of videos: banks over the same list share their classes."""
 
     @property
     def means(self) -> Matrix:

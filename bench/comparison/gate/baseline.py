@@ -39,7 +39,7 @@ class Acceptance(Model):
     at: str
     """Date and time, ISO 8601."""
     commit: str | None = None
-    """Of the clone in which the runs were made."""
+    """Commit of the clone in which the runs were made."""
     dirty: bool | None = Field(default=None, alias="uncommitted changes")
     """Whether its files have changed since."""
     changes: list[str]
@@ -54,7 +54,7 @@ class Record(Model):
     history: list[Acceptance]
     """The oldest first."""
     content_sha256: str | None = None
-    """Of all other fields; older files have none."""
+    """Hash of all other fields; older files have none."""
 
 
 def read_baseline(folder: Path) -> list[Run]:

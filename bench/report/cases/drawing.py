@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RED = "#C1121F"
-"""For the true class alone."""
+"""Colour of the true class, and of nothing else."""
 INK, GREY, LINE = "#1B2430", "#5B6470", "#C9CFD6"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-"""Of the classes; distinguishable without colour vision (Okabe and Ito, 2008)."""
+"""Colours of the classes; distinguishable without colour vision (Okabe and Ito, 2008)."""
 SYMBOLS = {"mastaf-neighbor": "o", "mastaf-self": "s", "mastaf-cross": "D", "mastaf": "h"}
 FRAMES = 8
 """Number of frames shown of each clip, evenly spaced."""
 GAP = 0.04
 """Between frames, as a fraction of their width."""
 WIDTH, ANGLES_HEIGHT, STRIP_HEIGHT = 9.0, 4.5, 0.93
-"""In inches."""
+"""Sizes in inches."""
 INNERMOST = 3
 """Radius of the first ring, in distances between rings: near the centre all angles look alike."""
 MARK = 0.25

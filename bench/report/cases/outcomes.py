@@ -52,7 +52,7 @@ class Share:
     what: str
     queries: int
     share: float
-    """Of all queries, 0 to 1."""
+    """Fraction of all queries."""
     interval: tuple[float, float]
     """95%, over episodes: other draws of the same videos."""
     new_classes: tuple[float, float] | None

@@ -25,10 +25,10 @@ def new_method(name: Name, into: Into = Path()) -> None:
 
     Example: fvbench new-method my_method --into results/local/mine
     """
-    from bench.plugins.new_plugin import write_method
+    from bench.plugins.new_plugin import write_plugin
     from bench.plugins.registry import all_methods
 
-    _say(write_method(name, into, all_methods()))
+    _say(write_plugin("method", name, into, all_methods()))
 
 
 def new_backbone(name: Name, into: Into = Path()) -> None:
@@ -44,9 +44,9 @@ def new_backbone(name: Name, into: Into = Path()) -> None:
     Example: fvbench new-backbone my_backbone --into results/local/mine
     """
     from bench.features.backbones import backbones
-    from bench.plugins.new_plugin import write_backbone
+    from bench.plugins.new_plugin import write_plugin
 
-    _say(write_backbone(name, into, backbones()))
+    _say(write_plugin("backbone", name, into, backbones()))
 
 
 def _say(written: "Written") -> None:

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Container
 from datetime import UTC, datetime
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -48,8 +47,8 @@ class Written(NamedTuple):
         ]
 
 
-def _write(kind: Kind, module: str, folder: Path, taken: Container[str]) -> Written:
-    """Write a working plugin and its test.
+def write_plugin(kind: Kind, module: str, folder: Path, taken: Container[str]) -> Written:
+    """Write a first version of a plugin that works, and its test.
 
     Args:
         kind: the kind of plugin.
@@ -98,6 +97,3 @@ def _check_name(kind: Kind, module: str) -> None:
         raise UserError(f"{module!r} looks like a test, and is not searched for plugins; rename it")
     if module in sys.stdlib_module_names or module in {"torch", "numpy", "bench", "methods"}:
         raise UserError(f"{module!r} is the name of a module that Python needs; choose another one")
-
-
-write_method, write_backbone = partial(_write, "method"), partial(_write, "backbone")

@@ -32,6 +32,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
     vision, backbone = load_backbone(MotionNet.name, device), MotionWords().to(device).eval()
     backbone.load_state_dict(vision.backbone.state_dict(), strict=False)
     videos, labels, names = _videos(vision, "train", device, reporter)
+    held_out = _videos(vision, "val", device, reporter)
     words = words_of(names).to(device)
     optimiser = torch.optim.AdamW(
         backbone.text.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -54,7 +55,7 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
         device,
         vision=Vision(backbone=MotionNet.name, sha256=vision.weights_sha256),
         training_accuracy=_accuracy(backbone, videos, labels, names),
-        validation_accuracy=_accuracy(backbone, *_videos(vision, "val", device, reporter)),
+        validation_accuracy=_accuracy(backbone, *held_out),
     )
 
 

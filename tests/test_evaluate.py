@@ -1,4 +1,8 @@
-"""The loop: what it tells methods, what it does not, and what it refuses."""
+"""The loop: what it tells methods, what it does not, and what it refuses.
+
+What every method must keep to in it, such as scores that do not depend on the episodes scored at
+once, is examined by the rules of conformance, for all methods; here are some of each kind.
+"""
 
 import hashlib
 from pathlib import Path
@@ -20,8 +24,9 @@ from episodes.errors import UserError
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
 
 SHAPE = FeatureShape(12, 4, 2, 2)
-LEARNED_FROM_NOTHING = 0.2
 ENTRIES = built_in_methods()
+KINDS = ("can-transductive", "clip-fsar", "hyrsm", "matching-networks-fce", "otam", "protonet")
+"""Methods that see all queries, read names, encode tuples of tensors, or compare pairs."""
 
 
 class Probe(Method):
@@ -64,12 +69,8 @@ def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
     return low - rounding <= 1 / episodes.support.shape[1] <= high + rounding
 
 
-class Oracle(Probe):
-    """Knows the class of each video from the features that the test made for it."""
-
-
-def test_an_oracle_is_always_right():
-    assert accuracy(Oracle(SHAPE), separable_features(0.0), draw_episodes(2000)) == 1.0
+def test_features_that_tell_the_classes_apart_are_always_right():
+    assert accuracy(Probe(SHAPE), separable_features(0.0), draw_episodes(500)) == 1.0
 
 
 class SaysFirstWay(Probe):
@@ -133,9 +134,9 @@ def test_the_cheat_with_the_order_of_videos_works_where_they_are_sorted():
     assert accuracy(RemembersOrderOfVideos(SHAPE), features, episodes) > 0.9
 
 
-@pytest.mark.parametrize("name", sorted(ENTRIES))
+@pytest.mark.parametrize("name", KINDS)
 def test_shuffled_support_labels_give_chance(name: str):
-    episodes = draw_episodes(800)
+    episodes = draw_episodes(400)
     generator = np.random.default_rng(5)
     for support in episodes.support:
         generator.shuffle(support)
@@ -149,24 +150,24 @@ def test_chance_is_chance():
     assert is_chance(method, random_features(), draw_episodes(10_000))
 
 
-def test_the_seed_of_chance_is_obeyed():
-    features, episodes = random_features(), draw_episodes(50)
+def test_the_seed_of_chance_is_obeyed_and_the_global_generator_left_alone():
+    features, episodes, before = random_features(), draw_episodes(50), torch.get_rng_state()
     one, same, other = (
         evaluate(ENTRIES["chance"].build(SHAPE, seed), features, episodes, CPU, 16, NOTHING)
         for seed in (0, 0, 1)
     )
     assert np.array_equal(one.prediction, same.prediction)
     assert not np.array_equal(one.prediction, other.prediction)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", sorted(ENTRIES))
-@pytest.mark.parametrize("batch_size", [1, 7])
-def test_predictions_do_not_depend_on_the_batch_size(name: str, batch_size: int):
-    features, episodes = random_features(), draw_episodes(32)
+@pytest.mark.parametrize("name", KINDS)
+def test_predictions_do_not_depend_on_the_batch_size(name: str):
+    features, episodes = random_features(), draw_episodes(10)
     method = ENTRIES[name].build(SHAPE, seed=0)
     text = text_of(method, features)
     one, other = (
-        evaluate(method, features, episodes, CPU, size, NOTHING, text) for size in (32, batch_size)
+        evaluate(method, features, episodes, CPU, size, NOTHING, text) for size in (10, 3)
     )
     np.testing.assert_array_equal(one.prediction, other.prediction)
     np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
@@ -212,16 +213,6 @@ class EncodesTooFew(Probe):
 def test_broken_scores_are_refused(broken: type[Probe], words: str):
     with pytest.raises(UserError, match=words):
         evaluate(broken(SHAPE), random_features(), draw_episodes(20), CPU, 4, NOTHING)
-
-
-@pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_the_global_random_state_is_left_alone(name: str):
-    method = ENTRIES[name].build(SHAPE, seed=0)
-    torch.manual_seed(7)
-    before = torch.random.get_rng_state()
-    features = random_features()
-    evaluate(method, features, draw_episodes(4), CPU, 4, NOTHING, text_of(method, features))
-    assert torch.equal(before, torch.random.get_rng_state())
 
 
 @pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "chance", "single-frame"])

@@ -3,20 +3,16 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
+from typing import Any, ClassVar, NamedTuple, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
-from bench.settings import canonical, parted, read_settings
+from bench.settings import NAME, Form, Needs, Sees, canonical, parted, read_settings
 from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]
 """The result of `Method.encode`: a tensor, or a (named) tuple of tensors, videos first."""
-
-Needs = Literal["maps", "frames", "vector"]
-Sees = Literal["one query", "all queries"]
-Form = Literal["plain", "fast"]
 
 
 class FeatureShape(NamedTuple):
@@ -250,10 +246,6 @@ class ConfiguredMethod:
 REGISTRY: dict[str, ConfiguredMethod] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
-NAME = r"[a-z0-9][a-z0-9+-]*"
-"""Pattern of a method's name, which is also the name of a folder."""
-NAME_WITH_SETTINGS = NAME + r"(\[[\w=.,+ -]+\])?"
-"""Pattern of the method's name in a run, which includes settings in brackets."""
 REQUIRED = ("name", "source", "differs", "needs", "order_aware")
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])

@@ -1,4 +1,7 @@
-"""Settings of methods as users write them, ``otam[temperature=0.05]``, checked against the class.
+"""What a method is called and may declare, and its settings as users write them.
+
+Settings, ``otam[temperature=0.05]``, are checked against the method's class. Runs are read without
+torch, which takes a second to import: nothing here needs it.
 
 In order of precedence, a setting comes from brackets behind the method's name, from a training
 recipe or the card of trained weights, from a variant of the method, or from its class.
@@ -13,6 +16,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from episodes.errors import UserError, near
 
+Needs = Literal["maps", "frames", "vector"]
+Sees = Literal["one query", "all queries"]
+Form = Literal["plain", "fast"]
+NAME = r"[a-z0-9][a-z0-9+-]*"
+"""Pattern of a method's name, which is also the name of a folder."""
+NAME_WITH_SETTINGS = NAME + r"(\[[\w=.,+ -]+\])?"
+"""Pattern of the method's name in a run, which includes settings in brackets."""
 WITH_SETTINGS = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<settings>[^\[\]]*)\])?")
 BETWEEN = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""

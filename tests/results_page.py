@@ -10,23 +10,30 @@ import shlex
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from bench.commands.arguments import read_family
 from bench.comparison.frame import decisive_interval, probability, signed
 from bench.comparison.row import Declared
 from bench.comparison.summary import compare
-from bench.runs.directory import RESULTS_FOLDER, find_runs, read_run
+from bench.runs import directory
+from bench.runs.directory import RESULTS_FOLDER, find_runs
 from tests.command import call
 
 PAGE = RESULTS_FOLDER / "README.md"
 FAMILY = RESULTS_FOLDER / "comparisons.toml"
 BLOCK = re.compile(r"(<!-- (fvbench [^\n]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+read_run = cache(directory.read_run)
+"""Several commands of a page read the same runs."""
 VERDICT = re.compile(r"(<!-- verdict: (.+?) \| (.+?) -->)(.*?)(<!-- / -->)", re.DOTALL)
 
 
 def regenerated(text: str) -> str:
     """Return the page with every table and every verdict made anew."""
     text = VERDICT.sub(lambda found: f"{found[1]}{words(found[2], found[3])}{found[5]}", text)
-    return BLOCK.sub(lambda found: f"{found[1]}\n{_printed(found[2])}\n{found[4]}", text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "read_run", read_run)
+        return BLOCK.sub(lambda found: f"{found[1]}\n{_printed(found[2])}\n{found[4]}", text)
 
 
 def words(method: str, against: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.comparison.rows_file import is_rows_file, read_rows_file
 from bench.comparison.summary import Pair
-from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.runs.checking import rebuilt
 from bench.runs.directory import read_runs
@@ -73,6 +72,8 @@ def shortened(episodes: int | None) -> int | None:
 
 def _whole(bank: Bank) -> Bank:
     """The bank without the episodes that contain an unusable video."""
+    from bench.machine import distributed  # waits for torch
+
     reporter = Reporter()
     with distributed.first_alone(), reporter.stage("open videos") as progress:
         missing = unusable(bank, progress)

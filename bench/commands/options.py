@@ -116,11 +116,13 @@ def use_cache(folder: Path | None) -> None:
 
 def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
     """Load the files of ``--plugin``, which registers their methods, backbones and data sets."""
+    if not paths:  # without waiting for torch, which commands that read runs do not need
+        return
     from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
     from episodes.errors import UserError, note
 
-    for path in paths or ():
+    for path in paths:
         before = Surroundings()
         with own_output():
             load_plugins([path], leave_out=keep_going)

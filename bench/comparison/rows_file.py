@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from bench.runs.directory import check_size
+from bench.runs.directory import open_rows
 from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import Bank
@@ -101,7 +101,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
             return pd.read_csv(path)
-        check_size(path)
+        open_rows(path)
         return pd.read_parquet(path)
     except (OSError, ValueError, LookupError, TypeError, ArrowException) as error:
         raise UserError(

@@ -105,7 +105,7 @@ class Differences:
     def groups(self) -> dict[int, tuple[str, ...]]:
         """Methods, duplicates included, -> their letters, where they have some."""
         different = np.zeros((len(self.methods), len(self.methods)), dtype=bool)
-        p_values = self._corrected(self.lettered_pairs).p_values
+        p_values = self._corrected(self.lettered_pairs, threshold=False).p_values
         for (one, other), p_value in zip(self.lettered_pairs, p_values, strict=True):
             different[one, other] = different[other, one] = p_value < 1 - LEVEL
         chosen = letters(different[np.ix_(self.lettered, self.lettered)])
@@ -168,7 +168,7 @@ class Differences:
             return "1 seed"
         return ""
 
-    def _corrected(self, pairs: Sequence[Pair]) -> StepDown:
+    def _corrected(self, pairs: Sequence[Pair], threshold: bool = True) -> StepDown:
         tested = [self._decisive(*pair) for pair in pairs]
         loadings = self.variation.loadings
         return step_down(
@@ -176,6 +176,7 @@ class Differences:
             np.array([loadings[one] - loadings[other] for one, other in pairs]),
             self.variation.degrees[self.variation.base or "episodes"],
             LEVEL,
+            threshold=threshold,
         )
 
     def _decisive(self, one: int, other: int) -> Estimate | None:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec
 from bench.conformance.rule import Breach, Breaches, breaches_of
-from bench.method import NAME
 from bench.pretrained import content_sha256
+from bench.settings import NAME
 
 ROUNDING = 1e-4
 """Largest change of a feature that counts as rounding, as a fraction of the largest feature:

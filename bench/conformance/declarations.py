@@ -7,7 +7,8 @@ from torch import Tensor
 
 from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
 from bench.conformance.trial import SHAPE, Trial, answered, make_trial
-from bench.method import Method, Needs, Sees, TextMethod
+from bench.method import Method, TextMethod
+from bench.settings import Needs, Sees
 from episodes.decoding.sampling import RULES as SAMPLINGS
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\+*")

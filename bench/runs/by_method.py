@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ class MethodRuns:
         """(episodes,) fraction of right answers, over all seeds."""
         return np.asarray(np.mean([run.episode_accuracy() for run in self.runs], axis=0))
 
-    @property
+    @cached_property
     def trainings(self) -> Trainings | None:
         """Accuracy after each training; None where nothing was trained.
 

@@ -1,6 +1,7 @@
 """One run in memory: what a method answered on a bank, and what identifies it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class Run:
         correct = (self.rows["label"] == self.rows["prediction"]).to_numpy(np.float64)
         return np.asarray(correct.reshape(-1, self.queries_per_episode).mean(axis=1))
 
-    @property
+    @cached_property
     def queries_per_episode(self) -> int:
         """Queries in each episode."""
         return int(self.rows["query"].max()) + 1

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from bench.method import Form, Needs, Sees
+from bench.settings import Form, Needs, Sees
 from episodes.banks.recipe import Recipe
 from episodes.schema import Model
 

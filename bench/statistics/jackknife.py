@@ -39,7 +39,7 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
     >>> degrees
     2.0
     """
-    counts, sums = unit_sums(values, units)
+    counts, sums = units.counts, unit_sums(values, units)
     used, episodes = counts > 0, len(values)
     if used.sum() < 2 or counts.max() == episodes:
         return np.full((values.shape[1], values.shape[1]), np.nan), 0.0
@@ -54,18 +54,16 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
     return covariance, float(weight.sum())
 
 
-def unit_sums(values: Matrix, units: Units) -> tuple[NDArray[np.int64], Matrix]:
-    """Return each unit's number of episodes (units,) and their summed values (units, series)."""
-    counts = np.zeros(len(units), dtype=np.int64)
+def unit_sums(values: Matrix, units: Units) -> Matrix:
+    """Return each unit's summed values over its episodes, (units, series)."""
     sums = np.zeros((len(units), values.shape[1]))
     for first in range(0, len(values), CHUNK):
         members, part = units.members[first : first + CHUNK], values[first : first + CHUNK]
         where = np.nonzero(members >= 0)
         place = (members[where], where[0])
         shows = sparse.csr_array((np.ones(len(where[0])), place), shape=(len(units), len(part)))
-        counts += np.bincount(members[where], minlength=len(units))
         sums += np.asarray(shows @ part)
-    return counts, sums
+    return sums
 
 
 def episode_covariance(values: Matrix) -> Matrix:
@@ -81,7 +79,7 @@ def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float
         values: float64 (episodes,).
         units: the units that each episode contains.
     """
-    counts, sums = unit_sums(values[:, None], units)
+    counts, sums = units.counts, unit_sums(values[:, None], units)
     used = counts > 0
     without = (values.sum() - sums[used, 0]) / (len(values) - counts[used])
     number = int(used.sum())
@@ -95,9 +93,8 @@ def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.flo
         values: float64 (episodes,).
         units: the units that each episode contains; the share of those in no episode is 0.
     """
-    counts, _ = unit_sums(values[:, None], units)
     contributed = pseudo_values(values, units)
     squares = np.square(contributed - contributed.mean())
     shares = np.zeros(len(units))
-    shares[counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
+    shares[units.counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
     return shares

@@ -1,5 +1,6 @@
 """Tests of differences, corrections for their number, and letters of methods that share a group."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
@@ -113,6 +114,7 @@ def step_down(
     level: float,
     seed: int = 0,
     draws: int = DRAWS,
+    threshold: bool = True,
 ) -> StepDown:
     """Correct p-values for their number, taking the correlation of comparisons into account.
 
@@ -128,6 +130,7 @@ def step_down(
             1 - level.
         seed: of the draws.
         draws: their number; p-values are multiples of its inverse.
+        threshold: whether to find that too, which doubles the time; otherwise it is NaN.
 
     Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
         2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
@@ -154,8 +157,8 @@ def step_down(
     steps = np.maximum((reached + 1) / (draws + 1), values[order])
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     left = order[corrected[order] >= 1 - level]
-    if not len(left):
-        return StepDown(corrected.tolist(), 1 - level)
+    if not len(left) or not threshold:
+        return StepDown(corrected.tolist(), 1 - level if threshold else math.nan)
     largest = np.concatenate(
         [drawn.max(axis=1) for drawn in _draws(directions[left], own, seed, draws)]
     )

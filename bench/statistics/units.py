@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,15 @@ class Units:
         """The number of units."""
         return len(self.strata)
 
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(units,) number of episodes that show each."""
+        return np.bincount(self.members[self.members >= 0], minlength=len(self))
+
     @property
     def always_shown(self) -> bool:
         """Whether every episode shows some unit, so that its effect cannot be estimated."""
-        counts = np.bincount(self.members[self.members >= 0], minlength=len(self))
-        return bool(counts.max() == len(self.members))
+        return bool(self.counts.max() == len(self.members))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from tabulate import tabulate
 
 from bench.machine.device import describe_device, keep_freed_memory
 from bench.machine.progress import Reporter
-from bench.method import ConfiguredMethod, Form
+from bench.method import ConfiguredMethod
+from bench.settings import Form
 from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Measurement, Stage, Workload, measure

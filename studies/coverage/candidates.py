@@ -118,7 +118,7 @@ def hierarchical(sample: Sample) -> Interval:
 def with_noise(sample: Sample) -> Interval:
     """The delete-one jackknife without subtracting the noise of leaving out episodes."""
     values, units = sample.values, sample.design.classes
-    counts, sums = unit_sums(values[:, None], units)
+    counts, sums = units.counts, unit_sums(values[:, None], units)
     without = (values.sum() - sums[:, 0]) / (len(values) - counts)
     number = len(units)
     variance = (number - 1) / number * float(np.square(without - without.mean()).sum())

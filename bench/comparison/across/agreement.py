@@ -53,7 +53,7 @@ class Side:
         """
         if self.design is None:
             return None
-        counts, sums = unit_sums(self.values, self.design.classes)
+        counts, sums = self.design.classes.counts, unit_sums(self.values, self.design.classes)
         if counts.max() == len(self.values) or (counts > 0).sum() < 2:
             return None
         left = (len(self.values) - counts)[:, None]

@@ -34,7 +34,8 @@ from bench.plugins.registry import all_methods
 from bench.report.charts.catalogue import draw
 from bench.report.charts.style import save_figure
 from bench.report.page import write_report
-from bench.running.execute import Plan, execute
+from bench.running.execute import execute
+from bench.running.plan import Plan
 from bench.runs.directory import read_run
 from bench.runs.run import Run
 from bench.weights.assignment import with_weights

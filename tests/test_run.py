@@ -97,7 +97,7 @@ def test_an_out_that_is_a_file_is_refused_before_the_work(tmp_path: Path):
 def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     call(*SMALL, "otam", "--out", tmp_path)
     written = (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns
-    monkeypatch.setattr("bench.running.execute.source_sha256", lambda entry: "changed")
+    monkeypatch.setattr("bench.running.identity.source_sha256", lambda entry: "changed")
     assert call(*SMALL, "otam", "--out", tmp_path)[0] == 0
     assert (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns > written
 

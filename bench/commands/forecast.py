@@ -20,17 +20,8 @@ from bench.machine.device import peak_memory, repeatable, wait_for
 from bench.machine.progress import duration
 from bench.method import FeatureShape
 from bench.running.containment import contained
-from bench.running.execute import (
-    READ_AT_ONCE,
-    TOGETHER,
-    Plan,
-    alike,
-    backbone_of,
-    embedding,
-    groups_to_do,
-    preparing,
-    scoring,
-)
+from bench.running.execute import READ_AT_ONCE, TOGETHER, groups_to_do
+from bench.running.plan import Plan, alike, backbone_of, embedding, preparing, scoring
 from bench.training.meta import build
 from bench.training.outcome import finished
 from bench.training.plan import Training

@@ -27,7 +27,8 @@ from bench.commands.tables import rendered
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
-    from bench.running.execute import Executed, Plan
+    from bench.running.execute import Executed
+    from bench.running.plan import Plan
 
 FEW = 200
 """A run of fewer episodes is not measured before it starts: that would take as long."""
@@ -163,7 +164,8 @@ def run(
     from bench.machine.device import choose_device
     from bench.method import find
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
-    from bench.running.execute import Plan, contamination_of, execute
+    from bench.running.execute import execute
+    from bench.running.plan import Plan, contamination_of
     from bench.weights.assignment import with_weights
     from episodes.errors import UserError
 

@@ -1,10 +1,9 @@
 """Executing a plan: banks and methods in, run directories out."""
 
-import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,45 +12,45 @@ import torch
 from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
-from bench.features.embedding import embedded_together, feature_identity
-from bench.features.given import GivenFeatures
+from bench.features.embedding import embedded_together
 from bench.features.store import Readable, StoredFeatures
-from bench.features.text import TextSource, names_of_classes, needed, text_of_videos
+from bench.features.text import needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.method import FeatureShape, Method
-from bench.plugins.registry import source_sha256
-from bench.pretrained import Pretrained
-from bench.running.checkpoints import load_weights, tuned_backbone
+from bench.running.checkpoints import load_weights
 from bench.running.containment import contained
+from bench.running.identity import identity_of, keys_of, may_reuse
 from bench.running.loop import evaluate
+from bench.running.plan import (
+    Plan,
+    alike,
+    backbone_of,
+    contamination_of,
+    embedding,
+    files_of,
+    scoring,
+)
 from bench.runs.circumstances import circumstances
 from bench.runs.directory import (
     RUNNING,
     check_may_write,
     find_failures,
-    read_run,
     write_failure,
     write_run,
 )
 from bench.runs.run import Answers, Run, make_rows
-from bench.runs.schema import Cost, Declared, Failure, FeatureIdentity, Identity
+from bench.runs.schema import Cost, Declared, Failure, Identity
 from bench.weights.assignment import MethodWithWeights
 from episodes.atomic import write_text
-from episodes.banks.bank import Bank, check_contents
-from episodes.banks.leakage import check_apart, contamination
+from episodes.banks.bank import Bank
+from episodes.banks.leakage import check_apart
 from episodes.banks.own_videos import own_recipe
 from episodes.banks.sampler import Episodes
 from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
-from episodes.schema import plain
 from episodes.split import VideoFile
-
-ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
-"""Parts of a run's identity that the user chose, besides features: a run that differs in them is
-never replaced. If what the program determines has changed (code, decoder, videos), the run is
-computed again in its place."""
 
 NOT_REUSABLE = (
     "note: the run of {method} is not reusable: the source of its code is not available, or has"
@@ -63,37 +62,6 @@ SUMMED = 1 << 18
 """Numbers summed at once, few enough for the processor's caches."""
 TOGETHER = 8
 """Backbones on the device at once, which share the decoded videos."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All runs to execute, decided in advance."""
-
-    banks: Sequence[Bank]
-    methods: Sequence[MethodWithWeights]
-    backbone: LoadedBackbone
-    """Embeds the videos for every method without a tuned backbone of its own."""
-    device: torch.device
-    batch_size: int
-    seed: int
-    out: Path
-    time_limit: float | None = None
-    """Seconds that a method may take on a bank, without computing features."""
-    text: TextSource | None = None
-    """Text features of class names, for methods that read them."""
-    given: GivenFeatures | None = None
-    """Features computed elsewhere, instead of those of the backbone."""
-
-    def bank_folder(self, bank: Bank) -> Path:
-        """Return the folder of the runs on a bank: its own if there are several banks."""
-        return self.out / bank.recipe.name if len(self.banks) > 1 else self.out
-
-    def folder(self, bank: Bank, chosen: MethodWithWeights) -> Path:
-        """Return the run directory of a method on a bank; several training seeds get their own."""
-        folder = self.bank_folder(bank)
-        if len({one.seed for one in self.methods} - {None}) > 1 and chosen.seed is not None:
-            folder /= f"seed-{chosen.seed}"
-        return folder / chosen.entry.name
 
 
 class Executed(NamedTuple):
@@ -158,36 +126,6 @@ def _noted(folder: Path, words: str) -> Iterator[None]:
             (folder / RUNNING).unlink(missing_ok=True)
 
 
-def _may_reuse(folder: Path, identity: Identity) -> bool:
-    """Whether the folder already holds this run, complete.
-
-    Raises:
-        UserError: the folder holds a different run, which would be lost.
-    """
-    if not (folder / "run.json").exists():
-        return False
-    found = read_run(folder).identity
-    then, now = (_asked_for(one) for one in (found, identity))
-    for field, value in now.items():
-        if then[field] != value:
-            raise UserError(
-                f"{folder} holds a run with {field} {then[field]}, not {value};"
-                " choose another --out, or delete that run"
-            )
-    return found == identity and identity.source_sha256 is not None
-
-
-def _asked_for(identity: Identity) -> dict[str, object]:
-    """The parts of a run's identity that its user chose."""
-    features = identity.features or FeatureIdentity(backbone="")
-    return {field: getattr(identity, field) for field in ASKED_FOR} | {
-        "backbone": features.backbone,
-        "sampling": features.sampling,
-        "decoder": features.reader,
-        "resize": features.resized,
-    }
-
-
 @dataclass(frozen=True)
 class Group:
     """Methods that use the same features and have no run yet."""
@@ -213,6 +151,19 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
         reporter.say(f"note: {remark}")
 
 
+def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
+    """Group the methods by the features that they use, without those that already have a run."""
+    for sampling, group in alike(plan):
+        loaded = backbone_of(plan, group[0])
+        identities = [identity_of(plan, bank, one, loaded, files) for one in group]
+        todo = [
+            (chosen, identity)
+            for chosen, identity in zip(group, identities, strict=True)
+            if not distributed.agreed(may_reuse(plan.folder(bank, chosen), identity))
+        ]
+        yield Group(sampling, todo)
+
+
 def _run_together(
     plan: Plan,
     bank: Bank,
@@ -229,30 +180,6 @@ def _run_together(
         _run_group(plan, bank, files, group, loaded, store, reporter)
 
 
-def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
-    """Group the methods by the features that they use, without those that already have a run."""
-    for sampling, group in alike(plan):
-        loaded = backbone_of(plan, group[0])
-        identities = [_identity(plan, bank, one, loaded, files) for one in group]
-        todo = [
-            (chosen, identity)
-            for chosen, identity in zip(group, identities, strict=True)
-            if not distributed.agreed(_may_reuse(plan.folder(bank, chosen), identity))
-        ]
-        yield Group(sampling, todo)
-
-
-def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
-    """Group the methods that share a backbone and a sampling rule."""
-    together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
-    for chosen in plan.methods:
-        own = chosen.checkpoint.sha256 if chosen.tuned and chosen.checkpoint else None
-        sampling = plan.backbone.sampling_for(chosen.entry.cls)
-        together.setdefault((sampling, own), []).append(chosen)
-    for (sampling, _), group in together.items():
-        yield sampling, group
-
-
 def _run_group(
     plan: Plan,
     bank: Bank,
@@ -263,7 +190,7 @@ def _run_group(
     reporter: Reporter,
 ) -> None:
     """Evaluate methods on stored features."""
-    keys = _keys(plan, loaded, files)
+    keys = keys_of(plan, loaded, files)
     features, episodes = _features(store, files, keys, bank)
     checksum = _sum(features)
     for chosen, _ in group.todo:
@@ -296,7 +223,7 @@ def _run_group(
             continue
         if distributed.is_first():
             # Only now is it certain which reader can read each video.
-            identity = _identity(plan, bank, chosen, loaded, files)
+            identity = identity_of(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
                 reporter.say(NOT_REUSABLE.format(method=name))
             run = _run(plan, bank, identity, chosen, method, loaded, answers, store)
@@ -315,60 +242,6 @@ def _sum(features: Tensor | StoredFeatures) -> int:
     for part in pairs.split(SUMMED):
         total = (total * 3 + int(torch.dot(part, weights[: len(part)]))) % 2**64
     return total
-
-
-def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
-    """Return the backbone of a method: its own if training has tuned it."""
-    if chosen.tuned and chosen.checkpoint is not None:
-        if plan.given is not None:
-            raise UserError(
-                f"the weights of {chosen.entry.name} include a backbone, which needs videos; it"
-                " cannot be run on --features"
-            )
-        return tuned_backbone(plan.backbone, chosen.checkpoint.path, plan.device)
-    return plan.backbone
-
-
-def preparing(bank: Bank) -> str:
-    """Title of the stage in which a bank's videos are found or rendered."""
-    return f"prepare {bank.source.name} videos"
-
-
-def embedding(sampling: str) -> str:
-    """Title of the stage in which videos are decoded and embedded."""
-    return f"embed {sampling}"
-
-
-def scoring(chosen: MethodWithWeights, bank: Bank) -> str:
-    """Title of the stage in which a method scores the queries of a bank."""
-    return f"{chosen.entry.name} on {bank.recipe.name}"
-
-
-def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:
-    """Say what a backbone has seen of a bank's classes; empty if nothing is known."""
-    if not isinstance(loaded.backbone, Pretrained):
-        return ""
-    return contamination(loaded.backbone.seen, bank.recipe.dataset)
-
-
-def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
-    """Return the files of the videos that the bank's episodes use, or of their given features."""
-    videos = [bank.split.videos[index] for index in bank.used_videos()]
-    if plan.given is not None:
-        plan.given.say_extra(videos)
-        return plan.given.files(videos)
-    source = bank.source
-    with distributed.first_alone(), reporter.stage(preparing(bank)) as progress:
-        files = source.files(bank.recipe.split, videos, progress)
-    check_contents(bank, files)
-    return files
-
-
-def _keys(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:
-    """Return the key under which the features of each video are stored."""
-    if plan.given is not None:
-        return [file.sha256 for file in files]
-    return list(map(Readings(loaded.decoder).key, files))
 
 
 def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
@@ -415,49 +288,6 @@ def in_order_of_content(
     place = np.full(videos, -1, dtype=np.int32)
     place[used[order]] = np.arange(len(used), dtype=np.int32)
     return order, Episodes(place[episodes.support], place[episodes.query], episodes.labels)
-
-
-def _identity(
-    plan: Plan,
-    bank: Bank,
-    chosen: MethodWithWeights,
-    loaded: LoadedBackbone,
-    files: Sequence[VideoFile],
-) -> Identity:
-    """Everything that determines the rows."""
-    entry, checkpoint = chosen.entry, chosen.checkpoint
-    videos = hashlib.sha256("\n".join(_keys(plan, loaded, files)).encode())
-    if plan.given is not None:
-        features = plan.given.identity()
-    else:
-        features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
-        if others := Readings(loaded.decoder).others(files):
-            features = features.changed(other_decoders=others)
-    identity = Identity(
-        bank=bank.title,
-        bank_sha256=bank.sha256,
-        episodes=len(bank.episodes),
-        dataset=bank.recipe.dataset,
-        split=bank.recipe.split,
-        protocol=bank.recipe.protocol,
-        way=bank.recipe.way,
-        shot=bank.recipe.shot,
-        method=entry.name,
-        revision=entry.cls.revision,
-        settings=plain(asdict(entry.settings)),
-        form=entry.form,
-        source_sha256=source_sha256(entry),
-        weights_sha256=checkpoint.sha256 if checkpoint else None,
-        training=chosen.training,
-        videos_sha256=videos.hexdigest(),
-        features=features,
-        seed=plan.seed,
-        dtype="float32",
-    )
-    if not entry.cls.needs_text:
-        return identity
-    names = names_of_classes(bank.source, bank.split.classes)
-    return identity.changed(text=needed(plan.text, entry.name).identity(names))
 
 
 def _run(

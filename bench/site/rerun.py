@@ -13,7 +13,8 @@ from bench.features.preprocessing import with_preprocessing_of
 from bench.features.text import text_source
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, find
-from bench.running.execute import Plan, execute
+from bench.running.execute import execute
+from bench.running.plan import Plan
 from bench.runs.directory import read_run
 from bench.runs.run import Run
 from bench.runs.schema import FeatureIdentity

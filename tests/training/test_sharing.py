@@ -160,7 +160,7 @@ def test_so_many_backbones_are_on_the_device_at_once(
         at_once.append(sum(one() is not None for one in made))
         return embedded_together(*words)
 
-    monkeypatch.setattr("bench.running.execute.tuned_backbone", noted)
+    monkeypatch.setattr("bench.running.plan.tuned_backbone", noted)
     monkeypatch.setattr("bench.running.execute.TOGETHER", most)
     monkeypatch.setattr("bench.running.execute.embedded_together", counted)
     code, printed = call(

@@ -1,0 +1,113 @@
+"""The identity of a run, which is all that determines its rows: equal ones are reused."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.features.backbones import LoadedBackbone
+from bench.features.embedding import feature_identity
+from bench.features.text import names_of_classes, needed
+from bench.plugins.registry import source_sha256
+from bench.running.plan import Plan
+from bench.runs.directory import read_run
+from bench.runs.schema import FeatureIdentity, Identity
+from bench.weights.assignment import MethodWithWeights
+from episodes.banks.bank import Bank
+from episodes.decoding.readings import Readings
+from episodes.errors import UserError
+from episodes.schema import plain
+from episodes.split import VideoFile
+
+ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
+"""Parts of a run's identity that the user chose, besides features: a run that differs in them is
+never replaced. If what the program determines has changed (code, decoder, videos), the run is
+computed again in its place."""
+
+
+def identity_of(
+    plan: Plan,
+    bank: Bank,
+    chosen: MethodWithWeights,
+    loaded: LoadedBackbone,
+    files: Sequence[VideoFile],
+) -> Identity:
+    """Return all that determines the rows of a method on a bank.
+
+    Args:
+        plan: has the seed, the device, and the features if they are given.
+        bank: the episodes.
+        chosen: the method and its weights.
+        loaded: the backbone that embeds its videos.
+        files: files of the videos that the bank uses.
+    """
+    entry, checkpoint = chosen.entry, chosen.checkpoint
+    videos = hashlib.sha256("\n".join(keys_of(plan, loaded, files)).encode())
+    if plan.given is not None:
+        features = plan.given.identity()
+    else:
+        features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
+        if others := Readings(loaded.decoder).others(files):
+            features = features.changed(other_decoders=others)
+    identity = Identity(
+        bank=bank.title,
+        bank_sha256=bank.sha256,
+        episodes=len(bank.episodes),
+        dataset=bank.recipe.dataset,
+        split=bank.recipe.split,
+        protocol=bank.recipe.protocol,
+        way=bank.recipe.way,
+        shot=bank.recipe.shot,
+        method=entry.name,
+        revision=entry.cls.revision,
+        settings=plain(asdict(entry.settings)),
+        form=entry.form,
+        source_sha256=source_sha256(entry),
+        weights_sha256=checkpoint.sha256 if checkpoint else None,
+        training=chosen.training,
+        videos_sha256=videos.hexdigest(),
+        features=features,
+        seed=plan.seed,
+        dtype="float32",
+    )
+    if not entry.cls.needs_text:
+        return identity
+    names = names_of_classes(bank.source, bank.split.classes)
+    return identity.changed(text=needed(plan.text, entry.name).identity(names))
+
+
+def keys_of(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:
+    """Return the key under which the features of each video are stored."""
+    if plan.given is not None:
+        return [file.sha256 for file in files]
+    return list(map(Readings(loaded.decoder).key, files))
+
+
+def may_reuse(folder: Path, identity: Identity) -> bool:
+    """Whether the folder already holds this run, complete.
+
+    Raises:
+        UserError: the folder holds a different run, which would be lost.
+    """
+    if not (folder / "run.json").exists():
+        return False
+    found = read_run(folder).identity
+    then, now = (_asked_for(one) for one in (found, identity))
+    for field, value in now.items():
+        if then[field] != value:
+            raise UserError(
+                f"{folder} holds a run with {field} {then[field]}, not {value};"
+                " choose another --out, or delete that run"
+            )
+    return found == identity and identity.source_sha256 is not None
+
+
+def _asked_for(identity: Identity) -> dict[str, object]:
+    """The parts of a run's identity that its user chose."""
+    features = identity.features or FeatureIdentity(backbone="")
+    return {field: getattr(identity, field) for field in ASKED_FOR} | {
+        "backbone": features.backbone,
+        "sampling": features.sampling,
+        "decoder": features.reader,
+        "resize": features.resized,
+    }

@@ -14,7 +14,8 @@ import pytest
 
 from bench.method import REGISTRY, ConfiguredMethod, Method
 from bench.plugins.registry import all_methods, built_in_methods, source_sha256
-from bench.plugins.source import LOOK_UP, meaning_sha256, remember_loaded
+from bench.plugins.source import meaning_sha256, remember_loaded
+from bench.plugins.syntax import LOOK_UP
 from episodes.errors import UserError
 
 NUMBERS = count()

@@ -20,34 +20,32 @@ import hashlib
 import importlib.util
 import inspect
 import linecache
-import symtable
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FunctionType, ModuleType
 
-HARNESS = frozenset({"bench", "episodes"})
-"""Packages whose code belongs to no method, but to the program."""
+from bench.plugins.syntax import (
+    HARNESS,
+    Module,
+    NoSourceError,
+    dumped,
+    has_effects,
+    imported_names,
+    looks_names_up,
+    parsed_module,
+    references,
+)
+
 CATALOGUE = "methods"
 """The package whose code counts wherever it is imported."""
-LOOK_UP = frozenset({"eval", "exec", "globals", "__import__", "importlib"})
-"""Names through which code reaches definitions that its text does not name..."""
-LOOK_UP_ATTRIBUTES = frozenset({"import_module", "__subclasses__", "__init_subclass__"})
-"""...and attributes."""
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 """Types of notebook variables whose value can replace their source."""
 
-DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
 Definition = type | Callable[..., object]
 _stamps: dict[str, tuple[int, int]] = {}
-
-
-class _NoSourceError(Exception):
-    """The source of a definition is not available, or has changed since it was loaded."""
 
 
 def meaning_sha256(starts: Iterable[Definition]) -> str | None:
@@ -63,7 +61,7 @@ def meaning_sha256(starts: Iterable[Definition]) -> str | None:
     """
     try:
         return _Reached().hash_of(starts)
-    except (_NoSourceError, RecursionError):
+    except (NoSourceError, RecursionError):
         return None
 
 
@@ -80,59 +78,15 @@ def remember_loaded() -> None:
             _stamps[file] = stamp
 
 
-def imported_names(tree: ast.AST, package: str = "") -> Iterator[tuple[str, str, str | None]]:
-    """Yield every import in a tree: the name that it binds, the module, and the name in the module.
-
-    The module's name is absolute if the package that contains the tree is given. An import of all
-    names binds "*".
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                whole = alias.name if alias.asname else alias.name.partition(".")[0]
-                yield alias.asname or whole, whole, None
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1]
-            above = ".".join(base) if node.level else ""
-            module = ".".join(part for part in (above, node.module) if part)
-            for alias in node.names:
-                yield alias.asname or alias.name, module, alias.name
-
-
-@dataclass(frozen=True, eq=False)
-class _Module:
-    """The parsed source of a module, or of a notebook cell."""
-
-    name: str
-    package: str
-    """Package to which its relative imports refer."""
-    statements: Sequence[ast.stmt]
-    """Statements at the top level, without docstrings and plain imports."""
-    bound: dict[str, list[int]]
-    """Name -> indices of the statements that bind it."""
-    imports: dict[str, list[tuple[str, str | None]]]
-    """Name -> modules, or names in modules, to which it may refer."""
-    loads: Sequence[str]
-    """Modules that are imported with it."""
-    looked_up: frozenset[str]
-    """Names that a scope in it looks up at the top level, or among the built-ins."""
-    cell: bool = False
-    """Whether it is a notebook cell."""
-
-    @property
-    def of_harness(self) -> bool:
-        return self.name.partition(".")[0] in HARNESS
-
-
 class _Reached:
     """The definitions reached so far, numbered in the order in which they are reached."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[_Module, int], int] = {}
-        self._order: list[tuple[_Module, int]] = []
-        self._touched: set[_Module] = set()
+        self._numbers: dict[tuple[Module, int], int] = {}
+        self._order: list[tuple[Module, int]] = []
+        self._touched: set[Module] = set()
         self._taken: set[str] = set()
-        self._seeking: set[tuple[_Module, str]] = set()
+        self._seeking: set[tuple[Module, str]] = set()
 
     def hash_of(self, starts: Iterable[Definition]) -> str:
         for start in starts:
@@ -145,24 +99,24 @@ class _Reached:
             digest.update(self._record(module, module.statements[index]).encode())
         return digest.hexdigest()
 
-    def _record(self, module: _Module, statement: ast.stmt) -> str:
+    def _record(self, module: Module, statement: ast.stmt) -> str:
         """A statement, with the meaning of each name in it: numbers of statements, or text."""
-        if _looks_names_up(statement):
+        if looks_names_up(statement):
             self._take_home(module)
         own: dict[str, list[tuple[str, str | None]]] = {}
         for bound, source, attribute in imported_names(statement, module.package):
             own.setdefault(bound, []).append((source, attribute))
         meanings = [
             (reference, found)
-            for reference in sorted(_references(statement))
+            for reference in sorted(references(statement))
             if (first := reference.partition(".")[0]) in own or first in module.looked_up
             if (found := self._meaning(module, reference.split("."), own))
         ]
-        return f"{_dumped(statement)}\n{meanings}\n"
+        return f"{dumped(statement)}\n{meanings}\n"
 
     def _meaning(
         self,
-        module: _Module,
+        module: Module,
         reference: Sequence[str],
         own: dict[str, list[tuple[str, str | None]]],
     ) -> list[int | str]:
@@ -173,7 +127,7 @@ class _Reached:
             found += self._imported(module, source, [attribute, *rest] if attribute else rest)
         return found + self._named(module, first, rest)
 
-    def _named(self, module: _Module, name: str, rest: Sequence[str] = ()) -> list[int | str]:
+    def _named(self, module: Module, name: str, rest: Sequence[str] = ()) -> list[int | str]:
         """The meaning of a name at the top level of a module."""
         if module.cell and name in vars(sys.modules["__main__"]):
             return self._live(module, vars(sys.modules["__main__"])[name], rest)
@@ -189,7 +143,7 @@ class _Reached:
         self._seeking.remove((module, name))
         return found
 
-    def _imported(self, importer: _Module, source: str, rest: Sequence[str]) -> list[int | str]:
+    def _imported(self, importer: Module, source: str, rest: Sequence[str]) -> list[int | str]:
         """The meaning of ``source.rest``, where ``source`` is a module."""
         if not _same_home(source, importer.name):
             return [".".join([source, *rest[:1]])]
@@ -204,7 +158,7 @@ class _Reached:
         # The module itself is passed on, so any of its names may be used.
         return list(self._whole(module))
 
-    def _live(self, module: _Module, value: object, rest: Sequence[str]) -> list[int | str]:
+    def _live(self, module: Module, value: object, rest: Sequence[str]) -> list[int | str]:
         """The meaning of the present value of a notebook variable."""
         if isinstance(value, ModuleType):
             return self._imported(module, value.__name__, rest)
@@ -216,18 +170,18 @@ class _Reached:
             return [self._number(place, at) for at in place.bound.get(name, [])]
         if isinstance(value, PLAIN):
             return [repr(value)]
-        raise _NoSourceError
+        raise NoSourceError
 
-    def _number(self, module: _Module, index: int) -> int:
+    def _number(self, module: Module, index: int) -> int:
         if (module, index) not in self._numbers:
             self._numbers[module, index] = len(self._order)
             self._order.append((module, index))
         return self._numbers[module, index]
 
-    def _whole(self, module: _Module) -> list[int]:
+    def _whole(self, module: Module) -> list[int]:
         return [self._number(module, at) for at in range(len(module.statements))]
 
-    def _touch(self, module: _Module) -> None:
+    def _touch(self, module: Module) -> None:
         """Count the statements with effects on import, of a module and of those that it imports.
 
         In the harness, only the starts and what they refer to count.
@@ -236,13 +190,13 @@ class _Reached:
             return
         self._touched.add(module)
         for index, statement in enumerate(module.statements):
-            if _acts(statement, module):
+            if has_effects(statement, module):
                 self._number(module, index)
         for source in module.loads:
             if _same_home(source, module.name):
                 self._touch(_module(source))
 
-    def _take_home(self, module: _Module) -> None:
+    def _take_home(self, module: Module) -> None:
         """Count every file of a module's home."""
         home = module.name.partition(".")[0]
         if home not in self._taken and not module.of_harness:
@@ -252,7 +206,7 @@ class _Reached:
                 self._whole(_read(home, file))
 
 
-def _place(start: Definition) -> tuple[_Module, str]:
+def _place(start: Definition) -> tuple[Module, str]:
     """Return the module of a definition, and its name at the top level."""
     name = start.__qualname__.partition(".")[0]
     if getattr(sys.modules.get(start.__module__), "__file__", None):
@@ -264,181 +218,38 @@ def _place(start: Definition) -> tuple[_Module, str]:
         if isinstance(one, FunctionType)
     }
     if start.__module__ != "__main__" or len(cells) != 1:
-        raise _NoSourceError
+        raise NoSourceError
     cell = _cell(cells.pop())
     if name not in cell.bound:  # the class got its function from another cell
-        raise _NoSourceError
+        raise NoSourceError
     return cell, name
 
 
 @cache
-def _cell(file: str) -> _Module:
+def _cell(file: str) -> Module:
     """Parse a notebook cell, whose text IPython registers with `linecache`."""
     text = "".join(linecache.getlines(file))
     if not text:
-        raise _NoSourceError
-    return _parsed(text, "__main__", "", cell=True)
+        raise NoSourceError
+    return parsed_module(text, "__main__", "", cell=True)
 
 
-def _module(name: str) -> _Module:
+def _module(name: str) -> Module:
     """Parse the source of a module; a package without ``__init__.py`` is empty."""
     file = _file(name)
     if file and file in _stamps and _stamps[file] != _stamp(file):
-        raise _NoSourceError
+        raise NoSourceError
     return _read(name, file)
 
 
 @cache
-def _read(name: str, file: str) -> _Module:
+def _read(name: str, file: str) -> Module:
     if not file.endswith(".py"):  # compiled, or a namespace
         text = f"compiled = {hashlib.sha256(Path(file).read_bytes()).hexdigest()!r}" if file else ""
-        return _parsed(text, name, name)
+        return parsed_module(text, name, name)
     is_package = Path(file).name == "__init__.py"
     package = name if is_package else name.rpartition(".")[0]
-    return _parsed(Path(file).read_bytes(), name, package)
-
-
-def _parsed(source: str | bytes, name: str, package: str, cell: bool = False) -> _Module:
-    try:
-        tree = ast.parse(source)
-        names = frozenset(_looked_up(symtable.symtable(ast.unparse(tree), name, "exec")))
-    except (SyntaxError, ValueError) as error:
-        raise _NoSourceError from error
-    imports: dict[str, list[tuple[str, str | None]]] = {}
-    for statement in tree.body:
-        if not isinstance(statement, DEFINITION):
-            for one, module, attribute in imported_names(statement, package):
-                imports.setdefault(one, []).append((module, attribute))
-    loads = {name.rpartition(".")[0], *_loaded(tree, package)} - {""}
-    statements = [
-        _without_docstrings(one)
-        for one in tree.body
-        if not isinstance(one, ast.Import | ast.ImportFrom) and not _is_text(one)
-    ]
-    bound: dict[str, list[int]] = {}
-    for index, statement in enumerate(statements):
-        for one in _bound_by(statement):
-            bound.setdefault(one, []).append(index)
-    return _Module(name, package, statements, bound, imports, sorted(loads), names, cell)
-
-
-def _loaded(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield the modules that a tree imports, and imported names that may be modules."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-    for _, module, attribute in imported_names(tree, package):
-        yield module
-        yield f"{module}.{attribute}"
-
-
-def _looked_up(scope: symtable.SymbolTable) -> Iterator[str]:
-    for symbol in scope.get_symbols():
-        if symbol.is_global() or scope.get_type() == "module":
-            yield symbol.get_name()
-    for inner in scope.get_children():
-        yield from _looked_up(inner)
-
-
-def _dumped(node: object) -> str:
-    """Write a syntax tree as text, equal for all versions of Python that have its nodes."""
-    if isinstance(node, list):
-        return f"[{', '.join(map(_dumped, node))}]"
-    if isinstance(node, ast.Constant):
-        return repr(node.value)
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = (
-        f"{name}={_dumped(value)}"
-        for name, value in ast.iter_fields(node)
-        if value is not None and value != []
-    )
-    return f"{type(node).__name__}({', '.join(fields)})"
-
-
-def _without_docstrings(statement: ast.stmt) -> ast.stmt:
-    """Remove string statements, which have no effect."""
-    for node in ast.walk(statement):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            body[:] = [one for one in body if not _is_text(one)]
-    return statement
-
-
-def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _bound_by(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement binds at the top level, or more if it is nested."""
-    if isinstance(statement, DEFINITION):
-        return {statement.name}
-    bound = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-        elif isinstance(node, DEFINITION):
-            bound.add(node.name)
-    return bound
-
-
-def _acts(statement: ast.stmt, module: _Module) -> bool:
-    """Whether a statement may have effects beyond binding its names."""
-    if isinstance(statement, DEFINITION):
-        return any(_is_own_decorator(one, module) for one in statement.decorator_list)
-    if not isinstance(statement, ast.Assign | ast.AnnAssign):
-        return True
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return any(isinstance(one, ast.Call) for one in ast.walk(statement)) or not all(
-        isinstance(one, ast.Name | ast.Tuple) for one in targets
-    )
-
-
-def _is_own_decorator(decorator: ast.expr, module: _Module) -> bool:
-    """Whether a decorator is not from Python or the harness, and so may have any effect."""
-    roots = [node.id for node in ast.walk(decorator) if isinstance(node, ast.Name)]
-    sources = [
-        source.partition(".")[0] for root in roots for source, _ in module.imports.get(root, [])
-    ]
-    known = all(source in HARNESS or source in sys.stdlib_module_names for source in sources)
-    return not known or any(root in module.bound for root in roots)
-
-
-def _references(statement: ast.stmt) -> set[str]:
-    """Return the names in a statement, with their attributes: ``nn.functional.relu``."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        dotted = _dotted(node)
-        if dotted:
-            found.add(dotted)
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _dotted(node: ast.AST) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (before := _dotted(node.value)):
-        return f"{before}.{node.attr}"
-    return ""
-
-
-def _looks_names_up(statement: ast.stmt) -> bool:
-    return any(
-        (isinstance(node, ast.Name) and node.id in LOOK_UP)
-        or (isinstance(node, ast.Attribute) and node.attr in LOOK_UP_ATTRIBUTES)
-        or (isinstance(node, ast.FunctionDef) and node.name in LOOK_UP_ATTRIBUTES)
-        or (isinstance(node, ast.keyword) and node.arg == "metaclass")
-        or _dotted(node) == "sys.modules"
-        for node in ast.walk(statement)
-    )
+    return parsed_module(Path(file).read_bytes(), name, package)
 
 
 def _same_home(name: str, importer: str) -> bool:

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
-from bench.running.plan import Plan
 from PIL import Image
 
 from bench.machine.progress import Reporter
 from bench.plugins.registry import built_in_methods
 from bench.running.execute import execute
+from bench.running.plan import Plan
 from bench.runs.directory import read_run
 from bench.weights.assignment import Checkpoint, MethodWithWeights
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card

@@ -34,7 +34,6 @@ RENDERED = dataset("rendered")
 EVERY_CLASS = {name: motion for split in classes().values() for name, motion in split.items()}
 PHASE = np.linspace(0.0, 1.0, 41)
 AMPLITUDE, CONTACT = 0.25, 0.12
-KINDS_OF_SOURCE = {"phone": PHONE, "web": WEB, "archive": ARCHIVE}
 
 
 def pairs(kind: str) -> list[tuple[MotionClass, MotionClass]]:
@@ -99,40 +98,30 @@ def turned(motion: MotionClass) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize(("one", "other"), pairs("reversal"), ids=lambda motion: motion.name)
-class TestReversal:
-    def test_partner_is_the_verb_played_backwards(self, one: MotionClass, other: MotionClass):
+def test_the_partner_of_a_reversal_is_the_verb_played_backwards_and_another_motion():
+    for one, other in pairs("reversal"):
         assert one.heading == other.heading
         for forward, backward in zip(tables(one), tables(other), strict=True):
             np.testing.assert_allclose(backward[::-1], forward, atol=1e-12)
-
-    def test_partner_is_another_motion(self, one: MotionClass, other: MotionClass):
-        assert abs(np.stack(tables(one)) - np.stack(tables(other))).max() > 0.1
+        assert abs(np.stack(tables(one)) - np.stack(tables(other))).max() > 0.1, one.name
 
 
-@pytest.mark.parametrize(("one", "other"), pairs("swap"), ids=lambda motion: motion.name)
-class TestSwap:
-    def test_name_says_the_order(self, one: MotionClass, other: MotionClass):
+def test_the_partner_of_a_swap_does_the_same_two_things_in_the_other_order():
+    early, late = np.linspace(0.0, 0.5, 21), np.linspace(0.5, 1.0, 21)
+    ends = np.array([0.0, 1.0])
+    for one, other in pairs("swap"):
         first, second = one.name.split("-then-")
         assert {first, second} <= set(PRIMITIVES)
         assert other.name == f"{second}-then-{first}"
-
-    def test_partner_does_the_same_two_things_in_the_other_order(self, one, other):
-        early, late = np.linspace(0.0, 0.5, 21), np.linspace(0.5, 1.0, 21)
         for a, b in ((one, other), (other, one)):
             done_first, done_last = changes(a, early), changes(b, late)
             np.testing.assert_allclose(done_first, done_last, atol=1e-12)
             assert abs(done_first - done_first[0]).max() > 0.05, "something is done"
-
-    def test_partners_end_alike(self, one: MotionClass, other: MotionClass):
-        ends = np.array([0.0, 1.0])
         np.testing.assert_allclose(changes(one, ends), changes(other, ends), atol=1e-12)
-
-    def test_partners_start_alike(self, one: MotionClass, other: MotionClass):
-        """So that the first frame alone tells nothing, nor the last one."""
-        (a,), (b,) = tables(one), tables(other)
-        np.testing.assert_allclose(a[[0, -1]], b[[0, -1]], atol=1e-12)
-        assert abs(a - b).max() > 0.05
+        # They start and end alike, so that neither the first frame nor the last tells anything.
+        (track,), (other_track,) = tables(one), tables(other)
+        np.testing.assert_allclose(track[[0, -1]], other_track[[0, -1]], atol=1e-12)
+        assert abs(track - other_track).max() > 0.05
 
 
 def changes(motion: MotionClass, phase: np.ndarray) -> np.ndarray:
@@ -141,25 +130,20 @@ def changes(motion: MotionClass, phase: np.ndarray) -> np.ndarray:
     return np.concatenate([actor[:, :3] - actor[0, :3], actor[:, 3:] / actor[0, 3:]], axis=1)
 
 
-class TestSplits:
-    @pytest.mark.parametrize(("name", "groups"), [("train", 30), ("val", 20), ("test", 20)])
-    def test_every_class_has_two_clips_in_each_group(self, name: str, groups: int):
-        split = RENDERED.split(name)
-        assert set(split.classes) == set(classes()[name])
-        counts = Counter((video.label, video.group) for video in split.videos)
-        assert set(counts.values()) == {2}
-        assert len(counts) == groups * len(split.classes)
-        assert np.diff(split.class_starts).min() >= 40
+@pytest.mark.parametrize(("name", "groups"), [("train", 30), ("val", 20), ("test", 20)])
+def test_every_class_of_a_split_has_its_partner_and_two_clips_in_each_group(name, groups):
+    split = RENDERED.split(name)
+    assert set(split.classes) == set(classes()[name])
+    counts = Counter((video.label, video.group) for video in split.videos)
+    assert set(counts.values()) == {2}
+    assert len(counts) == groups * len(split.classes)
+    assert (split.partner_indices[split.partner_indices] == range(len(split.classes))).all()
 
-    @pytest.mark.parametrize("name", ["train", "val", "test"])
-    def test_every_class_has_its_partner(self, name: str):
-        split = RENDERED.split(name)
-        assert (split.partner_indices[split.partner_indices] == range(len(split.classes))).all()
 
-    def test_listing_a_split_renders_nothing(self, tmp_path, monkeypatch):
-        monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
-        type(RENDERED)().split("val")
-        assert not list(tmp_path.iterdir())
+def test_listing_a_split_renders_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    type(RENDERED)().split("val")
+    assert not list(tmp_path.iterdir())
 
 
 def staging(name: str) -> scene.Staging:
@@ -288,86 +272,57 @@ def test_actor_out_of_the_frame_is_not_drawn_elsewhere():
     assert (raster.draw(found) != without).any()
 
 
-@pytest.mark.parametrize(
-    ("kind", "video", "expected"),
-    [
-        (
-            "phone",
-            "push-right_g01_c01",
-            "f4881a731217cb043f46110210ac1e9e348ab055ef98f706b734e95f8d7b6b40",
-        ),
-        (
-            "web",
-            "spin-clockwise_g19_c01",
-            "478bcdeb76f5773aad14606d44c551288df00326a1348155f4741f44bb5c8298",
-        ),
-        (
-            "archive",
-            "grow-then-shake_g20_c02",
-            "7d465b2cb6c797b23e6c8b4643d9a05119ac3bc0001e9ef3441512a702ca872b",
-        ),
-    ],
-)
-class TestFilesAreWithoutLoss:
-    @pytest.fixture
-    def planes(self, video: str) -> np.ndarray:
-        return raster.draw(staging(video))
+DECODED = {
+    "push-right_g01_c01": (
+        PHONE,
+        "f4881a731217cb043f46110210ac1e9e348ab055ef98f706b734e95f8d7b6b40",
+    ),
+    "spin-clockwise_g19_c01": (
+        WEB,
+        "478bcdeb76f5773aad14606d44c551288df00326a1348155f4741f44bb5c8298",
+    ),
+    "grow-then-shake_g20_c02": (
+        ARCHIVE,
+        "7d465b2cb6c797b23e6c8b4643d9a05119ac3bc0001e9ef3441512a702ca872b",
+    ),
+}
+"""A video of each source, and the hash of its frames in RGB."""
 
-    @pytest.fixture
-    def path(self, tmp_path: Path, kind: str, planes: np.ndarray) -> Path:
-        source = KINDS_OF_SOURCE[kind]
-        path = tmp_path / f"video.{source.suffix}"
-        encoding.encode(path, planes, source)
-        return path
 
-    def test_source_is_the_one_that_the_group_has(self, kind, video, expected):
-        assert parsed(video)[3] == KINDS_OF_SOURCE[kind]
+@pytest.mark.parametrize("video", DECODED)
+def test_files_are_without_loss(video: str, tmp_path: Path):
+    source, expected = DECODED[video]
+    assert parsed(video)[3] == source
+    planes = raster.draw(staging(video))
+    frames = [av.VideoFrame.from_ndarray(frame, format="yuv420p") for frame in planes]
+    path, again, threads = (tmp_path / f"{name}.{source.suffix}" for name in "abc")
+    encoding.encode(path, planes, source)
 
-    def test_planes_come_out_as_they_were_drawn(self, kind, video, expected, planes, path):
-        with av.open(path) as file:
-            stream = file.streams.video[0]
-            assert stream.average_rate == KINDS_OF_SOURCE[kind].frames_per_second
-            frames = [frame.to_ndarray() for frame in file.decode(stream)]
-        assert (np.stack(frames) == planes).all()
+    with av.open(path) as file:
+        stream = file.streams.video[0]
+        assert stream.average_rate == source.frames_per_second
+        found = [frame.to_ndarray() for frame in file.decode(stream)]
+    assert (np.stack(found) == planes).all()
+    # decord brings a libav of its own: two programs agree on every pixel.
+    shown = decord.VideoReader(str(path))[:].asnumpy()
+    assert (shown == np.stack([frame.to_ndarray(format="rgb24") for frame in frames])).all()
+    # Where this alone fails, colours are converted otherwise on this machine.
+    assert sha256(decode(path, len(planes), "segment-centres")) == expected
 
-    def test_decord_gives_what_was_drawn(self, kind, video, expected, planes, path):
-        """decord brings a libav of its own: two programs agree on every pixel."""
-        drawn = [
-            av.VideoFrame.from_ndarray(frame, format="yuv420p").to_ndarray(format="rgb24")
-            for frame in planes
-        ]
-        assert (decord.VideoReader(str(path))[:].asnumpy() == np.stack(drawn)).all()
+    # Features are kept by the hash of these bytes: rendering again must not lose them.
+    encoding.encode(again, planes, source)
+    assert again.read_bytes() == path.read_bytes()
 
-    def test_decoded_frames_never_change(self, kind, video, expected, planes, path):
-        """Where this alone fails, decord converts colours otherwise on this machine."""
-        clip = decode(path, len(planes), "segment-centres")
-        assert clip.shape == (len(planes), 96, 96, 3)
-        assert sha256(clip) == expected
-
-    def test_encoding_again_gives_the_same_bytes(
-        self, kind, video, expected, planes, path, tmp_path
-    ):
-        """Features are kept by the hash of these bytes: rendering again must not lose them."""
-        again = tmp_path / f"again.{path.suffix}"
-        encoding.encode(again, planes, KINDS_OF_SOURCE[kind])
-        assert again.read_bytes() == path.read_bytes()
-
-    def test_number_of_encoder_threads_does_not_matter(
-        self, kind, video, expected, planes, path, tmp_path
-    ):
-        source = KINDS_OF_SOURCE[kind]
-        other = tmp_path / f"threads.{source.suffix}"
-        with av.open(other, "w", source.container) as file:
-            stream = file.add_stream(
-                source.codec, rate=source.frames_per_second, options=dict(source.options)
-            )
-            stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
-            stream.codec_context.thread_count = 3
-            for frame in planes:
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="yuv420p")))
-            file.mux(stream.encode())
-        one, several = (decord.VideoReader(str(file))[:].asnumpy() for file in (path, other))
-        assert (one == several).all()
+    with av.open(threads, "w", source.container) as file:
+        stream = file.add_stream(
+            source.codec, rate=source.frames_per_second, options=dict(source.options)
+        )
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
+        stream.codec_context.thread_count = 3
+        for frame in frames:
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    assert (decord.VideoReader(str(threads))[:].asnumpy() == shown).all()
 
 
 class FailingHalfWay(np.ndarray):
@@ -429,36 +384,23 @@ class TestFilesOnDemand:
     def files(self, report=nothing) -> list[VideoFile]:
         return RENDERED.files("val", FEW, report)
 
-    def test_only_what_is_asked_for_is_rendered(self, cache: Path):
-        names = [path.stem for path in rendered_files(cache)]
-        assert names == sorted(video.name for video in FEW)
-
-    def test_whole_files_are_not_rendered_again(self, cache: Path):
+    def test_whole_files_are_not_rendered_again_and_no_others_are(self, cache: Path):
         before = {path: path.stat().st_mtime_ns for path in rendered_files(cache)}
+        assert [path.stem for path in before] == sorted(video.name for video in FEW)
         found = self.files(report=lambda done, total: pytest.fail("something was rendered"))
         assert modified(found) == before
 
-    def test_files_come_in_the_order_asked_for_with_the_hash_of_their_bytes(self, cache: Path):
+    def test_files_show_their_videos_in_the_order_asked_for(self, cache: Path):
         backwards = FEW[::-1]
         found = RENDERED.files("val", backwards, nothing)
         assert tuple(file.video for file in found) == backwards
         for file in found:
             assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
-
-    def test_files_are_of_the_kind_that_their_group_has(self, cache: Path):
-        suffixes = {file.video.group: file.path.suffix for file in self.files()}
-        assert suffixes == {"g01": ".mp4", "g19": ".webm", "g20": ".mkv"}
-
-    def test_every_decoded_clip_has_the_frames_of_its_source(self, cache: Path):
-        for file in self.files():
-            frames = parsed(file.video.name)[3].frames
-            assert decode(file.path, frames, "segment-centres").shape == (frames, 96, 96, 3)
-            assert decode(file.path, 8, "segment-centres").shape == (8, 96, 96, 3)
-
-    def test_file_shows_its_own_video(self, cache: Path):
-        for file in self.files():
+            source = parsed(file.video.name)[3]
+            assert file.path.suffix == f".{source.suffix}"
             with av.open(file.path) as opened:
                 planes = np.stack([frame.to_ndarray() for frame in opened.decode(video=0)])
+            assert len(planes) == source.frames
             assert (planes == raster.draw(staging(file.video.name))).all()
 
     @pytest.mark.parametrize("harm", ["damaged", "truncated", "deleted", "not noted"])
@@ -521,6 +463,7 @@ def noted_files(folder: Path) -> list[Path]:
 def test_killed_worker_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("episodes.datasets.rendered.ALONE", 0)
 
     def kill_worker(done: int, total: int) -> None:
         for worker in multiprocessing.active_children():
@@ -531,23 +474,27 @@ def test_killed_worker_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 < len(noted_files(tmp_path)) < len(FEW)
 
 
-RENDER_SIXTY = """
+WANTED = tuple(
+    video
+    for video in RENDERED.split("val").videos
+    if video.group == "g01" or video.name.endswith("g20_c01")
+)
+RENDER = """
 import os
 from episodes.datasets import dataset
 os.cpu_count = lambda: 2
-rendered = dataset("rendered")
-wanted = [v for v in rendered.split("val").videos if v.group in ("g01", "g02")]
-wanted += [v for v in rendered.split("val").videos if v.name.endswith("g20_c01")]
+videos = dataset("rendered").split("val").videos
+wanted = [v for v in videos if v.group == "g01" or v.name.endswith("g20_c01")]
 if __name__ == "__main__":
-    for file in rendered.files("val", wanted, lambda done, total: None):
+    for file in dataset("rendered").files("val", wanted, lambda done, total: None):
         print(file.video.name, file.sha256)
 """
 
 
 def start_rendering(cache: Path) -> subprocess.Popen[str]:
-    """Begin to render sixty videos in a process of its own, which prints their hashes."""
+    """Begin to render 36 videos in processes of their own; the first prints their hashes."""
     script = cache.with_suffix(".py")
-    script.write_text(RENDER_SIXTY)
+    script.write_text(RENDER)
     return subprocess.Popen(
         [sys.executable, str(script)],
         env=os.environ | {ENVIRONMENT_VARIABLE: str(cache), "PYTHONPATH": str(ROOT)},
@@ -557,8 +504,10 @@ def start_rendering(cache: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_killed_run_leaves_nothing_that_is_trusted_wrongly(tmp_path: Path):
-    """Killed after the first few of sixty videos; a second run keeps those and does the rest."""
+def test_killed_run_leaves_nothing_that_is_trusted_wrongly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed after the first few of 36 videos; a second run keeps those and does the rest."""
     cache, deadline = tmp_path / "killed", time.monotonic() + 60
     running = start_rendering(cache)
     while len(noted_files(cache)) < 4:
@@ -571,9 +520,10 @@ def test_killed_run_leaves_nothing_that_is_trusted_wrongly(tmp_path: Path):
     assert printed == ""
 
     finished = {path: path.stat().st_mtime_ns for path in noted_files(cache)}
-    assert 4 <= len(finished) < 60
+    assert 4 <= len(finished) < len(WANTED)
     second, _ = start_rendering(cache).communicate(timeout=120)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    unkilled, _ = start_rendering(tmp_path / "whole").communicate(timeout=120)
-    assert second.count("\n") == 60
-    assert second == unkilled
+    monkeypatch.setattr("episodes.datasets.rendered.ALONE", len(WANTED))
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "whole"))
+    unkilled = RENDERED.files("val", WANTED, nothing)
+    assert second.splitlines() == [f"{file.video.name} {file.sha256}" for file in unkilled]

@@ -30,6 +30,8 @@ class.
 SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
 """Groups with another container, codec, frame rate and length, in every class."""
 MANIFEST = "manifest.jsonl"
+ALONE = 32
+"""Videos that this process renders without others: to start those takes as long."""
 
 
 class Rendered:
@@ -112,11 +114,12 @@ def _intact(folder: Path) -> Iterator[tuple[Video, str]]:
 
 
 def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
-    """Render in as many processes as there are cores; yield each video when it is finished."""
-    if not tasks:
-        return
+    """Render, many in as many processes as there are cores; yield each video when it is done."""
     for task in tasks:
         task.path.parent.mkdir(parents=True, exist_ok=True)
+    if len(tasks) <= ALONE:
+        yield from map(_render, tasks)
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         min(os.cpu_count() or 1, len(tasks)), mp_context=context, initializer=_follow_parent

@@ -27,7 +27,7 @@ episodes_per_step = 2
 episodes_at_once = 1
 warm_up_steps = 1
 validate_every = 2
-validation_episodes = 6
+validation_episodes = 2
 """
 
 

@@ -9,12 +9,13 @@ import torch
 from bench.backbone import InputSpec
 from bench.features.preprocessing import with_preprocessing
 from bench.machine.progress import Reporter
-from bench.training import clips
+from bench.training import clips, meta
 from bench.training.clips import ClipLibrary, TrainingClips, augmented, drawn_changes
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import dataset, datasets
 from episodes.decoding.sampling import Jittered, Sampling
+from episodes.errors import UserError
 from episodes.split import Video, VideoFile
 from tests.training.test_meta_training import training
 
@@ -34,36 +35,43 @@ def test_left_and_right_are_told_apart_where_classes_are_directions():
     assert {name: datasets()[name].directional for name in expected} == expected
 
 
+def ramp(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
+    """A clip that grows brighter to the right."""
+    return torch.arange(spec.size).expand(3, spec.frames, spec.size, spec.size).float()
+
+
+def inputs_with(
+    words: str, small_recipe: Path, tmp_path: Path, sampling: str | None, resize: str | None
+) -> tuple[Clips, torch.Tensor]:
+    """Clips of a recipe with some lines more, and the videos that it trains on."""
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f"{small_recipe.read_text()}\n{words}")
+    planned = training(tmp_path, recipe, "otam", tuned=True)
+    planned = replace(planned, backbone=with_preprocessing(planned.backbone, sampling, resize))
+    stream = training_stream(planned.validation, planned.recipe, 0)
+    inputs = Clips(planned, stream, ClipLibrary(planned.device), Reporter())
+    return inputs, torch.from_numpy(stream.used_videos())
+
+
 @pytest.mark.parametrize("directional", [True, False])
 def test_a_recipe_may_mirror_only_where_the_data_set_lets_it(
     directional: bool, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    recipe = tmp_path / "flip.toml"
-    recipe.write_text(f"{small_recipe.read_text()}\nflip = true\n")
-    planned = training(tmp_path, recipe, "otam", tuned=True)
-    stream = training_stream(planned.validation, planned.recipe, 0)
+    monkeypatch.setattr(clips, "load_clip", ramp)
     monkeypatch.setattr(type(dataset("rendered")), "directional", directional)
-    inputs = Clips(planned, stream, ClipLibrary(torch.device("cpu")), Reporter())
-    assert inputs._flip is not directional
+    words = "flip = true\nrecolour = false\nshift = 0\n"
+    inputs, videos = inputs_with(words, small_recipe, tmp_path, None, None)
+    taken = inputs.take(videos, slice(None), 0)
+    assert bool((taken[..., 0] < taken[..., -1]).all()) is directional
 
 
 @pytest.mark.parametrize("random_crop", [False, True])
 def test_a_recipe_may_cut_clips_out_of_anywhere_in_the_picture(
     random_crop: bool, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def ramp(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
-        return torch.arange(spec.size).expand(3, spec.frames, spec.size, spec.size).float()
-
     monkeypatch.setattr(clips, "load_clip", ramp)
-    recipe = tmp_path / "crop.toml"
     words = f"random_crop = {str(random_crop).lower()}\nrecolour = false\nshift = 0\n"
-    recipe.write_text(f"{small_recipe.read_text()}\n{words}")
-    planned = training(tmp_path, recipe, "otam", tuned=True)
-    planned = replace(planned, backbone=with_preprocessing(planned.backbone, None, "64"))
-    stream = training_stream(planned.validation, planned.recipe, 0)
-    inputs = Clips(planned, stream, ClipLibrary(torch.device("cpu")), Reporter())
-    videos = torch.from_numpy(inputs._row.numpy().argsort()[-40:].copy())
-    torch.manual_seed(0)
+    inputs, videos = inputs_with(words, small_recipe, tmp_path, None, "64")
     taken = inputs.take(videos, slice(None), 0)
     assert taken.shape[1:] == (3, 16, 48, 48)
     assert torch.equal(taken[..., -1] - taken[..., 0], torch.full_like(taken[..., 0], 47))
@@ -93,22 +101,29 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     assert len(calls) == decoded
 
 
-def zeros(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
-    return torch.zeros(3, spec.frames, spec.size, spec.size)
-
-
 def clips_of(count: int, library: ClipLibrary) -> TrainingClips:
     files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(count)]
     return TrainingClips(files, InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), torch.float32, library)
 
 
-def test_what_a_training_prepared_and_never_took_is_dropped(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clips, "load_clip", zeros)
-    library = ClipLibrary(torch.device("cpu"))
-    with library.for_one_training():
-        clips_of(8, library).prepare([(n, Jittered("linspace", 5, n / 10, 0.1)) for n in range(8)])
-        assert len(library._waiting) == 8
-    assert not library._waiting
+def test_what_a_training_prepared_and_never_took_is_dropped(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    library, decoded = ClipLibrary(torch.device("cpu")), [1.0]
+    eight = clips_of(8, library)
+    wanted = [(n, Jittered("linspace", 5, n / 10, 0.1)) for n in range(8)]
+
+    def failing(*_: object) -> None:
+        eight.prepare(wanted)
+        eight.take(wanted[-1:])  # those before it are decoded, too
+        raise UserError("enough")
+
+    monkeypatch.setattr(clips, "load_clip", lambda *_: torch.full((3, 2, 4, 4), decoded[0]))
+    monkeypatch.setattr(meta, "build", failing)
+    with pytest.raises(UserError, match="enough"):
+        meta.train(training(tmp_path, small_recipe), library, Reporter())
+    decoded[0] = 2.0
+    assert (eight.take(wanted) == 2.0).all()
     library.close()
 
 
@@ -116,55 +131,40 @@ def test_what_a_training_prepared_and_never_took_is_dropped(monkeypatch: pytest.
 def test_clips_ahead_of_those_taken_count_as_many_as_a_video_gives(
     sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(clips, "load_clip", zeros)
+    prepared = set()
+    monkeypatch.setattr(clips, "load_clip", lambda *_: torch.zeros(3, 2, 4, 4))
     monkeypatch.setattr("bench.features.clips.AHEAD_BYTES", 40 * 4 * 3 * 2 * 4 * 4)
     library = ClipLibrary(torch.device("cpu"))
+    prepare = library.prepare
+    monkeypatch.setattr(
+        library, "prepare", lambda file, look: prepared.add(file) or prepare(file, look)
+    )
     next(clips_of(100, library).each([(row, sampling) for row in range(100)]))
-    assert len(library._waiting) == ahead
+    assert len(prepared) == ahead + 1
     library.close()
 
 
-class TestFrames:
-    @pytest.fixture
-    def sampled(self, monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
-        """Which frames were asked for; nothing is decoded."""
-        asked: list[Sampling] = []
+@pytest.mark.parametrize("jitter", [5, 0])
+def test_jitter_is_drawn_anew_at_every_step_and_belongs_to_it(
+    jitter: int, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sampled: list[Sampling] = []
 
-        def load(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
-            asked.append(sampling)
-            return torch.zeros(3, spec.frames, spec.size, spec.size)
+    def load(file: object, spec: InputSpec, sampling: Sampling, *_: object) -> torch.Tensor:
+        sampled.append(sampling)
+        return torch.zeros(3, spec.frames, spec.size, spec.size)
 
-        monkeypatch.setattr("bench.training.clips.load_clip", load)
-        return asked
-
-    def inputs(self, tmp_path: Path, small_recipe: Path, jitter: int, sampling: str) -> Clips:
-        recipe = tmp_path / "jitter.toml"
-        recipe.write_text(f"{small_recipe.read_text()}\njitter = {jitter}\n")
-        planned = training(tmp_path, recipe, "otam", tuned=True)
-        planned = replace(planned, backbone=with_preprocessing(planned.backbone, sampling, None))
-        stream = training_stream(planned.validation, planned.recipe, 0)
-        return Clips(planned, stream, ClipLibrary(planned.device), Reporter())
-
-    def test_jitter_is_drawn_anew_at_every_step_and_belongs_to_it(
-        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
-    ):
-        inputs = self.inputs(tmp_path, small_recipe, 5, "2 x linspace")
-        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
-        for step in (1, 2, 1):
-            inputs.take(videos, slice(None), step)
-        assert {type(one) for one in sampled} == {Jittered}
-        assert {(one.rule, one.most) for one in sampled} == {("linspace", 5)}
-        first, second, again = (set(sampled[at : at + 3]) for at in (0, 3, 6))
-        assert first == again
-        assert not first & second
-        assert len(first | second) == 6
-        assert not inputs._clips._library._held
-
-    def test_without_jitter_a_video_is_decoded_once(
-        self, tmp_path: Path, small_recipe: Path, sampled: list[Sampling]
-    ):
-        inputs = self.inputs(tmp_path, small_recipe, 0, "2 x linspace")
-        videos = torch.from_numpy(inputs._row.numpy().argsort()[-3:].copy())
-        for step in (1, 2):
-            inputs.take(videos, slice(None), step)
+    monkeypatch.setattr(clips, "load_clip", load)
+    words = f"jitter = {jitter}\n"
+    inputs, videos = inputs_with(words, small_recipe, tmp_path, "2 x linspace", None)
+    for step in (1, 2, 1):
+        inputs.take(videos[:3], slice(None), step)
+    if not jitter:  # a video is decoded once
         assert sampled == ["linspace"] * 3
+        return
+    assert {type(one) for one in sampled} == {Jittered}
+    assert {(one.rule, one.most) for one in sampled} == {("linspace", 5)}
+    first, second, again = (set(sampled[at : at + 3]) for at in (0, 3, 6))
+    assert first == again
+    assert not first & second
+    assert len(first | second) == 6

@@ -31,7 +31,7 @@ from tests.training.test_meta_training import train_one, training
 
 # Plain gradient descent: Adam makes steps of full length of gradients that are rounding alone.
 # MASTAF takes four passes with live batch norm in backbone and method, which three processes share
-# unequally; STRM, which drops out, one pass whose videos are shared, by three unequally.
+# unequally; STRM, which drops out, one pass whose ten videos are shared, by three unequally.
 RECIPE = """
 base = "default"
 
@@ -48,13 +48,12 @@ validate_every = 2
 validation_episodes = 2
 
 [method.strm]
-episodes_per_step = 2
-episodes_at_once = 2
+episodes_per_step = 1
 batch_norm = "frozen"
 
 [method.dies]
 steps = 4
-episodes_per_step = 5
+episodes_per_step = 3
 """
 TOLERANCE = 2e-6
 """Largest difference of a weight, relative where weights are above 1."""
@@ -85,7 +84,7 @@ class Dies(Method):
         if self.training:
             CALLS.append(1)
         # In the fourth step: the gradients of the third were averaged once the second was saved.
-        if os.environ.get("DIE") == os.environ.get("RANK", "") and len(CALLS) == 7:
+        if os.environ.get("DIE") == os.environ.get("RANK", "") and len(CALLS) == 4:
             os._exit(3)
         return query @ state.mT
 """

@@ -1,4 +1,4 @@
-"""Backbones that a user brings weights for: the contract, on random weights."""
+"""Backbones: the contract, on random weights where a user brings them, and what they are shown."""
 
 import importlib.util
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
-from bench.conformance.backbones import BACKBONE_RULES, BackboneUnderTest
-from bench.conformance.rule import breaches_of
+from bench.conformance.backbones import BackboneUnderTest, examine_backbone
 from bench.features.backbones import backbones, load_backbone
 from bench.features.embedding import feature_identity
-from bench.pretrained import CroppedInput, content_sha256, prepared
+from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
 from episodes.errors import UserError
 from methods.backbones.efficientnet_lite import PACKAGE, EfficientNetLite0
 from methods.backbones.hugging_face import HuggingFace, ResNet50, TimeSformer, VideoMAE, ViViT
+from methods.backbones.motion import MotionNet, with_differences
 from methods.backbones.resnet3d import R3d18, R3d34, R3d50, R3d101
 
 CPU = torch.device("cpu")
@@ -80,12 +80,30 @@ def _small() -> dict[str, int]:
     }
 
 
+class SmallR3d(R3d18):
+    """One block a stage, and small pictures: the same code in a tenth of the time."""
+
+    blocks = (1, 1, 1, 1)
+    input = InputSpec(16, 112, (0.5,) * 3, (0.5,) * 3)
+    grid = (1, 4, 4)
+
+
+class SmallLite(EfficientNetLite0):
+    """The same for small pictures."""
+
+    input = InputSpec(2, 112, (0.5,) * 3, (0.5,) * 3)
+    grid = (2, 4, 4)
+
+
 TORCHVISION = ("torchvision-r3d18", "torchvision-mc3-18", "torchvision-r2plus1d-18")
-
-
 MAKERS: list[Any] = [
-    pytest.param(EfficientNetLite0, id="efficientnet-lite0"),
-    pytest.param(R3d18, id="r3d18"),
+    *(
+        pytest.param(lambda name=name: load_backbone(name, CPU).backbone, id=name)
+        for name, cls in backbones().items()
+        if not issubclass(cls, Pretrained)
+    ),
+    pytest.param(SmallLite, id="efficientnet-lite0"),
+    pytest.param(SmallR3d, id="r3d"),
     *(
         pytest.param(make, id=make.__name__, marks=needs_transformers)
         for make in (resnet50, vivit, videomae, timesformer)
@@ -94,27 +112,26 @@ MAKERS: list[Any] = [
 ]
 
 
-@pytest.fixture(scope="module", params=MAKERS)
-def backbone(request: pytest.FixtureRequest) -> Backbone:
+@pytest.mark.parametrize("make", MAKERS)
+def test_every_backbone_keeps_every_rule(make: Callable[[], Backbone]):
     torch.manual_seed(0)
-    made: Backbone = request.param()
-    return made.eval()
+    assert not examine_backbone("this", make().eval()).breaches
 
 
-def clip_of(backbone: Backbone, videos: int = 1) -> Tensor:
-    return BackboneUnderTest(backbone).clip(videos)
+def test_differences_are_to_the_next_and_from_the_last_frame():
+    clip = torch.zeros(1, 3, 3, 1, 1)
+    clip[:, :, 1] = 1.0
+    after, before = with_differences(clip)[0, 3:, :, 0, 0]
+    assert after.tolist() == [4.0, -4.0, 0.0]
+    assert before.tolist() == [0.0, 4.0, -4.0]
 
 
-@pytest.mark.parametrize("rule", BACKBONE_RULES, ids=lambda rule: rule.__name__)
-def test_every_backbone_keeps_the_rule(rule: Callable[..., Any], backbone: Backbone):
-    assert not breaches_of(rule, BackboneUnderTest(backbone))
+def test_an_unknown_backbone_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean motion"):
+        load_backbone("moton", CPU)
 
 
 class TestWeightsFromFiles:
-    def saved(self, backbone: Backbone, path: Path, **more: Tensor) -> Path:
-        torch.save({"state_dict": backbone.state_dict() | more, "epoch": 200}, path)
-        return path
-
     def test_a_checkpoint_loads_under_its_published_names(self, tmp_path: Path):
         network = R3d18()
         path = tmp_path / "r3d18_KMS_200ep.pth"
@@ -142,20 +159,33 @@ class TestWeightsFromFiles:
         assert not any(name.startswith("fc") for name in found)
         assert found["conv1.weight"].shape == (64, 3, 7, 7, 7)
 
+    @pytest.mark.parametrize("cls", [EfficientNetLite0, R3d18, R3d34, R3d50, R3d101])
+    def test_the_declared_input_gives_the_declared_maps(self, cls: Any):
+        size = cls.input.size
+        with torch.device("meta"):
+            maps = cls()(torch.empty(1, 3, cls.input.frames, size, size))
+        assert maps.shape == (1, cls.channels, *cls.grid)
+
     def test_parameters_are_as_many_as_the_docstrings_say(self):
         with torch.device("meta"):
             counts = [sum(one.numel() for one in cls().parameters()) for cls in COUNTED]
         assert counts == list(COUNTED.values())
 
-    def test_other_weights_are_refused(self, tmp_path: Path):
-        path = self.saved(EfficientNetLite0(), tmp_path / "lite.pth")
-        with pytest.raises(UserError, match="does not hold weights of r3d18"):
-            load_backbone(f"r3d18={path}", CPU)
-
-    def test_weights_of_another_depth_are_refused(self, tmp_path: Path):
-        path = self.saved(R3d34(), tmp_path / "r3d34.pth")
-        with pytest.raises(UserError, match="r3d50"):
-            load_backbone(f"r3d50={path}", CPU)
+    @pytest.mark.parametrize(
+        ("changed", "words"),
+        [
+            ({"_conv_stem.weight": torch.zeros(1)}, r"does not fit efficientnet-lite0: .*stem"),
+            ({}, r"does not hold weights of efficientnet-lite0: _conv_stem\.weight is missing"),
+        ],
+    )
+    def test_other_weights_are_refused(
+        self, changed: dict[str, Tensor], words: str, tmp_path: Path
+    ):
+        state = EfficientNetLite0().state_dict()
+        del state["_conv_stem.weight"]
+        torch.save({"state_dict": state | changed, "epoch": 200}, tmp_path / "lite.pth")
+        with pytest.raises(UserError, match=f"(?s){words}"):
+            load_backbone(f"efficientnet-lite0={tmp_path / 'lite.pth'}", CPU)
 
     def test_a_backbone_without_weights_says_where_to_get_them(self):
         with pytest.raises(UserError, match=r"r3d50_KMS_200ep\.pth.*NAME=PATH"):
@@ -166,16 +196,17 @@ class TestWeightsFromFiles:
             load_backbone("r3d50=nowhere.pth", CPU)
 
     def test_two_weights_are_two_identities(self, tmp_path: Path):
-        loaded = [
-            load_backbone(f"r3d18={self.saved(R3d18(), tmp_path / f'{number}.pth')}", CPU)
-            for number in range(2)
-        ]
-        one, other = (feature_identity(each, "segment-centres", CPU) for each in loaded)
+        identities = []
+        for number in range(2):
+            torch.save(EfficientNetLite0().state_dict(), tmp_path / f"{number}.pth")
+            loaded = load_backbone(f"efficientnet-lite0={tmp_path / f'{number}.pth'}", CPU)
+            identities.append(feature_identity(loaded, "segment-centres", CPU))
+        one, other = identities
         assert one.weights_sha256 != other.weights_sha256
         assert one.source_sha256 == other.source_sha256
 
 
-COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976}
+COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976, MotionNet: 551_304}
 
 
 @needs_package
@@ -301,7 +332,7 @@ class TestHuggingFace:
         videomae().network.half().save_pretrained(tmp_path)
         loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
         with torch.no_grad():
-            assert loaded(clip_of(loaded)).dtype == torch.float32
+            assert loaded(BackboneUnderTest(loaded).clip()).dtype == torch.float32
 
     def test_weights_that_would_be_random_are_refused(self, tmp_path: Path):
         from safetensors.torch import load_file, save_file
@@ -333,6 +364,19 @@ def test_without_torchvision_the_way_out_is_said(tmp_path: Path):
 
 
 class TestInput:
+    @pytest.mark.parametrize(("height", "width"), [(96, 96), (100, 130), (130, 101), (40, 60)])
+    def test_frames_of_any_size_are_resized_and_cut(self, height: int, width: int):
+        frames = torch.full((1, 2, height, width, 3), 255, dtype=torch.uint8)
+        clip = normalised(frames, InputSpec(2, 48, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
+        assert clip.shape == (1, 3, 2, 48, 48)
+        torch.testing.assert_close(clip, torch.full_like(clip, 2.0))
+
+    def test_the_centre_is_cut_out_and_the_aspect_kept(self):
+        frames = torch.zeros((1, 1, 96, 192, 3), dtype=torch.uint8)
+        frames[:, :, :, 48:144] = 255
+        clip = normalised(frames, InputSpec(1, 48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+        assert clip[..., 1:-1].min() > 0.9
+
     def test_the_short_side_is_resized_then_the_centre_cut_out(self):
         frames = torch.zeros((1, 2, 120, 240, 3), dtype=torch.uint8)
         frames[:, :, 20:100, 80:160] = 255  # what 40 of 60 pixels of the short side show

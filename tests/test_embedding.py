@@ -2,9 +2,7 @@
 
 import os
 import sys
-import threading
 import time
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +91,11 @@ def test_what_is_stored_is_not_decoded_again(store, decoding, monkeypatch: pytes
 def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(
     sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ):
-    decoded, lock = [], threading.Lock()
+    ahead_of_shown: list[int] = []
+    shown: list[object] = []
 
     def decode(file: VideoFile, spec: InputSpec, sampling: str, decoder: str) -> Tensor:
-        with lock:
-            decoded.append(file)
+        ahead_of_shown.append(int(file.path.name) - len(shown))
         return clip_of(0)
 
     monkeypatch.setattr(clips, "load_clip", decode)
@@ -105,11 +103,14 @@ def test_memory_of_clips_ahead_is_bounded_and_more_than_a_batch(
     taken = clips.load_clips([file_of(i) for i in range(FILES)], SPEC, sampling)
     assert clips.videos_ahead(SPEC, sampling) == ahead
     assert 2 * filling.BATCH <= 40
-    for count in (1, 16, 17):
-        assert len(list(islice(taken, count))) == count
-        time.sleep(0.2)  # nobody takes, everybody decodes
-    assert len(decoded) == 1 + 16 + 17 + ahead - 1
+    for _ in range(34):
+        shown.append(next(taken))
+    deadline = time.monotonic() + 60
+    while len(ahead_of_shown) < 34 + ahead - 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
     taken.close()
+    assert len(ahead_of_shown) == 34 + ahead - 1
+    assert max(ahead_of_shown) < ahead
 
 
 def test_a_shard_that_cannot_be_written_stops_the_work(store, decoding, monkeypatch):

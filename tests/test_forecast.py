@@ -4,12 +4,15 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
 from bench.commands import forecast
 from bench.commands import run as run_command
-from bench.commands.forecast import Forecast, Part, _Steps
+from bench.commands.forecast import Forecast, Part, Steps
 from bench.commands.measuring import (
     ENOUGH,
     PATIENCE,
@@ -198,23 +201,21 @@ def test_a_long_run_says_how_long_before_it_starts(tmp_path: Path, monkeypatch: 
 
 
 def test_a_training_lasts_as_long_as_its_steps_and_looks():
-    class Recipe:
-        validate_every = 50
-
-    class Training:
-        recipe, device = Recipe, type("Device", (), {"type": "cuda"})
-
-    steps = _Steps(step=2.0, look=10.0, decoding=5.0)
-    assert steps.seconds(Training, 100) == 100 * 2 + 3 * 10  # type: ignore[arg-type]
-    assert _Steps(2.0, 10.0, 9000.0).seconds(Training, 100) == 9000  # type: ignore[arg-type]
+    training: Any = SimpleNamespace(
+        recipe=SimpleNamespace(validate_every=50), device=torch.device("cuda")
+    )
+    assert Steps(step=2.0, look=10.0, decoding=5.0).seconds(training, 100) == 100 * 2 + 3 * 10
+    assert Steps(2.0, 10.0, 9000.0).seconds(training, 100) == 9000
 
 
 def test_features_that_two_methods_share_are_embedded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(forecast, "prepared", lambda _, __, used: Videos(used, (), (), 0.0))
-    monkeypatch.setattr(forecast, "_lacking", lambda *_: 5)
-    monkeypatch.setattr(forecast, "_pass_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(
+        forecast, "open_store", lambda *_: SimpleNamespace(missing=lambda _: range(5))
+    )
+    monkeypatch.setattr(forecast, "pace", lambda *_: 0.1)
     monkeypatch.setattr(Measures, "both", lambda *_: 7.0)
     monkeypatch.setattr(Measures, "method", lambda *_: (1.0, 0))
     loaded, bank = load_backbone("motion", CPU), open_bank("rendered-5w1s-val", 4)
@@ -223,7 +224,7 @@ def test_features_that_two_methods_share_are_embedded_once(
         Training(
             entry, 0, read_training_recipe("default", entry), bank, loaded, False, CPU, tmp_path
         )
-        for entry in map(known.__getitem__, ("relation-net", "matching-networks"))
+        for entry in map(known.__getitem__, ("relation-net", "trx"))
     ]
     found = forecast.of_trainings(trainings)
     embedded = [part for part in found.parts if part.title.startswith("embed ")]

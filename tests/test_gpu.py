@@ -91,8 +91,8 @@ def test_a_wait_inside_the_loop_is_seen(monkeypatch: pytest.MonkeyPatch):
     """So the test above can fail: here every batch is fetched as soon as it is scored."""
     device, features = choose_device("cuda"), random_features(960)
     method = built_in_methods()["protonet"].build(FeatureShape(*features.shape[1:]), 0).to(device)
-    best_two = loop._best_two
-    monkeypatch.setattr(loop, "_best_two", lambda scores: best_two(scores.cpu()))
+    taken = loop.best_two
+    monkeypatch.setattr(loop, "best_two", lambda scores: taken(scores.cpu()))
     with torch.no_grad():
         represented = encode(method, features, device)
         episodes = few_videos(80, 960)

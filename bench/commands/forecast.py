@@ -201,7 +201,7 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
         UserError: a training itself would be refused.
     """
     forecast, measures = Forecast(), Measures(trainings[0].device)
-    steps: dict[str, _Steps] = {}
+    steps: dict[str, Steps] = {}
     for training in trainings:
         title = f"train {training.title}"
         if finished(training.folder, training.identity()):
@@ -215,7 +215,7 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
     return forecast
 
 
-class _Steps(NamedTuple):
+class Steps(NamedTuple):
     """The time that parts of a training take."""
 
     step: float
@@ -232,7 +232,7 @@ class _Steps(NamedTuple):
         return overlapped(self.decoding, computing, gpu, compute_share())
 
 
-def _steps(training: Training, measures: Measures, forecast: Forecast) -> _Steps:
+def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
     """Measure a training, and add the stages before it: videos to prepare, features to embed."""
     stream = training_stream(training.validation, training.recipe, training.seed)
     bank, loaded, sampling = training.validation, training.backbone, training.sampling
@@ -266,7 +266,7 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> _Steps
     if training.tuned:
         look += measures.embed(loaded) * len(bank.used_videos()) * clip_count(sampling)
     step = passes * _pass_seconds(training, batch, len(stream.split.classes))
-    return _Steps(step, look, decoding)
+    return Steps(step, look, decoding)
 
 
 def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> float:

@@ -234,7 +234,7 @@ def answer(
     answers = torch.empty(size, pin_memory=device.type == "cuda")
     done = 0
     for number, window in enumerate(mine, start=1):
-        best = _best_two(scored(*_indices(episodes, window, device)))
+        best = best_two(scored(*_indices(episodes, window, device)))
         answers[done : done + len(best)].copy_(best, non_blocking=True)
         done += len(best)
         progress(min(number * distributed.size() * batch_size, len(episodes)), len(episodes))
@@ -299,7 +299,7 @@ def _check_finite(
         )
 
 
-def _best_two(scores: Tensor) -> Tensor:
+def best_two(scores: Tensor) -> Tensor:
     """Return best score, second best, and way of the best: (episodes, 3, queries).
 
     Scores that are not finite become NaN, and `evaluate` refuses them at the end: a check here

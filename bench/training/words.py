@@ -31,8 +31,8 @@ def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: 
     torch.manual_seed(recipe.seed)
     vision, backbone = load_backbone(MotionNet.name, device), MotionWords().to(device).eval()
     backbone.load_state_dict(vision.backbone.state_dict(), strict=False)
-    videos, labels, names = _videos(vision, "train", device, reporter)
-    held_out = _videos(vision, "val", device, reporter)
+    videos, labels, names = videos_of(vision, "train", device, reporter)
+    held_out = videos_of(vision, "val", device, reporter)
     words = words_of(names).to(device)
     optimiser = torch.optim.AdamW(
         backbone.text.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -71,7 +71,7 @@ def _accuracy(backbone: MotionWords, videos: Tensor, labels: Tensor, names: list
     return round(float((nearest == labels).float().mean()), 4)
 
 
-def _videos(
+def videos_of(
     vision: LoadedBackbone, name: SplitName, device: torch.device, reporter: Reporter
 ) -> tuple[Tensor, Tensor, list[str]]:
     """Mean frame (videos, C) and class of every video of a split, and the names of all classes."""

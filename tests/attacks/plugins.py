@@ -95,7 +95,7 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "patches-numpy": ("np.argsort = lambda x, **b: np.arange(len(x))", ANY),
     "patches-math": ("math.sqrt = lambda x: x", ANY),
     "patches-builtins": ("builtins.sum = lambda *a: 0", ANY),
-    "patches-the-loop": ("bench.running.loop._best_two = lambda x: x[..., :3]", ANY),
+    "patches-the-loop": ("bench.running.loop.best_two = lambda x: x[..., :3]", ANY),
     "patches-another": (
         "REGISTRY['protonet'].cls.score = lambda self, s, q: torch.zeros(1)",
         ANY,

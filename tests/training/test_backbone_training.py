@@ -60,7 +60,7 @@ def test_the_card_of_a_text_tower_holds_its_whole_recipe(
 ):
     names = ["left", "right"]
     videos = torch.randn(4, 96, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(words, "_videos", lambda *_: (videos, torch.arange(4) % 2, names))
+    monkeypatch.setattr(words, "videos_of", lambda *_: (videos, torch.arange(4) % 2, names))
     path = words.train_words(WordsRecipe(steps=2), CPU, tmp_path, Reporter())
     card = parsed(BackboneCard, read_json(path.with_suffix(".json")))
     assert card.recipe == WordsRecipe(steps=2)

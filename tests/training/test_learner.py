@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from bench.conformance.learning import for_training
 from bench.features.backbones import load_backbone
@@ -105,7 +105,11 @@ def test_weight_decay_spares_by_name_and_by_kind_of_layer():
         assert group["peak"] == (recipe.backbone_learning_rate if of_backbone else 0.2)
         assert group["weight_decay"] in (0.0, 0.1)
         spared |= {id(two) for two in group["params"] if group["weight_decay"] == 0}
-    norms = [layer for layer in one.backbone.modules() if isinstance(layer, _BatchNorm)]
+    norms = [
+        layer
+        for layer in one.backbone.modules()
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d)
+    ]
     expected = {id(two) for layer in norms for two in layer.parameters()}
     biases = {id(two) for name, two in one.method.named_parameters() if name.endswith("bias")}
     assert norms

@@ -151,6 +151,8 @@ def serve() -> None:
 
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        with suppress(ValueError, OSError):  # a crash leaves no dump of its memory behind
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.runs.directory import read_run
 from episodes.banks.own_videos import bank_over_folder
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
@@ -16,7 +17,7 @@ from episodes.datasets.adding import add_dataset, register_folder
 from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
 from episodes.errors import UserError
-from tests.command import call, fresh, predictions, same
+from tests.command import call, predictions, same
 from tests.conftest import make_video
 from tests.layouts import own_registrations
 from tests.synthetic import NOTHING, recipe_with
@@ -47,22 +48,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_folder_is_evaluated_and_its_table_printed(own: Path, tmp_path: Path):
-    words = ("run", "--data", own, "--backbone", "motion", "--methods", "protonet,chance")
-    printed = fresh(*words, "--episodes", "40", "--out", tmp_path)
+def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
+    words = ("--backbone", "motion", "--methods", "protonet,otam", "--episodes", "40", "--out")
+    status, printed = call("run", "--data", own, *words, tmp_path / "one")
+    assert status == 0
     assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
-    header = json.loads((tmp_path / "protonet" / "run.json").read_text())
-    assert header["identity"]["dataset"] == "my-videos"
-    assert (header["identity"]["way"], header["identity"]["shot"]) == (5, 1)
-    assert len(predictions(tmp_path)["protonet"]) == 200
+    identity = read_run(tmp_path / "one" / "protonet").identity
+    assert (identity.dataset, identity.way, identity.shot) == ("my-videos", 5, 1)
+    assert len(predictions(tmp_path / "one")["protonet"]) == 200
 
-
-def test_the_same_folder_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
-    moved = tmp_path / "my videos"
-    shutil.copytree(own, moved, symlinks=True)
-    words = ("--methods", "protonet,otam", "--episodes", "30", "--out")
-    call("run", "--data", own, *words, tmp_path / "one")
-    call("run", "--data", moved, *words, tmp_path / "two")
+    moved = shutil.copytree(own, tmp_path / "my videos")
+    assert call("run", "--data", moved, *words, tmp_path / "two")[0] == 0
     assert same(predictions(tmp_path / "one"), predictions(tmp_path / "two"))
 
 
@@ -77,20 +73,6 @@ def test_fewer_classes_make_episodes_of_fewer_ways(own: Path, tmp_path: Path):
     for label in CLASSES[:3]:
         shutil.copytree(own / label, tmp_path / label)
     assert bank_over_folder(tmp_path, 10).recipe.way == 3
-
-
-def test_frame_folders_are_videos(tmp_path: Path):
-    for shade, label in enumerate(("dark", "bright")):
-        for clip in range(3):
-            folder = tmp_path / "frames" / label / f"clip{clip}"
-            folder.mkdir(parents=True)
-            for number in range(1, 13):  # 2 comes before 10
-                picture = np.full((60, 80, 3), 20 + 180 * shade + number + clip, np.uint8)
-                Image.fromarray(picture).save(folder / f"img_{number}.jpg")
-    data = ("run", "--data", tmp_path / "frames", "--methods", "protonet", "--episodes", "20")
-    assert call(*data, "--out", tmp_path / "out")[0] == 0
-    rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
-    assert rows[0]["accuracy"] == 1.0
 
 
 def test_a_changed_video_is_hashed_anew(own: Path, tmp_path: Path):
@@ -124,27 +106,22 @@ def hashes(root: Path) -> dict[str, str]:
 class TestFolderOfFrames:
     """Crops that follow something, and pictures that programs leave."""
 
-    @pytest.fixture
-    def root(self, tmp_path: Path) -> Path:
-        """Two classes of three folders of twelve frames each, all of one size."""
+    def test_such_folders_are_videos_whose_frames_get_the_size_of_the_first(self, tmp_path: Path):
         for shade, label in enumerate(("dark", "bright")):
             for clip in range(3):
                 folder = tmp_path / "data" / label / f"clip{clip}"
                 folder.mkdir(parents=True)
-                for number in range(12):
-                    picture = np.full((60, 80, 3), 20 + 180 * shade + number + clip, np.uint8)
-                    Image.fromarray(picture).save(folder / f"{number}.png")
-        return tmp_path / "data"
-
-    def test_frames_that_differ_in_size_are_brought_to_the_first_one_s(self, root, tmp_path):
-        for number in range(1, 12):
-            picture = Image.new("RGB", (31 + number, 90 - number), (21, 21, 21))
-            picture.save(root / "dark" / "clip1" / f"{number}.png")
-        words = ("run", "--data", root, "--methods", "protonet", "--episodes", "20")
+                for number in range(1, 13):  # 2 comes before 10
+                    size = (31 + number, 90 - number) if (shade, clip) == (0, 1) else (80, 60)
+                    picture = Image.new("L", size, 20 + 180 * shade + number + clip)
+                    picture.save(folder / f"img_{number}.jpg")
+        words = ("run", "--data", tmp_path / "data", "--methods", "protonet", "--episodes", "20")
         status, printed = call(*words, "--out", tmp_path / "out")
         assert status == 0
         assert "1 of 6 folders of frames differ in size" in printed.replace("\n", " ")
         assert "1 of 6" in call(*words, "--out", tmp_path / "again")[1], "of stored features too"
+        rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
+        assert rows[0]["accuracy"] == 1.0
 
     def test_grey_of_16_bits_keeps_its_upper_8(self, tmp_path: Path):
         levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
@@ -169,20 +146,24 @@ class TestFolderOfFrames:
             read_frames([tmp_path / "0.png"], 1, "linspace", list)
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of two recordings with two clips each, and one clip alone."""
+    root, shade = tmp_path_factory.mktemp("recordings"), 8
+    for label in ("open", "close", "wave"):
+        for recording in ("kitchen", "été 2"):
+            (root / label / recording).mkdir(parents=True)
+            for clip in ("a.mp4", "b.mp4"):
+                make_video(root / label / recording / clip, shade)
+                shade += 1
+    make_video(root / "wave" / "alone.mp4", shade)
+    return root
+
+
 class TestRecordings:
     @pytest.fixture
-    def root(self, tmp_path: Path) -> Path:
-        """Three classes of two recordings with two clips each, and one clip alone."""
-        shade = 8
-        for label in ("open", "close", "wave"):
-            for recording in ("kitchen", "été 2"):
-                for clip in ("a.mp4", "b.mp4"):
-                    folder = tmp_path / "data" / label / recording
-                    folder.mkdir(parents=True, exist_ok=True)
-                    make_video(folder / clip, shade)
-                    shade += 1
-        make_video(tmp_path / "data" / "wave" / "alone.mp4", shade)
-        return tmp_path / "data"
+    def root(self, recordings: Path, tmp_path: Path) -> Path:
+        return shutil.copytree(recordings, tmp_path / "data")
 
     def test_a_folder_in_a_class_is_a_recording(self, root: Path):
         videos = Folder("some", root).split("test").videos
@@ -321,14 +302,15 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"no video in the class 'nothing', 1 such.*\.mp4"):
             bank_over_folder(tmp_path)
 
-    def test_a_video_that_was_cut_short_is_named(self, own: Path, tmp_path: Path):
+    def test_videos_that_are_damaged_or_cut_short_are_named(self, own: Path, tmp_path: Path):
         for label in CLASSES[:2]:
             shutil.copytree(own / label, tmp_path / "data" / label)
         cut = tmp_path / "data" / CLASSES[1] / "three.avi"
         cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        (tmp_path / "data" / CLASSES[0] / "bad.mp4").write_bytes(b"no video" * 50)
         words = ("--methods", "protonet", "--out", tmp_path / "out")
         status, printed = call("run", "--data", tmp_path / "data", *words)
-        assert (status, printed.count("three.avi")) == (2, 1)
+        assert (status, printed.count("three.avi"), printed.count("bad.mp4")) == (2, 1, 1)
 
     def test_a_video_that_is_there_twice(self, own: Path, tmp_path: Path):
         for label in CLASSES[:2]:
@@ -339,32 +321,29 @@ class TestRefusals:
         assert status == 2
         assert printed.count("again.mp4") == 2
 
-    def test_a_damaged_video_is_named(self, own: Path, tmp_path: Path):
-        for label in CLASSES[:2]:
-            shutil.copytree(own / label, tmp_path / "data" / label)
-        (tmp_path / "data" / CLASSES[0] / "bad.mp4").write_bytes(b"no video" * 50)
-        words = ("--methods", "protonet", "--out", tmp_path / "out")
-        status, printed = call("run", "--data", tmp_path / "data", *words)
-        assert status == 2
-        assert "bad.mp4" in printed
-
     def test_a_bank_beside_a_folder(self, own: Path):
         status, printed = call("run", "--data", own, "--bank", "default")
         assert status == 2
         assert "give one of the two" in printed
 
 
+@pytest.fixture(scope="module")
+def mixed(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of the six clips, and videos as people have them."""
+    root = tmp_path_factory.mktemp("mixed")
+    for label in CLASSES[:3]:
+        shutil.copytree(own / label, root / label)
+    make_video(root / CLASSES[0] / "narrow.mp4", 13, (72, 96))
+    make_video(root / CLASSES[1] / "new codec.mkv", 14, codec="libsvtav1")
+    return root
+
+
 class TestWhatCannotBeRead:
     """It is named, and the rest is evaluated where the user says so."""
 
     @pytest.fixture
-    def root(self, own: Path, tmp_path: Path) -> Path:
-        """Three classes of the six clips, and videos as people have them."""
-        for label in CLASSES[:3]:
-            shutil.copytree(own / label, tmp_path / "data" / label)
-        make_video(tmp_path / "data" / CLASSES[0] / "narrow.mp4", 13, (72, 96))
-        make_video(tmp_path / "data" / CLASSES[1] / "new codec.mkv", 14, codec="libsvtav1")
-        return tmp_path / "data"
+    def root(self, mixed: Path, tmp_path: Path) -> Path:
+        return shutil.copytree(mixed, tmp_path / "data")
 
     def test_a_damaged_one_is_named_with_the_way_out(self, root: Path, tmp_path: Path):
         (root / CLASSES[2] / "damaged.mp4").write_bytes(b"no video" * 99)
@@ -382,20 +361,21 @@ class TestWhatCannotBeRead:
         assert list(header["features"]["other_decoders"].values()) == [2]
         assert header["bank"] == f"data-3w1s ({header['episodes']} of 60 episodes)"
 
-    @pytest.mark.parametrize("kind", ["pipe", "circle", "out", "device"])
-    def test_what_is_no_file_is_refused_before_it_is_opened(self, kind, root, tmp_path):
-        trap = root / CLASSES[0] / "trap.mp4"
-        if kind == "pipe":
-            os.mkfifo(trap)
-        elif kind == "out":
-            trap.symlink_to(make_video(tmp_path / "elsewhere.mp4", 15))
-        else:
-            trap.symlink_to({"circle": trap, "device": "/dev/zero"}[kind])
+    def test_what_is_no_file_is_refused_before_it_is_opened(self, root: Path, tmp_path: Path):
+        folder = root / CLASSES[0]
+        os.mkfifo(folder / "pipe.mp4")
+        (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
+        (folder / "device.mp4").symlink_to("/dev/zero")
+        (folder / "out.mp4").symlink_to(make_video(tmp_path / "elsewhere.mp4", 15))
         words = ("run", "--data", root, "--methods", "protonet", "--episodes", "60")
         status, printed = call(*words, "--out", tmp_path / "out")
-        assert (status, printed.count("trap.mp4: it is a ")) == (2, 1)
+        assert status == 2
+        assert "circle.mp4: it is a " in printed
+        assert ", and 3 others like it" in printed
         status, printed = call(*words, "--allow-missing", "--out", tmp_path / "out")
-        assert (status, printed.count("trap.mp4: it is a ")) == (0, 1)
+        assert status == 0
+        for name in ("pipe", "circle", "device", "out"):
+            assert printed.count(f"{name}.mp4: it is a ") == 1
 
     def test_a_name_in_an_old_encoding_is_refused_in_a_line(self, root: Path, tmp_path: Path):
         old = os.fsdecode("caf\u00e9.mp4".encode("latin-1"))

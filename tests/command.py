@@ -5,6 +5,7 @@ A process of its own imports everything anew, which takes longer than most comma
 
 import multiprocessing
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -120,6 +121,18 @@ def _quickly(words: Sequence[object]) -> list[str]:
     given = list(map(str, words))
     wanted = given[:1] == ["run"] and not {"--report", "--help"} & set(given)
     return [*given, "--no-report"] if wanted else given
+
+
+EPISODES = "4"
+"""As many as a command of the documentation has time for in a test."""
+
+
+def shortened(line: str) -> list[str]:
+    """Words of a command as a page shows it; a run is of a few episodes."""
+    words = shlex.split(line)[1:]
+    if words[0] == "run" and "--episodes" in words:
+        words[words.index("--episodes") + 1] = EPISODES
+    return words
 
 
 def predictions(folder: Path) -> dict[str, np.ndarray]:

@@ -81,39 +81,9 @@ def test_reading_a_store_is_linear_in_its_videos(large_store, processor):
     assert features.ravel().tolist() == list(reversed(range(VIDEOS)))
 
 
-STARTED = """
-import sys
-import time
-{what}
-print(time.process_time(), *sorted({{"torch", "pandas", "matplotlib"}} & set(sys.modules)))
-"""
-HELP = """
-from bench.__main__ import app
-try:
-    app(["--help"])
-except SystemExit:
-    pass
-"""
-
-
-@pytest.mark.parametrize("what", ["import bench", HELP], ids=["import", "help"])
-def test_starting_takes_half_a_second_and_no_torch(what):
-    """A process from its first instruction on, its interpreter included."""
-    finished = subprocess.run(
-        [sys.executable, "-c", STARTED.format(what=what)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    seconds, *heavy = finished.stdout.splitlines()[-1].split()
-    assert heavy == []
-    assert float(seconds) < 0.5
-
-
 def test_ten_times_the_episodes_take_ten_times_the_time_and_the_same_memory():
     """Videos are encoded as often as before; memory grows by the answers alone."""
-    words = ["-m", "tests.benchmarks.growth", "--episodes", "500", "--repeats", "2"]
+    words = ["-m", "tests.benchmarks.growth", "--episodes", "300", "--repeats", "1"]
     finished = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT
     )

@@ -69,6 +69,7 @@ def folder(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     (tmp_path / "results" / "runs").symlink_to(ROOT / "results" / "runs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FVBENCH_EPISODES", EPISODES)
+    monkeypatch.setattr("bench.report.cases.gallery.FORMATS", ("svg",))  # half the time
     with plugins_as_they_were():
         yield tmp_path
 

@@ -79,7 +79,7 @@ def test_whatever_a_method_does_the_others_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("bench.running.loop.ENCODE_CHUNK", 16)  # several, of few videos
-    words = ("run", "--episodes", "4")
+    words = ("run", "--episodes", "2")
     assert call(*words, "--methods", ",".join(GOOD), "--out", tmp_path / "clean")[0] == 0
     methods = hostile()
     write(tmp_path / "plugins" / "hostile.py", methods)
@@ -108,7 +108,7 @@ def test_whatever_a_method_does_the_others_give_the_same_rows(
 
 def test_a_method_that_works_again_is_run_again(tmp_path: Path):
     file = tmp_path / "mended.py"
-    words = ("run", "--episodes", "4", "--methods", "mended,protonet", "--plugin", file)
+    words = ("run", "--episodes", "2", "--methods", "mended,protonet", "--plugin", file)
     for body, status in (("raise ValueError", 1), ("return super().score(s, q)", 0)):
         text = "@register\nclass Mended(Base):\n    name = 'mended'\n"
         file.write_text(f"{HEAD}{text}    def score(self, s, q): {body}\n")
@@ -124,7 +124,7 @@ def test_if_all_methods_fail_nothing_else_is_said(tmp_path: Path):
     file = tmp_path / "hostile.py"
     write(file, [Hostile("raises", "def score(self, s, q): raise ValueError('own words')", "")])
     words = ("--methods", "raises", "--plugin", file, "--out", tmp_path / "out")
-    status, said = call("run", "--episodes", "4", *words)
+    status, said = call("run", "--episodes", "2", *words)
     assert status == 1
     last = said.splitlines()[-1]
     line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "own words" in text)
@@ -132,11 +132,15 @@ def test_if_all_methods_fail_nothing_else_is_said(tmp_path: Path):
     assert last.endswith(f"ValueError: own words ({file.name}, line {line})")
 
 
-def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path, small_recipe: Path):
-    file = tmp_path / "fails.py"
+def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path):
+    file, recipe = tmp_path / "fails.py", tmp_path / "shortest.toml"
+    recipe.write_text(
+        'base = "default"\n[default]\nsteps = 1\nwarm_up_steps = 0\nvalidate_every = 1\n'
+        "episodes_per_step = 1\nepisodes_at_once = 1\nvalidation_episodes = 1\n"
+    )
     text = "@register\nclass Fails(Base):\n    name = 'fails'\n"
     file.write_text(f"{HEAD}{text}{LEARNS}    def loss(self, x): sys.exit(0)\n")
-    words = ("--plugin", file, "--freeze-backbone", "--recipe", small_recipe)
+    words = ("--plugin", file, "--freeze-backbone", "--recipe", recipe)
     status, said = call("train", "fails", *words, "--out", tmp_path / "out")
     assert status == 2
     said = said.splitlines()[-1]
@@ -148,7 +152,7 @@ def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
     file = tmp_path / "ends.py"
     text = "@register\nclass Ends(Base):\n    name = 'ends'\n"
     file.write_text(f"{HEAD}{text}    def score(self, s, q): os._exit(7)\n")
-    words = ("run", "--episodes", "4", "--plugin", file, "--out", tmp_path / "out")
+    words = ("run", "--episodes", "2", "--plugin", file, "--out", tmp_path / "out")
     ended = fvbench(*words, "--methods", "protonet,ends,otam")
     assert ended.returncode == 7
     before = (tmp_path / "out" / "protonet" / "run.json").stat().st_mtime_ns
@@ -170,7 +174,7 @@ def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
 def test_a_file_that_harms_others_while_it_is_imported_is_named(deed: str, tmp_path: Path):
     file = tmp_path / "harms.py"
     file.write_text(f"{HEAD}\n{DEEDS[deed][0]}\n")
-    words = ("run", "--episodes", "4", "--methods", "protonet", "--plugin", file)
+    words = ("run", "--episodes", "2", "--methods", "protonet", "--plugin", file)
     status, said = call(*words, "--out", tmp_path / "out")
     assert status == 2
     assert f"plugin {file}" in said

@@ -1,9 +1,8 @@
 """``fvbench run`` end to end, on real video files."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from episodes.cache import cache_folder
 from tests.command import call, forked, fresh, predictions, same
 
-SMALL = ("run", "--episodes", "8", "--methods")
+SMALL = ("run", "--episodes", "4", "--methods")
 METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
 
 
@@ -30,8 +30,7 @@ def test_every_method_leaves_a_run_directory(first: Path):
         [*METHODS.split(","), "summary.json"]
     )
     for name in METHODS.split(","):
-        rows = pd.read_parquet(first / name / "rows.parquet")
-        assert len(rows) == 40
+        assert len(pd.read_parquet(first / name / "rows.parquet")) == 20
         header = json.loads((first / name / "run.json").read_text())
         assert header["identity"]["method"] == name
         assert {"machine", "packages", "command", "commit", "dirty"} <= set(header["circumstances"])
@@ -43,17 +42,20 @@ def test_summary_agrees_with_the_rows(first: Path):
     for row in summary["rows"]:
         rows = pd.read_parquet(first / row["method"] / "rows.parquet")
         assert row["accuracy"] == pytest.approx((rows["label"] == rows["prediction"]).mean())
-        assert (row["episodes"], row["queries"]) == (8, 40)
+        assert (row["episodes"], row["queries"]) == (4, 20)
 
 
 def test_hash_seed_threads_and_batch_size_change_no_row(first: Path, tmp_path: Path):
     # Features are made anew as well, from the videos that the first run rendered.
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / "datasets").symlink_to(_cache() / "datasets")
-    out, words = tmp_path / "out", ("--batch-size", "5", "--cache", cache)
-    fresh(*SMALL, METHODS, "--out", out, *words, PYTHONHASHSEED="77", OMP_NUM_THREADS="2")
-    assert same(predictions(first), predictions(out))
+    (cache / "datasets").symlink_to(cache_folder() / "datasets")
+    words = ("--methods", "chance,otam,mastaf", "--batch-size", "5", "--cache", cache)
+    environment = {"PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "2"}
+    fresh("run", "--episodes", "2", *words, "--out", tmp_path / "out", **environment)
+    before = predictions(first)
+    for name, found in predictions(tmp_path / "out").items():
+        assert list(found) == list(before[name][: len(found)])
 
 
 def test_the_order_of_methods_does_not_matter(first: Path, tmp_path: Path):
@@ -144,12 +146,6 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path):
     assert (status, "use --device cpu" in said) == (2, True)
 
 
-def _cache() -> Path:
-    from episodes.cache import cache_folder
-
-    return cache_folder()
-
-
 def _wait_until(happened: Callable[[], bool], runs: Callable[[], bool]) -> None:
     """Wait for something that must happen before the run ends."""
     deadline = time.monotonic() + 120
@@ -178,19 +174,19 @@ def test_a_run_that_is_killed_at_every_stage_goes_on_where_it_was(first: Path, t
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
-    words = [sys.executable, "-m", "bench", *SMALL, "protonet", "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        [*words, "--cache", str(tmp_path / "cache")],
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that started the tests in the background has told them to ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-    rendered = tmp_path / "cache" / "datasets"
-    _wait_until(lambda: bool(list(rendered.glob("*/*/*/*_g*"))), lambda: process.poll() is None)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    # A shell that started the tests in the background has told them to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        words = (*SMALL, "protonet", "--out", out, "--cache", cache)
+        process = forked(*words, folder=tmp_path)
+        _wait_until(lambda: bool(list(cache.glob("datasets/*/*/*/*_g*"))), process.is_alive)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    os.kill(process.pid or 0, signal.SIGINT)
+    process.join(timeout=60)
+    said = (tmp_path / "stderr").read_text()
+    assert process.exitcode == 130
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert not list(tmp_path.glob("**/*.unfinished*"))

@@ -26,6 +26,7 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import NamedTuple
 
 from bench.plugins.syntax import (
     HARNESS,
@@ -78,6 +79,25 @@ def remember_loaded() -> None:
             _stamps[file] = stamp
 
 
+class _Said(NamedTuple):
+    """What a statement says, whatever its names mean."""
+
+    text: str
+    references: Sequence[str]
+    imports: Sequence[tuple[str, str, str | None]]
+    looks_names_up: bool
+
+
+@cache  # methods reach most statements together
+def _said(statement: ast.stmt, package: str) -> _Said:
+    return _Said(
+        dumped(statement),
+        sorted(references(statement)),
+        list(imported_names(statement, package)),
+        looks_names_up(statement),
+    )
+
+
 class _Reached:
     """The definitions reached so far, numbered in the order in which they are reached."""
 
@@ -101,18 +121,19 @@ class _Reached:
 
     def _record(self, module: Module, statement: ast.stmt) -> str:
         """A statement, with the meaning of each name in it: numbers of statements, or text."""
-        if looks_names_up(statement):
+        said = _said(statement, module.package)
+        if said.looks_names_up:
             self._take_home(module)
         own: dict[str, list[tuple[str, str | None]]] = {}
-        for bound, source, attribute in imported_names(statement, module.package):
+        for bound, source, attribute in said.imports:
             own.setdefault(bound, []).append((source, attribute))
         meanings = [
             (reference, found)
-            for reference in sorted(references(statement))
+            for reference in said.references
             if (first := reference.partition(".")[0]) in own or first in module.looked_up
             if (found := self._meaning(module, reference.split("."), own))
         ]
-        return f"{dumped(statement)}\n{meanings}\n"
+        return f"{said.text}\n{meanings}\n"
 
     def _meaning(
         self,

@@ -5,6 +5,7 @@ import symtable
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 HARNESS = frozenset({"bench", "episodes"})
 """Packages whose code belongs to no method, but to the program."""
@@ -186,6 +187,7 @@ def _dotted(node: ast.AST) -> str:
     return ""
 
 
+@cache
 def has_effects(statement: ast.stmt, module: Module) -> bool:
     """Whether a statement may have effects beyond binding its names."""
     if isinstance(statement, DEFINITION):

@@ -7,22 +7,22 @@ import pytest
 import safetensors.torch
 import torch
 
+from bench.conformance.parity import load_arrays
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.reference import Golden, names_of
 from bench.running.checkpoints import load_weights, read_weights
 from episodes.errors import UserError
 from tests.command import call
-from tests.methods.parity import load
 
 SHAPE = FeatureShape(32, 1, 7, 7)
+FILE = Path(__file__).parent / "golden" / "mastaf_5way1shot.npz"
 
 
 @pytest.fixture
 def authors() -> dict[str, torch.Tensor]:
     """MASTAF's weights as its authors' code names them."""
-    golden: Golden = load("mastaf_5way1shot.npz")
-    return golden.weights("weight/")
+    return Golden(load_arrays(FILE)).weights("weight/")
 
 
 def test_our_own_weights_come_back(tmp_path: Path):

@@ -4,14 +4,8 @@ import torch
 from bench.method import FeatureShape
 from methods.can import Can, CanSettings, TransductiveCan, most_confident
 from methods.mastaf import Mastaf, MastafSettings
-from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 1, 2, 3)
-
-
-@pytest.mark.parametrize(("file", "output"), outputs("can"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def build(cls, **changed):

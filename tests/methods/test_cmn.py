@@ -1,16 +1,9 @@
-import pytest
 import torch
 
 from bench.method import FeatureShape
 from methods.cmn import Cmn
-from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(5, 3, 2, 2)
-
-
-@pytest.mark.parametrize(("file", "output"), outputs("fslvideo", "proto/*", "otam/*", "baseline*"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 @torch.no_grad()

@@ -3,14 +3,8 @@ import torch
 
 from bench.method import FeatureShape
 from methods.cross_transformer import CrossTransformer, CrossTransformerSettings, Projected
-from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 4, 1, 1)
-
-
-@pytest.mark.parametrize(("file", "output"), outputs("tsn", "tsn_*", "pal/*"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 @torch.no_grad()

@@ -5,22 +5,9 @@ import torch
 
 import methods.matching
 from bench.method import REGISTRY, FeatureShape
-from tests.methods.cases import random_episode, selected
-from tests.methods.parity import assert_reproduced
+from tests.methods.cases import random_episode
 
 SHAPE = FeatureShape(6, 4, 2, 3)
-
-
-RULES = "diag/*", "mean/*", "max*", "linear/logits", "chamfer/*", "chamfer_[qsj]*"
-AUTHORS = [
-    *selected("alignment", "bimhm/logits"),
-    *selected("matching", *RULES),
-]
-
-
-@pytest.mark.parametrize(("file", "output"), AUTHORS)
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def slow_rule(name, m, weights=None):
@@ -63,15 +50,6 @@ def test_scores_against_loop(name):
         rule = name.removesuffix("-joint")
         slow = sum(slow_rule(rule, m, weights) for m in matrices) / len(matrices)
         torch.testing.assert_close(scores[e, q, n], slow, atol=1e-5, rtol=1e-5)
-
-
-def test_only_the_ordered_rules_see_a_reversed_query():
-    for name in NAMES:
-        method = REGISTRY[name].build(SHAPE, seed=0)
-        support, query = random_episode(method)
-        state = method.adapt(support)
-        forwards, backwards = method.score(state, query), method.score(state, query.flip(2))
-        assert method.order_aware != torch.allclose(forwards, backwards, atol=1e-6), name
 
 
 def test_temperature_scales():

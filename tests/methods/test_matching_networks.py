@@ -11,18 +11,8 @@ from methods.matching_networks import (
     MatchingNetworksSettings,
 )
 from methods.parts.content_order import Pooled
-from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(6, 1, 1, 1)
-PARITY = [
-    *outputs("easyfsl_vectors", "prototypical/*", "simple_shot/*"),
-    *outputs("closerlook_vectors", "baseline*"),
-]
-
-
-@pytest.mark.parametrize(("file", "output"), PARITY)
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def random_episode(way=3, shot=2, queries=4):

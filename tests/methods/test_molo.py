@@ -4,16 +4,9 @@ from torch.nn.functional import conv2d, conv3d, cross_entropy, relu
 
 from bench.method import FeatureShape
 from methods.molo import MoLo, MoLoSettings
-from tests.methods.cases import random_episode
-from tests.methods.learning import labelled_episodes, untrained
-from tests.methods.parity import assert_reproduced, outputs
+from tests.methods.cases import labelled_episodes, random_episode
 
 SHAPE = FeatureShape(16, 4, 2, 3)
-
-
-@pytest.mark.parametrize(("file", "output"), outputs("molo"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def build(shape=SHAPE, **settings):
@@ -95,11 +88,6 @@ def test_frame_branch_alone_is_the_frame_part_of_both():
     parts = both.compare(both.adapt(support), query)
     support, query = random_episode(alone)
     torch.testing.assert_close(alone.score(alone.adapt(support), query), parts[0].match)
-
-
-@pytest.mark.parametrize("motion", [True, False])
-def test_every_parameter_gets_a_gradient(motion):
-    assert not untrained(build(classes=6, motion=motion))
 
 
 @torch.no_grad()

@@ -9,8 +9,7 @@ from bench.method import REGISTRY, FeatureShape
 from methods.otam_fsl_video import path_scores
 from methods.parts.alignment import alignment_costs
 from methods.parts.frames import hausdorff_distances
-from tests.methods.cases import random_episode, selected
-from tests.methods.parity import assert_reproduced
+from tests.methods.cases import random_episode
 
 X = torch.tensor(
     [[0.1, 0.5, 0.9, 0.7], [0.6, 0.2, 0.4, 0.8], [0.9, 0.3, 0.1, 0.6], [0.8, 0.7, 0.5, 0.2]]
@@ -30,18 +29,6 @@ TABLE = {
     "X": (X, 0.594001, 0.584291, 0.6, 0.6, -1.142449, 0.581174, 0.6, 1.2, 0.6),
     "Y": (Y, 1.428601, 1.428880, 1.5, 1.5, 0.761269, 1.428663, 1.5, 2.0, 3.6),
 }
-
-
-AUTHORS = [
-    *selected("alignment", "otam/logits"),
-    *selected("matching", "otam/logits"),
-    *selected("fslvideo", "otam/scores"),
-]
-
-
-@pytest.mark.parametrize(("file", "output"), AUTHORS)
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def both(distances, **settings):

@@ -5,12 +5,6 @@ import torch
 
 from bench.method import FeatureShape
 from methods.pal import Pal, prototype_contrast
-from tests.methods.parity import assert_reproduced, outputs
-
-
-@pytest.mark.parametrize(("file", "output"), outputs("tsn", "tsn_*", "cross_transformer/*"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def attended(attention, video, others):

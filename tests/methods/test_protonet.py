@@ -3,19 +3,8 @@ import torch
 
 from bench.method import REGISTRY, FeatureShape
 from methods import protonet
-from tests.methods.parity import assert_reproduced, outputs
 
-PARITY = [
-    *outputs("easyfsl_vectors", "matching_networks/*"),
-    *outputs("fslvideo", "cmn/*", "otam/*", "baseline*"),
-    *outputs("tsn", "cross_transformer/*", "pal/*"),
-]
 SHAPE = FeatureShape(2, 1, 1, 1)
-
-
-@pytest.mark.parametrize(("file", "output"), PARITY)
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def build(name, shape=SHAPE):

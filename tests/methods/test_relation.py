@@ -4,16 +4,8 @@ from torch.nn.functional import adaptive_max_pool2d, max_pool2d
 
 from bench.method import FeatureShape, LabelledEpisodes
 from methods.relation import RelationNet, RelationSettings
-from tests.methods.parity import assert_reproduced, outputs
 
 SHAPE = FeatureShape(4, 3, 5, 6)
-
-
-@pytest.mark.parametrize(
-    ("file", "output"), [*outputs("easyfsl_maps"), *outputs("closerlook_maps")]
-)
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def build(shape=SHAPE, **changed):

@@ -7,8 +7,6 @@ from torch.nn.functional import adaptive_max_pool2d, relu
 from bench.method import FeatureShape, LabelledEpisodes, gather
 from methods.parts.positions import usual_positions
 from methods.strm import STRM, PatchEnrichment, StrmSettings, nearest_tuple_scores
-from tests.methods.cases import selected
-from tests.methods.parity import assert_reproduced
 
 SHAPE = FeatureShape(6, 4, 6, 6)
 CANCELS = "tuples.value.bias"
@@ -17,11 +15,6 @@ CANCELS = "tuples.value.bias"
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-@pytest.mark.parametrize(("file", "output"), selected("strm", "strm/logits*"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def training_episode(method):

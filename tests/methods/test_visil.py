@@ -5,18 +5,12 @@ import torch
 
 from bench.method import FeatureShape
 from methods.visil import ViSiL
-from tests.methods.cases import random_episode, selected
-from tests.methods.parity import assert_reproduced
+from tests.methods.cases import random_episode
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-@pytest.mark.parametrize(("file", "output"), selected("matching", "visil/*"))
-def test_authors_numbers(file, output):
-    assert_reproduced(file, output)
 
 
 def filtered(method, matrix):

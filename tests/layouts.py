@@ -7,6 +7,7 @@ of small made-up lists take their place.
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -225,6 +226,14 @@ def write_lists(folder: Path, name: str, line: str = "{label}/{video}") -> Path:
     return folder
 
 
+@cache
+def small_video(suffix: str) -> bytes:
+    """A file of sixteen frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        return make_video(path, frames=16, codec=CODEC[suffix]).read_bytes()
+
+
 class Tree:
     """A dataset on disk: every video a hard link to one small file."""
 
@@ -238,7 +247,7 @@ class Tree:
         """Put a video at a place below the root."""
         source = self._sources / f"source{suffix}"
         if not source.exists():
-            make_video(source, frames=16, codec=CODEC[suffix])
+            source.write_bytes(small_video(suffix))
         path = self.root / f"{place}{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -28,8 +28,14 @@ def brought(group: str) -> list[object]:
     Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
     is skipped, and named on stderr once.
     """
-    announced = (load_announced(point) for point in entry_points(group=group))
-    return [found for found in announced if found is not None] + list(loaded_files.values())
+    loaded = map(load_announced, _announced(group, tuple(sys.path)))
+    return [found for found in loaded if found is not None] + list(loaded_files.values())
+
+
+@cache
+def _announced(group: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of packages on a path: to read those of all packages takes long."""
+    return tuple(entry_points(group=group))
 
 
 def plugin_files(folder: Path) -> list[Path]:

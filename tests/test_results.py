@@ -101,11 +101,8 @@ def test_every_committed_run_names_the_weights_it_used():
 
 
 def is_of_older_code(place: str, method: str) -> bool:
-    """Whether its training, of hours, was not repeated since its method was rewritten."""
-    if place.startswith("real/trained/"):
-        return method not in {"chamfer++", "hyrsm", "trx"}
-    costly = {"chamfer++", "hyrsm", "molo", "strm", "team", "trx", "visil"}
-    return place.startswith(("runs/frozen/seed-3/", "runs/frozen/seed-4/")) and method in costly
+    """Whether its training on real videos was not repeated since its method was rewritten."""
+    return place.startswith("real/trained/") and method not in {"chamfer++", "hyrsm", "trx"}
 
 
 def test_committed_runs_are_of_todays_code():

@@ -2,7 +2,6 @@
 
 import linecache
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -25,26 +24,6 @@ EPISODES = 4
 def results() -> "bench.Results":
     methods = [load_method("otam"), load_method("protonet")]
     return evaluate(methods, load_bank("default", EPISODES), device="cpu")
-
-
-def test_importing_the_package_loads_nothing_and_is_quick():
-    code = (
-        "import sys, time; start = time.perf_counter(); import bench;"
-        "took = time.perf_counter() - start;"
-        "print(took < 0.5, sorted({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True []"
-
-
-def test_the_function_is_found_whatever_was_imported_before():
-    code = (
-        "import bench.api, bench.running.loop\n"
-        "from bench import evaluate\n"
-        "print(evaluate.__module__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "bench.api"
 
 
 def test_rows_are_those_of_the_command(results: "bench.Results", tmp_path: Path):

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", sorted({*charts()} - {"training", "transfer"}))
 def test_every_chart_is_written(name: str, folder: Path, tmp_path: Path):
-    for suffix in ("png", "svg"):
+    for suffix in ("svg", "png") if name == "accuracy" else ("svg",):
         out = tmp_path / f"{name}.{suffix}"
         status, said = call("figures", folder, "--chart", name, "--out", out)
         assert status == 0, said
@@ -165,8 +165,10 @@ def test_marks_say_their_names_when_pointed_at(tmp_path: Path):
         assert {str(words).partition(":")[0] for words in said} == {'<b>"', "a&b"}
 
 
-@pytest.mark.parametrize(("width", "most"), [(WIDE, 8), (NARROW, 7)])
-@pytest.mark.parametrize(("slowest", "fastest"), [(3000, 9000), (200, 300), (1, 90_000), (12, 700)])
+@pytest.mark.parametrize(
+    ("slowest", "fastest", "width", "most"),
+    [(3000, 9000, WIDE, 8), (200, 300, NARROW, 7), (1, 90_000, NARROW, 7), (12, 700, WIDE, 8)],
+)
 def test_an_axis_of_speeds_has_numbers_wherever_they_lie(
     slowest: float, fastest: float, width: float, most: int
 ):

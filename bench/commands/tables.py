@@ -62,10 +62,11 @@ def tables(
     from bench.commands.arguments import read_family
     from bench.comparison.latex import latex
     from bench.comparison.summary import compare
-    from bench.comparison.tables import render_declared
+    from bench.comparison.tables import check_format, render_declared
     from bench.runs.directory import find_failures, read_runs
     from episodes.errors import UserError
 
+    check_format(style)
     if folders[0] == PAPER:
         only_for_runs = {
             "--reference": reference,

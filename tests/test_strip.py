@@ -21,7 +21,7 @@ def apart(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def test_a_row_for_each_class_and_its_frames_in_order(tmp_path: Path):
+def test_a_row_for_each_class_its_query_beside_it_and_frames_in_order(tmp_path: Path):
     add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
     bank = open_bank("egogestar-5w1s-test", 3)
     one_class = replace(bank.episodes, labels=np.zeros_like(bank.episodes.labels))
@@ -35,20 +35,15 @@ def test_a_row_for_each_class_and_its_frames_in_order(tmp_path: Path):
     row = np.stack(images[:FRAMES])
     assert len(np.unique(row.reshape(FRAMES, -1), axis=0)) == FRAMES
 
-
-def test_a_video_that_is_not_here_is_one_message():
-    with pytest.raises(UserError, match="not here yet"):
-        strip(open_bank("egogestar-5w1s-test", 1, without_list=True), 0)
-
-
-def test_the_query_of_a_class_stands_beside_its_support(tmp_path: Path):
-    add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
-    bank = open_bank("egogestar-5w1s-test", 1)
     figure = strip(bank, 0)
-    assert len(figure.axes) == 5 * FRAMES
     assert {"support", "query"} <= {text.get_text() for text in figure.texts}
     places = [axes.get_position() for axes in figure.axes]
     rows = [round(place.y0, 6) for place in places]
     half = len(rows) // 2
     assert rows[:half] == rows[half:]  # class by class at the same height
     assert max(one.x1 for one in places[:half]) < min(one.x0 for one in places[half:])
+
+
+def test_a_video_that_is_not_here_is_one_message():
+    with pytest.raises(UserError, match="not here yet"):
+        strip(open_bank("egogestar-5w1s-test", 1, without_list=True), 0)

@@ -16,17 +16,17 @@ def test_from_own_videos_to_a_page_and_a_gate(tmp_path: Path, monkeypatch: pytes
     (code,) = (text for kind, text in BLOCKS if kind == "python" and "@register" in text)
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "last_frames.py").write_text(code)
-    for number, kind in enumerate(10 * ("open-door", "close-door", "wave", "jump", "sit", "run")):
+    for number, kind in enumerate(4 * ("open-door", "close-door", "wave", "jump", "sit", "run")):
         path = tmp_path / "videos" / kind / f"clip-{number}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         make_video(path, frames=9 + number)
     monkeypatch.chdir(tmp_path)
     walk = """
         check-method methods/last_frames.py
-        run --data videos --plugin methods --methods last-frames,protonet --episodes 20 --out mine
+        run --data videos --plugin methods --methods last-frames,protonet --episodes 10 --out mine
         compare mine --reference protonet
         publish mine --out site
-        run --data videos --plugin methods --methods last-frames --episodes 20 --out new
+        run --data videos --plugin methods --methods last-frames --episodes 10 --out new
         gate mine new --methods last-frames
     """
     said = {}

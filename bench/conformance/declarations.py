@@ -49,12 +49,14 @@ EXCHANGED = [1, 2, 3, 0]
 @rule("names")
 def names(subject: MethodUnderTest) -> Breaches:
     """Only a `TextMethod` reads class names; exchanging them changes its scores for the worse."""
-    trial = make_trial(SHAPE, episodes=EPISODES) if subject.entry.cls.needs_text else subject.trial
+    if not isinstance(subject.method, TextMethod):
+        wrong = subject.score(subject.trial.with_names(EXCHANGED))
+        yield from unless_same("exchanging the names of the classes", wrong, subject.scores, 0.0)
+        return
+    trial = make_trial(SHAPE, episodes=EPISODES)
     right = answered(subject.method, trial)
     wrong = answered(subject.method, trial.with_names(EXCHANGED))
-    if not isinstance(subject.method, TextMethod):
-        yield from unless_same("exchanging the names of the classes", wrong, right, 0.0)
-    elif change(wrong, right) <= ROUNDING:
+    if change(wrong, right) <= ROUNDING:
         yield "exchanging the names of the classes changes nothing; derive from Method instead"
     elif not subject.method.learns and _margin(wrong, trial) >= _margin(right, trial):
         yield "exchanging the names of the classes does not lower the scores of the true classes"

@@ -18,12 +18,14 @@ from bench.running.scoring import score
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4}
 """Largest difference, as a fraction of the largest number in a tensor."""
 WIDE = FeatureShape(channels=20, frames=5, height=4, width=4)
-SHAPES = {
-    torch.float64: (SHAPE, VECTORS, WIDE, SHAPE._replace(frames=1)),
-    torch.float32: (SHAPE,),
-}
-"""Maps on which forms are compared: exactly on all of them, and for digits that a form loses."""
-SHOTS = (1, 5)
+TRIALS = (
+    *((torch.float64, SHAPE, shot) for shot in (1, 5)),
+    (torch.float64, VECTORS, 5),
+    (torch.float64, WIDE, 1),
+    (torch.float64, SHAPE._replace(frames=1), 5),
+    *((torch.float32, SHAPE, shot) for shot in (1, 5)),
+)
+"""Numbers, maps and shots: double precision for all maps, single precision for lost digits."""
 
 
 class Outcome(NamedTuple):
@@ -42,17 +44,15 @@ def fast_form(subject: MethodUnderTest) -> Breaches:
     entry = for_training(subject.entry)
     if entry.fast is None:
         return
-    for kind, most in TOLERANCES.items():
-        for shape in SHAPES[kind]:
-            for shot in SHOTS:
-                trial = make_trial(shape, episodes=2, way=3, shot=shot, queries=4).with_features(
-                    partial(torch.Tensor.to, dtype=kind)
-                )
-                fast, plain = (outcome(one, shape, trial) for one in (entry, entry.plain))
-                where = f"in {str(kind).removeprefix('torch.')}, {shot} shots of {tuple(shape)}"
-                for what, size in _differences(fast, plain):
-                    if not size <= most:
-                        yield f"{what} {where} differ by {size:.2g}, more than {most:g}"
+    for kind, shape, shot in TRIALS:
+        trial = make_trial(shape, episodes=2, way=3, shot=shot, queries=4).with_features(
+            partial(torch.Tensor.to, dtype=kind)
+        )
+        fast, plain = (outcome(one, shape, trial) for one in (entry, entry.plain))
+        where = f"in {str(kind).removeprefix('torch.')}, {shot} shots of {tuple(shape)}"
+        for what, size in _differences(fast, plain):
+            if not size <= TOLERANCES[kind]:
+                yield f"{what} {where} differ by {size:.2g}, more than {TOLERANCES[kind]:g}"
 
 
 def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outcome:

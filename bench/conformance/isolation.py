@@ -2,7 +2,7 @@
 
 import pickle
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from bench.conformance.rule import Breaches, MethodUnderTest, change, rule
-from bench.conformance.trial import CPU, SHAPE, Trial, answered, encoded, make_trial
-from bench.method import FeatureShape, Method, gather
+from bench.conformance.trial import CPU, SHAPE, answered, encoded, make_trial
+from bench.method import Method, gather
 from bench.running.scoring import adapted
 
 OF_TORCH = {"_parameters", "_buffers", "_modules"}
@@ -146,6 +146,12 @@ worst shipped method, before training, is at 1e-5.
 SIZES = ((2, 1), (20, 1), (2, 10))
 """(way, shot): the extremes that a method has to handle; both at their largest would take a method
 that fits a head to the support seconds."""
+SMALL = {
+    "a single frame": SHAPE._replace(frames=1),
+    "a single position per frame": SHAPE._replace(height=1, width=1),
+    "a single frame with a single position": SHAPE._replace(frames=1, height=1, width=1),
+}
+"""The smallest maps, in words."""
 
 
 @rule("scores")
@@ -167,9 +173,16 @@ def sizes(subject: MethodUnderTest) -> Breaches:
 @rule("finite")
 def finite(subject: MethodUnderTest) -> Breaches:
     """Scores are finite for degenerate features and for the smallest maps."""
-    for words, shape, trial in _degenerate():
-        method = subject.method if shape == SHAPE else subject.build(shape)
-        if not answered(method, trial).isfinite().all():
+    kinds = ("features that are all zero", "features that are all equal", "features times 10,000")
+    trial = make_trial(SHAPE, episodes=len(kinds))
+    zero, equal, large = trial.features.chunk(len(kinds))  # an episode of each
+    features = torch.cat([torch.zeros_like(zero), torch.ones_like(equal), 1e4 * large])
+    found = answered(subject.method, trial.with_features(lambda _: features))
+    well = dict(zip(kinds, found.isfinite().all(dim=(1, 2)).tolist(), strict=True))
+    for words, shape in SMALL.items():
+        well[words] = answered(subject.build(shape), make_trial(shape)).isfinite().all()
+    for words, all_finite in well.items():
+        if not all_finite:
             yield f"scores are not finite for {words}; guard divisions, roots and logarithms"
 
 
@@ -184,18 +197,3 @@ def float64(subject: MethodUnderTest) -> Breaches:
             f"float32 and float64 differ by {share:.2g} of the scores' range, more than"
             f" {PRECISION:g}: a step loses digits"
         )
-
-
-def _degenerate() -> Iterator[tuple[str, FeatureShape, Trial]]:
-    """Yield description, shape of the maps and trial of each degenerate case."""
-    usual = make_trial(SHAPE)
-    yield "features that are all zero", SHAPE, usual.with_features(torch.zeros_like)
-    yield "features that are all equal", SHAPE, usual.with_features(torch.ones_like)
-    yield "features times 10,000", SHAPE, usual.with_features(lambda features: 1e4 * features)
-    small = {
-        "a single frame": SHAPE._replace(frames=1),
-        "a single position per frame": SHAPE._replace(height=1, width=1),
-        "a single frame with a single position": SHAPE._replace(frames=1, height=1, width=1),
-    }
-    for words, shape in small.items():
-        yield words, shape, make_trial(shape)

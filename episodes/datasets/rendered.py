@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -61,8 +61,14 @@ class Rendered:
         folder = self._folder(split)
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder.parent)
-        labels = {video.label for video in videos}
-        known = {video: sha for label in labels for video, sha in _intact(folder / label)}
+        wanted: dict[str, set[Video]] = {}
+        for video in videos:
+            wanted.setdefault(video.label, set()).add(video)
+        known = {
+            video: sha
+            for label, some in wanted.items()
+            for video, sha in _intact(folder, label, some)
+        }
         missing = [
             _Task(split, video, _path(folder, video)) for video in videos if video not in known
         ]
@@ -98,18 +104,18 @@ def _path(folder: Path, video: Video) -> Path:
     return folder / video.label / f"{video.name}.{source.suffix}"
 
 
-def _intact(folder: Path) -> Iterator[tuple[Video, str]]:
-    """Yield the videos of a class folder that have not changed, with their hashes."""
-    manifest = folder / MANIFEST
+def _intact(folder: Path, label: str, wanted: Collection[Video]) -> Iterator[tuple[Video, str]]:
+    """Yield the wanted videos of a class that are there and have not changed, with their hashes."""
+    manifest = folder / label / MANIFEST
     if not manifest.exists():
         return
     for line in manifest.read_bytes().splitlines():
         # A line that is damaged, or that a kill cut short, is skipped: its video is drawn again.
         with suppress(ValueError, LookupError, TypeError, OSError, RecursionError):
             entry = json.loads(line)
-            video = Video(folder.name, entry["group"], entry["name"])
-            path = folder / entry["file"]
-            if path.is_file() and content_sha256(path) == entry["sha256"]:
+            video = Video(label, entry["group"], entry["name"])
+            path = folder / label / entry["file"]
+            if video in wanted and path.is_file() and content_sha256(path) == entry["sha256"]:
                 yield video, entry["sha256"]
 
 

@@ -3,8 +3,9 @@
 import json
 import os
 import re
+import socket
 import subprocess
-import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,19 +83,32 @@ def test_hooks_before_a_commit_have_the_versions_of_ci():
     assert named <= set(pinned)
 
 
-def step(name: str) -> dict[str, str]:
-    return next(one for one in ACTION["runs"]["steps"] if one.get("name") == name)
+def script(step: str) -> str:
+    return next(one["run"] for one in ACTION["runs"]["steps"] if one.get("name") == step)
+
+
+COMMAND = """#!/usr/bin/env -S python3 -S
+import json, os, socket, sys
+
+with socket.socket(socket.AF_UNIX) as asked:
+    asked.connect(os.environ["SERVER"])
+    with asked.makefile("rw") as file:
+        print(json.dumps(sys.argv[1:]), file=file, flush=True)
+        status, said = json.loads(file.readline())
+sys.stdout.write(said)
+sys.exit(status)
+"""
+"""A command ``fvbench`` that this process runs: a new one would import everything once more."""
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of somebody else, with a command ``fvbench`` on the path."""
+    """A repository of somebody else, with the command on the path."""
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "fvbench"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench "$@"\n')
+    command.write_text(COMMAND)
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OUT", str(tmp_path / "runs"))
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -102,34 +116,40 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(name: str, **inputs: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step(name)["run"]],
-        env=os.environ | inputs,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(name: str, **inputs: str) -> int:
+    """Run a step of the action; return its status."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{name}.socket")
+        server.listen()
+        server.settimeout(0.01)
+        step = subprocess.Popen(
+            ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script(name)],
+            env=os.environ | {"SERVER": f"{name}.socket"} | inputs,
+        )
+        while step.poll() is None:
+            with suppress(TimeoutError):
+                asked, _ = server.accept()
+                with asked, asked.makefile("rw") as file:
+                    print(json.dumps(call(*json.loads(file.readline()))), file=file)
+        return step.returncode
 
 
 def test_the_action_evaluates_gates_and_writes_its_comment(repository: Path):
-    few = ("--episodes", "4", "--methods", "chance")
+    few = ("--episodes", "2", "--methods", "chance")
     assert call("run", *few, "--out", repository / "baseline")[0] == 0
-    asked = {"METHODS": "chance", "PLUGIN": "", "BANK": "default", "EPISODES": "4"}
-    done = run("evaluate", **asked)
-    assert done.returncode == 0, done.stderr
+    asked = {"METHODS": "chance", "PLUGIN": "", "BANK": "default", "EPISODES": "2"}
+    assert run("evaluate", **asked) == 0
     assert f"runs={repository / 'runs'}" in (repository / "GITHUB_OUTPUT").read_text()
     assert "| chance" in (repository / "GITHUB_STEP_SUMMARY").read_text()
 
-    done = run("gate", BASELINE="baseline", DROP="0.005")
-    assert done.returncode == 0, done.stderr
+    assert run("gate", BASELINE="baseline", DROP="0.005") == 0
     said = (repository / "GITHUB_OUTPUT").read_text()
     status = re.findall(r"^status=(\d)$", said, re.MULTILINE)
     assert len(status) == 1
     comment = (repository / "runs" / "comment.md").read_text()
     assert "### Few-shot video methods on default" in comment
     assert "chance" in comment.partition("Against `baseline`")[2]
-    assert run("verdict", STATUS="1").returncode == 1
+    assert run("verdict", STATUS="1") == 1
 
 
 def test_the_action_puts_no_input_into_a_script():

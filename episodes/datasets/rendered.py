@@ -30,7 +30,7 @@ class.
 SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
 """Groups with another container, codec, frame rate and length, in every class."""
 MANIFEST = "manifest.jsonl"
-ALONE = 32
+ALONE = 40
 """Videos that this process renders without others: to start those takes as long."""
 
 

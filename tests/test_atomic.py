@@ -26,21 +26,15 @@ def write_half(path: Path) -> None:
         raise RuntimeError("half way")
 
 
-def test_file_appears_when_its_writer_is_done(tmp_path: Path):
-    path = tmp_path / "new.txt"
-    with replacing(path) as unfinished:
-        unfinished.write_text("whole")
-        assert not path.exists()
-    assert contents(tmp_path) == {"new.txt": "whole"}
-
-
-def test_old_file_stays_until_the_new_one_is_whole(tmp_path: Path):
-    path = tmp_path / "kept.txt"
-    path.write_text("old")
-    with replacing(path) as unfinished:
-        unfinished.write_text("new")
-        assert path.read_text() == "old"
-    assert contents(tmp_path) == {"kept.txt": "new"}
+def test_a_file_appears_and_an_old_one_stays_until_the_new_one_is_whole(tmp_path: Path):
+    path = tmp_path / "clip.mp4"
+    for old, new in ((None, "first"), ("first", "second")):
+        with replacing(path) as unfinished:
+            unfinished.write_text(new)
+            assert (path.read_text() if path.exists() else None) == old
+            assert (unfinished.parent, unfinished.suffix) == (tmp_path, ".mp4")
+            assert unfinished.name.startswith(".")
+        assert contents(tmp_path) == {"clip.mp4": new}
 
 
 def test_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path):
@@ -59,7 +53,16 @@ def test_writer_that_writes_nothing_is_an_error(tmp_path: Path):
     assert contents(tmp_path) == {"kept.txt": "old"}
 
 
-def test_killed_writer_leaves_the_old_file(tmp_path: Path):
+def test_bytes_are_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, order = tmp_path / "new.txt", []
+    monkeypatch.setattr(os, "fsync", lambda _: order.append("synced"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *pair: order.append("named") or replace(*pair))
+    write_text(path, "whole")
+    assert order == ["synced", "named", "synced"]  # the folder's names last
+
+
+def test_a_killed_writer_leaves_the_old_file_and_what_it_began_is_removed_later(tmp_path: Path):
     path = tmp_path / "kept.txt"
     path.write_text("old")
     code = (
@@ -70,43 +73,13 @@ def test_killed_writer_leaves_the_old_file(tmp_path: Path):
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", code, str(path)]
-    killed = subprocess.run(command, cwd=ROOT, timeout=60, check=False)
-    assert killed.returncode < 0
+    assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode < 0
     assert path.read_text() == "old"
-
-
-def test_unfinished_file_lies_beside_the_final_one_and_has_its_suffix(tmp_path: Path):
-    with replacing(tmp_path / "clip.mp4") as unfinished:
-        unfinished.write_text("")
-        assert unfinished.parent == tmp_path
-        assert unfinished.suffix == ".mp4"
-        assert unfinished.name.startswith(".")
-
-
-def test_bytes_are_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path, order = tmp_path / "new.txt", []
-    monkeypatch.setattr(os, "fsync", lambda _: order.append("synced"))
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda *pair: order.append("named") or replace(*pair))
-    write_text(path, "whole")
-    assert order == ["synced", "named", "synced"]  # the folder's names last
-
-
-def test_what_a_killed_writer_left_is_removed_and_what_others_write_is_not(tmp_path: Path):
-    code = (
-        "import os, signal, sys, pathlib\n"
-        "from episodes.atomic import replacing\n"
-        "with replacing(pathlib.Path(sys.argv[1])) as unfinished:\n"
-        "    unfinished.write_text('ne')\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "one.txt")]
-    subprocess.run(command, cwd=ROOT, timeout=60, check=False)
-    (left,) = tmp_path.iterdir()
+    (left,) = set(tmp_path.iterdir()) - {path}
     theirs = tmp_path / left.name.replace(left.name.split("-")[1], str(os.getpid()))
     theirs.write_text("a living process writes this")
     write_text(tmp_path / "two.txt", "whole")
-    assert set(tmp_path.iterdir()) == {theirs, tmp_path / "two.txt"}
+    assert set(tmp_path.iterdir()) == {path, theirs, tmp_path / "two.txt"}
 
 
 def test_a_full_disk_is_named_with_the_file(tmp_path: Path):

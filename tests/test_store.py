@@ -1,6 +1,7 @@
 """The feature store: whole or not there, never stale, never twice."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +64,15 @@ def test_an_index_that_cannot_be_read_is_passed_over(store: FeatureStore, tmp_pa
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
 
 
-def test_a_shard_cut_short_is_not_used(store: FeatureStore, tmp_path: Path):
+@pytest.mark.parametrize(
+    "harm", [lambda data: data.write_bytes(data.read_bytes()[:-1]), Path.unlink]
+)
+def test_a_shard_that_was_cut_short_or_vanished_is_not_used(
+    store: FeatureStore, tmp_path: Path, harm: Callable[[Path], object]
+):
     for data in store.folder.glob("*.npy"):
-        data.write_bytes(data.read_bytes()[:-1])
+        harm(data)
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == list("abcd")
-
-
-def test_a_shard_that_vanished_is_not_used(store: FeatureStore, tmp_path: Path):
-    for data in store.folder.glob("*.npy"):
-        data.unlink()
-    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".shard.json"])

@@ -111,10 +111,7 @@ def test_a_telephone_shows_it_without_scrolling_sideways(page: Any):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".narrow svg").first.is_visible()
     assert not page.locator(".wide svg").first.is_visible()
-
-
-@pytest.mark.window(viewport={"width": 390, "height": 844})
-def test_commands_are_shown_whole_on_a_telephone(page: Any):
+    # Commands are shown whole.
     width = page.evaluate(
         "(() => { const one = document.querySelector('.commands pre');"
         " return [one.scrollWidth, one.clientWidth]; })()"
@@ -130,12 +127,9 @@ def test_every_part_of_a_bank_is_one_click_away(page: Any):
         assert 0 <= target.bounding_box()["y"] < 900
 
 
-def test_a_wide_window_shows_wide_charts(page: Any):
+def test_a_wide_window_shows_wide_charts_and_sorts_columns_by_their_numbers(page: Any):
     assert page.locator(".wide svg").first.is_visible()
     assert not page.locator(".narrow svg").first.is_visible()
-
-
-def test_columns_are_sorted_by_their_numbers(page: Any):
     header = page.locator("#bank-1-ranking thead th", has_text="accuracy")
     best_first = first_column(page)
     header.locator("button").click()
@@ -172,12 +166,12 @@ def test_the_theme_can_be_chosen(page: Any):
     assert seen == ["rgb(255, 255, 255)", "rgb(18, 22, 28)", "rgb(255, 255, 255)"]
 
 
-@pytest.mark.parametrize("chosen", ["", "dark"])
-def test_paper_is_white_and_has_no_buttons(page: Any, chosen: str, tmp_path: Path):
-    page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", chosen)
+def test_paper_is_white_and_has_no_buttons(page: Any, tmp_path: Path):
     page.emulate_media(media="print", color_scheme="dark")
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert background == "rgb(255, 255, 255)"
+    for chosen in ("", "dark"):
+        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", chosen)
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert not page.locator("#theme").is_visible()
     assert page.locator("details:not([open])").count() > 0

@@ -100,13 +100,8 @@ def run(bank: Bank, method: str, skill: float, order_aware: bool | None = True) 
     made = made_run(method, 0.5, bank.recipe.name, bank_sha256=bank.sha256)
     rows = make_rows(bank.episodes, answers)
     declared = Declared(sees="one query", trained=None, order_aware=order_aware)
-    return Run(
-        made.identity.changed(episodes=len(rows) // labels.shape[1]),
-        declared,
-        made.cost,
-        made.circumstances,
-        rows,
-    )
+    identity = made.identity.changed(episodes=len(labels))
+    return replace(made, identity=identity, declared=declared, rows=rows)
 
 
 BANKS = ("default", "egogestar-5w1s-test")
@@ -143,16 +138,11 @@ class TestAcross:
         assert [one.methods for one in found.agreements] == [5]
 
     def test_a_method_that_answers_like_another_counts_once(self, runs: list[Run]):
-        def named(one: Run, name: str) -> Run:
-            return Run(
-                one.identity.changed(method=name),
-                one.declared,
-                one.cost,
-                one.circumstances,
-                one.rows,
-            )
-
-        twins = [named(one, "twin") for one in runs if one.identity.method == "middling"]
+        twins = [
+            replace(one, identity=one.identity.changed(method="twin"))
+            for one in runs
+            if one.identity.method == "middling"
+        ]
         found = across([*runs, *twins])
         assert found.duplicates == {"twin": "middling"}
         assert "twin" not in found.methods
@@ -216,14 +206,8 @@ class TestAcross:
     def test_methods_trained_once_are_not_judged_against_each_other(self, runs: list[Run]):
         def trained(one: Run) -> Run:
             training = {"recipe": "default", "seed": 0, "backbone": "frozen", "episodes": 9}
-            declared = one.declared.changed(trained=True)
-            return Run(
-                one.identity.changed(training=training),
-                declared,
-                one.cost,
-                one.circumstances,
-                one.rows,
-            )
+            identity = one.identity.changed(training=training)
+            return replace(one, identity=identity, declared=one.declared.changed(trained=True))
 
         chosen = [trained(one) if one.identity.method != "poor" else one for one in runs]
         pairs = {frozenset((one.first, one.second)): one for one in across(chosen).pairs}
@@ -234,18 +218,12 @@ class TestAcross:
         assert (unjudged.first_better, unjudged.second_better) == ((), ())
 
     def test_two_backbones_on_one_bank_are_two_places(self, runs: list[Run]):
-        def shown(one: Run, backbone: str) -> Run:
-            features = FeatureIdentity(backbone=backbone)
-            return Run(
-                one.identity.changed(features=features),
-                one.declared,
-                one.cost,
-                one.circumstances,
-                one.rows,
-            )
-
-        first = [one for one in runs if one.identity.bank == "default"]
-        both = [shown(one, backbone) for backbone in ("motion", "other") for one in first]
+        both = [
+            replace(one, identity=one.identity.changed(features=FeatureIdentity(backbone=backbone)))
+            for backbone in ("motion", "other")
+            for one in runs
+            if one.identity.bank == "default"
+        ]
         places = across(both).places
         assert [place.title for place in places] == ["default, motion", "default, other"]
         agreement = across(both).agreements[0]

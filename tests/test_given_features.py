@@ -16,7 +16,7 @@ from episodes.errors import UserError
 from episodes.split import Video
 from tests.command import call
 
-EPISODES = "12"
+EPISODES = "4"
 VIDEOS = [Video(f"class-{number % 3}", f"g{number}", f"video-{number}.mp4") for number in range(6)]
 NAMES = [f"{video.label}/{video.name}" for video in VIDEOS]
 

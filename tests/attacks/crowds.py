@@ -29,26 +29,24 @@ def attack(place: Place, together: int, shared: bool, rounds: int) -> Tally:
     tally = Tally(f"{together} at once, {where}")
     words = ("run", "--data", place.videos, "--episodes", 20, "--methods", "protonet,otam")
     words = (*words, "--no-report", "--out")
-    for kind, more in (("run", words),):
-        alone = place.folder / f"alone-{kind}"
-        run((*more, alone), place.folder / "log", place.environment)
-        expected = content(alone)
-        for _ in range(rounds):
-            shutil.rmtree(place.cache, ignore_errors=True)
-            outs = [place.folder / f"out-{0 if shared else one}" for one in range(together)]
-            for out in outs:
-                shutil.rmtree(out, ignore_errors=True)
-            started = [
-                start((*more, out), place.folder / f"log-{one}", place.environment)
-                for one, out in enumerate(outs)
-            ]
-            ended = [one.outcome() for one in started]
-            right = all(content(out) == expected and not leftovers(out) for out in outs)
-            for outcome, said in ended:
-                if outcome == "harmless" and not right:
-                    tally.add("wrong", said[-400:])
-                elif outcome == "named" and not (shared and "is in use by" in said):
-                    tally.add("wrong", f"refused without reason: {said[-400:]}")
-                else:
-                    tally.add(outcome, said[-400:])
+    run((*words, place.folder / "alone"), place.folder / "log", place.environment)
+    expected = content(place.folder / "alone")
+    for _ in range(rounds):
+        shutil.rmtree(place.cache, ignore_errors=True)
+        outs = [place.folder / f"out-{0 if shared else one}" for one in range(together)]
+        for out in outs:
+            shutil.rmtree(out, ignore_errors=True)
+        started = [
+            start((*words, out), place.folder / f"log-{one}", place.environment)
+            for one, out in enumerate(outs)
+        ]
+        ended = [one.outcome() for one in started]
+        right = all(content(out) == expected and not leftovers(out) for out in outs)
+        for outcome, said in ended:
+            if outcome == "harmless" and not right:
+                tally.add("wrong", said[-400:])
+            elif outcome == "named" and not (shared and "is in use by" in said):
+                tally.add("wrong", f"refused without reason: {said[-400:]}")
+            else:
+                tally.add(outcome, said[-400:])
     return tally

@@ -115,14 +115,13 @@ class TestCommittedBanks:
 
 class TestMembership:
     @pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
-    def test_a_complete_folder_tells_the_lists(self, name: str, tmp_path: Path):
-        add_dataset(name, Tree(tmp_path / "data").fill(name).root, None, trust=False)
+    def test_a_complete_folder_tells_the_lists_and_an_incomplete_one_does_not(
+        self, name: str, tmp_path: Path
+    ):
+        tree = Tree(tmp_path / "data").fill(name)
+        add_dataset(name, tree.root, None, trust=False)
         for split in LISTS[name]:
             assert dataset(name).split(split).sha256 == as_split(name, split).sha256
-
-    @pytest.mark.parametrize("name", ["ucf101", "hmdb51"])
-    def test_an_incomplete_folder_does_not(self, name: str, tmp_path: Path):
-        tree = Tree(tmp_path / "data").fill(name)
         label, video = pairs(name, "test")[0]
         (tree.root / label / f"{video}.avi").unlink()
         added = add_dataset(name, tree.root, None, trust=False)
@@ -230,20 +229,15 @@ class TestLists:
         add_dataset("ucf101", data, lists, trust=False)
         assert dataset("ucf101").split("test").sha256 == as_split("ucf101", "test").sha256
 
-    def test_lists_with_other_content_are_refused(self, data: Path, tmp_path: Path):
+    def test_lists_with_other_content_are_refused_unless_they_are_trusted(
+        self, data: Path, tmp_path: Path
+    ):
         lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
         with (lists / "trainlist03.txt").open("a") as file:
             file.write("train0/220847\n")
         with pytest.raises(UserError, match=r"has 6 videos there, 5 in the published list"):
             add_dataset("ssv2-all", data, lists, trust=False)
-        assert (
-            published("ssv2-all").state().startswith("not here yet. Fetch Something-Something V2")
-        )
-
-    def test_unless_they_are_trusted(self, data: Path, tmp_path: Path):
-        lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
-        with (lists / "trainlist03.txt").open("a") as file:
-            file.write("train0/220847\n")
+        assert published("ssv2-all").state().startswith("not here yet. Fetch Something-Something")
         add_dataset("ssv2-all", data, lists, trust=True)
         train = dataset("ssv2-all").split("train")
         assert len(train.videos) == 11
@@ -299,7 +293,11 @@ class TestLists:
         with pytest.raises(UserError, match=rf"line 1: '{line}' is in no known .* label files lie"):
             add_dataset("ssv2-all", data, lists, trust=False)
 
-    def test_label_files_alone_are_no_lists(self, data: Path, tmp_path: Path):
+    def test_label_files_alone_are_no_lists_nor_is_an_empty_folder(
+        self, data: Path, tmp_path: Path
+    ):
+        with pytest.raises(UserError, match="holds no lists"):
+            add_dataset("ucf101", data, data, trust=False)
         lists = tmp_path / "lists"
         lists.mkdir()
         self.write_labels(lists, "ssv2-all", "")
@@ -323,15 +321,12 @@ class TestLists:
         }
 
     @pytest.mark.parametrize("name", ["test-answers.csv", "train.json"])
-    def test_a_label_file_in_another_encoding_is_one_message(self, name: str, tmp_path: Path):
+    def test_a_label_file_that_cannot_be_read_is_one_message(self, name: str, tmp_path: Path):
         (tmp_path / "train.txt").write_text("A/one\n")
         (tmp_path / name).write_bytes("[1;été\n".encode("latin-1"))
         with pytest.raises(UserError, match=rf"{name} cannot be read as a label file"):
             read_lists(tmp_path)
-
-    @pytest.mark.parametrize("name", ["x.json", "labels.json", "test-answers.csv"])
-    def test_a_folder_among_the_lists_is_one_message(self, name: str, tmp_path: Path):
-        (tmp_path / "train.txt").write_text("A/one\n")
+        (tmp_path / name).unlink()
         (tmp_path / name).mkdir()
         with pytest.raises(UserError, match=rf"{name} cannot be read as a list"):
             read_lists(tmp_path)
@@ -356,10 +351,6 @@ class TestLists:
         write_json(folder / f"{prefix}labels.json", numbers)
         answers = (f"{one['id']};{of[str(one['id'])]}\n" for one in entries[-2:])
         (folder / f"{prefix}test-answers.csv").write_text("".join(answers))
-
-    def test_a_folder_without_lists(self, data: Path, tmp_path: Path):
-        with pytest.raises(UserError, match="holds no lists"):
-            add_dataset("ucf101", data, data, trust=False)
 
 
 class TestLayouts:
@@ -455,7 +446,7 @@ class TestMissing:
         with pytest.raises(UserError, match=r"2 of the 25 videos.*--allow-missing"):
             bank.source.files("test", bank.split.videos, NOTHING)
 
-    def test_or_whole_episodes_are_left_out(self, bank: Bank):
+    def test_or_whole_episodes_are_left_out_and_it_is_another_bank(self, bank: Bank):
         left = without(bank, unusable(bank, NOTHING))
         assert not {0, 7} & set(left.used_videos())
         both = [*bank.episodes.support.reshape(500, -1).T, *bank.episodes.query.T]
@@ -463,9 +454,6 @@ class TestMissing:
         assert left.left_out == touched.sum()
         assert len(left.episodes) == 500 - left.left_out
         assert (left.episodes.support == bank.episodes.support[~touched]).all()
-
-    def test_what_is_left_is_never_taken_for_the_whole(self, bank: Bank):
-        left = without(bank, unusable(bank, NOTHING))
         assert left.sha256 != bank.sha256
         assert left.title == f"k ({len(left.episodes)} of 500 episodes)"
         assert bank.title == "k"
@@ -487,17 +475,13 @@ class TestOwnSplits:
                 tree.add(f"class {label}/clip.{video}", ".mp4")
         return tree.root
 
-    def test_classes_are_shared_out(self, root: Path):
+    def test_classes_are_shared_out_by_their_names(self, root: Path, tmp_path: Path):
         add_dataset("mine", root, None, trust=False)
         splits = [dataset("mine").split(split) for split in ("train", "val", "test")]
         assert [len(split.classes) for split in splits] == [13, 2, 5]
         assert len({label for split in splits for label in split.classes}) == 20
-
-    def test_a_class_s_split_depends_on_its_name_alone(self, root: Path, tmp_path: Path):
-        add_dataset("mine", root, None, trust=False)
-        before = dataset("mine").split("test").sha256
         add_dataset("mine", root.rename(tmp_path / "elsewhere"), None, trust=False)
-        assert dataset("mine").split("test").sha256 == before
+        assert dataset("mine").split("test").sha256 == splits[2].sha256
 
     def test_or_lists_say_it(self, root: Path, tmp_path: Path):
         lists = tmp_path / "lists"
@@ -508,18 +492,20 @@ class TestOwnSplits:
         names = [video.name for video in dataset("mine").split("train").videos]
         assert names == ["clip.0.mp4", "clip.1.mp4"]
 
-    def test_a_class_in_two_splits_is_refused(self, root: Path, tmp_path: Path):
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("class 3/clip.1\nclass 6/clip.1\n", "'class 3' is in two splits"),
+            ("class 4/clip.9\n", r"class 4/clip\.9"),
+        ],
+    )
+    def test_lists_that_do_not_fit(self, text: str, message: str, root: Path, tmp_path: Path):
         lists = tmp_path / "lists"
         lists.mkdir()
         (lists / "train.txt").write_text("class 3/clip.0\n")
-        (lists / "test.txt").write_text("class 3/clip.1\nclass 6/clip.1\n")
-        with pytest.raises(UserError, match="'class 3' is in two splits"):
+        (lists / "test.txt").write_text(text)
+        with pytest.raises(UserError, match=message):
             add_dataset("mine", root, lists, trust=False)
-
-    def test_a_listed_video_that_is_not_there(self, root: Path, tmp_path: Path):
-        (tmp_path / "test.txt").write_text("class 3/clip.9\n")
-        with pytest.raises(UserError, match=r"class 3/clip\.9"):
-            add_dataset("mine", root, tmp_path / "test.txt", trust=False)
 
     @pytest.mark.parametrize("name", ["rendered", "a/b", "../x", ""])
     def test_names_that_cannot_be(self, name: str, root: Path):
@@ -531,21 +517,17 @@ class TestOwnSplits:
             add_dataset("ucf-101", root, None, trust=False)
 
 
-def test_a_damaged_registration_is_said(tmp_path: Path):
-    add_dataset("hmdb51", Tree(tmp_path / "data").fill("hmdb51").root, None, trust=False)
-    path = tmp_path / "config" / "datasets" / "hmdb51.json"
-    path.write_text(json.dumps({"root": 3}))
-    with pytest.raises(UserError, match="damaged"):
-        dataset("hmdb51").split("test")
-
-
-def test_a_registration_of_an_earlier_version_has_no_hash_and_is_read(tmp_path: Path):
+def test_a_registration_that_was_damaged_is_said_and_one_of_an_earlier_version_read(tmp_path: Path):
     add_dataset("hmdb51", Tree(tmp_path / "data").fill("hmdb51").root, None, trust=False)
     path = tmp_path / "config" / "datasets" / "hmdb51.json"
     content = json.loads(path.read_text())
-    del content["content_sha256"]
+    del content["content_sha256"]  # which earlier versions did not write
     path.write_text(json.dumps(content))
     assert dataset("hmdb51").split("test").videos
-    path.write_text(json.dumps(content | {"content_sha256": "0" * 64}))
-    with pytest.raises(UserError, match="changed after it was written"):
-        dataset("hmdb51").split("test")
+    for harm, message in (
+        (content | {"content_sha256": "0" * 64}, "changed after it was written"),
+        ({"root": 3}, "damaged"),
+    ):
+        path.write_text(json.dumps(harm))
+        with pytest.raises(UserError, match=message):
+            dataset("hmdb51").split("test")

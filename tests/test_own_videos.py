@@ -62,37 +62,33 @@ def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_
     assert same(predictions(tmp_path / "one"), predictions(tmp_path / "two"))
 
 
-def test_every_class_and_video_is_in_the_bank(own: Path):
+def test_every_class_and_video_is_in_the_bank_and_fewer_classes_make_fewer_ways(
+    own: Path, tmp_path: Path
+):
     bank = bank_over_folder(own)
     assert set(bank.split.classes) == set(CLASSES)
     assert len(bank.split.videos) == len(bank.used_videos()) == 48
     assert len(bank.episodes) == 10_000
-
-
-def test_fewer_classes_make_episodes_of_fewer_ways(own: Path, tmp_path: Path):
     for label in CLASSES[:3]:
         shutil.copytree(own / label, tmp_path / label)
     assert bank_over_folder(tmp_path, 10).recipe.way == 3
 
 
-def test_a_changed_video_is_hashed_anew(own: Path, tmp_path: Path):
-    for label in CLASSES[:2]:
-        shutil.copytree(own / label, tmp_path / label)
-    before = hashes(tmp_path)
-    make_video(tmp_path / CLASSES[0] / "one.mp4", 31)
-    after = hashes(tmp_path)
-    assert [name for name in before if before[name] != after[name]] == ["one.mp4"]
-
-
-def test_a_video_written_over_in_place_under_its_old_time_is_hashed_anew(own: Path, tmp_path: Path):
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_video_that_was_replaced_or_written_over_under_its_old_time_is_hashed_anew(
+    in_place: bool, own: Path, tmp_path: Path
+):
     for label in CLASSES[:2]:
         shutil.copytree(own / label, tmp_path / label)
     before, path = hashes(tmp_path), tmp_path / CLASSES[0] / "one.mp4"
-    written = path.stat().st_mtime_ns
-    with path.open("rb+") as file:
-        file.seek(100)
-        file.write(b"other")
-    os.utime(path, ns=(written, written))
+    if in_place:
+        written = path.stat().st_mtime_ns
+        with path.open("rb+") as file:
+            file.seek(100)
+            file.write(b"other")
+        os.utime(path, ns=(written, written))
+    else:
+        make_video(path, 31)
     after = hashes(tmp_path)
     assert [name for name in before if before[name] != after[name]] == ["one.mp4"]
 
@@ -175,7 +171,7 @@ class TestRecordings:
             ("été 2", "été 2/b.mp4"),
         ]
 
-    def test_no_query_is_of_its_support_s_recording(self, root: Path):
+    def test_no_query_is_of_its_support_s_recording(self, root: Path, tmp_path: Path):
         bank = bank_over_folder(root, 400)
         assert bank.recipe.protocol == "group-disjoint"
         assert bank.recipe.name == "data-3w1s-group-disjoint"
@@ -184,8 +180,6 @@ class TestRecordings:
         for support, query in zip(of_label.ravel(), episodes.query.ravel(), strict=True):
             assert videos[support].label == videos[query].label
             assert videos[support].group != videos[query].group
-
-    def test_such_a_folder_is_evaluated(self, root: Path, tmp_path: Path):
         words = ("--methods", "protonet", "--episodes", "20", "--out", tmp_path / "out")
         status, printed = call("run", "--data", root, *words)
         assert (status, "recordings" in printed) == (0, True)
@@ -207,11 +201,6 @@ class TestRecordings:
             recipe = recipe_with(dataset="mine", protocol="group-disjoint", way=3)
             assert len(draw(recipe, split, 9)) == 9
 
-    def test_a_list_that_cannot_tell_two_videos_apart(self, root: Path, tmp_path: Path):
-        (tmp_path / "test.txt").write_text("open/a\nclose/a\n")
-        with pytest.raises(UserError, match=r"cannot tell kitchen/a\.mp4 from été 2/a\.mp4"):
-            add_dataset("mine", root, tmp_path / "test.txt", trust=False)
-
     def test_a_list_names_recordings_where_files_are_called_alike(self, root: Path, tmp_path: Path):
         lines = "open/été 2/a.mp4\nopen/kitchen/a.mp4\nwave/alone\nwave//kitchen/b\n"
         (tmp_path / "test.txt").write_text(lines)
@@ -223,9 +212,18 @@ class TestRecordings:
             ("wave", "kitchen/b.mp4"),
         ]
 
-    def test_one_video_listed_by_two_names_is_refused(self, root: Path, tmp_path: Path):
-        (tmp_path / "test.txt").write_text("wave/alone\nwave/elsewhere/alone.mp4\n")
-        with pytest.raises(UserError, match=r"lists wave/alone\.mp4 twice"):
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ("open/a\nclose/a\n", r"cannot tell kitchen/a\.mp4 from été 2/a\.mp4"),
+            ("wave/alone\nwave/elsewhere/alone.mp4\n", r"lists wave/alone\.mp4 twice"),
+        ],
+    )
+    def test_two_videos_under_one_name_or_one_under_two_are_refused(
+        self, lines: str, message: str, root: Path, tmp_path: Path
+    ):
+        (tmp_path / "test.txt").write_text(lines)
+        with pytest.raises(UserError, match=message):
             register_folder("mine", root, tmp_path / "test.txt")
 
     def test_pictures_beside_videos_do_not_make_them_frames(self, root: Path):
@@ -270,26 +268,20 @@ class TestRecordings:
 
 
 class TestRefusals:
-    def test_a_missing_folder(self, tmp_path: Path):
+    def test_what_is_no_folder_of_classes(self, own: Path, tmp_path: Path):
         with pytest.raises(UserError, match="no such folder"):
             bank_over_folder(tmp_path / "nowhere")
-
-    def test_videos_in_no_class(self, tmp_path: Path):
-        make_video(tmp_path / "loose.mp4", 3)
-        with pytest.raises(UserError, match=r"1 videos outside any class.*CLASS/VIDEO"):
-            bank_over_folder(tmp_path)
-
-    def test_a_single_class(self, own: Path, tmp_path: Path):
-        shutil.copytree(own / "wave", tmp_path / "wave")
+        shutil.copytree(own / "wave", tmp_path / "one" / "wave")
         with pytest.raises(UserError, match="one class, 'wave'"):
-            bank_over_folder(tmp_path)
-
-    def test_a_class_with_one_video(self, own: Path, tmp_path: Path):
-        for label in CLASSES[:2]:
-            shutil.copytree(own / label, tmp_path / label)
-        (tmp_path / "lonely").mkdir()
-        shutil.copy(own / "wave" / "one.mp4", tmp_path / "lonely")
+            bank_over_folder(tmp_path / "one")
+        shutil.copytree(own / "kick", tmp_path / "one" / "kick")
+        (tmp_path / "one" / "lonely").mkdir()
+        shutil.copy(own / "wave" / "one.mp4", tmp_path / "one" / "lonely")
         with pytest.raises(UserError, match="'lonely' has a single video or recording, 1 such"):
+            bank_over_folder(tmp_path / "one")
+        shutil.copy(own / "wave" / "one.mp4", tmp_path)
+        shutil.rmtree(tmp_path / "one")
+        with pytest.raises(UserError, match=r"1 videos outside any class.*CLASS/VIDEO"):
             bank_over_folder(tmp_path)
 
     @pytest.mark.parametrize("left_over", [None, "notes.txt", "clip.gif"])

@@ -159,49 +159,19 @@ class EndsTheProgram(Sound):
         raise SystemExit(7)
 
 
-@broken("declarations", "the name 'Bad_Name' is not made of")
-class BadName(Sound):
-    name = "Bad_Name"
-
-
-@broken("declarations", "revision is 0; it is a whole number")
-class NoRevision(Sound):
-    revision = 0
-
-
-@broken("declarations", "source is 'Smith et al.'; it names authors, venue and year")
-class NoYear(Sound):
-    source = "Smith et al."
-
-
-@broken("declarations", "differs is ''; it is stated in words")
-class NoDifference(Sound):
-    differs = ""
-
-
-@broken("declarations", "needs is 'pixels'; it is one of maps, frames, vector")
-class NeedsPixels(Sound):
-    needs = "pixels"  # type: ignore[assignment]
-
-
-@broken("declarations", "sees is 'a query'; it is one of one query, all queries")
-class SeesSomething(Sound):
-    sees = "a query"  # type: ignore[assignment]
-
-
-@broken("declarations", "sampling is 'first'; it is one of segment-centres, linspace, middle-frame")
-class SamplesOddly(Sound):
-    sampling = "first"
-
-
-@broken("declarations", "order_aware is 'no'; it is True or False")
-class SaysNo(SeesTime):
-    order_aware = "no"  # type: ignore[assignment]
-
-
-@broken("declarations", r"without_gradient\['map.\*'\] is ' '; it is stated in words")
-class NoReason(Learner):
-    without_gradient: ClassVar[dict[str, str]] = {"map.*": " "}
+for wrong, words in (
+    ({"name": "Bad_Name"}, "the name 'Bad_Name' is not made of"),
+    ({"revision": 0}, "revision is 0; it is a whole number"),
+    ({"source": "Smith et al."}, "source is 'Smith et al.'; it names authors, venue and year"),
+    ({"differs": ""}, "differs is ''; it is stated in words"),
+    ({"needs": "pixels"}, "needs is 'pixels'; it is one of maps, frames, vector"),
+    ({"sees": "a query"}, "sees is 'a query'; it is one of one query, all queries"),
+    ({"sampling": "first"}, "sampling is 'first'; it is one of segment-centres, linspace, middle"),
+    ({"order_aware": "no"}, "order_aware is 'no'; it is True or False"),
+    ({"without_gradient": {"map.*": " "}}, r"without_gradient\['map.\*'\] is ' '; it is stated"),
+):
+    base = {"order_aware": SeesTime, "without_gradient": Learner}.get(next(iter(wrong)), Sound)
+    broken("declarations", words)(type("Wrong", (base,), wrong))
 
 
 @broken("class-order", "another order of classes changes scores by")

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from bench.method import FeatureShape
-from methods.can import Can, CanSettings, TransductiveCan, most_confident
-from methods.mastaf import Mastaf, MastafSettings
+from methods.can import Can, CanSettings, TransductiveCan
 
 SHAPE = FeatureShape(6, 1, 2, 3)
 
@@ -18,17 +17,6 @@ def episode(method, way=3, shot=2, queries=7):
     support = method.encode(torch.rand(way * shot, *SHAPE, generator=generator))
     query = method.encode(torch.rand(queries, *SHAPE, generator=generator))
     return support.reshape(1, way, shot, *support.shape[1:]), query[None]
-
-
-@torch.no_grad()
-def test_can_is_the_cross_branch_of_mastaf():
-    torch.manual_seed(0)
-    mastaf = Mastaf(SHAPE, MastafSettings(branches="cross")).eval()
-    support, query = episode(mastaf)
-    can = build(Can)
-    torch.testing.assert_close(
-        can.score(can.adapt(support), query), mastaf.score(mastaf.adapt(support), query)
-    )
 
 
 @torch.no_grad()
@@ -55,9 +43,3 @@ def test_too_few_queries_leave_the_support_set_alone(queries):
     support, query = episode(inductive, queries=queries)
     expected = inductive.score(inductive.adapt(support), query)
     torch.testing.assert_close(transductive.score(transductive.adapt(support), query), expected)
-
-
-def test_most_confident_hand_value():
-    scores = torch.tensor([[[0.1, 0.9], [0.6, 0.2], [0.7, 0.8]]])
-    expected = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [0.0, 1.0]]])
-    torch.testing.assert_close(most_confident(scores, 2), expected)

@@ -132,40 +132,6 @@ def test_losses_against_loops(changed):
     torch.testing.assert_close(terms["global"], torch.stack(overall).mean())
 
 
-def test_mean_kernel_against_hand_values():
-    # C = 2, L = 2: the class shows (1,0) then (0,1), the query (1,0) then (1,1)/sqrt 2.
-    method = build(FeatureShape(2, 2, 1, 1), kernel="mean")
-    root = 0.5**0.5
-    of_class = torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]])
-    of_query = torch.tensor([[[[1.0, 0.0], [root, root]]]])
-    cross, own = method.compare(of_class, of_query)
-    torch.testing.assert_close(own.of_class, torch.full((1, 1, 1, 2), 1.5))
-    torch.testing.assert_close(cross.of_query, torch.full((1, 1, 1, 2), 1.5))
-    # Scores 0.5 and 0.25: softmax of a difference of 0.25 / 0.025 = 10.
-    weights = torch.tensor([1.9999546, 1.0000454])
-    torch.testing.assert_close(cross.of_class[0, 0, 0], weights, atol=2e-7, rtol=0)
-
-
-@torch.no_grad()
-def test_attention_shares_out_one_in_addition_to_one_each():
-    method = build()
-    support, query = encoded(method, *episodes())
-    for branch in method.compare(method.adapt(support), query):
-        for weights in (branch.of_class, branch.of_query):
-            torch.testing.assert_close(weights.sum(-1), torch.full(weights.shape[:-1], 10.0))
-            assert weights.min() >= 1
-            assert weights.max() <= 2
-
-
-@torch.no_grad()
-def test_even_attention_is_the_cosine_of_means():
-    method = build(temperature=1e9, alpha=0.4)
-    support, query = episodes()
-    prototypes = normalize(support.mean(dim=(2, 4, 5, 6)), dim=-1)
-    cosine = normalize(query.mean(dim=(3, 4, 5)), dim=-1) @ prototypes.transpose(1, 2)
-    torch.testing.assert_close(answer(method, support, query), 7 * 1.4 * cosine)
-
-
 def test_no_loss_reaches_the_querys_own_self_attention(monkeypatch):
     method = build(classes=9)
     support, query = encoded(method, *episodes())

@@ -58,12 +58,3 @@ def test_temperature_scales():
     plain = methods.matching.Chamfer(SHAPE)
     support, query = random_episode(plain)
     torch.testing.assert_close(warm.score(support, query), 10 * plain.score(support, query))
-
-
-def test_bi_mhm_of_videos_that_are_equal_frame_by_frame_in_any_order_is_nothing():
-    method = methods.matching.BiMHM(SHAPE)
-    support, _ = random_episode(method, shot=1)
-    scores = method.score(support, support[:, :, 0].flip(2))
-    torch.testing.assert_close(
-        scores.diagonal(dim1=1, dim2=2), torch.zeros(2, 3), atol=1e-5, rtol=0
-    )

@@ -51,13 +51,6 @@ def test_hand_values(name, expected):
     torch.testing.assert_close(scores, torch.tensor([expected]))
 
 
-def test_cosine_to_the_mean_is_not_the_mean_cosine():
-    uneven = torch.tensor([[[1.0, 0.0], [0.0, 9.0]], [[0.0, 2.0], [0.0, 4.0]]])
-    to_mean = answer(build("protonet-cosine"), uneven, QUERY)
-    mean = answer(build("tsn-cosine"), uneven, QUERY)
-    assert (to_mean - mean).abs().max() > 0.1
-
-
 def test_frames_and_positions_are_averaged():
     method = build("protonet", FeatureShape(3, 4, 2, 5))
     features = torch.rand(6, 3, 4, 2, 5)

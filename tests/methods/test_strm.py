@@ -72,18 +72,6 @@ def test_how_near_close_tuples_are_is_told_in_single_precision():
     torch.testing.assert_close(scores.double(), exact, rtol=1e-5, atol=0)
 
 
-def test_closed_gate_leaves_the_network_at_each_patch():
-    module = PatchEnrichment(6).eval()
-    with torch.no_grad():
-        module.network[4].weight.zero_()
-        module.network[4].bias.zero_()
-    maps = torch.zeros(2, 6, 3, 4, 4)
-    maps[:, :, 1] = 2.0
-    frames = module(maps)
-    # What remains is the mean of patches and positions; the latter is the same in every frame.
-    torch.testing.assert_close(frames[:, 1] - frames[:, 0], torch.full((2, 6), 2.0))
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("side", [3, 4, 6, 7])
 def test_patches_against_loops(side):

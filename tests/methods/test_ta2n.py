@@ -55,16 +55,6 @@ def test_the_slope_of_retiming_at_the_start_is_that_of_grid_sample(frames):
     torch.testing.assert_close(found.grad, expected.grad)
 
 
-def test_a_moved_video_is_zero_outside_itself():
-    method = build().retiming
-    method.theta = lambda _: torch.tensor([[1.0, 1.0]])
-    video = torch.arange(1.0, 6.0).reshape(1, 1, 5, 1, 1)
-    # Half the length further on: 5 frames lie 1/2 apart, so by two frames.
-    assert method(video).flatten().tolist() == [3, 4, 5, 0, 0]
-    method.theta = lambda _: torch.tensor([[1.0, 0.25]])
-    assert method(video).flatten().tolist() == [1.5, 2.5, 3.5, 4.5, 2.5]
-
-
 def slow_mask(offset, height, width):
     """Mean of the masks of 9 offsets around (x, y); the edge of the map counts as outside."""
     masks = []
@@ -179,15 +169,6 @@ def test_scores_against_loops(settings, shot):
         else:
             expected = slow_frames(prototype, asked)
         torch.testing.assert_close(scores[e, q, n], expected, atol=1e-5, rtol=0)
-
-
-@torch.no_grad()
-def test_only_the_authors_reference_depends_on_the_order_of_shots():
-    for reference, depends in (("mean", False), ("first", True)):
-        method = build(reference=reference)
-        support, query = random_episode(method, shot=3)
-        scores = [method.score(method.adapt(s), query) for s in (support, support.flip(2))]
-        assert (torch.dist(*scores) > 1e-4) == depends
 
 
 def without_gradient(method, shot):

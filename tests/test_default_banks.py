@@ -33,7 +33,7 @@ def hits(bank: str, method: str) -> np.ndarray:
     return (rows["label"] == rows["prediction"]).to_numpy()
 
 
-@pytest.mark.parametrize(("bank", "episodes"), [("default", 16), ("default-order", 8)])
+@pytest.mark.parametrize(("bank", "episodes"), [("default", 10), ("default-order", 5)])
 def test_committed_rows_come_out_again(bank: str, episodes: int, tmp_path: Path):
     words = ("--bank", bank, "--episodes", episodes, "--weights", "none", "--out", tmp_path)
     assert call("run", "--methods", ",".join(METHODS), *words)[0] == 0

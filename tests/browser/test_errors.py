@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.runs.directory import read_run
-from tests.browser.test_report_page import browser, pytestmark, said  # noqa: F401
+from tests.browser.conftest import pytestmark  # noqa: F401
 from tests.command import call
 
 
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: Any, folder: Path, said: list[str]) -> Iterator[Any]:  # noqa: F811
+def page(browser: Any, folder: Path, said: list[str]) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.on("console", lambda message: said.append(message.text))

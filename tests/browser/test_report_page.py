@@ -1,7 +1,5 @@
 """The report in a real browser: themes, widths, keys, sorting, copying, and silence."""
 
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,33 +10,10 @@ import pytest
 from bench.comparison.summary import compare
 from bench.report.page import write_report
 from bench.runs.schema import Circumstances
+from tests.browser.conftest import CONTRAST, pytestmark  # noqa: F401
 from tests.test_tables import RUNS, made_run
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        importlib.util.find_spec("playwright") is None,
-        reason="needs the package playwright: pip install fewshot-video-bench[browser]",
-    ),
-    pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium"),
-]
 NASTY = "<img src=x onerror=alert(1)>"
-CONTRAST = """
-(selector) => {
-  const element = document.querySelector(selector);
-  const light = (colour) => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number).map((one) => one / 255)
-      .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ink = light(getComputedStyle(element).color);
-  const paper = light(getComputedStyle(document.body).backgroundColor);
-  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,22 +23,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs = [*RUNS, replace(made_run(NASTY, 0.7, seed=5), circumstances=around)]
     write_report(path, compare(runs))
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def said() -> list[str]:
-    """What the page complained of, or asked for."""
-    return []
 
 
 @pytest.fixture

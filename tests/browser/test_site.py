@@ -8,7 +8,7 @@ import pytest
 
 from bench.site.board import board
 from bench.site.pages import write_site
-from tests.browser.test_report_page import CONTRAST, browser, pytestmark, said  # noqa: F401
+from tests.browser.conftest import CONTRAST, pytestmark  # noqa: F401
 from tests.test_publish import NASTY, some_runs
 
 
@@ -20,7 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(browser: Any, site: Path, said: list[str]) -> Iterator[Any]:  # noqa: F811
+def page(browser: Any, site: Path, said: list[str]) -> Iterator[Any]:
     """The first page; everything that is complained of, or asked of a network, is noted."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -41,7 +41,7 @@ def shown(page: Any) -> list[str]:
 def test_every_page_opens_from_a_folder_without_a_complaint(
     page: Any,
     site: Path,
-    said: list[str],  # noqa: F811
+    said: list[str],
 ):
     for file in sorted(site.rglob("*.html")):
         page.goto(file.as_uri())
@@ -87,7 +87,7 @@ def test_from_a_method_to_its_run_and_back(page: Any):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read_in_both_themes(browser: Any, site: Path, scheme: str):  # noqa: F811
+def test_everything_can_be_read_in_both_themes(browser: Any, site: Path, scheme: str):
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     page.goto((site / "index.html").as_uri())
@@ -96,7 +96,7 @@ def test_everything_can_be_read_in_both_themes(browser: Any, site: Path, scheme:
     context.close()
 
 
-def test_a_telephone_shows_it_without_scrolling_sideways(browser: Any, site: Path):  # noqa: F811
+def test_a_telephone_shows_it_without_scrolling_sideways(browser: Any, site: Path):
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     for name in ("index.html", "methods/otam.html", "banks/small.html"):

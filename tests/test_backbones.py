@@ -364,7 +364,9 @@ def test_without_torchvision_the_way_out_is_said(tmp_path: Path):
 
 
 class TestInput:
-    @pytest.mark.parametrize(("height", "width"), [(96, 96), (100, 130), (130, 101), (40, 60)])
+    @pytest.mark.parametrize(
+        ("height", "width"), [(48, 48), (96, 96), (100, 130), (130, 101), (40, 60)]
+    )
     def test_frames_of_any_size_are_resized_and_cut(self, height: int, width: int):
         frames = torch.full((1, 2, height, width, 3), 255, dtype=torch.uint8)
         clip = normalised(frames, InputSpec(2, 48, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))

@@ -54,6 +54,10 @@ def test_what_counts_as_output():
         "x/initial_scores",
     ]
     assert outputs(given + constants + weights + results) == results
+    names = [np.load(path).files for path in GOLDEN.glob("*.npz")]
+    assert sum(len(outputs(one)) for one in names) == 252, (
+        "of the reference files, none passed over"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.npz")), ids=lambda path: path.stem)

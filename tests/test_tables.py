@@ -253,6 +253,9 @@ def test_no_field_of_a_header_can_be_changed_unnoticed(tmp_path: Path, part: str
 
 
 def test_an_incomplete_run_is_refused(tmp_path: Path):
+    write_run(tmp_path, replace(RUNS[0], rows=RUNS[0].rows[["margin"]]))
+    with pytest.raises(UserError, match=r"damaged: .*'episode', 'query', .* not in index"):
+        read_run(tmp_path)
     write_run(tmp_path, RUNS[0])
     RUNS[0].rows.iloc[:-3].to_parquet(tmp_path / "rows.parquet", index=False)
     with pytest.raises(UserError, match="not the one that was written"):

@@ -202,7 +202,8 @@ def _columns(file: pq.ParquetFile) -> pd.DataFrame:
     """
     table = file.read()
     columns = {name: table[name].to_numpy() for name in ROW_TYPES if name in table.column_names}
-    rows = pd.DataFrame({"margin": np.float32("nan")} | columns, copy=False)[list(ROW_TYPES)]
+    columns.setdefault("margin", np.full(len(table), np.nan, np.float32))
+    rows = pd.DataFrame(columns, copy=False)[list(ROW_TYPES)]
     other = {name: kind for name, kind in ROW_TYPES.items() if rows[name].dtype != kind}
     return rows.astype(other) if other else rows
 

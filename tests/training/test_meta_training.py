@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bench.features import filling
 from bench.features.backbones import load_backbone
@@ -26,6 +27,7 @@ from bench.training.meta import train
 from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
 from bench.training.state import STATE
+from bench.training.stream import training_stream
 from bench.training.validation import Validator
 from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
@@ -106,6 +108,16 @@ def test_a_seed_decides_the_weights(tmp_path: Path, short_recipe: Path):
     )
     assert one == again
     assert one[WEIGHTS] != other[WEIGHTS]
+
+
+def test_training_moves_every_weight(trained: Path, tmp_path: Path, small_recipe: Path):
+    planned = training(tmp_path, small_recipe)
+    classes = training_stream(planned.validation, planned.recipe, planned.seed).split.classes
+    before = dict(meta.build(planned, len(classes))[0].method.named_parameters())
+    after = load_file(trained / WEIGHTS)
+    used = before.keys() & after.keys()
+    moved = {name for name in used if not torch.equal(before[name], after[name])}
+    assert moved == used != set()
 
 
 class KilledError(BaseException):

@@ -147,10 +147,10 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path):
 
 
 def _wait_until(happened: Callable[[], bool], runs: Callable[[], bool]) -> None:
-    """Wait for something that must happen before the run ends."""
+    """Wait for something that happens before the run ends, however quickly that follows."""
     deadline = time.monotonic() + 120
     while not happened():
-        assert runs(), "the run ended before it could be killed"
+        assert runs() or happened(), "the run ended without it"
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -178,7 +178,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path):
     # A shell that started the tests in the background has told them to ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        words = (*SMALL, "protonet", "--out", out, "--cache", cache)
+        # Many episodes, so that there is enough left to interrupt.
+        words = ("run", "--methods", "protonet", "--episodes", "200", "--out", out)
+        words = (*words, "--cache", cache)
         process = forked(*words, folder=tmp_path)
         _wait_until(lambda: bool(list(cache.glob("datasets/*/*/*/*_g*"))), process.is_alive)
     finally:

@@ -7,6 +7,8 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -22,8 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def circumstances(device: torch.device) -> Circumstances:
     """Return what is kept beside a run's identity."""
-    commit = git("-C", str(ROOT), "rev-parse", "HEAD") if (ROOT / ".git").exists() else None
-    changes = None if commit is None else git("-C", str(ROOT), "status", "--porcelain")
+    commit, dirty = _commit()
     return Circumstances(
         command=shlex.join(["fvbench", *sys.argv[1:]]),
         device=describe_device(device),
@@ -33,12 +34,26 @@ def circumstances(device: torch.device) -> Circumstances:
         threads=torch.get_num_threads(),
         python=platform.python_version(),
         version=bench.__version__,
-        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        packages=dict(_versions()),
         commit=commit,
-        dirty=None if commit is None else bool(changes),
+        dirty=dirty,
     )
 
 
+@cache  # a process runs the code with which it started, whatever is committed since
+def _commit() -> tuple[str | None, bool | None]:
+    """The commit of a clone, and whether its files were changed since; None outside of one."""
+    commit = git("-C", str(ROOT), "rev-parse", "HEAD") if (ROOT / ".git").exists() else None
+    changes = None if commit is None else git("-C", str(ROOT), "status", "--porcelain")
+    return commit, None if commit is None else bool(changes)
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+@cache
 def _computer() -> str:
     """Identify this computer without revealing its name: speeds are compared on one alone."""
     known = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"

@@ -48,8 +48,8 @@ class Probe(Method):
         return query @ state.transpose(1, 2)
 
 
-def accuracy(method: Method, features: Tensor, episodes: Episodes, batch_size: int = 128) -> float:
-    answers = evaluate(method, features, episodes, CPU, batch_size, NOTHING)
+def accuracy(method: Method, features: Tensor, episodes: Episodes) -> float:
+    answers = evaluate(method, features, episodes, CPU, 128, NOTHING)
     return float((answers.prediction == episodes.labels).mean())
 
 

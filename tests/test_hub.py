@@ -25,15 +25,11 @@ SMALL = {
     "num_attention_heads": 2,
     "intermediate_size": 48,
 }
-TEXT = {
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-    "vocab_size": 50,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+SIZES = {name: SMALL[name] for name in SMALL if name not in ("image_size", "patch_size")}
+TEXT = SIZES | {"vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
+VJEPA2 = SIZES | {"crop_size": 64, "patch_size": 16, "frames_per_clip": 8, "hidden_size": 48}
+VJEPA2 |= {"num_pooler_layers": 1, "pred_hidden_size": 24}
+VJEPA2 |= {"pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -49,21 +45,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "dinov2": lambda: make("Dinov2Model", SMALL),
     "dinov2-registers": lambda: make("Dinov2WithRegistersModel", SMALL),
     "vit-classifier": lambda: make("ViTForImageClassification", SMALL),
-    "vjepa2": lambda: make(
-        "VJEPA2Model",
-        {
-            "crop_size": 64,
-            "patch_size": 16,
-            "frames_per_clip": 8,
-            "hidden_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "pred_hidden_size": 24,
-            "pred_num_attention_heads": 2,
-            "pred_num_hidden_layers": 1,
-            "num_pooler_layers": 1,
-        },
-    ),
+    "vjepa2": lambda: make("VJEPA2Model", VJEPA2),
     "videomae": lambda: make("VideoMAEModel", SMALL | {"num_frames": 8}),
     "vivit-classifier": lambda: make(
         "VivitForVideoClassification", SMALL | {"num_frames": 8, "tubelet_size": [2, 16, 16]}

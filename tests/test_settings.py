@@ -107,13 +107,12 @@ def test_brackets_win_over_a_recipe_of_training(tmp_path: Path):
         assert (entry.settings.temperature, entry.settings.padding) == (expected, "paper")
 
 
-class TestWhichMethods:
-    def test_without_a_list_the_default_table_and_plugins(self):
-        known = all_methods()
-        ours = {name for name, one in known.items() if one.cls.__module__.startswith("methods.")}
-        chosen = {entry.name for entry in choose(None, known, default=DEFAULT_TABLE)}
-        assert (chosen & ours, chosen - ours) == (DEFAULT_TABLE, known.keys() - ours)
-        assert len(choose("all", known, default=DEFAULT_TABLE)) == len(known) > len(DEFAULT_TABLE)
+def test_without_a_list_the_default_table_and_plugins():
+    known = all_methods()
+    ours = {name for name, one in known.items() if one.cls.__module__.startswith("methods.")}
+    chosen = {entry.name for entry in choose(None, known, default=DEFAULT_TABLE)}
+    assert (chosen & ours, chosen - ours) == (DEFAULT_TABLE, known.keys() - ours)
+    assert len(choose("all", known, default=DEFAULT_TABLE)) == len(known) > len(DEFAULT_TABLE)
 
 
 class TestConfig:

@@ -41,14 +41,16 @@ def maps() -> torch.Tensor:
     return torch.randn(12, *SHAPE, generator=torch.Generator().manual_seed(1))
 
 
-def test_mastaf_has_its_two_losses():
-    terms = learner_of("mastaf", tuned=False)(maps(), made_batch())
-    assert set(terms) == {"nearest", "global"}
-
-
-def test_no_global_means_no_global_head_whatever_the_recipe_says():
-    terms = learner_of("mastaf-no-global", tuned=False, global_weight=1.0)(maps(), made_batch())
-    assert set(terms) == {"nearest"}
+@pytest.mark.parametrize(
+    ("name", "changed", "terms"),
+    [
+        ("mastaf", {}, {"nearest", "global"}),
+        ("mastaf-no-global", {"global_weight": 1.0}, {"nearest"}),
+        ("baseline", {"episode_weight": 0.0, "global_weight": 1.0}, {"global"}),
+    ],
+)
+def test_method_and_recipe_decide_the_losses(name: str, changed: dict[str, float], terms: set[str]):
+    assert set(learner_of(name, tuned=False, **changed)(maps(), made_batch())) == terms
 
 
 def test_any_method_can_carry_a_global_head():
@@ -65,13 +67,6 @@ def test_the_global_head_classifies_training_classes():
     classes = [0, 3, 6, 5, 1, 2, 0, 3, 6, 2, 1, 5]
     expected = 0.5 * torch.nn.functional.cross_entropy(logits, torch.tensor(classes))
     torch.testing.assert_close(one(maps(), made_batch())["global"], expected)
-
-
-def test_episodes_can_count_for_nothing():
-    terms = learner_of("baseline", tuned=False, episode_weight=0.0, global_weight=1.0)(
-        maps(), made_batch()
-    )
-    assert set(terms) == {"global"}
 
 
 def test_a_recipe_may_sum_the_loss_over_an_episodes_queries():
@@ -151,10 +146,6 @@ def test_a_method_may_ask_for_supports_and_queries_in_separate_passes(
     monkeypatch.setattr(type(one.method), "separate_passes", apart)
     torch.testing.assert_close(one(maps(), made_batch())["episode"], together)
     assert seen == ([12, 6, 6] if apart else [12, 12])
-
-
-def test_ta2n_trains_on_the_statistics_of_supports_and_of_queries():
-    assert METHODS["ta2n"].cls.separate_passes
 
 
 def test_what_is_kept_is_what_evaluation_needs():

@@ -112,14 +112,28 @@ def test_frames_hidden_by_an_edit_list_are_not_taken(tmp_path, seconds, options)
 
 
 def trimmed(source: Path, seconds: float) -> Path:
-    path = source.with_stem("trimmed")
-    with av.open(source) as old, av.open(path, "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(video=0):
+    def earlier(packet: av.Packet) -> None:
+        start = round(seconds / packet.time_base)
+        packet.pts, packet.dts = packet.pts - start, packet.dts - start
+
+    return remuxed(source, source.with_stem("trimmed"), change=earlier)
+
+
+def remuxed(
+    source: Path,
+    path: Path,
+    kind: str = "video",
+    change: Callable[[av.Packet], None] = lambda packet: None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Copy one stream of a file, packet by packet."""
+    with av.open(source) as old, av.open(path, "w", options=options or {}) as new:
+        stream = getattr(old.streams, kind)[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
             if packet.dts is not None:
-                start = round(seconds / packet.time_base)
-                packet.pts, packet.dts = packet.pts - start, packet.dts - start
-                packet.stream = stream
+                change(packet)
+                packet.stream = copy
                 new.mux(packet)
     return path
 
@@ -381,100 +395,62 @@ def without_track_lengths(folder: Path, audio_seconds: float) -> Path:
 
 def indexed_first(folder: Path) -> Path:
     """An MP4 whose index stands in front, so that a part of the file still has it."""
-    source, path = make_video(folder / "late.mp4", frames=60), folder / "early.mp4"
-    with av.open(source) as old, av.open(path, "w", options={"movflags": "faststart"}) as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                new.mux(packet)
-    return path
+    source = make_video(folder / "late.mp4", frames=60)
+    return remuxed(source, folder / "early.mp4", options={"movflags": "faststart"})
 
 
 def only_audio(folder: Path) -> Path:
-    source, path = make_video(folder / "song.mp4", audio_seconds=2), folder / "audio.mp4"
-    with av.open(source) as old, av.open(path, "w") as new:
-        stream = new.add_stream_from_template(old.streams.audio[0])
-        for packet in old.demux(audio=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                new.mux(packet)
-    return path
+    source = make_video(folder / "song.mp4", audio_seconds=2)
+    return remuxed(source, folder / "audio.mp4", "audio")
 
 
-def holding(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
+def harmed(
+    name: str, harm: Callable[..., Path], *words: float, **settings: object
+) -> Callable[[Path], Path]:
+    """A video of the codec that belongs to the name's suffix, to which something is done."""
+    settings = {"codec": CODECS[Path(name).suffix]} | settings
+    return lambda folder: harm(make_video(folder / name, **settings), *words)
 
 
-def noise(count: int) -> bytes:
-    return np.random.default_rng(0).bytes(count)
+def holding(name: str, data: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    return make
 
 
-def video(name: str, **settings: object) -> Callable[[Path], Path]:
-    """A file of the codec that belongs to the name's suffix."""
-    codec = CODECS[Path(name).suffix]
-    return lambda folder: make_video(folder / name, **{"codec": codec, **settings})
-
-
+NOISE = np.random.default_rng(0).bytes(20_000)
+NO_INDEX = "not a video, or its index is missing"
+CUT_OFF = r"damaged, or cut off, after \d+ frames"
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda folder: folder / "absent.mp4", "there is no such video file; put it there"),
     "a folder": (lambda folder: folder, "there is no such video file"),
-    "empty": (lambda folder: holding(folder / "empty.mp4", b""), r"empty \(0 bytes\); fetch it"),
-    "text": (
-        lambda folder: holding(folder / "text.mp4", b"no video\n" * 99),
-        "not a video, or its index is missing",
-    ),
-    "random mp4": (
-        lambda folder: holding(folder / "random.mp4", noise(20_000)),
-        "not a video, or its index is missing",
-    ),
-    "random avi": (
-        lambda folder: holding(folder / "random.avi", noise(20_000)),
-        "not a video, or its index is missing",
-    ),
+    "empty": (holding("empty.mp4", b""), r"empty \(0 bytes\); fetch it"),
+    "text": (holding("text.mp4", b"no video\n" * 99), NO_INDEX),
+    "random mp4": (holding("random.mp4", NOISE), NO_INDEX),
+    "random avi": (holding("random.avi", NOISE), NO_INDEX),
     "audio only": (only_audio, "no video stream"),
-    "mp4 without index": (
-        lambda folder: cut(video("cut.mp4")(folder), 0.6),
-        "not a video, or its index is missing",
-    ),
-    "mp4 with index cut": (
-        lambda folder: cut(indexed_first(folder), 0.6),
-        "damaged, or cut off, after \\d+ frames",
-    ),
-    "mp4 zeroed": (
-        lambda folder: zeroed(video("zero.mp4", codec="mpeg4")(folder)),
-        r"frame \d+ is damaged",
-    ),
-    "webm zeroed": (lambda folder: zeroed(video("zero.webm")(folder)), "cut short|damaged"),
-    "mkv zeroed": (lambda folder: zeroed(video("zero.mkv")(folder)), "cut short|damaged"),
-    "avi zeroed": (lambda folder: zeroed(video("zero.avi")(folder)), "cut short|damaged"),
-    "avi cut at 60%": (
-        lambda folder: cut(video("cut60.avi")(folder), 0.6),
-        r"damaged, or cut off, after \d+ frames",
-    ),
-    "mkv cut at 30%": (
-        lambda folder: cut(video("cut30.mkv")(folder), 0.3),
-        r"cut short: \d of 20 frames",
-    ),
-    "mkv cut at 80%": (
-        lambda folder: cut(video("cut80.mkv")(folder), 0.8),
-        r"cut short: 1\d of 20 frames",
-    ),
-    "webm cut at 60%": (
-        lambda folder: cut(video("cut60.webm")(folder), 0.6),
-        r"cut short: \d+ of 20 frames",
-    ),
+    "mp4 without index": (harmed("cut.mp4", cut, 0.6), NO_INDEX),
+    "mp4 with index cut": (lambda folder: cut(indexed_first(folder), 0.6), CUT_OFF),
+    "mp4 zeroed": (harmed("zero.mp4", zeroed, codec="mpeg4"), r"frame \d+ is damaged"),
+    "webm zeroed": (harmed("zero.webm", zeroed), "cut short|damaged"),
+    "mkv zeroed": (harmed("zero.mkv", zeroed), "cut short|damaged"),
+    "avi zeroed": (harmed("zero.avi", zeroed), "cut short|damaged"),
+    "avi cut at 60%": (harmed("cut60.avi", cut, 0.6), CUT_OFF),
+    "mkv cut at 30%": (harmed("cut30.mkv", cut, 0.3), r"cut short: \d of 20 frames"),
+    "mkv cut at 80%": (harmed("cut80.mkv", cut, 0.8), r"cut short: 1\d of 20 frames"),
+    "webm cut at 60%": (harmed("cut60.webm", cut, 0.6), r"cut short: \d+ of 20 frames"),
     "webm cut in its first frame": (
-        lambda folder: cut(video("first.webm", size=(320, 240))(folder), 0.28),
+        harmed("first.webm", cut, 0.28, size=(320, 240)),
         "it holds no frame that can be shown",
     ),
     "uneven mkv cut at 50%": (
-        lambda folder: cut(video("uneven.mkv", times=UNEVEN)(folder), 0.5),
+        harmed("uneven.mkv", cut, 0.5, times=UNEVEN),
         r"cut short: \d+ of 41 frames",
     ),
     "webm with longer audio cut at 50%": (
-        lambda folder: cut(video("song.webm", audio_seconds=5)(folder), 0.5),
+        harmed("song.webm", cut, 0.5, audio_seconds=5),
         r"cut short: \d+ of 20 frames",
     ),
     "mkv without track lengths cut at 50%": (

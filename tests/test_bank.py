@@ -313,20 +313,24 @@ class TestRefusals:
         with pytest.raises(BankMismatchError, match=message):
             verified(recipe, changed)
 
-    def test_edited_seed(self, tmp_path: Path):
-        path = self.edited(tmp_path, "seed = 0", "seed = 1")
-        message = r"bank edited: the episodes drawn.*6f1328de.*numbers.*changed; restore"
-        with pytest.raises(BankMismatchError, match=message):
-            open_bank(path)
-
-    def test_edited_hash(self, tmp_path: Path):
-        path = self.edited(tmp_path, "6f1328de", "7f1328de")
-        with pytest.raises(BankMismatchError, match=r"sha256 6f1328de.*states 7f1328de"):
-            open_bank(path)
-
-    def test_edited_recipe_is_refused_however_few_episodes_are_wanted(self, tmp_path: Path):
-        with pytest.raises(BankMismatchError):
-            open_bank(self.edited(tmp_path, "seed = 0", "seed = 1"), episodes=3)
+    @pytest.mark.parametrize(
+        ("old", "new", "error", "message"),
+        [
+            (
+                *("seed = 0", "seed = 1", BankMismatchError),
+                r"bank edited: the episodes drawn.*6f1328de.*numbers.*changed; restore",
+            ),
+            ("6f1328de", "7f1328de", BankMismatchError, r"sha256 6f1328de.*states 7f1328de"),
+            ("sampler = 1", "sampler = 99", UserError, r"sampler 99.*sampler 1; install"),
+            ('"rendered"', '"renderd"', UserError, r"'renderd'; did you mean rendered\?"),
+        ],
+    )
+    def test_edited_recipe_however_few_episodes_are_wanted(
+        self, tmp_path, old, new, error, message
+    ):
+        for episodes in (None, 3):
+            with pytest.raises(error, match=message):
+                open_bank(self.edited(tmp_path, old, new), episodes)
 
     @pytest.mark.parametrize("field", ["split_sha256", "episodes_sha256"])
     def test_recipe_without_hashes_is_told_them(self, tmp_path: Path, field: str):
@@ -336,38 +340,32 @@ class TestRefusals:
         with pytest.raises(UserError, match=message):
             open_bank(path)
 
-    def test_unknown_sampler(self, tmp_path: Path):
-        path = self.edited(tmp_path, "sampler = 1", "sampler = 99")
-        with pytest.raises(UserError, match=r"sampler 99.*sampler 1; install the version"):
-            open_bank(path)
-
-    def test_unknown_dataset(self, tmp_path: Path):
-        path = self.edited(tmp_path, '"rendered"', '"renderd"')
-        with pytest.raises(UserError, match=r"'renderd'; did you mean rendered\?"):
-            open_bank(path)
-
-    def test_unknown_name(self):
+    def test_unknown_name_and_no_episodes(self):
         with pytest.raises(UserError, match=r"'default-oder'; did you mean default-order"):
             open_bank("default-oder")
-
-    def test_no_episodes(self):
         with pytest.raises(UserError, match=r"bank default: episodes is 0; .* greater .* to 1"):
             open_bank("default", 0)
 
-    def test_more_ways_than_classes(self, small_split: Split):
-        message = r"bank mine over small/test asks for 7 classes.*has 6: lower way"
-        with pytest.raises(UserError, match=message):
-            draw(recipe_for(small_split, way=7), small_split, 1)
-
-    def test_more_pairs_than_there_are(self, small_split: Split):
-        alone = replace(small_split, partners={})
-        with pytest.raises(UserError, match=r"asks for 2 partner pairs.*has 0: choose another"):
-            draw(recipe_for(alone, "partners"), alone, 1)
-
-    def test_fewer_videos_than_an_episode_needs(self, small_split: Split):
-        message = r"6 videos of a class \(shot 4 \+ queries 2\); class 'pull' has 5.*lower shot"
-        with pytest.raises(UserError, match=message):
-            draw(recipe_for(small_split, shot=4, queries=2), small_split, 1)
+    def test_more_than_the_split_has(self, small_split: Split):
+        for split, recipe, message in (
+            (
+                small_split,
+                recipe_for(small_split, way=7),
+                r"bank mine over small/test asks for 7 classes.*has 6: lower way",
+            ),
+            (
+                replace(small_split, partners={}),
+                recipe_for(small_split, "partners"),
+                r"asks for 2 partner pairs.*has 0: choose another",
+            ),
+            (
+                small_split,
+                recipe_for(small_split, shot=4, queries=2),
+                r"6 videos of a class \(shot 4 \+ queries 2\); class 'pull' has 5.*lower shot",
+            ),
+        ):
+            with pytest.raises(UserError, match=message):
+                draw(recipe, split, 1)
 
     @pytest.mark.parametrize("shot", [1, 2])
     def test_fewer_groups_than_an_episode_needs(self, small_split: Split, shot: int):

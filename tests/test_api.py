@@ -47,8 +47,13 @@ def test_the_table_is_the_comparison(results: "bench.Results"):
     )
 
 
-def test_a_notebook_shows_table_and_chart(results: "bench.Results"):
-    assert "<table" in results._repr_html_()
+def test_a_notebook_shows_bank_table_and_chart(results: "bench.Results"):
+    assert "4, 5-way 1-shot" in load_bank("default", EPISODES)._repr_html_()
+    shown = results._repr_html_()
+    assert shown == results.comparison._repr_html_()
+    assert shown.count("<tr>") == 3
+    for row in results.comparison.rows:
+        assert re.search(rf"<td>{100 * row.accuracy:.1f} *</td>", shown)
     chart = results.figure()
     assert isinstance(chart.figure, Figure)
     assert "<svg" in chart._repr_svg_()
@@ -89,17 +94,6 @@ def test_what_does_not_exist_is_refused():
         load_bank("absent")
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         _ = bench.absent
-
-
-def test_bank_comparison_and_results_show_themselves_in_a_notebook():
-    bank = load_bank("default", episodes=4)
-    results = evaluate([load_method("chance"), load_method("protonet")], bank)
-    assert "4, 5-way 1-shot" in bank._repr_html_()
-    shown = results.comparison._repr_html_()
-    assert results._repr_html_() == shown
-    for row in results.comparison.rows:
-        assert re.search(rf"<td>{100 * row.accuracy:.1f} *</td>", shown)
-    assert shown.count("<tr>") == 3
 
 
 def test_an_environment_variable_makes_examples_quick(monkeypatch: pytest.MonkeyPatch):

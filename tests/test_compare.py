@@ -74,7 +74,7 @@ def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...]):
     assert words[0] in said
 
 
-def test_json_names_every_interval():
+def test_json_names_every_interval_and_the_reference():
     content = json.loads(call("compare", OLD, "--json")[1])
     first = content["rows"][0]
     assert first["method"] == "otam"
@@ -83,9 +83,6 @@ def test_json_names_every_interval():
     assert first["difference_interval"] == first["difference_intervals"]["episodes"]
     assert len(content["classes"]) == 24
     assert content["disagreements"][0]["only_first"] > 0
-
-
-def test_another_reference():
     content = json.loads(call("compare", OLD, "--reference", "otam", "--json")[1])
     assert content["reference"] == "otam"
     assert content["rows"][0]["difference"] is None

@@ -49,13 +49,10 @@ def test_a_name_that_no_chart_has_is_refused(folder: Path, tmp_path: Path):
     assert "'pie' is not one of accuracy, banks," in said
 
 
-def test_charts_of_one_bank_refuse_several():
+def test_what_a_chart_cannot_show_is_said():
     two = [*RUNS, made_run("protonet", 0.4, bank="order")]
     with pytest.raises(UserError, match="shows one bank, the runs are on small, order"):
         draw("speed", compare(two))
-
-
-def test_what_needs_the_classes_says_so():
     with pytest.raises(UserError, match="classes of bank small are not known here"):
         draw("classes", compare(RUNS))
     with pytest.raises(UserError, match="no run was trained"):

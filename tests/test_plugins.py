@@ -79,23 +79,16 @@ def features(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestInstalledPackage:
     """Everything by commands alone."""
 
-    @pytest.mark.parametrize(
-        ("kind", "name"),
-        [
+    def test_it_is_listed_checked_and_verified(self, package: Path):
+        for kind, name in (
             ("methods", "outside"),
             ("backbones", BACKBONE),
             ("datasets", "outside-squares"),
             ("banks", BANK),
-        ],
-    )
-    def test_it_is_listed(self, package: Path, kind: str, name: str):
-        assert name in {one["name"] for one in json.loads(succeeds("list", kind, "--json"))}
-
-    def test_its_method_and_its_backbone_are_checked(self, package: Path):
+        ):
+            assert name in {one["name"] for one in json.loads(succeeds("list", kind, "--json"))}
         assert "outside: ok" in succeeds("check-method", "outside")
         assert f"{BACKBONE}: ok, 8 rules" in succeeds("check-backbone", BACKBONE)
-
-    def test_its_bank_is_verified(self, package: Path):
         assert succeeds("bank", "verify", BANK).startswith(f"equal: {BANK}, 200 episodes")
 
     def test_its_colours_tell_its_classes_apart(self, out: Path):

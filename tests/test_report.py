@@ -392,17 +392,15 @@ def test_details_are_the_identity_as_json(real: str):
     assert content["identity"]["bank"] == "default"
 
 
-def test_a_folder_in_place_of_the_file_is_refused(folder: Path):
+def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_runs_are_refused(
+    folder: Path, tmp_path: Path
+):
     status, said = call("report", folder, "--out", folder)
     assert status == 2
     assert f"is a folder; name a file in it: --out {folder / 'report.html'}" in said
-
-
-def test_a_file_that_holds_no_rows_is_refused(tmp_path: Path):
     (tmp_path / "notes.md").write_text("no rows")
     status, said = call("report", tmp_path / "notes.md", "--out", tmp_path / "report.html")
-    assert status == 2
-    assert "no rows in a .csv or .parquet file" in said
+    assert (status, "no rows in a .csv or .parquet file" in said) == (2, True)
 
 
 def test_a_run_leaves_its_report(folder: Path):

@@ -73,6 +73,15 @@ def test_a_run_survives_its_directory(tmp_path: Path):
     assert find_runs(tmp_path) == [tmp_path / "protonet"]
 
 
+def test_rows_of_other_types_and_without_margins_are_read_as_ours(tmp_path: Path):
+    answers = RUNS[0].rows.drop(columns="margin")
+    write_run(tmp_path, replace(RUNS[0], rows=answers.astype("int64")))
+    again = read_run(tmp_path).rows
+    pd.testing.assert_frame_equal(again.drop(columns="margin"), answers)
+    assert again["margin"].dtype == "float32"
+    assert again["margin"].isna().all()
+
+
 def test_figures_come_from_the_rows():
     (comparison,) = COMPARED
     row, base = comparison.of("otam"), RUNS[0].episode_accuracy()

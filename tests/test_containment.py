@@ -15,6 +15,7 @@ from bench.machine.surroundings import Surroundings
 from bench.method import REGISTRY
 from bench.plugins.registry import built_in_methods, load_plugins
 from bench.running.containment import contained
+from bench.runs.directory import find_failures
 from episodes.errors import UserError
 from episodes.split import Video
 from tests.attacks.plugins import (
@@ -83,22 +84,24 @@ def test_whatever_a_method_does_the_others_give_the_same_rows(
     assert call(*words, "--methods", ",".join(GOOD), "--out", tmp_path / "clean")[0] == 0
     methods = hostile()
     write(tmp_path / "plugins" / "hostile.py", methods)
-    names = [one.name for one in methods]
+    endless = [one.name for one in methods if one.reason == "took longer than"]
+    names = [one.name for one in methods if one.name not in endless]
     order = [names[0], GOOD[0], *names[1:-1], GOOD[1], names[-1]]
-    words = (*words, "--methods", ",".join(order), "--plugin", tmp_path / "plugins" / "hostile.py")
-    status, said = call(*words, "--time-limit", "1", "--out", tmp_path / "out", "--report")
-    assert status == 1, said
-    assert "Traceback" not in said
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    reasons = {one["method"]: one["reason"] for one in summary["failed"]}
+    words = (*words, "--plugin", tmp_path / "plugins" / "hostile.py", "--out", tmp_path / "out")
+    # A limit for those alone that reach any: a busy machine makes others as slow.
+    limited, ended = call(*words, "--methods", ",".join(endless), "--time-limit", "1")
+    status, said = call(*words, "--methods", ",".join(order), "--report")
+    assert (limited, status) == (1, 1), ended + said
+    assert "Traceback" not in ended + said
+    reasons = {one.method: one.reason for one in find_failures(tmp_path / "out")}
     page = (tmp_path / "out" / "report.html").read_text()
     clean, beside = predictions(tmp_path / "clean"), predictions(tmp_path / "out")
     for one in methods:
         found, words = outcome(one, reasons.get(one.name), one.name in beside)
         assert found != "wrong", words
         if found == "named":
-            assert f"failed: {one.name} on default" in said
-            assert f"{one.name} failed: " in page
+            assert f"failed: {one.name} on default" in ended + said
+            assert one.name in endless or f"{one.name} failed: " in page
     for name in GOOD:
         np.testing.assert_array_equal(clean[name], beside[name])
     # A table made later still says so.

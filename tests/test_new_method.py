@@ -67,21 +67,15 @@ def test_its_test_passes_and_fails_outside_the_clone(tmp_path: Path):
     assert "FAILED test_my_method.py" in done.stdout
 
 
-def test_a_new_method_runs_and_stands_in_the_table(tmp_path: Path):
+def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):
     folder, out = new(tmp_path / "mine"), tmp_path / "out"
-    words = ("--methods", "my-method,protonet", "--episodes", "4", "--out", out)
-    status, table = call("run", "--plugin", folder, *words)
-    assert status == 0, table
-    assert "my-method" in table
-    assert "protonet" in table
-    rows = pd.read_parquet(out / "my-method" / "rows.parquet")
-    assert rows["episode"].nunique() == 4
-
-
-def test_a_new_method_is_listed(tmp_path: Path):
-    listed = json.loads(call("list", "methods", "--plugin", new(tmp_path), "--json")[1])
+    listed = json.loads(call("list", "methods", "--plugin", folder, "--json")[1])
     mine = {method["name"]: method for method in listed}["my-method"]
     assert (mine["revision"], mine["needs"], mine["order_aware"]) == (1, "frames", False)
+    words = ("--methods", "my-method,protonet", "--episodes", "4", "--out", out)
+    status, table = call("run", "--plugin", folder, *words)
+    assert (status, "my-method" in table, "protonet" in table) == (0, True, True)
+    assert pd.read_parquet(out / "my-method" / "rows.parquet")["episode"].nunique() == 4
 
 
 @pytest.mark.parametrize(

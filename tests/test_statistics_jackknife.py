@@ -236,18 +236,12 @@ def test_drawn_sign_flips_obey_their_seed_and_are_near_the_truth():
     assert found[0] == pytest.approx(estimate.p_value, abs=0.01)
 
 
-def test_mcnemar_against_hand_value():
+def test_mcnemar_and_holm_against_hand_values():
     # 1 of 5: (1 + 5) / 32 on either side
     assert mcnemar_p_value(1, 4) == pytest.approx(12 / 32)
     assert mcnemar_p_value(0, 0) == 1.0
-
-
-def test_holm_leaves_unknown_ones_out():
-    assert holm([0.01, float("nan"), 0.02])[0] == pytest.approx(0.02)
-
-
-def test_a_larger_p_value_is_never_corrected_to_a_smaller_one():
-    assert holm([0.02, 0.03, 0.021]) == pytest.approx([0.06, 0.06, 0.06])
+    assert holm([0.01, float("nan"), 0.02])[0] == pytest.approx(0.02)  # unknown ones are left out
+    assert holm([0.02, 0.03, 0.021]) == pytest.approx([0.06, 0.06, 0.06])  # never to a smaller one
 
 
 def test_methods_share_a_letter_unless_they_are_different():
@@ -265,9 +259,9 @@ def test_methods_share_a_letter_unless_they_are_different():
 def test_a_million_rows_take_seconds():
     bank = open_bank("default", 200_000)
     values = np.random.default_rng(0).random((200_000, 4))
-    start = time.monotonic()
+    start = time.process_time()  # whatever else the machine does
     measure(values, design_of(bank.split, bank.episodes))
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_units_that_no_episode_shows_change_nothing():

@@ -50,7 +50,7 @@ def test_hash_seed_threads_and_batch_size_change_no_row(first: Path, tmp_path: P
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "datasets").symlink_to(cache_folder() / "datasets")
-    words = ("--methods", "chance,otam,mastaf", "--batch-size", "5", "--cache", cache)
+    words = ("--methods", "chance,otam,mastaf", "--batch-size", "1", "--cache", cache)
     environment = {"PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "2"}
     fresh("run", "--episodes", "2", *words, "--out", tmp_path / "out", **environment)
     before = predictions(first)

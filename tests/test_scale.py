@@ -83,7 +83,7 @@ def test_reading_a_store_is_linear_in_its_videos(large_store, processor):
 
 def test_ten_times_the_episodes_take_ten_times_the_time_and_the_same_memory():
     """Videos are encoded as often as before; memory grows by the answers alone."""
-    words = ["-m", "tests.benchmarks.growth", "--episodes", "300", "--repeats", "1"]
+    words = ["-m", "tests.benchmarks.growth", "--episodes", "1000", "--repeats", "1"]
     finished = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -91,4 +91,5 @@ def test_ten_times_the_episodes_take_ten_times_the_time_and_the_same_memory():
     assert many["episodes"] == 10 * few["episodes"]
     assert many["videos_encoded"] == few["videos_encoded"] == 960
     assert many["peak_memory_bytes"] < 1.1 * few["peak_memory_bytes"]
-    assert many["cpu_seconds"] < 1.2 * 10 * few["cpu_seconds"]
+    # To encode the videos takes as long as before, and would hide what grows faster.
+    assert many["scoring_cpu_seconds"] < 1.2 * 10 * few["scoring_cpu_seconds"]

@@ -15,7 +15,7 @@ from bench.comparison.summary import compare_on_one_bank
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.features.backbones import load_backbone
-from bench.features.text import TextSource, text_from_file
+from bench.features.text import TextSource, text_from_file, text_source
 from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
@@ -280,6 +280,12 @@ class TestClip:
             moved = (loaded(bright) - loaded(dark)).norm(dim=1)[0]
         assert moved.shape == (8, 2, 2)
         assert (moved.flatten(1).argmax(dim=1) == 2).all()
+
+    def test_the_prompt_is_the_towers_own_where_none_is_given(self, model: Path):
+        loaded = load_backbone(f"clip={model}", CPU)
+        source = text_source(loaded.backbone, loaded.weights_sha256, None, None)
+        assert source is not None
+        assert source.prompt == loaded.backbone.prompt == "a photo of {}"
 
     def test_a_prompt_has_a_place_for_the_name(self, model: Path, own: Path, tmp_path: Path):
         status, said = call(

@@ -257,7 +257,10 @@ MENDS = (
     Place(
         "hashes of videos that are remembered",
         "episodes/decoding/media.py",
-        (f"{OWN_VIDEOS}::test_a_video_written_over_in_place_under_its_old_time_is_hashed_anew",),
+        (
+            f"{OWN_VIDEOS}::test_a_video_that_was_replaced_or_written_over_under_its_old_time"
+            "_is_hashed_anew",
+        ),
         ((", status.st_ctime_ns, status.st_ino]", "]"),),
     ),
     Place(
@@ -301,6 +304,7 @@ MENDS = (
         "episodes/decoding/process.py",
         (
             f"{DECODING}::TestHostileFile::test_header_that_makes_decord_run_out_of_memory",
+            f"{DECODING}::test_frames_above_full_hd_are_never_held_together",
             f"{DECODING}::test_a_clip_of_4k_takes_less_than_300_mb_in_each_thread_and_process",
         ),
         (("AT_ONCE = 8 << 20", "AT_ONCE = 8 << 30"),),

@@ -41,8 +41,8 @@ def test_committed_rows_come_out_again(bank: str, episodes: int, tmp_path: Path)
     assert found.keys() == set(METHODS)
     for method, answers in found.items():
         rows = pd.read_parquet(COMMITTED[bank] / method / "rows.parquet")
-        same = answers == rows["prediction"].to_numpy()[: len(answers)]
-        assert same.mean() > 0.97, method  # where sums are rounded otherwise, a tie may turn
+        other = answers != rows["prediction"].to_numpy()[: len(answers)]
+        assert other.sum() <= 1, method  # where sums are rounded otherwise, a tie may turn
 
 
 @pytest.mark.parametrize("bank", COMMITTED)

@@ -2,16 +2,17 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool3d, cross_entropy, normalize, relu
 
-from bench.method import REGISTRY, FeatureShape, LabelledEpisodes
+from bench.method import REGISTRY, FeatureShape, LabelledEpisodes, apply
+from methods.fast.mastaf import FastMastaf
 from methods.mastaf import Mastaf, MastafSettings, pooled_grid
 
 CLIP = FeatureShape(12, 1, 3, 3)
 
 
-def build(shape=CLIP, **changed):
+def build(shape=CLIP, cls=Mastaf, **changed):
     """A method whose batch norm is not the identity."""
     torch.manual_seed(3)
-    method = Mastaf(shape, MastafSettings(**changed))
+    method = cls(shape, MastafSettings(**changed))
     for name, tensor in method.state_dict().items():
         if "norm.running" in name:
             tensor.copy_(torch.rand_like(tensor) + 0.1)
@@ -26,9 +27,10 @@ def episodes(shape=CLIP, count=2, way=3, shot=2, queries=4):
 
 
 def encoded(method, support, query):
+    shown, asked = method.encode(support.flatten(0, 2)), method.encode(query.flatten(0, 1))
     return (
-        method.encode(support.flatten(0, 2)).unflatten(0, support.shape[:3]),
-        method.encode(query.flatten(0, 1)).unflatten(0, query.shape[:2]),
+        apply(shown, lambda one: one.unflatten(0, support.shape[:3])),
+        apply(asked, lambda one: one.unflatten(0, query.shape[:2])),
     )
 
 
@@ -178,6 +180,13 @@ def test_only_the_reference_batch_norm_counts_the_queries():
         method = build(batch_norm=form)
         together, alone = answer(method, support, query), answer(method, support, query[:, :1])
         assert torch.allclose(together[:, :1], alone, atol=1e-5) == same
+
+
+def test_the_faster_form_counts_the_queries_too():
+    plain, fast = (build(cls=cls, batch_norm="reference") for cls in (Mastaf, FastMastaf))
+    for queries in (1, 4):
+        given = episodes(queries=queries)
+        torch.testing.assert_close(answer(fast, *given), answer(plain, *given))
 
 
 @torch.no_grad()

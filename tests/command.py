@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -70,6 +71,8 @@ def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
 
     def run() -> None:
         os.environ.update(environment)
+        # A copy's first thread to use torch makes its pool of threads anew; two at once would fail.
+        torch.set_num_threads(torch.get_num_threads())
         for number, name in (1, "stdout"), (2, "stderr"):
             with (folder / name).open("w") as file:
                 os.dup2(file.fileno(), number)

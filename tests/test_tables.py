@@ -82,6 +82,15 @@ def test_rows_of_other_types_and_without_margins_are_read_as_ours(tmp_path: Path
     assert again["margin"].isna().all()
 
 
+@pytest.mark.parametrize("value", [2**16, 0.5, "x"])
+def test_rows_that_no_type_of_ours_holds_are_refused(value: object, tmp_path: Path):
+    answers = RUNS[0].rows.astype({"prediction": object if value == "x" else type(value)})
+    answers["prediction"] = value
+    write_run(tmp_path, replace(RUNS[0], rows=answers))
+    with pytest.raises(UserError, match="damaged"):
+        read_run(tmp_path)
+
+
 def test_figures_come_from_the_rows():
     (comparison,) = COMPARED
     row, base = comparison.of("otam"), RUNS[0].episode_accuracy()

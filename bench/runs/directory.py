@@ -205,7 +205,16 @@ def _columns(file: pq.ParquetFile) -> pd.DataFrame:
     columns.setdefault("margin", np.full(len(table), np.nan, np.float32))
     rows = pd.DataFrame(columns, copy=False)[list(ROW_TYPES)]
     other = {name: kind for name, kind in ROW_TYPES.items() if rows[name].dtype != kind}
-    return rows.astype(other) if other else rows
+    if not other:
+        return rows
+    ours = rows.astype(other)
+    for name in other.keys() - {"margin"}:
+        changed = rows[name][ours[name] != rows[name]]
+        if len(changed):
+            raise ValueError(
+                f"column {name} holds {changed.iloc[0]}, which is no {ROW_TYPES[name]}"
+            )
+    return ours
 
 
 def _check(run: Run) -> None:

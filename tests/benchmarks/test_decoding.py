@@ -1,15 +1,11 @@
 """How fast video files become clips, one after another: `tox run -e speed`."""
 
-import pytest
-
 from bench.features.clips import load_clip
 from bench.method import Method
 from episodes.banks.bank import open_bank
 from methods.backbones.motion import MotionNet
 from tests.benchmarks.test_speed import Benchmark
 from tests.synthetic import NOTHING
-
-pytestmark = pytest.mark.slow  # `tox run -e speed` runs them
 
 
 def test_decode_32_rendered_videos(benchmark: Benchmark):

@@ -14,7 +14,6 @@ from episodes.banks.sampler import draw
 from episodes.datasets import dataset
 from tests.synthetic import CPU, NOTHING, draw_episodes, random_features
 
-pytestmark = pytest.mark.slow  # `tox run -e speed` runs them
 Benchmark = Callable[..., Any]
 
 

@@ -13,7 +13,6 @@ from episodes.banks.recipe import read_recipe
 from episodes.datasets import dataset
 from tests.benchmarks.test_speed import Benchmark
 
-pytestmark = pytest.mark.slow  # `tox run -e speed` runs them
 IDENTITY = {"test": "speed"}
 VIDEOS = 100_000
 DEFAULT = FeatureShape(96, 8, 6, 6)  # 110,592 bytes a video

@@ -76,7 +76,7 @@ class _Guarded(TyperGroup):
         except BrokenPipeError:  # the reader has read enough: `fvbench list | head`
             raise
         except OSError as error:
-            raise _ended(f"{error}; choose another place or mend this one", 2) from error
+            raise _ended(f"{error}; choose another place or correct this one", 2) from error
         except MemoryError as error:
             raise _ended("there is not enough memory for this", 2) from error
         except KeyboardInterrupt as error:

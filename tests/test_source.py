@@ -5,7 +5,7 @@ import importlib
 import linecache
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +59,6 @@ PACKAGE = {
         """,
     "unrelated.py": "NOTHING = 0",
 }
-Edit = Mapping[str, Callable[[str], str]]
 
 
 @pytest.fixture(autouse=True)

@@ -129,7 +129,7 @@ def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> Non
         if changed := before.put_back():
             message = (
                 f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"
-                " every method; it has been put back: mend the plugin"
+                " every method; it has been put back: correct the plugin"
             )
             if not keep_going:
                 raise UserError(message)

@@ -28,7 +28,7 @@ class Confusion:
     true: str
     predicted: str
     share: float
-    """Fraction of queries of ``true`` that methods mistook, where ``predicted`` was a way, too."""
+    """Fraction of queries of ``true`` answered ``predicted``, where offered, over all methods."""
     queries: int
     """Number of such queries, for one method."""
 

@@ -18,7 +18,7 @@ from bench.running.scoring import score
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4}
 """Largest difference, as a fraction of the largest number in a tensor."""
 WIDE = FeatureShape(channels=20, frames=3, height=6, width=6)
-"""The places of the default backbone, which a quicker form may treat by themselves."""
+"""The 6 x 6 grid of the default backbone, which a faster form may treat as a special case."""
 TRIALS = (
     *((torch.float64, SHAPE, shot) for shot in (1, 5)),
     (torch.float64, VECTORS, 5),

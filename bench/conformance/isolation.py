@@ -144,8 +144,8 @@ Ten times what summing in another order may change, since here every step of the
 worst shipped method, before training, is at 1e-5.
 """
 SIZES = ((2, 1), (20, 1), (2, 10))
-"""(way, shot): the extremes that a method has to handle; both at their largest would take a method
-that fits a head to the support seconds."""
+"""(way, shot): the extremes that a method has to handle. Not both at their largest, which takes
+methods that fit a head to the support seconds."""
 SMALL = {
     "a single frame": SHAPE._replace(frames=1),
     "a single position per frame": SHAPE._replace(height=1, width=1),
@@ -163,7 +163,7 @@ def scores(subject: MethodUnderTest) -> Breaches:
 
 @rule("sizes")
 def sizes(subject: MethodUnderTest) -> Breaches:
-    """It handles 2 to 20 classes with 1 to 10 videos each, and a single query."""
+    """It handles 2 or 20 classes, up to 10 videos of a class, and a single query."""
     for way, shot in SIZES:
         trial = make_trial(SHAPE, episodes=1, way=way, shot=shot, queries=1)
         if not answered(subject.method, trial).isfinite().all():

@@ -158,6 +158,29 @@ def test_what_is_drawn_can_be_chosen():
     assert chosen(outcomes, None, None) == [(2, 1), (1, 0), (1, 1), (3, 0)]
 
 
+def of_episodes(run: Run, numbers: list[int]) -> Run:
+    """The run with other numbers of its episodes, as where some were left out."""
+    episode = np.repeat(numbers, run.queries_per_episode).astype(np.int32)
+    return replace(run, rows=run.rows.assign(episode=episode))
+
+
+def test_where_episodes_were_left_out_they_keep_their_numbers():
+    outcomes = Outcomes([of_episodes(run, [0, 2, 5, 9]) for run in RUNS])
+    assert outcomes.find("self-right-cross-wrong") == [(5, 1), (0, 1)]
+    assert chosen(outcomes, "9:1, 2", None) == [(9, 1), (2, 0)]
+    with pytest.raises(UserError, match="have 4 of the episodes 0 to 9, with"):
+        chosen(outcomes, "3", None)
+
+
+def test_without_margins_no_case_is_the_clearest():
+    bare = replace(RUNS[1], rows=RUNS[1].rows.assign(margin=np.float32(np.nan)))
+    outcomes = Outcomes([RUNS[0], bare, *RUNS[2:]])
+    with pytest.raises(UserError, match="rows of mastaf-self have no margins"):
+        outcomes.find("fusion-wrong")
+    assert chosen(outcomes, "3:1", None) == [(3, 1)]
+    assert outcomes.kinds()[3].queries == 2
+
+
 @pytest.mark.parametrize(
     ("episodes", "kind", "words"),
     [
@@ -226,11 +249,28 @@ def test_the_attention_shown_is_the_one_that_the_angles_come_from(
     assert case.angles["mastaf"] == pytest.approx(angles, abs=0.01)
 
 
-def test_a_run_that_todays_code_does_not_give_is_refused(outcomes: Outcomes):
+def test_a_case_of_a_bank_with_gaps_is_that_of_the_whole_bank(outcomes: Outcomes, case: Case):
+    bank = open_bank("default", EPISODES).only(np.array([1, 3]))
+    identity = {"bank": bank.title, "bank_sha256": bank.sha256, "episodes": 2}
+    runs = [
+        replace(
+            run,
+            identity=run.identity.changed(**identity),
+            rows=run.rows[run.rows["episode"].isin([1, 3])],
+        )
+        for run in outcomes.runs.values()
+    ]
+    again = Examiner(Outcomes(runs), Reporter()).examine(Query(1, 2))
+    assert again.angles["mastaf"] == pytest.approx(case.angles["mastaf"])
+    assert describe(again) == describe(case)
+
+
+@pytest.mark.parametrize("margin", [1.0, np.nan])
+def test_a_run_that_todays_code_does_not_give_is_refused(outcomes: Outcomes, margin: float):
     altered = dict(outcomes.runs)
     rows = altered["mastaf"].rows.copy()
     rows["prediction"] = (rows["prediction"] + 1) % 5
-    rows["margin"] = 1.0
+    rows["margin"] = margin
     altered["mastaf"] = replace(altered["mastaf"], rows=rows)
     with pytest.raises(UserError, match=r"mastaf answered . in its run and answers . now"):
         Examiner(Outcomes(list(altered.values())), Reporter()).examine(Query(0, 0))
@@ -252,7 +292,7 @@ def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tm
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("bank_sha256", "x", "bank default has sha256 .*, the runs have x"),
+        ("bank_sha256", "x", "cannot be drawn here: .* bank default has other episodes"),
         ("features", {"backbone": "motion", "revision": 0}, "made in another way now: revision"),
     ],
 )

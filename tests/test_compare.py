@@ -229,6 +229,15 @@ def test_rows_without_a_bank_are_refused(tmp_path: Path):
     assert "--bank NAME" in text
 
 
+def test_rows_beside_runs_on_several_banks_are_refused(tmp_path: Path):
+    other = RUNS["otam"].identity.changed(bank="elsewhere", bank_sha256="x")
+    write_run(tmp_path / "other", replace(RUNS["otam"], identity=other))
+    mine = rows_file(tmp_path / "mine.csv", RUNS["otam"])
+    status, text = call("figures", OLD, tmp_path / "other", mine, "--out", tmp_path / "a.svg")
+    assert status == 2
+    assert "the runs are on default, elsewhere" in text
+
+
 def test_rows_of_one_method_are_named_by_what_tells_them_apart():
     def started(start: str | None, recipe: str = "default", backbone: str = "tuned") -> Run:
         run = trained(RUNS["otam"], 0, backbone=backbone)

@@ -1,5 +1,6 @@
 """Charts as files: one for each name, of the runs that were asked for."""
 
+import math
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -22,7 +23,7 @@ from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inlin
 from bench.runs.directory import find_runs, read_run
 from episodes.errors import UserError
 from tests.command import call
-from tests.synthetic import answered
+from tests.synthetic import CIRCUMSTANCES, COST, answered
 from tests.test_tables import RUNS, made_run
 
 
@@ -108,6 +109,16 @@ def test_the_front_is_what_nothing_beats_in_both():
     found = [row.title for row in front([slower, otam, faster])]
     assert found == ["worse and faster", "otam"]
     (comparison,) = compare([made_run("protonet", 0.6, way=5), made_run("chance", 0.2, way=5)])
+    assert [row.title for row in comparable(comparison)] == ["protonet"]
+
+
+def test_rows_without_a_speed_are_not_on_its_chart():
+    unknown = COST.changed(score_episodes_per_s=math.nan)
+    elsewhere = CIRCUMSTANCES.changed(device="elsewhere")
+    runs = [
+        replace(made_run(name, 0.9), cost=unknown, circumstances=elsewhere) for name in ("a", "b")
+    ]
+    (comparison,) = compare([made_run("protonet", 0.6), *runs])
     assert [row.title for row in comparable(comparison)] == ["protonet"]
 
 

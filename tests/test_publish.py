@@ -12,12 +12,14 @@ from bench.runs.run import Run
 from bench.runs.schema import Circumstances
 from bench.site.board import board, run_id
 from bench.site.pages import write_site
+from episodes.atomic import write_text
 from episodes.errors import UserError
 from tests.command import call
 from tests.test_submission import a_run
 from tests.test_tables import RUNS, made_run
 
 ROOT = Path(__file__).parents[1]
+ALIKE = ("клипы-5w1s", "видео-5w1s", "my_bank", "my-bank", "My-bank")
 NASTY = "<img src=x onerror=alert(1)>"
 
 
@@ -118,6 +120,35 @@ def test_the_reference_is_on_the_backbone_that_most_have():
     reference = one.of(one.reference)
     assert reference is not None
     assert reference.backbone == "usual"
+
+
+def test_a_reference_that_no_run_is_of_is_refused():
+    with pytest.raises(UserError, match="'protonett' is not a method of these runs; there are: "):
+        board(some_runs(), "protonett")
+
+
+def test_titles_that_look_alike_have_pages_of_their_own(tmp_path: Path):
+    names = ("x[shift=1]", "x[shift=-1]")
+    runs = [made_run(name, 0.5, bank, seed=n) for n, name in enumerate(names) for bank in ALIKE]
+    write_site(tmp_path, board(runs), "Ours")
+    assert len(list((tmp_path / "banks").iterdir())) == len(ALIKE)
+    assert len(list((tmp_path / "methods").iterdir())) == len(names)
+
+
+def test_a_site_that_was_interrupted_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(path: Path, text: str) -> None:
+        if path.name == "index.html":
+            write_text(path, text)
+            raise KeyboardInterrupt
+        write_text(path, text)
+
+    monkeypatch.setattr("bench.site.pages.write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_site(tmp_path, board(some_runs()), "Ours")
+    monkeypatch.undo()
+    assert write_site(tmp_path, board(some_runs()), "Ours") > 1
 
 
 def test_a_site_is_replaced_and_nothing_else_is(tmp_path: Path):

@@ -26,6 +26,7 @@ from bench.runs.directory import find_runs, read_run
 from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Declared
 from episodes.banks.bank import open_bank
+from episodes.errors import UserError
 from tests.command import call
 from tests.conftest import make_video
 from tests.synthetic import answered
@@ -365,6 +366,10 @@ def test_training_is_drawn_where_its_curve_is(tmp_path: Path):
     run = made_run("learned", 0.5, **identity)
     trained = replace(run, circumstances=Circumstances(device="CPU", weights=str(weights)))
     assert "How training went" in made(RUNS[0], trained)
+    for damaged in ("", "step,validation_accuracy\nx,0.5\n", "loss\n1\n"):
+        (weights.parent / "train.csv").write_text(damaged)
+        with pytest.raises(UserError, match=r"train\.csv is damaged"):
+            made(RUNS[0], trained)
     weights.unlink()
     assert "How training went" not in made(RUNS[0], trained)
 

@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,6 +173,13 @@ HOSTILE = {
         lambda found: {**found, "figures.json": found["figures.json"].replace(b"0.7", b"0.9")},
         "states accuracy 0.9.* its rows give 0.7",
     ),
+    "a figure beyond all numbers": (
+        lambda found: {
+            **found,
+            "figures.json": b'{"queries": 1%s, "intervals": {}}' % (b"0" * 400),
+        },
+        "holds no figures",
+    ),
     "no figures": (lambda found: {**found, "figures.json": b"{}"}, "holds no figures"),
     "another label": (rewritten(other_first("label", 9)), "row 0 has label 9, the bank has"),
     "an answer twice": (rewritten(other_first("query", 1)), "row 0 has query 1, the bank has 0"),
@@ -212,6 +220,19 @@ def test_what_is_not_what_it_says_is_refused_in_a_line(name: str, packed: Path):
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path):
     (tmp_path / "run.zip").write_bytes(b"PK\x03\x04 and nothing more")
     assert call("verify", tmp_path / "run.zip")[0] == 1
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_damaged_anywhere_raises_nothing_else(packed: Path, method: int):
+    contents = members(packed)
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    whole = packed.read_bytes()
+    for place in range(30, 130, 5):  # in the first member
+        packed.write_bytes(flipped(whole, place))
+        with suppress(UserError):  # a byte that nothing reads may change
+            unpack(packed)
 
 
 def test_a_bank_that_nobody_has_is_not_judged(tmp_path: Path, packed: Path):

@@ -122,8 +122,13 @@ def gather(
 
 
 def _bank_of(runs: Sequence[Run], file: Path) -> Bank:
-    if not runs:
-        raise UserError(f"{file} does not say which bank it answers; give --bank NAME")
+    banks = sorted({run.identity.bank for run in runs})
+    if len(banks) != 1:
+        among = f", and the runs are on {', '.join(banks)}" if banks else ""
+        raise UserError(
+            f"{file} does not say which bank it answers{among}; name it beside the runs of one"
+            " bank, or give --bank NAME to `fvbench compare`"
+        )
     bank, problem = rebuilt(runs[0])
     if bank is None:
         raise UserError(f"{file}: {problem}; give --bank FILE")

@@ -93,11 +93,11 @@ def _shown(
     """The clearest case of each kind, or why none is drawn."""
     if reporter is None:
         return [], "fvbench report draws them."
-    clearest = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
-    if not clearest:
-        return [], ""
     drawn = []
     try:
+        clearest = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
+        if not clearest:
+            return [], ""
         examiner = Examiner(outcomes, reporter, comparison.opened)
         for kind, query in clearest.items():
             case = examiner.examine(query)

@@ -19,6 +19,7 @@ from bench.runs.by_method import DRAWN, MethodRuns
 from bench.runs.run import Run
 from bench.runs.schema import Declared
 from episodes.banks.bank import Bank
+from episodes.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,14 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
         banks: banks that cannot be opened by their names.
 
     Raises:
-        UserError: two runs of a method differ in something that the table does not show.
+        UserError: two runs of a method differ in something that the table does not show, or no run
+            is of the reference.
     """
+    have = sorted({run.identity.method for run in runs})
+    if reference is not None and reference not in have:
+        raise UserError(
+            f"--reference {reference!r} is not a method of these runs; there are: {', '.join(have)}"
+        )
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
         bank = run.identity.bank, run.identity.bank_sha256, run.identity.dtype
@@ -144,9 +151,11 @@ def is_rendered(comparison: Comparison) -> bool:
 
 
 def anchor(text: str) -> str:
-    """Return a file name for a title."""
+    """Return a file name for a title, which no other title has."""
     plain = re.sub(r"[^a-z0-9+]+", "-", text.lower()).strip("-")
-    return plain or hashlib.sha256(text.encode()).hexdigest()[:8]
+    if plain == text:
+        return plain
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")
 
 
 def idea(name: str, declared: Declared) -> tuple[str, list[str]]:

@@ -46,12 +46,13 @@ def write_site(folder: Path, board: Board, title: str) -> int:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise UserError(f"{folder} holds files that are not a site of ours; choose another --out")
     pages = dict(_pages(board, title))
+    # The mark comes first: an interrupted command can be given again.
+    write_text(folder / MARK, "Written by fvbench publish, which replaces it.\n")
     for old in sorted(folder.rglob("*.html")):
         if str(old.relative_to(folder).as_posix()) not in pages:
             old.unlink()
     for name, page in pages.items():
         write_text(folder / name, page)
-    write_text(folder / MARK, "Written by fvbench publish, which replaces it.\n")
     return len(pages)
 
 

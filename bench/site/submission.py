@@ -7,9 +7,11 @@ anywhere, and nothing in it names a folder of the machine that made it.
 
 import hashlib
 import json
+import lzma
 import math
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,11 @@ MOST_ROWS = 20_000_000
 """Most rows of a submission: a small file may claim billions."""
 CLOSE = 1e-9
 """Tolerance of figures: they differ in the last digits with the order of summation."""
+BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(NotImplementedError, RuntimeError, EOFError, OSError, ValueError),
+)
+"""What reading damaged archives may raise."""
 Own = Callable[[int], Sequence[Bank]] | None
 """Opens banks given by a recipe file or a folder of videos, with a number of episodes."""
 
@@ -167,7 +174,7 @@ def _members(file: Path) -> dict[str, bytes]:
                     )
     except FileNotFoundError as error:
         raise UserError(f"{file}: there is no such file") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except BROKEN as error:
         raise RefusedError(
             f"{file} is not a submission: {error}; `fvbench submit` makes one"
         ) from error
@@ -222,7 +229,7 @@ def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
     """Refuse stated figures that do not follow from the rows."""
     try:
         stated = {name: float(value) for name, value in _flat(json.loads(content)).items()}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (*UNREADABLE, OverflowError, RecursionError) as error:
         raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
     for name, value in _flat(plain(figures(comparison))).items():
         if not math.isclose(stated.get(name, math.nan), value, rel_tol=CLOSE, abs_tol=CLOSE):

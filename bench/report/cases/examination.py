@@ -15,7 +15,8 @@ from bench.features.embedding import embed_missing, open_store
 from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
-from episodes.banks.bank import Bank, open_bank
+from bench.runs.checking import rebuilt as bank_of
+from episodes.banks.bank import Bank
 from episodes.decoding.clips import Clip
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import one_clip
@@ -90,12 +91,10 @@ class Examiner:
         """
         self._runs = outcomes.runs
         self._reporter = reporter
-        self._bank = bank or open_bank(outcomes.identity.bank, outcomes.identity.episodes)
-        if self._bank.sha256 != outcomes.identity.bank_sha256:
-            raise UserError(
-                f"bank {self._bank.recipe.name} has sha256 {self._bank.sha256}, the runs have"
-                f" {outcomes.identity.bank_sha256}: it has changed since; run again"
-            )
+        found, problem = bank_of(self._runs["mastaf"], [] if bank is None else [bank])
+        if found is None:
+            raise UserError(f"the bank of these runs cannot be drawn here: {problem}")
+        self._bank = found
         self._models = {name: rebuilt(run) for name, run in self._runs.items()}
 
     @torch.no_grad()
@@ -105,8 +104,10 @@ class Examiner:
         Raises:
             UserError: a model's answer differs from its run's, or a video is missing.
         """
-        support = self._bank.episodes.support[query.episode]
-        files = self._files([*support.ravel().tolist(), self._bank.episodes.query[query].item()])
+        episodes = self._bank.episodes
+        place = int(np.searchsorted(self._bank.numbers, query.episode)), query.query
+        support = episodes.support[place[0]]
+        files = self._files([*support.ravel().tolist(), episodes.query[place].item()])
         looks = {name: self._look(model, files, support) for name, model in self._models.items()}
         angles = {name: _angles(self._models[name].method, *look) for name, look in looks.items()}
         for name, own in angles.items():
@@ -122,7 +123,7 @@ class Examiner:
             query=query,
             shot=support.shape[1],
             classes=[self._bank.split.videos[index].label for index in support[:, 0]],
-            label=int(self._bank.episodes.labels[query]),
+            label=int(episodes.labels[place]),
             angles=angles,
             trained=bool(self._runs["mastaf"].declared.trained),
             query_clip=clips[-1],
@@ -154,10 +155,12 @@ class Examiner:
         return torch.from_numpy(store.read([key(file) for file in files]))
 
     def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
-        rows = self._runs[name].rows
-        place = query.episode * self._runs[name].queries_per_episode + query.query
-        before, now = int(rows["prediction"].iloc[place]), int(angles.argmin())
-        if now != before and rows["margin"].iloc[place] > UNDECIDED:
+        run = self._runs[name]
+        place = int(np.searchsorted(self._bank.numbers, query.episode))
+        row = place * run.queries_per_episode + query.query
+        before, now = int(run.rows["prediction"].iloc[row]), int(angles.argmin())
+        near_tie = run.rows["margin"].iloc[row] <= UNDECIDED  # False where margins are not kept
+        if now != before and not near_tie:
             raise UserError(
                 f"episode {query.episode}, query {query.query}: {name} answered {before} in its run"
                 f" and answers {now} now; its code has changed since: run it again"

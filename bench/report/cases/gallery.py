@@ -47,16 +47,18 @@ def chosen(outcomes: Outcomes, episodes: str | None, kind: str | None) -> list[Q
 def _named(outcomes: Outcomes, word: str) -> Query:
     """The query that a word such as 40:3 names; of 12, the first that the models disagree on."""
     first, colon, second = word.partition(":")
-    size = outcomes.size
+    size, numbers = outcomes.size, outcomes.numbers
     if not first.isdecimal() or (colon and not second.isdecimal()):
         raise UserError(
             f"--episodes: {word!r} is not an episode; give numbers such as 12,40:3, where 40:3 is"
             " query 3 of episode 40"
         )
-    if int(first) >= size.episode or int(second or 0) >= size.query:
+    if int(first) not in numbers or int(second or 0) >= size.query:
+        which = f"episodes {numbers[0]} to {numbers[-1]}"
+        if numbers[-1] >= size.episode:  # some were left out
+            which = f"{size.episode:,} of the {which}"
         raise UserError(
-            f"--episodes {word}: the runs have episodes 0 to {size.episode - 1}, with queries 0 to"
-            f" {size.query - 1}"
+            f"--episodes {word}: the runs have {which}, with queries 0 to {size.query - 1}"
         )
     return Query(int(first), int(second)) if colon else outcomes.disagreement(int(first))
 

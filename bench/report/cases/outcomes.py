@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 
 class Query(NamedTuple):
-    """One query: its episode, and its place among the episode's queries."""
+    """One query: the number of its episode in the bank, and its place in the episode."""
 
     episode: int
     query: int
@@ -88,6 +88,7 @@ class Outcomes:
         """
         self.runs = _the_four(runs)
         self._right = {name: _right(run) for name, run in self.runs.items()}
+        self.numbers = self.runs["mastaf"].rows["episode"].unique()
         bank, _ = rebuilt(self.runs["mastaf"], banks)
         self._design = None if bank is None else design_of(bank.split, bank.episodes)
 
@@ -116,15 +117,25 @@ class Outcomes:
 
         A query is as clear as the smallest of its models' margins, each divided by the model's mean
         margin, since a sum of two cosines is larger than one.
+
+        Raises:
+            UserError: a run keeps no margins.
         """
+        without = [name for name, run in self.runs.items() if run.rows["margin"].isna().any()]
+        if without:
+            raise UserError(
+                f"the rows of {', '.join(without)} have no margins, by which the clearest case is"
+                " chosen; run them again, or name episodes with `fvbench cases --episodes`"
+            )
         clarity = np.min([self._relative_margin(name) for name in MODELS], axis=0)
         queries = np.argwhere(self._mask(kind))
         order = np.argsort(-clarity[tuple(queries.T)], kind="stable")
-        return [Query(int(episode), int(query)) for episode, query in queries[order]]
+        return [Query(int(self.numbers[place]), int(query)) for place, query in queries[order]]
 
     def disagreement(self, episode: int) -> Query:
         """Return an episode's first query on which the models disagree, or its first query."""
-        right = np.stack([right[episode] for right in self._right.values()])
+        place = int(np.searchsorted(self.numbers, episode))
+        right = np.stack([right[place] for right in self._right.values()])
         return Query(episode, int(np.argmax(right.any(axis=0) & ~right.all(axis=0))))
 
     def kinds(self) -> list[Share]:

@@ -26,15 +26,24 @@ def curves_of(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
 
 
 def _curves(one: MethodRuns) -> list[pd.DataFrame]:
-    """The curve of each training whose weights are still where they were."""
+    """The curve of each training whose weights are still where they were.
+
+    Raises:
+        UserError: a curve is damaged.
+    """
     curves = []
     for run in one.runs:
         try:
             weights = weights_of(run)
         except (UserError, KeyError):
             continue
-        if weights is not None and (weights.parent / CURVE).is_file():
-            curves.append(pd.read_csv(weights.parent / CURVE))
+        if weights is None or not (path := weights.parent / CURVE).is_file():
+            continue
+        try:
+            curve = pd.read_csv(path).astype(float)
+            curves.append(curve.astype({"step": int, "validation_accuracy": float}))
+        except (OSError, ValueError, LookupError) as error:
+            raise UserError(f"{path} is damaged: {error}; move it elsewhere") from error
     return curves
 
 

@@ -1,5 +1,6 @@
 """Accuracy against throughput, and the methods on the Pareto front."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,11 @@ def comparable(comparison: Comparison) -> list[Row]:
     They ran on the most frequent device, since speeds of different machines do not compare. If any
     are clearly better than chance, the others are left out: they would compress the chart.
     """
-    devices = [row.device for row in comparison.rows]
+    rows = [row for row in comparison.rows if not math.isnan(row.episodes_per_s)]
+    rows = rows or list(comparison.rows)
+    devices = [row.device for row in rows]
     device = max(dict.fromkeys(devices), key=devices.count)
-    alike = [row for row in comparison.rows if row.device == device]
+    alike = [row for row in rows if row.device == device]
     way = comparison.methods[0].first.identity.way
     guessing = 1 / way if way else 0.0
     return [row for row in alike if row.accuracy > guessing + WORTH] or alike

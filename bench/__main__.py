@@ -1,6 +1,7 @@
 """The command line: ``fvbench`` and ``python -m bench``."""
 
 import inspect
+import io
 import os
 import sys
 import traceback
@@ -178,6 +179,10 @@ def fvbench(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An encoding without the signs of a table must not cost the table.
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -1,5 +1,6 @@
 """The other commands, and the help of all of them."""
 
+import io
 import json
 import os
 import shlex
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 import typer
 
-from bench.__main__ import app
+from bench.__main__ import app, main
+from bench.runs.directory import RESULTS_FOLDER
 from episodes.banks.recipe import FOLDER, read_recipe
 from tests.command import call, parse
 
@@ -184,6 +186,17 @@ def test_a_defect_is_said_in_one_line_and_is_no_verdict(monkeypatch: pytest.Monk
     assert said.startswith("error: a defect of this program, or of a plugin: ZeroDivisionError")
     assert "please report it" in said
     assert (said.count("\n"), "\x1b" in said) == (1, False)
+
+
+def test_a_table_is_printed_in_an_encoding_without_its_signs(monkeypatch: pytest.MonkeyPatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1"))
+    monkeypatch.setattr(sys, "argv", ["fvbench", "tables", str(RESULTS_FOLDER / "baselines")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert b"otam" in printed.getvalue()
 
 
 def test_names_that_steer_a_terminal_are_spelled_out(tmp_path: Path):

@@ -109,7 +109,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.write_text(COMMAND)
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setenv("OUT", str(tmp_path / "runs"))
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
     for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.chdir(tmp_path)
@@ -139,17 +139,28 @@ def test_the_action_evaluates_gates_and_writes_its_comment(repository: Path):
     assert call("run", *few, "--out", repository / "baseline")[0] == 0
     asked = {"METHODS": "chance", "PLUGIN": "", "BANK": "default", "EPISODES": "2"}
     assert run("evaluate", **asked) == 0
-    assert f"runs={repository / 'runs'}" in (repository / "GITHUB_OUTPUT").read_text()
+    (runs,) = re.findall(r"^runs=(.+)$", (repository / "GITHUB_OUTPUT").read_text(), re.MULTILINE)
     assert "| chance" in (repository / "GITHUB_STEP_SUMMARY").read_text()
 
-    assert run("gate", BASELINE="baseline", DROP="0.005") == 0
+    assert run("gate", BASELINE="baseline", DROP="0.005", OUT=runs) == 0
     said = (repository / "GITHUB_OUTPUT").read_text()
     status = re.findall(r"^status=(\d)$", said, re.MULTILINE)
     assert len(status) == 1
-    comment = (repository / "runs" / "comment.md").read_text()
+    comment = Path(runs, "comment.md").read_text()
     assert "### Few-shot video methods on default" in comment
     assert "chance" in comment.partition("Against `baseline`")[2]
     assert run("verdict", STATUS="1") == 1
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_comment_that_may_not_be_written_does_not_keep_the_verdict_back(
+    repository: Path, capfd: pytest.CaptureFixture[str], status: int
+):
+    github = repository / "bin" / "gh"
+    github.write_text(f"#!/bin/sh\nexit {status}\n")
+    github.chmod(0o755)
+    assert run("comment", NUMBER="1", GITHUB_REPOSITORY="one/two", OUT=str(repository)) == 0
+    assert ("::warning" in capfd.readouterr().out) == bool(status)
 
 
 def test_the_action_puts_no_input_into_a_script():

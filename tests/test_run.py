@@ -122,6 +122,7 @@ def test_two_banks_give_one_table(tmp_path: Path):
         (("--device", "tpu"), "not one of auto, cpu, cuda"),
         (("--episodes", "0"), "episodes is 0"),
         (("--bank", "default,default"), "names a bank twice"),
+        (("--bank", ""), "no bank is called ''"),
         (("--methods", "otam", "--reference", "protonet"), "protonet does not run; these do: otam"),
         (("--methods", "otam", "--reference", "protnet"), "no method is called 'protnet'"),
         (("--methods", "otam", "--plugin", "absent.py"), "no such file or folder"),

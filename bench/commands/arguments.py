@@ -50,7 +50,8 @@ def chosen_banks(
             )
         banks = [bank_over_folder(data, episodes)]
     else:
-        banks = [open_bank(name.strip(), episodes) for name in (names or DEFAULT).split(",")]
+        wanted = DEFAULT if names is None else names
+        banks = [open_bank(name.strip(), episodes) for name in wanted.split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; name each once")
     return [_whole(bank) for bank in banks] if allow_missing else banks

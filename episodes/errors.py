@@ -30,14 +30,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     >>> print(unknown("bank", "defalt", ["default", "other"]))
     no bank is called 'defalt'; did you mean default?
     >>> print(unknown("bank", "x", ["default", "other"]))
-    no bank is called 'x'; `fvbench list banks` shows them all
+    no bank is called 'x'; `fvbench list banks` shows them all; --plugin FILE brings others
     >>> print(unknown("decoder", "x", ["av", "decord"]))
     no decoder is called 'x'; there are av, decord
     """
     names = list(known)
     everything = f"there are {', '.join(names)}"
     if kind in LISTED:
-        everything = f"`fvbench list {kind}s` shows them all"
+        everything = f"`fvbench list {kind}s` shows them all; --plugin FILE brings others"
     return UserError(f"no {kind} is called {name!r}; {near(name, names) or everything}")
 
 

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from bench.__main__ import app
 from bench.runs.directory import read_run
+from episodes import plugins
 from tests.command import call
 from tests.conftest import make_video
-from tests.outside_package import installed, plugins_as_they_were
+from tests.outside_package import OUTSIDE, installed, plugins_as_they_were
 
 METHODS, BANK, BACKBONE = "outside,protonet", "outside-5w1s", "outside-colours"
 
@@ -337,3 +338,29 @@ class TestOwnSiblings:
             sys.modules.pop("_lib", None)
         assert None not in hashes
         assert len(set(hashes)) == 2
+
+
+@pytest.mark.usefixtures("afterwards_as_before")
+def test_runs_on_a_data_set_in_a_file_are_packed_published_and_cited(tmp_path: Path):
+    for name in ("squares.py", "banks"):
+        source, target = OUTSIDE / "outside_fewshot" / name, tmp_path / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    file, out = tmp_path / "squares.py", tmp_path / "out"
+    succeeds(
+        *("run", "--plugin", file, "--bank", BANK, "--methods", "protonet", "--episodes", "5"),
+        *("--out", out),
+    )
+    plugins.loaded_files.clear()  # as in the next process
+    commands: tuple[tuple[str | Path, ...], ...] = (
+        ("submit", out / "protonet", "--out", tmp_path / "protonet.zip"),
+        ("publish", tmp_path / "protonet.zip", "--out", tmp_path / "site"),
+        ("cite", out),
+    )
+    for words in commands:
+        if words[0] != "cite":  # which only prints less
+            status, said = call(*words)
+            assert status == 2
+            assert "no dataset is called 'outside-squares'" in said
+            assert "--plugin" in said
+        succeeds(*words, "--plugin", file)
+        plugins.loaded_files.clear()

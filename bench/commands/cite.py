@@ -2,11 +2,12 @@
 
 import typer
 
-from bench.commands.options import Runs
+from bench.commands.options import Plugin, Runs, use_plugins
 
 
 def cite(
     places: Runs,
+    plugin: Plugin = None,
 ) -> None:
     """Print BibTeX for everything that runs use.
 
@@ -19,6 +20,7 @@ def cite(
 
     Example: fvbench cite results/local/try
     """
+    use_plugins(plugin)
     from bench.runs.directory import find_runs, read_run
     from bench.site.citations import bibliography, cited
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Reference
+from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
 
 
 def publish(
@@ -19,6 +19,7 @@ def publish(
     title: Annotated[str, typer.Option(help="What the site is called.")] = "Leaderboard",
     reference: Reference = None,
     data: OwnVideos = None,
+    plugin: Plugin = None,
 ) -> None:
     """Make a leaderboard of runs: a static site.
 
@@ -33,6 +34,7 @@ def publish(
 
     Example: fvbench publish results/local/try --out results/local/site
     """
+    use_plugins(plugin)
     from functools import partial
 
     from bench.commands.arguments import chosen_banks, gather

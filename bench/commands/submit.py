@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos
+from bench.commands.options import OwnVideos, Plugin, use_plugins
 
 
 def submit(
@@ -15,6 +15,7 @@ def submit(
         str | None, typer.Option(help="The run's bank, where it was a recipe file.")
     ] = None,
     data: OwnVideos = None,
+    plugin: Plugin = None,
 ) -> None:
     """Pack a run into one file for others to verify.
 
@@ -29,6 +30,7 @@ def submit(
 
     Example: fvbench submit results/local/try/otam --out results/local/otam.zip
     """
+    use_plugins(plugin)
     from functools import partial
 
     from bench.commands.arguments import chosen_banks

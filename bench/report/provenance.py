@@ -165,7 +165,11 @@ def _doubt(commits: int, around: Sequence[Circumstances]) -> str:
     return ""
 
 
-PLACE = re.compile(r"(?<![\w./:…-])(?:/[^\s/'\"<>,;]+){2,}|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}")
+PLACE = re.compile(
+    r"'(?:/|[A-Za-z]:\\)[^']*'"  # in quotes, as a shell wants one with a space
+    r"|(?:\bfile://|(?<![\w./:…-]))(?:/[^\s/'\"<>,;]+){2,}"
+    r"|\b[A-Za-z]:(?:\\[^\s\\'\"<>,;]+){2,}"
+)
 """Absolute paths."""
 
 
@@ -174,5 +178,13 @@ def without_places(text: str) -> str:
 
     >>> without_places("fvbench run --data /home/ada/clips --out results/local/run")
     'fvbench run --data …/clips --out results/local/run'
+    >>> print(without_places("fvbench run --data '/home/ada/my clips' --out results/local/run"))
+    fvbench run --data '…/my clips' --out results/local/run
     """
-    return PLACE.sub(lambda found: "…/" + found[0].replace("\\", "/").rpartition("/")[2], text)
+
+    def last(found: re.Match[str]) -> str:
+        quote = "'" if found[0].startswith("'") else ""
+        path = found[0].strip(quote).replace("\\", "/").rstrip("/")
+        return f"{quote}…/{path.rpartition('/')[2]}{quote}"
+
+    return PLACE.sub(last, text)

@@ -217,6 +217,11 @@ def _columns(file: pq.ParquetFile) -> pd.DataFrame:
     return ours
 
 
+def can_be_stated(name: str) -> bool:
+    """Whether a run may state this as the name of a bank, of a recipe or of initial weights."""
+    return bool(re.fullmatch(r"[^./\\\n\t][^/\\\n\t]{0,199}", name)) and shown(name) == name
+
+
 def _check(run: Run) -> None:
     """Refuse a run with invalid names or rows.
 
@@ -227,7 +232,7 @@ def _check(run: Run) -> None:
         raise ValueError(f"{identity.method!r} is not a name of a method")
     training = identity.training
     for name in (identity.bank, *((training.recipe, training.start) if training else ())):
-        if name and (not re.fullmatch(r"[^./\\][^/\\]{0,199}", name) or shown(name) != name):
+        if name and not can_be_stated(name):
             raise ValueError(f"{name!r} is not a name of a bank or of a training's parts")
     episodes = run.rows["episode"].nunique()
     if episodes != identity.episodes or not episodes:

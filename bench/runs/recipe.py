@@ -106,9 +106,26 @@ class TrainingRecipe(Model):
     @field_validator("rate_from_step")
     @classmethod
     def _ascend(cls, pairs: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
-        if list(pairs) != sorted(pairs):
+        steps = [step for step, _ in pairs]
+        if steps != sorted(set(steps)):
             raise ValueError("its steps should ascend, as in [[2250, 0.1], [3750, 0.01]]")
+        if any(step < 0 or factor < 0 for step, factor in pairs):
+            raise ValueError("its steps and factors should be greater than or equal to 0")
         return pairs
+
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, nesterov: bool, before: ValidationInfo) -> bool:
+        if nesterov and not before.data.get("momentum"):
+            raise ValueError("it should be false, or momentum greater than 0")
+        return nesterov
+
+    @field_validator("episode_weight", "global_weight")
+    @classmethod
+    def _not_negative(cls, weight: float) -> float:
+        if weight < 0:
+            raise ValueError("it should be greater than or equal to 0")
+        return weight
 
     @property
     def complete(self) -> "TrainingRecipe":

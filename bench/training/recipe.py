@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from bench.method import ConfiguredMethod
+from bench.runs.directory import can_be_stated
 from bench.runs.recipe import TrainingRecipe
 from bench.settings import checked
 from episodes.errors import UserError, unknown
@@ -62,8 +63,8 @@ def read_training_recipe(
         global_weight: weight of the global loss; None for the recipe's weight.
 
     Raises:
-        UserError: there is no such recipe, it says nothing about this method, or a field is unknown
-            or out of range.
+        UserError: there is no such recipe, it says nothing about this method, a field is unknown or
+            out of range, or runs could not tell it by its name.
     """
     name = Path(name_or_path).stem
     values: dict[str, Any] = {}
@@ -80,6 +81,11 @@ def read_training_recipe(
     try:
         if "name" in values:
             raise ValueError("there is no key name; a recipe has the name of its file")
+        if not can_be_stated(name):
+            raise ValueError("runs cannot state this name; rename the file, as in mine.toml")
+        # Runs state the name alone, which would pass for the shipped recipe.
+        if name in recipe_names() and not _path(name_or_path, Path()).samefile(_path(name, Path())):
+            raise ValueError("a shipped recipe has this name; rename the file, as in mine.toml")
         recipe = parsed(TrainingRecipe, {"name": name, **values})
     except ValueError as error:
         raise UserError(f"training recipe {name}, for {entry.name}: {error}") from error

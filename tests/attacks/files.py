@@ -349,8 +349,8 @@ TARGETS = [
     Target(
         "recipe of a training",
         False,
-        copied(TRAINING_RECIPES / "paper.toml"),
-        lambda folder: read_training_recipe(str(folder / "paper.toml"), MASTAF),
+        lambda folder: Path(shutil.copy(TRAINING_RECIPES / "paper.toml", folder / "mine.toml")),
+        lambda folder: read_training_recipe(str(folder / "mine.toml"), MASTAF),
     ),
     Target(
         "reference outputs",

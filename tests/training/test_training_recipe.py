@@ -65,6 +65,11 @@ def test_a_classifier_baseline_learns_no_episodes():
         ('protocol = "all"', "protocol is 'all'; it should be 'standard', 'one-class'"),
         ("episodes_at_once = 3", "is 3; it should divide episodes_per_step, which is 8"),
         ("rate_from_step = [[5, 0.1], [2, 0.5]]", "its steps should ascend, as in [[2250, 0.1], "),
+        ("rate_from_step = [[2, 0.1], [2, 0.5]]", "its steps should ascend"),
+        ("rate_from_step = [[2, -0.1]]", "its steps and factors should be greater than or equal"),
+        ('optimiser = "sgd"\nnesterov = true', "nesterov is True; it should be false, or momentum"),
+        ("episode_weight = -1.0", "episode_weight is -1.0; it should be greater than or equal"),
+        ("global_weight = -1.0", "global_weight is -1.0; it should be greater than or equal to 0"),
         ("rate_from_step = [3, 0.1]", "rate_from_step.0 is 3; it should be a valid array"),
         ("rate_from_step = 3", "rate_from_step is 3; it should be a valid array"),
         ("warm_up_from = -0.1", "warm_up_from is -0.1; it should be greater than or equal to 0"),
@@ -81,6 +86,14 @@ def test_a_wrong_value_is_named_with_its_rule(tmp_path: Path, line: str, message
     assert message in str(caught.value)
     assert "mine" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["default", ".mine", "mi\nne", "mi\\ne", "m" * 201])
+def test_a_recipe_whose_name_runs_cannot_state_is_refused(tmp_path: Path, name: str):
+    path = tmp_path / f"{name}.toml"
+    path.write_text('base = "default"\n[default]\nsteps = 3\n')
+    with pytest.raises(UserError, match="rename the file"):
+        read_training_recipe(str(path), METHODS["mastaf"])
 
 
 def test_a_recipe_without_a_base_names_what_it_lacks(tmp_path: Path):

@@ -67,6 +67,18 @@ def test_a_class_that_nobody_asked_for_is_not_hard(tmp_path: Path):
     assert "hardest classes" in text
 
 
+def test_a_single_episode_has_figures_but_no_interval(tmp_path: Path):
+    for method, share in (("otam", 0.5), ("protonet", 0.9), ("trx", 0.2)):
+        write_run(tmp_path / method, answered(method, share, episodes=1))
+    status, text = call("compare", tmp_path)
+    assert (status, "nan" in text) == (0, False)
+    rows = json.loads(call("compare", tmp_path, "--json")[1])["rows"]
+    assert {tuple(row["interval"]) for row in rows} == {(None, None)}
+    status, said = call("power", tmp_path)
+    assert status == 2
+    assert "more episodes" in said
+
+
 @pytest.mark.parametrize("words", [("--format", "latex"), ("--across", "--mcnemar")])
 def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...]):
     status, said = call("compare", OLD, *words)

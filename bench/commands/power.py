@@ -53,6 +53,8 @@ def power(
             " another one on the same bank"
         )
     needs = _needs(comparison, difference)
+    if not needs:
+        raise UserError("a single episode has no variance to go by; run more episodes")
     if json:
         plain = {
             title: {kind: asdict(need) for kind, need in by_kind.items()}

@@ -111,7 +111,11 @@ def heading(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 def half(interval: Interval | None) -> str:
     """Half the width of an interval in points; nothing where it is unknown."""
-    return NOTHING if interval is None else f"{100 * (interval[1] - interval[0]) / 2:.1f}"
+    return (
+        NOTHING
+        if interval is None or math.isnan(interval[0])
+        else f"{100 * (interval[1] - interval[0]) / 2:.1f}"
+    )
 
 
 def _over_episodes(row: Row) -> str:
@@ -129,7 +133,11 @@ def accuracy_cell(row: Row) -> str:
 
 def ends(interval: Interval | None) -> str:
     """The ends of an interval in per cent; nothing where it is unknown."""
-    return NOTHING if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
+    return (
+        NOTHING
+        if interval is None or math.isnan(interval[0])
+        else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
+    )
 
 
 def _seeds(row: Row) -> str:
@@ -161,7 +169,11 @@ def verdict_cell(versus: Versus) -> str:
 
 def points(interval: Interval | None) -> str:
     """The ends of a difference's interval in points; nothing where it is unknown."""
-    return NOTHING if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"
+    return (
+        NOTHING
+        if interval is None or math.isnan(interval[0])
+        else f"{signed(interval[0])} to {signed(interval[1])}"
+    )
 
 
 def signed(fraction: float) -> str:

@@ -169,6 +169,8 @@ class Differences:
         return ""
 
     def _corrected(self, pairs: Sequence[Pair], threshold: bool = True) -> StepDown:
+        if not pairs:  # a single episode has no covariances to take apart
+            return StepDown([], 1 - LEVEL)
         tested = [self._decisive(*pair) for pair in pairs]
         loadings = self.variation.loadings
         return step_down(

@@ -191,7 +191,7 @@ def _added(base: Estimate, parts: Sequence[Estimate]) -> Estimate | None:
 
 
 def _variance(covariance: Matrix, weights: Matrix) -> float:
-    return max(0.0, float(weights @ covariance @ weights))
+    return float(np.maximum(0.0, weights @ covariance @ weights))  # NaN stays NaN
 
 
 def measure(

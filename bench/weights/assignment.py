@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from bench.method import ConfiguredMethod, Settings
 from bench.runs.schema import HowTrained
@@ -11,6 +13,8 @@ from episodes.errors import UserError
 
 SHIPPED = WEIGHTS_FOLDER / "heads"
 """Shipped weights of methods, for the features of the shipped backbones."""
+SAME_IN_ALL_SEEDS = ("recipe", "dataset", "way", "shot", "validation", "text")
+"""Fields of a training's identity that no run states whole, and in which its seeds agree."""
 UNTRAINED = "none"
 """Value of ``--weights`` for no weights at all, not even shipped ones."""
 
@@ -61,8 +65,8 @@ def with_weights(
         backbone_sha256: hash of the weights of the backbone that computes the features.
 
     Raises:
-        UserError: there is no such file or folder, it holds weights of none of the methods, or
-            the weights were trained on other features.
+        UserError: there is no such file or folder, it holds weights of none of the methods, the
+            weights were trained on other features, or trainings differ in more than their seed.
     """
     if weights == UNTRAINED:
         return [MethodWithWeights(entry) for entry in entries]
@@ -73,6 +77,7 @@ def with_weights(
         assigned = []
         for entry in entries:
             seeds = [_with(entry, file, backbone_sha256) for file in _seeds_of(entry, path)]
+            _check_seeds(seeds)
             assigned += seeds or [MethodWithWeights(entry)]
         if all(one.checkpoint is None for one in assigned):
             names = ", ".join(entry.name for entry in entries[:5])
@@ -113,6 +118,35 @@ def _seeds_of(entry: ConfiguredMethod, folder: Path) -> list[Path]:
     paths = set(own.glob(pattern))
     paths |= {path for path in committed() if path.match(f"{own}/{pattern}")}  # may be missing
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
+
+
+def _check_seeds(found: Sequence[MethodWithWeights]) -> None:
+    """Refuse trainings that runs would take for seeds of one training, though they are not.
+
+    Runs state a training in few words (`HowTrained`); its card has all that determined it.
+    """
+    cards = [(one.path, one.card) for chosen in found if (one := chosen.checkpoint) and one.card]
+    for (path, card), (other_path, other) in combinations(cards, 2):
+        if card.training.of_any_seed != other.training.of_any_seed:
+            continue
+        where = f"--weights: {path.parent} and {other_path.parent}"
+        if card.training.seed == other.training.seed:
+            raise UserError(f"{where} are both of seed {card.training.seed}; move one elsewhere")
+        for name in SAME_IN_ALL_SEEDS:
+            one, two = (each.identity.model_dump()[name] for each in (card, other))
+            if one != two:
+                raise UserError(
+                    f"{where} are no seeds of one training, since they differ in {name}:"
+                    f" {_difference(one, two)}; name one file, or move one elsewhere"
+                )
+
+
+def _difference(one: Any, two: Any) -> str:
+    """Two values, or of two tables the first that differ."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        key = next(key for key in one | two if one.get(key) != two.get(key))
+        return f"{key} {one.get(key)} and {two.get(key)}"
+    return f"{one} and {two}"
 
 
 def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWithWeights:

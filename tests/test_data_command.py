@@ -176,18 +176,20 @@ class TestVerify:
 
     def test_frames_with_a_gap_and_a_damaged_frame(self, tmp_path: Path):
         tree = Tree(tmp_path / "data").fill("hmdb51")
-        for label, video in pairs("hmdb51", "test")[:2]:
+        for label, video in pairs("hmdb51", "test")[:3]:
             (tree.root / label / f"{video}.avi").unlink()
             tree.add_frames(f"{label}/{video}", [f"{n:05}.jpg" for n in (1, 2, 4)])
-        second = pairs("hmdb51", "test")[1]
-        first = tree.root / second[0] / second[1] / "00001.jpg"
-        first.unlink()
-        first.write_bytes(b"no image")
+        second, third = pairs("hmdb51", "test")[1:3]
+        for (label, video), frame in ((second, "00001.jpg"), (third, "00004.jpg")):
+            harmed = tree.root / label / video / frame
+            harmed.unlink()
+            harmed.write_bytes(b"no image")
         call("data", "add", "hmdb51", "--root", tree.root)
         troubles = verified("hmdb51")[1]["troubles"]
         said = {(one["name"], one["kind"]): one["words"] for one in troubles}
         assert "number 2" in said[pairs("hmdb51", "test")[0][1], "odd"]
         assert "cannot be read as an image" in said[second[1], "damaged"]
+        assert "00004.jpg: cannot be read as an image" in said[third[1], "damaged"]
 
     def test_the_table_for_people(self, ucf: Tree):
         shutil.rmtree(ucf.root / "Punch")

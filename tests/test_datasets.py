@@ -421,6 +421,14 @@ class TestLayouts:
         add_dataset("ucf101", tree.root, lists, trust=False)
         assert found("ucf101", "test")[0] == tree.root / label / f"{video}.avi"
 
+    def test_a_stray_picture_hides_no_videos(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        label = pairs("hmdb51", "test")[0][0]
+        for place in (tree.root, tree.root / label):
+            (place / "cover.jpg").touch()
+        add_dataset("hmdb51", tree.root, None, trust=False)
+        assert len(found("hmdb51", "test")) == len(pairs("hmdb51", "test"))
+
     def test_links_that_lead_round_do_not_trap(self, tmp_path: Path):
         tree = Tree(tmp_path / "data").fill("hmdb51")
         (tree.root / "again").symlink_to(tree.root)
@@ -531,3 +539,20 @@ def test_a_registration_that_was_damaged_is_said_and_one_of_an_earlier_version_r
         path.write_text(json.dumps(harm))
         with pytest.raises(UserError, match=message):
             dataset("hmdb51").split("test")
+
+
+def test_a_damaged_registration_hides_no_other_dataset_and_can_be_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tree = Tree(tmp_path / "data")
+    for clip in ("one/a", "one/b", "two/a", "two/b"):
+        tree.add(clip, ".mp4")
+    damaged = tmp_path / "config" / "datasets" / "mine.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"root": ')
+    assert dataset("rendered").name == "rendered"
+    assert "left out: " in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"mine\.json is damaged .* register the dataset again"):
+        dataset("mine")
+    add_dataset("mine", tree.root, None, trust=False)
+    assert dataset("mine").name == "mine"

@@ -185,6 +185,9 @@ class TestAVLetters:
         savemat(tmp_path / "A1_Ann-lips.mat", {"sound": np.zeros(3)})
         with pytest.raises(UserError, match=r"A1_Ann-lips\.mat holds no video.*'vid'"):
             convert(tmp_path, tmp_path / "frames")
+        (tmp_path / "A1_Ann-lips.mat").write_bytes(b"")
+        with pytest.raises(UserError, match=r"A1_Ann-lips\.mat holds no video"):
+            convert(tmp_path, tmp_path / "frames")
 
 
 class TestRowsWithoutVideos:

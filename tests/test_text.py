@@ -154,6 +154,11 @@ class TestNamesOfClasses:
         found = class_names("mine", ["wave", "RideBike"], tmp_path)
         assert found == {"wave": "waving, with a hand", "RideBike": "Ride Bike"}
 
+    def test_it_may_name_classes_of_other_splits(self, tmp_path: Path):
+        (tmp_path / "wave").mkdir()
+        (tmp_path / "names.csv").write_text("wave,waving\nclap,clapping\n")
+        assert class_names("mine", ["clap"], tmp_path) == {"clap": "clapping"}
+
     @pytest.mark.parametrize("line", ["waving", "wave,", "wive,waving", "wave,a,b"])
     def test_a_wrong_line_is_named(self, tmp_path: Path, line: str):
         (tmp_path / "names.csv").write_text(f"{line}\n")

@@ -102,7 +102,11 @@ def as_text(found: "Verification") -> str:
     unusable = [[split, label, n] for (split, label), n in by_class(found.troubles).items()]
     if unusable:
         headers = ["split", "class", "unusable"]
-        parts.append(tabulate(unusable[:SHOWN], headers, tablefmt="simple"))
+        # A class may be called 007.
+        words = ("left", "left", "right")
+        parts.append(
+            tabulate(unusable[:SHOWN], headers, "simple", disable_numparse=True, colalign=words)
+        )
     if len(unusable) > SHOWN:
         parts.append(f"... and {len(unusable) - SHOWN} more classes")
     if found.banks:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from episodes.disk.registration import registered_names, registration
 from episodes.errors import UserError, unknown
-from episodes.plugins import brought
+from episodes.plugins import brought, left_out
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 __all__ = ["Dataset", "VideoFile", "dataset", "datasets"]
@@ -51,6 +51,8 @@ ENTRY_POINTS = "fvbench.datasets"
 def datasets() -> dict[str, Dataset]:
     """Return all datasets by name: the built-in ones, those of plugins, and the user's own.
 
+    One of the user's own whose registration is damaged is left out, and named on stderr once.
+
     Raises:
         UserError: a plugin's data set is incomplete, or has the name of another one.
     """
@@ -68,10 +70,22 @@ def datasets() -> dict[str, Dataset]:
         if known.setdefault(found.name, found) is not found:
             raise UserError(f"two data sets are called {found.name}; rename that of the plugin")
     for name in registered_names():
-        if name not in known and (mine := registration(name)):
+        if name in known:
+            continue
+        try:
+            mine = registration(name)
+        except UserError as error:  # the others can be used, and this one can be registered again
+            _warn_once(str(error))
+            continue
+        if mine:
             folder = importlib.import_module(f"{__name__}.folder")
             known[name] = folder.Folder(name, mine.root, mine.lists)
     return known
+
+
+@cache
+def _warn_once(message: str) -> None:
+    left_out(UserError(message))
 
 
 @cache
@@ -86,9 +100,12 @@ def dataset(name: str) -> Dataset:
     """Return the dataset called ``name``.
 
     Raises:
-        UserError: there is none; the message suggests similar names.
+        UserError: there is none, and the message suggests similar names; or its registration is
+            damaged.
     """
     known = datasets()
     if name not in known:
+        if name in registered_names():
+            registration(name)  # says what is wrong with it
         raise unknown("dataset", name, known)
     return known[name]

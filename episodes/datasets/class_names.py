@@ -56,7 +56,8 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
     for row in rows:
         if len(row) != 2 or not row[1].strip():
             raise UserError(f"{path}: the line {','.join(row)!r} is not class,name")
-        if row[0] not in labels:
+        # The labels may be those of one split: classes of the others have folders, too.
+        if row[0] not in labels and not (row[0] and (path.parent / row[0]).is_dir()):
             raise UserError(
                 f"{path} names the class {row[0]!r}, which is not there; the classes are"
                 f" {', '.join(labels[:5])}{' ...' if len(labels) > 5 else ''}"

@@ -10,7 +10,7 @@ from episodes.decoding.frames import read_frames, reader_identity
 from episodes.decoding.media import frames_of
 from episodes.errors import UserError
 
-VERSION = 2
+VERSION = 3
 CONTAINERS = {
     ".avi": "avi",
     ".mp4": "mp4",
@@ -60,9 +60,9 @@ def _inspect_file(path: Path) -> Inspection:
 
 
 def _inspect_frames(folder: Path) -> Inspection:
-    """Read the first image; look for gaps in the numbering of the others."""
+    """Read every image, since a run may take any of them; look for gaps in their numbering."""
     images = frames_of(folder)
-    read_frames(images[:1], 1, "segment-centres", list)
+    read_frames(images, len(images), "segment-centres", lambda _: [None])
     numbers = [int(digits[-1]) for image in images if (digits := re.findall(r"\d+", image.stem))]
     gaps = [number for number, following in pairwise(numbers) if following != number + 1]
     remark = f"no frame follows number {gaps[0]}, though others do later" if gaps else ""

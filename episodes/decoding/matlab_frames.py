@@ -15,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from episodes.errors import UserError
 
@@ -30,7 +31,7 @@ def frames_of(path: Path) -> NDArray[np.uint8]:
         pixels = np.asarray(content["vid"], dtype=np.float64)
         height, width, count = (int(side) for side in np.ravel(content["siz"]))
         video = pixels.reshape(height, width, count, order="F").transpose(2, 0, 1)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (MatReadError, OSError, TypeError, ValueError, KeyError, NotImplementedError) as error:
         raise UserError(
             f"{path} holds no video: {error}; it needs `vid` (pixels, frames) and `siz` (height,"
             " width, frames)"
@@ -67,7 +68,7 @@ def main(
     """Turn videos in the form of MATLAB arrays into folders of frames."""
     try:
         typer.echo(f"{convert(source, target)} videos in {target}")
-    except UserError as error:
+    except (UserError, OSError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
 

@@ -34,8 +34,9 @@ def is_frame(name: str) -> bool:
 def videos_below(root: Path) -> list[str]:
     """Return the path of every video at any depth below a folder, sorted.
 
-    A folder that holds images is one video, and its subfolders are not searched. Names that start
-    with a dot are skipped: other programs leave such files behind.
+    A folder that holds images is one video; but a cover, or a picture of each video, beside video
+    files is none, and no picture hides what lies in subfolders. Names that start with a dot are
+    skipped: other programs leave such files behind.
 
     Raises:
         UserError: there is no such folder.
@@ -54,6 +55,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     seen.add(place)
     below: list[str] = []
     files: list[str] = []
+    pictures = 0
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -61,11 +63,11 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             if is_video_file(entry.name):
                 files.append(entry.path)
             elif is_frame(entry.name):
-                yield folder
-                return
+                pictures += 1
             elif entry.is_dir():
                 below.append(entry.path)
-    yield from files
+    is_video = pictures > len(files) + 1 or (pictures and not files)
+    yield from [folder] if is_video else files
     for inner in below:
         yield from _walk(inner, seen)
 
@@ -100,6 +102,8 @@ def why_not_opened(path: Path, root: Path) -> str:
         mode, whole = path.stat().st_mode, path.resolve(strict=True)
     except FileNotFoundError:
         return "it is not there"
+    except PermissionError:
+        return "its folder may not be read"
     except (OSError, RuntimeError):  # Python 3.11 and 3.12 raise RuntimeError for a circle
         return "it is a link that leads in a circle"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

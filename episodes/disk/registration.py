@@ -76,7 +76,8 @@ def _read(path: Path, changed: int) -> Registration:
         return Registration(path.stem, Path(content["root"]), content["published"], lists)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged ({error}); register the dataset again with `fvbench data add`"
+            f"{path} is damaged ({error}); register the dataset again with `fvbench data add`, or"
+            " delete the file"
         ) from error
 
 

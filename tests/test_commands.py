@@ -153,6 +153,25 @@ def test_doctor_says_which_package_is_broken(monkeypatch: pytest.MonkeyPatch):
     assert "MISS  safetensors: cannot be imported" in text
 
 
+def test_doctor_says_that_a_package_lacks_a_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "linked.py").write_text("raise OSError('libmissing.so.1: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("bench.machine.installation.PACKAGES", ("linked",))
+    status, text = call("doctor")
+    assert (status, text.count("\n")) == (1, 2)
+    assert "MISS  linked: cannot be imported (libmissing.so.1: cannot open)" in text
+
+
+def test_doctor_looks_further_where_decord_does_not_exist(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "decord", None)
+    status, text = call("doctor")
+    assert status == 0
+    assert "--    decord: cannot be imported" in text
+    assert "bank default: verified" in text
+
+
 def test_tables_refuses_a_folder_without_runs(tmp_path: Path):
     status, text = call("tables", str(tmp_path))
     assert (status, "no run here" in text) == (2, True)

@@ -27,7 +27,7 @@ from bench.method import (
     Settings,
 )
 from bench.plugins.registry import built_in_methods
-from tests.command import call
+from tests.command import call, fvbench
 
 ENTRIES = built_in_methods()
 
@@ -571,6 +571,35 @@ def test_json(plugin):
     assert [breach["rule"] for breach in bad["breaches"]] == ["time-order"]
     assert otam["figures"]["reversal_changes"] > 0.1
     assert set(otam["figures"]) == {"reversal_changes", "reversal_changes_on_vectors"}
+
+
+CARELESS = """
+import torch
+
+@register
+class Careless(Sound):
+    "Prints, and changes the process."
+    name = "careless"
+
+    def score(self, state, query):
+        print("scoring")
+        scores = super().score(state, query)
+        torch.set_default_dtype(torch.float64)
+        return scores
+"""
+
+
+def test_a_method_that_prints_or_changes_the_process_spoils_no_report_of_another(plugin):
+    path = plugin("careless.py", CARELESS, GOOD)
+    ended = fvbench("check-method", path, "--json")
+    careless, good = json.loads(ended.stdout)
+    assert (ended.returncode, good["ok"], careless["figures"]) == (1, True, None)
+    assert careless["breaches"] == [
+        {
+            "rule": "surroundings",
+            "words": "it changes torch's default type for the whole process",
+        }
+    ]
 
 
 def test_what_cannot_be_checked_does_not_stop_the_rest(plugin):

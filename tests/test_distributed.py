@@ -11,10 +11,12 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from typer.main import get_command
 
 from bench.__main__ import app
+from bench.machine.distributed import PATIENCE, joined
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.running import pairs
 from bench.running.loop import encode
+from episodes.errors import UserError
 from tests.command import call, job, predictions
 from tests.synthetic import CPU, NOTHING, random_features
 
@@ -113,3 +115,14 @@ def test_pairs_have_the_same_scores_in_every_one_of_two_processes(tmp_path):
         for rank in range(2):
             found = safetensors.torch.load_file(tmp_path / f"{rank}.safetensors")
             assert torch.equal(found[name], expected)
+
+
+@pytest.mark.parametrize("minutes", ["", "60.5", "0", "-1"])
+def test_a_patience_that_is_no_number_of_minutes(
+    minutes: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv(PATIENCE, minutes)
+    assert call("list", "banks")[0] == 0
+    monkeypatch.setattr("bench.machine.distributed.started_by_torchrun", lambda: True)
+    with pytest.raises(UserError, match="whole number of minutes"), joined(tmp_path):
+        pass

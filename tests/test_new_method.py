@@ -92,6 +92,8 @@ def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):
         ("test_it", "looks like a test"),
         ("random", "the name of a module that Python needs"),
         ("torch", "the name of a module that Python needs"),
+        ("episodes", "the name of a module that Python needs"),
+        ("pandas", "the name of a module that Python needs"),
     ],
 )
 def test_a_name_that_does_not_do(name: str, words: str, tmp_path: Path):

@@ -1,6 +1,7 @@
 """``fvbench check-method`` and ``fvbench check-backbone``."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from bench.commands.options import Json, Plugin, use_plugins
 if TYPE_CHECKING:
     from bench.conformance import Report
     from bench.conformance.backbones import BackboneReport
+    from bench.method import ConfiguredMethod
 
 
 def check_method(
@@ -26,7 +28,8 @@ def check_method(
     Takes names of methods, files and folders; each method takes about a second. The rules: the
     order of classes, shots, queries and episodes carries no meaning; each query is scored
     independently; nothing is kept between episodes; scores are finite whatever the features; every
-    parameter gets a gradient; and what the method declares is true. Prints a line for each method
+    parameter gets a gradient; the state of the process stays as it was; and what the method
+    declares is true. Prints a line for each method
     that keeps all rules, and one for each way in which a rule is broken. Fractions in the line are
     of predictions on synthetic episodes, before training.
 
@@ -41,9 +44,9 @@ def check_method(
     use_plugins(plugin)
     import torch
 
-    from bench.conformance import examine
+    from bench.conformance import Breach, examine
     from bench.conformance.examination import select
-    from bench.machine.surroundings import own_output
+    from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import all_methods
 
     torch.set_num_threads(1)  # the episodes are too small to share
@@ -51,7 +54,18 @@ def check_method(
         selection = select(methods or [], every, all_methods())
     for error in selection.errors:
         typer.echo(f"error: {error}", err=True)
-    _print(map(examine, selection.entries), selection.errors, json)
+
+    def examined(entry: "ConfiguredMethod") -> "Report":
+        before = Surroundings()
+        with own_output():
+            report = examine(entry)
+        if not (changed := before.put_back()):
+            return report
+        words = f"it changes {', '.join(changed[:3])} for the whole process"
+        breaches = [*report.breaches, Breach("surroundings", words)]
+        return replace(report, breaches=breaches, figures=None)
+
+    _print(map(examined, selection.entries), selection.errors, json)
 
 
 def check_backbone(
@@ -94,7 +108,10 @@ def check_backbone(
                 typer.echo(f"error: {error}", err=True)
                 errors.append(error)
             else:
-                yield from map(examine_backbone, names, loaded)
+                for name, backbone in zip(names, loaded, strict=True):
+                    with own_output():
+                        report = examine_backbone(name, backbone)
+                    yield report
 
     _print(reports(), errors, json)
 

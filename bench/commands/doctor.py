@@ -20,7 +20,7 @@ def doctor(cache: Cache = None, json: Json = False) -> None:
     from bench.machine.installation import look_at_packages
 
     findings = look_at_packages()
-    if all(finding.ok for finding in findings):
+    if all(finding.ok or not finding.needed for finding in findings):
         from bench.commands.diagnosis import diagnose
 
         findings += diagnose()

@@ -6,6 +6,7 @@ not depend on the number of processes. A single process has all pieces and sends
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -19,8 +20,8 @@ from torch import Tensor
 from episodes.errors import UserError
 from episodes.locking import locked
 
-PATIENCE = timedelta(minutes=int(os.environ.get("FVBENCH_PATIENCE_MINUTES", "60")))
-"""How long a process waits for the others, which may have more to decode."""
+PATIENCE = "FVBENCH_PATIENCE_MINUTES"
+"""Environment variable: how long a process waits for the others, which may have more to decode."""
 Piece = TypeVar("Piece")
 
 
@@ -51,14 +52,19 @@ def joined(out: Path) -> Iterator[None]:
     CPU tensors are sent by gloo, GPU tensors by nccl. The first process locks ``out``.
 
     Raises:
-        UserError: another command writes to ``out``.
+        UserError: another command writes to ``out``, or `PATIENCE` is not a number of minutes.
     """
     if not started_by_torchrun():
         with locked(out):
             yield
         return
+    minutes = os.environ.get(PATIENCE, "60")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", minutes):
+        raise UserError(f"{PATIENCE}={minutes}: it is a whole number of minutes, from 1 to 999999")
     on_gpu = torch.cuda.is_available() and job.is_nccl_available()
-    job.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    job.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=timedelta(minutes=int(minutes))
+    )
     try:
         with locked(out) if is_first() else nullcontext():
             yield

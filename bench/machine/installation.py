@@ -31,7 +31,7 @@ def _package(name: str) -> Finding:
     try:
         importlib.import_module(name)
         return Finding(name, True, True, importlib.metadata.version(name))
-    except ImportError as error:
+    except Exception as error:  # such as the OSError of a missing shared library
         words = f"cannot be imported ({error}); `python -m pip install --force-reinstall {name}`"
         needed = name != "decord"  # PyAV reads videos where it is missing
         return Finding(name, False, needed, words)

@@ -6,11 +6,14 @@ import shlex
 import sys
 from collections.abc import Container
 from datetime import UTC, datetime
+from importlib.metadata import packages_distributions
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Literal, NamedTuple
 
+from bench.plugins.source import CATALOGUE
+from bench.plugins.syntax import HARNESS
 from episodes.errors import UserError
 
 MODULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -95,5 +98,6 @@ def _check_name(kind: Kind, module: str) -> None:
         )
     if module.startswith("test_"):
         raise UserError(f"{module!r} looks like a test, and is not searched for plugins; rename it")
-    if module in sys.stdlib_module_names or module in {"torch", "numpy", "bench", "methods"}:
+    taken = {*sys.stdlib_module_names, *packages_distributions(), *HARNESS, CATALOGUE}
+    if module in taken:
         raise UserError(f"{module!r} is the name of a module that Python needs; choose another one")

@@ -137,7 +137,7 @@ def choose(
         wanted = [
             name
             for name, entry in sorted(among.items())
-            if names == ALL
+            if names is not None
             or default is None
             or name in default
             or not entry.cls.__module__.startswith("methods.")

@@ -211,7 +211,7 @@ def evaluate(
     place = None if features is None else Path(features)
     loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)
     file = None if text is None else Path(text)
-    source = text_source(loaded.backbone, loaded.weights_sha256, file, prompt)
+    source = text_source(loaded, file, prompt)
     weights = None if weights is None else str(weights)
     weighted = with_weights(chosen, weights, loaded.weights_sha256)
     with tempfile.TemporaryDirectory() as temporary:

@@ -162,6 +162,12 @@ class TestCache:
         assert "removed 1 folder," in succeeds("cache", "clean", "--unused-days", "30")
         assert list((tmp_path / "features").iterdir()) == [new]
 
+    def test_more_days_than_there_are_dates_are_refused(self, tmp_path: Path):
+        for days in ("inf", "1e7"):
+            status, said = call("cache", "clean", "--unused-days", days)
+            assert (status, "is not in the range" in said or "less than" in said) == (2, True)
+        assert len(list((tmp_path / "features").iterdir())) == 2
+
     def test_all_of_one_kind_leaves_the_others(self, tmp_path: Path):
         assert "removed 0 folders" in succeeds("cache", "clean", "--all", "--kind", "text")
         assert len(list((tmp_path / "features").iterdir())) == 2

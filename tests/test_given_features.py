@@ -118,6 +118,25 @@ def test_a_table_beside_one_of_another_backbone_is_not_written(tmp_path: Path):
     assert GivenFeatures(tmp_path / "two.npz").card.backbone == "clip"
 
 
+def test_a_folder_keeps_the_features_of_one_backbone(tmp_path: Path):
+    def write(video: str, backbone: str) -> None:
+        card = FeatureCard(backbone=backbone)
+        write_features(tmp_path, [video], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+
+    write("a/b", "motion")
+    write("a/b", "clip")
+    write("a/c", "clip")
+    with pytest.raises(UserError, match=r"holds a/c\.npy, of which its features\.json says"):
+        write("a/b", "motion")
+    assert GivenFeatures(tmp_path).card.backbone == "clip"
+
+
+def test_features_without_numbers_are_refused(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", names=np.array(["a/b"]), features=np.ones((1, 0)))
+    with pytest.raises(UserError, match="at least one"):
+        GivenFeatures(tmp_path)
+
+
 def test_other_numbers_have_another_hash(tmp_path: Path):
     found = arrays(7)
     before = [file.sha256 for file in GivenFeatures(as_npz(tmp_path, found)).files(VIDEOS)]

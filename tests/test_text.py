@@ -14,7 +14,7 @@ from bench.comparison.frame import marked
 from bench.comparison.summary import compare_on_one_bank
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
-from bench.features.backbones import load_backbone
+from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.text import TextSource, text_from_file, text_source
 from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
@@ -22,6 +22,7 @@ from bench.running.loop import evaluate
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.datasets.class_names import class_names
 from episodes.errors import UserError
+from episodes.plugins import load_file
 from tests.command import call, predictions
 from tests.conftest import make_video
 from tests.synthetic import (
@@ -182,6 +183,8 @@ class TestTextFromAFile:
             ("a.csv", "wave,1,2,nan\n", "finite"),
             ("a.csv", "wave,1,x,2\n", "cannot be read"),
             ("a.csv", "", "cannot be read|for 0 names"),
+            ("a.csv", "wave,1,2,3\njump,1,2,3\nwave,4,5,6\n", "'wave' twice"),
+            ("a.csv", "w" * 200_000 + ",1,2,3\n", "cannot be read"),
             ("a.npz", "no archive", "cannot be read"),
         ],
     )
@@ -288,7 +291,7 @@ class TestClip:
 
     def test_the_prompt_is_the_towers_own_where_none_is_given(self, model: Path):
         loaded = load_backbone(f"clip={model}", CPU)
-        source = text_source(loaded.backbone, loaded.weights_sha256, None, None)
+        source = text_source(loaded, None, None)
         assert source is not None
         assert source.prompt == loaded.backbone.prompt == "a photo of {}"
 
@@ -348,3 +351,38 @@ def test_only_the_place_for_the_name_is_filled(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
     source = TextSource(Tower(), "key", "tower", "a {} in {braces}")
     assert source.features(["cat"]).tolist() == [[1, 1]]
+
+
+def test_another_tower_of_the_same_weights_encodes_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+
+    def encoded(value: int) -> list[list[float]]:
+        """Text features by a backbone without weights whose code alone differs."""
+        path = tmp_path / f"tower_{value}.py"
+        path.write_text(TOWER.format(value=value))
+        backbone = vars(load_file(path))["Tower"]()
+        source = text_source(LoadedBackbone(backbone, "no weights"), None, None)
+        assert source is not None
+        found: list[list[float]] = source.features(["wave"]).tolist()
+        return found
+
+    assert encoded(1) == [[1, 1]]
+    assert encoded(2) == [[2, 2]]
+
+
+TOWER = """
+import torch
+
+from bench.backbone import Backbone, InputSpec
+
+
+class Tower(Backbone):
+    name, revision, source, pretraining = "tower", 1, "a test", "nothing"
+    input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
+    channels, grid, prompt = 2, (1, 1, 1), "{{}}"
+
+    def encode_text(self, texts):
+        return torch.full((len(texts), 2), {value})
+"""

@@ -61,7 +61,8 @@ def show(cache: Cache = None, json: Json = False) -> None:
 def clean(
     kind: Annotated[str | None, typer.Option(help="Only features, text or datasets.")] = None,
     unused_days: Annotated[
-        float | None, typer.Option(help="Only what has not been used for this many days.", min=0)
+        float | None,
+        typer.Option(help="Only what has not been used for this many days.", min=0, max=100_000),
     ] = None,
     every: Annotated[
         bool,

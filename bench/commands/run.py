@@ -176,7 +176,7 @@ def run(
     if features is not None:
         refuse_options_of_videos(context)
     loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
-    source = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
+    source = text_source(loaded, text, prompt)
     chosen = choose(methods, all_methods(), plain, DEFAULT_TABLE)
     if methods in (None, ALL) and source is None:
         chosen = [entry for entry in chosen if not entry.cls.needs_text]

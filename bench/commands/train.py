@@ -151,7 +151,7 @@ def train(
     if given is not None:
         refuse_options_of_videos(context)
         check_trainable(given, freeze_backbone)
-    names = text_source(loaded.backbone, loaded.weights_sha256, text, prompt)
+    names = text_source(loaded, text, prompt)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)

@@ -147,10 +147,11 @@ class GivenFeatures:
     def _array(self, name: str) -> Array:
         """Read one video's features as a map (C, T, H, W)."""
         array = self._read_one(name)
-        if array.ndim not in {1, 2, 4} or not np.issubdtype(array.dtype, np.floating):
+        numbers = array.size and np.issubdtype(array.dtype, np.floating)
+        if array.ndim not in {1, 2, 4} or not numbers:
             raise UserError(
                 f"{self.place}: the features of {name} are {array.dtype} of shape {array.shape};"
-                " they should be floating-point numbers (C,), (T, C) or (C, T, H, W)"
+                " they should be floating-point numbers (C,), (T, C) or (C, T, H, W), at least one"
             )
         if array.ndim == 1:
             array = array[:, None, None, None]
@@ -242,14 +243,16 @@ def write_features(
         card: the origin of the features.
     """
     folder = out if out.suffix not in SUFFIXES else out.parent
-    written = [out]
+    written = [out] if folder != out else [folder / f"{name}.npy" for name in names]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = [one for one in folder.iterdir() if one.suffix in SUFFIXES and one != out]
+        there = folder.glob("*") if folder != out else folder.rglob("*")
+        others = sorted(one for one in there if one.suffix in SUFFIXES and one not in written)
         if others and _card(folder) != card:
             raise UserError(
-                f"{folder} holds {others[0].name}, of which its {CARD} says something else;"
-                " features of another origin need another folder: choose another --out"
+                f"{folder} holds {others[0].relative_to(folder)}, of which its {CARD} says"
+                " something else; features of another origin need another folder: choose another"
+                " --out"
             )
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
@@ -260,7 +263,6 @@ def write_features(
             np.save(out, read(slice(None)))
             out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
         else:
-            written = [folder / f"{name}.npy" for name in names]
             for place, path in enumerate(written):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, read(slice(place, place + 1))[0])

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.backbone import Backbone
+from bench.features.backbones import LoadedBackbone
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from bench.pretrained import UNREADABLE, check_unpacked
@@ -56,6 +56,8 @@ class TextSource:
     prompt: str = "{}"
     table: Mapping[str, NDArray[np.float32]] | None = None
     """Features by name, from a file."""
+    source_sha256: str = ""
+    """Hash of the code of the tower."""
 
     @torch.no_grad()
     def features(self, names: Sequence[str]) -> Tensor:
@@ -74,7 +76,8 @@ class TextSource:
         texts = [self.prompt.replace("{}", name) for name in names]
         tower = cast(TextTower, self.tower)
         shape = FeatureShape(tower.channels, 1, 1, 1)
-        store = FeatureStore(cache_folder() / "text", {"tower": self.key}, shape)
+        identity = {"tower": self.key, "source_sha256": self.source_sha256}
+        store = FeatureStore(cache_folder() / "text", identity, shape)
         if missing := store.missing(texts):
             start = time.perf_counter()
             encoded = tower.encode_text(missing).float().cpu().numpy()
@@ -121,14 +124,11 @@ def needed(text: TextSource | None, method: str) -> TextSource:
     return text
 
 
-def text_source(
-    backbone: Backbone, weights_sha256: str, file: Path | None, prompt: str | None
-) -> TextSource | None:
+def text_source(loaded: LoadedBackbone, file: Path | None, prompt: str | None) -> TextSource | None:
     """Return the source of text features; None if the backbone has no text tower.
 
     Args:
-        backbone: the backbone of the video features.
-        weights_sha256: hash of its weights.
+        loaded: the backbone of the video features.
         file: text features computed elsewhere, which take precedence.
         prompt: the template, such as "a video of {}"; None for the tower's own.
 
@@ -141,11 +141,14 @@ def text_source(
     if file is not None:
         if prompt is not None:
             raise UserError(f"--prompt {prompt!r} has no effect: --text {file} holds features")
-        return text_from_file(file, backbone.channels)
+        return text_from_file(file, loaded.backbone.channels)
+    backbone = loaded.backbone
     if not isinstance(backbone, TextTower):
         return None
     used = backbone.prompt if prompt is None else prompt
-    return TextSource(backbone, weights_sha256, backbone.name, used)
+    return TextSource(
+        backbone, loaded.weights_sha256, backbone.name, used, source_sha256=loaded.source_sha256
+    )
 
 
 def text_from_file(path: Path, channels: int) -> TextSource:
@@ -164,7 +167,7 @@ def text_from_file(path: Path, channels: int) -> TextSource:
         names, vectors = _npz(path) if path.suffix == ".npz" else _csv(path)
     except FileNotFoundError:
         raise UserError(f"--text {path}: there is no such file") from None
-    except UNREADABLE as error:
+    except (*UNREADABLE, csv.Error) as error:
         raise UserError(
             f"--text {path} cannot be read: {error}; it is a .csv of a name and its numbers in each"
             " line, or an .npz with names and vectors"
@@ -175,6 +178,9 @@ def text_from_file(path: Path, channels: int) -> TextSource:
             f" vector of {channels} numbers, as long as those of the videos"
         )
     table = dict(zip(names, vectors, strict=True))
+    if len(table) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"--text {path} holds features of {twice!r} twice; remove one of them")
     return TextSource(None, hashlib.sha256(content).hexdigest(), path.name, table=table)
 
 

@@ -81,7 +81,7 @@ def rerun(
     loaded = with_preprocessing_of(features, load_backbone(backbone or name, device))
     entry = find(run.identity.method, methods)
     prompt = run.identity.text.prompt if run.identity.text else None
-    text = text_source(loaded.backbone, loaded.weights_sha256, None, prompt)
+    text = text_source(loaded, None, prompt)
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             banks=[some],

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.comparison.classes import confusions, per_class
+from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
 from bench.runs.by_method import runs_by_method, titles
@@ -214,6 +215,21 @@ def test_rows_made_elsewhere_are_compared_as_runs_are(tmp_path: Path, suffix: st
     words = ("--bank", "default", "--episodes", "300", "--json")
     alone = json.loads(call("compare", path, *words)[1])
     assert alone["rows"][0]["intervals"].keys() == content["rows"][0]["intervals"].keys()
+
+
+def test_names_and_row_numbers_are_those_of_the_file(tmp_path: Path):
+    run, path = answered("otam", 0.5, episodes=3), tmp_path / "all.csv"
+    bank = open_bank("default", episodes=3)
+    first = run.rows[["episode", "query", "prediction"]].assign(method="01", training_seed=-1)
+    table = pd.concat([first, first.assign(method="1", training_seed=None)], ignore_index=True)
+    table.to_csv(path, index=False)
+    found = [(one.identity.method, one.identity.training) for one in read_rows_file(path, bank)]
+    assert [name for name, _ in found] == ["01", "1"]
+    assert [training and training.seed for _, training in found] == [-1, None]
+    for column, value in (("prediction", 9), ("query", 9), ("episode", 0.5)):
+        table.assign(**{column: table[column].where(table.index != 19, value)}).to_csv(path)
+        with pytest.raises(UserError, match="row 20: "):
+            read_rows_file(path, bank)
 
 
 @pytest.mark.parametrize(

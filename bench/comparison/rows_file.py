@@ -30,7 +30,8 @@ from episodes.errors import UserError
 SUFFIXES = (".csv", ".parquet")
 COLUMNS = ("episode", "query", "prediction")
 UNKNOWN = math.nan
-NO_SEED = -1
+NO_SEED = -(1 << 53)
+"""Stands for no seed: below all that a file can state."""
 
 
 def is_rows_file(path: Path) -> bool:
@@ -71,12 +72,12 @@ def read_rows_file(path: Path, bank: Bank) -> list[Run]:
 def _read_run(path: Path, bank: Bank, table: pd.DataFrame, seed: int | None) -> Run:
     episode, query, prediction = (_whole(table, name, path) for name in COLUMNS)
     shape = bank.episodes.labels.shape
-    place = _places(path, bank, episode, query)
+    place = _places(path, bank, table.index, episode, query)
     way = bank.recipe.way
     if len(outside := np.flatnonzero((prediction < 0) | (prediction >= way))):
         raise UserError(
-            f"{path}, row {outside[0] + 1}: prediction is {prediction[outside[0]]}; it is"
-            f" 0..{way - 1}, the place of the class in its episode"
+            f"{path}, row {table.index[outside[0]] + 1}: prediction is {prediction[outside[0]]};"
+            f" it is 0..{way - 1}, the place of the class in its episode"
         )
     answers = np.zeros(shape[0] * shape[1], dtype=np.int16)
     answers[place] = prediction
@@ -100,9 +101,9 @@ def _whether_trained(path: Path, table: pd.DataFrame) -> bool | None:
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
-            return pd.read_csv(path)
+            return pd.read_csv(path, dtype={"method": str})  # "01" is not "1"
         open_rows(path)
-        return pd.read_parquet(path)
+        return pd.read_parquet(path).reset_index(drop=True)
     except (OSError, ValueError, LookupError, TypeError, ArrowException) as error:
         raise UserError(
             f"{path} cannot be read: {error}; it is a {path.suffix} of {', '.join(COLUMNS)}"
@@ -115,14 +116,18 @@ def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     bad = np.flatnonzero(~(np.abs(values) < 2.0**53) | (values != np.floor(values)))
     if len(bad):
         raise UserError(
-            f"{path}, row {bad[0] + 1}: {name} is {table[name].iloc[bad[0]]!r}; it is a whole"
-            " number"
+            f"{path}, row {table.index[bad[0]] + 1}: {name} is {table[name].iloc[bad[0]]!r}; it is"
+            " a whole number"
         )
     return values.astype(np.int64)
 
 
 def _places(
-    path: Path, bank: Bank, episode: NDArray[np.int64], query: NDArray[np.int64]
+    path: Path,
+    bank: Bank,
+    rows: "pd.Index[int]",
+    episode: NDArray[np.int64],
+    query: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Index among the bank's queries of each row; refuses all but each query once."""
     episodes, queries = bank.episodes.labels.shape
@@ -132,7 +137,7 @@ def _places(
     if len(outside):
         row = outside[0]
         raise UserError(
-            f"{path}, row {row + 1}: episode {episode[row]}, query {query[row]}; bank"
+            f"{path}, row {rows[row] + 1}: episode {episode[row]}, query {query[row]}; bank"
             f" {bank.recipe.name} has episodes 0..{episodes - 1} with queries 0..{queries - 1}:"
             " both count from 0; for fewer episodes give --episodes"
         )

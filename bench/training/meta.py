@@ -1,6 +1,8 @@
 """Meta-training: episodes of training classes in, weights with their card out."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +48,15 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
 
     Raises:
         UserError: there is nothing to train, the data set cannot fill an episode, the loss is not
-            finite, memory is short, or the folder holds another training. The best checkpoint so
-            far is kept.
+            finite, memory is short, or the folder holds another training or cannot be written. The
+            best checkpoint so far is kept.
     """
     identity = training.identity()
     if distributed.agreed(finished(training.folder, identity)):
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
-    training.folder.mkdir(parents=True, exist_ok=True)
+    with _written(training.folder):
+        training.folder.mkdir(parents=True, exist_ok=True)
     generators = [training.device] if training.device.type == "cuda" else []
     with (
         torch.random.fork_rng(devices=generators),
@@ -76,7 +79,8 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         with reporter.stage(f"train {training.title}") as progress:
             loop.run(identity, progress, reporter)
     if distributed.is_first():
-        finish(training, identity, state)
+        with _written(training.folder):
+            finish(training, identity, state)
     distributed.wait()
     return training.folder
 
@@ -100,6 +104,18 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
             " backbone under it"
         )
     return learner, optimiser_of(learner, training.recipe)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Tell a folder that cannot be written from a failure of the method."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written: {error}; what was saved before is kept: make room, or"
+            " correct the folder, and give the same command again"
+        ) from error
 
 
 def _check_agreed(training: Training, state: State) -> None:
@@ -141,7 +157,8 @@ class _Loop:
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
                 accuracy = row["validation_accuracy"] = self._validate()
                 if distributed.is_first():
-                    save_state(folder, identity, state, self.learner, self.optimiser)
+                    with _written(folder):
+                        save_state(folder, identity, state, self.learner, self.optimiser)
                 shown = f", validation {accuracy:.1%}"
             losses = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
             taken = (state.step - first) * recipe.episodes_per_step
@@ -158,7 +175,8 @@ class _Loop:
             best.file = f"best-{self.state.step:06d}.safetensors"
             weights = weights_for_use(self.learner, self.training.entry, self.training.shape)
             if distributed.is_first():
-                save_tensors(self.training.folder / best.file, weights)
+                with _written(self.training.folder):
+                    save_tensors(self.training.folder / best.file, weights)
                 best.sha256 = file_sha256(self.training.folder / best.file)
         return accuracy
 

@@ -406,7 +406,7 @@ MENDS = (
         "paths in the report",
         "bench/report/provenance.py",
         (f"{REPORT}names_no_folder_of_the_machine_and_steers_no_terminal",),
-        (("return PLACE.sub(lambda", "return text or PLACE.sub(lambda"),),
+        (("return PLACE.sub(last", "return text or PLACE.sub(last"),),
     ),
     Place(
         "models of the hub",

@@ -1,5 +1,6 @@
 """Meta-training end to end: resumed after a kill, chosen on validation, used by a run."""
 
+import errno
 import json
 import signal
 import time
@@ -303,6 +304,21 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     shown_others = with_preprocessing(load_backbone("motion", CPU), "linspace", None)
     with pytest.raises(UserError, match=r"sampling None, not linspace;"):
         train_one(replace(planned, backbone=shown_others))
+
+
+@pytest.mark.parametrize("writer", ["save_tensors", "save_state", "finish"])
+def test_a_full_disk_is_no_failure_of_the_method(
+    tmp_path: Path, short_recipe: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    planned = training(tmp_path, short_recipe)
+    with monkeypatch.context() as patched:
+        patched.setattr(meta, writer, full)
+        with pytest.raises(UserError, match=r"cannot be written: .*No space left .*make room"):
+            train_one(planned)
+    assert (train_one(planned) / WEIGHTS).is_file()
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(

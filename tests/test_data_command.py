@@ -176,20 +176,24 @@ class TestVerify:
 
     def test_frames_with_a_gap_and_a_damaged_frame(self, tmp_path: Path):
         tree = Tree(tmp_path / "data").fill("hmdb51")
-        for label, video in pairs("hmdb51", "test")[:3]:
+        for label, video in pairs("hmdb51", "test")[:4]:
             (tree.root / label / f"{video}.avi").unlink()
             tree.add_frames(f"{label}/{video}", [f"{n:05}.jpg" for n in (1, 2, 4)])
-        second, third = pairs("hmdb51", "test")[1:3]
+        second, third, fourth = pairs("hmdb51", "test")[1:4]
         for (label, video), frame in ((second, "00001.jpg"), (third, "00004.jpg")):
             harmed = tree.root / label / video / frame
             harmed.unlink()
             harmed.write_bytes(b"no image")
+        nowhere = tree.root / fourth[0] / fourth[1] / "00002.jpg"
+        nowhere.unlink()
+        nowhere.symlink_to("nowhere.jpg")
         call("data", "add", "hmdb51", "--root", tree.root)
         troubles = verified("hmdb51")[1]["troubles"]
         said = {(one["name"], one["kind"]): one["words"] for one in troubles}
         assert "number 2" in said[pairs("hmdb51", "test")[0][1], "odd"]
         assert "cannot be read as an image" in said[second[1], "damaged"]
         assert "00004.jpg: cannot be read as an image" in said[third[1], "damaged"]
+        assert "00002.jpg: there is no such image file" in said[fourth[1], "damaged"]
 
     def test_the_table_for_people(self, ucf: Tree):
         shutil.rmtree(ucf.root / "Punch")
@@ -197,6 +201,15 @@ class TestVerify:
         assert status == 1
         assert "8 of 88 listed videos cannot be used" in printed
         assert "--allow-missing" in printed
+
+    def test_a_class_that_looks_like_a_number_is_shown_as_it_is_called(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data")
+        for clip in ("1e3/a", "1e3/b", "1e4/a", "1e4/b"):
+            tree.add(clip, ".mp4")
+        call("data", "add", "mine", "--root", tree.root)
+        (tree.root / "1e3" / "a.mp4").unlink()
+        _, printed = call("data", "verify", "mine", "--fast")
+        assert " 1e3 " in printed
 
     def test_a_split_that_an_incomplete_folder_does_not_tell_is_no_success(self, tmp_path: Path):
         tree = Tree(tmp_path / "data").fill("hmdb51")

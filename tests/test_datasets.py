@@ -245,6 +245,14 @@ class TestLists:
         assert train.sha256 != as_split("ssv2-all", "train").sha256
         assert dataset("ssv2-all").split("test").sha256 == as_split("ssv2-all", "test").sha256
 
+    def test_trusted_lists_share_no_video(self, data: Path, tmp_path: Path):
+        label, video = pairs("ssv2-all", "test")[0]
+        (tmp_path / "train.txt").write_text(f"{label}/{video}\n")
+        lists = write_lists(tmp_path / "lists", "ssv2-all")
+        shutil.copy(tmp_path / "train.txt", lists / "trainlist03.txt")
+        with pytest.raises(UserError, match=f"{video} is in the splits "):
+            add_dataset("ssv2-all", data, lists, trust=True)
+
     def test_lists_of_another_dataset_are_named(self, data: Path, tmp_path: Path):
         lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
         with pytest.raises(UserError, match="lists ssv2-all, not ssv2-part"):

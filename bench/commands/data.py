@@ -102,7 +102,7 @@ def as_text(found: "Verification") -> str:
     unusable = [[split, label, n] for (split, label), n in by_class(found.troubles).items()]
     if unusable:
         headers = ["split", "class", "unusable"]
-        # A class may be called 007.
+        # A class may be called 1e3.
         words = ("left", "left", "right")
         parts.append(
             tabulate(unusable[:SHOWN], headers, "simple", disable_numparse=True, colalign=words)

@@ -160,11 +160,12 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Tro
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
         looks = remembered(inspection_identity(), root, paths, inspect, progress)
-    with stage("hash videos") as progress:
-        hashes = remembered("sha256", root, paths, content_sha256, progress)
     inspections = dict(zip(paths, looks, strict=True))
+    sound = [path for path in paths if not inspections[path]["error"]]
+    with stage("hash videos") as progress:
+        hashes = remembered("sha256", root, sound, content_sha256, progress)
     return [
-        *_copies(places, dict(zip(paths, hashes, strict=True))),
+        *_copies(places, dict(zip(sound, hashes, strict=True))),
         *(
             trouble
             for place in places
@@ -184,9 +185,11 @@ def _inspected(place: _Place, found: Inspection) -> Iterator[Trouble]:
 
 
 def _copies(places: Sequence[_Place], hashes: dict[Path, str]) -> Iterator[Trouble]:
-    """Find videos with the content of an earlier one, which is named."""
+    """Find videos with the content of an earlier one, which is named; damaged ones have no hash."""
     first: dict[str, _Place] = {}
     for place in places:
+        if place.paths[0] not in hashes:
+            continue
         other = first.setdefault(hashes[place.paths[0]], place)
         if other is not place:
             yield _trouble(

@@ -91,6 +91,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             members[split] = members.get(split) or known.members_from_folder(split, index)
         except UserError as error:
             unknown[split] = str(error)
+    _refuse_shared_videos(members)
     there = {
         split: sum(
             bool(known.places(index, video)) for video in known.as_split(split, listed).videos
@@ -106,6 +107,18 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
     mine = Registration(known.name, index.root, True, members)
     write_registration(mine)
     return Added(mine, there, unknown)
+
+
+def _refuse_shared_videos(splits: Mapping[SplitName, Members]) -> None:
+    """Refuse trusted lists with videos of another split: a test of them would be of training."""
+    first: dict[str, SplitName] = {}
+    for split, members in splits.items():
+        for _, video in members:
+            if (other := first.setdefault(video, split)) != split:
+                raise UserError(
+                    f"{video} is in the splits {other} and {split}; splits of a few-shot dataset"
+                    " share no video: give the lists of all splits, and leave it in one"
+                )
 
 
 def register_folder(name: str, root: Path, lists: Path | None) -> Registration:

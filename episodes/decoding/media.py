@@ -128,7 +128,10 @@ def stamp(path: Path) -> list[int]:
         status = path.stat()
         return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     with os.scandir(path) as entries:
-        images = [entry.stat() for entry in entries if is_frame(entry.name)]
+        # Of a link that leads nowhere, the link itself: reading it says what is wrong.
+        images = [
+            entry.stat(follow_symlinks=entry.is_file()) for entry in entries if is_frame(entry.name)
+        ]
     newest = max((max(status.st_mtime_ns, status.st_ctime_ns) for status in images), default=0)
     return [
         len(images),

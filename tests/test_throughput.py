@@ -93,6 +93,16 @@ def test_stages_of_a_method_whose_cost_is_known(tmp_path, clock):
         assert low <= row[f"{unit}_per_s"] <= high
 
 
+def test_what_a_method_prints_is_no_part_of_the_figures(tmp_path):
+    talking = SLOW.replace("time.sleep(0.04)", "print('scoring')").replace("time.sleep", "float")
+    (tmp_path / "talking.py").write_text(talking.replace('"slow"', '"talking"'))
+    words = ("--plugin", tmp_path, "--methods", "talking", "--batch-size", "2500")
+    ended = fvbench("throughput", *SMALL, *words, "--json")
+    assert ended.returncode == 0
+    assert len(json.loads(ended.stdout)) == 4
+    assert "scoring" in ended.stderr
+
+
 @pytest.mark.parametrize(("videos", "blocks"), [(20, 1), (49, 2)])
 def test_operations_are_those_of_all_pairs(videos: int, blocks: int):
     """Each pair is compared once for ten thousand episodes, a block of 48 videos at a time."""

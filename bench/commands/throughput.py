@@ -46,6 +46,7 @@ def throughput(
 
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
+    from bench.machine.surroundings import own_output
     from bench.plugins.registry import all_methods, choose
     from bench.throughput.plan import Sizes, feature_shape
     from bench.throughput.record import as_table, measured, measured_apart
@@ -54,7 +55,8 @@ def throughput(
     sizes = Sizes(feature_shape(features), videos, way, shot, queries)
     place = choose_device(device)
     if len(chosen) == 1:
-        records = measured(chosen[0], sizes, place, batch_size, repeats)
+        with own_output():
+            records = measured(chosen[0], sizes, place, batch_size, repeats)
     else:
         options = {
             "--features": features,

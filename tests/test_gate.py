@@ -280,6 +280,15 @@ def test_two_runs_of_a_method_are_refused():
         judge([RUNS["otam"]] * 2, [RUNS["otam"]])
 
 
+def test_an_anchor_that_cannot_be_compared_is_not_passed_over_in_silence():
+    run = RUNS["otam"]
+    anchor = replace(run, identity=run.identity.changed(bank_sha256="other"))
+    assert judge([run], [run], anchor=[run])[0].reason == ""
+    found = judge([run], [run], anchor=[anchor])[0]
+    assert (found.outcome, found.since_anchor) == ("ok", None)
+    assert "anchor" in found.reason
+
+
 def test_small_steps_are_seen_as_what_they_add_up_to(new: Callable[..., Path], tmp_path: Path):
     baseline = tmp_path / "baseline"
     call("gate", baseline, OLD, "--accept")

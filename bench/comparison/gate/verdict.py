@@ -197,6 +197,8 @@ class _Pair:
     """Those that could be computed."""
     refused: str
     """Why nothing is decided; empty if something is."""
+    passed_over: str = ""
+    """Why there is no difference to the anchor, where there is an anchor."""
 
     def verdict(self, allowed: Tolerance, p_values: Mapping[Since, float]) -> Verdict:
         """Judge it, with the corrected p-value of each difference."""
@@ -223,7 +225,7 @@ class _Pair:
         return replace(
             known,
             outcome=outcome,
-            reason=reason,
+            reason="; ".join(filter(None, (reason, self.passed_over))),
             episodes=episodes,
             accuracy_before=float(self.before.episode_accuracy().mean()),
             accuracy=float(self.after.episode_accuracy().mean()),
@@ -245,14 +247,19 @@ def _compared(
     if refused:
         return _Pair(before, after, {}, refused)
     found: dict[Since, Estimate] = {}
+    passed_over = ""
     older: dict[Since, MethodRuns | None] = {"the baseline": before, "the anchor": anchor}
     for since, one in older.items():
-        if one is not None and not not_comparable(one, after):
+        if one is None:
+            continue
+        if not_comparable(one, after):
+            passed_over = "not compared with the anchor, of other episodes or another dtype"
+        else:
             difference = _difference(one, after)
             if difference is None:
                 return _Pair(before, after, {}, f"trained anew since {since}: {ONCE}")
             found[since] = difference
-    return _Pair(before, after, found, "")
+    return _Pair(before, after, found, "", passed_over)
 
 
 def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:

@@ -224,11 +224,7 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
         for key in CONTAINERS:
             if isinstance(content.get(key), Mapping):
                 return _unwrapped(content[key], path)
-        tensors = {
-            name: value
-            for name, value in content.items()
-            if isinstance(name, str) and isinstance(value, Tensor)
-        }
+        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return {_bare(name): value for name, value in tensors.items()}
     raise UserError(f"{path} holds no tensors by name; save `model.state_dict()`")

@@ -10,7 +10,6 @@ import torch
 from bench.conformance.parity import load_arrays
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
-from bench.pretrained import read_weights as read_tensors
 from bench.reference import Golden, names_of
 from bench.running.checkpoints import load_weights, read_weights
 from episodes.errors import UserError
@@ -67,12 +66,6 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: byte
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=words):
         read_weights(tmp_path / name)
-
-
-def test_tensors_by_number_are_no_weights(tmp_path: Path):
-    torch.save({0: torch.zeros(3)}, tmp_path / "x.pt")
-    with pytest.raises(UserError, match="no tensors by name"):
-        read_tensors(tmp_path / "x.pt")
 
 
 def test_weights_of_another_method_are_refused(tmp_path: Path):

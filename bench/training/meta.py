@@ -25,7 +25,7 @@ from bench.training.learner import (
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
 from bench.training.sharing import Sharing
-from bench.training.state import State, load_state, save_state
+from bench.training.state import State, clear_state, load_state, save_state
 from bench.training.stream import EpisodeBatch, Stream, training_stream
 from bench.training.validation import Validator
 from bench.weights.cards import TrainingIdentity, file_sha256
@@ -53,6 +53,8 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     """
     identity = training.identity()
     if distributed.agreed(finished(training.folder, identity)):
+        if distributed.is_first():
+            clear_state(training.folder)  # left by a kill right after the card was written
         return training.folder
     stream = training_stream(training.validation, training.recipe, training.seed)
     with _written(training.folder):

@@ -321,6 +321,22 @@ def test_a_full_disk_is_no_failure_of_the_method(
     assert (train_one(planned) / WEIGHTS).is_file()
 
 
+def test_a_kill_before_the_state_is_removed_leaves_none_in_the_end(
+    tmp_path: Path, short_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    planned = training(tmp_path, short_recipe)
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.training.outcome.clear_state", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_one(planned)
+    assert (planned.folder / STATE).exists()
+    train_one(planned)
+    assert {path.name for path in planned.folder.iterdir()} == {CARD, WEIGHTS, "train.csv"}
+
+
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):

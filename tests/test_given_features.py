@@ -131,6 +131,21 @@ def test_a_folder_keeps_the_features_of_one_backbone(tmp_path: Path):
     assert GivenFeatures(tmp_path).card.backbone == "clip"
 
 
+def test_files_that_a_table_would_hide_are_not_written(tmp_path: Path):
+    def write(out: Path) -> None:
+        write_features(out, ["a/b"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), FeatureCard())
+
+    write(tmp_path / "table.npz")
+    with pytest.raises(UserError, match=r"holds the table table\.npz"):
+        write(tmp_path)
+
+
+def test_names_may_begin_with_the_mark_of_their_encoding(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.ones((1, 3)))
+    (tmp_path / "a.txt").write_text("class-0/video-0\n", encoding="utf-8-sig")
+    assert len(GivenFeatures(tmp_path / "a.npy").files(VIDEOS[:1])) == 1
+
+
 def test_features_without_numbers_are_refused(tmp_path: Path):
     np.savez(tmp_path / "a.npz", names=np.array(["a/b"]), features=np.ones((1, 0)))
     with pytest.raises(UserError, match="at least one"):

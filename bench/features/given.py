@@ -254,6 +254,11 @@ def write_features(
                 " something else; features of another origin need another folder: choose another"
                 " --out"
             )
+        if folder == out and (tables := [one for one in others if one.parent == folder]):
+            raise UserError(
+                f"{folder} holds the table {tables[0].name}, which would be read in place of the"
+                " files of videos; remove it, or choose another --out"
+            )
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
         elif out.suffix == ".safetensors":
@@ -308,7 +313,7 @@ def _table(path: Path) -> dict[str, NDArray[Any]]:
                 f"a table .npy needs {lines.name} beside it, with one name per line for each row"
             )
         features = np.load(path, mmap_mode="r", allow_pickle=False)
-        names = np.array(lines.read_text(encoding="utf-8").splitlines())
+        names = np.array(lines.read_text(encoding="utf-8-sig").splitlines())
     else:
         check_unpacked(path)
         with np.load(path, allow_pickle=False) as content:

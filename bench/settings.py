@@ -44,7 +44,7 @@ def parted(words: str) -> tuple[str, dict[str, str]]:
     ('otam', {'temperature': '0.05', 'directions': 'one'})
 
     Raises:
-        UserError: a bracket or an equals sign is missing.
+        UserError: a bracket or an equals sign is missing, or a setting is given twice.
     """
     match = WITH_SETTINGS.fullmatch(words.strip())
     settings: dict[str, str] = {}
@@ -54,6 +54,8 @@ def parted(words: str) -> tuple[str, dict[str, str]]:
             match = None
             break
         if part.strip():
+            if key in settings:
+                raise UserError(f"{words!r} gives {key} twice; give it once")
             settings[key] = value
     if match is None:
         raise UserError(f"{words!r} is not a method with settings: write NAME[SETTING=VALUE,...]")

@@ -126,6 +126,16 @@ def test_accuracy_by_class_is_that_of_its_queries():
     assert found[0].accuracy[0] == pytest.approx(right[mine].mean())
 
 
+def test_classes_are_in_order_though_some_were_never_queried():
+    bank = open_bank("default", 6)
+    rows = RUNS["otam"].rows
+    (one,) = runs_by_method([replace(RUNS["otam"], rows=rows[rows["episode"] < 6])])
+    found = per_class([one], bank)
+    accuracies = [each.accuracy[0] for each in found if each.queries]
+    assert (len(accuracies) < len(found), accuracies) == (True, sorted(accuracies))
+    assert not any(each.queries for each in found[len(accuracies) :])
+
+
 def test_the_most_confused_pair_is_the_one_that_was_made_so():
     bank = open_bank("default", 300)
     rows = RUNS["otam"].rows.copy()

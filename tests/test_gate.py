@@ -258,6 +258,26 @@ def test_a_baseline_moves_by_accept_and_says_who_when_and_what(
     assert any("otam on default: WORSE" in change for change in history[1]["changes"])
 
 
+def test_a_loss_that_is_accepted_takes_the_last_anchor_and_leaves_a_gate(tmp_path: Path):
+    baseline = tmp_path / "baseline"
+    for lost in (0.0, 0.002, 0.1):
+        write_run(tmp_path / "run", changed(RUNS["otam"], lost))
+        status, said = call("gate", baseline, tmp_path / "run", "--accept")
+        assert status == 0, said
+    status, said = call("gate", baseline, tmp_path / "run")
+    assert (status, "since anchor" in said) == (0, False), said
+
+
+def test_a_loss_of_speed_alone_keeps_the_anchor(tmp_path: Path):
+    baseline, run = tmp_path / "baseline", RUNS["otam"]
+    for lost, speed in ((0.0, 100.0), (0.002, 100.0), (0.002, 10.0)):
+        write_run(tmp_path / "run", timed(changed(run, lost), speed))
+        status, said = call("gate", baseline, tmp_path / "run", "--accept")
+        assert status == 0, said
+    assert "WORSE" in (baseline / "accepted.json").read_text()
+    assert list((baseline / "anchor").rglob("run.json"))
+
+
 def test_a_baseline_that_moved_otherwise_is_refused(tmp_path: Path):
     baseline = tmp_path / "baseline"
     call("gate", baseline, OLD, "--accept")

@@ -276,6 +276,11 @@ class TestRoundTrip:
     def test_options_of_videos_are_refused(self, option: tuple[str, str], exported: Path):
         assert "which --features replaces" in fails("run", "--features", exported, *option)
 
+    def test_a_method_of_other_frames_is_refused(self, exported: Path, tmp_path: Path):
+        words = ("run", "--features", exported, "--episodes", EPISODES, "--out", tmp_path)
+        said = fails(*words, "--methods", "protonet,single-frame")
+        assert "single-frame samples frames by a rule of its own" in said
+
     def test_missing_videos_end_a_run_in_one_line(self, exported: Path, tmp_path: Path):
         said = fails("run", "--features", exported, "--methods", "otam", "--out", tmp_path)
         assert "lacks the features of" in said

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.runs.directory import write_run
 from bench.statistics import Estimate, over_episodes
 from bench.statistics.power import MOST, need
 from tests.command import call
+from tests.synthetic import answered
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 
@@ -59,3 +61,11 @@ def test_a_single_method_has_no_difference():
     status, text = call("power", OLD / "otam")
     assert status == 2
     assert "takes two methods" in text
+
+
+def test_units_that_no_episode_shows_do_not_count(tmp_path: Path):
+    for method, right in (("otam", 0.7), ("protonet", 0.5)):
+        write_run(tmp_path / method, answered(method, right, episodes=6))
+    found = json.loads(call("power", tmp_path, "--json")[1])["methods"]
+    (one,) = found.values()
+    assert one["videos"]["units"] <= 6 * 10  # the split has 480 recordings

@@ -60,6 +60,7 @@ def test_settings_are_read_as_the_class_declares_them(
         ("trx[cardinalities=a]", "setting cardinalities of trx is"),
         ("otma[temperature=1]", "no method is called 'otma'; did you mean otam"),
         ("otam[temperature]", "write NAME[SETTING=VALUE,...]"),
+        ("otam[temperature=1,temperature=2]", "gives temperature twice"),
         ("otam[temperature=1", "write NAME[SETTING=VALUE,...]"),
     ],
 )

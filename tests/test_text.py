@@ -238,6 +238,15 @@ def test_without_a_text_tower_such_methods_are_refused_or_left_out(own: Path, tm
     assert "reads the names of classes" in said
 
 
+def test_a_run_with_another_prompt_is_not_replaced(own: Path, tmp_path: Path):
+    words = ("run", "--data", own, "--methods", "zero-shot", "--episodes", "5")
+    words = (*words, "--backbone", "motion-words", "--out", tmp_path / "out")
+    for prompt, expected in (("a video of {}", 0), ("a clip of {}", 2)):
+        status, said = call(*words, "--prompt", prompt)
+        assert status == expected, said
+    assert "prompt a video of {}, not a clip of {}" in said
+
+
 def test_text_computed_elsewhere_is_part_of_the_identity(own: Path, tmp_path: Path):
     rng = np.random.default_rng(0)
     for seed in (0, 1):

@@ -162,7 +162,7 @@ def run(
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
-    from bench.method import find
+    from bench.method import Method, find
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import execute
     from bench.running.plan import Plan, contamination_of
@@ -178,8 +178,13 @@ def run(
     loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
     source = text_source(loaded, text, prompt)
     chosen = choose(methods, all_methods(), plain, DEFAULT_TABLE)
-    if methods in (None, ALL) and source is None:
-        chosen = [entry for entry in chosen if not entry.cls.needs_text]
+    if methods in (None, ALL):
+        chosen = [
+            entry
+            for entry in chosen
+            if (source is not None or not entry.cls.needs_text)
+            and (given is None or entry.cls.sampling == Method.sampling)
+        ]
     if reference is not None:
         names = [entry.name for entry in chosen]
         if find(reference, all_methods()).name not in names:

@@ -39,7 +39,7 @@ def without_controls(methods: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
 
 
 def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
-    """Accuracy of each method on each class, the hardest class first.
+    """Accuracy of each method on each class, the hardest class first, those never queried last.
 
     Args:
         methods: all on ``bank``.
@@ -55,7 +55,10 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
         ClassAccuracy(name, int(queries[index]), [float(one) for one in accuracy[:, index]])
         for index, name in enumerate(names)
     ]
-    return sorted(classes, key=lambda one: (float(np.mean(one.accuracy)), one.name))
+    return sorted(
+        classes,  # NaN of classes without queries would leave the others unsorted
+        key=lambda one: (float(np.mean(one.accuracy)) if one.queries else np.inf, one.name),
+    )
 
 
 def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

@@ -110,4 +110,6 @@ def _asked_for(identity: Identity) -> dict[str, object]:
         "sampling": features.sampling,
         "decoder": features.reader,
         "resize": features.resized,
+        "text": identity.text and identity.text.source,
+        "prompt": identity.text and identity.text.prompt,
     }

@@ -11,6 +11,7 @@ from bench.features.given import GivenFeatures
 from bench.features.text import TextSource
 from bench.machine import distributed
 from bench.machine.progress import Reporter
+from bench.method import Method
 from bench.pretrained import Pretrained
 from bench.running.checkpoints import tuned_backbone
 from bench.weights.assignment import MethodWithWeights
@@ -38,6 +39,15 @@ class Plan:
     """Text features of class names, for methods that read them."""
     given: GivenFeatures | None = None
     """Features computed elsewhere, instead of those of the backbone."""
+
+    def __post_init__(self) -> None:
+        """Refuse methods for whose frames no features are given."""
+        for chosen in self.methods if self.given is not None else ():
+            if (rule := chosen.entry.cls.sampling) != Method.sampling:
+                raise UserError(
+                    f"{chosen.entry.name} samples frames by a rule of its own ({rule}), and the"
+                    " given features are of other frames; leave it out, or run it on videos"
+                )
 
     def bank_folder(self, bank: Bank) -> Path:
         """Return the folder of the runs on a bank: its own if there are several banks."""

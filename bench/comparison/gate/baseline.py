@@ -85,8 +85,8 @@ def lying_there(folder: Path) -> list[Run]:
 
 def read_anchor(folder: Path) -> list[Run]:
     """Read the first accepted runs of methods whose baseline has moved since."""
-    kept = folder / ANCHOR
-    return [read_run(path) for path in find_runs(kept)] if kept.is_dir() else []
+    kept = folder / ANCHOR  # without runs once every loss was accepted
+    return [read_run(path) for path in find_runs(kept)] if any(kept.rglob("run.json")) else []
 
 
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
@@ -139,7 +139,7 @@ def _recover(folder: Path) -> None:
 def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> None:
     """Write runs into a baseline, and then its record."""
     record = _record(folder) or Record(runs={}, history=[])
-    meant = {(one.method, one.bank) for one in verdicts if one.outcome == "WORSE"}
+    meant = {(one.method, one.bank) for one in verdicts if _lost_accuracy(one)}
     for run in runs:
         place = _place(folder, run)
         kept = folder / ANCHOR / place.relative_to(folder)
@@ -162,6 +162,12 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         history=[*record.history, accepted],
     )
     write_text(folder / RECORD, sealed(record.content()))
+
+
+def _lost_accuracy(verdict: Verdict) -> bool:
+    """Whether a loss of accuracy, not of speed alone, was accepted with it."""
+    changes = (verdict.since_baseline, verdict.since_anchor)
+    return any(change is not None and change.outcome == "WORSE" for change in changes)
 
 
 def _place(folder: Path, run: Run) -> Path:

@@ -21,7 +21,8 @@ METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-ne
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run to compare others with."""
     out = tmp_path_factory.mktemp("first")
-    assert call(*SMALL, METHODS, "--out", out)[0] == 0
+    status, said = call(*SMALL, METHODS, "--out", out)
+    assert status == 0, said
     return out
 
 

@@ -184,7 +184,7 @@ def evaluate(
     """Score every query of a bank with some methods, as `fvbench run` does.
 
     Args:
-        methods: one or several methods from `load_method`.
+        methods: one or several methods from `load_method`, each once and in one form.
         bank: a bank from `load_bank`.
         weights: trained weights: a file, for a single method, or a folder written by `fvbench
             train`; "none" for random weights; the shipped ones if None.
@@ -204,9 +204,18 @@ def evaluate(
         out: folder for the run directories; they are not kept if None.
 
     Raises:
-        UserError: videos are missing, or a method breaks its contract.
+        UserError: videos are missing, a method is named twice or breaks its contract, or there is
+            none.
     """
     chosen = [methods] if isinstance(methods, ConfiguredMethod) else list(methods)
+    names = [one.name for one in chosen]
+    if not names or len(set(names)) < len(names):  # one would take the place of the other's run
+        raise UserError(
+            f"evaluate() is given {', '.join(names) or 'no method'}; it takes at least one, and"
+            " each once: evaluate two forms of a method in two calls"
+        )
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; it is at least 1")
     where = choose_device(device)
     place = None if features is None else Path(features)
     loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)

@@ -47,6 +47,15 @@ def test_the_table_is_the_comparison(results: "bench.Results"):
     )
 
 
+def test_a_method_is_evaluated_once_and_in_one_form():
+    bank, otam = load_bank("default", EPISODES), load_method("otam")
+    for methods in ([], [otam, otam], [otam, load_method("otam", plain=True)]):
+        with pytest.raises(UserError, match="at least one, and each once"):
+            evaluate(methods, bank)
+    with pytest.raises(UserError, match="batch_size is 0"):
+        evaluate(otam, bank, batch_size=0)
+
+
 def test_a_notebook_shows_bank_table_and_chart(results: "bench.Results"):
     assert "4, 5-way 1-shot" in load_bank("default", EPISODES)._repr_html_()
     shown = results._repr_html_()

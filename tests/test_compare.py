@@ -13,6 +13,7 @@ from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
 from bench.runs.by_method import runs_by_method, titles
+from bench.runs.checking import rebuilt
 from bench.runs.directory import find_runs, read_run, write_run
 from bench.runs.run import Answers, Run, make_rows
 from episodes.banks.bank import open_bank
@@ -240,6 +241,29 @@ def test_names_and_row_numbers_are_those_of_the_file(tmp_path: Path):
         table.assign(**{column: table[column].where(table.index != 19, value)}).to_csv(path)
         with pytest.raises(UserError, match="row 20: "):
             read_rows_file(path, bank)
+
+
+@pytest.mark.parametrize("last", [50, 299])
+def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Path, last: int):
+    gone = [3, last]
+    left = open_bank("default", 300).only(np.setdiff1d(np.arange(300), gone))
+    rows = RUNS["otam"].rows[~RUNS["otam"].rows["episode"].isin(gone)].reset_index(drop=True)
+    identity = RUNS["otam"].identity.changed(
+        bank=left.title, bank_sha256=left.sha256, episodes=len(left.episodes)
+    )
+    run = replace(RUNS["otam"], identity=identity, rows=rows)
+    write_run(tmp_path / "otam", run)
+    bank, _ = rebuilt(run)
+    assert bank is not None
+    assert bank.title == identity.bank == "default (298 of 300 episodes)"
+    (mine,) = read_rows_file(rows_file(tmp_path / "mine.csv", run), bank)
+    pd.testing.assert_frame_equal(mine.rows.drop(columns="margin"), rows.drop(columns="margin"))
+    comparison = json.loads(call("compare", tmp_path / "otam", tmp_path / "mine.csv", "--json")[1])
+    accuracies = {row["method"]: row["accuracy"] for row in comparison["rows"]}
+    assert accuracies["mine"] == accuracies["otam"]
+    rows.assign(episode=np.repeat(np.arange(298), 5)).to_csv(tmp_path / "mine.csv", index=False)
+    status, text = call("compare", tmp_path / "otam", tmp_path / "mine.csv")
+    assert (status, "without those left out" in text) == (2, True)
 
 
 @pytest.mark.parametrize(

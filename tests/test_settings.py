@@ -177,6 +177,8 @@ class TestConfig:
             ("zzz = 1", "has no option zzz; see --help"),
             ("[methods]\nx = 1", "methods is a table"),
             ("methods = ", "cannot be read"),
+            ("episodes = true", "episodes is true; it takes a value"),
+            ("time-limit = true", "time-limit is true; it takes a value"),
         ],
     )
     def test_a_file_that_does_not_do(self, text: str, words: str, tmp_path: Path):

@@ -61,8 +61,8 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
     from episodes.errors import UserError, near
     from episodes.schema import read_toml
 
-    names = (parameter.name or "" for parameter in context.command.params)
-    known = {name.replace("_", "-"): name for name in names if name not in NOT_OPTIONS}
+    options = {one.name or "": one for one in context.command.params}
+    known = {name.replace("_", "-"): name for name in options if name not in NOT_OPTIONS}
     try:
         content = read_toml(path)
     except (OSError, ValueError) as error:
@@ -77,6 +77,11 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
             )
         if isinstance(value, dict):
             raise UserError(f"--config {path}: {key} is a table; an option is one value")
+        if isinstance(value, bool) and not getattr(options[name], "is_flag", False):
+            said = str(value).lower()  # would count as 1 or 0
+            raise UserError(
+                f"--config {path}: {key} is {said}; it takes a value, not true or false"
+            )
         defaults[name] = value if isinstance(value, bool | int | float | list) else str(value)
     context.default_map = defaults
     return path

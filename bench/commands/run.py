@@ -113,6 +113,7 @@ def run(
             metavar="SECONDS",
             help="Time that a method may take on a bank; one that takes longer counts as failed.",
             min=0.001,
+            max=1e9,
         ),
     ] = None,
     plugin: Plugin = None,

@@ -1,9 +1,10 @@
 """Rows made elsewhere: predictions for a bank from a program in any language.
 
 A CSV or Parquet file with the columns ``episode``, ``query`` and ``prediction``, one row for each
-query of the bank, in any order. ``prediction`` is 0..way-1: the place of the chosen class in the
-order in which `fvbench bank show` lists the episode's support. These columns are optional, and all
-others are ignored:
+query of the bank, in any order. Episodes have their numbers in the whole bank, even where some are
+left out (`--allow-missing`). ``prediction`` is 0..way-1: the place of the chosen class in the order
+in which `fvbench bank show` lists the episode's support. These columns are optional, and all others
+are ignored:
 
 ``margin``: the best score minus the second best.
 ``method``: name of the method; by default the file's name without suffix.
@@ -130,23 +131,22 @@ def _places(
     query: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Index among the bank's queries of each row; refuses all but each query once."""
-    episodes, queries = bank.episodes.labels.shape
-    outside = np.flatnonzero(
-        (episode < 0) | (episode >= episodes) | (query < 0) | (query >= queries)
-    )
+    numbers, queries = bank.numbers, bank.episodes.labels.shape[1]
+    outside = np.flatnonzero(~np.isin(episode, numbers) | (query < 0) | (query >= queries))
     if len(outside):
         row = outside[0]
         raise UserError(
             f"{path}, row {rows[row] + 1}: episode {episode[row]}, query {query[row]}; bank"
-            f" {bank.recipe.name} has episodes 0..{episodes - 1} with queries 0..{queries - 1}:"
+            f" {bank.title} has episodes {numbers[0]}..{numbers[-1]}"
+            f"{', without those left out,' if bank.left_out else ''} with queries 0..{queries - 1}:"
             " both count from 0; for fewer episodes give --episodes"
         )
-    place = episode * queries + query
-    times = np.bincount(place, minlength=episodes * queries)
+    place = np.searchsorted(numbers, episode) * queries + query
+    times = np.bincount(place, minlength=len(numbers) * queries)
     if (times != 1).any():
         wrong = int(np.flatnonzero(times != 1)[0])
         raise UserError(
-            f"{path} answers episode {wrong // queries}, query {wrong % queries}"
+            f"{path} answers episode {numbers[wrong // queries]}, query {wrong % queries}"
             f" {times[wrong]} times, and {(times != 1).sum():,} of {len(times):,} queries not"
             " exactly once; each needs one row"
         )
@@ -156,7 +156,7 @@ def _places(
 def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: bool | None) -> Run:
     return Run(
         identity=Identity(
-            bank=bank.recipe.name,
+            bank=bank.title,
             bank_sha256=bank.sha256,
             episodes=len(bank.episodes),
             method=method,
@@ -176,5 +176,5 @@ def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: b
             peak_memory_bytes=0,
         ),
         circumstances=Circumstances(device="elsewhere"),
-        rows=make_rows(bank.episodes, answers),
+        rows=make_rows(bank.episodes, answers, bank.numbers),
     )

@@ -1,6 +1,8 @@
 """Do rows answer the bank that their run names? Checked whenever they are read."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +15,8 @@ from episodes.errors import UserError
 
 MOST_EPISODES = 1_000_000
 """Episodes from this number on are not compared with a bank, which would take long to draw."""
+TOTAL = re.compile(r" of ([0-9][0-9,]{0,14}) episodes\)$")
+"""In a bank's title: the number of its episodes before some were left out."""
 
 
 def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
@@ -34,6 +38,9 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
             "videos and classes unknown, so that nothing is decided: bank"
             f" {name} has other episodes here"
         )
+    if total := TOTAL.search(identity.bank):  # rows do not show how many were left out at the end
+        left_out = int(total[1].replace(",", "")) - len(bank.episodes)
+        bank = replace(bank, left_out=max(bank.left_out, left_out))
     return bank, ""
 
 

@@ -29,9 +29,9 @@ def check_method(
     order of classes, shots, queries and episodes carries no meaning; each query is scored
     independently; nothing is kept between episodes; scores are finite whatever the features; every
     parameter gets a gradient; the state of the process stays as it was; and what the method
-    declares is true. Prints a line for each method
-    that keeps all rules, and one for each way in which a rule is broken. Fractions in the line are
-    of predictions on synthetic episodes, before training.
+    declares is true. Prints a line for each method that keeps all rules, and one for each way in
+    which a rule is broken. Fractions in the line are of predictions on synthetic episodes, before
+    training.
 
     exit status
       0  all methods keep all rules

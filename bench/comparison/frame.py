@@ -111,11 +111,12 @@ def heading(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 def half(interval: Interval | None) -> str:
     """Half the width of an interval in points; nothing where it is unknown."""
-    return (
-        NOTHING
-        if interval is None or math.isnan(interval[0])
-        else f"{100 * (interval[1] - interval[0]) / 2:.1f}"
-    )
+    return _if_known(interval, lambda low, high: f"{100 * (high - low) / 2:.1f}")
+
+
+def _if_known(interval: Interval | None, written: Callable[[float, float], str]) -> str:
+    """Write an interval; nothing if it is missing, or NaN as after a single episode."""
+    return NOTHING if interval is None or math.isnan(interval[0]) else written(*interval)
 
 
 def _over_episodes(row: Row) -> str:
@@ -133,11 +134,7 @@ def accuracy_cell(row: Row) -> str:
 
 def ends(interval: Interval | None) -> str:
     """The ends of an interval in per cent; nothing where it is unknown."""
-    return (
-        NOTHING
-        if interval is None or math.isnan(interval[0])
-        else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
-    )
+    return _if_known(interval, lambda low, high: f"{100 * low:.0f} to {100 * high:.0f}")
 
 
 def _seeds(row: Row) -> str:
@@ -169,11 +166,7 @@ def verdict_cell(versus: Versus) -> str:
 
 def points(interval: Interval | None) -> str:
     """The ends of a difference's interval in points; nothing where it is unknown."""
-    return (
-        NOTHING
-        if interval is None or math.isnan(interval[0])
-        else f"{signed(interval[0])} to {signed(interval[1])}"
-    )
+    return _if_known(interval, lambda low, high: f"{signed(low)} to {signed(high)}")
 
 
 def signed(fraction: float) -> str:

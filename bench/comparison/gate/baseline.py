@@ -98,8 +98,8 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     Args:
         folder: of the baseline; created if it does not exist.
         runs: the runs to accept.
-        verdicts: on these runs against the old baseline, for the record. Whoever accepts a WORSE
-            run accepts the loss: that method loses its anchor.
+        verdicts: on these runs against the old baseline, for the record. Whoever accepts a
+            loss of accuracy gives up the anchor of that method.
 
     Returns:
         the record's path.

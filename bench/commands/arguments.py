@@ -9,35 +9,26 @@ from pathlib import Path
 
 from bench.comparison.rows_file import is_rows_file, read_rows_file
 from bench.comparison.summary import Pair
-from bench.machine.progress import Reporter
 from bench.runs.checking import rebuilt
 from bench.runs.directory import read_runs
 from bench.runs.run import Run
-from episodes.banks.bank import Bank, open_bank, unusable, without
+from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_over_folder
-from episodes.errors import UserError, counted
+from episodes.errors import UserError
 from episodes.schema import read_toml
 
 DEFAULT = "default"
 FEW = "FVBENCH_EPISODES"
 """Environment variable: most episodes of a bank in a run. It makes examples quick to try."""
-SHOWN = 20
-"""Unusable videos named; `fvbench data verify --json` names all of a registered data set."""
 
 
-def chosen_banks(
-    names: str | None,
-    data: Path | None,
-    episodes: int | None,
-    allow_missing: bool = False,
-) -> list[Bank]:
+def chosen_banks(names: str | None, data: Path | None, episodes: int | None) -> list[Bank]:
     """Open banks by name, or draw one over a folder of videos.
 
     Args:
         names: names or recipe files, separated by commas; the default bank if None.
         data: a folder of ``class/video`` files instead.
         episodes: number of episodes, from the first.
-        allow_missing: leave out episodes with missing or damaged videos, and name these.
 
     Raises:
         UserError: a folder is given beside a bank, a bank is named twice, or one cannot be opened.
@@ -54,7 +45,7 @@ def chosen_banks(
         banks = [open_bank(name.strip(), episodes) for name in wanted.split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; name each once")
-    return [_whole(bank) for bank in banks] if allow_missing else banks
+    return banks
 
 
 def shortened(episodes: int | None) -> int | None:
@@ -69,26 +60,6 @@ def shortened(episodes: int | None) -> int | None:
     if not few.isdecimal() or not int(few):
         raise UserError(f"{FEW}={few}: it is the most episodes that a bank may have, such as 100")
     return int(few) if episodes is None else min(int(few), episodes)
-
-
-def _whole(bank: Bank) -> Bank:
-    """The bank without the episodes that contain an unusable video."""
-    from bench.machine import distributed  # waits for torch
-
-    reporter = Reporter()
-    with distributed.first_alone(), reporter.stage("open videos") as progress:
-        missing = unusable(bank, progress)
-    left = without(bank, missing)
-    if missing:
-        lines = [
-            f"note: left out: {counted(left.left_out, 'episode')} of {bank.recipe.name}"
-            f" with {counted(len(missing), 'video')} that cannot be used:",
-            *(f"{video.label}/{video.name}: {why}" for video, why in list(missing.items())[:SHOWN]),
-        ]
-        if len(missing) > SHOWN:
-            lines.append(f"and {len(missing) - SHOWN:,} more")
-        reporter.say("\n  ".join(lines))
-    return left
 
 
 def gather(

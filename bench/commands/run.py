@@ -163,10 +163,11 @@ def run(
     from bench.features.text import text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
+    from bench.machine.progress import Reporter
     from bench.method import Method, find
     from bench.plugins.registry import ALL, DEFAULT_TABLE, all_methods, choose
     from bench.running.execute import execute
-    from bench.running.plan import Plan, contamination_of
+    from bench.running.plan import Plan, without_missing
     from bench.weights.assignment import with_weights
     from episodes.errors import UserError
 
@@ -190,7 +191,10 @@ def run(
         names = [entry.name for entry in chosen]
         if find(reference, all_methods()).name not in names:
             raise UserError(f"--reference {reference} does not run; these do: {', '.join(names)}")
-    banks = chosen_banks(bank, data, shortened(episodes), allow_missing)
+    episodes = shortened(episodes)
+    banks = chosen_banks(bank, data, episodes)
+    if allow_missing:
+        banks = [without_missing(opened, Reporter()) for opened in banks]
     plan = Plan(
         banks=banks,
         methods=with_weights(chosen, weights, loaded.weights_sha256),
@@ -203,10 +207,7 @@ def run(
         text=source,
         given=given,
     )
-    notes = (contamination_of(loaded, opened) for opened in banks)
-    for note in filter(None, notes if distributed.is_first() else ()):
-        typer.echo(f"note: {note}", err=True)
-    reporter = _foreseen(plan, dry_run, json)
+    reporter = _announced(plan, dry_run, json)
     if reporter is None:
         return
     executed = execute(plan, reporter)
@@ -216,13 +217,21 @@ def run(
         raise typer.Exit(1)
 
 
-def _foreseen(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
-    """Announce how long a long run will take; None if the forecast is all that was asked for."""
+def _announced(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
+    """Say what the backbone has seen, and how long a long run will take.
+
+    Returns:
+        what reports the progress of the run; None if the forecast is all that was asked for.
+    """
     from bench.commands.forecast import of_run
     from bench.machine import distributed
     from bench.machine.progress import Reporter
+    from bench.running.plan import contamination_of
     from episodes.schema import dump
 
+    notes = (contamination_of(plan.backbone, bank) for bank in plan.banks)
+    for note in filter(None, notes if distributed.is_first() else ()):
+        typer.echo(f"note: {note}", err=True)
     few = max(len(bank.episodes) for bank in plan.banks) < FEW
     if not dry_run and (few or distributed.size() > 1):
         return Reporter()

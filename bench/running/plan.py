@@ -15,10 +15,13 @@ from bench.method import Method
 from bench.pretrained import Pretrained
 from bench.running.checkpoints import tuned_backbone
 from bench.weights.assignment import MethodWithWeights
-from episodes.banks.bank import Bank, check_contents
+from episodes.banks.bank import Bank, check_contents, unusable, without
 from episodes.banks.leakage import contamination
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import VideoFile
+
+SHOWN = 20
+"""Unusable videos named; `fvbench data verify --json` names all of a registered data set."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,23 @@ def files_of(plan: Plan, bank: Bank, reporter: Reporter) -> list[VideoFile]:
         files = source.files(bank.recipe.split, videos, progress)
     check_contents(bank, files)
     return files
+
+
+def without_missing(bank: Bank, reporter: Reporter) -> Bank:
+    """Leave out the episodes that contain a missing or damaged video, and name these videos."""
+    with distributed.first_alone(), reporter.stage("open videos") as progress:
+        missing = unusable(bank, progress)
+    left = without(bank, missing)
+    if missing:
+        lines = [
+            f"note: left out: {counted(left.left_out, 'episode')} of {bank.recipe.name}"
+            f" with {counted(len(missing), 'video')} that cannot be used:",
+            *(f"{video.label}/{video.name}: {why}" for video, why in list(missing.items())[:SHOWN]),
+        ]
+        if len(missing) > SHOWN:
+            lines.append(f"and {len(missing) - SHOWN:,} more")
+        reporter.say("\n  ".join(lines))
+    return left
 
 
 def contamination_of(loaded: LoadedBackbone, bank: Bank) -> str:

@@ -119,6 +119,20 @@ def call(*words: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def succeeds(*words: str | Path) -> str:
+    """Run a command that must succeed in this process; return all it printed."""
+    status, said = call(*words)
+    assert status == 0, said
+    return said
+
+
+def refused(*words: str | Path) -> str:
+    """Run a command that must be refused; return the message."""
+    status, said = call(*words)
+    assert status == 2, said
+    return said
+
+
 def _quickly(words: Sequence[object]) -> list[str]:
     """The same command without the report of a run, unless it is asked for: it takes seconds."""
     given = list(map(str, words))

@@ -20,7 +20,7 @@ from bench.runs.schema import Declared, FeatureIdentity
 from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, succeeds
 from tests.test_tables import made_run
 
 METHODS = 12
@@ -262,12 +262,10 @@ def folder(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestCommand:
     def test_text_and_json_tell_the_same(self, folder: Path, found: Across):
-        status, text = call("compare", "--across", folder)
-        assert status == 0
+        text = succeeds("compare", "--across", folder)
         assert "one is better on some banks, the other on others: " in text
         assert "8 partner pairs" in text
-        status, said = call("compare", "--across", folder, "--json")
-        content = json.loads(said)
+        content = json.loads(succeeds("compare", "--across", folder, "--json"))
         assert content["agreements"][0]["tau"]["value"] == pytest.approx(
             found.agreements[0].tau.value
         )

@@ -14,7 +14,7 @@ import bench
 from bench import evaluate, load_bank, load_method
 from bench.method import REGISTRY
 from episodes.errors import UserError
-from tests.command import call, predictions
+from tests.command import predictions, succeeds
 from tests.outside_package import plugins_as_they_were
 
 EPISODES = 4
@@ -27,10 +27,7 @@ def results() -> "bench.Results":
 
 
 def test_rows_are_those_of_the_command(results: "bench.Results", tmp_path: Path):
-    status, said = call(
-        "run", "--methods", "otam,protonet", "--episodes", EPISODES, "--out", tmp_path
-    )
-    assert status == 0, said
+    succeeds("run", "--methods", "otam,protonet", "--episodes", EPISODES, "--out", tmp_path)
     for method, expected in predictions(tmp_path).items():
         mine = results.rows.query(f"method == '{method}'")
         assert np.array_equal(mine["prediction"].to_numpy(), expected)
@@ -90,8 +87,7 @@ def test_weights_are_chosen_as_on_the_command_line():
 
 
 def test_a_method_of_a_file_is_found(tmp_path: Path):
-    status, said = call("new-method", "mine", "--into", tmp_path)
-    assert status == 0, said
+    succeeds("new-method", "mine", "--into", tmp_path)
     with plugins_as_they_were():
         assert load_method("mine", plugin=tmp_path / "mine.py").name == "mine"
 

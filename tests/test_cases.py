@@ -29,7 +29,7 @@ from bench.runs.schema import Declared, Identity
 from episodes.banks.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, refused, succeeds
 from tests.conftest import make_video
 from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING
 
@@ -70,8 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real runs of the four models."""
     out = tmp_path_factory.mktemp("mastaf")
     words = ("run", "--methods", ",".join(MODELS), "--weights", "none", "--out", out)
-    status, said = call(*words, "--episodes", EPISODES)
-    assert status == 0, said
+    succeeds(*words, "--episodes", EPISODES)
     return out
 
 
@@ -343,8 +342,7 @@ def test_the_description_says_that_weights_are_random(case: Case):
 
 
 def test_the_command_writes_pictures_counts_and_what_it_drew(folder: Path, tmp_path: Path):
-    status, said = call("cases", folder, "--out", tmp_path, "--episodes", "1:2", "--json")
-    assert status == 0, said
+    said = succeeds("cases", folder, "--out", tmp_path, "--episodes", "1:2", "--json")
     stem = "episode-1-query-2"
     for name in (stem, f"{stem}-attention"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -363,10 +361,8 @@ def test_cases_of_somebodys_own_videos(tmp_path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         make_video(path, frames=16 + number)
     data, out = ("--data", tmp_path / "videos"), tmp_path / "runs"
-    status, said = call("run", *data, "--methods", ",".join(MODELS), "--episodes", 3, "--out", out)
-    assert status == 0, said
-    status, said = call("cases", out, *data, "--episodes", 2, "--out", tmp_path / "cases")
-    assert status == 0, said
+    succeeds("run", *data, "--methods", ",".join(MODELS), "--episodes", 3, "--out", out)
+    succeeds("cases", out, *data, "--episodes", 2, "--out", tmp_path / "cases")
     assert len(list((tmp_path / "cases").glob("*.png"))) == 2
 
 
@@ -386,6 +382,5 @@ def test_altered_runs_leave_one_message(folder: Path, tmp_path: Path):
         tmp_path / "runs" / "mastaf",
         replace(run, identity=run.identity.changed(weights_sha256="abc")),
     )
-    status, said = call("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
-    assert status == 2
+    said = refused("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
     assert "trained weights" in said

@@ -7,7 +7,7 @@ from bench import __version__
 from bench.plugins.registry import built_in_methods
 from bench.report.sources import links, publications
 from bench.runs.directory import find_runs
-from tests.command import call
+from tests.command import succeeds
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,8 +19,7 @@ def entries(text: str) -> dict[str, dict[str, str]]:
 
 def test_committed_runs_are_cited_whole():
     folder = ROOT / "results" / "real" / "motion" / "egogestar-5w1s-test"
-    status, said = call("cite", folder)
-    assert status == 0
+    said = succeeds("cite", folder)
     found = entries(said)
     assert found["cao2020:1906.11415"] == {
         "author": "Cao and Ji and Cao and Chang and Niebles",

@@ -27,7 +27,7 @@ from bench.method import (
     Settings,
 )
 from bench.plugins.registry import built_in_methods
-from tests.command import call, fvbench
+from tests.command import call, fvbench, refused, succeeds
 
 ENTRIES = built_in_methods()
 
@@ -604,8 +604,7 @@ def test_a_method_that_prints_or_changes_the_process_spoils_no_report_of_another
 
 def test_what_cannot_be_checked_does_not_stop_the_rest(plugin):
     broken = plugin("broken.py", "import absent_module")
-    status, said = call("check-method", "protonat", broken, "nowhere.py", "protonet")
-    assert status == 2
+    said = refused("check-method", "protonat", broken, "nowhere.py", "protonet")
     unknown, unimportable, absent, ok = said.splitlines()
     assert unknown.startswith("error: no method is called 'protonat'; did you mean protonet")
     assert unimportable.endswith(
@@ -619,8 +618,7 @@ def test_a_folder_and_a_built_in_file(plugin):
     folder = plugin("good.py", GOOD).parent
     plugin("empty.py")
     plugin("test_good.py", "raise RuntimeError('a test is no plugin')")
-    status, said = call("check-method", folder)
-    assert status == 2
+    said = refused("check-method", folder)
     assert "empty.py registers no method; put @register" in said
     assert "good: ok" in said
     (folder / "none").mkdir()
@@ -645,6 +643,5 @@ def test_nothing_asked_for():
 def test_all_of_them(monkeypatch: pytest.MonkeyPatch):
     for name in set(REGISTRY) - {"max", "mean"}:
         monkeypatch.delitem(REGISTRY, name)
-    status, said = call("check-method", "--all", "max")
-    assert status == 0
+    said = succeeds("check-method", "--all", "max")
     assert [line.split(":")[0] for line in said.splitlines()] == ["max", "mean"]

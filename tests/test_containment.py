@@ -28,7 +28,7 @@ from tests.attacks.plugins import (
     outcome,
     write,
 )
-from tests.command import call, fvbench, predictions
+from tests.command import call, fvbench, predictions, refused, succeeds
 
 GOOD = ("protonet", "otam")
 IN_SEVERAL_PARTS = (
@@ -144,9 +144,7 @@ def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path):
     text = "@register\nclass Fails(Base):\n    name = 'fails'\n"
     file.write_text(f"{HEAD}{text}{LEARNS}    def loss(self, x): sys.exit(0)\n")
     words = ("--plugin", file, "--freeze-backbone", "--recipe", recipe)
-    status, said = call("train", "fails", *words, "--out", tmp_path / "out")
-    assert status == 2
-    said = said.splitlines()[-1]
+    said = refused("train", "fails", *words, "--out", tmp_path / "out").splitlines()[-1]
     assert said.startswith("error: method fails failed: SystemExit: 0")
     assert "(fails.py, line " in said
 
@@ -159,8 +157,7 @@ def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
     ended = fvbench(*words, "--methods", "protonet,ends,otam")
     assert ended.returncode == 7
     before = (tmp_path / "out" / "protonet" / "run.json").stat().st_mtime_ns
-    status, said = call(*words, "--methods", "protonet,otam")
-    assert status == 0
+    said = succeeds(*words, "--methods", "protonet,otam")
     assert "note: ends on default was running when" in said
     assert (tmp_path / "out" / "protonet" / "run.json").stat().st_mtime_ns == before
     assert set(predictions(tmp_path / "out")) == {"protonet", "otam"}
@@ -178,9 +175,7 @@ def test_a_file_that_harms_others_while_it_is_imported_is_named(deed: str, tmp_p
     file = tmp_path / "harms.py"
     file.write_text(f"{HEAD}\n{DEEDS[deed][0]}\n")
     words = ("run", "--episodes", "2", "--methods", "protonet", "--plugin", file)
-    status, said = call(*words, "--out", tmp_path / "out")
-    assert status == 2
-    assert f"plugin {file}" in said
+    assert f"plugin {file}" in refused(*words, "--out", tmp_path / "out")
     assert call(*words, "--out", tmp_path / "out", "--keep-going")[0] == 0
 
 

@@ -17,21 +17,9 @@ from bench.method import FeatureShape
 from bench.runs.directory import read_runs, write_run
 from episodes import cache
 from episodes.cache import ENVIRONMENT_VARIABLE
-from tests.command import call
+from tests.command import refused, succeeds
 from tests.layouts import own_registrations
 from tests.synthetic import answered
-
-
-def succeeds(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 0, said
-    return said
-
-
-def fails(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 2, said
-    return said
 
 
 class TestRunsInSeveralFolders:
@@ -52,7 +40,7 @@ class TestRunsInSeveralFolders:
 
     def test_two_different_runs_of_a_method_are_still_refused(self, folders: tuple[Path, Path]):
         write_run(folders[1] / "protonet", answered("protonet", 0.5, seed=9))
-        assert "two runs of protonet" in fails("compare", *folders)
+        assert "two runs of protonet" in refused("compare", *folders)
 
 
 class TestDefaultPlaces:
@@ -74,7 +62,7 @@ class TestDefaultPlaces:
     @pytest.mark.parametrize("name", ["x.pdf", "x", "x.htm"])
     def test_a_report_is_a_page(self, name: str, tmp_path: Path):
         write_run(tmp_path / "otam", answered("otam", 0.6))
-        assert "ends in .html" in fails("report", tmp_path, "--out", tmp_path / name)
+        assert "ends in .html" in refused("report", tmp_path, "--out", tmp_path / name)
 
 
 class TestCommandLine:
@@ -120,7 +108,7 @@ class TestCommandLine:
         (tmp_path / "empty").mkdir()
         with own_registrations(tmp_path / "config"):
             for name in ("ucf101", "egogestar"):
-                said = fails("data", "add", name, "--root", tmp_path / "empty")
+                said = refused("data", "add", name, "--root", tmp_path / "empty")
                 assert "nothing was registered" in said or "none of" in said
         assert not list((tmp_path / "config").rglob("*.json"))
 
@@ -164,8 +152,8 @@ class TestCache:
 
     def test_more_days_than_there_are_dates_are_refused(self, tmp_path: Path):
         for days in ("inf", "1e7"):
-            status, said = call("cache", "clean", "--unused-days", days)
-            assert (status, "is not in the range" in said or "less than" in said) == (2, True)
+            said = refused("cache", "clean", "--unused-days", days)
+            assert "is not in the range" in said or "less than" in said
         assert len(list((tmp_path / "features").iterdir())) == 2
 
     def test_all_of_one_kind_leaves_the_others(self, tmp_path: Path):
@@ -191,12 +179,12 @@ class TestCache:
         file = tmp_path / "file"
         file.touch()
         for command in (("show",), ("show", "--json"), ("clean", "--all")):
-            said = fails("cache", *command, "--cache", file)
+            said = refused("cache", *command, "--cache", file)
             assert f"{file} is a file" in said
             assert said.count("\n") == 1
 
     def test_nothing_is_removed_by_mistake(self, tmp_path: Path):
-        assert "say what to remove" in fails("cache", "clean")
-        assert "the cache holds no 'runs'" in fails("cache", "clean", "--kind", "runs")
+        assert "say what to remove" in refused("cache", "clean")
+        assert "the cache holds no 'runs'" in refused("cache", "clean", "--kind", "runs")
         shutil.rmtree(tmp_path / "features")
         assert "0.0 MB" in succeeds("cache", "show")

@@ -17,7 +17,7 @@ from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets import dataset
 from episodes.datasets.adding import add_dataset
 from episodes.disk.facts import facts
-from tests.command import call, predictions
+from tests.command import call, predictions, succeeds
 from tests.layouts import SUFFIX, Tree, own_registrations
 
 LISTS = Path(os.environ.get("FVBENCH_LISTS", "lists that nobody named"))
@@ -82,8 +82,7 @@ def test_every_bank_verifies(name: str):
 
 
 def test_names_are_verified(name: str):
-    status, printed = call("data", "verify", name, "--fast")
-    assert status == 0, printed
+    succeeds("data", "verify", name, "--fast")
 
 
 def test_a_bank_is_evaluated(name: str, tmp_path: Path):

@@ -13,7 +13,7 @@ from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, regis
 from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import ProtoNet, Tsn
-from tests.command import call
+from tests.command import succeeds
 
 SHAPE = FeatureShape(12, 4, 2, 2)
 
@@ -120,7 +120,6 @@ def test_the_rule_finds_out_what_differs(cls: type[Method], words: str):
 @pytest.mark.parametrize(("words", "form"), [((), "fast"), (("--plain",), "plain")])
 def test_the_identity_of_a_run_says_which_form_it_was(tmp_path: Path, words, form, registered):
     options = ("--methods", "protonet", "--episodes", "2", "--no-report", "--out", str(tmp_path))
-    status, said = call("run", *options, *words)
-    assert status == 0, said
+    succeeds("run", *options, *words)
     run = json.loads((tmp_path / "protonet" / "run.json").read_text())
     assert run["identity"]["form"] == form

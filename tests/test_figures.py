@@ -22,7 +22,7 @@ from bench.report.charts.speed import comparable, front, speed_chart
 from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg, save_figure
 from bench.runs.directory import find_runs, read_run
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import refused, succeeds
 from tests.synthetic import CIRCUMSTANCES, COST, answered
 from tests.test_tables import RUNS, made_run
 
@@ -30,8 +30,7 @@ from tests.test_tables import RUNS, made_run
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
-    status, said = call("run", "--methods", "protonet,otam", "--episodes", "4", "--out", out)
-    assert status == 0, said
+    succeeds("run", "--methods", "protonet,otam", "--episodes", "4", "--out", out)
     return out
 
 
@@ -39,14 +38,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_chart_is_written(name: str, folder: Path, tmp_path: Path):
     for suffix in ("svg", "png") if name == "accuracy" else ("svg",):
         out = tmp_path / f"{name}.{suffix}"
-        status, said = call("figures", folder, "--chart", name, "--out", out)
-        assert status == 0, said
+        succeeds("figures", folder, "--chart", name, "--out", out)
         assert out.stat().st_size > 0
 
 
 def test_a_name_that_no_chart_has_is_refused(folder: Path, tmp_path: Path):
-    status, said = call("figures", folder, "--chart", "pie", "--out", tmp_path / "x.svg")
-    assert status == 2
+    said = refused("figures", folder, "--chart", "pie", "--out", tmp_path / "x.svg")
     assert "'pie' is not one of accuracy, banks," in said
 
 

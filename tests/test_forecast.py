@@ -30,7 +30,7 @@ from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
 from episodes.banks.bank import open_bank
 from episodes.cache import ENVIRONMENT_VARIABLE
-from tests.command import call
+from tests.command import call, succeeds
 from tests.outside_package import installed
 from tests.synthetic import CPU
 
@@ -141,8 +141,7 @@ class TestDryRun:
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
 
     def tried(self, *words: str | Path) -> dict:
-        status, said = call("run", *RUN, "--dry-run", "--json", *words)
-        assert status == 0, said
+        said = succeeds("run", *RUN, "--dry-run", "--json", *words)
         content: dict = json.loads(said[said.index("{\n") :])
         return content
 
@@ -192,8 +191,7 @@ class TestDryRun:
 @pytest.mark.usefixtures("package")
 def test_a_long_run_says_how_long_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(run_command, "SOON", 0.0)
-    status, said = call("run", *RUN, "--out", tmp_path)
-    assert status == 0
+    said = succeeds("run", *RUN, "--out", tmp_path)
     lines = said.splitlines()
     (total,) = (place for place, line in enumerate(lines) if "in all, as measured here" in line)
     (scored,) = (place for place, line in enumerate(lines) if line.startswith("protonet on"))

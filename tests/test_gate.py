@@ -24,7 +24,7 @@ from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, refused, succeeds
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
@@ -68,12 +68,10 @@ def test_a_run_that_lies_twice_on_a_side_is_one_run(new: Callable[..., Path], tm
     for place in ("otam", "again/otam", "protonet"):
         write_run(baseline / place, RUNS[Path(place).name])
     for words in ((), ("--accept",)):
-        status, said = call("gate", baseline, run, *words)
-        assert status == 0, said
+        said = succeeds("gate", baseline, run, *words)
         assert said.count("otam") == 1
     write_run(run / "copy" / "otam", changed(RUNS["otam"], 0.1))
-    status, said = call("gate", baseline, run)
-    assert (status, "two runs of otam" in said) == (2, True)
+    assert "two runs of otam" in refused("gate", baseline, run)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +143,10 @@ def test_the_drop_and_the_level_decide():
 
 def test_a_missing_method_is_found_and_one_that_failed_with_its_reason(new: Callable[..., Path]):
     folder = new(None)
-    status, text = call("gate", OLD, folder)
-    assert (status, "missing" in text) == (2, True)
+    assert "missing" in refused("gate", OLD, folder)
     reason = "method otam failed: own words"
     write_failure(folder / "otam", Failure(bank="default", method="otam", reason=reason))
-    status, text = call("gate", OLD, folder)
-    assert (status, f"undecided: {reason}" in text) == (2, True)
+    assert f"undecided: {reason}" in refused("gate", OLD, folder)
 
 
 def test_a_worse_method_weighs_more_than_a_missing_one():
@@ -160,8 +156,7 @@ def test_a_worse_method_weighs_more_than_a_missing_one():
 
 
 def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
-    status, text = call("gate", OLD / "protonet", new(RUNS["otam"]))
-    assert status == 0
+    text = succeeds("gate", OLD / "protonet", new(RUNS["otam"]))
     assert "the baseline does not have it" in text
 
 
@@ -171,9 +166,7 @@ def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
     other = replace(run, identity=run.identity.changed(**{field: seven}))
     if field == "episodes":
         other = replace(other, rows=run.rows[run.rows["episode"] < seven])
-    status, text = call("gate", OLD, new(other))
-    assert status == 2
-    assert f"{field} is" in text
+    assert f"{field} is" in refused("gate", OLD, new(other))
 
 
 @pytest.mark.parametrize("damage", ["empty", "partial", "schema"])
@@ -191,9 +184,7 @@ def test_what_is_not_whole_is_not_compared(new: Callable[..., Path], tmp_path: P
 
 @pytest.mark.parametrize("options", [("--drop", "1.5"), ("--level", "0"), ("--drop", "-0.1")])
 def test_a_tolerance_out_of_range_is_refused(options: tuple[str, str]):
-    status, text = call("gate", OLD, OLD, *options)
-    assert status == 2
-    assert options[1] in text
+    assert options[1] in refused("gate", OLD, OLD, *options)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +253,7 @@ def test_a_loss_that_is_accepted_takes_the_last_anchor_and_leaves_a_gate(tmp_pat
     baseline = tmp_path / "baseline"
     for lost in (0.0, 0.002, 0.1):
         write_run(tmp_path / "run", changed(RUNS["otam"], lost))
-        status, said = call("gate", baseline, tmp_path / "run", "--accept")
-        assert status == 0, said
+        said = succeeds("gate", baseline, tmp_path / "run", "--accept")
     status, said = call("gate", baseline, tmp_path / "run")
     assert (status, "since anchor" in said) == (0, False), said
 
@@ -272,8 +262,7 @@ def test_a_loss_of_speed_alone_keeps_the_anchor(tmp_path: Path):
     baseline, run = tmp_path / "baseline", RUNS["otam"]
     for lost, speed in ((0.0, 100.0), (0.002, 100.0), (0.002, 10.0)):
         write_run(tmp_path / "run", timed(changed(run, lost), speed))
-        status, said = call("gate", baseline, tmp_path / "run", "--accept")
-        assert status == 0, said
+        succeeds("gate", baseline, tmp_path / "run", "--accept")
     assert "WORSE" in (baseline / "accepted.json").read_text()
     assert list((baseline / "anchor").rglob("run.json"))
 
@@ -282,9 +271,7 @@ def test_a_baseline_that_moved_otherwise_is_refused(tmp_path: Path):
     baseline = tmp_path / "baseline"
     call("gate", baseline, OLD, "--accept")
     write_run(baseline / "default" / "otam", changed(RUNS["otam"], 0.03))
-    status, text = call("gate", baseline, OLD)
-    assert status == 2
-    assert "does not vouch for default/otam" in text
+    assert "does not vouch for default/otam" in refused("gate", baseline, OLD)
 
 
 def test_a_test_of_another_project(new: Callable[..., Path]):
@@ -349,12 +336,10 @@ def test_drift_is_told_and_refused_unless_it_is_allowed(tmp_path: Path, field: s
     for name, run in (("before", before), ("after", after)):
         write_run(tmp_path / name / "otam", run)
     words = ("gate", tmp_path / "before", tmp_path / "after")
-    status, text = call(*words)
-    assert status == 2
+    text = refused(*words)
     assert "--allow-drift" in text
     assert f"drift: {field}" in text
-    status, text = call(*words, "--allow-drift")
-    assert status == 0
+    text = succeeds(*words, "--allow-drift")
     assert f"drift: {field}" in text
 
 
@@ -417,9 +402,7 @@ def test_a_part_of_a_baseline(new: Callable[..., Path]):
     folder = new(None)
     assert call("gate", OLD, folder)[0] == 2
     assert call("gate", OLD, folder, "--methods", "protonet")[0] == 0
-    status, text = call("gate", OLD, folder, "--methods", "protonet,absent")
-    assert status == 2
-    assert "has no run of them" in text
+    assert "has no run of them" in refused("gate", OLD, folder, "--methods", "protonet,absent")
 
 
 def test_rows_of_other_queries_or_labels_are_undecided():
@@ -467,8 +450,8 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
 ):
     run = RUNS["otam"]
     write_run(tmp_path / "run", replace(run, identity=run.identity.changed(**{field: name})))
-    status, said = call("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
-    assert (status, "is not a name of" in said) == (2, True)
+    said = refused("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
+    assert "is not a name of" in said
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert not (tmp_path / "baseline").exists()

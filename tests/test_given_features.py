@@ -14,24 +14,11 @@ from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from episodes.split import Video
-from tests.command import call
+from tests.command import refused, succeeds
 
 EPISODES = "4"
 VIDEOS = [Video(f"class-{number % 3}", f"g{number}", f"video-{number}.mp4") for number in range(6)]
 NAMES = [f"{video.label}/{video.name}" for video in VIDEOS]
-
-
-def succeeds(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 0, said
-    return said
-
-
-def fails(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 2
-    assert said.startswith("error: ")
-    return said
 
 
 def arrays(*shape: int) -> dict[str, np.ndarray]:
@@ -274,14 +261,14 @@ class TestRoundTrip:
 
     @pytest.mark.parametrize("option", [("--backbone", "motion"), ("--sampling", "linspace")])
     def test_options_of_videos_are_refused(self, option: tuple[str, str], exported: Path):
-        assert "which --features replaces" in fails("run", "--features", exported, *option)
+        assert "which --features replaces" in refused("run", "--features", exported, *option)
 
     def test_a_method_of_other_frames_is_refused(self, exported: Path, tmp_path: Path):
         words = ("run", "--features", exported, "--episodes", EPISODES, "--out", tmp_path)
-        said = fails(*words, "--methods", "protonet,single-frame")
+        said = refused(*words, "--methods", "protonet,single-frame")
         assert "single-frame samples frames by a rule of its own" in said
 
     def test_missing_videos_end_a_run_in_one_line(self, exported: Path, tmp_path: Path):
-        said = fails("run", "--features", exported, "--methods", "otam", "--out", tmp_path)
+        said = refused("run", "--features", exported, "--methods", "otam", "--out", tmp_path)
         assert "lacks the features of" in said
         assert said.count("\n") == 1

@@ -11,7 +11,7 @@ from bench.comparison.latex import BETTER, WORSE, latex
 from bench.comparison.summary import compare
 from bench.runs.directory import find_runs, write_run
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, succeeds
 from tests.test_tables import RUNS, made_run
 
 
@@ -49,8 +49,7 @@ def test_columns_caption_and_label_are_the_readers(tmp_path: Path):
         write_run(tmp_path / run.identity.method, run)
     assert len(find_runs(tmp_path)) == 3
     wanted = ("--columns", "accuracy,p,speed", "--caption", "Ours", "--label", "tab:ours")
-    status, said = call("tables", tmp_path, "--format", "latex", *wanted)
-    assert status == 0
+    said = succeeds("tables", tmp_path, "--format", "latex", *wanted)
     assert r"\caption{Ours}" in said
     assert r"\label{tab:ours}" in said
     assert all(len(cells) == 4 for cells in rows_of(said).values())  # whether trained, and three

@@ -11,7 +11,7 @@ import pytest
 
 from bench.method import REGISTRY
 from bench.plugins.registry import built_in_methods
-from tests.command import call, fvbench
+from tests.command import call, fvbench, refused, succeeds
 
 built_in_methods()
 
@@ -26,8 +26,7 @@ def registry_as_it_was():
 
 
 def new(folder: Path, name: str = "my_method") -> Path:
-    status, said = call("new-method", name, "--into", folder)
-    assert status == 0, said
+    succeeds("new-method", name, "--into", folder)
     return folder
 
 
@@ -97,8 +96,7 @@ def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):
     ],
 )
 def test_a_name_that_does_not_do(name: str, words: str, tmp_path: Path):
-    status, said = call("new-method", name, "--into", tmp_path)
-    assert status == 2
+    said = refused("new-method", name, "--into", tmp_path)
     assert said.startswith("error: ")
     assert words in said
     assert said.count("\n") == 1
@@ -108,8 +106,7 @@ def test_a_name_that_does_not_do(name: str, words: str, tmp_path: Path):
 @pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
 def test_nothing_is_overwritten(there: str, tmp_path: Path):
     (tmp_path / there).write_text("mine")
-    status, said = call("new-method", "my_method", "--into", tmp_path)
-    assert status == 2
+    said = refused("new-method", "my_method", "--into", tmp_path)
     assert f"{there} is there already, and nothing is overwritten" in said
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
@@ -158,8 +155,7 @@ def test_a_broken_file_that_was_named_is_an_error(
         ("check-method", file),
         ("run", "--plugin", file, "--out", tmp_path / "out"),
     ):
-        status, said = call(*command)
-        assert status == 2
+        said = refused(*command)
         assert said.count("\n") == 1
         assert said.startswith(f"error: plugin {file}")
         assert re.search(words, said)
@@ -187,25 +183,22 @@ def test_a_run_leaves_a_broken_file_out_only_if_told_to(tmp_path: Path):
     file = spoil(tmp_path / "plugins", IMPORTING)
     new(tmp_path / "plugins", "sound")
     words = ("run", "--plugin", tmp_path / "plugins", "--methods", "sound", "--episodes", "2")
-    status, said = call(*words, "--out", tmp_path / "out")
-    assert (status, said.startswith(f"error: plugin {file}")) == (2, True)
-    status, said = call(*words, "--out", tmp_path / "out", "--keep-going")
-    assert (status, f"left out: plugin {file}" in said) == (0, True)
+    said = refused(*words, "--out", tmp_path / "out")
+    assert said.startswith(f"error: plugin {file}")
+    assert f"left out: plugin {file}" in succeeds(*words, "--out", tmp_path / "out", "--keep-going")
 
 
 def test_what_a_file_registered_before_it_failed_is_taken_back(tmp_path: Path):
     file = new(tmp_path) / "my_method.py"
     file.write_text(file.read_text() + "\nraise ValueError('too late')\n")
-    status, said = call("list", "methods", "--plugin", tmp_path, "--json")
-    assert status == 0
+    said = succeeds("list", "methods", "--plugin", tmp_path, "--json")
     assert "left out: " in said
     assert "my-method" not in REGISTRY
 
 
 def test_two_plugins_of_one_name(tmp_path: Path):
     one, other = new(tmp_path / "one"), new(tmp_path / "other")
-    status, said = call("list", "methods", "--plugin", one, "--plugin", other / "my_method.py")
-    assert status == 2
+    said = refused("list", "methods", "--plugin", one, "--plugin", other / "my_method.py")
     assert "two methods are called my-method" in said
 
 
@@ -213,6 +206,5 @@ def test_tests_beside_a_plugin_are_not_imported(tmp_path: Path):
     for name in ("test_my_method.py", "conftest.py", "_private.py"):
         (tmp_path / name).write_text("raise RuntimeError")
     (tmp_path / "my_method.txt").write_text("not Python")
-    status, said = call("list", "methods", "--plugin", tmp_path)
-    assert status == 0
+    said = succeeds("list", "methods", "--plugin", tmp_path)
     assert "left out" not in said

@@ -17,7 +17,7 @@ from episodes.datasets.adding import add_dataset, register_folder
 from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
 from episodes.errors import UserError
-from tests.command import call, predictions, same
+from tests.command import call, predictions, refused, same, succeeds
 from tests.conftest import make_video
 from tests.layouts import own_registrations
 from tests.synthetic import NOTHING, recipe_with
@@ -50,8 +50,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
     words = ("--backbone", "motion", "--methods", "protonet,otam", "--episodes", "40", "--out")
-    status, printed = call("run", "--data", own, *words, tmp_path / "one")
-    assert status == 0
+    printed = succeeds("run", "--data", own, *words, tmp_path / "one")
     assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
     identity = read_run(tmp_path / "one" / "protonet").identity
     assert (identity.dataset, identity.way, identity.shot) == ("my-videos", 5, 1)
@@ -112,8 +111,7 @@ class TestFolderOfFrames:
                     picture = Image.new("L", size, 20 + 180 * shade + number + clip)
                     picture.save(folder / f"img_{number}.jpg")
         words = ("run", "--data", tmp_path / "data", "--methods", "protonet", "--episodes", "20")
-        status, printed = call(*words, "--out", tmp_path / "out")
-        assert status == 0
+        printed = succeeds(*words, "--out", tmp_path / "out")
         assert "1 of 6 folders of frames differ in size" in printed.replace("\n", " ")
         assert "1 of 6" in call(*words, "--out", tmp_path / "again")[1], "of stored features too"
         rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
@@ -181,8 +179,7 @@ class TestRecordings:
             assert videos[support].label == videos[query].label
             assert videos[support].group != videos[query].group
         words = ("--methods", "protonet", "--episodes", "20", "--out", tmp_path / "out")
-        status, printed = call("run", "--data", root, *words)
-        assert (status, "recordings" in printed) == (0, True)
+        assert "recordings" in succeeds("run", "--data", root, *words)
 
     def test_registered_recordings_allow_a_bank_that_keeps_them_apart(
         self, root: Path, tmp_path: Path
@@ -309,14 +306,11 @@ class TestRefusals:
             shutil.copytree(own / label, tmp_path / label)
         shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[0] / "again.mp4")
         shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[1] / "again.mp4")
-        status, printed = call("run", "--data", tmp_path, "--methods", "protonet")
-        assert status == 2
+        printed = refused("run", "--data", tmp_path, "--methods", "protonet")
         assert printed.count("again.mp4") == 2
 
     def test_a_bank_beside_a_folder(self, own: Path):
-        status, printed = call("run", "--data", own, "--bank", "default")
-        assert status == 2
-        assert "give one of the two" in printed
+        assert "give one of the two" in refused("run", "--data", own, "--bank", "default")
 
 
 @pytest.fixture(scope="module")
@@ -340,12 +334,10 @@ class TestWhatCannotBeRead:
     def test_a_damaged_one_is_named_with_the_way_out(self, root: Path, tmp_path: Path):
         (root / CLASSES[2] / "damaged.mp4").write_bytes(b"no video" * 99)
         words = ("run", "--data", root, "--methods", "protonet,otam", "--out", tmp_path / "out")
-        status, printed = call(*words, "--episodes", "60")
-        assert status == 2
+        printed = refused(*words, "--episodes", "60")
         assert printed.count("damaged.mp4") == 1
         assert "--allow-missing" in printed
-        status, printed = call(*words, "--episodes", "60", "--allow-missing")
-        assert status == 0
+        printed = succeeds(*words, "--episodes", "60", "--allow-missing")
         assert "with 1 video that cannot be used:" in printed
         assert f"{CLASSES[2]}/damaged.mp4: " in printed
         assert "2 of 20 videos are read by av" in printed
@@ -360,18 +352,15 @@ class TestWhatCannotBeRead:
         (folder / "device.mp4").symlink_to("/dev/zero")
         (folder / "out.mp4").symlink_to(make_video(tmp_path / "elsewhere.mp4", 15))
         words = ("run", "--data", root, "--methods", "protonet", "--episodes", "60")
-        status, printed = call(*words, "--out", tmp_path / "out")
-        assert status == 2
+        printed = refused(*words, "--out", tmp_path / "out")
         assert "circle.mp4: it is a " in printed
         assert ", and 3 others like it" in printed
-        status, printed = call(*words, "--allow-missing", "--out", tmp_path / "out")
-        assert status == 0
+        printed = succeeds(*words, "--allow-missing", "--out", tmp_path / "out")
         for name in ("pipe", "circle", "device", "out"):
             assert printed.count(f"{name}.mp4: it is a ") == 1
 
     def test_a_name_in_an_old_encoding_is_refused_in_a_line(self, root: Path, tmp_path: Path):
         old = os.fsdecode("caf\u00e9.mp4".encode("latin-1"))
         make_video(root / CLASSES[0] / "new.mp4", 16).rename(root / CLASSES[0] / old)
-        status, printed = call("run", "--data", root, "--methods", "protonet")
-        assert status == 2
+        printed = refused("run", "--data", root, "--methods", "protonet")
         assert "caf\\udce9.mp4': this name is not in UTF-8" in printed.replace("\n", " ")

@@ -12,7 +12,7 @@ import pytest
 from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
 from bench.runs.directory import find_runs, read_run, write_run
 from bench.runs.run import Run
-from tests.command import call
+from tests.command import call, refused, succeeds
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 (BASE,) = [read_run(path) for path in find_runs(OLD) if path.name == "protonet"]
@@ -142,8 +142,7 @@ def test_without_runs_the_rendered_data_are_not_called_missing():
 def test_the_command_reads_folders(tmp_path: Path):
     for number, run in enumerate(RUNS[2:8]):
         write_run(tmp_path / str(number) / run.identity.method, run)
-    status, text = call("tables", "paper", tmp_path)
-    assert status == 0
+    text = succeeds("tables", "paper", tmp_path)
     assert "MASTAF-NoRes" in text
     assert "89.4" in text
     lines = json.loads(call("tables", "paper", tmp_path, "--json")[1])["lines"]
@@ -160,5 +159,5 @@ def test_options_of_other_tables_are_refused(option: str):
 
 
 def test_an_unknown_format_is_refused_before_runs_are_looked_for():
-    status, text = call("tables", "paper", "absent", "--format", "word")
-    assert (status, "one of terminal, markdown, latex, csv" in text) == (2, True)
+    text = refused("tables", "paper", "absent", "--format", "word")
+    assert "one of terminal, markdown, latex, csv" in text

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bench.__main__ import app
 from bench.runs.directory import read_run
 from episodes import plugins
-from tests.command import call
+from tests.command import call, refused, succeeds
 from tests.conftest import make_video
 from tests.outside_package import OUTSIDE, installed, plugins_as_they_were
 
@@ -41,12 +41,6 @@ def small_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / f"class-{number // 2}").mkdir(exist_ok=True)
         make_video(root / f"class-{number // 2}" / f"{number}.mp4", 8 + number)
     return root
-
-
-def succeeds(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 0, said
-    return said
 
 
 @pytest.fixture(scope="class")
@@ -185,8 +179,8 @@ class TestTrainingOnFeatures:
         training = read_run(tmp_path / "same" / "outside").identity.training
         assert training.start == "ours 01234567"
         for words in (("--features", features), ("--backbone", BACKBONE)):
-            status, said = call(*run, *words, "--out", tmp_path / "other")
-            assert (status, "trained on features of backbone ours" in said) == (2, True)
+            said = refused(*run, *words, "--out", tmp_path / "other")
+            assert "trained on features of backbone ours" in said
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -300,14 +294,12 @@ class TestNewBackbone:
         ("name", "words"), [("motion", "there is a backbone called motion"), ("1x", "lower-case")]
     )
     def test_a_name_that_does_not_do(self, name: str, words: str, tmp_path: Path):
-        status, said = call("new-backbone", name, "--into", tmp_path)
-        assert (status, words in said) == (2, True)
+        assert words in refused("new-backbone", name, "--into", tmp_path)
 
     def test_a_backbone_with_a_name_of_ours_is_refused(self, tmp_path: Path):
         file = new(tmp_path)
         file.write_text(file.read_text().replace('"my-backbone"', '"motion"'))
-        status, said = call("check-backbone", "motion", "--plugin", file)
-        assert status == 2
+        said = refused("check-backbone", "motion", "--plugin", file)
         assert "two backbones are called motion" in said
 
 
@@ -358,8 +350,7 @@ def test_runs_on_a_data_set_in_a_file_are_packed_published_and_cited(tmp_path: P
     )
     for words in commands:
         if words[0] != "cite":  # which only prints less
-            status, said = call(*words)
-            assert status == 2
+            said = refused(*words)
             assert "no dataset is called 'outside-squares'" in said
             assert "--plugin" in said
         succeeds(*words, "--plugin", file)

@@ -14,7 +14,7 @@ from bench.site.board import board, run_id
 from bench.site.pages import write_site
 from episodes.atomic import write_text
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, succeeds
 from tests.test_submission import a_run
 from tests.test_tables import RUNS, made_run
 
@@ -164,8 +164,7 @@ def test_a_site_is_replaced_and_nothing_else_is(tmp_path: Path):
 def test_submissions_are_checked_and_published(tmp_path: Path):
     write_run(tmp_path / "run", a_run())
     assert call("submit", tmp_path / "run", "--out", tmp_path / "run.zip")[0] == 0
-    status, said = call("publish", tmp_path / "run.zip", "--out", tmp_path / "site")
-    assert status == 0, said
+    succeeds("publish", tmp_path / "run.zip", "--out", tmp_path / "site")
     method = (tmp_path / "site" / "methods" / "otam.html").read_text()
     assert run_id(read_run(tmp_path / "run")) in method
     (tmp_path / "run.zip").write_bytes(b"no archive")

@@ -27,7 +27,7 @@ from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Declared
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import call, refused, succeeds
 from tests.conftest import make_video
 from tests.synthetic import answered
 from tests.test_tables import RUNS, made_run
@@ -72,16 +72,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real runs on a bank that can be rebuilt."""
     out = tmp_path_factory.mktemp("runs")
     names = ",".join(["protonet", "otam", "chance", *MODELS])
-    status, said = call("run", "--methods", names, "--episodes", "4", "--out", out)
-    assert status == 0, said
+    succeeds("run", "--methods", names, "--episodes", "4", "--out", out)
     return out
 
 
 @pytest.fixture(scope="module")
 def real(folder: Path) -> str:
     out = folder / "report.html"
-    status, said = call("report", folder, "--out", out)
-    assert status == 0, said
+    succeeds("report", folder, "--out", out)
     return out.read_text(encoding="utf-8")
 
 
@@ -400,17 +398,15 @@ def test_details_are_the_identity_as_json(real: str):
 def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_runs_are_refused(
     folder: Path, tmp_path: Path
 ):
-    status, said = call("report", folder, "--out", folder)
-    assert status == 2
+    said = refused("report", folder, "--out", folder)
     assert f"is a folder; name a file in it: --out {folder / 'report.html'}" in said
     (tmp_path / "notes.md").write_text("no rows")
-    status, said = call("report", tmp_path / "notes.md", "--out", tmp_path / "report.html")
-    assert (status, "no rows in a .csv or .parquet file" in said) == (2, True)
+    said = refused("report", tmp_path / "notes.md", "--out", tmp_path / "report.html")
+    assert "no rows in a .csv or .parquet file" in said
 
 
 def test_a_run_leaves_its_report(folder: Path):
-    status, said = call("run", "--methods", "otam", "--episodes", "4", "--out", folder, "--report")
-    assert status == 0, said
+    said = succeeds("run", "--methods", "otam", "--episodes", "4", "--out", folder, "--report")
     assert "1 method on the bank default" in (folder / "report.html").read_text(encoding="utf-8")
     assert str(folder / "report.html") in said
 
@@ -426,8 +422,7 @@ def test_frames_of_own_videos_are_shown_only_where_asked(tmp_path: Path):
     page = {}
     for asked in ((), ("--thumbnails",)):
         out = tmp_path / "report.html"
-        status, said = call("report", tmp_path / "runs", *own, "--out", out, *asked)
-        assert status == 0, said
+        succeeds("report", tmp_path / "runs", *own, "--out", out, *asked)
         page[asked] = out.read_text()
     assert "data:image/webp" not in page[()]
     assert "--thumbnails shows them" in page[()]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from episodes.cache import cache_folder
-from tests.command import call, forked, fresh, predictions, same
+from tests.command import call, forked, fresh, predictions, refused, same, succeeds
 
 SMALL = ("run", "--episodes", "4", "--methods")
 METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-networks"
@@ -21,8 +21,7 @@ METHODS = "chance,single-frame,protonet,diagonal,chamfer,otam,mastaf,matching-ne
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run to compare others with."""
     out = tmp_path_factory.mktemp("first")
-    status, said = call(*SMALL, METHODS, "--out", out)
-    assert status == 0, said
+    succeeds(*SMALL, METHODS, "--out", out)
     return out
 
 
@@ -79,22 +78,21 @@ def test_another_seed_is_another_run(first: Path, tmp_path: Path):
 
 def test_a_run_of_something_else_is_not_replaced(first: Path):
     before = (first / "otam" / "rows.parquet").read_bytes()
-    status, said = call("run", "--methods", "otam", "--episodes", "3", "--out", first)
-    assert (status, "choose another --out" in said) == (2, True)
+    said = refused("run", "--methods", "otam", "--episodes", "3", "--out", first)
+    assert "choose another --out" in said
     assert (first / "otam" / "rows.parquet").read_bytes() == before
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path):
     (tmp_path / "otam").mkdir()
     (tmp_path / "otam" / "thesis.txt").write_text("mine")
-    status, said = call(*SMALL, "otam", "--out", tmp_path)
-    assert (status, "thesis.txt, which no run wrote" in said) == (2, True)
+    assert "thesis.txt, which no run wrote" in refused(*SMALL, "otam", "--out", tmp_path)
 
 
 def test_an_out_that_is_a_file_is_refused_before_the_work(tmp_path: Path):
     (tmp_path / "file").write_text("mine")
-    status, said = call(*SMALL, "otam", "--out", tmp_path / "file")
-    assert (status, said.startswith("error: ")) == (2, True)
+    said = refused(*SMALL, "otam", "--out", tmp_path / "file")
+    assert said.startswith("error: ")
 
 
 def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -132,8 +130,7 @@ def test_two_banks_give_one_table(tmp_path: Path):
 def test_a_mistake_gives_one_message_and_status_2(
     words: tuple[str, ...], message: str, tmp_path: Path
 ):
-    status, said = call("run", *words, "--out", tmp_path)
-    assert status == 2
+    said = refused("run", *words, "--out", tmp_path)
     assert message in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
@@ -144,8 +141,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path):
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    status, said = call("run", "--device", "cuda", "--out", tmp_path)
-    assert (status, "use --device cpu" in said) == (2, True)
+    assert "use --device cpu" in refused("run", "--device", "cuda", "--out", tmp_path)
 
 
 def _wait_until(happened: Callable[[], bool], runs: Callable[[], bool]) -> None:

@@ -12,15 +12,9 @@ from bench.method import find
 from bench.plugins.registry import DEFAULT_TABLE, all_methods, choose
 from bench.runs.directory import read_run
 from episodes.errors import UserError
-from tests.command import call
+from tests.command import refused, succeeds
 
 RUN = ("run", "--device", "cpu", "--episodes", "6")
-
-
-def succeeds(*words: str | Path) -> str:
-    status, said = call(*words)
-    assert status == 0, said
-    return said
 
 
 @pytest.mark.parametrize(
@@ -184,6 +178,6 @@ class TestConfig:
     def test_a_file_that_does_not_do(self, text: str, words: str, tmp_path: Path):
         file = tmp_path / "run.toml"
         file.write_text(text)
-        status, said = call("run", "--config", file)
-        assert (status, words in said) == (2, True)
+        said = refused("run", "--config", file)
+        assert words in said
         assert said.count("\n") == 1

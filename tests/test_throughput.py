@@ -14,7 +14,7 @@ from bench.plugins.registry import built_in_methods
 from bench.throughput.peaks import repeated
 from bench.throughput.plan import Sizes
 from bench.throughput.stages import Workload, measure
-from tests.command import call, fvbench
+from tests.command import fvbench, refused, succeeds
 from tests.synthetic import CPU
 
 SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
@@ -67,8 +67,7 @@ def clock(monkeypatch):
 
 
 def measured(*words):
-    status, output = call("throughput", *SMALL, *words, "--json")
-    assert status == 0
+    output = succeeds("throughput", *SMALL, *words, "--json")
     return {(row["method"], row["stage"]): row for row in json.loads(output)}
 
 
@@ -124,8 +123,7 @@ def test_several_methods_each_in_a_process_of_its_own(monkeypatch):
         return fvbench(*command[3:])
 
     monkeypatch.setattr("bench.throughput.record.subprocess.run", run)
-    status, output = call("throughput", *SMALL, "--methods", "single-frame,protonet")
-    assert status == 0, output
+    output = succeeds("throughput", *SMALL, "--methods", "single-frame,protonet")
     lines = [line.split("│")[1].strip() for line in output.splitlines() if "│" in line]
     assert lines[1:] == ["single-frame"] * 4 + ["protonet"] * 4
 
@@ -140,9 +138,7 @@ def test_several_methods_each_in_a_process_of_its_own(monkeypatch):
     ],
 )
 def test_bad_input(words, message):
-    status, output = call("throughput", "--methods", "protonet", *SMALL, *words)
-    assert status == 2
-    assert message in output
+    assert message in refused("throughput", "--methods", "protonet", *SMALL, *words)
 
 
 def test_a_video_has_features_by_its_number_and_is_in_an_episode_once():

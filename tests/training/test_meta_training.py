@@ -33,7 +33,7 @@ from bench.training.validation import Validator
 from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
-from tests.command import call, forked
+from tests.command import forked, refused, succeeds
 
 CPU = torch.device("cpu")
 METHODS = built_in_methods()
@@ -212,11 +212,10 @@ def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     resumed = train_one(training(tmp_path / "part", short_recipe, "otam", tuned=True))
     assert results(resumed) == results(whole)
     out = tmp_path / "run"
-    code, printed = call(
+    succeeds(
         *("run", "--methods", "otam", "--weights", tmp_path / "whole", "--out", out),
         *("--bank", "rendered-5w1s-val", "--episodes", 2),
     )
-    assert code == 0, printed
     rows = pd.read_parquet(out / "otam" / "rows.parquet")
     card = json.loads((whole / CARD).read_text())
     accuracy = (rows["label"] == rows["prediction"]).mean()
@@ -270,16 +269,14 @@ def test_validation_holds_clips_of_one_batch_beside_the_library(
 
 
 def test_seeds_of_a_folder_are_runs_of_their_own(tmp_path: Path, small_recipe: Path):
-    code, printed = call(
+    succeeds(
         *("train", "mastaf", "--seeds", "0,1", "--recipe", small_recipe, "--freeze-backbone"),
         *("--out", tmp_path / "trained"),
     )
-    assert code == 0, printed
-    code, printed = call(
+    succeeds(
         *("run", "--methods", "mastaf,otam", "--weights", tmp_path / "trained"),
         *("--episodes", 4, "--out", tmp_path / "run"),
     )
-    assert code == 0, printed
     found = {
         str(path.parent.relative_to(tmp_path / "run")) for path in tmp_path.glob("run/**/run.json")
     }
@@ -379,6 +376,4 @@ def test_too_little_memory_is_one_message(
 def test_what_cannot_be_trained_is_refused(
     words: tuple[str, ...], message: str, tmp_path: Path, small_recipe: Path
 ):
-    code, printed = call("train", *words, "--recipe", small_recipe, "--out", tmp_path)
-    assert code == 2
-    assert message in printed
+    assert message in refused("train", *words, "--recipe", small_recipe, "--out", tmp_path)

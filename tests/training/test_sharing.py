@@ -26,7 +26,7 @@ from bench.training import meta
 from bench.training.sharing import RunningStatistics, Sharing
 from bench.weights.cards import CARD, WEIGHTS
 from episodes.errors import UserError
-from tests.command import call, job
+from tests.command import job, refused, succeeds
 from tests.training.test_meta_training import train_one, training
 
 # Plain gradient descent: Adam makes steps of full length of gradients that are rounding alone.
@@ -162,11 +162,10 @@ def test_so_many_backbones_are_on_the_device_at_once(
     monkeypatch.setattr("bench.running.plan.tuned_backbone", noted)
     monkeypatch.setattr("bench.running.execute.TOGETHER", most)
     monkeypatch.setattr("bench.running.execute.embedded_together", counted)
-    code, printed = call(
+    succeeds(
         *("run", "--methods", "mastaf,strm", "--weights", alone, "--episodes", "2"),
         *("--out", tmp_path),
     )
-    assert code == 0, printed
     assert at_once == expected
 
 
@@ -196,8 +195,7 @@ def test_a_process_that_dies_stops_the_job_and_the_same_command_goes_on(
     assert again.returncode == 0, again.stderr
     assert (out / "strm" / "seed-0" / CARD).stat().st_mtime_ns == before
     for name in ("by-one", "alone"):
-        code, printed = call(*words, "--out", tmp_path / name)
-        assert code == 0, printed
+        succeeds(*words, "--out", tmp_path / name)
     check_same_training(out / "dies" / "seed-0", tmp_path / "by-one" / "dies" / "seed-0")
     for name in ("strm", "dies"):
         check_same_training(tmp_path / "alone" / name / "seed-0", out / name / "seed-0")
@@ -313,9 +311,8 @@ def test_a_command_for_one_process_is_refused_to_several(
     with monkeypatch.context() as of_torchrun:
         of_torchrun.setenv("TORCHELASTIC_RUN_ID", "none")
         of_torchrun.setenv("WORLD_SIZE", "2")
-        code, printed = call("tables", "somewhere")
-        assert (code, "2 processes: `fvbench tables` is for one" in printed) == (2, True)
+        assert "2 processes: `fvbench tables` is for one" in refused("tables", "somewhere")
     monkeypatch.setattr(distributed, "size", lambda: 2)
-    code, printed = call("train", "backbone", "--out", tmp_path)
-    assert (code, "2 processes: `fvbench train backbone` is for one" in printed) == (2, True)
+    printed = refused("train", "backbone", "--out", tmp_path)
+    assert "2 processes: `fvbench train backbone` is for one" in printed
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """``fvbench compare``: on committed runs of an older schema, and on rows made elsewhere."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 
 from bench.comparison.classes import confusions, per_class
+from bench.comparison.frame import Comparison
 from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
+from bench.report.sections import bank_section
 from bench.runs.by_method import runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.directory import find_runs, read_run, write_run
@@ -450,18 +453,14 @@ def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, 
     assert ("saw other files" in said) == (status == 2)
 
 
-def folder_of_classes(folder: Path, classes: int) -> Path:
-    """Files that nobody decodes: a bank over them asks for their names alone."""
-    for label in range(classes):
+def compared_on_classes(folder: Path, classes: Sequence[str]) -> Comparison:
+    """ProtoNet and OTAM on files that nobody decodes: a bank over them asks for names alone."""
+    for label, name in enumerate(classes):
         for number in range(6):
-            path = folder / f"class-{label}" / f"{number}.mp4"
+            path = folder / name / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(bytes([label, number]))
-    return folder
-
-
-def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
-    bank = bank_over_folder(folder_of_classes(tmp_path, 5), 200)
+    bank = bank_over_folder(folder, 200)
     labels = bank.episodes.labels
     runs = []
     for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.8}.items()):
@@ -473,7 +472,24 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
         )
         identity = run.identity.changed(bank=bank.recipe.name, bank_sha256=bank.sha256)
         runs.append(replace(run, identity=identity, rows=rows))
-    comparison = compare_on_one_bank(runs, banks=[bank])
+    return compare_on_one_bank(runs, banks=[bank])
+
+
+def test_a_class_named_like_a_column_hides_none(tmp_path: Path):
+    classes = ["class", "method", "queries", "protonet", "otam %"]
+    comparison = compared_on_classes(tmp_path, classes)
+    grid = bank_section(comparison, 1, None).classes
+    assert grid is not None
+    assert (grid.titles[0], sorted(grid.titles[1:])) == ("method", sorted(classes))
+    assert [line[0].text for line in grid.lines] == ["otam", "protonet"]
+    assert {len(line) for line in grid.lines} == {6}
+    for style, text in grid.copies.items():
+        header = next(line for line in text.splitlines() if "queries" in line)
+        assert header.count("method") == 2, style
+
+
+def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
+    comparison = compared_on_classes(tmp_path, [f"class-{label}" for label in range(5)])
     row = comparison.of("otam")
     assert row is not None
     assert (row.decided_over, row.verdict) == ("videos", "better")

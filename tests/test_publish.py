@@ -135,6 +135,14 @@ def test_titles_that_look_alike_have_pages_of_their_own(tmp_path: Path):
     assert len(list((tmp_path / "methods").iterdir())) == len(names)
 
 
+def test_a_bank_named_like_a_column_hides_none(tmp_path: Path):
+    banks = ("method", "needs", "accuracy %")
+    write_site(tmp_path, board([made_run("otam", 0.5, bank) for bank in banks]), "Ours")
+    header = (tmp_path / "index.html").read_text().partition("<thead>")[2].partition("</thead>")[0]
+    assert len(re.findall(r"<th\b", header)) == 4 + len(banks)
+    assert header.count("method") == 2
+
+
 def test_a_site_that_was_interrupted_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -316,11 +316,8 @@ def test_names_have_the_marks_that_notes_explain():
 
 
 def test_a_cell_is_sorted_by_its_number_and_copied_as_it_stands():
-    lines = [
-        {"name": Cell("a"), "value": Cell("−2.1 ± 0.4")},
-        {"name": Cell("b_c"), "value": Cell("1,234")},
-    ]
-    grid = grid_of("x", "X", lines)
+    lines = [[Cell("a"), Cell("−2.1 ± 0.4")], [Cell("b_c"), Cell("1,234")]]
+    grid = grid_of("x", "X", ["name", "value"], lines)
     assert [line[1].number for line in grid.lines] == [-2.1, 1234.0]
     assert grid.is_numeric(1)
     assert not grid.is_numeric(0)

@@ -92,13 +92,15 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
     from bench.comparison.tables import table
     from bench.statistics.power import MOST
 
+    titles = [f"vs {comparison.reference}"]
+    for kind in next(iter(needs.values())):  # the bank decides on the kinds, not the method
+        titles += [f"{kind}:\nseen now", f"{kind}:\nhave → need"]
     lines = []
     for title, by_kind in needs.items():
-        line = {f"vs {comparison.reference}": title}
-        for kind, need in by_kind.items():
-            line[f"{kind}:\nseen now"] = f"{100 * need.smallest:.2f}"
+        line = [title]
+        for need in by_kind.values():
             needed = f"{need.needed:,}" if need.needed < MOST else f"> {MOST:,}"
-            line[f"{kind}:\nhave → need"] = f"{need.units:,} → {needed}"
+            line += [f"{100 * need.smallest:.2f}", f"{need.units:,} → {needed}"]
         lines.append(line)
     note = (
         f"seen now: smallest difference, in points, that is detected. need: number of episodes,"
@@ -106,4 +108,4 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
         f" {comparison.units}. Videos count as recordings and classes as partner pairs, if there"
         " are any; classes have as many videos each as now."
     )
-    return table(lines, note, "terminal")
+    return table(titles, lines, note, "terminal")

@@ -217,7 +217,8 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
     parts = []
     for title in TABLES:
         cells = [_cells(line) for line in lines if line.table == title]
-        parts.append(f"{heading}{title}\n\n{table(cells, '', style).rstrip()}\n")
+        body = table(list(cells[0]), [list(one.values()) for one in cells], "", style)
+        parts.append(f"{heading}{title}\n\n{body.rstrip()}\n")
     notes = _notes(lines, style)
     return "\n".join([*parts, notes])
 

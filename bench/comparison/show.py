@@ -1,6 +1,6 @@
 """A comparison in full, as text and as plain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -102,7 +102,8 @@ def text(comparison: Comparison, mcnemar: bool = False) -> str:
 def rank_table(comparison: Comparison) -> str:
     """All methods, best first, with their paired differences and the groups they form."""
     lines = [rank_line(row, comparison) for row in comparison.rows]
-    return table(lines, "\n".join(rank_notes(comparison)), "terminal")
+    cells = [list(line.values()) for line in lines]
+    return table(list(lines[0]), cells, "\n".join(rank_notes(comparison)), "terminal")
 
 
 def rank_notes(comparison: Comparison) -> list[str]:
@@ -149,47 +150,45 @@ def _disagreements(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _disagreement_table(comparison: Comparison, mcnemar: bool) -> str:
-    lines: list[Mapping[str, str]] = [
-        {
-            "queries": title,
-            "both right": f"{one.both_right:,}",
-            f"only it, not {comparison.reference}": f"{one.only_first:,}",
-            f"only {comparison.reference}": f"{one.only_second:,}",
-            "both wrong": f"{one.both_wrong:,}",
-        }
-        | ({"McNemar p": probability(one.p_value)} if mcnemar else {})
+    lines = [
+        [
+            title,
+            *(f"{count:,}" for count in vars(one).values()),
+            *([probability(one.p_value)] if mcnemar else []),
+        ]
         for title, one in _against_reference(comparison)
     ]
+    if not lines:
+        return ""
+    reference = comparison.reference
+    titles = ["queries", "both right", f"only it, not {reference}", f"only {reference}"]
+    titles += ["both wrong", "McNemar p"] if mcnemar else ["both wrong"]
     note = "McNemar: exact, queries taken as independent; of these videos alone, uncorrected."
-    return table(lines, note if mcnemar else "", "terminal") if lines else ""
+    return table(titles, lines, note if mcnemar else "", "terminal")
 
 
 def _class_table(comparison: Comparison, classes: Sequence[ClassAccuracy]) -> str:
     titles = titles_without_controls(comparison)
-    wanted = [*titles[: SIDE_BY_SIDE - 1], comparison.reference]
-    shown = [title for title in dict.fromkeys(wanted) if title in titles]
+    wanted = dict.fromkeys([*titles[: SIDE_BY_SIDE - 1], comparison.reference])
+    shown = [titles.index(title) for title in wanted if title in titles]
     lines = [
-        {"hardest classes": one.name, "queries": f"{one.queries:,}"}
-        | {f"{title} %": f"{100 * one.accuracy[titles.index(title)]:.1f}" for title in shown}
+        [one.name, f"{one.queries:,}", *(f"{100 * one.accuracy[index]:.1f}" for index in shown)]
         for one in [one for one in classes if one.queries][:HARDEST]
     ]
-    return table(lines, "Classes by accuracy over all methods; --json has all of both.", "terminal")
+    return table(
+        ["hardest classes", "queries", *(f"{titles[index]} %" for index in shown)],
+        lines,
+        "Classes by accuracy over all methods; --json has all of both.",
+        "terminal",
+    )
 
 
 def _confusion_table(found: Sequence[Confusion]) -> str:
     if not found:
         return ""
-    lines = [
-        {
-            "most confused: class": one.true,
-            "confused with": one.predicted,
-            "% of queries": f"{100 * one.share:.1f}",
-            "queries": f"{one.queries:,}",
-        }
-        for one in found
-    ]
     return table(
-        lines,
+        ["most confused: class", "confused with", "% of queries", "queries"],
+        [[one.true, one.predicted, f"{100 * one.share:.1f}", f"{one.queries:,}"] for one in found],
         "% of queries: of those whose episode holds both classes, over all methods.",
         "terminal",
     )

@@ -29,6 +29,8 @@ from episodes.errors import UserError
 Format = Literal["terminal", "markdown", "latex", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
+WIDE = {PEAK, "its ± over\nepisodes"}
+"""Titles of columns that a narrow terminal goes without."""
 NARROWEST = 72
 """Characters to which notes are wrapped at least, however narrow the table is."""
 
@@ -58,51 +60,62 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
     check_format(style)
     if style == "csv":
         return _csv(comparisons)
-    lines = [_line(row, comparisons) for row in distinct(comparisons)]
-    lines += _failed(comparisons, lines[0])
-    if style != "terminal" and len(comparisons) == 1:  # the notes name the bank
-        bank = f"{_broken(comparisons[0].bank)}\n"
-        lines = [{title.removeprefix(bank): cell for title, cell in line.items()} for line in lines]
-    side_by_side = _body(lines, style)
-    if style != "terminal" or width is None or _breadth(side_by_side) <= width:
-        return table(lines, caption(comparisons), style)
-    below = [f"{one.bank}\n{_body(_short_lines(one), style)}\n" for one in comparisons]
+    titles, lines = _grid(comparisons, style == "terminal" or len(comparisons) > 1)
+    if style != "terminal" or width is None or _breadth(_body(titles, lines, style)) <= width:
+        return table(titles, lines, caption(comparisons), style)
+    below = [f"{one.bank}\n{_narrow_body(one)}\n" for one in comparisons]
     return "\n".join([*below, f"{_wrapped(caption(comparisons), width)}\n"])
 
 
-def _failed(comparisons: Sequence[Comparison], like: Mapping[str, str]) -> list[dict[str, str]]:
-    """Lines of methods that failed and have no row on any bank; the notes say why."""
-    known = {row.method for one in comparisons for row in one.rows}
-    lines: dict[str, dict[str, str]] = {}
+def _grid(comparisons: Sequence[Comparison], named: bool) -> tuple[list[str], list[list[str]]]:
+    """Titles, and a line for each method: what it is, its figures on each bank, and its costs.
+
+    Methods that failed on every bank come last. If ``named``, titles begin with the bank.
+    """
+    rows = distinct(comparisons)
+    titles = list(heading(rows[0], comparisons))
+    starts = {(row.method, row.key): list(heading(row, comparisons).values()) for row in rows}
+    failed = [name for one in comparisons for name in sorted(f.method for f in one.failures)]
+    for name in failed:
+        if all(name != method for method, _ in starts):
+            starts[name, ()] = [name] + [NOTHING] * (len(titles) - 1)
+    last = ("last",) if len(comparisons) > 1 else ("last", "one bank")
     for one in comparisons:
-        for name in sorted({failure.method for failure in one.failures} - known):
-            line = lines.setdefault(name, dict.fromkeys(like, NOTHING) | {"method": name})
-            line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
-    return list(lines.values())
+        bank = f"{_broken(one.bank)}\n" if named else ""
+        titles += [f"{bank}{title}" for title in cells(one, None)]
+    titles += cells(comparisons[0], None, *last)
+    for (method, key), line in starts.items():
+        found = [next((row for row in one.rows if row.key == key), None) for one in comparisons]
+        for one, row in zip(comparisons, found, strict=True):
+            on_bank = cells(one, row)
+            if row is None and any(failure.method == method for failure in one.failures):
+                on_bank["accuracy %"] = "failed"
+            line.extend(on_bank.values())
+        line.extend(cells(comparisons[0], found[0], *last).values())
+    return titles, list(starts.values())
 
 
-def _short_lines(one: Comparison) -> list[dict[str, str]]:
+def _narrow_body(one: Comparison) -> str:
     """The table of one bank for a narrow terminal: fewer columns, and narrow titles."""
-    bank = f"{_broken(one.bank)}\n"
-    return [
-        {
-            title.removeprefix(bank).replace("/", " per ").replace(" ", "\n"): cell
-            for title, cell in _line(row, [one]).items()
-            if title not in {PEAK, f"{bank}its ± over\nepisodes"}
-        }
-        for row in one.rows
-    ]
+    titles, lines = _grid([one], named=False)
+    kept = [place for place, title in enumerate(titles) if title not in WIDE]
+    return _body(
+        [titles[place].replace("/", " per ").replace(" ", "\n") for place in kept],
+        [[line[place] for place in kept] for line in lines],
+        "terminal",
+    )
 
 
-def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
+def table(titles: Sequence[str], lines: Sequence[Sequence[str]], notes: str, style: str) -> str:
     """Set lines of cells under their titles, with notes below.
 
     Args:
-        lines: title of the column -> cell; on a terminal, a title may have several lines.
+        titles: of the columns, some of which may be alike; on a terminal, of several lines.
+        lines: cells, one for each title.
         notes: set below the table.
         style: a name in `FORMATS`, other than csv.
     """
-    body = _body(lines, style)
+    body = _body(titles, lines, style)
     if style == "terminal":
         notes = _wrapped(notes, _breadth(body))
     if style == "latex":
@@ -111,16 +124,15 @@ def table(lines: Sequence[Mapping[str, str]], notes: str, style: str) -> str:
     return f"{body}{gap}{notes}\n"
 
 
-def _body(lines: Sequence[Mapping[str, str]], style: str) -> str:
-    headers = list(lines[0])
+def _body(titles: Sequence[str], lines: Sequence[Sequence[str]], style: str) -> str:
     if style != "terminal":
-        headers = [title.replace("-\n", "-").replace("\n", " ") for title in headers]
+        titles = [title.replace("-\n", "-").replace("\n", " ") for title in titles]
     body = tabulate(
-        [list(line.values()) for line in lines],
-        headers=headers,
+        lines,
+        headers=titles,
         tablefmt=STYLES[style],
         disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(headers) - 1),
+        colalign=["left"] + ["right"] * (len(titles) - 1),
     )
     if style == "latex":
         body = body.replace("±", r"$\pm$").replace("−", "$-$")
@@ -147,41 +159,30 @@ def distinct(comparisons: Sequence[Comparison]) -> list[Row]:
     return [rows[key] for key in dict.fromkeys(row.key for one in comparisons for row in one.rows)]
 
 
-def _line(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """One row of the table: column title -> cell."""
-    line = heading(row, comparisons)
-    for one in comparisons:
-        found = next((other for other in one.rows if other.key == row.key), None)
-        line |= {f"{_broken(one.bank)}\n{title}": cell for title, cell in cells(one, found).items()}
-        if found is None and any(failure.method == row.method for failure in one.failures):
-            line[f"{_broken(one.bank)}\naccuracy %"] = "failed"
-    if len(comparisons) == 1:
-        return line | cells(comparisons[0], row, "last", "one bank")
-    on_first = next((other for other in comparisons[0].rows if other.key == row.key), None)
-    return line | cells(comparisons[0], on_first, "last")
-
-
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
     """Render the comparisons of a declared family; arguments and errors as for `render`."""
     check_format(style)
     found = [(one.bank, each) for one in comparisons for each in one.declared]
     if style == "csv":
         return csv_text([{"bank": bank} | flat(each) for bank, each in found])
+    several = len(comparisons) > 1
+    titles = ["method", "against", "points", "interval", "± over\nepisodes", "p", "verdict"]
     lines = [
-        ({"bank": bank} if len(comparisons) > 1 else {})
-        | {
-            "method": each.method,
-            "against": each.against,
-            "points": signed(each.difference or 0.0),
-            "interval": decisive_interval(each),
-            "± over\nepisodes": half(each.difference_interval),
-            "p": probability(each.p_value_corrected),
-            "verdict": verdict_cell(each),
-        }
+        [
+            *([bank] if several else []),
+            each.method,
+            each.against,
+            signed(each.difference or 0.0),
+            decisive_interval(each),
+            half(each.difference_interval),
+            probability(each.p_value_corrected),
+            verdict_cell(each),
+        ]
         for bank, each in found
     ]
     notes = [note for one in comparisons for note in about_verdicts(one)]
-    return table(lines, "\n".join([*about_intervals(comparisons), *notes]), style)
+    notes = [*about_intervals(comparisons), *notes]
+    return table(["bank", *titles] if several else titles, lines, "\n".join(notes), style)
 
 
 def _broken(bank: str) -> str:

@@ -62,29 +62,31 @@ class Grid:
 def grid_of(
     name: str,
     caption: str,
-    lines: Sequence[Mapping[str, Cell]],
+    titles: Sequence[str],
+    lines: Sequence[Sequence[Cell]],
     notes: Sequence[str] = (),
     look: str = "",
     csv_copy: str | None = None,
 ) -> Grid:
-    """Make a table of lines, title -> cell, each with the same titles.
+    """Make a table of titles and lines of cells, with copies of it in other formats.
 
     Args:
         name: unique on the page.
         caption: what it shows, in one line.
-        lines: at least one.
+        titles: of the columns, some of which may be alike, such as "method" and a class.
+        lines: cells, one for each title.
         notes: what its figures mean, a sentence or two each.
         look: how weights are drawn.
         csv_copy: the table with unrounded figures; that of the cells if None.
     """
-    plain = [{title: cell.text for title, cell in line.items()} for line in lines]
+    plain = [[cell.text for cell in line] for line in lines]
     note = "\n".join(notes)
-    header = [title.replace("\n", " ").strip() for title in lines[0]]
+    header = [title.replace("\n", " ").strip() for title in titles]
     copies = {
-        "Markdown": table(plain, note, "markdown"),
-        "LaTeX": table(plain, note, "latex"),
+        "Markdown": table(titles, plain, note, "markdown"),
+        "LaTeX": table(titles, plain, note, "latex"),
         "CSV": csv_copy
         or pd.DataFrame(plain).to_csv(index=False, header=header, lineterminator="\n"),
     }
-    titles = [title.replace("-\n", "-").replace("\n", " ").strip() for title in lines[0]]
-    return Grid(name, caption, titles, [list(line.values()) for line in lines], notes, copies, look)
+    shown = [title.replace("-\n", "-").replace("\n", " ").strip() for title in titles]
+    return Grid(name, caption, shown, lines, notes, copies, look)

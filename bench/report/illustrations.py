@@ -14,7 +14,6 @@ from bench.report.cases.outcomes import (
     KINDS,
     MODELS,
     Outcomes,
-    Share,
     verdict,
 )
 from bench.report.grid import Cell, Grid, grid_of
@@ -53,20 +52,29 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
     if runs is None:
         return None
     outcomes = Outcomes(runs, [] if comparison.opened is None else [comparison.opened])
-    counts = [
-        {"kind": Cell(share.what), "meaning": Cell(KINDS[share.what])} | _cells(share)
-        for share in outcomes.kinds()
-    ]
-    combinations = [
-        {MODELS[name]: Cell(verdict(right)) for name, right in zip(BRANCHES, wanted, strict=True)}
-        | _cells(share)
-        for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
+    kinds, combinations = outcomes.kinds(), outcomes.combinations()
+    figures = list(kinds[0].cells())
+    of_kinds = [[share.what, KINDS[share.what], *share.cells().values()] for share in kinds]
+    of_combinations = [
+        [*map(verdict, wanted), *share.cells().values()]
+        for wanted, share in zip(COMBINATIONS, combinations, strict=True)
     ]
     shown, problem = _shown(outcomes, comparison, reporter)
     notes = ["Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."]
     return Cases(
-        grid_of(f"{anchor}-cases", "How often each kind of case occurs", counts, notes),
-        grid_of(f"{anchor}-outcomes", "Who is right, all outcomes", combinations),
+        grid_of(
+            f"{anchor}-cases",
+            "How often each kind of case occurs",
+            ["kind", "meaning", *figures],
+            [list(map(Cell, line)) for line in of_kinds],
+            notes,
+        ),
+        grid_of(
+            f"{anchor}-outcomes",
+            "Who is right, all outcomes",
+            [*(MODELS[name] for name in BRANCHES), *figures],
+            [list(map(Cell, line)) for line in of_combinations],
+        ),
         shown,
         problem,
     )
@@ -111,7 +119,3 @@ def _shown(
     except UserError as error:
         return [], str(error)
     return drawn, ""
-
-
-def _cells(share: Share) -> dict[str, Cell]:
-    return {title: Cell(text) for title, text in share.cells().items()}

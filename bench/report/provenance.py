@@ -40,14 +40,18 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
         for name, value in facts[0].items()
         if all(other[name] == value for other in facts)
     }
-    lines = [
-        {name: Cell(value) for name, value in one.items() if name not in shared} for one in facts
-    ]
+    differing = [name for name in facts[0] if name not in shared]
+    lines = [[Cell(one[name]) for name in differing] for one in facts]
     commands, doubt = _commands(comparisons, methods)
     return Provenance(
         shared={name: value for name, value in shared.items() if value},
-        runs=grid_of("runs", "What differs between the runs", lines),
-        methods=grid_of("methods", "What the methods say about themselves", _methods(methods)),
+        runs=grid_of("runs", "What differs between the runs", differing, lines),
+        methods=grid_of(
+            "methods",
+            "What the methods say about themselves",
+            ("methods", "source", "how they differ from it"),
+            _methods(methods),
+        ),
         details=[
             (f"{one.first.identity.bank}: {one.method}, {one.trained}", _everything(one))
             for one in methods
@@ -93,18 +97,14 @@ def _facts(one: MethodRuns) -> dict[str, str]:
     return {name: "" if value is None else str(value) for name, value in facts.items()}
 
 
-def _methods(methods: Sequence[MethodRuns]) -> list[dict[str, Cell]]:
+def _methods(methods: Sequence[MethodRuns]) -> list[list[Cell]]:
     """One line for each source, with the methods that follow it."""
     followers: dict[tuple[str, str], set[str]] = {}
     for one in methods:
         declared = one.first.declared
         followers.setdefault((declared.source, declared.differs), set()).add(one.method)
     return [
-        {
-            "methods": Cell(", ".join(sorted(names))),
-            "source": Cell(source, is_source=True),
-            "how they differ from it": Cell(differs),
-        }
+        [Cell(", ".join(sorted(names))), Cell(source, is_source=True), Cell(differs)]
         for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))
     ]
 

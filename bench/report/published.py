@@ -23,38 +23,41 @@ def published(comparison: Comparison, anchor: str) -> Grid | None:
     identity = comparison.methods[0].first.identity
     dataset = NAMES.get(identity.dataset or "")
     setting = (dataset, str(identity.way), str(identity.shot))
+    titles = ("method", "where", "accuracy %", "backbone", "pretraining", "split", "source")
     lines = [
-        {
-            "method": Cell(row["method"]),
-            "where": Cell(f"{row['venue']} {row['year']}".strip()),
-            "accuracy %": Cell(f"{float(row['accuracy']):.1f}"),
-            "backbone": Cell(row["backbone"]),
-            "pretraining": Cell(row["pretraining"]),
-            "split": Cell(row["split"]),
-            "source": Cell(row["source"]),
-        }
+        [
+            row["method"],
+            f"{row['venue']} {row['year']}".strip(),
+            f"{float(row['accuracy']):.1f}",
+            row["backbone"],
+            row["pretraining"],
+            row["split"],
+            row["source"],
+        ]
         for row in published_rows()
         if (row["dataset"], row["way"], row["shot"]) == setting
     ]
     if not lines:
         return None
     lines += [
-        {
-            "method": Cell(row.title),
-            "where": Cell(HERE),
-            "accuracy %": Cell(f"{100 * row.accuracy:.1f}"),
-            "backbone": Cell(row.backbone or ""),
-            "pretraining": Cell(one.first.declared.backbone_pretraining),
-            "split": Cell(comparison.bank),
-            "source": Cell("these runs"),
-        }
+        [
+            row.title,
+            HERE,
+            f"{100 * row.accuracy:.1f}",
+            row.backbone or "",
+            one.first.declared.backbone_pretraining,
+            comparison.bank,
+            "these runs",
+        ]
         for row, one in zip(comparison.rows, comparison.methods, strict=True)
     ]
-    lines.sort(key=lambda line: -float(line["accuracy %"].text))
+    lines.sort(key=lambda line: -float(line[2]))
     notes = [
         "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
         " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
     ]
     caption = f"Published, {dataset}, {identity.way}-way {identity.shot}-shot"
-    ours = frozenset(place for place, line in enumerate(lines) if line["where"].text == HERE)
-    return replace(grid_of(f"{anchor}-published", caption, lines, notes), highlighted=ours)
+    ours = frozenset(place for place, line in enumerate(lines) if line[1] == HERE)
+    cells = [list(map(Cell, line)) for line in lines]
+    grid = grid_of(f"{anchor}-published", caption, titles, cells, notes)
+    return replace(grid, highlighted=ours)

@@ -21,6 +21,8 @@ from bench.report.published import published
 
 NAMED = 8
 """Most methods that the headline names as not distinguishable from the best."""
+COSTS = ("costs", "last", "one bank")
+"""Where the columns of the costs belong otherwise: `bench.comparison.frame.Column.where`."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +128,13 @@ def headline(comparison: Comparison) -> list[str]:
 
 def ranking(comparison: Comparison, anchor: str) -> Grid:
     """Tabulate everything that is known of each row."""
-    lines = [
-        {title: Cell(text) for title, text in rank_line(row, comparison).items()}
-        | {title: Cell(text) for title, text in cells(comparison, row, "last").items()}
-        for row in comparison.rows
-    ]
+    lines = [rank_line(row, comparison) | cells(comparison, row, "last") for row in comparison.rows]
     notes = [*caption([comparison]).splitlines(), *about_groups(comparison)]
     return grid_of(
         f"{anchor}-ranking",
         f"All methods on {comparison.bank}",
-        lines,
+        list(lines[0]),
+        [list(map(Cell, line.values())) for line in lines],
         notes,
         csv_copy=render([comparison], "csv"),
     )
@@ -143,19 +142,18 @@ def ranking(comparison: Comparison, anchor: str) -> Grid:
 
 def costs(comparison: Comparison, anchor: str) -> Grid:
     """Tabulate the cost of each row by stage, as its run measured it."""
-    lines = []
-    for row in comparison.rows:
-        figures = cells(comparison, row, "costs", "last", "one bank")
-        lines.append(
-            {title: Cell(text) for title, text in ({"method": row.title} | figures).items()}
-        )
+    titles = ["method", *cells(comparison, None, *COSTS)]
+    lines = [
+        [Cell(row.title), *map(Cell, cells(comparison, row, *COSTS).values())]
+        for row in comparison.rows
+    ]
     notes = [
         "As the runs measured it, alongside other work; fvbench throughput measures it alone."
         " Encoding is the method's part of a video; memory is the process's, or the GPU's."
     ]
-    if "embedding\nclips/s" in lines[0]:
+    if "embedding\nclips/s" in titles:
         notes.append("Embedding is the backbone alone, without decoding.")
-    return grid_of(f"{anchor}-costs", "What it costs", lines, notes)
+    return grid_of(f"{anchor}-costs", "What it costs", titles, lines, notes)
 
 
 def _classes(comparison: Comparison, anchor: str) -> Grid | None:
@@ -164,33 +162,35 @@ def _classes(comparison: Comparison, anchor: str) -> Grid | None:
     classes = per_class(without_controls(comparison.methods), comparison.opened)
     lines = []
     for index, title in enumerate(titles_without_controls(comparison)):
-        line = {"method": Cell(title)}
-        for one in classes:
-            value = one.accuracy[index]
-            line[one.name] = Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value)
-        lines.append(line)
+        values = [one.accuracy[index] for one in classes]
+        cells_of_classes = [
+            Cell("") if math.isnan(value) else Cell(f"{100 * value:.0f}", value) for value in values
+        ]
+        lines.append([Cell(title), *cells_of_classes])
     queries = [one.queries for one in classes]
     notes = [
         f"Per cent of the queries of a class, {min(queries):,} to {max(queries):,} of each, on"
         f" {comparison.bank}; from the hardest class to the easiest."
     ]
-    return grid_of(f"{anchor}-classes", "Accuracy by class", lines, notes, look="heat")
+    titles = ["method", *(one.name for one in classes)]
+    return grid_of(f"{anchor}-classes", "Accuracy by class", titles, lines, notes, look="heat")
 
 
 def _confusions(comparison: Comparison, anchor: str) -> Grid | None:
     if comparison.opened is None:
         return None
     lines = [
-        {
-            "class": Cell(pair.true),
-            "confused with": Cell(pair.predicted),
-            "% of queries": Cell(f"{100 * pair.share:.1f}", pair.share),
-            "queries": Cell(f"{pair.queries:,}"),
-        }
+        [
+            Cell(pair.true),
+            Cell(pair.predicted),
+            Cell(f"{100 * pair.share:.1f}", pair.share),
+            Cell(f"{pair.queries:,}"),
+        ]
         for pair in confusions(comparison.methods[:1], comparison.opened, PAIRS)
     ]
     if not lines:
         return None
-    best, title = comparison.rows[0].title, "Which classes are confused with which"
+    best, about = comparison.rows[0].title, "Which classes are confused with which"
     notes = [f"By {best}; a percentage of the queries whose episode holds both classes."]
-    return grid_of(f"{anchor}-confusions", title, lines, notes, look="bars")
+    titles = ("class", "confused with", "% of queries", "queries")
+    return grid_of(f"{anchor}-confusions", about, titles, lines, notes, look="bars")

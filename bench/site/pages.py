@@ -94,6 +94,7 @@ def _page(template: str, up: str, site: str, **content: object) -> str:
 
 
 def _index(board: Board, title: str) -> str:
+    titles = ["method", "backbone", "trained", "needs", *(one.bank for one in board.comparisons)]
     lines = [_board_line(line, board) for line in board.lines]
     notes = [
         "Accuracy in per cent, and its 95% interval over the widest of videos, classes and"
@@ -126,7 +127,7 @@ def _index(board: Board, title: str) -> str:
         "index.html",
         "",
         title,
-        grid=grid_of("board", "Methods on banks", lines, notes),
+        grid=grid_of("board", "Methods on banks", titles, lines, notes),
         filters=filters,
         banks_from=BANKS_FROM,
         columns={kind: numbers for kind, numbers in columns.items() if numbers},
@@ -135,21 +136,20 @@ def _index(board: Board, title: str) -> str:
     )
 
 
-def _board_line(line: Line, board: Board) -> dict[str, Cell]:
-    cells = {
-        "method": Cell(marked(line.row), link=_method_file(line.row.method)),
-        "backbone": Cell(line.row.backbone or "–"),
-        "trained": Cell(line.training),
-        "needs": Cell(line.needs or "–"),
-    }
-    for one in board.comparisons:
-        place = line.on(one)
-        cells[one.bank] = (
+def _board_line(line: Line, board: Board) -> list[Cell]:
+    places = map(line.on, board.comparisons)
+    return [
+        Cell(marked(line.row), link=_method_file(line.row.method)),
+        Cell(line.row.backbone or "–"),
+        Cell(line.training),
+        Cell(line.needs or "–"),
+        *(
             Cell("")
             if place is None
             else Cell(accuracy_cell(place.row), link=_run_file(place.method.first))
-        )
-    return cells
+            for place in places
+        ),
+    ]
 
 
 def _bank_page(one: Comparison, site: str) -> str:
@@ -208,38 +208,39 @@ def _method_page(name: str, lines: Sequence[Line], site: str) -> str:
 
 def _rows_of(lines: Sequence[Line]) -> Grid:
     rows = [
-        {
-            "bank": Cell(place.comparison.bank, link=f"../{_bank_file(place.comparison)}"),
-            "trained": Cell(place.row.trained_words),
-            "backbone": Cell(place.row.backbone or "–"),
-            "accuracy %": Cell(accuracy_cell(place.row)),
-            "± over\nepisodes": Cell(half(place.row.interval)),
-            "against": Cell(place.comparison.reference),
-            "points": Cell(difference_cell(place.row)),
-            "verdict": Cell(verdict_cell(place.row)),
-        }
+        [
+            Cell(place.comparison.bank, link=f"../{_bank_file(place.comparison)}"),
+            Cell(place.row.trained_words),
+            Cell(place.row.backbone or "–"),
+            Cell(accuracy_cell(place.row)),
+            Cell(half(place.row.interval)),
+            Cell(place.comparison.reference),
+            Cell(difference_cell(place.row)),
+            Cell(verdict_cell(place.row)),
+        ]
         for line in lines
         for place in line.places
     ]
-    return grid_of("rows", "Every row", rows)
+    titles = ["bank", "trained", "backbone", "accuracy %", "± over\nepisodes"]
+    titles += ["against", "points", "verdict"]
+    return grid_of("rows", "Every row", titles, rows)
 
 
 def _runs_of(lines: Sequence[Line]) -> Grid:
     rows = [
-        {
-            "run": Cell(run_id(run), link=f"../{_run_file(run)}"),
-            "bank": Cell(place.comparison.bank),
-            "trained": Cell(place.row.trained_words.partition(",")[0]),
-            "seed of training": Cell(
-                str(run.identity.training.seed) if run.identity.training else "–"
-            ),
-            "accuracy %": Cell(f"{100 * run.episode_accuracy().mean():.2f}"),
-        }
+        [
+            Cell(run_id(run), link=f"../{_run_file(run)}"),
+            Cell(place.comparison.bank),
+            Cell(place.row.trained_words.partition(",")[0]),
+            Cell(str(run.identity.training.seed) if run.identity.training else "–"),
+            Cell(f"{100 * run.episode_accuracy().mean():.2f}"),
+        ]
         for line in lines
         for place in line.places
         for run in place.method.runs
     ]
-    return grid_of("runs-of", "Every run", rows)
+    titles = ("run", "bank", "trained", "seed of training", "accuracy %")
+    return grid_of("runs-of", "Every run", titles, rows)
 
 
 def _run_page(place: Place, run: Run, site: str) -> str:

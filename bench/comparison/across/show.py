@@ -20,14 +20,10 @@ def text(found: Across, style: str = "terminal") -> str:
 
 
 def _agreements(found: Across, style: str) -> str:
+    if not found.agreements:
+        return ""
     lines = [
-        {
-            "bank": one.one,
-            "other bank": one.other,
-            "methods": str(one.methods),
-            "Kendall's tau": _correlation(one.tau),
-            "Spearman's rho": _correlation(one.rho),
-        }
+        [one.one, one.other, str(one.methods), _correlation(one.tau), _correlation(one.rho)]
         for one in found.agreements
     ]
     note = (
@@ -35,7 +31,8 @@ def _agreements(found: Across, style: str) -> str:
         " (jackknife; chance and single-frame left out). Methods that hardly differ pull it"
         " towards 0."
     )
-    return table(lines, note, style) if lines else ""
+    titles = ("bank", "other bank", "methods", "Kendall's tau", "Spearman's rho")
+    return table(titles, lines, note, style)
 
 
 def _correlation(one: Correlation) -> str:
@@ -50,14 +47,16 @@ def _hundredths(value: float) -> str:
 
 
 def _gaps(found: Across, style: str) -> str:
+    if not found.gaps:
+        return ""
     lines = [
-        {
-            "bank": one.bank,
-            "order-aware methods": str(one.order_aware),
-            "others": str(one.order_blind),
-            "gap": signed(one.gap),
-            "interval": points(one.interval),
-        }
+        [
+            one.bank,
+            str(one.order_aware),
+            str(one.order_blind),
+            signed(one.gap),
+            points(one.interval),
+        ]
         for one in found.gaps
     ]
     note = (
@@ -65,18 +64,17 @@ def _gaps(found: Across, style: str) -> str:
         f" that of the others, in points, of the methods that all banks have; {LEVEL:.0%} interval"
         " over videos and classes."
     )
-    return table(lines, note, style) if lines else ""
+    titles = ("bank", "order-aware methods", "others", "gap", "interval")
+    return table(titles, lines, note, style)
 
 
 def _ranks(found: Across, style: str) -> str:
     lines = [
-        {"method": method}
-        | {
-            f"{place.title}\n{title}": cell
-            for place in found.places
-            for title, cell in _standing(found.standings[method][place.title]).items()
-        }
-        for method in found.methods
+        [
+            method,
+            *(cell for place in found.places for cell in _standing(standings[place.title])),
+        ]
+        for method, standings in found.standings.items()
     ]
     alike = ", ".join(
         f"{one} (as {other})" for one, other in found.duplicates.items() if other in found.methods
@@ -89,13 +87,17 @@ def _ranks(found: Across, style: str) -> str:
         " classes, Holm over all pairs of the bank) stand before it, methods surely worse behind"
         f" it. Sorted by mean rank.{alike}\n{units}"
     )
-    return table(lines, note, style)
+    titles = ["method"]
+    for place in found.places:
+        titles += [f"{place.title}\naccuracy %", f"{place.title}\nrank"]
+    return table(titles, lines, note, style)
 
 
-def _standing(one: Standing) -> dict[str, str]:
+def _standing(one: Standing) -> tuple[str, str]:
+    """A method's accuracy on a bank, and its rank."""
     same = one.best_rank == one.worst_rank
     rank = str(one.best_rank) if same else f"{one.best_rank} to {one.worst_rank}"
-    return {"accuracy %": f"{100 * one.accuracy:.1f}", "rank": rank}
+    return f"{100 * one.accuracy:.1f}", rank
 
 
 def replicability(found: Across) -> str:

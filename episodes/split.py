@@ -1,6 +1,7 @@
 """A split: the classes and videos that episodes are drawn from, a list with one hash."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +19,17 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
 
 
+def composed(name: str) -> str:
+    """Return a name in Unicode's form NFC, in which names are compared and hashed.
+
+    Linux writes é as one character, macOS as two; on disk, a file keeps the form that it has.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 @dataclass(frozen=True, order=True)
 class Video:
-    """One video of a split.
+    """One video of a split; its names are `composed`.
 
     Videos of a class that share ``group`` were cut from one recording and show the same actors in
     the same place. If a dataset has no groups, each video is a group of its own.

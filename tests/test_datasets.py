@@ -532,6 +532,12 @@ class TestOwnSplits:
         with pytest.raises(UserError, match="nearly 'ucf101'"):
             add_dataset("ucf-101", root, None, trust=False)
 
+    @pytest.mark.parametrize("name", ["Mine", "RENDERED"])
+    def test_names_that_some_disks_do_not_tell_apart_are_refused(self, name: str, root: Path):
+        add_dataset("mine", root, None, trust=False)
+        with pytest.raises(UserError, match=f"is nearly '{name.lower()}'"):
+            add_dataset(name, root, None, trust=False)
+
 
 def test_a_registration_that_was_damaged_is_said_and_one_of_an_earlier_version_read(tmp_path: Path):
     add_dataset("hmdb51", Tree(tmp_path / "data").fill("hmdb51").root, None, trust=False)

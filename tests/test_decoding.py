@@ -183,6 +183,14 @@ def test_metadata_in_an_old_encoding_does_not_matter(tmp_path: Path):
     assert decode(path, 8, RULE).shape[0] == 8
 
 
+def test_a_name_that_looks_like_an_address_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_video(tmp_path / "1.mp4", frames=9).rename(tmp_path / "http:a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(decode(Path("http:a.mp4"), 4, "linspace", "av")) == 4
+
+
 def test_unknown_rule_is_refused_as_such(tmp_path: Path):
     path = make_video(tmp_path / "good.mp4")
     with pytest.raises(UserError, match="no frame sampling is called 'centre'"):

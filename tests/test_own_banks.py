@@ -81,6 +81,16 @@ def test_what_can_be_no_bank(options: tuple[str, ...], words: str, tmp_path: Pat
     assert not (tmp_path / "x.toml").exists()
 
 
+@pytest.mark.parametrize("fails", ["way", "out"])
+def test_a_command_that_makes_no_bank_registers_nothing(fails: str, videos: Path, tmp_path: Path):
+    (tmp_path / "file").touch()
+    out = tmp_path / ("file" if fails == "out" else ".") / "x.toml"
+    options = ("--dataset", "mine", "--root", videos, "--lists", lists_of(videos, tmp_path / "l"))
+    way = "9" if fails == "way" else "3"
+    assert call("bank", "new", "x", *options, "--way", way, "--out", out)[0] == 2
+    assert not (tmp_path / "config").exists()
+
+
 def test_frozen_contents_are_checked_wherever_they_are_used(videos: Path, tmp_path: Path):
     root = shutil.copytree(videos, tmp_path / "copy")
     file = new(root, tmp_path)

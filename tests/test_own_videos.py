@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from PIL import Image
 
 from bench.runs.directory import read_run
-from episodes.banks.own_videos import bank_over_folder
+from episodes.banks.own_videos import bank_of_own_recipe, bank_over_folder, own_recipe
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
 from episodes.datasets.adding import add_dataset, register_folder
+from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
+from episodes.decoding.media import why_not_opened
 from episodes.errors import UserError
 from tests.command import call, predictions, refused, same, succeeds
 from tests.conftest import make_video
@@ -152,6 +155,81 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shade += 1
     make_video(root / "wave" / "alone.mp4", shade)
     return root
+
+
+class TestNames:
+    """Names as other systems write them: macOS decomposes é into e and an accent."""
+
+    @pytest.fixture
+    def decomposed(self, recordings: Path, tmp_path: Path) -> Path:
+        """The recordings, with a class of an accent, under names as macOS writes them."""
+        root = shutil.copytree(recordings, tmp_path / "data")
+        (root / "close").rename(root / "fermé")
+        for path in sorted(root.rglob("*é*"), key=lambda path: -len(path.parts)):
+            path.rename(path.with_name(decompose(path.name)))
+        return root
+
+    def test_both_forms_of_a_name_make_one_bank_whose_videos_are_read(
+        self, decomposed: Path, tmp_path: Path
+    ):
+        other = shutil.copytree(decomposed, tmp_path / "other" / "data")
+        for path in sorted(other.rglob("*\u0301*"), key=lambda path: -len(path.parts)):
+            path.rename(path.with_name(unicodedata.normalize("NFC", path.name)))
+        one, two = (bank_over_folder(root, 20) for root in (decomposed, other))
+        assert one.sha256 == two.sha256
+        assert "fermé" in one.split.classes
+        for bank in (one, two):
+            videos = bank.split.videos
+            files = bank.source.files("test", videos, NOTHING)
+            assert all(file.path.is_file() for file in files)
+            assert bank.source.unusable(videos, NOTHING) == {}
+        (tmp_path / "other" / "data" / "names.csv").write_text("class,name\nferme\u0301,closed\n")
+        assert class_names("data", ["fermé"], other) == {"fermé": "closed"}
+
+    def test_lists_and_registrations_may_have_either_form(self, decomposed: Path, tmp_path: Path):
+        lines = ("fermé/kitchen/a\n", "ferme\u0301/e\u0301te\u0301 2/a\n", "open/kitchen/a.mp4\n")
+        (tmp_path / "test.txt").write_text("".join(lines))
+        with own_registrations(tmp_path / "config"):
+            added = add_dataset("mine", decomposed, tmp_path / "test.txt", trust=False)
+            assert added.there == {"test": 3}
+            assert call("data", "verify", "mine")[0] == 0
+            written = dataset("mine").split("test")
+        raw = {"test": tuple((one.label, one.name) for one in written.videos)}
+        old = {"test": tuple(tuple(map(decompose, pair)) for pair in raw["test"])}
+        splits = [Folder("mine", decomposed, lists).split("test").sha256 for lists in (raw, old)]
+        assert splits == [written.sha256] * 2
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("tab\there.mp4", "holds a tab or a line break"),
+            ("line\nhere.mp4", "holds a tab or a line break"),
+            ("line\u2028here.mp4", "holds a tab or a line break"),
+            ("fermé", "are two forms of one name"),
+        ],
+    )
+    def test_names_that_no_list_can_hold_or_that_are_there_twice_are_refused(
+        self, name: str, message: str, decomposed: Path
+    ):
+        shutil.copytree(decomposed / "open" / "kitchen", decomposed / name / "kitchen")
+        with pytest.raises(UserError, match=message):
+            bank_over_folder(decomposed)
+
+    def test_a_folder_called_like_a_registered_dataset_is_found_again(
+        self, recordings: Path, tmp_path: Path
+    ):
+        with own_registrations(tmp_path / "config"):
+            add_dataset(recordings.name, recordings, None, trust=False)
+            root = shutil.copytree(recordings, tmp_path / recordings.name)
+            shutil.rmtree(root / "wave")
+            bank = bank_over_folder(root, 20)
+            own = own_recipe(bank)
+            again = bank_of_own_recipe(own["recipe"], own.get("root"), 20)
+        assert (again.sha256, again.source.root) == (bank.sha256, root)
+
+
+def decompose(name: str) -> str:
+    return unicodedata.normalize("NFD", name)
 
 
 class TestRecordings:
@@ -358,6 +436,15 @@ class TestWhatCannotBeRead:
         printed = succeeds(*words, "--allow-missing", "--out", tmp_path / "out")
         for name in ("pipe", "circle", "device", "out"):
             assert printed.count(f"{name}.mp4: it is a ") == 1
+
+    @pytest.mark.parametrize(
+        ("path", "why"), [("0.jpg/a.mp4", "it is not there"), ("x" * 300, "cannot be looked at")]
+    )
+    def test_a_path_that_cannot_be_is_not_called_a_circle(
+        self, path: str, why: str, tmp_path: Path
+    ):
+        (tmp_path / "0.jpg").touch()
+        assert why in why_not_opened(tmp_path / path, tmp_path)
 
     def test_a_name_in_an_old_encoding_is_refused_in_a_line(self, root: Path, tmp_path: Path):
         old = os.fsdecode("caf\u00e9.mp4".encode("latin-1"))

@@ -122,8 +122,8 @@ def new(
     """Write the recipe of your own bank, with hashes to verify it by.
 
     The data set is one that `fvbench list datasets` shows, including those of plugins. With --root,
-    a folder of CLASS/VIDEO or CLASS/RECORDING/VIDEO is registered under that name first, as
-    `fvbench data add` does, and --lists gives the lists of its splits.
+    a folder of CLASS/VIDEO or CLASS/RECORDING/VIDEO is registered under that name, as `fvbench data
+    add` does, and --lists gives the lists of its splits.
 
     exit status
       0  written
@@ -137,7 +137,7 @@ def new(
     from episodes.banks.recipe import recipe_of
     from episodes.banks.sampler import VERSION
     from episodes.datasets import dataset as known_dataset
-    from episodes.datasets.adding import add_dataset
+    from episodes.datasets.adding import examined
     from episodes.errors import UserError
 
     path = out or Path(f"{name}.toml")
@@ -162,13 +162,15 @@ def new(
         seed=seed,
         sampler=VERSION,
     )
-    if root is not None:
-        typer.echo("\n".join(add_dataset(dataset, root, lists, trust=False).lines()))
-    elif lists is not None:
+    if lists is not None and root is None:
         raise UserError(f"--lists {lists} needs the folder of the videos, too: --root FOLDER")
-    made = frozen(recipe, known_dataset(dataset).split(recipe.split))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    added = None if root is None else examined(dataset, root, lists, trust=False)
+    source = known_dataset(dataset) if added is None else added.source
+    made = frozen(recipe, source.split(recipe.split))
     write_text(path, made.text())
+    if added is not None:
+        added.register()
+        typer.echo("\n".join(added.lines()))
     typer.echo(f"wrote {path}, sha256 {made.episodes_sha256}; next:\n")
     file = shlex.quote(str(path))
     typer.echo(f"  fvbench bank show {file}\n  fvbench run --bank {file} --methods protonet,otam")

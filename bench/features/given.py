@@ -27,7 +27,7 @@ from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, counted, note, shown
 from episodes.schema import Model, dump, parsed, read_json
-from episodes.split import Video, VideoFile
+from episodes.split import Video, VideoFile, composed
 
 Array = NDArray[np.float32]
 SUFFIXES = (".npy", ".npz", ".safetensors")
@@ -349,6 +349,7 @@ def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
 
 def _bare(name: str) -> str:
     """Return a name without the suffix of a video file."""
+    name = composed(name)
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
 

@@ -27,7 +27,7 @@ from episodes.datasets import Dataset
 from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
-from episodes.split import Video
+from episodes.split import Video, composed
 
 
 @runtime_checkable
@@ -177,6 +177,7 @@ def text_from_file(path: Path, channels: int) -> TextSource:
             f"--text {path} holds {vectors.shape} for {len(names)} names; each needs a finite"
             f" vector of {channels} numbers, as long as those of the videos"
         )
+    names = [composed(name) for name in names]
     table = dict(zip(names, vectors, strict=True))
     if len(table) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -9,9 +9,8 @@ from episodes.banks.bank import Bank, frozen, rebuild
 from episodes.banks.recipe import Recipe, read_recipe, recipe_names, recipe_of
 from episodes.banks.sampler import VERSION, draw
 from episodes.datasets.folder import Folder
-from episodes.disk.registration import registered_names
 from episodes.errors import UserError
-from episodes.split import Split
+from episodes.split import Split, composed
 
 WAY = 5
 """Classes in an episode, if there are as many."""
@@ -63,7 +62,7 @@ def own_recipe(bank: Bank) -> Own:
     if bank.recipe.name in recipe_names() and read_recipe(bank.recipe.name) == bank.recipe:
         return {}
     own: Own = {"recipe": bank.recipe}
-    if isinstance(bank.source, Folder) and bank.source.name not in registered_names():
+    if isinstance(bank.source, Folder) and bank.source.lists is None:
         own["root"] = str(bank.source.root)
     return own
 
@@ -91,4 +90,4 @@ def _refuse_lonely(root: Path, split: Split) -> None:
 
 def _name(root: Path) -> str:
     """Make a name for tables and paths from the folder's."""
-    return re.sub(r"[^\w.-]+", "-", root.resolve().name).strip("-.") or "videos"
+    return re.sub(r"[^\w.-]+", "-", composed(root.resolve().name)).strip("-.") or "videos"

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +14,12 @@ from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
 from episodes.disk.lists import ClassList, by_split, read_lists, without_suffix
 from episodes.disk.membership import recognised
-from episodes.disk.registration import Members, Registration, write_registration
+from episodes.disk.registration import (
+    Members,
+    Registration,
+    registered_names,
+    write_registration,
+)
 from episodes.errors import UserError
 from episodes.split import SplitName, Video
 
@@ -28,13 +33,19 @@ Found = Mapping[tuple[str, str], list[Video]]
 
 @dataclass(frozen=True)
 class Added:
-    """What was registered, and how much of it was found."""
+    """What is to be registered, and how much of it was found."""
 
+    source: Published | Folder
+    """The dataset as it is when it is registered."""
     registration: Registration
     there: Mapping[SplitName, int]
     """Split -> number of videos found."""
     unknown: Mapping[SplitName, str]
     """Split whose list is not known -> why."""
+
+    def register(self) -> None:
+        """Register it, in place of any earlier dataset of its name."""
+        write_registration(self.registration)
 
     def lines(self) -> Iterator[str]:
         """Describe it for a terminal."""
@@ -52,6 +63,17 @@ def add_dataset(name: str, root: Path, lists: Path | None, trust: bool) -> Added
     Raises:
         UserError: nothing was registered.
     """
+    added = examined(name, root, lists, trust)
+    added.register()
+    return added
+
+
+def examined(name: str, root: Path, lists: Path | None, trust: bool) -> Added:
+    """Find out what a dataset holds that is to be registered; nothing is written.
+
+    Raises:
+        UserError: it cannot be registered.
+    """
     known = datasets().get(name)
     if isinstance(known, Published):
         return _add_published(known, root.expanduser(), lists, trust)
@@ -59,8 +81,8 @@ def add_dataset(name: str, root: Path, lists: Path | None, trust: bool) -> Added
         raise UserError(f"{name} is a data set of a plugin, which knows where its videos are")
     _check_name(name)
     mine = register_folder(name, root.expanduser(), lists)
-    write_registration(mine)
-    return Added(mine, {split: len(members) for split, members in mine.lists.items()}, {})
+    there = {split: len(members) for split, members in mine.lists.items()}
+    return Added(Folder(name, mine.root, mine.lists), mine, there, {})
 
 
 def _check_name(name: str) -> None:
@@ -69,10 +91,14 @@ def _check_name(name: str) -> None:
             f"a dataset cannot be called {name!r}: a name is made of letters, digits, dots, dashes"
             " and underscores, and `rendered` is the program's own"
         )
-    published = [one for one, kind in datasets().items() if isinstance(kind, Published)]
-    if near := difflib.get_close_matches(name.lower(), published, n=1, cutoff=TOO_NEAR):
+    known = datasets()
+    published = [one for one, kind in known.items() if isinstance(kind, Published)]
+    near = difflib.get_close_matches(name.lower(), published, n=1, cutoff=TOO_NEAR)
+    # Many file systems do not tell capitals from small letters.
+    others = {*known, *registered_names()} - {name}
+    if near := near or [other for other in others if other.casefold() == name.casefold()]:
         raise UserError(
-            f"{name!r} is nearly {near[0]!r}; use that name for the published dataset, or another"
+            f"{name!r} is nearly {near[0]!r}; use that name for the dataset that has it, or another"
             " one for your own"
         )
 
@@ -105,8 +131,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             f" registered{why}; name the folder that holds them, or a folder above it"
         )
     mine = Registration(known.name, index.root, True, members)
-    write_registration(mine)
-    return Added(mine, there, unknown)
+    return Added(replace(known, mine=mine), mine, there, unknown)
 
 
 def _refuse_shared_videos(splits: Mapping[SplitName, Members]) -> None:

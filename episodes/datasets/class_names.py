@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from episodes.errors import UserError
+from episodes.split import composed
 
 NAMES_FILE = "names.csv"
 """A table ``class,name`` beside the class folders of the user's own videos."""
@@ -48,16 +49,17 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
         return {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+            rows = [[composed(cell) for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read: {error}; it is a table class,name") from error
     if rows and [cell.strip().casefold() for cell in rows[0]] == ["class", "name"]:
         rows = rows[1:]
+    # The labels may be those of one split: classes of the others have folders, too.
+    known = {*labels, *(composed(one.name) for one in path.parent.iterdir() if one.is_dir())}
     for row in rows:
         if len(row) != 2 or not row[1].strip():
             raise UserError(f"{path}: the line {','.join(row)!r} is not class,name")
-        # The labels may be those of one split: classes of the others have folders, too.
-        if row[0] not in labels and not (row[0] and (path.parent / row[0]).is_dir()):
+        if row[0] not in known:
             raise UserError(
                 f"{path} names the class {row[0]!r}, which is not there; the classes are"
                 f" {', '.join(labels[:5])}{' ...' if len(labels) > 5 else ''}"

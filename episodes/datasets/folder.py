@@ -13,7 +13,7 @@ from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.locating import Index
 from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
-from episodes.split import Progress, Split, SplitName, Video, VideoFile
+from episodes.split import Progress, Split, SplitName, Video, VideoFile, composed
 
 FEWEST_CLASSES = 2
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -40,7 +40,8 @@ class Folder:
         self.root = root.resolve()
         self.directional = True
         self.description = f"videos in {self.root}"
-        self._lists = lists
+        self.lists = lists
+        self._spellings: dict[Path, dict[str, str]] = {}
 
     def split(self, name: SplitName) -> Split:
         """Return the list of a split.
@@ -48,9 +49,9 @@ class Folder:
         Raises:
             UserError: the folder is missing, or is not a folder of classes that hold videos.
         """
-        if self._lists is None:
+        if self.lists is None:
             return Split(self.name, name, self.videos if name == "test" else ())
-        members = self._lists.get(name, ())
+        members = self.lists.get(name, ())
         return Split(self.name, name, tuple(_video(label, member) for label, member in members))
 
     def files(
@@ -61,7 +62,7 @@ class Folder:
         Raises:
             UserError: some are gone, or two have the same content.
         """
-        paths = [self.root / video.label / video.name for video in videos]
+        paths = [self._path(video) for video in videos]
         if missing := [path for path in paths if not os.path.lexists(path)]:
             raise UserError(
                 f"{missing[0]} is no longer there, {counted(len(missing), 'video')} of"
@@ -74,12 +75,12 @@ class Folder:
 
     def places(self, index: Index, video: Video) -> list[Path]:
         """Return where a video lies; empty if it is not there. The index is not used."""
-        path = self.root / video.label / video.name
+        path = self._path(video)
         return [path] if path.exists() else []
 
     def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
         """Return the videos that cannot be read, and why; those never read before are opened."""
-        paths = {self.root / video.label / video.name: video for video in videos}
+        paths = {self._path(video): video for video in videos}
         reasons = {path: why_not_opened(path, self.root) for path in paths}
         there = [path for path, why in reasons.items() if not why]
         looks = remembered(inspection_identity(), self.root, there, inspect, progress)
@@ -113,12 +114,26 @@ class Folder:
         classes = {video.label for video in videos}
         if len(classes) < FEWEST_CLASSES:
             raise _no_classes(self.root, videos)
-        _refuse_empty(self.root, [path.name for path in folders], classes)
+        _refuse_empty(self.root, [composed(path.name) for path in folders], classes)
         return videos
+
+    def _path(self, video: Video) -> Path:
+        """Return where a video lies, whose names on disk may have another form (`composed`)."""
+        path = self.root / video.label / video.name
+        if os.path.lexists(path):
+            return path
+        path = self.root
+        for name in (video.label, *video.name.split("/")):
+            if path not in self._spellings:
+                there = path.iterdir() if path.is_dir() else ()
+                self._spellings[path] = {composed(one.name): one.name for one in there}
+            path /= self._spellings[path].get(name, name)
+        return path
 
 
 def _video(label: str, name: str) -> Video:
     """Make a video; outside the folder of a recording, it is a recording of its own."""
+    label, name = composed(label), composed(name)
     return Video(label, name.rpartition("/")[0] or name, name)
 
 

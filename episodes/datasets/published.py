@@ -43,6 +43,8 @@ class Published:
     """Whether mirroring a video may change its class."""
     partners: Mapping[str, str] = field(default_factory=dict)
     """Class -> the class that differs from it only in temporal order, such as its reversal."""
+    mine: Registration | None = None
+    """Where this user has it, if that is not registered yet."""
 
     @property
     def facts(self) -> Facts:
@@ -118,7 +120,7 @@ class Published:
         Raises:
             UserError: the user has not registered it.
         """
-        mine = registration(self.name)
+        mine = self.mine or registration(self.name)
         if mine is None:
             raise UserError(f"dataset {self.name} is {self._absent}")
         return mine

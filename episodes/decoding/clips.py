@@ -91,7 +91,7 @@ def decode_each(
     for reader in (first,) if known or first == "av" else (first, "av"):
         request = {
             "do": "read",
-            "path": str(path),
+            "path": str(path.absolute()),  # libav takes a relative a:b.mp4 for an address
             "decoder": reader,
             "frames": frames,
             "sampling": sampling if isinstance(sampling, str) else asdict(sampling),
@@ -117,7 +117,7 @@ def examine(path: Path) -> tuple[str, str]:
         UserError: it cannot be opened.
     """
     check_file(path)
-    answer = answered({"do": "examine", "path": str(path)}, lambda *_: None)
+    answer = answered({"do": "examine", "path": str(path.absolute())}, lambda *_: None)
     if "error" in answer:
         raise _undecodable(path, answer["error"])
     return answer["container"], answer["complaint"]

@@ -1,5 +1,6 @@
 """What counts as a video on disk: a video file, or a folder that holds its frames as images."""
 
+import errno
 import hashlib
 import os
 import re
@@ -100,11 +101,13 @@ def why_not_opened(path: Path, root: Path) -> str:
     """
     try:
         mode, whole = path.stat().st_mode, path.resolve(strict=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "it is not there"
     except PermissionError:
         return "its folder may not be read"
-    except (OSError, RuntimeError):  # Python 3.11 and 3.12 raise RuntimeError for a circle
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
+            return f"it cannot be looked at ({error.strerror})"
         return "it is a link that leads in a circle"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "it is a pipe, a socket or a device, and no file"

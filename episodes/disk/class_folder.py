@@ -8,13 +8,14 @@ from pathlib import Path
 
 from episodes.decoding.media import is_frame, is_video_file, videos_below
 from episodes.errors import UserError
+from episodes.split import composed
 
 
 def visible(folder: Path) -> list[Path]:
     """Return the sorted entries of a folder, except those that start with a dot.
 
     Raises:
-        UserError: a name is not in UTF-8.
+        UserError: a name is not in UTF-8, holds a tab or a line break, or is there in two forms.
     """
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in paths:
@@ -22,6 +23,18 @@ def visible(folder: Path) -> list[Path]:
             raise UserError(
                 f"{str(path)!a}: this name is not in UTF-8, and banks are hashed by names; rename"
                 " it (`convmv` does whole folders)"
+            )
+        if path.name.splitlines() != [path.name] or "\t" in path.name:
+            raise UserError(
+                f"{str(path)!a}: this name holds a tab or a line break, which no list of videos"
+                " can; rename it"
+            )
+    first: dict[str, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(composed(path.name), path)) is not path:
+            raise UserError(
+                f"{folder}: {other.name!a} and {path.name!a} are two forms of one name, which"
+                " other systems do not tell apart; rename one of them"
             )
     return paths
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from episodes.decoding.media import is_video_file
 from episodes.disk.video_labels import is_label_file, labels_by_video
 from episodes.errors import UserError
-from episodes.split import SPLIT_NAMES, SplitName
+from episodes.split import SPLIT_NAMES, SplitName, composed
 
 SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
 FORMATS = (
@@ -93,7 +93,8 @@ def _read_list(path: Path, labels: Mapping[str, str], with_folders: bool) -> Cla
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for listed_label, listed in read(path, text):
         name = listed.rpartition("/")[2]
-        label, video = labels.get(name, listed_label), listed if with_folders else name
+        label = composed(labels.get(name, listed_label))
+        video = composed(listed if with_folders else name)
         if video in classes[label]:
             raise UserError(f"{path} lists {label}/{video} twice; remove one of the lines")
         classes[label].add(video)

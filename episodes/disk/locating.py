@@ -14,7 +14,7 @@ from typing import NamedTuple
 from episodes.decoding.media import is_video_file, videos_below
 from episodes.disk.facts import folded
 from episodes.disk.lists import without_suffix
-from episodes.split import Video
+from episodes.split import Video, composed
 
 Names = Callable[[str], Iterable[str]]
 """From a video's name to the names under which copies of the dataset keep it, best first."""
@@ -40,7 +40,7 @@ class Index:
         self.root = root
         self._by_name: defaultdict[str, list[_Place]] = defaultdict(list)
         for path in videos_below(root):
-            if video := identify(path):
+            if video := identify(composed(path)):
                 self._by_name[video[1].casefold()].append(_Place(path, *video))
 
     def find(self, video: Video, names: Names, folders: Iterable[str] = ()) -> list[Path]:

@@ -313,6 +313,7 @@ def _run(
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
         trained=chosen.checkpoint is not None if method.learns or chosen.tuned else None,
+        training_sha256=chosen.training_sha256,
         **own_recipe(bank),
     )
     cost = Cost(

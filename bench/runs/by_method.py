@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,14 +162,25 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
             f"two runs of {name}{which} on bank {first.bank}; a table has one row for each"
             " method: name the folders of one run each"
         )
-    for run in runs[1:]:
+    for one, other in combinations(runs, 2):
         for field in SAME:
-            one, other = getattr(first, field), getattr(run.identity, field)
-            if one != other:
+            here, there = getattr(one.identity, field), getattr(other.identity, field)
+            if here != there:
                 raise UserError(
-                    f"training seeds of {name} differ in {field}: {one} and {other}; run all seeds"
+                    f"training seeds of {name} differ in {field}: {here} and {there}; run all seeds"
                     " anew"
                 )
+        which = f"training seeds {_seed(one)} and {_seed(other)} of {name} on bank {first.bank}"
+        weights = one.identity.weights_sha256
+        if weights is not None and weights == other.identity.weights_sha256:
+            raise UserError(f"{which} are runs of the same weights; leave one of them out")
+        trainings = {one.declared.training_sha256, other.declared.training_sha256} - {None}
+        if len(trainings) > 1:
+            raise UserError(
+                f"{which} are of different trainings: their recipes, of one name, differ, or their"
+                " data, or their validation banks, as the cards of the weights say; compare the"
+                " seeds of one training, or train with a recipe of another name"
+            )
     return MethodRuns(sorted(runs, key=lambda run: _seed(run) or 0))
 
 

@@ -182,6 +182,9 @@ class Declared(Model):
     """Classes of the bank that the pretraining may have included."""
     trained: bool | None
     """Whether its weights were trained; null where it has none."""
+    training_sha256: str | None = None
+    """Hash of the recipe, data and validation bank of the training (`bench.weights.cards`), in
+    which its seeds agree; null where they are not known, as in older runs."""
     says_whether_trained: bool = True
     """Whether ``trained`` is known; rows made by other programs may not state it."""
     recipe: Recipe | None = None

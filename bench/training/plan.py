@@ -23,6 +23,7 @@ from episodes.banks.bank import Bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.schema import plain
+from episodes.split import SplitName
 
 DRAWS = 1 << 56
 """Number of possible values of `Training.draws`."""
@@ -123,8 +124,9 @@ class Training:
         )
         if not self.entry.cls.needs_text:
             return identity
-        text = needed(self.text, self.entry.name).identity(self._class_names)
-        return identity.changed(text=text)
+        # Names of validation classes have a say in which checkpoint is kept.
+        names = self._class_names("train") + self._class_names(split.name)
+        return identity.changed(text=needed(self.text, self.entry.name).identity(names))
 
     def _start(self) -> Start:
         """Identify the backbone, or the features of the used videos if those are given."""
@@ -155,13 +157,12 @@ class Training:
         Raises:
             UserError: there are none.
         """
-        return needed(self.text, self.entry.name).features(self._class_names)
+        return needed(self.text, self.entry.name).features(self._class_names("train"))
 
-    @property
-    def _class_names(self) -> list[str]:
-        """Names of the training classes, in the order of the split."""
+    def _class_names(self, split: SplitName) -> list[str]:
+        """Names of a split's classes, in its order."""
         source = dataset(self.validation.split.dataset)
-        return names_of_classes(source, source.split("train").classes)
+        return names_of_classes(source, source.split(split).classes)
 
     def copied_backbone(self) -> Backbone:
         """Return a copy of the backbone that training may change."""

@@ -8,13 +8,19 @@ from typing import Any
 
 from bench.method import ConfiguredMethod, Settings
 from bench.runs.schema import HowTrained
-from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, Card, committed, file_sha256, read_card
+from bench.weights.cards import (
+    SAME_IN_ALL_SEEDS,
+    WEIGHTS,
+    WEIGHTS_FOLDER,
+    Card,
+    committed,
+    file_sha256,
+    read_card,
+)
 from episodes.errors import UserError
 
 SHIPPED = WEIGHTS_FOLDER / "heads"
 """Shipped weights of methods, for the features of the shipped backbones."""
-SAME_IN_ALL_SEEDS = ("recipe", "dataset", "way", "shot", "validation", "text")
-"""Fields of a training's identity that no run states whole, and in which its seeds agree."""
 UNTRAINED = "none"
 """Value of ``--weights`` for no weights at all, not even shipped ones."""
 
@@ -40,6 +46,12 @@ class MethodWithWeights:
         """How its weights were trained, if that is known."""
         card = self.checkpoint.card if self.checkpoint else None
         return None if card is None else card.training
+
+    @property
+    def training_sha256(self) -> str | None:
+        """Hash of what all seeds of its training share, if that is known."""
+        card = self.checkpoint.card if self.checkpoint else None
+        return None if card is None else card.identity.sha256_of_any_seed
 
     @property
     def tuned(self) -> bool:
@@ -132,6 +144,8 @@ def _check_seeds(found: Sequence[MethodWithWeights]) -> None:
         where = f"--weights: {path.parent} and {other_path.parent}"
         if card.training.seed == other.training.seed:
             raise UserError(f"{where} are both of seed {card.training.seed}; move one elsewhere")
+        if card.sha256 == other.sha256:
+            raise UserError(f"{where} hold the same weights, not two seeds; move one elsewhere")
         for name in SAME_IN_ALL_SEEDS:
             one, two = (each.identity.model_dump()[name] for each in (card, other))
             if one != two:

@@ -8,6 +8,7 @@ weights are replaced:
 """
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -98,6 +99,10 @@ class Validation(Model):
     """Number of its episodes."""
 
 
+SAME_IN_ALL_SEEDS = ("recipe", "dataset", "way", "shot", "validation", "text")
+"""Fields of a training's identity in which its seeds agree, and which no run states whole."""
+
+
 class TrainingIdentity(Model):
     """Everything that determines the resulting weights."""
 
@@ -128,7 +133,15 @@ class TrainingIdentity(Model):
     device: str
     """Type of device."""
     text: TextIdentity | None = None
-    """Source of the text features of a method that reads class names."""
+    """Source of the text features of a method that reads class names, those of the training and
+    of the validation classes; older cards have the names of training classes alone."""
+
+    @property
+    def sha256_of_any_seed(self) -> str:
+        """Hash of `SAME_IN_ALL_SEEDS`, without values that are defaults: so fields that a later
+        version adds do not change it."""
+        same = self.model_dump(mode="json", include={*SAME_IN_ALL_SEEDS}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
 class Chosen(Model):

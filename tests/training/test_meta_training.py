@@ -17,6 +17,7 @@ from bench.features import filling
 from bench.features.backbones import load_backbone
 from bench.features.embedding import embed
 from bench.features.preprocessing import with_preprocessing
+from bench.features.text import text_source
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.method import Method
@@ -32,8 +33,10 @@ from bench.training.stream import training_stream
 from bench.training.validation import Validator
 from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
+from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
 from tests.command import forked, refused, succeeds
+from tests.layouts import own_registrations
 
 CPU = torch.device("cpu")
 METHODS = built_in_methods()
@@ -301,6 +304,37 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     shown_others = with_preprocessing(load_backbone("motion", CPU), "linspace", None)
     with pytest.raises(UserError, match=r"sampling None, not linspace;"):
         train_one(replace(planned, backbone=shown_others))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_another_name_of_a_class_is_another_training(
+    split: str, tmp_path: Path, small_recipe: Path
+):
+    """Names of training classes are learnt from; those of validation classes choose the weights."""
+    root = tmp_path / "videos"
+    for label in range(20):
+        for video in range(2):
+            path = root / f"class-{label}" / f"{video}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes([label, video]))
+    with own_registrations(tmp_path / "config"):
+        add_dataset("mine", root, None, trust=False)
+        file = tmp_path / "mine-val.toml"
+        succeeds(
+            *("bank", "new", file.stem, "--dataset", "mine", "--split", "val", "--way", "2"),
+            *("--episodes", "2", "--out", file),
+        )
+        bank, words = open_bank(str(file)), load_backbone("motion-words", CPU)
+        recipe = read_training_recipe(str(small_recipe), METHODS["clip-fsar"])
+        planned = Training(
+            *(METHODS["clip-fsar"], 0, recipe, bank, words, False, CPU, tmp_path),
+            text=text_source(words, None, None),
+        )
+        before = planned.identity()
+        assert planned.identity() == before
+        label = bank.source.split(split).classes[0]
+        (root / "names.csv").write_text(f"class,name\n{label},another name\n")
+        assert planned.identity() != before
 
 
 @pytest.mark.parametrize("writer", ["save_tensors", "save_state", "finish"])

@@ -138,8 +138,11 @@ class TrainingIdentity(Model):
 
     @property
     def sha256_of_any_seed(self) -> str:
-        """Hash of `SAME_IN_ALL_SEEDS`, without values that are defaults: so fields that a later
-        version adds do not change it."""
+        """Hash of `SAME_IN_ALL_SEEDS`.
+
+        Values that are defaults are left out, so that fields that a later version adds change no
+        hash.
+        """
         same = self.model_dump(mode="json", include={*SAME_IN_ALL_SEEDS}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 

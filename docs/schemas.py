@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.summary import Summary
+from bench.features.given import FeatureCard
 from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Failure, Header
 from bench.throughput.record import Record
@@ -29,6 +30,7 @@ KINDS: dict[str, Any] = {
     "backbone-card": BackboneCard,
     "training-state": Unfinished,
     "accepted": Accepted,
+    "features": FeatureCard,
     "throughput": list[Record],
     "facts": FactsFile,
     "bank-recipe": Recipe,

@@ -7,6 +7,7 @@ removed.
 import json
 import os
 import shutil
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,11 +84,17 @@ def parts() -> list[Part]:
     found = []
     for kind in KINDS:
         for folder in sorted((place / kind).glob("*/")):
-            files = [path for path in folder.rglob("*") if path.is_file()]
+            files = [Path(top, name) for top, _, names in os.walk(folder) for name in names]
+            known: dict[Path, os.stat_result] = {}
+            for path in [folder, *files]:
+                with suppress(OSError):  # a process that writes renames and removes files
+                    known[path] = path.stat()
+            if folder not in known:
+                continue
+            size = sum(known[path].st_size for path in files if path in known)
             mark = folder / MARK
-            times = [mark] if mark.exists() else [folder, *files]
-            used = datetime.fromtimestamp(max(path.stat().st_mtime for path in times), UTC)
-            size = sum(path.stat().st_size for path in files)
+            times = [known[mark]] if mark in known else known.values()
+            used = datetime.fromtimestamp(max(one.st_mtime for one in times), UTC)
             found.append(Part(kind, folder, _words(folder), size, used))
     return sorted(found, key=lambda part: -part.size)
 
@@ -127,16 +134,16 @@ def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list
 
 def _remove(folder: Path, really: bool) -> bool:
     """Remove a folder unless a process is using it; return whether that is possible."""
-    file = None
-    if fcntl is not None and (folder / MARK).exists():
-        file = os.open(folder / MARK, os.O_RDWR)
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                file = os.open(folder / MARK, os.O_RDWR)
+                stack.callback(os.close, file)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(file)
             return False
-    if really:
-        shutil.rmtree(folder)
-    if file is not None:
-        os.close(file)
+        except FileNotFoundError:  # nobody has used it, or it was removed meanwhile
+            pass
+        if really:
+            shutil.rmtree(folder)
     return True

@@ -136,6 +136,27 @@ class TestCache:
         assert not any(one["in_use"] for one in shown)
         assert "net-1" in succeeds("cache", "show")
 
+    def test_files_that_vanish_meanwhile_do_not_matter(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        folder, other = sorted((tmp_path / "features").iterdir())
+        written = [folder / name for name in ("1.unfinished", "2.unfinished")]
+        for path in written:
+            path.touch()
+        found = Path.stat
+
+        def stat(path: Path, **words: bool) -> os.stat_result:
+            status = found(path, **words)
+            if path.suffix == ".unfinished":
+                for one in written:
+                    one.unlink(missing_ok=True)
+                shutil.rmtree(other, ignore_errors=True)
+            return status
+
+        monkeypatch.setattr(Path, "stat", stat)
+        shown = json.loads(succeeds("cache", "show", "--json"))
+        assert [one["folder"] for one in shown] == [str(folder)]
+
     def test_what_is_in_use_is_kept(self, tmp_path: Path):
         identity = {"backbone": "net-0", "sampling": "linspace"}
         store = FeatureStore(tmp_path / "features", identity, FeatureShape(2, 1, 1, 1))

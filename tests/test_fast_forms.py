@@ -13,7 +13,7 @@ from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, regis
 from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import ProtoNet, Tsn
-from tests.command import succeeds
+from tests.command import fails, succeeds
 
 SHAPE = FeatureShape(12, 4, 2, 2)
 
@@ -121,5 +121,9 @@ def test_the_rule_finds_out_what_differs(cls: type[Method], words: str):
 def test_the_identity_of_a_run_says_which_form_it_was(tmp_path: Path, words, form, registered):
     options = ("--methods", "protonet", "--episodes", "2", "--no-report", "--out", str(tmp_path))
     succeeds("run", *options, *words)
-    run = json.loads((tmp_path / "protonet" / "run.json").read_text())
-    assert run["identity"]["form"] == form
+    path = tmp_path / "protonet" / "run.json"
+    assert json.loads(path.read_text())["identity"]["form"] == form
+    before = path.read_bytes()
+    other = () if words else ("--plain",)
+    assert f"holds a run with form {form}, not" in fails("run", *options, *other)
+    assert path.read_bytes() == before

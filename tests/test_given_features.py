@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from bench.features.given import FeatureCard, GivenFeatures, write_features
+from bench.method import Method
 from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank
+from episodes.decoding.clips import decoder_identity
 from episodes.errors import UserError
 from episodes.split import Video
 from tests.command import refused, succeeds
@@ -90,32 +93,60 @@ def test_two_files_of_one_video_are_refused(tmp_path: Path):
         GivenFeatures(folder)
 
 
-def test_a_table_beside_one_of_another_backbone_is_not_written(tmp_path: Path):
-    def write(name: str, backbone: str) -> None:
-        card = FeatureCard(backbone=backbone)
+@pytest.mark.parametrize("names", [("one.npz", "two.npz"), ("", "")])
+@pytest.mark.parametrize(
+    "other", [{"backbone": "clip"}, {"sampling": "linspace"}, {"resize": 60}, {"decoder": "av 1"}]
+)
+def test_features_of_another_origin_get_a_folder_of_their_own(
+    names: tuple[str, str], other: dict[str, Any], tmp_path: Path
+):
+    def write(name: str, card: FeatureCard) -> None:
         write_features(tmp_path / name, ["a/b"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
 
-    write("one.npz", "motion")
-    write("two.npz", "motion")
-    write("two.npz", "motion")
-    with pytest.raises(UserError, match=r"holds one\.npz, of which its features\.json says"):
-        write("two.npz", "clip")
-    (tmp_path / "one.npz").unlink()
-    write("two.npz", "clip")
-    assert GivenFeatures(tmp_path / "two.npz").card.backbone == "clip"
+    first, second = names
+    card = FeatureCard(backbone="motion", sampling="segment-centres", resize=None, decoder="av 14")
+    write(first, card)
+    write(second, card)  # as after an interrupt
+    ((field, value),) = other.items()
+    with pytest.raises(UserError, match=rf"of another origin: {field} is .*, not {value}"):
+        write(second, card.changed(**other))
+    assert GivenFeatures(tmp_path / first).card == card
 
 
-def test_a_folder_keeps_the_features_of_one_backbone(tmp_path: Path):
-    def write(video: str, backbone: str) -> None:
-        card = FeatureCard(backbone=backbone)
-        write_features(tmp_path, [video], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+def test_an_interrupted_export_can_be_completed(tmp_path: Path):
+    def interrupted(part: slice) -> np.ndarray:
+        if part.start == 1:
+            raise KeyboardInterrupt
+        return np.ones((1, 3, 1, 1, 1), "f4")
 
-    write("a/b", "motion")
-    write("a/b", "clip")
-    write("a/c", "clip")
-    with pytest.raises(UserError, match=r"holds a/c\.npy, of which its features\.json says"):
-        write("a/b", "motion")
-    assert GivenFeatures(tmp_path).card.backbone == "clip"
+    card = FeatureCard(backbone="motion", sampling="linspace")
+    with pytest.raises(KeyboardInterrupt):
+        write_features(tmp_path, ["a/b", "a/c"], interrupted, card)
+    with pytest.raises(UserError, match=r"sampling is linspace .*, not middle-frame"):
+        write_features(tmp_path, ["a/b"], interrupted, card.changed(sampling="middle-frame"))
+    write_features(tmp_path, ["a/b", "a/c"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+    assert len(list(tmp_path.glob("a/*.npy"))) == 2
+
+
+@pytest.mark.parametrize("out", ["", "all.npz", "all.safetensors", "all.npy"])
+def test_videos_that_differ_in_their_ending_alone_are_told_apart(out: str, tmp_path: Path):
+    videos = [Video("a", name, name) for name in ("b.avi", "b.mp4", "c.avi")]
+    maps = np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1, 1)
+    names = [f"a/{video.name}" for video in videos]
+    write_features(tmp_path / out, names, lambda part: maps[part], FeatureCard())
+    given = GivenFeatures(tmp_path / out)
+    files = given.files(videos)
+    np.testing.assert_array_equal(given.read([file.sha256 for file in files]), maps)
+    (alone,) = given.files([Video("a", "c", "c.mp4")])  # made smaller meanwhile, say
+    assert given.read([alone.sha256]).item() == 2
+    with pytest.raises(UserError, match=r"lacks the features of 1 .*: a/b\.mov"):
+        given.files([Video("a", "b", "b.mov")])
+
+
+def test_features_of_one_name_are_not_taken_for_two_videos(tmp_path: Path):
+    given = GivenFeatures(as_files(tmp_path, {"a/b": np.ones(3, np.float32)}))
+    with pytest.raises(UserError, match=r"one set of features, a/b, for .*b\.avi and a/b\.mp4"):
+        given.files([Video("a", name, name) for name in ("b.avi", "b.mp4")])
 
 
 def test_files_that_a_table_would_hide_are_not_written(tmp_path: Path):
@@ -214,6 +245,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "features"
     said = succeeds("features", "export", "--episodes", EPISODES, "--out", folder)
     assert "wrote features 96 x 8 x 6 x 6 of" in said
+    card = json.loads((folder / "features.json").read_text())
+    assert (card["backbone"], card["sampling"], card["resize"]) == ("motion", Method.sampling, None)
+    assert card["decoder"] == decoder_identity()
     return folder
 
 

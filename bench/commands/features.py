@@ -42,12 +42,13 @@ def export(
 
     Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in
     .npz (arrays names and features), .safetensors (a tensor for each name) or .npy (names in a .txt
-    beside it), one table. A features.json says what made them. `fvbench run --features OUT` and
-    `fvbench train --features OUT` read the same format.
+    beside it), one table. A features.json says what made them, of which frames. `fvbench run
+    --features OUT` and `fvbench train --features OUT` read the same format.
 
     exit status
       0  done
-      2  nothing written: no such bank or backbone, missing videos, or OUT cannot be written
+      2  nothing written: no such bank or backbone, missing videos, or OUT cannot be written or
+         holds features of another origin
 
     Example: fvbench features export --bank default --out results/local/features.npz
     """
@@ -55,7 +56,7 @@ def export(
     use_plugins(plugin)
     from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
-    from bench.features.embedding import embedded_together
+    from bench.features.embedding import embedded_together, feature_identity
     from bench.features.given import FeatureCard, write_features
     from bench.features.preprocessing import with_preprocessing
     from bench.machine.device import choose_device
@@ -79,6 +80,7 @@ def export(
         (store,) = embedded_together([loaded], frames, files, where, progress)
     seen = loaded.backbone.seen if isinstance(loaded.backbone, Pretrained) else None
     keys = [Readings(loaded.decoder).key(file) for file in files]
+    identity = feature_identity(loaded, frames, where)
     written = write_features(
         out,
         [f"{video.label}/{video.name}" for video in videos],
@@ -88,6 +90,9 @@ def export(
             weights_sha256=loaded.weights_sha256,
             pretraining=loaded.backbone.pretraining,
             seen=seen,
+            sampling=identity.sampling,
+            resize=identity.resized,
+            decoder=identity.decoder,
         ),
     )
     shape = " x ".join(map(str, store.shape))

@@ -61,6 +61,12 @@ class FeatureCard(Model):
     """Data on which the backbone was pretrained."""
     seen: tuple[str, ...] | None = None
     """Data sets whose labels the backbone has seen."""
+    sampling: str | None = None
+    """Rule by which the frames of a clip were sampled."""
+    resize: int | tuple[int, int] | None = None
+    """Size to which pictures were resized, where it was chosen."""
+    decoder: str | None = None
+    """The preferred decoder of the videos, with its version."""
 
 
 class GivenFeatures:
@@ -77,14 +83,19 @@ class GivenFeatures:
         """Find the names; the features in a folder are read when they are needed."""
         self.place = place
         self._read_one, names = _opened(place)
-        self._by_name = {_bare(name): name for name in names}
         if not names:
             raise UserError(
                 f"{place} holds no features: CLASS/VIDEO with {', '.join(SUFFIXES)}, or a table"
             )
-        if len(self._by_name) < len(names):
-            twice = next(name for name in names if self._by_name[_bare(name)] != name)
-            raise UserError(f"{place} holds features of {_bare(twice)} twice; remove one of them")
+        alike: dict[str, list[str]] = {}
+        for name in names:
+            alike.setdefault(_bare(name), []).append(name)
+        for bare, same in alike.items():
+            if bare in same and len(same) > 1:
+                raise UserError(f"{place} holds features of {bare} twice; remove one of them")
+        self._given_as = {bare: same[0] for bare, same in alike.items() if len(same) == 1}
+        self._given_as |= {name: name for name in names}
+        """Name with the suffix of the video, or without where that tells it apart -> as given."""
         self.card = _card(place)
         self._names: dict[str, str] = {}
         """Hash of a video's features -> name under which they are read."""
@@ -97,15 +108,22 @@ class GivenFeatures:
             UserError: features are missing, are not finite numbers, or differ in shape.
         """
         wanted = [f"{video.label}/{video.name}" for video in videos]
-        missing = [name for name in wanted if _bare(name) not in self._by_name]
-        if missing:
+        found = {name: given for name in wanted if (given := self._own(name)) is not None}
+        if missing := [name for name in wanted if name not in found]:
             raise UserError(
                 f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos of"
                 f" the bank: {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names"
             )
+        video_of: dict[str, str] = {}
+        for name, own in found.items():
+            if (other := video_of.setdefault(own, name)) != name:
+                raise UserError(
+                    f"{self.place} holds one set of features, {own}, for the videos {other} and"
+                    f" {name}; name the features of each with the ending of the video"
+                )
         files = []
         for video, name in zip(videos, wanted, strict=True):
-            own = self._by_name[_bare(name)]
+            own = found[name]
             array = self._array(own)
             digest = hashlib.sha256(f"{name}\n{array.shape}\n".encode() + array.tobytes())
             self._names[digest.hexdigest()] = own
@@ -114,8 +132,8 @@ class GivenFeatures:
 
     def say_extra(self, videos: Sequence[Video]) -> None:
         """Report the number of features of other videos, whose names may be mistakes."""
-        wanted = {_bare(f"{video.label}/{video.name}") for video in videos}
-        if extra := len(self._by_name.keys() - wanted):
+        used = {self._own(f"{video.label}/{video.name}") for video in videos}
+        if extra := len(set(self._given_as.values()) - used):
             note(f"{self.place} also holds features of {counted(extra, 'other video')}, not used")
 
     def read(self, videos: Sequence[str]) -> Array:
@@ -143,6 +161,10 @@ class GivenFeatures:
         )
         vars(stand_in)["name"] = self.card.backbone
         return LoadedBackbone(stand_in, self.card.weights_sha256)
+
+    def _own(self, video: str) -> str | None:
+        """Return the name under which a video's features are given, if they are."""
+        return self._given_as.get(video) or self._given_as.get(_bare(video))
 
     def _array(self, name: str) -> Array:
         """Read one video's features as a map (C, T, H, W)."""
@@ -236,6 +258,8 @@ def write_features(
 ) -> list[Path]:
     """Write features in the format that `GivenFeatures` reads; return the files, the card last.
 
+    The card is written first, so that a repeated command may complete an interrupted one.
+
     Args:
         out: a folder, created if necessary, or a table that ends in .npz, .safetensors or .npy.
         names: CLASS/VIDEO of each video.
@@ -246,19 +270,21 @@ def write_features(
     written = [out] if folder != out else [folder / f"{name}.npy" for name in names]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = folder.glob("*") if folder != out else folder.rglob("*")
-        others = sorted(one for one in there if one.suffix in SUFFIXES and one not in written)
-        if others and _card(folder) != card:
-            raise UserError(
-                f"{folder} holds {others[0].relative_to(folder)}, of which its {CARD} says"
-                " something else; features of another origin need another folder: choose another"
-                " --out"
-            )
-        if folder == out and (tables := [one for one in others if one.parent == folder]):
+        below = folder.glob("*") if folder != out else folder.rglob("*")
+        there = sorted(one for one in below if one.suffix in SUFFIXES)
+        known = _card(folder)
+        for field, wanted in card if there else ():
+            if (stated := getattr(known, field)) != wanted:
+                raise UserError(
+                    f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
+                    f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
+                )
+        if folder == out and (tables := [one for one in there if one.parent == folder]):
             raise UserError(
                 f"{folder} holds the table {tables[0].name}, which would be read in place of the"
                 " files of videos; remove it, or choose another --out"
             )
+        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
         elif out.suffix == ".safetensors":
@@ -271,7 +297,6 @@ def write_features(
             for place, path in enumerate(written):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, read(slice(place, place + 1))[0])
-        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
     return [*written, folder / CARD]

@@ -19,7 +19,7 @@ from episodes.errors import UserError
 from episodes.schema import plain
 from episodes.split import VideoFile
 
-ASKED_FOR = ("bank_sha256", "method", "weights_sha256", "seed")
+ASKED_FOR = ("bank_sha256", "method", "form", "weights_sha256", "seed")
 """Parts of a run's identity that the user chose, besides features: a run that differs in them is
 never replaced. If what the program determines has changed (code, decoder, videos), the run is
 computed again in its place."""
@@ -93,6 +93,7 @@ def may_reuse(folder: Path, identity: Identity) -> bool:
         return False
     found = read_run(folder).identity
     then, now = (_asked_for(one) for one in (found, identity))
+    then["form"] = then["form"] or now["form"]  # runs of older versions do not state it
     for field, value in now.items():
         if then[field] != value:
             raise UserError(

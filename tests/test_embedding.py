@@ -13,11 +13,17 @@ from torch import Tensor
 from bench.backbone import Backbone, InputSpec
 from bench.features import clips, filling
 from bench.features.backbones import LoadedBackbone
-from bench.features.embedding import embed, embed_missing
+from bench.features.embedding import Target, embed, embed_missing
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
+from episodes.cache import ENVIRONMENT_VARIABLE
+from episodes.decoding.media import content_sha256
+from episodes.decoding.readers import default_decoder
+from episodes.decoding.readings import Readings
+from episodes.decoding.sampling import Sampling
 from episodes.errors import UserError
 from episodes.split import Video, VideoFile
+from tests.conftest import make_video
 from tests.synthetic import CPU, NOTHING
 
 SPEC = InputSpec(2, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -50,8 +56,8 @@ def store(tmp_path: Path) -> FeatureStore:
 
 
 def embedded(store: FeatureStore, files: list[VideoFile], progress=NOTHING) -> None:
-    targets = [(store, LoadedBackbone(Means(), "0"))]
-    embed_missing(targets, "segment-centres", files, CPU, progress)
+    targets = [Target(store, LoadedBackbone(Means(), "0"), "segment-centres")]
+    embed_missing(targets, files, CPU, progress)
 
 
 @pytest.fixture
@@ -122,6 +128,40 @@ def test_a_shard_that_cannot_be_written_stops_the_work(store, decoding, monkeypa
         embedded(store, [file_of(i) for i in range(10, 200)])
 
 
+def test_frames_of_several_samplings_are_decoded_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+    paths = [make_video(tmp_path / f"{number}.mp4", frames=9 + number) for number in range(3)]
+    files = [VideoFile(Video("a", one.name, one.name), one, content_sha256(one)) for one in paths]
+    rules = ("segment-centres", "middle-frame", "2 x linspace")
+    asked: list[tuple[str, object]] = []
+    load = clips.load_clip
+
+    def noted(file: VideoFile, spec: InputSpec, sampling: Sampling, decoder: str) -> Tensor:
+        asked.append((file.path.name, sampling))
+        return load(file, spec, sampling, decoder)
+
+    monkeypatch.setattr(clips, "load_clip", noted)
+
+    def fill(name: str, files: list[VideoFile], *samplings: str) -> list[FeatureStore]:
+        stores = [FeatureStore(tmp_path / name, {"rule": rule}, SHAPE) for rule in samplings]
+        loaded = LoadedBackbone(Means(), "0")
+        targets = [Target(one, loaded, rule) for one, rule in zip(stores, samplings, strict=True)]
+        embed_missing(targets, files, CPU, NOTHING)
+        return stores
+
+    alone = [fill("alone", files, rule)[0] for rule in rules]
+    fill("together", files[:1], "middle-frame")
+    asked.clear()
+    together = fill("together", files, *rules)
+    assert sorted(asked) == [("0.mp4", rules[::2]), ("1.mp4", rules), ("2.mp4", rules)]
+    keys = [Readings(default_decoder()).key(file) for file in files]
+    maps = [store.read(keys) for store in together]
+    np.testing.assert_array_equal(maps, [store.read(keys) for store in alone])
+    assert len(np.unique(maps, axis=0)) == 3
+
+
 def test_features_do_not_depend_on_the_company():
     numbers = list(range(20))
     together, _ = embed(Means(), [clip_of(i) for i in numbers], CPU)
@@ -143,9 +183,9 @@ def test_an_interrupt_stores_whole_videos_or_none(store, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(clips, "load_clip", decode)
     files = [file_of(number) for number in range(32)]
-    targets = [(store, LoadedBackbone(Interrupted(), "0"))]
+    targets = [Target(store, LoadedBackbone(Interrupted(), "0"), "3 x linspace")]
     with pytest.raises(KeyboardInterrupt):
-        embed_missing(targets, "3 x linspace", files, CPU, NOTHING)
+        embed_missing(targets, files, CPU, NOTHING)
     stored = [file for file in files if not store.missing([file.sha256])]
     assert len(stored) == 16
     found = store.read([file.sha256 for file in stored])

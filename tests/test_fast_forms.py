@@ -13,7 +13,7 @@ from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, regis
 from bench.plugins.registry import built_in_methods, choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import ProtoNet, Tsn
-from tests.command import fails, succeeds
+from tests.command import refused, succeeds
 
 SHAPE = FeatureShape(12, 4, 2, 2)
 
@@ -125,5 +125,5 @@ def test_the_identity_of_a_run_says_which_form_it_was(tmp_path: Path, words, for
     assert json.loads(path.read_text())["identity"]["form"] == form
     before = path.read_bytes()
     other = () if words else ("--plain",)
-    assert f"holds a run with form {form}, not" in fails("run", *options, *other)
+    assert f"holds a run with form {form}, not" in refused("run", *options, *other)
     assert path.read_bytes() == before

@@ -10,7 +10,7 @@ import torch
 
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone, load_backbone
-from bench.features.embedding import embed_missing, open_store
+from bench.features.embedding import embedded_together
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from episodes.errors import UserError
@@ -150,12 +150,11 @@ def test_several_backbones_embed_a_video_that_was_decoded_once(
     shipped = load_backbone("motion", CPU)
     torch.manual_seed(0)
     other = LoadedBackbone(type(shipped.backbone)().eval(), "other")
-    targets = [(open_store(one, "linspace", CPU), one) for one in (shipped, other)]
-    embed_missing(targets[1:], "linspace", files[:1], CPU, NOTHING)
-    embed_missing(targets, "linspace", files, CPU, NOTHING)
+    wanted = [(one, "linspace") for one in (shipped, other)]
+    embedded_together(wanted[1:], files[:1], CPU, NOTHING)
+    stores = embedded_together(wanted, files, CPU, NOTHING)
     assert sorted(decoded) == ["0", "0", "1", "2"]
-    of_shipped, of_other = (store.read(["0", "1", "2"]) for store, _ in targets)
-    alone = open_store(shipped, "segment-centres", CPU)
-    embed_missing([(alone, shipped)], "segment-centres", files, CPU, NOTHING)
+    of_shipped, of_other = (store.read(["0", "1", "2"]) for store in stores)
+    (alone,) = embedded_together([(shipped, "segment-centres")], files, CPU, NOTHING)
     np.testing.assert_array_equal(alone.read(["0", "1", "2"]), of_shipped)
     assert np.abs(of_shipped - of_other).max() > 0.1

@@ -77,7 +77,7 @@ def export(
         files = opened.source.files(opened.recipe.split, videos, progress)
     frames = loaded.sampling_for(Method)
     with reporter.stage(f"embed {frames}") as progress:
-        (store,) = embedded_together([loaded], frames, files, where, progress)
+        (store,) = embedded_together([(loaded, frames)], files, where, progress)
     seen = loaded.backbone.seen if isinstance(loaded.backbone, Pretrained) else None
     keys = [Readings(loaded.decoder).key(file) for file in files]
     identity = feature_identity(loaded, frames, where)

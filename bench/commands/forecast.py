@@ -56,7 +56,7 @@ class Forecast:
     there: list[str] = field(default_factory=list)
     """Titles of what is done already, and will be reused."""
     embedded: int = 0
-    """Number of videos to decode and embed; one that two backbones embed counts twice."""
+    """Number of videos to embed; one that two backbones or samplings embed counts twice."""
     disk_bytes: int = 0
     memory_bytes: int = 0
     """Memory of the process, or of the GPU where there is one."""
@@ -93,7 +93,7 @@ class Forecast:
         free = shutil.disk_usage(existing).free
         lines = [
             tabulate(rows, ["stage", "work", "time"], tablefmt="simple"),
-            f"to decode and embed: {self.embedded:,} videos",
+            f"to embed: {self.embedded:,} videos",
             f"disk: {_bytes(self.disk_bytes)} more, {_bytes(free)} are free",
             f"memory: {_bytes(self.memory_bytes)}",
             *(f"cannot be tried: {problem}" for problem in self.problems),
@@ -168,22 +168,25 @@ def _embed(
     forecast: Forecast,
 ) -> None:
     """Add the videos to decode and embed, with backbones grouped as a run groups them."""
-    for sampling in dict.fromkeys(sampling for sampling, _ in groups):
-        same = [group for one, group in groups if one == sampling]
-        for first in range(0, len(same), TOGETHER):
-            backbones = [backbone_of(plan, group[0]) for group in same[first : first + TOGETHER]]
-            lacking = [_lacking(loaded, sampling, videos, plan.device) for loaded in backbones]
-            if not any(lacking):
-                continue
-            seconds = measures.both(
-                backbones[0], sampling, videos.sample, max(lacking), sum(lacking)
-            )
-            work = f"{max(lacking):,} videos" + (" at most" if videos.files is None else "")
-            forecast.parts.append(Part(embedding(sampling), work, seconds))
-            forecast.embedded += sum(lacking)
-            for loaded, missing in zip(backbones, lacking, strict=True):
-                shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
-                forecast.disk_bytes += 4 * math.prod(shape) * missing
+    for first in range(0, len(groups), TOGETHER):
+        together = groups[first : first + TOGETHER]
+        wanted = [(backbone_of(plan, group[0]), sampling) for sampling, group in together]
+        lacking = [_lacking(*one, videos, plan.device) for one in wanted]
+        if not any(lacking):
+            continue
+        rules = [sampling for sampling, _ in together]
+        needed = [rule for rule, count in zip(rules, lacking, strict=True) if count]
+        clips = sum(clip_count(rule) * count for rule, count in zip(rules, lacking, strict=True))
+        decoded = max(lacking)
+        seconds = measures.both(
+            wanted[0][0], tuple(dict.fromkeys(needed)), videos.sample, decoded, clips
+        )
+        work = f"{decoded:,} videos" + (" at most" if videos.files is None else "")
+        forecast.parts.append(Part(embedding(rules), work, seconds))
+        forecast.embedded += sum(lacking)
+        for (loaded, _), missing in zip(wanted, lacking, strict=True):
+            shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
+            forecast.disk_bytes += 4 * math.prod(shape) * missing
 
 
 def _lacking(loaded: LoadedBackbone, sampling: str, videos: Videos, device: torch.device) -> int:
@@ -249,15 +252,16 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
         if training.tuned:
             each = measures.decode(loaded, one_clip(sampling), videos.sample)
             decoding += each * len(used)
-        elif embedding(sampling) in forecast.expected:  # for another method
+        elif embedding([sampling]) in forecast.expected:  # for another method
             continue
         elif lacking := _lacking(loaded, sampling, videos, training.device):
-            embedding_all += measures.both(loaded, sampling, videos.sample, lacking, lacking)
+            clips = lacking * clip_count(sampling)
+            embedding_all += measures.both(loaded, sampling, videos.sample, lacking, clips)
             lacked += lacking
     if lacked:
         forecast.embedded += lacked
         work = f"{lacked:,} videos"
-        forecast.parts.append(Part(embedding(sampling), work, embedding_all))
+        forecast.parts.append(Part(embedding([sampling]), work, embedding_all))
     batch = stream.window(0, training.recipe.episodes_at_once)
     passes = training.recipe.episodes_per_step // training.recipe.episodes_at_once
     if training.tuned and training.recipe.jitter:  # other frames at every step

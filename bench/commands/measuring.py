@@ -25,7 +25,7 @@ from bench.running.loop import cached, encode
 from bench.running.scoring import score, tensors
 from episodes.banks.bank import Bank
 from episodes.datasets import Dataset
-from episodes.decoding.sampling import clip_count
+from episodes.decoding.sampling import Sampling
 from episodes.split import SplitName, Video, VideoFile
 
 Work = Callable[[int], object]
@@ -149,7 +149,9 @@ class Measures:
             self._features = {key: torch.rand(key, generator=torch.Generator().manual_seed(0))}
         return self._features[key]
 
-    def decode(self, loaded: LoadedBackbone, sampling: str, sample: Sequence[VideoFile]) -> float:
+    def decode(
+        self, loaded: LoadedBackbone, sampling: Sampling, sample: Sequence[VideoFile]
+    ) -> float:
         """Seconds to decode a video while all processors decode others."""
         spec, videos = loaded.backbone.input, cycle(sample)
 
@@ -179,16 +181,15 @@ class Measures:
     def both(
         self,
         loaded: LoadedBackbone,
-        sampling: str,
+        sampling: Sampling,
         sample: Sequence[VideoFile],
-        decoded: int,
-        embedded: int,
+        videos: int,
+        clips: int,
     ) -> float:
-        """Seconds to decode and embed videos side by side; the last batch counts as full."""
-        batches = math.ceil(embedded / BATCH) * BATCH
+        """Seconds to decode videos and embed clips side by side; the last batch counts as full."""
         return overlapped(
-            self.decode(loaded, sampling, sample) * decoded,
-            self.embed(loaded) * clip_count(sampling) * batches,
+            self.decode(loaded, sampling, sample) * videos,
+            self.embed(loaded) * math.ceil(clips / BATCH) * BATCH,
             self._device.type == "cuda",
             compute_share(),
         )

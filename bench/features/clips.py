@@ -100,7 +100,7 @@ def videos_ahead(spec: InputSpec, sampling: Sampling) -> int:
 
 
 def load_clips(
-    files: Sequence[VideoFile], spec: InputSpec, sampling: str, decoder: str | None = None
+    files: Sequence[VideoFile], spec: InputSpec, sampling: Sampling, decoder: str | None = None
 ) -> Iterator[tuple[VideoFile, Tensor | UserError]]:
     """Yield each file with its clip, or with the error it raised, in the order of the files.
 

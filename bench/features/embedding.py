@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from bench.runs.schema import FeatureIdentity, Input
 from episodes.cache import cache_folder
 from episodes.decoding.clips import decoder_identity
 from episodes.decoding.readings import Readings
+from episodes.decoding.sampling import clip_count
 from episodes.errors import UserError, counted
 from episodes.split import Progress, VideoFile
 
@@ -52,39 +54,17 @@ def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> F
 
 
 def embedded_together(
-    backbones: Sequence[LoadedBackbone],
-    sampling: str,
+    wanted: Sequence[tuple[LoadedBackbone, str]],
     files: Sequence[VideoFile],
     device: torch.device,
     progress: Progress,
 ) -> list[FeatureStore]:
-    """Fill a store for each backbone with all videos; each process of a job embeds its share.
+    """Fill a store for each backbone and sampling rule with all videos, each decoded once.
 
-    Raises:
-        UserError: videos cannot be decoded.
-    """
-    stores = [open_store(loaded, sampling, device) for loaded in backbones]
-    mine = distributed.share(files)
-    embed_missing(list(zip(stores, backbones, strict=True)), sampling, mine, device, progress)
-    distributed.wait()
-    if distributed.size() == 1:
-        return stores
-    # Open them again, with what the other processes have written.
-    return [open_store(loaded, sampling, device) for loaded in backbones]
-
-
-def embed_missing(
-    targets: Sequence[tuple[FeatureStore, LoadedBackbone]],
-    sampling: str,
-    files: Sequence[VideoFile],
-    device: torch.device,
-    progress: Progress,
-) -> None:
-    """Embed the videos that stores lack, decoding each once for all stores.
+    Each process of a job embeds its share.
 
     Args:
-        targets: stores, and the backbones that fill them; all backbones take the same input.
-        sampling: rule by which frames are sampled.
+        wanted: backbones, which all take the same input, each with a sampling rule.
         files: the videos.
         device: where the backbones are.
         progress: told of the number of videos done.
@@ -93,35 +73,66 @@ def embed_missing(
         UserError: videos cannot be decoded; the message names up to five of them. The features of
             the others are kept.
     """
-    decoder = targets[0][1].decoder
+    stores = [open_store(loaded, sampling, device) for loaded, sampling in wanted]
+    targets = [Target(store, *one) for store, one in zip(stores, wanted, strict=True)]
+    embed_missing(targets, distributed.share(files), device, progress)
+    distributed.wait()
+    if distributed.size() == 1:
+        return stores
+    # Open them again, with what the other processes have written.
+    return [open_store(loaded, sampling, device) for loaded, sampling in wanted]
+
+
+class Target(NamedTuple):
+    """A store, and the backbone and sampling rule that fill it."""
+
+    store: FeatureStore
+    loaded: LoadedBackbone
+    sampling: str
+
+
+def embed_missing(
+    targets: Sequence[Target],
+    files: Sequence[VideoFile],
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Embed the videos that stores lack; see `embedded_together`."""
+    spec, decoder = targets[0].loaded.backbone.input, targets[0].loaded.decoder
     readings = Readings(decoder)
     by_key = {readings.key(file): file for file in files}
-    lacking = [set(store.missing(by_key)) for store, _ in targets]
-    missing = {key: file for key, file in by_key.items() if any(key in one for one in lacking)}
+    lacking = [set(target.store.missing(by_key)) for target in targets]
+    # A video is decoded once, with the frames of all samplings for which a store lacks it.
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for key in by_key:
+        needed = [one.sampling for one, lacks in zip(targets, lacking, strict=True) if key in lacks]
+        if needed:
+            alike.setdefault(tuple(dict.fromkeys(needed)), []).append(key)
     errors: list[UserError] = []
-    done = 0
-    clips = zip(
-        missing,
-        load_clips(list(missing.values()), targets[0][1].backbone.input, sampling, decoder),
-        strict=True,
-    )
+    done, total = 0, sum(map(len, alike.values()))
     with ExitStack() as stack:
         fillings = [
-            stack.enter_context(Filling(store, loaded.backbone, device, bool(lacks)))
-            for (store, loaded), lacks in zip(targets, lacking, strict=True)
+            stack.enter_context(Filling(one.store, one.loaded.backbone, device, bool(lacks)))
+            for one, lacks in zip(targets, lacking, strict=True)
         ]
-        while batch := list(islice(clips, BATCH)):
-            errors += [found for _, (_, found) in batch if isinstance(found, UserError)]
-            # Which reader can read a video is known once it has been read, so ask for keys again.
-            good = [
-                (asked, readings.key(file), clip)
-                for asked, (file, clip) in batch
-                if isinstance(clip, Tensor)
-            ]
-            for filling, lacks in zip(fillings, lacking, strict=True):
-                filling.add([(key, clip) for asked, key, clip in good if asked in lacks])
-            done += len(batch)
-            progress(done, len(missing))
+        for rules, keys in alike.items():
+            frames = [clip_count(rule) * spec.frames for rule in rules]
+            decoded = load_clips([by_key[key] for key in keys], spec, rules, decoder)
+            clips = zip(keys, decoded, strict=True)
+            while batch := list(islice(clips, BATCH)):
+                errors += [found for _, (_, found) in batch if isinstance(found, UserError)]
+                # Which reader can read a video is known once it has been read: ask for keys again.
+                good = [
+                    (asked, readings.key(file), clip.split(frames, dim=1))
+                    for asked, (file, clip) in batch
+                    if isinstance(clip, Tensor)
+                ]
+                for filling, target, lacks in zip(fillings, targets, lacking, strict=True):
+                    if target.sampling in rules:
+                        at = rules.index(target.sampling)
+                        filling.add([(key, of[at]) for asked, key, of in good if asked in lacks])
+                done += len(batch)
+                progress(done, total)
     if errors:
         unnamed = len(errors) - ERRORS_SHOWN
         raise UserError(

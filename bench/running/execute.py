@@ -136,17 +136,15 @@ class Group:
 
 
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
-    """Evaluate the methods on one bank; backbones that sample the same frames share decoding."""
+    """Evaluate the methods on one bank; videos are decoded once for several backbones."""
     files = files_of(plan, bank, reporter)
     groups = [group for group in groups_to_do(plan, bank, files) if group.todo]
     if plan.given is not None:
         for group in groups:
             _run_group(plan, bank, files, group, plan.backbone, plan.given, reporter)
         return
-    for sampling in dict.fromkeys(group.sampling for group in groups):
-        same = [group for group in groups if group.sampling == sampling]
-        for first in range(0, len(same), TOGETHER):
-            _run_together(plan, bank, files, same[first : first + TOGETHER], reporter)
+    for first in range(0, len(groups), TOGETHER):
+        _run_together(plan, bank, files, groups[first : first + TOGETHER], reporter)
     for remark in Readings(plan.backbone.decoder).remarks(files):
         reporter.say(f"note: {remark}")
 
@@ -171,12 +169,11 @@ def _run_together(
     groups: Sequence[Group],
     reporter: Reporter,
 ) -> None:
-    """Decode videos once for several backbones, then score; their memory is free on return."""
-    sampling = groups[0].sampling
-    backbones = [backbone_of(plan, group.todo[0][0]) for group in groups]
-    with reporter.stage(embedding(sampling)) as progress:
-        stores = embedded_together(backbones, sampling, files, plan.device, progress)
-    for group, loaded, store in zip(groups, backbones, stores, strict=True):
+    """Decode videos once for several backbones, and score; memory of features is free on return."""
+    wanted = [(backbone_of(plan, group.todo[0][0]), group.sampling) for group in groups]
+    with reporter.stage(embedding(group.sampling for group in groups)) as progress:
+        stores = embedded_together(wanted, files, plan.device, progress)
+    for group, (loaded, _), store in zip(groups, wanted, stores, strict=True):
         _run_group(plan, bank, files, group, loaded, store, reporter)
 
 

@@ -1,6 +1,6 @@
 """Plans: the runs that a command decided on, and what they need."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +129,9 @@ def preparing(bank: Bank) -> str:
     return f"prepare {bank.source.name} videos"
 
 
-def embedding(sampling: str) -> str:
+def embedding(samplings: Iterable[str]) -> str:
     """Title of the stage in which videos are decoded and embedded."""
-    return f"embed {sampling}"
+    return f"embed {', '.join(dict.fromkeys(samplings))}"
 
 
 def scoring(chosen: MethodWithWeights, bank: Bank) -> str:

@@ -113,9 +113,8 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
         return torch.from_numpy(training.given.read([file.sha256 for file in files]))
     sampling = training.sampling
     with reporter.stage(f"embed {sampling}") as progress:
-        (store,) = embedded_together(
-            [training.backbone], sampling, files, training.device, progress
-        )
+        wanted = [(training.backbone, sampling)]
+        (store,) = embedded_together(wanted, files, training.device, progress)
     key = Readings(training.backbone.decoder).key
     return torch.from_numpy(store.read([key(file) for file in files]))
 

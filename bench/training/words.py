@@ -80,7 +80,7 @@ def videos_of(
     with reporter.stage(f"prepare {name} videos") as progress:
         files = source.files(name, split.videos, progress)
     with reporter.stage(f"embed {name} videos") as progress:
-        (store,) = embedded_together([vision], SAMPLING, files, device, progress)
+        (store,) = embedded_together([(vision, SAMPLING)], files, device, progress)
     key = Readings(vision.decoder).key
     maps = torch.from_numpy(store.read([key(file) for file in files]))
     place = {label: index for index, label in enumerate(split.classes)}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from episodes.decoding.process import answered
 from episodes.decoding.readers import DECODERS, default_decoder
 from episodes.decoding.readings import Reading
-from episodes.decoding.sampling import Sampling, frame_indices
+from episodes.decoding.sampling import Jittered, Sampling, frame_indices
 from episodes.errors import UserError, unknown
 
 Clip = NDArray[np.uint8]
@@ -94,7 +94,7 @@ def decode_each(
             "path": str(path.absolute()),  # libav takes a relative a:b.mp4 for an address
             "decoder": reader,
             "frames": frames,
-            "sampling": sampling if isinstance(sampling, str) else asdict(sampling),
+            "sampling": asdict(sampling) if isinstance(sampling, Jittered) else sampling,
             "known": known.frames if known else None,
             "sha256": sha256,
         }

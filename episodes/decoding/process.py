@@ -216,7 +216,11 @@ class _Sender:
 
 def _read(request: Request, send: _Sender, alive: _Watchdog) -> Answer:
     path, frames, sampling = Path(request["path"]), request["frames"], request["sampling"]
-    rule: Sampling = sampling if isinstance(sampling, str) else Jittered(**sampling)
+    rule: Sampling
+    if isinstance(sampling, dict):
+        rule = Jittered(**sampling)
+    else:
+        rule = sampling if isinstance(sampling, str) else tuple(sampling)
     if request["sha256"]:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != request["sha256"]:

@@ -80,8 +80,9 @@ class Jittered:
         return begin + RULES[self.rule](available - begin - end, wanted)
 
 
-Sampling = str | Jittered
-"""The name of a sampling, as `frame_indices` takes it; or a jittered rule, in training."""
+Sampling = str | Jittered | tuple[str, ...]
+"""The name of a sampling, as `frame_indices` takes it; a jittered rule, in training; or several
+names, whose frames are decoded together and follow each other."""
 
 
 def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np.int64]:
@@ -92,12 +93,12 @@ def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np
     the feature maps of the clips may be averaged position by position.
 
     Args:
-        sampling: a name in `RULES`, or ``N x NAME``; or a jittered rule.
+        sampling: a name in `RULES`, or ``N x NAME``; several of them; or a jittered rule.
         available: frames in the video, at least 1.
         wanted: frames in a clip, at least 1.
 
     Returns:
-        (clips * wanted,), clip after clip.
+        (clips * wanted,), clip after clip, sampling after sampling.
 
     Raises:
         UserError: no such rule.
@@ -107,6 +108,8 @@ def frame_indices(sampling: Sampling, available: int, wanted: int) -> NDArray[np
     """
     if isinstance(sampling, Jittered):
         return sampling.indices(available, wanted)
+    if isinstance(sampling, tuple):
+        return np.concatenate([frame_indices(one, available, wanted) for one in sampling])
     clips, rule = _read(sampling)
     return RULES[rule](available, clips * wanted).reshape(wanted, clips).T.ravel()
 
@@ -130,6 +133,8 @@ def clip_count(sampling: Sampling) -> int:
     >>> clip_count("3 x linspace"), clip_count("linspace")
     (3, 1)
     """
+    if isinstance(sampling, tuple):
+        return sum(map(clip_count, sampling))
     return 1 if isinstance(sampling, Jittered) else _read(sampling)[0]
 
 

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from bench.features.backbones import LoadedBackbone, backbones
 from bench.features.clips import load_clips, videos_ahead
-from bench.features.embedding import embed, embed_missing
+from bench.features.embedding import Target, embed, embed_missing
 from bench.features.store import FeatureStore
 from bench.machine.device import choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape, Method
@@ -43,8 +43,8 @@ def rates(backbone, files, device) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder), {"test": "speed"}, shape)
         loaded = LoadedBackbone(backbone, "random")
-        words = [(store, loaded)], Method.sampling, files, device, NOTHING
-        both = seconds(lambda: embed_missing(*words))
+        targets = [Target(store, loaded, Method.sampling)]
+        both = seconds(lambda: embed_missing(targets, files, device, NOTHING))
     return len(files) / alone, len(files) / both, peak_memory(torch.device("cpu"))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
 from bench.features.clips import read_clip
-from bench.features.embedding import embed_missing, open_store
+from bench.features.embedding import embedded_together
 from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
@@ -148,9 +148,8 @@ class Examiner:
     def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
         """(videos, C, T, H, W), from the store or embedded now."""
         sampling = backbone.sampling_for(Mastaf)
-        store = open_store(backbone, sampling, CPU)
         with self._reporter.stage(f"embed {sampling}") as progress:
-            embed_missing([(store, backbone)], sampling, files, CPU, progress)
+            (store,) = embedded_together([(backbone, sampling)], files, CPU, progress)
         key = Readings(backbone.decoder).key
         return torch.from_numpy(store.read([key(file) for file in files]))
 

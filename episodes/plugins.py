@@ -65,6 +65,8 @@ def load_file(path: Path) -> ModuleType:
     if name not in sys.modules:
         _check_beside(path)
         _import_as(name, package, path)
+    elif Path(str(getattr(sys.modules[name], "__file__", None))).resolve() != file:
+        raise _another(path, package)
     loaded_files[name] = sys.modules[name]
     return sys.modules[name]
 
@@ -105,15 +107,21 @@ def _import_as(name: str, package: str, path: Path) -> None:
     try:
         guarded(f"plugin {path}", partial(importlib.import_module, package))
         if str(file.parent) not in sys.modules[package].__path__:
-            raise UserError(
-                f"plugin {path}: there is another package called {package}, at"
-                f" {sys.modules[package].__file__}; rename the folder {file.parent}"
-            )
+            raise _another(path, package)
         sys.modules[name] = module
         guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
     except UserError:
         sys.modules.pop(name, None)
         raise
+
+
+def _another(path: Path, package: str) -> UserError:
+    """Return the error of a file in a package whose name another one has, such as an installed copy of it."""
+    return UserError(
+        f"plugin {path}: Python finds another package called {package}, at"
+        f" {sys.modules[package].__file__}; if that is a copy, install this one in its place"
+        f" (`pip install -e`), otherwise rename the folder {path.resolve().parent}"
+    )
 
 
 def _package_of(file: Path) -> str:

@@ -86,6 +86,13 @@ class TestInstalledPackage:
         assert f"{BACKBONE}: ok, 8 rules" in succeeds("check-backbone", BACKBONE)
         assert succeeds("bank", "verify", BANK).startswith(f"equal: {BANK}, 200 episodes")
 
+    def test_another_copy_of_its_files_is_not_taken_for_them(self, package: Path, tmp_path: Path):
+        shutil.copytree(OUTSIDE / "outside_fewshot", tmp_path / "outside_fewshot")
+        status, said = call("check-method", tmp_path / "outside_fewshot" / "method.py")
+        assert status == 2
+        assert "another package called outside_fewshot" in said
+        assert "pip install -e" in said
+
     def test_its_colours_tell_its_classes_apart(self, out: Path):
         rows = read_run(out / "protonet").rows
         assert (rows["label"] == rows["prediction"]).mean() > 0.9

@@ -116,7 +116,7 @@ def _import_as(name: str, package: str, path: Path) -> None:
 
 
 def _another(path: Path, package: str) -> UserError:
-    """Return the error of a file in a package whose name another one has, such as an installed copy of it."""
+    """Return the error of a file in a package that another one hides, such as a copy."""
     return UserError(
         f"plugin {path}: Python finds another package called {package}, at"
         f" {sys.modules[package].__file__}; if that is a copy, install this one in its place"

@@ -44,6 +44,21 @@ def test_a_dagger_is_a_verdict_and_nothing_else():
     assert "dagger" not in cells["protonet"][1]
 
 
+def test_the_caption_says_over_what_intervals_are():
+    (unknown,) = compare(RUNS)
+    rows = [
+        replace(row, intervals={**row.intervals, "videos": row.interval}) for row in unknown.rows
+    ]
+    wide = replace(unknown, base="videos", rows=rows)
+    assert "over other episodes of the same videos. Best" in latex([unknown])
+    assert "dagger" not in latex([unknown])
+    assert "over the widest of videos, classes and trainings that the runs support. Best" in latex(
+        [wide]
+    )
+    assert "or over episodes where they support none. Best" in latex([unknown, wide])
+    assert BETTER in latex([unknown, wide])
+
+
 def test_columns_caption_and_label_are_the_readers(tmp_path: Path):
     for run in RUNS:
         write_run(tmp_path / run.identity.method, run)

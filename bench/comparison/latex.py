@@ -7,7 +7,7 @@ A dagger marks a significant difference to the reference, after correction for a
 from collections.abc import Sequence
 
 from bench.comparison.frame import Column, Comparison, columns, heading
-from bench.comparison.notes import caption
+from bench.comparison.notes import caption, what_varies
 from bench.comparison.row import Row
 from bench.comparison.tables import distinct
 from bench.statistics import LEVEL
@@ -101,13 +101,20 @@ def _cell(column: Column, one: Comparison, row: Row | None) -> str:
 
 def _caption(comparisons: Sequence[Comparison]) -> str:
     """Say what figures and marks mean."""
-    banks = ", ".join(f"{one.bank} ({one.rows[0].episodes:,} episodes)" for one in comparisons)
+    banks = ", ".join(
+        one.bank
+        if one.bank.endswith(" episodes)")
+        else f"{one.bank} ({one.rows[0].episodes:,} episodes)"
+        for one in comparisons
+    )
     references = " and ".join(dict.fromkeys(one.reference for one in comparisons))
     words = _escaped(
-        f"Accuracy in per cent on {banks}; intervals are {LEVEL:.0%}, over the widest of videos,"
-        f" classes and trainings. Best bold, second underlined. Differences to {references} in"
+        f"Accuracy in per cent on {banks}; intervals are {LEVEL:.0%}, over"
+        f" {what_varies(comparisons)}. Best bold, second underlined. Differences to {references} in"
         " points, on the same queries"
     )
+    if all(one.base is None for one in comparisons):
+        return f"{words}; none is tested over other videos or classes."
     return (
         f"{words}; {BETTER} better, {WORSE} worse than it after correction for the number of"
         " comparisons."

@@ -52,6 +52,15 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     return notes
 
 
+def what_varies(comparisons: Sequence[Comparison]) -> str:
+    """Say over what the widest intervals of all rows are."""
+    kinds = {row.widest for one in comparisons for row in one.rows}
+    if kinds == {"episodes"}:
+        return "other episodes of the same videos"
+    words = "the widest of videos, classes and trainings that the runs support"
+    return f"{words}, or over episodes where they support none" if "episodes" in kinds else words
+
+
 def about_verdicts(one: Comparison) -> list[str]:
     """Say what the verdicts on one bank are corrected for, and why some are missing."""
     if one.base is None or len(one.rows) == 1:

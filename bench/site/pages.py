@@ -17,6 +17,7 @@ from bench.comparison.frame import (
     marked,
     verdict_cell,
 )
+from bench.comparison.notes import what_varies
 from bench.report.assembly import SCRIPT, STYLE_SHEET, assembled, chart
 from bench.report.charts.forest import about_differences, difference_forest
 from bench.report.grid import Cell, Grid, grid_of
@@ -97,9 +98,9 @@ def _index(board: Board, title: str) -> str:
     titles = ["method", "backbone", "trained", "needs", *(one.bank for one in board.comparisons)]
     lines = [_board_line(line, board) for line in board.lines]
     notes = [
-        "Accuracy in per cent, and its 95% interval over the widest of videos, classes and"
-        " trainings that the runs support. A bank's page says which differences are significant,"
-        " and from how many seeds a method was trained."
+        f"Accuracy in per cent, and its 95% interval over {what_varies(board.comparisons)}. A"
+        " bank's page says which differences are significant, and from how many seeds a method was"
+        " trained."
     ]
     kinds = ["rendered" if is_rendered(one) else "real" for one in board.comparisons]
     columns = {

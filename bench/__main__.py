@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from fvbench import refuse_others
+from fvbench import check_place
 
-refuse_others()  # before the imports that would take another package for ours
+check_place()  # before the imports that would take another package for ours
 
 from bench import __version__
 from bench.commands import bank, cache, data, features
@@ -28,6 +28,7 @@ from bench.commands.figures import figures
 from bench.commands.gate import gate
 from bench.commands.listing import list_
 from bench.commands.new_plugin import new_backbone, new_method
+from bench.commands.options import at_home
 from bench.commands.parity import parity
 from bench.commands.power import power
 from bench.commands.publish import publish
@@ -93,6 +94,13 @@ class _Guarded(TyperGroup):
             raise _ended(_unexpected(error), DEFECT) from error
 
 
+class _Command(TyperCommand):
+    """Reads ``--option=~/folder``, where shells leave the home folder to the command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [at_home(word) for word in args])
+
+
 def _ended(message: str, status: int) -> typer.Exit:
     """Print why the command ends, and return the exception that ends it."""
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
@@ -134,7 +142,7 @@ def _add(commands: tuple[Callable[..., None], ...], group: typer.Typer) -> None:
         *paragraphs, example = inspect.cleandoc(command.__doc__ or "").split("\n\n")
         words = "\n\n".join(f"\b\n{part}" if "\n  " in part else part for part in paragraphs)
         name = command.__name__.strip("_").replace("_", "-")
-        group.command(name, help=words, epilog=f"\b\n{example}")(command)
+        group.command(name, cls=_Command, help=words, epilog=f"\b\n{example}")(command)
 
 
 app = typer.Typer(

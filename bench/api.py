@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
+from numbers import Integral
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.commands.arguments import shortened
+from bench.commands.options import at_home
 from bench.comparison.frame import Comparison
 from bench.comparison.gate import assert_not_worse
 from bench.comparison.row import flat
@@ -138,10 +140,11 @@ def load_bank(name_or_path: str | Path, episodes: int | None = None) -> Bank:
     >>> load_bank("default").recipe.episodes
     10000
     """
-    episodes = shortened(episodes)
-    if Path(name_or_path).is_dir():
-        return bank_over_folder(Path(name_or_path), episodes)
-    return open_bank(str(name_or_path), episodes)
+    episodes = shortened(None if episodes is None else _whole("episodes", episodes, 1))
+    name = at_home(str(name_or_path))
+    if Path(name).is_dir():
+        return bank_over_folder(Path(name), episodes)
+    return open_bank(name, episodes)
 
 
 def load_method(
@@ -160,7 +163,8 @@ def load_method(
     >>> load_method("otam").settings.temperature
     0.1
     """
-    method = find(name, all_methods([Path(plugin)] if plugin is not None else []))
+    file = _place(plugin)
+    method = find(name, all_methods([] if file is None else [file]))
     return method.plain if plain else method
 
 
@@ -214,17 +218,16 @@ def evaluate(
             f"evaluate() is given {', '.join(names) or 'no method'}; it takes at least one, and"
             " each once: evaluate two forms of a method in two calls"
         )
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; it is at least 1")
+    batch_size, seed = _whole("batch_size", batch_size, 1), _whole("seed", seed, 0)
     where = choose_device(device)
-    place = None if features is None else Path(features)
-    loaded, given = backbone_or_features(backbone, place, where, sampling, resize, decoder)
-    file = None if text is None else Path(text)
-    source = text_source(loaded, file, prompt)
-    weights = None if weights is None else str(weights)
+    loaded, given = backbone_or_features(
+        backbone, _place(features), where, sampling, resize, decoder
+    )
+    source = text_source(loaded, _place(text), prompt)
+    weights = None if weights is None else str(_place(weights))
     weighted = with_weights(chosen, weights, loaded.weights_sha256)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(out) if out is not None else Path(temporary)
+        folder = _place(out) or Path(temporary)
         plan = Plan(
             [bank], weighted, loaded, where, batch_size, seed, folder, text=source, given=given
         )
@@ -233,3 +236,14 @@ def evaluate(
             raise UserError("\n".join(f"{failure.bank}: {failure.reason}" for failure in failures))
         runs = [read_run(path) for path in folders]
     return Results(runs, bank)
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    """Return a whole number of Python or numpy, which takes at most 63 bits, as a Python one."""
+    if not isinstance(value, Integral) or not least <= value < 2**63:
+        raise UserError(f"{name} is {value!r}; it is a whole number from {least} to 2^63 - 1")
+    return int(value)
+
+
+def _place(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(at_home(str(path)))

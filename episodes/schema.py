@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
@@ -153,7 +153,7 @@ def _hash_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(dump(content).encode()).hexdigest()
 
 
-def dump(content: Mapping[str, Any]) -> str:
+def dump(content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """Return JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
     return json.dumps(_finite(content), indent=2, sort_keys=False, allow_nan=False) + "\n"
 

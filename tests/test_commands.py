@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from bench.__main__ import app, main
 from bench.runs.directory import RESULTS_FOLDER
 from episodes.banks.recipe import FOLDER, read_recipe
 from tests.command import call, parse, refused, succeeds
+from tests.outside_package import plugins_as_they_were
 
 
 def every_command(
@@ -232,6 +234,68 @@ def test_a_package_of_the_users_does_not_hide_ours_silently(name: str, tmp_path:
         assert ended.returncode == 2
         assert f"{tmp_path / name} hides the package {name} of fewshot-video-bench" in ended.stderr
         assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["-m bench", "-c 'from fvbench import main; main()'"])
+def test_a_folder_that_is_gone_is_told_in_a_line(command: str, tmp_path: Path):
+    (tmp_path / "gone").mkdir()
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"rmdir ../gone && exec {sys.executable} {command} list"],
+        cwd=tmp_path / "gone",
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "the current folder cannot be used" in ended.stderr
+
+
+BASELINE = RESULTS_FOLDER / "baselines" / "default"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("list banks", 0),
+        ("bank show default", 0),
+        ("bank verify default", 0),
+        ("bank verify {another}", 1),
+        ("data verify rendered", 0),
+        ("verify {no_zip}", 1),
+        ("cache show", 0),
+        ("doctor", 0),
+        ("check-method protonet absent", 2),
+        ("parity {golden}", 0),
+        ("tables {baseline}", 0),
+        ("tables paper", 0),
+        ("compare {baseline}", 0),
+        ("power {baseline}", 0),
+        ("gate {baseline} {baseline}", 0),
+        ("run --methods broken --plugin {broken} --episodes 2 --out {out} --no-report", 1),
+    ],
+)
+def test_json_is_one_document(words: str, status: int, tmp_path: Path):
+    (tmp_path / "another.toml").write_text(
+        (FOLDER / "default.toml").read_text().replace("seed = 0", "seed = 1")
+    )
+    (tmp_path / "no.zip").write_text("")
+    (tmp_path / "broken.py").write_text(
+        "from bench.method import Method, register\n\n\n@register\nclass Broken(Method):\n"
+        "    name, source, differs, needs, order_aware = 'broken', '', '', 'vector', False\n"
+    )
+    places = {
+        "another": tmp_path / "another.toml",
+        "no_zip": tmp_path / "no.zip",
+        "broken": tmp_path / "broken.py",
+        "out": tmp_path / "out",
+        "golden": GOLDEN / "trx_5way1shot.npz",
+        "baseline": BASELINE,
+    }
+    with plugins_as_they_were():
+        ended = CliRunner().invoke(app, [*words.format(**places).split(), "--json"])
+    assert (ended.exit_code, ended.stdout.endswith(("}\n", "]\n"))) == (status, True), ended.output
+    json.loads(ended.stdout)
 
 
 def test_a_folder_of_results_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,11 +1,12 @@
-"""Settings of torch that are changed for a while."""
+"""Settings of torch that are changed for a while; the driver of the GPU."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
-from bench.machine.device import repeatable
+from bench.machine.device import driver_version, repeatable
 
 DETERMINISTIC = torch.utils.deterministic  # type: ignore[attr-defined]
 
@@ -32,3 +33,22 @@ def test_repeatable_additions_leave_torch_as_it_was(before: tuple[bool, bool, bo
     with repeatable(torch.device("cuda")):
         assert settings() == (True, True, False)
     assert settings() == before
+
+
+@pytest.mark.parametrize(
+    ("tool", "version"),
+    [
+        ("exec /bin/sleep 60", None),
+        ("echo 535.104.05", "535.104.05"),
+        ("exit 9", None),
+        (None, None),
+    ],
+)
+def test_the_drivers_version_is_not_waited_for(
+    tool: str | None, version: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if tool is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert driver_version(patience=0.5) == version

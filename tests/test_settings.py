@@ -164,6 +164,23 @@ class TestConfig:
         assert len(held) > 20
         assert read.params["dry_run"] is False
 
+    def test_paths_may_begin_in_the_home_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "run.toml").write_text(
+            'methods = "nothing"\nplugin = ["~/a.py"]\nout = "~/out"'
+        )
+        words = ("--config=~/run.toml", "--save-config=~/saved.toml", "--weights=~/w")
+        assert call("run", *words)[0] == 2
+        assert tomllib.loads((tmp_path / "saved.toml").read_text()) == {
+            "methods": "nothing",
+            "plugin": [f"{tmp_path}/a.py"],
+            "out": f"{tmp_path}/out",
+            "weights": f"{tmp_path}/w",
+            "report": False,
+        }
+
     @pytest.mark.parametrize(
         ("text", "words"),
         [

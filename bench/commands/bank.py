@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from tabulate import tabulate
 
-from bench.commands.options import Json, Plugin, use_plugins
+from bench.commands.options import Json, Plugin, print_result, use_plugins
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -34,7 +34,6 @@ def show(
     """
     use_plugins(plugin)
     from episodes.banks.bank import open_bank
-    from episodes.schema import dump
 
     bank = open_bank(name)
     shown = [_episode(bank, number) for number in range(min(episodes, len(bank.episodes)))]
@@ -45,7 +44,7 @@ def show(
             "videos_used": len(bank.used_videos()),
             "episodes_shown": shown,
         }
-        typer.echo(dump(content), nl=False)
+        print_result(content)
         return
     parts = [tabulate(list(bank.recipe.model_dump().items()), tablefmt="plain"), _use(bank)]
     for number, episode in enumerate(shown):
@@ -75,22 +74,20 @@ def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
     from bench.machine.progress import Reporter
     from episodes.banks.bank import BankMismatchError, check_contents, open_bank
     from episodes.banks.recipe import UNKNOWN
-    from episodes.schema import dump
 
     try:
         bank = open_bank(name)
         if bank.recipe.contents_sha256 != UNKNOWN:
             check_contents(bank, _files(bank, Reporter()))
     except BankMismatchError as error:
-        typer.echo(dump({"bank": name, "equal": False, "reason": str(error)}) if json else error)
+        reason = str(error)
+        print_result({"bank": name, "equal": False, "reason": reason} if json else reason)
         raise typer.Exit(1) from error
-    if json:
-        content = {"bank": bank.recipe.name, "equal": True, "episodes_sha256": bank.sha256}
-        typer.echo(dump(content), nl=False)
-    else:
-        typer.echo(
-            f"equal: {bank.recipe.name}, {bank.recipe.episodes:,} episodes, sha256 {bank.sha256}"
-        )
+    print_result(
+        {"bank": bank.recipe.name, "equal": True, "episodes_sha256": bank.sha256}
+        if json
+        else f"equal: {bank.recipe.name}, {bank.recipe.episodes:,} episodes, sha256 {bank.sha256}"
+    )
 
 
 def new(

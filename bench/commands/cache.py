@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, use_cache
+from bench.commands.options import Cache, Json, print_result, use_cache
 
 
 def show(cache: Cache = None, json: Json = False) -> None:
@@ -21,8 +21,6 @@ def show(cache: Cache = None, json: Json = False) -> None:
     Example: fvbench cache show
     """
     use_cache(cache)
-    from json import dumps
-
     from tabulate import tabulate
 
     from episodes.cache import cache_folder, parts
@@ -40,7 +38,7 @@ def show(cache: Cache = None, json: Json = False) -> None:
             }
             for part in found
         ]
-        typer.echo(dumps(records, indent=2))
+        print_result(records)
         return
     cells = [
         [

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, OwnVideos, Plugin, Runs, use_cache, use_plugins
+from bench.commands.options import (
+    Cache,
+    Json,
+    OwnVideos,
+    Plugin,
+    Runs,
+    print_result,
+    use_cache,
+    use_plugins,
+)
 
 
 def cases(
@@ -52,7 +61,6 @@ def cases(
     from bench.report.cases.examination import Examiner
     from bench.report.cases.gallery import as_text, chosen, write_case, write_index
     from bench.report.cases.outcomes import Outcomes
-    from episodes.schema import dump
 
     runs, banks = gather(folders, None, data, None)
     outcomes = Outcomes(runs, banks)
@@ -61,7 +69,7 @@ def cases(
     drawn = [examiner.examine(query) for query in queries]
     files = [file for case in drawn for file in write_case(out, case)]
     content = write_index(out, outcomes, drawn)
-    typer.echo(dump(content) if json else as_text(outcomes), nl=False)
+    print_result(content if json else as_text(outcomes))
     for file in files:
         typer.echo(f"wrote {out / file}", err=True)
     if not drawn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, use_plugins
+from bench.commands.options import Json, Plugin, print_result, use_plugins
 
 if TYPE_CHECKING:
     from bench.conformance import Report
@@ -120,15 +120,13 @@ def _print(
     reports: "Iterable[Report | BackboneReport]", errors: Sequence[object], json: bool
 ) -> None:
     """Print reports, lines as they come or JSON at the end, and set the exit status."""
-    from json import dumps
-
     finished = []
     for report in reports:
         finished.append(report)
         if not json:
             typer.echo("\n".join(report.lines()))
     if json:
-        typer.echo(dumps([report.record() for report in finished], indent=2))
+        print_result([report.record() for report in finished])
     if any(report.breaches for report in finished):
         raise typer.Exit(1)
     if errors:

@@ -11,6 +11,7 @@ from bench.commands.options import (
     Plugin,
     Reference,
     RunsOrRows,
+    print_result,
     use_plugins,
 )
 
@@ -73,7 +74,6 @@ def compare(
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
     from episodes.errors import UserError
-    from episodes.schema import dump
 
     if across and (reference is not None or family is not None or mcnemar):
         raise UserError("--reference, --family and --mcnemar are of one bank; leave out --across")
@@ -85,8 +85,8 @@ def compare(
         from bench.comparison.across.summary import across as compared
 
         found = compared(runs, banks)
-        typer.echo(dump(found.content()) if json else show.text(found, style), nl=False)
+        print_result(found.content() if json else show.text(found, style))
         return
     declared = [] if family is None else read_family(family)
     comparison = compare_on_one_bank(runs, reference, banks, declared)
-    typer.echo(dump(content(comparison)) if json else text(comparison, mcnemar), nl=False)
+    print_result(content(comparison) if json else text(comparison, mcnemar))

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.commands.options import at_home
+
 NOT_OPTIONS = ("config", "save_config", "help", "dry_run")
 """Parameters that a file does not hold: a saved dry run becomes a run."""
 
@@ -82,7 +84,11 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
             raise UserError(
                 f"--config {path}: {key} is {said}; it takes a value, not true or false"
             )
-        defaults[name] = value if isinstance(value, bool | int | float | list) else str(value)
+        if isinstance(value, list):
+            defaults[name] = [at_home(str(one)) for one in value]
+        else:
+            plain = isinstance(value, bool | int | float)
+            defaults[name] = value if plain else at_home(str(value))
     context.default_map = defaults
     return path
 

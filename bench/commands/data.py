@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tabulate import tabulate
 
-from bench.commands.options import Cache, Json, use_cache
+from bench.commands.options import Cache, Json, print_result, use_cache
 
 if TYPE_CHECKING:
     from episodes.banks.verification import Verification
@@ -71,14 +71,17 @@ def verify(
     from episodes.datasets import dataset
     from episodes.datasets.folder import Folder
     from episodes.datasets.published import Published
-    from episodes.schema import dump
 
     source = dataset(name)
     if not isinstance(source, Published | Folder):
-        typer.echo(f"{name}: {source.state()}; checked by hash whenever they are used")
+        print_result(
+            {"dataset": name, "decoded": False, "state": source.state()}
+            if json
+            else f"{name}: {source.state()}; checked by hash whenever they are used"
+        )
         return
     found = verified(source, fast, Reporter().stage)
-    typer.echo(dump(found.content()) if json else as_text(found), nl=False)
+    print_result(found.content() if json else as_text(found))
     if not found.usable:
         raise typer.Exit(1)
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench.commands.options import Cache, Json, use_cache
+from bench.commands.options import Cache, Json, print_result, use_cache
 
 
 def doctor(cache: Cache = None, json: Json = False) -> None:
@@ -15,8 +15,6 @@ def doctor(cache: Cache = None, json: Json = False) -> None:
     Example: fvbench doctor
     """
     use_cache(cache)
-    from json import dumps
-
     from bench.machine.installation import look_at_packages
 
     findings = look_at_packages()
@@ -25,7 +23,7 @@ def doctor(cache: Cache = None, json: Json = False) -> None:
 
         findings += diagnose()
     if json:
-        typer.echo(dumps({"findings": [finding._asdict() for finding in findings]}, indent=2))
+        print_result({"findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
             mark = "ok  " if finding.ok else "MISS" if finding.needed else "--  "

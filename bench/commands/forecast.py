@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from tabulate import tabulate
 
-from bench.commands.measuring import Measures, Videos, compute_share, overlapped, pace, prepared
+from bench.commands.measuring import Measures, Videos, compute_share, overlapped, pace_on, prepared
 from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import open_store
-from bench.machine.device import peak_memory, repeatable, wait_for
+from bench.machine.device import peak_memory, repeatable
 from bench.machine.progress import duration
 from bench.method import FeatureShape
 from bench.running.containment import contained
@@ -77,12 +77,16 @@ class Forecast:
             found.setdefault(part.title, []).append(seconds)
         return found
 
+    def time(self) -> str:
+        """Say how long everything takes, and what that assumes."""
+        return f"about {duration(self.seconds)} in all, if nothing else keeps this machine busy"
+
     def in_words(self) -> str:
         """Say how long everything takes, and which stages take longest."""
         tried = [part for part in self.parts if not math.isnan(part.seconds)]
         longest = sorted((-part.seconds, part.title) for part in tried)[:3]
         named = ", ".join(f"{title} {duration(-seconds)}" for seconds, title in longest)
-        return f"about {duration(self.seconds)} in all, as measured here: {named}"
+        return f"{self.time()}: {named}"
 
     def table(self) -> str:
         """Return everything, for people."""
@@ -97,7 +101,7 @@ class Forecast:
             f"disk: {_bytes(self.disk_bytes)} more, {_bytes(free)} are free",
             f"memory: {_bytes(self.memory_bytes)}",
             *(f"cannot be tried: {problem}" for problem in self.problems),
-            f"time: about {duration(self.seconds)} in all, as measured here",
+            f"time: {self.time()}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -288,6 +292,5 @@ def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> floa
                 terms = learner(inputs, batch)
                 torch.stack(list(terms.values())).sum().backward()
                 optimiser.step()
-            wait_for(training.device)
 
-        return pace(work, 64)
+        return pace_on(training.device, work, 64)

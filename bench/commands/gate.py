@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, use_plugins
+from bench.commands.options import Json, Plugin, print_result, use_plugins
 
 if TYPE_CHECKING:
     from bench.comparison.gate import Tolerance, Verdict
@@ -132,7 +132,6 @@ def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) ->
 
     from bench.comparison.gate.output import annotations, text
     from bench.comparison.gate.verdict import exit_status
-    from episodes.schema import dump
 
     if json:
         content = asdict(tolerance) | {
@@ -140,8 +139,8 @@ def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) ->
             "exit_status": exit_status(verdicts),
             "verdicts": [asdict(verdict) for verdict in verdicts],
         }
-        typer.echo(dump(content), nl=False)
+        print_result(content)
     else:
-        typer.echo(text(verdicts, tolerance), nl=False)
+        print_result(text(verdicts, tolerance))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         typer.echo(annotations(verdicts), nl=False, err=True)

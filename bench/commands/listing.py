@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import Json, Plugin, use_plugins
+from bench.commands.options import Json, Plugin, print_result, use_plugins
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
@@ -38,8 +38,6 @@ def list_(
 
     Example: fvbench list methods --json
     """
-    from json import dumps
-
     from episodes.errors import UserError
 
     kinds: dict[str, Callable[[], Records]] = {
@@ -54,7 +52,7 @@ def list_(
     use_plugins(plugin)
     wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
     if json:
-        typer.echo(dumps(wanted[kind] if kind else wanted, indent=2))
+        print_result(wanted[kind] if kind else wanted)
         return
     for name, records in wanted.items():
         typer.echo(_as_text(name, records, long))

@@ -30,12 +30,16 @@ from episodes.split import SplitName, Video, VideoFile
 
 Work = Callable[[int], object]
 """Does a number of units of work."""
-Clock = Callable[[], float]
-"""Returns the time in seconds."""
+Timer = Callable[[Work, int], float]
+"""Does a number of units of work, and returns the seconds that they take."""
 ENOUGH = 0.05
 """A measurement of so many seconds is reliable."""
 PATIENCE = 3.0
 """Seconds after which no larger number of units is tried."""
+REPEATS = 4
+"""Number of times that the last measurement is repeated, if it is short."""
+MOST_CROWDED = 20
+"""A thread that gets a smaller part of a processor than one in so many is waiting."""
 SAMPLE = 9
 """Number of videos that are prepared to measure how long that takes."""
 AT_ONCE = 3.0
@@ -44,35 +48,70 @@ TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
 """At most so much is given to a method that is tried."""
 
 
-def pace(work: Work, most: int, clock: Clock = time.perf_counter) -> float:
+def elapsed(work: Work, units: int) -> float:
+    """Return the seconds that some units of work take by the wall clock."""
+    start = time.perf_counter()
+    work(units)
+    return time.perf_counter() - start
+
+
+def computed(work: Work, units: int) -> float:
+    """Return the seconds that some units of work would take if it had the processors to itself.
+
+    Other processes that compete for the processors do not count, only what this process computes:
+    in its own thread, or in all its threads divided by their number. A thread that hardly computes
+    is waiting for something else, and then all of the time counts.
+    """
+    start, own, everyone = time.perf_counter(), time.thread_time(), time.process_time()
+    work(units)
+    wall, own = time.perf_counter() - start, time.thread_time() - own
+    busy = max(own, (time.process_time() - everyone) / torch.get_num_threads())
+    return min(wall, busy) if busy > wall / MOST_CROWDED else wall
+
+
+def pace(work: Work, most: int, timed: Timer = elapsed) -> float:
     """Measure the seconds for each unit of work where many are done together.
 
     The first unit warms up. Then numbers of units grow until they take long enough and a larger
-    number is no faster.
+    number is no faster. The last number is repeated, and the fastest repeat counts: whatever else
+    the machine does only makes it slower.
 
     Args:
         work: the work.
         most: largest number of units, at least 1.
-        clock: the clock.
+        timed: measures how long some units take.
     """
-    if (first := _timed(work, 1, clock)) >= 10 * PATIENCE:
+    if (first := timed(work, 1)) >= 10 * PATIENCE:
         return first
-    began, units, each, gained = clock(), 1, _timed(work, 1, clock), True
-    while units < most and clock() - began < PATIENCE and (gained or each * units < ENOUGH):
+    units, each, gained = 1, timed(work, 1), True
+    spent = each
+    while units < most and spent < PATIENCE and (gained or each * units < ENOUGH):
         more = min(most, units * (2 if units == 1 and each >= ENOUGH else 8))
-        before, units, each = each, more, _timed(work, more, clock) / more
+        before, units, each = each, more, timed(work, more) / more
+        spent += each * units
         gained = each < before / 1.5
-    if each * units >= PATIENCE:
-        return each
-    return min(each, _timed(work, units, clock) / units)  # another process may have interfered
+    repeats, took = 0, each * units
+    while repeats < REPEATS and (repeats + 1) * took < PATIENCE:
+        each, repeats = min(each, timed(work, units) / units), repeats + 1
+    return each
 
 
-def slope(work: Work, units: int, clock: Clock = time.perf_counter) -> float:
+def pace_on(device: torch.device, work: Work, most: int) -> float:
+    """Measure the pace of work that this process does on a device."""
+
+    def waited(count: int) -> None:
+        work(count)
+        wait_for(device)
+
+    return pace(waited, most, computed if device.type == "cpu" else elapsed)
+
+
+def slope(work: Work, units: int, timed: Timer = elapsed) -> float:
     """Measure the seconds for each unit where every call has a cost of its own: new processes."""
-    one = _timed(work, 1, clock)
+    one = timed(work, 1)
     if units < 2:
         return one
-    return max(_timed(work, units, clock) - one, 0.0) / (units - 1)
+    return max(timed(work, units) - one, 0.0) / (units - 1)
 
 
 def overlapped(decoding: float, computing: float, gpu: bool, share: float) -> float:
@@ -92,12 +131,6 @@ def overlapped(decoding: float, computing: float, gpu: bool, share: float) -> fl
 def compute_share() -> float:
     """Return the fraction of the processors that torch computes on."""
     return min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
-
-
-def _timed(work: Work, units: int, clock: Clock) -> float:
-    start = clock()
-    work(units)
-    return clock() - start
 
 
 @dataclass(frozen=True)
@@ -174,9 +207,8 @@ class Measures:
         @torch.no_grad()
         def work(count: int) -> None:
             backbone(clips[:count].to(self._device))
-            wait_for(self._device)
 
-        return self._once((type(backbone), spec), lambda: pace(work, BATCH))
+        return self._once((type(backbone), spec), lambda: pace_on(self._device, work, BATCH))
 
     def both(
         self,
@@ -211,12 +243,14 @@ class Measures:
             method = entry.build(shape, 0).to(device)
             encoded = encode(method, features, device)
             kept = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
-            seconds = videos * self._device_pace(
-                lambda count: encode(method, features[:count], device), tried
+            seconds = videos * pace_on(
+                device, lambda count: encode(method, features[:count], device), tried
             )
             if isinstance(method, PairMethod) and pairs.repay(method, episodes, videos):
-                compare = self._device_pace(
-                    lambda _: pairs.similarities(method, encoded, device, lambda *_: None), 1
+                compare = pace_on(
+                    device,
+                    lambda _: pairs.similarities(method, encoded, device, lambda *_: None),
+                    1,
                 )
                 return seconds + compare * (videos / tried) ** 2, kept + 4 * videos**2
             text = torch.rand(tried, shape.channels, device=device) if method.needs_text else None
@@ -231,11 +265,4 @@ class Measures:
                     window = slice(first, min(first + size, count))
                     score(method, encoded, support[window], query[window], device, text)
 
-            return seconds + len(episodes) * self._device_pace(answer, len(support)), kept
-
-    def _device_pace(self, work: Work, most: int) -> float:
-        def waited(count: int) -> None:
-            work(count)
-            wait_for(self._device)
-
-        return pace(waited, most)
+            return seconds + len(episodes) * pace_on(device, answer, len(support)), kept

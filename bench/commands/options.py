@@ -1,7 +1,9 @@
 """Options that several commands share, so that they mean the same everywhere."""
 
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,10 +106,31 @@ OwnVideos = Annotated[
 ]
 
 
+def at_home(word: str) -> str:
+    """Return an argument with its leading ``~``, or that behind ``--option=``, expanded.
+
+    An unknown user's, as in ``~nobody``, stays as it is.
+
+    >>> at_home("--out=~/runs") == f"--out={Path.home()}/runs"
+    True
+    """
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--"):
+        return f"{option}={os.path.expanduser(value)}"  # noqa: PTH111 - pathlib raises an error
+    return os.path.expanduser(word)  # noqa: PTH111
+
+
+def print_result(result: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print text, or anything else as the one JSON document that ``--json`` stands for."""
+    if not isinstance(result, str):
+        from episodes.schema import dump
+
+        result = dump(result)
+    typer.echo(result.removesuffix("\n"))
+
+
 def use_cache(folder: Path | None) -> None:
     """Set the cache folder of this process and of those that it starts."""
-    import os
-
     from episodes.cache import ENVIRONMENT_VARIABLE
 
     if folder is not None:

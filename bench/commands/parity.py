@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, use_plugins
+from bench.commands.options import Json, Plugin, print_result, use_plugins
 
 
 def parity(
@@ -35,13 +35,11 @@ def parity(
              fvbench parity --training tests/golden-training/mastaf_5w1s.npz
     """
     from dataclasses import asdict
-    from json import dumps
 
     from tabulate import tabulate
 
     from bench.conformance.parity import check, exit_status
     from bench.plugins.registry import all_methods
-    from episodes.schema import plain
 
     use_plugins(plugin)
     all_methods()
@@ -78,8 +76,7 @@ def parity(
             ]
             for result in results
         ]
-    if json:
-        typer.echo(dumps([plain(record) for record in records], indent=2))
-    else:
-        typer.echo(tabulate(lines, headers, tablefmt="simple", disable_numparse=True))
+    print_result(
+        records if json else tabulate(lines, headers, tablefmt="simple", disable_numparse=True)
+    )
     raise typer.Exit(status)

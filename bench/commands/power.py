@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, Reference, Runs, use_plugins
+from bench.commands.options import Json, Plugin, Reference, Runs, print_result, use_plugins
 
 if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
@@ -41,7 +41,6 @@ def power(
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare_on_one_bank
     from episodes.errors import UserError
-    from episodes.schema import dump
 
     if not 0 < difference < 1:
         raise UserError(f"--difference is {difference}; it is a fraction between 0 and 1")
@@ -55,15 +54,15 @@ def power(
     needs = _needs(comparison, difference)
     if not needs:
         raise UserError("a single episode has no variance to go by; run more episodes")
-    if json:
-        plain = {
-            title: {kind: asdict(need) for kind, need in by_kind.items()}
-            for title, by_kind in needs.items()
-        }
-        content = {"bank": comparison.bank, "reference": comparison.reference}
-        typer.echo(dump(content | {"difference": difference, "methods": plain}), nl=False)
-    else:
-        typer.echo(_text(comparison, needs, difference), nl=False)
+    if not json:
+        print_result(_text(comparison, needs, difference))
+        return
+    plain = {
+        title: {kind: asdict(need) for kind, need in by_kind.items()}
+        for title, by_kind in needs.items()
+    }
+    content = {"bank": comparison.bank, "reference": comparison.reference}
+    print_result(content | {"difference": difference, "methods": plain})
 
 
 def _needs(comparison: "Comparison", wanted: float) -> "dict[str, dict[str, Need]]":

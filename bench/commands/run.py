@@ -20,10 +20,11 @@ from bench.commands.options import (
     Resize,
     Sampling,
     Text,
+    print_result,
     use_cache,
     use_plugins,
 )
-from bench.commands.tables import rendered
+from bench.commands.tables import print_comparisons
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -227,7 +228,6 @@ def _announced(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
     from bench.machine import distributed
     from bench.machine.progress import Reporter
     from bench.running.plan import contamination_of
-    from episodes.schema import dump
 
     notes = (contamination_of(plan.backbone, bank) for bank in plan.banks)
     for note in filter(None, notes if distributed.is_first() else ()):
@@ -237,7 +237,7 @@ def _announced(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
         return Reporter()
     forecast = of_run(plan)
     if dry_run:
-        typer.echo(dump(forecast.content()) if json else forecast.table(), nl=False)
+        print_result(forecast.content() if json else forecast.table())
         return None
     if forecast.seconds < SOON:
         return Reporter()
@@ -261,8 +261,7 @@ def _show(
     for comparison in comparisons:
         (bank,) = (bank for bank in plan.banks if bank.title == comparison.bank)
         write_summary(plan.bank_folder(bank), comparison)
-    if comparisons:
-        typer.echo(rendered(comparisons, "terminal", json), nl=False)
+    print_comparisons(comparisons, "terminal", json)
     if report and comparisons:
         from bench.report.page import write_report
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, Plugin, Reference, Runs, use_plugins
+from bench.commands.options import Family, Json, Plugin, Reference, Runs, print_result, use_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,7 @@ def tables(
     use_plugins(plugin)
     from bench.commands.arguments import read_family
     from bench.comparison.latex import latex
+    from bench.comparison.paper import RUNS, paper_lines, render_paper
     from bench.comparison.summary import compare
     from bench.comparison.tables import check_format, render_declared
     from bench.runs.directory import find_failures, read_runs
@@ -78,42 +79,33 @@ def tables(
         for option, value in only_for_runs.items():
             if value is not None:
                 raise UserError(f"{option} is for tables of runs; `tables paper` does not take it")
-        typer.echo(_paper(folders[1:], style, json), nl=False)
+        paper = paper_lines(read_runs(folders[1:] or ([RUNS] if RUNS.is_dir() else [])))
+        print_result(
+            {"lines": [line.content() for line in paper]} if json else render_paper(paper, style)
+        )
         return
     failures = [failure for folder in folders for failure in find_failures(folder)]
     declared = [] if family is None else read_family(family)
     runs = read_runs(folders)
     comparisons = compare(runs, reference, family=declared, failures=failures)
-    paper = style == "latex" and not json and not declared
-    if not paper and (columns, caption, label) != (None, None, None):
+    in_latex = style == "latex" and not json and not declared
+    if not in_latex and (columns, caption, label) != (None, None, None):
         raise UserError("--columns, --caption and --label are of --format latex")
-    if paper:
+    if in_latex:
         chosen = [name.strip() for name in columns.split(",")] if columns else []
-        typer.echo(latex(comparisons, chosen, caption, label), nl=False)
+        print_result(latex(comparisons, chosen, caption, label))
     elif declared and not json:
-        typer.echo(render_declared(comparisons, style), nl=False)
+        print_result(render_declared(comparisons, style))
     else:
-        typer.echo(rendered(comparisons, style, json), nl=False)
+        print_comparisons(comparisons, style, json)
 
 
-def _paper(folders: "Sequence[Path]", style: str, json: bool) -> str:
-    """Return the ablation tables, from the committed runs if no folder is named."""
-    from bench.comparison.paper import RUNS, paper_lines, render_paper
-    from bench.runs.directory import read_runs
-    from episodes.schema import dump
-
-    lines = paper_lines(read_runs(folders or ([RUNS] if RUNS.is_dir() else [])))
-    if json:
-        return dump({"lines": [line.content() for line in lines]})
-    return render_paper(lines, style)
-
-
-def rendered(comparisons: "Sequence[Comparison]", style: str, json: bool) -> str:
-    """Return comparisons as a table that fits the terminal, if there is one, or as JSON."""
+def print_comparisons(comparisons: "Sequence[Comparison]", style: str, json: bool) -> None:
+    """Print comparisons as a table that fits the terminal, if there is one, or as JSON."""
     from bench.comparison.tables import render
-    from episodes.schema import dump
 
     if json:
-        return dump({"banks": [comparison.content() for comparison in comparisons]})
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return render(comparisons, style, width)
+        print_result({"banks": [comparison.content() for comparison in comparisons]})
+    elif comparisons:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print_result(render(comparisons, style, width))

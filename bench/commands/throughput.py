@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Device, Json, Plain, Plugin, use_plugins
+from bench.commands.options import Device, Json, Plain, Plugin, print_result, use_plugins
 
 
 def throughput(
@@ -42,8 +42,6 @@ def throughput(
     Example: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100 --queries 5
     """
     use_plugins(plugin)
-    from json import dumps
-
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
     from bench.machine.surroundings import own_output
@@ -72,7 +70,4 @@ def throughput(
         arguments += ["--plain"] if plain else []
         arguments += [part for path in plugin or [] for part in ("--plugin", str(path))]
         records = measured_apart([method.name for method in chosen], arguments, Reporter())
-    if json:
-        typer.echo(dumps([record.content() for record in records], indent=2))
-    else:
-        typer.echo(as_table(records), nl=False)
+    print_result([record.content() for record in records] if json else as_table(records))

@@ -177,7 +177,7 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
     """Announce what is trained and how long it will take; return the reporter of its progress."""
     from bench.commands.forecast import of_trainings
     from bench.machine import distributed
-    from bench.machine.progress import Reporter, duration
+    from bench.machine.progress import Reporter
 
     announced = f"training {_in_words(trainings)}, into {out}"
     few = sum(training.recipe.episodes for training in trainings) < FEW
@@ -185,7 +185,7 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
         reporter = Reporter()
     else:
         forecast = of_trainings(trainings)
-        announced += f": about {duration(forecast.seconds)}, as measured here"
+        announced += f": {forecast.time()}"
         reporter = Reporter(forecast.expected)
     reporter.say(announced)
     return reporter

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Cache, Device, Json, OwnVideos, Plugin, use_cache, use_plugins
+from bench.commands.options import (
+    Cache,
+    Device,
+    Json,
+    OwnVideos,
+    Plugin,
+    print_result,
+    use_cache,
+    use_plugins,
+)
 
 if TYPE_CHECKING:
     from bench.site.rerun import Rerun
@@ -62,7 +71,6 @@ def verify(
     from bench.commands.arguments import chosen_banks
     from bench.site.submission import RefusedError, unpack
     from episodes.errors import UserError
-    from episodes.schema import dump
 
     where = device if device != "auto" else None
     of_rerun = {"--seed": seed, "--weights": weights, "--backbone": backbone, "--device": where}
@@ -72,7 +80,7 @@ def verify(
     try:
         submission = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
     except RefusedError as error:
-        typer.echo(dump({"holds": False, "reason": str(error)}) if json else f"refused: {error}")
+        print_result({"holds": False, "reason": str(error)} if json else f"refused: {error}")
         raise typer.Exit(1) from error
     again = None
     if rerun:
@@ -100,7 +108,7 @@ def verify(
             "rerun": None if again is None else asdict(again) | {"seed": seed},
             "holds": holds,
         }
-        typer.echo(dump(content), nl=False)
+        print_result(content)
     else:
         typer.echo("\n".join(_lines(submission, again, seed)))
     if not holds:

@@ -12,6 +12,9 @@ from episodes.decoding.clips import chosen_decoder
 from episodes.decoding.sampling import canonical
 from episodes.errors import UserError
 
+LARGEST = 2048
+"""Largest side of a resized picture, in pixels: such a frame takes 50 MB while it is resized."""
+
 
 def with_preprocessing(
     loaded: LoadedBackbone, sampling: str | None, resize: str | None, decoder: str | None = None
@@ -29,7 +32,7 @@ def with_preprocessing(
 
     Raises:
         UserError: there is no such sampling or decoder, or the size is smaller than the input of
-            the backbone.
+            the backbone or larger than `LARGEST`.
     """
     if decoder is not None:
         loaded = replace(loaded, decoder=chosen_decoder(decoder))
@@ -52,7 +55,7 @@ def with_preprocessing_of(features: FeatureIdentity, loaded: LoadedBackbone) -> 
 
 
 def _resized(spec: InputSpec, resize: str) -> CroppedInput:
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", resize)
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", resize)
     if not match:
         raise UserError(
             f"--resize {resize!r} is not a size; give the short side in pixels (256), or the height"
@@ -63,6 +66,11 @@ def _resized(spec: InputSpec, resize: str) -> CroppedInput:
         raise UserError(
             f"--resize {resize}: the backbone sees {spec.size} x {spec.size} pixels, cropped from"
             " the resized frame, which has to be at least as large"
+        )
+    if max(short, width) > LARGEST:
+        raise UserError(
+            f"--resize {resize}: a side has at most {LARGEST} pixels, of which the backbone sees"
+            f" {spec.size}; choose a smaller size"
         )
     stated = asdict(spec) | {"resized": (short, width) if match[2] else short}
     return CroppedInput(**stated)

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import resource
+import subprocess
 import sys
 import time
 import warnings
@@ -79,6 +80,28 @@ def describe_device(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def driver_version(patience: float = 10) -> str | None:
+    """Return the version of the GPU's driver, as ``nvidia-smi`` prints it.
+
+    Args:
+        patience: seconds to wait for the tool, which hangs where the driver does.
+
+    Returns:
+        None without the tool, or if it fails or hangs.
+    """
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
+    try:
+        output, _ = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()  # without waiting: a process that is stuck in the driver stays
+        return None
+    return output.decode().split("\n", maxsplit=1)[0].strip() or None
 
 
 class Stopwatch:

@@ -3,7 +3,6 @@
 import json
 import platform
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.machine.device import describe_device, keep_freed_memory
+from bench.machine.device import describe_device, driver_version, keep_freed_memory
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod
 from bench.settings import Form
@@ -134,20 +133,10 @@ def _record(
         copy_peak_bytes_per_s=peaks.copy_bytes_per_s,
         device_name=describe_device(device),
         machine=f"{platform.machine()} {platform.system()}",
-        driver=_driver() if on_gpu else None,
+        driver=driver_version() if on_gpu else None,
         cuda=torch.version.cuda if on_gpu else None,
         torch=torch.__version__,
     )
-
-
-def _driver() -> str | None:
-    """Version of the GPU's driver, from ``nvidia-smi``; None without that tool."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return finished.stdout.split("\n", maxsplit=1)[0].strip() or None
 
 
 def as_table(records: Sequence[Record]) -> str:

@@ -77,6 +77,17 @@ class TestCorrelation:
         assert same == (pytest.approx(1 - 2 / (METHODS * (METHODS - 1))), 1.0)
         assert taken_apart[0] < same[0]
 
+    def test_classes_that_no_episode_shows_do_not_count(self):
+        def wider(one: Side) -> Side:
+            shown = one.design.classes
+            units = Units(shown.members, np.zeros(len(shown) + 9, np.int64), "classes")
+            return replace(one, design=Design(units, units))
+
+        one, other = side(APART, 8), side(EQUAL, 9)
+        same = replace(other, split_sha256=one.split_sha256)
+        for pair in ((one, other), (one, same)):
+            assert kendall(*map(wider, pair)) == kendall(*pair)
+
     def test_there_is_no_interval_where_classes_are_not_known_or_cannot_be_left_out(self):
         one = side(APART, 7)
         assert kendall(one, Side(one.values, None, "")).interval is None

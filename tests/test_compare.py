@@ -155,6 +155,17 @@ def test_the_most_confused_pair_is_the_one_that_was_made_so():
     assert pair.queries == len(met)
 
 
+def test_a_method_counts_once_in_confusions_however_many_seeds_it_has():
+    bank = open_bank("default", 300)
+    right = replace(RUNS["otam"], rows=RUNS["otam"].rows.assign(prediction=RUNS["otam"].rows.label))
+    seeds = [trained(right, seed) for seed in range(3)]
+    alone, both = (
+        {(one.true, one.predicted): one.share for one in confusions(runs_by_method(runs), bank)}
+        for runs in ([RUNS["protonet"]], [RUNS["protonet"], *seeds])
+    )
+    assert both == {pair: pytest.approx(share / 2) for pair, share in alone.items()}
+
+
 def test_who_is_right_where_the_other_is_wrong():
     one, other = runs_by_method(list(RUNS.values()))
     found = disagreement(one, other)
@@ -453,14 +464,14 @@ def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, 
     assert ("saw other files" in said) == (status == 2)
 
 
-def compared_on_classes(folder: Path, classes: Sequence[str]) -> Comparison:
+def compared_on_classes(folder: Path, classes: Sequence[str], episodes: int = 200) -> Comparison:
     """ProtoNet and OTAM on files that nobody decodes: a bank over them asks for names alone."""
     for label, name in enumerate(classes):
         for number in range(6):
             path = folder / name / f"{number}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(bytes([label, number]))
-    bank = bank_over_folder(folder, 200)
+    bank = bank_over_folder(folder, episodes)
     labels = bank.episodes.labels
     runs = []
     for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.8}.items()):
@@ -494,7 +505,19 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
     assert row is not None
     assert (row.decided_over, row.verdict) == ("videos", "better")
     assert "videos and classes" not in row.intervals
-    assert "classes cannot vary" in comparison.units
+    assert "5 classes" in comparison.units
+    assert "classes cannot vary (every episode shows all of them)" in comparison.units
+
+
+def test_units_are_those_that_episodes_show(tmp_path: Path):
+    comparison = compared_on_classes(tmp_path / "x", [f"class-{label}" for label in range(13)], 3)
+    assert comparison.opened is not None
+    support = comparison.opened.episodes.support[:, :, 0] // 6  # each class has six videos
+    shown, times = np.unique(support, return_counts=True)
+    always = (times == 3).sum()
+    assert 0 < always < len(shown) < 13
+    assert comparison.units.startswith(f"{len(shown)} classes, ")
+    assert f"classes cannot vary (every episode shows {always} of them)" in comparison.units
 
 
 def test_nothing_is_decided_over_episodes_alone():

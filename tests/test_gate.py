@@ -212,6 +212,13 @@ def test_a_speed_timed_for_an_instant_is_not_judged():
     assert (verdict.outcome, verdict.speed_judged) == ("ok", False)
 
 
+@pytest.mark.parametrize(("old", "new"), [(0.0, 100.0), (100.0, 0.0), (0.0, 0.0)])
+def test_a_speed_of_zero_is_not_judged(old: float, new: float):
+    anchor = [timed(RUNS["otam"], 0.0)]
+    (verdict,) = judge([timed(RUNS["otam"], old)], [timed(RUNS["otam"], new)], anchor=anchor)
+    assert (verdict.outcome, verdict.speed_judged) == ("ok", False)
+
+
 def test_forms_for_machines(
     new: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -76,8 +76,8 @@ def _needs(comparison: "Comparison", wanted: float) -> "dict[str, dict[str, Need
     if comparison.opened is not None:
         design = design_of(comparison.opened.split, comparison.opened.episodes)
         # Units that no episode shows have no part in the error.
-        units["videos"] = int((design.videos.counts > 0).sum())
-        units["videos and classes"] = int((design.classes.counts > 0).sum())
+        units["videos"] = int(design.videos.shown.sum())
+        units["videos and classes"] = int(design.classes.shown.sum())
     needs: dict[str, dict[str, Need]] = {title: {} for title in titles}
     for index, title in enumerate(titles):
         for kind, count in units.items() if index != reference else ():

@@ -86,11 +86,12 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
     pairs = true[:, :, None] * len(names) + offered[:, None, :]
     met = np.bincount(pairs.ravel(), minlength=len(names) ** 2)
     taken = np.zeros(len(names) ** 2)
-    runs = [run for one in methods for run in one.runs]
-    for run in runs:
-        prediction = run.rows["prediction"].to_numpy().reshape(true.shape)
-        chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
-        taken += np.bincount(chosen.ravel(), minlength=len(names) ** 2) / len(runs)
+    for one in methods:
+        for run in one.runs:
+            prediction = run.rows["prediction"].to_numpy().reshape(true.shape)
+            chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
+            times = np.bincount(chosen.ravel(), minlength=len(names) ** 2)
+            taken += times / len(one.runs) / len(methods)
     share = np.divide(taken, met, out=np.zeros_like(taken), where=met > 0)
     share[:: len(names) + 1] = 0  # the class itself is the right answer
     order = np.argsort(-share, kind="stable")[:most]

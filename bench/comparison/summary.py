@@ -133,14 +133,15 @@ def _choose(
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:
     """Count the units, and say what their number or their place leaves unknown."""
-    units = (
-        f"{len(design.classes)} {design.classes.kind}, {len(design.videos)} {design.videos.kind}"
-    )
+    units = ", ".join(f"{one.shown.sum()} {one.kind}" for one in (design.classes, design.videos))
     in_all = f"{len(bank.split.classes)} classes, {len(bank.split.videos)} videos"
     counted = units if units == in_all else f"{units} ({in_all})"
     if variation.base == "videos and classes":
         return counted
-    why = "every episode shows all of them" if design.classes.always_shown else "there is one"
+    always, number = design.classes.always_shown.sum(), design.classes.shown.sum()
+    why = f"every episode shows {'all' if always == number else always} of them"
+    if number == 1:
+        why = "there is one"
     if variation.base == "videos":
         return f"{counted}; classes cannot vary ({why}), so that videos decide"
     return f"{counted}; neither classes nor videos can vary, so that nothing is decided"

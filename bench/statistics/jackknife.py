@@ -39,13 +39,12 @@ def jackknife(values: Matrix, units: Units) -> tuple[Matrix, float]:
     >>> degrees
     2.0
     """
-    counts, sums = units.counts, unit_sums(values, units)
-    used, episodes = counts > 0, len(values)
-    if used.sum() < 2 or counts.max() == episodes:
+    used, episodes = units.shown, len(values)
+    if used.sum() < 2 or units.always_shown.any():
         return np.full((values.shape[1], values.shape[1]), np.nan), 0.0
-    counts, sums, strata = counts[used], sums[used], units.strata[used]
-    without = (values.sum(axis=0) - sums) / (episodes - counts)[:, None]
-    _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    counts = units.counts[used]
+    without = (values.sum(axis=0) - unit_sums(values, units)[used]) / (episodes - counts)[:, None]
+    _, stratum, sizes = np.unique(units.strata[used], return_inverse=True, return_counts=True)
     weight = 1 - 1 / sizes[stratum]
     sums = np.stack([np.bincount(stratum, weights=column) for column in without.T], axis=1)
     moved = without - (sums / sizes[:, None])[stratum]
@@ -79,10 +78,9 @@ def pseudo_values(values: NDArray[np.float64], units: Units) -> NDArray[np.float
         values: float64 (episodes,).
         units: the units that each episode contains.
     """
-    counts, sums = units.counts, unit_sums(values[:, None], units)
-    used = counts > 0
-    without = (values.sum() - sums[used, 0]) / (len(values) - counts[used])
-    number = int(used.sum())
+    sums = unit_sums(values[:, None], units)[units.shown, 0]
+    without = (values.sum() - sums) / (len(values) - units.counts[units.shown])
+    number = len(without)
     return np.asarray(number * values.mean() - (number - 1) * without)
 
 
@@ -96,5 +94,5 @@ def variance_shares(values: NDArray[np.float64], units: Units) -> NDArray[np.flo
     contributed = pseudo_values(values, units)
     squares = np.square(contributed - contributed.mean())
     shares = np.zeros(len(units))
-    shares[units.counts > 0] = squares / squares.sum() if squares.any() else 1 / len(squares)
+    shares[units.shown] = squares / squares.sum() if squares.any() else 1 / len(squares)
     return shares

@@ -34,9 +34,14 @@ class Units:
         return np.bincount(self.members[self.members >= 0], minlength=len(self))
 
     @property
-    def always_shown(self) -> bool:
-        """Whether every episode shows some unit, so that its effect cannot be estimated."""
-        return bool(self.counts.max() == len(self.members))
+    def shown(self) -> NDArray[np.bool_]:
+        """(units,) whether any episode shows it; the others have no part in a mean."""
+        return self.counts > 0
+
+    @property
+    def always_shown(self) -> NDArray[np.bool_]:
+        """(units,) whether every episode shows it, so that its effect cannot be estimated."""
+        return self.counts == len(self.members)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bench.statistics import LEVEL, Design
+from bench.statistics import LEVEL, Design, Units
 from bench.statistics.jackknife import unit_sums
 
 Matrix = NDArray[np.float64]
@@ -46,18 +46,10 @@ class Side:
         """(methods,) accuracies."""
         return np.asarray(self.values.mean(axis=0))
 
-    def without_each(self) -> Matrix | None:
-        """(classes, methods) accuracies over the episodes that do not show a class.
-
-        None where classes are not known, or some class is in every episode.
-        """
-        if self.design is None:
-            return None
-        counts, sums = self.design.classes.counts, unit_sums(self.values, self.design.classes)
-        if counts.max() == len(self.values) or (counts > 0).sum() < 2:
-            return None
-        left = (len(self.values) - counts)[:, None]
-        return np.asarray((self.values.sum(axis=0) - sums) / left)
+    def without_each(self, classes: Units) -> Matrix:
+        """(classes, methods) accuracies over the episodes that do not show a class."""
+        left = (len(self.values) - classes.counts)[:, None]
+        return np.asarray((self.values.sum(axis=0) - unit_sums(self.values, classes)) / left)
 
 
 @dataclass(frozen=True)
@@ -89,15 +81,19 @@ def spearman(one: Side, other: Side) -> Correlation:
 
 def _correlation(one: Side, other: Side, measure: Callable[[Matrix, Matrix], float]) -> Correlation:
     value = measure(one.means, other.means)
-    left, right = one.without_each(), other.without_each()
-    if left is None or right is None or math.isnan(value):
+    if one.design is None or other.design is None or math.isnan(value):
         return Correlation(value, None)
+    classes, others = one.design.classes, other.design.classes
+    if any(each.shown.sum() < 2 or each.always_shown.any() for each in (classes, others)):
+        return Correlation(value, None)
+    left, right = one.without_each(classes), other.without_each(others)
     if one.split_sha256 == other.split_sha256:
-        samples = [[measure(a, b) for a, b in zip(left, right, strict=True)]]
+        either = classes.shown | others.shown
+        samples = [[measure(a, b) for a, b in zip(left[either], right[either], strict=True)]]
     else:
         samples = [
-            [measure(a, other.means) for a in left],
-            [measure(one.means, b) for b in right],
+            [measure(a, other.means) for a in left[classes.shown]],
+            [measure(one.means, b) for b in right[others.shown]],
         ]
     return Correlation(value, _interval(value, samples, len(one.means)))
 

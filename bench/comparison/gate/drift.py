@@ -75,9 +75,14 @@ def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def speeds_compare(before: Run, after: Run) -> bool:
-    """Whether speeds can be compared: same known machine and device, timed for long enough."""
+    """Whether speeds can be compared: same known machine and device, timed for long enough.
+
+    A speed of 0 was not timed.
+    """
     machines = [[getattr(run.circumstances, field) for field in MACHINE] for run in (before, after)]
     if machines[0] != machines[1] or None in machines[0]:
         return False
-    seconds = [run.identity.episodes / run.cost.score_episodes_per_s for run in (before, after)]
-    return bool(min(seconds) >= LEAST_SECONDS)
+    return all(
+        run.identity.episodes >= LEAST_SECONDS * run.cost.score_episodes_per_s > 0
+        for run in (before, after)
+    )

@@ -219,9 +219,10 @@ class _Pair:
             since: change(one, episodes, p_values[since], allowed)
             for since, one in self.differences.items()
         }
-        speed = after.cost.score_episodes_per_s / before.cost.score_episodes_per_s
+        speed, old_speed = (run.cost.score_episodes_per_s for run in (after, before))
         judged = speeds_compare(before, after)
-        outcome, reason = _together(found, speed if judged else math.nan, allowed)
+        ratio = speed / old_speed if old_speed else math.nan
+        outcome, reason = _together(found, ratio if judged else math.nan, allowed)
         return replace(
             known,
             outcome=outcome,
@@ -232,7 +233,7 @@ class _Pair:
             answers_changed=float((before.rows["prediction"] != after.rows["prediction"]).mean()),
             since_baseline=found["the baseline"],
             since_anchor=found.get("the anchor"),
-            speed=speed,
+            speed=ratio,
             speed_judged=judged,
         )
 

@@ -41,7 +41,7 @@ class Units:
     @property
     def always_shown(self) -> NDArray[np.bool_]:
         """(units,) whether every episode shows it, so that its effect cannot be estimated."""
-        return self.counts == len(self.members)
+        return np.asarray(self.counts == len(self.members))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either complete or absent. And the hash by which damage is noticed."""
+"""Atomic writes: a file is either complete or absent. And the hash by which damage is detected."""
 
 import errno
 import hashlib
@@ -88,5 +88,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def content_seal(content: Mapping[str, Any]) -> str:
-    """Return the sha256 that a file of JSON holds of the rest of its content."""
+    """Return the sha256 of JSON content, which its file also holds."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

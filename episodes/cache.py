@@ -1,4 +1,4 @@
-"""The folder for files that can be made again: rendered videos and features.
+"""The folder for files that can be recreated: rendered videos and features.
 
 A process that opens part of it holds a shared lock on that part until it ends; locked parts are not
 removed.
@@ -42,7 +42,7 @@ class Part:
     size: int
     """Bytes."""
     used: datetime
-    """When it was last opened or, if that was not noted, last written to."""
+    """When it was last opened or, if that was not recorded, last written to."""
 
     @property
     def in_use(self) -> bool:
@@ -57,7 +57,7 @@ def cache_folder() -> Path:
 
 
 def hold(folder: Path) -> None:
-    """Note that this process uses a folder of the cache, until it ends."""
+    """Mark a folder of the cache as used by this process, until the process ends."""
     key = os.getpid(), folder
     if fcntl is None or key in held_locks:
         return

@@ -1,4 +1,4 @@
-"""The exception for mistakes of users, and what messages share."""
+"""The exception for mistakes of users, and how messages are worded and printed."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ INVISIBLE = re.compile(
 
 LISTED = ("method", "bank", "dataset", "backbone")
 """Kinds of names that `fvbench list` shows."""
-MOST_WORDS = 300
+LONGEST = 300
 """Longest text that is quoted from an exception of other code, in characters."""
 
 
@@ -47,8 +47,8 @@ def near(name: str, known: Iterable[str]) -> str:
     >>> near("temprature", ["temperature", "padding"])
     'did you mean temperature?'
     """
-    found = difflib.get_close_matches(name, list(known), n=3)
-    return f"did you mean {' or '.join(found)}?" if found else ""
+    similar = difflib.get_close_matches(name, list(known), n=3)
+    return f"did you mean {' or '.join(similar)}?" if similar else ""
 
 
 def counted(number: int, noun: str) -> str:
@@ -67,7 +67,7 @@ def shown(text: str) -> str:
     >>> shown("evil\x1b[2J.mp4")
     'evil\\x1b[2J.mp4'
     """
-    return INVISIBLE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return INVISIBLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def warn(line: str) -> None:
@@ -87,7 +87,7 @@ def in_words(error: BaseException) -> str:
     ("KeyError: 'no'", 'SystemExit')
     """
     try:
-        words = " ".join(str(error).split())[:MOST_WORDS]
-    except Exception:  # its own text cannot be made
-        words = ""
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+        text = " ".join(str(error).split())[:LONGEST]
+    except Exception:  # its own __str__ fails
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

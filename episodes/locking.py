@@ -64,9 +64,12 @@ def _opened_and_locked(path: Path) -> int:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(file, 4096, 0).decode(errors="replace")
+            holder = _holder(os.pread(file, 4096, 0))
             os.close(file)
-            raise UserError(_in_use(path, holder)) from None
+            raise UserError(
+                f"{path.parent} is in use by {holder}; wait until that is done, or choose another"
+                " --out"
+            ) from None
         except OSError:
             os.close(file)
             raise
@@ -77,13 +80,10 @@ def _opened_and_locked(path: Path) -> int:
         os.close(file)
 
 
-def _in_use(path: Path, holder: str) -> str:
+def _holder(content: bytes) -> str:
+    """Describe the holder of a lock, which may not have written its name yet."""
     try:
-        known = json.loads(holder)
-        who = (
-            f"process {known['process']} on {known['computer']} since {known['since']}"
-            f" ({known['command']})"
-        )
+        known = json.loads(content)
+        return "process {process} on {computer} since {since} ({command})".format_map(known)
     except (ValueError, LookupError, TypeError, RecursionError):
-        who = "another process"
-    return f"{path.parent} is in use by {who}; wait until that is done, or choose another --out"
+        return "another process"

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from episodes.errors import UserError, in_words, shown
+from episodes.errors import UserError, in_words, warn
 
 loaded_files: dict[str, ModuleType] = {}
 """Name -> module loaded from a file."""
@@ -25,8 +25,8 @@ loaded_files: dict[str, ModuleType] = {}
 def brought(group: str) -> list[object]:
     """Return what installed packages announce in an entry-point group, and all loaded files.
 
-    Each is a module, or whatever object an entry point names. An entry point that cannot be loaded
-    is skipped, and named on stderr once.
+    Each is a module, or whatever object an entry point names. A warning names, once, each entry
+    point that cannot be loaded.
     """
     loaded = map(load_announced, _announced(group, tuple(sys.path)))
     return [found for found in loaded if found is not None] + list(loaded_files.values())
@@ -34,17 +34,14 @@ def brought(group: str) -> list[object]:
 
 @cache
 def _announced(group: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the entry points of packages on a path: to read those of all packages takes long."""
+    """Return the entry points of the packages on a path, cached since reading them takes long."""
     return tuple(entry_points(group=group))
 
 
 def plugin_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be plugins: no tests, no names that begin with _."""
-    return sorted(
-        file
-        for file in folder.glob("*.py")
-        if not file.name.startswith(("_", "test_")) and file.name != "conftest.py"
-    )
+    """Return the files of a folder that may be plugins: none that are tests, private or hidden."""
+    others = ("_", ".", "test_", "conftest.py")
+    return sorted(file for file in folder.glob("*.py") if not file.name.startswith(others))
 
 
 def load_file(path: Path) -> ModuleType:
@@ -83,18 +80,13 @@ def guarded(what: str, load: Callable[[], object]) -> object:
         raise UserError(f"{what} cannot be loaded: {in_words(error)}") from error
 
 
-def left_out(error: UserError) -> None:
-    """Warn that a broken plugin is left out; nobody asked for it, so work continues."""
-    print(f"left out: {shown(str(error))}", file=sys.stderr)  # noqa: T201
-
-
 @cache
 def load_announced(point: EntryPoint) -> object | None:
     """Load an entry point once; None, and a warning, if it cannot be loaded."""
     try:
         return guarded(f"plugin {point.value}", point.load)
     except UserError as error:
-        left_out(error)
+        warn(f"left out: {error}")  # nobody asked for it
         return None
 
 
@@ -176,9 +168,6 @@ def _imported_absolutely(file: Path) -> set[str]:
         return set()  # reported when it is imported
     nodes = list(ast.walk(tree))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [
-        node.module
-        for node in nodes
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level
-    ]
+    absolute = (node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level)
+    names += [node.module for node in absolute if node.module]
     return {name.partition(".")[0] for name in names}

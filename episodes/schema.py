@@ -85,7 +85,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ValueError: it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write the mark
     except RecursionError as error:
         raise ValueError("it is nested without end") from error
 

@@ -320,11 +320,11 @@ class TestLists:
 
     def test_a_list_whose_name_ends_like_that_of_a_label_file_is_a_list(self, tmp_path: Path):
         write_json(tmp_path / "labels.json", {"Folding something": "0"})
-        write_json(tmp_path / "train_labels.json", {"one": 3, "two": 4})
+        write_json(tmp_path / "train_labels.JSON", {"one": 3, "two": 4})
         (tmp_path / "my-test-answers.csv").write_text("A/three\n")
         read = {one.path.name: dict(one.classes) for one in read_lists(tmp_path)}
         assert read == {
-            "train_labels.json": {"3": {"one"}, "4": {"two"}},
+            "train_labels.JSON": {"3": {"one"}, "4": {"two"}},
             "my-test-answers.csv": {"A": {"three"}},
         }
 
@@ -564,8 +564,9 @@ def test_a_damaged_registration_hides_no_other_dataset_and_can_be_made_anew(
     damaged = tmp_path / "config" / "datasets" / "mine.json"
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"root": ')
+    damaged.with_name(".of-a-killed-writer.unfinished.json").write_text('{"root": ')
     assert dataset("rendered").name == "rendered"
-    assert "left out: " in capsys.readouterr().err
+    assert capsys.readouterr().err.count("left out: ") == 1
     with pytest.raises(UserError, match=r"mine\.json is damaged .* register the dataset again"):
         dataset("mine")
     add_dataset("mine", tree.root, None, trust=False)

@@ -308,7 +308,7 @@ class TestHostileFile:
     def test_decoder_that_comes_to_no_frame(self, tmp_path: Path, monkeypatch):
         monkeypatch.setattr("episodes.decoding.process.TIME_LIMIT", 0.001)
         path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=2)
-        with pytest.raises(UserError, match=r"a\.mp4: .*came to no further frame in"):
+        with pytest.raises(UserError, match=r"a\.mp4: .*produced no frame for"):
             decode(path, 8, RULE, "av")
         monkeypatch.undo()
         assert decode(path, 2, RULE, "av").shape == (2, 2160, 3840, 3)

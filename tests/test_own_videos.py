@@ -438,7 +438,7 @@ class TestWhatCannotBeRead:
             assert printed.count(f"{name}.mp4: it is a ") == 1
 
     @pytest.mark.parametrize(
-        ("path", "why"), [("0.jpg/a.mp4", "it is not there"), ("x" * 300, "cannot be looked at")]
+        ("path", "why"), [("0.jpg/a.mp4", "it is not there"), ("x" * 300, "cannot be accessed")]
     )
     def test_a_path_that_cannot_be_is_not_called_a_circle(
         self, path: str, why: str, tmp_path: Path

@@ -362,3 +362,9 @@ def test_runs_on_a_data_set_in_a_file_are_packed_published_and_cited(tmp_path: P
             assert "--plugin" in said
         succeeds(*words, "--plugin", file)
         plugins.loaded_files.clear()
+
+
+def test_what_other_programs_leave_beside_plugins_is_none(tmp_path: Path):
+    for name in ("mine.py", "._mine.py", "_parts.py", "test_mine.py", "conftest.py"):
+        (tmp_path / name).touch()
+    assert [file.name for file in plugins.plugin_files(tmp_path)] == ["mine.py"]

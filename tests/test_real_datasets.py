@@ -165,6 +165,7 @@ class TestAVLetters:
         source = tmp_path / "Lips"
         source.mkdir()
         savemat(source / "B2_Ann-lips.mat", {"vid": columns, "siz": np.array([[6.0, 8.0, 3.0]])})
+        (source / "._B2_Ann-lips.mat").write_bytes(b"as macOS leaves it on other disks")
         assert convert(source, tmp_path / "frames") == 1
         frames = sorted((tmp_path / "frames" / "B2_Ann-lips").iterdir())
         assert [frame.name for frame in frames] == ["001.png", "002.png", "003.png"]

@@ -161,7 +161,9 @@ class TestNamesOfClasses:
         (tmp_path / "names.csv").write_text("wave,waving\nclap,clapping\n")
         assert class_names("mine", ["clap"], tmp_path) == {"clap": "clapping"}
 
-    @pytest.mark.parametrize("line", ["waving", "wave,", "wive,waving", "wave,a,b"])
+    @pytest.mark.parametrize(
+        "line", ["waving", "wave,", "wive,waving", "wave,a,b", "wave,a\nwave,b"]
+    )
     def test_a_wrong_line_is_named(self, tmp_path: Path, line: str):
         (tmp_path / "names.csv").write_text(f"{line}\n")
         with pytest.raises(UserError, match=r"names\.csv"):

@@ -15,8 +15,8 @@ import methods.parity
 from bench.method import REGISTRY, ConfiguredMethod, Method, find
 from bench.plugins.source import meaning_sha256, of_harness, remember_loaded
 from bench.settings import names_in
-from episodes.errors import UserError
-from episodes.plugins import brought, left_out, load_file, plugin_files
+from episodes.errors import UserError, warn
+from episodes.plugins import brought, load_file, plugin_files
 
 ENTRY_POINTS = "fvbench.methods"
 """Entry-point group under which distributions announce modules with methods."""
@@ -69,7 +69,7 @@ def load_plugins(paths: Iterable[Path], leave_out: bool | None = None) -> None:
             except UserError as error:
                 if not tolerant:
                     raise
-                left_out(error)
+                warn(f"left out: {error}")
             else:
                 continue
             gc.collect()  # closes its files and frees its memory

@@ -86,11 +86,11 @@ class Bank:
 
 
 class BankMismatchError(UserError):
-    """A hash that a recipe states is not the one that is found."""
+    """A hash differs from the one that a recipe states."""
 
 
 def open_bank(name_or_path: str, episodes: int | None = None, without_list: bool = False) -> Bank:
-    """Rebuild a bank from the name of a committed recipe or the path of a recipe; see `rebuild`.
+    """Rebuild a bank from the name of a committed recipe, or from the path of one; see `rebuild`.
 
     Raises:
         BankMismatchError: the split or the episodes are not those of the recipe.
@@ -137,9 +137,7 @@ def rebuild(
 def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
     """Refuse videos whose contents are not those that a recipe was frozen with.
 
-    Args:
-        bank: checked only with the number of episodes in its recipe; the hash covers no other.
-        files: those of the videos that it uses.
+    The hash covers exactly the recipe's number of episodes: a bank of another number passes.
 
     Raises:
         BankMismatchError: the contents differ.

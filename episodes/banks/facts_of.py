@@ -8,6 +8,7 @@ taken from a complete copy, the splits from the published lists or from `--class
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -68,8 +69,8 @@ def facts_of(source: Published, splits: Mapping[SplitName, Classes]) -> Facts:
 
 def _class_facts(source: Published, label: str, videos: Collection[str]) -> ClassFacts:
     counts = Counter(source.recording(label, video) for video in videos)
-    several = len(counts) < len(videos)
-    recordings = tuple(counts[group] for group in sorted(counts)) if several else ()
+    shared = len(counts) < len(videos)
+    recordings = tuple(counts[group] for group in sorted(counts)) if shared else ()
     return ClassFacts(label, len(videos), names_sha256(videos), recordings=recordings)
 
 
@@ -120,8 +121,9 @@ def text(facts: Facts) -> str:
         for label, known in split.classes.items():
             more = f', alias = "{known.alias}"' if known.alias else ""
             more += f", recordings = {list(known.recordings)}" if known.recordings else ""
+            quoted = json.dumps(label, ensure_ascii=False)
             lines.append(
-                f'"{label}" = {{ videos = {known.videos}, sha256 = "{known.sha256}"{more} }}'
+                f'{quoted} = {{ videos = {known.videos}, sha256 = "{known.sha256}"{more} }}'
             )
         lines.append("")
     return "\n".join(lines)
@@ -136,16 +138,10 @@ def write(
     facts_folder: Path = FOLDER,
     recipes_folder: Path = RECIPES,
 ) -> list[Path]:
-    """Write facts and recipes of a dataset; return their files.
+    """Write facts and recipes of a dataset from a complete copy; return their files.
 
-    Args:
-        name: of a dataset that has a file in `episodes/datasets/`.
-        root: the folder of a complete copy.
-        classes: numbers of training, validation and test classes, if there are no lists.
-        lists: the folder of the published lists.
-        shots: of the banks.
-        facts_folder: where facts are written.
-        recipes_folder: where recipes are written.
+    The splits are those of ``lists``, the folder of the published ones, or have the numbers of
+    training, validation and test ``classes``.
 
     Raises:
         UserError: no such dataset, both or neither of counts and lists, or a copy that does not
@@ -156,10 +152,7 @@ def write(
         raise UserError(f"{name} has no file in episodes/datasets/ that describes a published set")
     if (classes is None) == (lists is None):
         raise UserError("say which classes train, validate and test: either --classes or --lists")
-    found = source.index(root.resolve()).members()
-    if source.naming_rule is not None:
-        names = set().union(*found.values())
-        found = {label: set(source.naming_rule(label, names)) for label in found}
+    found = source.names_by_class(source.index(root.resolve()))
     members = {label: frozenset(videos) for label, videos in found.items()}
     splits: Mapping[SplitName, Classes]
     if lists is None:

@@ -41,12 +41,7 @@ def check_apart(trained_on: str, tested_on: str) -> None:
 def contamination(seen: Iterable[str] | None, tested_on: str) -> str:
     """Say which of a backbone's training sets have the classes of a dataset as labels.
 
-    Args:
-        seen: training sets of the backbone; None if they are not known.
-        tested_on: the dataset.
-
-    Returns:
-        a sentence; empty if nothing is known to be shared.
+    ``seen`` is None if the training sets are not known. Empty if nothing is known to be shared.
 
     >>> contamination(["imagenet-1k"], "kinetics-100")
     ''

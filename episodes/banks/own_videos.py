@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from episodes.banks.bank import Bank, frozen, rebuild
 from episodes.banks.recipe import Recipe, read_recipe, recipe_names, recipe_of
-from episodes.banks.sampler import VERSION, draw
+from episodes.banks.sampler import VERSION
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 from episodes.split import Split, composed
@@ -21,10 +21,6 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     """Draw a bank over all classes of a folder of ``class/video``: one shot, one query per class.
 
     If videos are in folders of recordings, no query comes from its support video's recording.
-
-    Args:
-        root: the folder.
-        episodes: number of episodes; 10,000 if None.
 
     Raises:
         UserError: it is not such a folder, or a class has only one video or recording.
@@ -46,7 +42,7 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
         seed=0,
         sampler=VERSION,
     )
-    return Bank(frozen(recipe, split), split, draw(recipe, split, recipe.episodes), folder)
+    return rebuild(frozen(recipe, split), source=folder)
 
 
 class Own(TypedDict, total=False):

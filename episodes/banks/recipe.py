@@ -1,5 +1,6 @@
 """Recipes: the small text files from which banks are rebuilt."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,11 +81,10 @@ class Recipe(Model):
         values = self.model_dump(exclude={"name"})
         if self.contents_sha256 == UNKNOWN:
             del values["contents_sha256"]
-        lines = [
-            f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-            for key, value in values.items()
-        ]
-        return "\n".join(lines) + "\n"
+        lines = (
+            f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()
+        )
+        return "".join(lines)  # what JSON quotes, TOML reads
 
 
 def recipe_names() -> list[str]:
@@ -95,7 +95,8 @@ def recipe_names() -> list[str]:
 def recipes_of_plugins() -> dict[str, Path]:
     """Return the recipe files in the folders of plugins' data sets, by the names of their banks."""
     folders = (getattr(one, "recipes", None) for one in datasets().values())
-    return {path.stem: path for folder in folders if folder for path in Path(folder).glob("*.toml")}
+    paths = (path for folder in folders if folder for path in Path(folder).glob("[!.]*.toml"))
+    return {path.stem: path for path in paths}
 
 
 def read_recipe(name_or_path: str) -> Recipe:
@@ -107,8 +108,8 @@ def read_recipe(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = FOLDER / f"{name_or_path}.toml"
-        if not path.is_file():
-            path = recipes_of_plugins().get(name_or_path, path)
+        if name_or_path not in recipe_names():  # the disk may not tell Default from default
+            path = recipes_of_plugins().get(name_or_path, FOLDER / "absent")
     if not path.is_file():
         raise unknown("bank", name_or_path, [*recipe_names(), *recipes_of_plugins()])
     try:

@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from episodes.disk.registration import registered_names, registration
-from episodes.errors import UserError, unknown
-from episodes.plugins import brought, left_out
+from episodes.errors import UserError, unknown, warn
+from episodes.plugins import brought
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 __all__ = ["Dataset", "VideoFile", "dataset", "datasets"]
@@ -51,7 +51,7 @@ ENTRY_POINTS = "fvbench.datasets"
 def datasets() -> dict[str, Dataset]:
     """Return all datasets by name: the built-in ones, those of plugins, and the user's own.
 
-    One of the user's own whose registration is damaged is left out, and named on stderr once.
+    A data set of the user's own whose registration is damaged is left out, with one warning.
 
     Raises:
         UserError: a plugin's data set is incomplete, or has the name of another one.
@@ -74,8 +74,8 @@ def datasets() -> dict[str, Dataset]:
             continue
         try:
             mine = registration(name)
-        except UserError as error:  # the others can be used, and this one can be registered again
-            _warn_once(str(error))
+        except UserError as error:  # the others can be used, and this can be registered again
+            _warn_once(f"left out: {error}")
             continue
         if mine:
             folder = importlib.import_module(f"{__name__}.folder")
@@ -83,9 +83,7 @@ def datasets() -> dict[str, Dataset]:
     return known
 
 
-@cache
-def _warn_once(message: str) -> None:
-    left_out(UserError(message))
+_warn_once = cache(warn)
 
 
 @cache

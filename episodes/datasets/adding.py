@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -24,11 +24,9 @@ from episodes.errors import UserError
 from episodes.split import SplitName, Video
 
 TOO_NEAR = 0.85
-"""Similarity to a published dataset's name above which a new name is taken for a typing error."""
+"""Similarity to a published dataset's name above which a new name is taken for a slip."""
 SHARES: Mapping[SplitName, int] = {"train": 64, "val": 12, "test": 24}
 """Percentage of classes, as in the splits of Kinetics and Something-Something."""
-Found = Mapping[tuple[str, str], list[Video]]
-"""(class, name) -> the videos that have this name."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,8 @@ def examined(name: str, root: Path, lists: Path | None, trust: bool) -> Added:
 def _check_name(name: str) -> None:
     if name == "rendered" or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise UserError(
-            f"a dataset cannot be called {name!r}: a name is made of letters, digits, dots, dashes"
-            " and underscores, and `rendered` is the program's own"
+            f"a dataset cannot be called {name!r}: a name has letters, digits, dots, dashes and"
+            " underscores, and `rendered` is reserved"
         )
     known = datasets()
     published = [one for one, kind in known.items() if isinstance(kind, Published)]
@@ -182,51 +180,42 @@ def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:
 
 
 def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitName, Members]:
-    by_path = _by_name(videos, lambda video: video.name)
-    by_file = _by_name(videos, lambda video: _file(video.name))
+    by_path: defaultdict[tuple[str, str], list[Video]] = defaultdict(list)
+    by_file: defaultdict[tuple[str, str], list[Video]] = defaultdict(list)
+    for video in videos:
+        name = without_suffix(video.name)
+        by_path[video.label, name].append(video)
+        by_file[video.label, name.rpartition("/")[2]].append(video)
     splits: dict[SplitName, Members] = {}
     for split, listing in by_split(lists).items():
         pairs = sorted((label, name) for label, names in listing.classes.items() for name in names)
-        found = {
-            (label, name): by_path.get((label, without_suffix(name)))
-            or by_file.get((label, without_suffix(_file(name))), [])
-            for label, name in pairs
-        }
-        splits[split] = _one_for_each(listing.path, found)
+        meant: dict[tuple[str, str], list[Video]] = {}
+        for label, listed in pairs:
+            name = without_suffix(listed)
+            inner = by_file[label, name.rpartition("/")[2]]
+            meant[label, listed] = by_path[label, name] or inner
+        splits[split] = _one_for_each(listing.path, meant)
     return splits
 
 
-def _file(name: str) -> str:
-    """Remove the folder of the recording from a video's name."""
-    return name.rpartition("/")[2]
-
-
-def _by_name(videos: Sequence[Video], name: Callable[[Video], str]) -> Found:
-    """Return videos by class and name without suffix, which several may share."""
-    found: defaultdict[tuple[str, str], list[Video]] = defaultdict(list)
-    for video in videos:
-        found[video.label, without_suffix(name(video))].append(video)
-    return found
-
-
-def _one_for_each(path: Path, found: Found) -> Members:
-    """Return the video that each line of a list means.
+def _one_for_each(path: Path, meant: Mapping[tuple[str, str], list[Video]]) -> Members:
+    """Return the video that each line of a list, (class, name), stands for.
 
     Raises:
-        UserError: a line means no video, or several, or the video of another line.
+        UserError: a line stands for no video, or several, or the video of another line.
     """
-    if missing := ["/".join(pair) for pair, videos in found.items() if not videos]:
+    if missing := ["/".join(pair) for pair, videos in meant.items() if not videos]:
         raise UserError(
             f"{path} lists {missing[0]} and {len(missing) - 1} more that are not there; a line is"
             " CLASS/VIDEO or CLASS/RECORDING/VIDEO, as the folders are called"
         )
-    for (label, name), videos in found.items():
+    for (label, name), videos in meant.items():
         if len(videos) > 1:
             raise UserError(
                 f"{path}: {label}/{name} cannot tell {videos[0].name} from {videos[1].name}; list"
                 " them as CLASS/RECORDING/VIDEO, and give videos of one folder different names"
             )
-    members = Counter((video.label, video.name) for videos in found.values() for video in videos)
+    members = Counter((video.label, video.name) for videos in meant.values() for video in videos)
     if twice := ["/".join(pair) for pair, times in members.items() if times > 1]:
         raise UserError(f"{path} lists {twice[0]} twice; remove one of the lines")
     return tuple(members)

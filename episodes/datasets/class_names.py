@@ -18,12 +18,7 @@ def class_names(dataset: str, labels: Sequence[str], root: Path | None = None) -
     """Return the name of each class, as words.
 
     Compound labels are split: "ApplyEyeMakeup" becomes "Apply Eye Makeup", "brush_hair" becomes
-    "brush hair". ``names.csv`` in the folder of the user's own videos takes precedence.
-
-    Args:
-        dataset: the data set that the labels belong to.
-        labels: its classes.
-        root: the folder of the user's own videos, if the data set is one.
+    "brush hair". ``names.csv`` in ``root``, the folder of the user's own videos, takes precedence.
 
     Raises:
         UserError: ``names.csv`` is not a table of class and name, or names an unknown class.
@@ -64,4 +59,7 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
                 f"{path} names the class {row[0]!r}, which is not there; the classes are"
                 f" {', '.join(labels[:5])}{' ...' if len(labels) > 5 else ''}"
             )
-    return {label: name.strip() for label, name in rows}
+    names = {label: name.strip() for label, name in rows}
+    if len(names) < len(rows):
+        raise UserError(f"{path} names a class twice; remove one of the lines")
+    return names

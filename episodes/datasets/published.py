@@ -74,7 +74,7 @@ class Published:
         return video if self.group is None else self.group(label, video)
 
     def outline(self, name: SplitName) -> Split:
-        """Return a split made from counts and hashes alone: the names of its videos are made up.
+        """Return a split made from counts and hashes alone, whose videos have made-up names.
 
         Episodes drawn from it have the same classes and recordings as those drawn from the list.
 
@@ -151,12 +151,21 @@ class Published:
                 f"the list of {self.name}/{split} is not known, and cannot be derived from the"
                 f" videos; see docs/data.md for where to find it, then {self.command}"
             )
-        members = index.members()
-        if self.naming_rule is not None:
-            names = set().union(*members.values())
-            classes = self.facts.splits[split].classes
-            members = {label: set(self.naming_rule(label, names)) for label in classes}
+        members = self.names_by_class(index, self.facts.splits[split].classes)
         return derived(self.facts, split, members, index.root)
+
+    def names_by_class(
+        self, index: Index, labels: Collection[str] | None = None
+    ) -> Mapping[str, Collection[str]]:
+        """Return the names of the videos of each class: those found, or those of the naming rule.
+
+        The rule names the videos of ``labels``; None for the classes found.
+        """
+        found = index.members()
+        if self.naming_rule is None:
+            return found
+        names = set().union(*found.values())
+        return {label: set(self.naming_rule(label, names)) for label in labels or found}
 
     def files(
         self, split: SplitName, videos: Sequence[Video], progress: Progress
@@ -180,7 +189,7 @@ class Published:
     def unusable(self, videos: Sequence[Video], progress: Progress) -> dict[Video, str]:
         """Return videos that are missing, empty, or found damaged by `data verify`, and why.
 
-        No video is opened, and no progress reported: there may be a hundred thousand.
+        No video is opened, since there may be a hundred thousand, and no progress reported.
         """
         index = self.index(self.root)
         places = {video: found[0] for video in videos if (found := self.places(index, video))}
@@ -194,7 +203,7 @@ class Published:
         return {video: why for video, why in reasons.items() if why}
 
     def state(self) -> str:
-        """Say whether the dataset is registered, and what to do if not."""
+        """Say whether the dataset is registered, and what to do if it is not."""
         try:
             mine = registration(self.name)
         except UserError as error:

@@ -32,7 +32,7 @@ def read_frames(
     sampling: Sampling,
     shrink: Callable[[Pixels], Sequence[Shrunk]],
 ) -> tuple[list[Shrunk], bool]:
-    """Read the sampled frames, and shrink each as soon as it is read.
+    """Read the sampled frames, as `episodes.decoding.clips.decode_each` does those of a file.
 
     Crops that follow a face or a hand differ in size: all are resized to the size of the first.
 

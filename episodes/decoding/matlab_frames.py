@@ -45,7 +45,7 @@ def convert(source: Path, target: Path) -> int:
     Raises:
         UserError: there is none, or one holds no video.
     """
-    paths = sorted(source.glob("*.mat"))
+    paths = sorted(source.glob("[!.]*.mat"))
     if not paths:
         raise UserError(f"{source} holds no .mat file; name the folder that does")
     for path in paths:

@@ -35,9 +35,9 @@ def is_frame(name: str) -> bool:
 def videos_below(root: Path) -> list[str]:
     """Return the path of every video at any depth below a folder, sorted.
 
-    A folder that holds images is one video; but a cover, or a picture of each video, beside video
-    files is none, and no picture hides what lies in subfolders. Names that start with a dot are
-    skipped: other programs leave such files behind.
+    A folder that holds images is one video. A cover, or a picture of each video, beside video files
+    is none, and no picture hides what lies in subfolders. Names that start with a dot are skipped:
+    other programs leave such files behind.
 
     Raises:
         UserError: there is no such folder.
@@ -74,7 +74,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """Return the images in a folder in the order in which they are shown: by the numbers in names.
+    """Return the images in a folder in the order of the numbers in their names.
 
     Raises:
         UserError: there is none.
@@ -107,7 +107,7 @@ def why_not_opened(path: Path, root: Path) -> str:
         return "its folder may not be read"
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
         if isinstance(error, OSError) and error.errno != errno.ELOOP:
-            return f"it cannot be looked at ({error.strerror})"
+            return f"it cannot be accessed ({error.strerror})"
         return "it is a link that leads in a circle"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "it is a pipe, a socket or a device, and no file"

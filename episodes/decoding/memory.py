@@ -44,14 +44,14 @@ def remembered(
 ) -> list[Any]:
     """Do some work on every video, in threads, and never twice on one that has not changed.
 
-    Every answer is stored at once: after an interruption only the rest is done.
+    Every answer is stored at once, so that an interrupted work resumes.
 
     Args:
         what: names the work and its version; another name starts afresh.
         root: the folder that holds all the videos.
         paths: existing videos below the root.
         work: from a path to a value that JSON can hold; an exception ends everything.
-        progress: told of the work that had to be done.
+        progress: called for the videos whose answers were not stored.
 
     Returns:
         the answers, in the order of the paths.

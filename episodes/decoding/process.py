@@ -93,7 +93,7 @@ class Process:
         """Describe how the process ended."""
         status = self._process.wait()
         if status == 1:
-            return f"its decoder came to no further frame in {TIME_LIMIT:.0f} seconds"
+            return f"its decoder produced no frame for {TIME_LIMIT:.0f} seconds"
         name = signal.Signals(-status).name if status < 0 else f"status {status}"
         return f"its decoder crashed: {name}"
 
@@ -120,10 +120,10 @@ def close_idle() -> None:
 
 
 def answered(request: Request, receive: Receive) -> Answer:
-    """Have an idle process, or a new one, answer a request; its death is an answer, too.
+    """Have an idle process, or a new one, answer a request.
 
     Returns:
-        the answer; if there is none, why, under ``error``.
+        the answer; if the process died, how, under ``error``.
     """
     with _lock:
         process = idle.pop() if idle else None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import numpy as np
@@ -41,7 +41,7 @@ MOST_PIXELS_OF_DECORD = 2048 * 1152
 ROUNDING = 2
 """Largest difference, of 255, between two versions of libav that show the same picture."""
 NO_SUBSTITUTES = 1e-9
-"""Share of frames that decord may replace by their neighbours before it reports that."""
+"""Share of frames that decord may replace by their neighbours without an error."""
 PACKED = ("mpeg4", "avi")
 """Codec and container of packed bitstreams, as libav calls them."""
 
@@ -50,29 +50,8 @@ class UnreadableError(Exception):
     """A reader cannot read a file; the message says why, without naming the file."""
 
 
-class Video(Protocol):
-    """An open file; `UnreadableError` if a reader cannot open it, or decode it to its end."""
-
-    promise: "Promise"
-    """What its header says of its length."""
-    expected: Sequence[int]
-    """Likely numbers of frames, the most likely first."""
-
-    def __init__(self, path: Path) -> None:
-        """Open a file."""
-
-    @staticmethod
-    def identity() -> str:
-        """Name and version of the reader: another one may decode to other pixels."""
-        ...
-
-    def __iter__(self) -> Iterator[Picture]:
-        """Yield every frame that is shown, in order."""
-        ...
-
-
 def read(
-    open_video: Callable[[Path], Video],
+    open_video: Callable[[Path], "Video"],
     path: Path,
     choose: Callable[[int], Collection[int]],
     known: int | None,
@@ -87,7 +66,7 @@ def read(
     Args:
         open_video: the reader.
         path: the file.
-        choose: from the number of frames to the indices of the frames that are wanted.
+        choose: from the number of frames to the indices of the frames wanted.
         known: the number of frames, if the file has been read to its end before.
         give: gets the index and pixels of each frame wanted, and perhaps of a few others.
         alive: called for every decoded frame.
@@ -113,7 +92,7 @@ def read(
 
 
 def _hand_over(
-    video: Video,
+    video: "Video",
     wanted: Collection[int],
     give: Callable[[int, Pixels], None],
     alive: Callable[[], None],
@@ -135,24 +114,35 @@ def _hand_over(
 class AvVideo:
     """A file that PyAV reads."""
 
+    promise: "Promise"
+    """What its header says of its length."""
+    expected: Sequence[int]
+    """Likely numbers of frames, the most likely first."""
+
     def __init__(self, path: Path) -> None:
-        """Read the header alone."""
+        """Read the header alone.
+
+        Raises:
+            UnreadableError: it is no video, or its frames are too large.
+        """
         self._file = _opened(path)
         self._stream = _video_stream(self._file)
         self.promise = _declared(self._file, self._stream)
         promised = self._stream.frames or round(self.promise.frames)
         packed = (self._stream.codec_context.name, self._file.format.name) == PACKED
-        likely = [promised, promised - 1, promised - 2] if packed else [promised]
-        self.expected: Sequence[int] = likely
+        self.expected = [promised, promised - 1, promised - 2] if packed else [promised]
 
     @staticmethod
     def identity() -> str:
-        """Name and version, and that of the libav in it."""
+        """Name and version, and that of the libav in it: others may decode to other pixels."""
         codec = ".".join(map(str, av.library_versions["libavcodec"]))
         return f"av {av.__version__}, libavcodec {codec}, all frames in order"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Decode once, in one thread: processes share the work. A damaged frame is an error."""
+        """Yield every frame that is shown, in order, once; a damaged frame is an error.
+
+        One thread decodes: processes share the work.
+        """
         with self._file as file:
             stream = self._stream
             stream.codec_context.thread_count = 1
@@ -168,7 +158,7 @@ class AvVideo:
                     del frame  # not held while the next is decoded: 4K in 10 bits takes 25 MB
             except (av.FFmpegError, ValueError) as error:
                 raise UnreadableError(
-                    f"it is damaged, or cut off, after {count} frames: {_words(error)}"
+                    f"it is damaged, or cut off, after {count} frames: {_reason(error)}"
                 ) from error
 
 
@@ -209,7 +199,7 @@ class DecordVideo:
             )
             starts = self._reader.get_frame_timestamp(range(len(self._reader)))[:, 0]
         except self._errors as error:
-            raise UnreadableError(_words(error)) from error
+            raise UnreadableError(_reason(error)) from error
         # An edit list hides frames before zero, as `ffmpeg -ss TIME -c copy` leaves them: decord
         # counts them and does not return them. Where it knows no times, it makes up huge ones.
         self.expected: Sequence[int] = [len(starts) - int(((starts > -1e6) & (starts < 0)).sum())]
@@ -229,7 +219,7 @@ class DecordVideo:
                 if index == 0:
                     self._compare(frame.asnumpy())
             except self._errors as error:
-                raise UnreadableError(_words(error)) from error
+                raise UnreadableError(_reason(error)) from error
             yield frame.asnumpy
         if _logged() > logged:
             raise UnreadableError("decord reports damaged frames")
@@ -246,7 +236,8 @@ def _logged() -> int:
     return os.fstat(2).st_size
 
 
-DECODERS: dict[str, type[Video]] = {"decord": DecordVideo, "av": AvVideo}
+Video = AvVideo | DecordVideo
+DECODERS: dict[str, type[AvVideo] | type[DecordVideo]] = {"decord": DecordVideo, "av": AvVideo}
 """The readers by the name that users type."""
 
 
@@ -262,7 +253,7 @@ def _opened(path: Path) -> InputContainer:
         return av.open(path, metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableError(
-            f"it is not a video, or its index is missing: {_words(error)}"
+            f"it is not a video, or its index is missing: {_reason(error)}"
         ) from error
 
 
@@ -362,7 +353,7 @@ def examined(path: Path, alive: Callable[[], None]) -> tuple[str, str]:
         return file.format.name, complaint
 
 
-def _words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """The first line of an error's text, without decord's timestamps and source locations."""
     text = getattr(error, "strerror", None) or str(error)
     plain = re.sub(r"\[\d\d:\d\d:\d\d\] \S+?:\d+: ", "", text).strip()

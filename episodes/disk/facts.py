@@ -5,7 +5,7 @@ whatever a list or a folder calls it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -69,15 +69,15 @@ class Facts:
     def by_name(self) -> Mapping[str, tuple[SplitName, ClassFacts]]:
         """Split and class by `folded` label or alias."""
         return {
-            folded(name): found
-            for found in self._all()
-            for name in (found[1].label, found[1].alias or found[1].label)
+            folded(name): (split, known)
+            for split, known in self._all()
+            for name in filter(None, (known.label, known.alias))
         }
 
-    def _all(self) -> Iterable[tuple[SplitName, ClassFacts]]:
-        return (
-            (name, known) for name, split in self.splits.items() for known in split.classes.values()
-        )
+    def _all(self) -> Iterator[tuple[SplitName, ClassFacts]]:
+        for name, split in self.splits.items():
+            for known in split.classes.values():
+                yield name, known
 
 
 @cache
@@ -116,7 +116,7 @@ def names_sha256(names: Iterable[str]) -> str:
 
 @lru_cache(4096)
 def folded(name: str) -> str:
-    """Reduce a class name to the part that all copies of a dataset spell alike.
+    """Reduce a class name to its letters and digits, which all copies of a dataset spell alike.
 
     >>> folded("hurling (sport)") == folded("hurling_(sport)"), folded("HandStandPushups")
     (True, 'handstandpushups')

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from episodes.decoding.media import is_video_file
-from episodes.disk.video_labels import is_label_file, labels_by_video
 from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, SplitName, composed
 
@@ -22,10 +22,16 @@ FORMATS = (
 1``), HyRSM (``class//path/video.avi``) and Xian's few-shot video classification (``video frames
 class``)."""
 
+LABELS = "a label file of Something-Something V2"
+PREFIXES = ("", "something-something-v2-")
+ANSWERS = tuple(f"{prefix}test-answers.csv" for prefix in PREFIXES)
+NUMBERS = tuple(f"{prefix}labels.json" for prefix in PREFIXES)
+"""Label files that number the classes and do not mention videos."""
+
 
 @dataclass(frozen=True)
 class ClassList:
-    """The content of one list: for each class, as the list names it, the names of its videos."""
+    """The content of one list: class, as the list names it -> names of its videos."""
 
     path: Path
     classes: Mapping[str, frozenset[str]]
@@ -38,12 +44,10 @@ class ClassList:
 
 
 def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
-    """Read every list in a folder, or a single list.
-
-    Label files beside the lists give the class of each video.
+    """Read every list in a folder, or a single list; label files beside them give classes.
 
     Args:
-        folder: of the lists, or the file of one.
+        folder: the folder of the lists, or the file of a single list.
         with_folders: whether the folders between class and video are part of a video's name.
 
     Raises:
@@ -54,8 +58,8 @@ def read_lists(folder: Path, with_folders: bool = False) -> list[ClassList]:
     paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
     paths = [path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
     # ``classInd.txt`` and the like say what classes are called, not what videos there are.
-    paths = [path for path in paths if path.suffix == ".json" or "class" not in path.stem.lower()]
-    about = [path for path in paths if is_label_file(path)]
+    paths = [path for path in paths if _is_json(path) or "class" not in path.stem.lower()]
+    about = [path for path in paths if _is_label_file(path)]
     if len(about) == len(paths):
         labels = f"{about[0].name}, which says what videos show, but " if about else ""
         raise UserError(
@@ -85,11 +89,8 @@ def by_split(lists: Sequence[ClassList]) -> dict[SplitName, ClassList]:
 
 def _read_list(path: Path, labels: Mapping[str, str], with_folders: bool) -> ClassList:
     """Read one list, whose lines may be bare names of videos whose labels are known."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as a list of videos: {error}") from error
-    read = _from_json if path.suffix == ".json" else partial(_from_lines, labels=labels)
+    text = _text(path, "a list of videos")
+    read = _from_json if _is_json(path) else partial(_from_lines, labels=labels)
     classes: defaultdict[str, set[str]] = defaultdict(set)
     for listed_label, listed in read(path, text):
         name = listed.rpartition("/")[2]
@@ -99,6 +100,19 @@ def _read_list(path: Path, labels: Mapping[str, str], with_folders: bool) -> Cla
             raise UserError(f"{path} lists {label}/{video} twice; remove one of the lines")
         classes[label].add(video)
     return ClassList(path, {label: frozenset(videos) for label, videos in classes.items()})
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read as {what}: {error}; get it again, or take it out of the folder"
+        ) from error
 
 
 def _from_lines(path: Path, text: str, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -150,3 +164,51 @@ def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
     ):
         raise UserError(f"{path} is not a list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
     return ((str(label), video) for video, label in content.items())
+
+
+def _is_label_file(path: Path) -> bool:
+    """Whether a file gives the class of each video, and is not the list of a split.
+
+    The videos of Something-Something V2 lie in one folder under numbers: neither folders nor names
+    reveal the class. Its label files are ``train.json``, ``validation.json``, ``test.json``,
+    ``labels.json`` and ``test-answers.csv``, with or without ``something-something-v2-`` in front.
+    """
+    if path.name in (*ANSWERS, *NUMBERS):
+        return path.is_file()
+    if not _is_json(path) or not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(64).lstrip().startswith("[")
+    except OSError:
+        return False  # refused as a list
+
+
+def labels_by_video(paths: Iterable[Path]) -> Mapping[str, str]:
+    """Read label files: the class of each video by its number.
+
+    The class is the template that workers filled in, without its brackets: "Putting [something]
+    onto [something]". The videos of the test set have none.
+
+    Raises:
+        UserError: a file is not a label file of Something-Something V2.
+    """
+    labels: dict[str, str] = {}
+    for path in paths:
+        if path.name in ANSWERS:
+            for line in _text(path, LABELS).splitlines():
+                video, _, label = line.partition(";")
+                labels[video.strip()] = label.strip()
+        elif path.name not in NUMBERS:
+            try:
+                videos: list[dict[str, Any]] = json.loads(_text(path, LABELS))
+                labels |= {
+                    str(video["id"]): video["template"].replace("[", "").replace("]", "")
+                    for video in videos
+                    if "template" in video
+                }
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise UserError(
+                    f'{path} is not {LABELS}, a list of objects with "id" and "template": {error!r}'
+                ) from error
+    return labels

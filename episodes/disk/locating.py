@@ -47,12 +47,7 @@ class Index:
         """Return where a video lies, best place first; empty if it is not there.
 
         The exact spelling, the folder of the right class, and files rather than folders of frames
-        take precedence, in this order.
-
-        Args:
-            video: of a list.
-            names: the names to look for, see `Names`.
-            folders: further names of the folder of its class.
+        take precedence, in this order. ``folders`` are further names of the folder of its class.
         """
         for name in names(video.name):
             places = self._by_name.get(name.casefold(), [])

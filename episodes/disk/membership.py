@@ -15,15 +15,11 @@ SHOWN = 3
 
 
 def recognised(facts: Facts, lists: Sequence[ClassList], trust: bool) -> dict[SplitName, Members]:
-    """Find the published splits in lists of any origin.
+    """Find the published splits of a dataset in lists of any origin.
 
-    A class is recognised by the hash of its videos' names. So it does not matter whether a list
-    names classes, numbers them, or is divided into different files.
-
-    Args:
-        facts: of the dataset.
-        lists: as they were read.
-        trust: also accept lists with other content, each for the split in its name.
+    A class is recognised by the hash of its videos' names. So it does not matter whether lists
+    name classes or number them, nor how the classes are spread over files. With ``trust``, lists
+    with other content are also accepted, each for the split in its name.
 
     Raises:
         UserError: the content of a list is not the published one, and it is not trusted.
@@ -53,7 +49,7 @@ def _sorted(
 ) -> tuple[dict[SplitName, dict[str, frozenset[str]]], list[ClassList]]:
     """Return the published classes by split, and the lists that hold any other class.
 
-    A list is recognised if all its classes are; then all the others together, whose files may each
+    A list is recognised if all its classes are. The others are then tried together, since each may
     hold some videos of a class.
     """
     known: defaultdict[SplitName, dict[str, frozenset[str]]] = defaultdict(dict)
@@ -80,15 +76,15 @@ def _members(classes: Mapping[str, Iterable[str]]) -> Members:
 
 def _trusted(facts: Facts, lists: Sequence[ClassList]) -> dict[SplitName, Members]:
     """Take lists as they are; a class keeps its published name where the list uses it."""
+
+    def label(name: str) -> str:
+        known = facts.by_name.get(folded(name))
+        return known[1].label if known else name
+
     return {
-        split: _members({_label(facts, label): videos for label, videos in listing.classes.items()})
+        split: _members({label(name): videos for name, videos in listing.classes.items()})
         for split, listing in by_split(lists).items()
     }
-
-
-def _label(facts: Facts, name: str) -> str:
-    found = facts.by_name.get(folded(name))
-    return found[1].label if found else name
 
 
 def _unknown_content(facts: Facts, listing: ClassList) -> UserError:
@@ -123,8 +119,8 @@ def derived(
     """Take a split's membership from a complete folder of classes.
 
     Args:
-        facts: of the dataset.
-        split: its name.
+        facts: the dataset's.
+        split: the name of the split.
         members: the names of the videos of each class, in any spelling of the class.
         root: the folder, for the message.
 

@@ -83,7 +83,8 @@ def _read(path: Path, changed: int) -> Registration:
 
 def registered_names() -> list[str]:
     """Return the names of all registered datasets."""
-    return sorted(path.stem for path in (config_folder() / "datasets").glob("*.json"))
+    # A killed writer leaves an unfinished file, whose name begins with a dot.
+    return sorted(path.stem for path in (config_folder() / "datasets").glob("[!.]*.json"))
 
 
 def _members(pairs: Iterable[tuple[str, str]]) -> Members:

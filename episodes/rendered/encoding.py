@@ -37,10 +37,7 @@ EXACT = {"fflags": "+bitexact"}
 def encode(path: Path, frames: NDArray[np.uint8], source: Source) -> None:
     """Write frames to a file that appears under its name only when it is complete.
 
-    Args:
-        path: the file; its folder must exist.
-        frames: uint8 (frames, 3/2 height, width), planar 4:2:0 as `raster.draw` returns them.
-        source: the kind of recording.
+    ``frames`` are uint8 (frames, 3/2 height, width), planar 4:2:0 as `raster.draw` returns them.
     """
     height, width = frames.shape[1] * 2 // 3, frames.shape[2]
     with (

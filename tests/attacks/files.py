@@ -50,9 +50,8 @@ from episodes.decoding import memory
 from episodes.decoding.memory import notebook, write_note
 from episodes.decoding.readings import Reading, Readings
 from episodes.disk import registration
-from episodes.disk.lists import read_lists
+from episodes.disk.lists import labels_by_video, read_lists
 from episodes.disk.registration import Members, Registration, write_registration
-from episodes.disk.video_labels import labels_by_video
 from episodes.errors import UserError
 from episodes.schema import SEAL, dump
 from episodes.split import SplitName

@@ -95,7 +95,7 @@ def test_a_method_page_has_all_its_rows_its_idea_and_what_to_cite(site: Path):
 def test_a_run_counts_once_wherever_it_lies():
     (first, *_) = some_runs()
     again = replace(first, circumstances=Circumstances(device="another"))
-    assert len(list(board([first, again]).places())) == 1
+    assert len(list(board([first, again]).places)) == 1
 
 
 def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
@@ -120,6 +120,12 @@ def test_the_reference_is_on_the_backbone_that_most_have():
     reference = one.of(one.reference)
     assert reference is not None
     assert reference.backbone == "usual"
+
+
+def test_runs_of_other_episodes_or_dtypes_have_a_bank_of_their_own():
+    others = [{"dtype": "float16"}, {"dtype": "bfloat16"}, {"bank_sha256": "other"}]
+    runs = [made_run("otam", 0.6), *(made_run("otam", 0.6, **one) for one in others)]
+    assert len({one.bank for one in board(runs).comparisons}) == len(runs)
 
 
 def test_a_reference_that_no_run_is_of_is_refused():

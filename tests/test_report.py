@@ -18,7 +18,7 @@ from bench.machine.progress import Reporter
 from bench.report import errors
 from bench.report.cases.outcomes import MODELS
 from bench.report.charts.style import THEMED
-from bench.report.grid import Cell, grid_of
+from bench.report.grid import Cell, Grid
 from bench.report.page import render
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
@@ -309,18 +309,17 @@ def test_names_have_the_marks_that_notes_explain():
         for row in plain.rows
     ]
     marked = ranking(replace(plain, rows=rows), "x")
-    assert [line[0].text for line in marked.lines] == ["otam* →", "protonet →", "learned →"]
+    assert [row[0].text for row in marked.rows] == ["otam* →", "protonet →", "learned →"]
     notes = {note[0] for note in marked.notes} & {"*", "→"}
     assert notes == {"*", "→"}
     assert not {note[0] for note in ranking(plain, "x").notes} & {"*", "→"}
 
 
 def test_a_cell_is_sorted_by_its_number_and_copied_as_it_stands():
-    lines = [[Cell("a"), Cell("−2.1 ± 0.4")], [Cell("b_c"), Cell("1,234")]]
-    grid = grid_of("x", "X", ["name", "value"], lines)
-    assert [line[1].number for line in grid.lines] == [-2.1, 1234.0]
-    assert grid.is_numeric(1)
-    assert not grid.is_numeric(0)
+    lines = [["a", "−2.1 ± 0.4"], ["b_c", Cell("1,234")]]
+    grid = Grid("x", "X", ["name", "value"], lines)
+    assert [row[1].number for row in grid.rows] == [-2.1, 1234.0]
+    assert grid.numeric == [False, True]
     assert "| b_c" in grid.copies["Markdown"]
     assert r"b\_c" in grid.copies["LaTeX"]
     assert grid.copies["CSV"].splitlines() == ["name,value", "a,−2.1 ± 0.4", 'b_c,"1,234"']

@@ -65,7 +65,7 @@ def cases(
     runs, banks = gather(folders, None, data, None)
     outcomes = Outcomes(runs, banks)
     queries = chosen(outcomes, episodes, find)
-    examiner = Examiner(outcomes, Reporter(), banks[0] if banks else None)
+    examiner = Examiner(outcomes, Reporter())
     drawn = [examiner.examine(query) for query in queries]
     files = [file for case in drawn for file in write_case(out, case)]
     content = write_index(out, outcomes, drawn)

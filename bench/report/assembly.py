@@ -7,11 +7,10 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import unescape
-from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,11 +22,8 @@ from bench.report.provenance import without_places
 from bench.report.sources import linked
 from episodes.errors import shown
 
-STYLE, POLICY = "@style sheet@", "@policy@"
-"""Placeholders in the page, replaced when its content is known."""
-OWN = Path(__file__).parent / "templates"
-STYLE_SHEET, SCRIPT, BROWSER = OWN / "style.css", OWN / "script.js", OWN / "errors.js"
-
+POLICY = "@policy@"
+"""Placeholder in the page, replaced when its style and script are known."""
 SHARPNESS = 110
 """Pixels per inch in pictures."""
 
@@ -69,43 +65,29 @@ def picture(caption: str, drawing: Drawing) -> Figure:
     return Figure(caption, image.format(source, caption, width, height))
 
 
-def assembled(
-    template: str,
-    content: dict[str, object],
-    package: str = "bench.report",
-    styles: Sequence[Path] = (STYLE_SHEET,),
-    scripts: Sequence[Path] = (SCRIPT,),
-) -> str:
+def assembled(template: str, content: Mapping[str, object], package: str = "bench.report") -> str:
     """Return a page as HTML, the same for the same content.
 
     Args:
         template: its name in the templates of ``package``, or of the report.
-        content: values for the template; version, style, policy and script are added.
+        content: values for the template; version and policy are added.
         package: the package that holds the template.
-        styles: style sheets to embed.
-        scripts: scripts to embed.
     """
-    script, style = (
-        "\n".join(path.read_text(encoding="utf-8") for path in paths) for paths in (scripts, styles)
-    )
     page = (
         _environment(package)
         .get_template(template)
-        .render(
-            **content,
-            version=bench.__version__,
-            style=Markup(STYLE),  # noqa: S704 - a placeholder
-            policy=POLICY,
-            script=Markup(script),  # noqa: S704 - our own
-        )
+        .render(**content, version=bench.__version__, policy=POLICY)
     )
     page, rules = _without_style_attributes(page)
-    style = f"{style}\n{rules}"
+    page = page.replace("</style>", f"{rules}\n</style>", 1)
+    # Ours are the first style sheet and the last script: whatever got in between stays forbidden.
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
     policy = (
         f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}';"
         " img-src data:"
     )
-    return page.replace(POLICY, policy).replace(STYLE, style)
+    return page.replace(POLICY, policy, 1)
 
 
 @cache
@@ -137,8 +119,8 @@ def _without_style_attributes(page: str) -> tuple[str, str]:
     """
     looks: dict[str, int] = {}
 
-    def name(found: re.Match[str]) -> str:
-        return f' data-look="n{looks.setdefault(unescape(found[1]), len(looks))}"'
+    def name(match: re.Match[str]) -> str:
+        return f' data-look="n{looks.setdefault(unescape(match[1]), len(looks))}"'
 
     page = re.sub(r' style="([^"]*)"', name, page)
     rules = (f"{3 * f'[data-look=n{number}]'}{{{look}}}" for look, number in looks.items())

@@ -6,7 +6,7 @@ videos.
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ from bench.machine.progress import Reporter
 from bench.report.cases.drawing import centre_square
 from bench.runs.by_method import DRAWN
 from episodes.banks.bank import Bank
+from episodes.decoding.clips import Clip
 from episodes.errors import UserError
+from episodes.split import Video
 
 ANSWERS = 240_000
 """Most answers that a page holds, over all methods: it shows the first episodes that fit."""
@@ -35,8 +37,7 @@ class Errors:
 
     name: str
     """Unique on the page."""
-    methods: Sequence[str]
-    data: dict[str, object]
+    data: Mapping[str, object]
     """Goes into the page as JSON."""
     note: str
 
@@ -59,32 +60,33 @@ def errors(
     count = min(len(bank.episodes), max(1, ANSWERS // len(comparison.rows) // queries))
     support, query = bank.episodes.support[:count], bank.episodes.query[:count]
     used, places = np.unique(np.concatenate([support.ravel(), query.ravel()]), return_inverse=True)
-    labels = [bank.split.videos[index].label for index in used]
-    classes = sorted(set(labels))
-    pictures, why = _pictures(bank, used, reporter, thumbnails)
+    videos = [bank.split.videos[index] for index in used]
+    classes, labels = np.unique([video.label for video in videos], return_inverse=True)
+    pictures, why = _pictures(bank, videos, reporter, thumbnails)
     rows = [one.first.rows.iloc[: count * queries] for one in comparison.methods]
-    titles = [row.title for row in comparison.rows]
-    data: dict[str, object] = {
-        "methods": titles,
+    data = {
+        "methods": [row.title for row in comparison.rows],
         "way": bank.recipe.way,
         "shot": bank.recipe.shot,
         "queries": queries,
         "numbers": bank.numbers[:count].tolist(),
-        "classes": classes,
-        "labels": [classes.index(label) for label in labels],
+        "classes": classes.tolist(),
+        "labels": labels.tolist(),
         "support": places[: support.size].tolist(),
         "query": places[support.size :].tolist(),
         "right": bank.episodes.labels[:count].ravel().tolist(),
-        "answers": [one["prediction"].to_numpy().tolist() for one in rows],
+        "answers": [one["prediction"].tolist() for one in rows],
         "margins": [_packed(one["margin"].to_numpy()) for one in rows],
         "pictures": pictures,
         "height": SIDE,
         "width": SIDE * FRAMES,
     }
     shown = "all" if count == len(bank.episodes) else f"the first {count:,}"
-    note = f"Over {shown} episodes; a method of several trainings shows its first. "
-    margins = "Margin: best score minus second best, in each method's own scale."
-    return Errors(f"{anchor}-errors", titles, data, f"{note}{margins} {why}".strip())
+    note = (
+        f"Over {shown} episodes; a method of several trainings shows its first. Margin: best score"
+        f" minus second best, in each method's own scale. {why}"
+    )
+    return Errors(f"{anchor}-errors", data, note.strip())
 
 
 def _packed(margins: NDArray[np.float32]) -> str | None:
@@ -95,12 +97,11 @@ def _packed(margins: NDArray[np.float32]) -> str | None:
 
 
 def _pictures(
-    bank: Bank, used: NDArray[np.int32], reporter: Reporter, thumbnails: bool
+    bank: Bank, videos: Sequence[Video], reporter: Reporter, thumbnails: bool
 ) -> tuple[list[str], str]:
     """Thumbnails of the first videos that fit, and a note on those without."""
     if bank.recipe.dataset != DRAWN and not thumbnails:
         return [], "Frames of videos that are not drawn here are left out; --thumbnails shows them."
-    videos = [bank.split.videos[index] for index in used]
     strips: list[str] = []
     try:
         with reporter.stage("prepare videos") as progress:
@@ -117,12 +118,10 @@ def _pictures(
     return strips, ""
 
 
-def _strip(clip: NDArray[np.uint8]) -> str:
+def _strip(clip: Clip) -> str:
     """The centre squares of frames (4, height, width, 3) side by side, as a data URI."""
-    strip = Image.new("RGB", (SIDE * FRAMES, SIDE))
-    for place, frame in enumerate(clip):
-        square = Image.fromarray(centre_square(frame))
-        strip.paste(square.resize((SIDE, SIDE), Image.Resampling.BOX), (place * SIDE, 0))
+    squares = Image.fromarray(np.hstack([centre_square(frame) for frame in clip]))
     with io.BytesIO() as file:
+        strip = squares.resize((SIDE * FRAMES, SIDE), Image.Resampling.BOX)
         strip.save(file, format="webp", quality=60)
         return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,8 +1,9 @@
 """Tables of the report: cells that can be sorted, and the same table in other formats to copy."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ NUMBER = re.compile(r"[<>]?([+−-]?[\d,]*\.?\d+)(?=$|[ %])")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table."""
+    """A cell of a table with more than its text."""
 
     text: str
     weight: float | None = None
@@ -32,61 +33,61 @@ class Cell:
         >>> Cell("reference").number
         >>> Cell("39a0aaf58442").number
         """
-        found = NUMBER.match(self.text)
-        return None if found is None else float(found[1].replace(",", "").replace("−", "-"))
+        match = NUMBER.match(self.text)
+        return None if match is None else float(match[1].replace(",", "").replace("−", "-"))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: titles, lines of cells, notes, and the same in other formats."""
+    """A table with its notes."""
 
     name: str
     """Unique on the page."""
     caption: str
     titles: Sequence[str]
-    lines: Sequence[Sequence[Cell]]
+    """Of the columns, in one line or several; some may be alike, such as "method" and a class."""
+    lines: Sequence[Sequence[str | Cell]]
+    """Cells, one for each title."""
     notes: Sequence[str] = ()
-    copies: Mapping[str, str] = field(default_factory=dict)
-    """Format (Markdown, LaTeX, CSV) -> the table in it."""
+    """What the figures mean, a sentence or two each."""
     look: str = ""
     """How weights are drawn: "bars", "heat" or not at all."""
     highlighted: frozenset[int] = frozenset()
-    """Numbers of the lines that are highlighted."""
+    """Indices of the lines that are highlighted."""
+    csv_copy: str | None = None
+    """The table with unrounded figures; None for the text of the cells."""
 
-    def is_numeric(self, column: int) -> bool:
-        """Whether most of the cells of a column that are not empty hold numbers."""
-        cells = [line[column] for line in self.lines if line[column].text]
-        return column > 0 and 2 * sum(cell.number is not None for cell in cells) > len(cells)
+    @cached_property
+    def header(self) -> list[str]:
+        """Titles in one line each."""
+        return [title.replace("-\n", "-").replace("\n", " ").strip() for title in self.titles]
 
+    @cached_property
+    def rows(self) -> list[list[Cell]]:
+        """The lines, with a cell for each text."""
+        return [
+            [cell if isinstance(cell, Cell) else Cell(cell) for cell in line] for line in self.lines
+        ]
 
-def grid_of(
-    name: str,
-    caption: str,
-    titles: Sequence[str],
-    lines: Sequence[Sequence[Cell]],
-    notes: Sequence[str] = (),
-    look: str = "",
-    csv_copy: str | None = None,
-) -> Grid:
-    """Make a table of titles and lines of cells, with copies of it in other formats.
+    @cached_property
+    def numeric(self) -> list[bool]:
+        """Whether most of the cells of each column that are not empty hold numbers."""
+        numeric = []
+        for index, column in enumerate(zip(*self.rows, strict=True)):
+            filled = [cell for cell in column if cell.text]
+            numbers = sum(cell.number is not None for cell in filled)
+            numeric.append(index > 0 and 2 * numbers > len(filled))
+        return numeric
 
-    Args:
-        name: unique on the page.
-        caption: what it shows, in one line.
-        titles: of the columns, some of which may be alike, such as "method" and a class.
-        lines: cells, one for each title.
-        notes: what its figures mean, a sentence or two each.
-        look: how weights are drawn.
-        csv_copy: the table with unrounded figures; that of the cells if None.
-    """
-    plain = [[cell.text for cell in line] for line in lines]
-    note = "\n".join(notes)
-    header = [title.replace("\n", " ").strip() for title in titles]
-    copies = {
-        "Markdown": table(titles, plain, note, "markdown"),
-        "LaTeX": table(titles, plain, note, "latex"),
-        "CSV": csv_copy
-        or pd.DataFrame(plain).to_csv(index=False, header=header, lineterminator="\n"),
-    }
-    shown = [title.replace("-\n", "-").replace("\n", " ").strip() for title in titles]
-    return Grid(name, caption, shown, lines, notes, copies, look)
+    @cached_property
+    def copies(self) -> dict[str, str]:
+        """Format -> the table in it."""
+        texts, notes = [[cell.text for cell in row] for row in self.rows], "\n".join(self.notes)
+        as_csv = self.csv_copy or pd.DataFrame(texts).to_csv(
+            index=False, header=self.header, lineterminator="\n"
+        )
+        return {
+            "Markdown": table(self.titles, texts, notes, "markdown"),
+            "LaTeX": table(self.titles, texts, notes, "latex"),
+            "CSV": as_csv,
+        }

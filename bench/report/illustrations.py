@@ -8,15 +8,8 @@ from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, picture
 from bench.report.cases.drawing import attention_figure, case_figure, describe
 from bench.report.cases.examination import Examiner
-from bench.report.cases.outcomes import (
-    BRANCHES,
-    COMBINATIONS,
-    KINDS,
-    MODELS,
-    Outcomes,
-    verdict,
-)
-from bench.report.grid import Cell, Grid, grid_of
+from bench.report.cases.outcomes import KINDS, MODELS, Outcomes
+from bench.report.grid import Grid
 from bench.runs.run import Run
 from episodes.errors import UserError
 
@@ -27,7 +20,7 @@ ATTENTION = (
 
 
 @dataclass(frozen=True)
-class Shown:
+class Example:
     """A case with both of its pictures."""
 
     title: str
@@ -41,8 +34,8 @@ class Cases:
 
     counts: Grid
     combinations: Grid
-    shown: Sequence[Shown]
-    problem: str = ""
+    examples: Sequence[Example]
+    problem: str
     """Why there are no pictures, if there are none."""
 
 
@@ -52,65 +45,57 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
     if runs is None:
         return None
     outcomes = Outcomes(runs, [] if comparison.opened is None else [comparison.opened])
-    kinds, combinations = outcomes.kinds(), outcomes.combinations()
-    figures = list(kinds[0].cells())
-    of_kinds = [[share.what, KINDS[share.what], *share.cells().values()] for share in kinds]
-    of_combinations = [
-        [*map(verdict, wanted), *share.cells().values()]
-        for wanted, share in zip(COMBINATIONS, combinations, strict=True)
-    ]
-    shown, problem = _shown(outcomes, comparison, reporter)
-    notes = ["Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."]
+    figures = list(outcomes.kinds()[0].cells())
+    kinds = [[one.what, KINDS[one.what], *one.cells().values()] for one in outcomes.kinds()]
+    combinations = outcomes.combination_lines()
+    note = "Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."
+    examples, problem = _examples(outcomes, reporter)
     return Cases(
-        grid_of(
+        Grid(
             f"{anchor}-cases",
             "How often each kind of case occurs",
             ["kind", "meaning", *figures],
-            [list(map(Cell, line)) for line in of_kinds],
-            notes,
+            kinds,
+            [note],
         ),
-        grid_of(
+        Grid(
             f"{anchor}-outcomes",
             "Who is right, all outcomes",
-            [*(MODELS[name] for name in BRANCHES), *figures],
-            [list(map(Cell, line)) for line in of_combinations],
+            list(combinations[0]),
+            [list(line.values()) for line in combinations],
         ),
-        shown,
+        examples,
         problem,
     )
 
 
 def _the_four(comparison: Comparison) -> list[Run] | None:
     """The runs of the four models, all trained or all untrained; trained ones if there are both."""
-    groups: dict[str, dict[str, Run]] = {}
+    groups: dict[bool, dict[str, Run]] = {True: {}, False: {}}
     for one in comparison.methods:
         if one.method in MODELS:
-            state = "trained" if one.first.declared.trained else "untrained"
-            groups.setdefault(state, {})[one.method] = one.first
-    either = {name: run for group in groups.values() for name, run in group.items()}
-    for state in ("trained", "untrained"):
-        runs = either | groups.get(state, {})
-        if state in groups and runs.keys() == MODELS.keys():
+            groups[bool(one.first.declared.trained)][one.method] = one.first
+    for trained in (True, False):
+        runs = groups[not trained] | groups[trained]
+        if groups[trained] and runs.keys() == MODELS.keys():
             return list(runs.values())
     return None
 
 
-def _shown(
-    outcomes: Outcomes, comparison: Comparison, reporter: Reporter | None
-) -> tuple[list[Shown], str]:
+def _examples(outcomes: Outcomes, reporter: Reporter | None) -> tuple[list[Example], str]:
     """The clearest case of each kind, or why none is drawn."""
     if reporter is None:
         return [], "fvbench report draws them."
-    drawn = []
+    examples: list[Example] = []
     try:
         clearest = {kind: queries[0] for kind in KINDS if (queries := outcomes.find(kind))}
         if not clearest:
             return [], ""
-        examiner = Examiner(outcomes, reporter, comparison.opened)
+        examiner = Examiner(outcomes, reporter)
         for kind, query in clearest.items():
             case = examiner.examine(query)
-            drawn.append(
-                Shown(
+            examples.append(
+                Example(
                     f"{kind}: the clearest, episode {query.episode}, query {query.query}",
                     picture(describe(case), case_figure(case)),
                     picture(ATTENTION, attention_figure(case)),
@@ -118,4 +103,4 @@ def _shown(
             )
     except UserError as error:
         return [], str(error)
-    return drawn, ""
+    return examples, ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.comparison.frame import Comparison
 from bench.machine.progress import Reporter
-from bench.report.assembly import BROWSER, SCRIPT, assembled
+from bench.report.assembly import assembled
 from bench.report.provenance import provenance
 from bench.report.sections import bank_section
 from episodes.atomic import write_text
@@ -33,26 +33,15 @@ def render(
             the pictures of cases and the browser of errors are left out.
         thumbnails: whether to show frames of videos that this program did not draw.
     """
-    banks = [
-        bank_section(one, number, reporter, thumbnails)
-        for number, one in enumerate(comparisons, start=1)
-    ]
-    counts = "; ".join(f"{one.bank}: {one.rows[0].episodes:,}" for one in comparisons)
-    return assembled(
-        "report.html",
-        {
-            "title": _title(comparisons),
-            "lead": "Few-shot video classification, every method on the same fixed, seeded"
-            f" episodes ({counts}). Every interval says what varies in it.",
-            "banks": banks,
-            "provenance": provenance(comparisons),
-        },
-        scripts=[SCRIPT, BROWSER],
-    )
-
-
-def _title(comparisons: Sequence[Comparison]) -> str:
     methods = len({row.method for one in comparisons for row in one.rows})
     *banks, last = [one.bank for one in comparisons]
-    names = " and ".join(filter(None, (", ".join(banks), last)))
-    return f"{counted(methods, 'method')} on the bank{'s' if len(comparisons) > 1 else ''} {names}"
+    names = f"banks {', '.join(banks)} and {last}" if banks else f"bank {last}"
+    content = {
+        "title": f"{counted(methods, 'method')} on the {names}",
+        "banks": [
+            bank_section(one, f"bank-{number}", reporter, thumbnails)
+            for number, one in enumerate(comparisons, start=1)
+        ],
+        "provenance": provenance(comparisons),
+    }
+    return assembled("report.html", content)

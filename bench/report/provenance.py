@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.comparison.frame import Comparison
-from bench.report.grid import Cell, Grid, grid_of
+from bench.report.grid import Cell, Grid
 from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Circumstances, FeatureIdentity, Input
 
@@ -41,17 +41,12 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
         if all(other[name] == value for other in facts)
     }
     differing = [name for name in facts[0] if name not in shared]
-    lines = [[Cell(one[name]) for name in differing] for one in facts]
+    lines = [[one[name] for name in differing] for one in facts]
     commands, doubt = _commands(comparisons, methods)
     return Provenance(
         shared={name: value for name, value in shared.items() if value},
-        runs=grid_of("runs", "What differs between the runs", differing, lines),
-        methods=grid_of(
-            "methods",
-            "What the methods say about themselves",
-            ("methods", "source", "how they differ from it"),
-            _methods(methods),
-        ),
+        runs=Grid("runs", "What differs between the runs", differing, lines),
+        methods=_methods(methods),
         details=[
             (f"{one.first.identity.bank}: {one.method}, {one.trained}", _everything(one))
             for one in methods
@@ -97,16 +92,21 @@ def _facts(one: MethodRuns) -> dict[str, str]:
     return {name: "" if value is None else str(value) for name, value in facts.items()}
 
 
-def _methods(methods: Sequence[MethodRuns]) -> list[list[Cell]]:
-    """One line for each source, with the methods that follow it."""
+def _methods(methods: Sequence[MethodRuns]) -> Grid:
+    """A line for each source, with the methods that follow it."""
     followers: dict[tuple[str, str], set[str]] = {}
     for one in methods:
         declared = one.first.declared
         followers.setdefault((declared.source, declared.differs), set()).add(one.method)
-    return [
-        [Cell(", ".join(sorted(names))), Cell(source, is_source=True), Cell(differs)]
-        for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))
-    ]
+    return Grid(
+        "methods",
+        "What the methods say about themselves",
+        ("methods", "source", "how they differ from it"),
+        [
+            (", ".join(sorted(names)), Cell(source, is_source=True), differs)
+            for (source, differs), names in sorted(followers.items(), key=lambda item: min(item[1]))
+        ],
+    )
 
 
 def _pictures(spec: Input | None) -> str:

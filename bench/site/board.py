@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +30,11 @@ class Place:
     row: Row
     method: MethodRuns
 
+    @property
+    def training(self) -> str:
+        """Whether and how it was trained, whatever the number of seeds."""
+        return self.row.trained_words.partition(",")[0]
+
 
 @dataclass(frozen=True)
 class Line:
@@ -39,23 +44,13 @@ class Line:
     """One for each bank with runs of the method."""
 
     @property
-    def row(self) -> Row:
-        """The first place's row, for what all places share."""
-        return self.places[0].row
-
-    @property
-    def needs(self) -> str:
-        """What the method needs; empty where the run does not say."""
-        return self.places[0].method.first.declared.needs
-
-    @property
-    def training(self) -> str:
-        """Whether and how it was trained, whatever the number of seeds."""
-        return self.row.trained_words.partition(",")[0]
+    def first(self) -> Place:
+        """The place that stands for what all places share."""
+        return self.places[0]
 
     def on(self, comparison: Comparison) -> Place | None:
         """Return its place on a bank."""
-        return next((one for one in self.places if one.comparison is comparison), None)
+        return next((place for place in self.places if place.comparison is comparison), None)
 
 
 @dataclass(frozen=True)
@@ -68,27 +63,31 @@ class Board:
     @cached_property
     def lines(self) -> list[Line]:
         """Lines by rank on the first bank, then those with runs on other banks alone."""
-        places: dict[tuple[object, ...], list[Place]] = {}
+        lines: dict[tuple[object, ...], list[Place]] = {}
         for one in self.comparisons:
             for row, method in zip(one.rows, one.methods, strict=True):
+                place = Place(one, row, method)
                 # The number of seeds may differ between banks within a line; if it differs on one
                 # bank, each number has a line.
-                how = row.trained_words.partition(",")[0]
-                key: tuple[object, ...] = (row.method, how, row.backbone, row.frames, row.training)
-                if any(place.comparison is one for place in places.get(key, ())):
+                key: tuple[object, ...]
+                key = (row.method, place.training, row.backbone, row.frames, row.training)
+                if any(other.comparison is one for other in lines.get(key, ())):
                     key = row.key
-                places.setdefault(key, []).append(Place(one, row, method))
-        return list(map(Line, places.values()))
+                lines.setdefault(key, []).append(place)
+        return list(map(Line, lines.values()))
 
     @cached_property
     def methods(self) -> Mapping[str, list[Line]]:
         """Name of a method -> its lines, in alphabetical order."""
-        names = sorted({line.row.method for line in self.lines})
-        return {name: [one for one in self.lines if one.row.method == name] for name in names}
+        by_name: dict[str, list[Line]] = {}
+        for line in self.lines:
+            by_name.setdefault(line.first.row.method, []).append(line)
+        return dict(sorted(by_name.items()))
 
-    def places(self) -> Iterable[Place]:
+    @property
+    def places(self) -> list[Place]:
         """Every method on every bank."""
-        return (place for line in self.lines for place in line.places)
+        return [place for line in self.lines for place in line.places]
 
 
 def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Bank] = ()) -> Board:
@@ -103,39 +102,38 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
         UserError: two runs of a method differ in something that the table does not show, or no run
             is of the reference.
     """
-    have = sorted({run.identity.method for run in runs})
-    if reference is not None and reference not in have:
+    known = sorted({run.identity.method for run in runs})
+    if reference is not None and reference not in known:
         raise UserError(
-            f"--reference {reference!r} is not a method of these runs; there are: {', '.join(have)}"
+            f"--reference {reference!r} is not a method of these runs; there are:"
+            f" {', '.join(known)}"
         )
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
         bank = run.identity.bank, run.identity.bank_sha256, run.identity.dtype
         groups.setdefault(bank, {}).setdefault(run_id(run), run)
-    comparisons = []
-    titles: dict[str, int] = {}
-    for (title, sha256, _), group in groups.items():
+    comparisons: dict[str, Comparison] = {}
+    for (title, sha256, dtype), group in groups.items():
         one = _compared(list(group.values()), reference, banks)
-        titles[title] = titles.get(title, 0) + 1
-        again = f"{title} (other episodes, {sha256:.6})" if titles[title] > 1 else title
-        comparisons.append(replace(one, bank=again))
-    return Board(comparisons)
+        name = f"{title} (episodes {sha256:.6}, {dtype})" if title in comparisons else title
+        comparisons[name] = replace(one, bank=name)
+    return Board(list(comparisons.values()))
 
 
 def _compared(runs: list[Run], reference: str | None, banks: Sequence[Bank]) -> Comparison:
     """Compare runs on a bank with the reference on the most frequent backbone."""
-    have = {run.identity.method for run in runs}
-    one = compare_on_one_bank(runs, reference if reference in have else None, banks)
+    is_here = any(run.identity.method == reference for run in runs)
+    one = compare_on_one_bank(runs, reference if is_here else None, banks)
+    chosen = next(row for row in one.rows if row.title == one.reference)
     usual, _ = Counter(row.backbone for row in one.rows).most_common(1)[0]
-    chosen = one.of(one.reference)
-    same = [
+    on_usual = [
         row.title
         for row in one.rows
-        if chosen and (row.method, row.backbone) == (chosen.method, usual) and not row.trained
+        if (row.method, row.backbone) == (chosen.method, usual) and not row.trained
     ]
-    if chosen is None or chosen.backbone == usual or not same:
+    if chosen.backbone == usual or not on_usual:
         return one
-    return compare_on_one_bank(runs, same[0], banks)
+    return compare_on_one_bank(runs, on_usual[0], banks)
 
 
 def run_id(run: Run) -> str:
@@ -145,9 +143,9 @@ def run_id(run: Run) -> str:
     return hashlib.sha256(identity.encode() + rows).hexdigest()[:16]
 
 
-def is_rendered(comparison: Comparison) -> bool:
-    """Whether a bank is of rendered videos."""
-    return comparison.methods[0].first.identity.dataset == DRAWN
+def kind_of(comparison: Comparison) -> str:
+    """Return the kind of a bank's videos: rendered or real."""
+    return "rendered" if comparison.methods[0].first.identity.dataset == DRAWN else "real"
 
 
 def anchor(text: str) -> str:

@@ -9,14 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.features.backbones import LoadedBackbone
 from bench.features.clips import read_clip
 from bench.features.embedding import embedded_together
 from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
-from bench.runs.checking import rebuilt as bank_of
-from episodes.banks.bank import Bank
+from bench.runs.run import Run
 from episodes.decoding.clips import Clip
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import one_clip
@@ -78,23 +76,19 @@ class Case:
 class Examiner:
     """Applies the four models, rebuilt from their runs, to single queries."""
 
-    def __init__(self, outcomes: Outcomes, reporter: Reporter, bank: Bank | None = None) -> None:
-        """Open the bank and rebuild the models.
+    def __init__(self, outcomes: Outcomes, reporter: Reporter) -> None:
+        """Rebuild the models.
 
         Args:
-            outcomes: holds the runs.
+            outcomes: holds the runs and their bank.
             reporter: shows progress while videos are made and embedded.
-            bank: the runs' bank, where it cannot be opened by its name.
 
         Raises:
             UserError: bank, features or weights are not what the runs had.
         """
-        self._runs = outcomes.runs
-        self._reporter = reporter
-        found, problem = bank_of(self._runs["mastaf"], [] if bank is None else [bank])
-        if found is None:
-            raise UserError(f"the bank of these runs cannot be drawn here: {problem}")
-        self._bank = found
+        if outcomes.bank is None:
+            raise UserError(f"the bank of these runs cannot be drawn here: {outcomes.problem}")
+        self._bank, self._runs, self._reporter = outcomes.bank, outcomes.runs, reporter
         self._models = {name: rebuilt(run) for name, run in self._runs.items()}
 
     @torch.no_grad()
@@ -104,14 +98,16 @@ class Examiner:
         Raises:
             UserError: a model's answer differs from its run's, or a video is missing.
         """
-        episodes = self._bank.episodes
-        place = int(np.searchsorted(self._bank.numbers, query.episode)), query.query
+        bank, episodes = self._bank, self._bank.episodes
+        place = int(np.searchsorted(bank.numbers, query.episode)), query.query
         support = episodes.support[place[0]]
-        files = self._files([*support.ravel().tolist(), episodes.query[place].item()])
-        looks = {name: self._look(model, files, support) for name, model in self._models.items()}
-        angles = {name: _angles(self._models[name].method, *look) for name, look in looks.items()}
+        videos = [bank.split.videos[index] for index in (*support.ravel(), episodes.query[place])]
+        with self._reporter.stage(f"prepare {bank.source.name} videos") as progress:
+            files = bank.source.files(bank.recipe.split, videos, progress)
+        encoded = {name: self._encoded(one, files, support) for name, one in self._models.items()}
+        angles = {name: _angles(self._models[name].method, *one) for name, one in encoded.items()}
         for name, own in angles.items():
-            self._check_answer(name, query, own)
+            _check_answer(self._runs[name], query, place[0], int(own.argmin()))
         backbone = self._models["mastaf"].backbone
         sampling, frames = one_clip(backbone.sampling_for(Mastaf)), backbone.backbone.input.frames
         clips = [
@@ -119,51 +115,52 @@ class Examiner:
             for file in (*files[: -1 : support.shape[1]], files[-1])
         ]
         return Case(
-            bank=self._bank.recipe.name,
+            bank=bank.recipe.name,
             query=query,
             shot=support.shape[1],
-            classes=[self._bank.split.videos[index].label for index in support[:, 0]],
+            classes=[bank.split.videos[index].label for index in support[:, 0]],
             label=int(episodes.labels[place]),
             angles=angles,
             trained=bool(self._runs["mastaf"].declared.trained),
             query_clip=clips[-1],
             support_clips=clips[:-1],
-            attention=_attention(self._models["mastaf"].method, *looks["mastaf"]),
+            attention=_attention(self._models["mastaf"].method, *encoded["mastaf"]),
         )
 
-    def _files(self, indices: Sequence[int]) -> list[VideoFile]:
-        """The files of the split's videos at some indices."""
-        videos = [self._bank.split.videos[index] for index in indices]
-        with self._reporter.stage(f"prepare {self._bank.source.name} videos") as progress:
-            return self._bank.source.files(self._bank.recipe.split, videos, progress)
-
-    def _look(
+    def _encoded(
         self, model: Model, files: Sequence[VideoFile], support: Integers
     ) -> tuple[Tensor, Tensor]:
-        """Encode videos, the query last: prototypes (1, way, L, C) and query (1, 1, L, C)."""
-        maps = model.method.encode(self._features(model.backbone, files))
-        shown = maps[:-1].reshape(1, *support.shape, *maps.shape[1:])
-        return model.method.adapt(shown), maps[None, -1:]
+        """Encode videos, the query last: prototypes (1, way, L, C) and query (1, 1, L, C).
 
-    def _features(self, backbone: LoadedBackbone, files: Sequence[VideoFile]) -> Tensor:
-        """(videos, C, T, H, W), from the store or embedded now."""
-        sampling = backbone.sampling_for(Mastaf)
+        Features are read from the store, or embedded now.
+        """
+        sampling = model.backbone.sampling_for(Mastaf)
         with self._reporter.stage(f"embed {sampling}") as progress:
-            (store,) = embedded_together([(backbone, sampling)], files, CPU, progress)
-        key = Readings(backbone.decoder).key
-        return torch.from_numpy(store.read([key(file) for file in files]))
+            (store,) = embedded_together([(model.backbone, sampling)], files, CPU, progress)
+        key = Readings(model.backbone.decoder).key
+        features = torch.from_numpy(store.read([key(file) for file in files]))
+        maps = model.method.encode(features)
+        prototypes = model.method.adapt(maps[:-1].reshape(1, *support.shape, *maps.shape[1:]))
+        return prototypes, maps[None, -1:]
 
-    def _check_answer(self, name: str, query: Query, angles: Degrees) -> None:
-        run = self._runs[name]
-        place = int(np.searchsorted(self._bank.numbers, query.episode))
-        row = place * run.queries_per_episode + query.query
-        before, now = int(run.rows["prediction"].iloc[row]), int(angles.argmin())
-        near_tie = run.rows["margin"].iloc[row] <= UNDECIDED  # False where margins are not kept
-        if now != before and not near_tie:
-            raise UserError(
-                f"episode {query.episode}, query {query.query}: {name} answered {before} in its run"
-                f" and answers {now} now; its code has changed since: run it again"
-            )
+
+def _check_answer(run: Run, query: Query, place: int, now: int) -> None:
+    """Refuse an answer that differs from the run's, unless it was a near tie.
+
+    Args:
+        run: its rows have the answer.
+        query: the query.
+        place: index of its episode among those of the run.
+        now: the answer of the rebuilt model.
+    """
+    row = run.rows.iloc[place * run.queries_per_episode + query.query]
+    near_tie = row["margin"] <= UNDECIDED  # False where margins are not kept
+    if now != row["prediction"] and not near_tie:
+        raise UserError(
+            f"episode {query.episode}, query {query.query}: {run.identity.method} answered"
+            f" {row['prediction']:.0f} in its run and answers {now} now; its code has changed"
+            " since: run it again"
+        )
 
 
 def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
@@ -181,14 +178,13 @@ def _angles(model: Mastaf, prototypes: Tensor, query: Tensor) -> Degrees:
 def _attention(model: Mastaf, prototypes: Tensor, query: Tensor) -> Attention:
     """Attention of both branches to the query and to the prototypes, (..., L) -> (..., T, H, W)."""
     cross, own = model.compare(prototypes, query)
+
+    def maps(factors: Tensor) -> NDArray[np.float32]:
+        return np.asarray(factors.reshape(*factors.shape[:-1], *model.grid))
+
     return Attention(
-        *(
-            factors.reshape(*factors.shape[:-1], *model.grid).numpy()
-            for factors in (
-                own.of_query[0, 0, 0],
-                cross.of_query[0, 0],
-                own.of_class[0, :, 0],
-                cross.of_class[0, :, 0],
-            )
-        )
+        query_self=maps(own.of_query[0, 0, 0]),
+        query_cross=maps(cross.of_query[0, 0]),
+        support_self=maps(own.of_class[0, :, 0]),
+        support_cross=maps(cross.of_class[0, :, 0]),
     )

@@ -8,15 +8,7 @@ from tabulate import tabulate
 
 from bench.report.cases.drawing import attention_figure, case_figure, describe
 from bench.report.cases.examination import Case
-from bench.report.cases.outcomes import (
-    BRANCHES,
-    COMBINATIONS,
-    KINDS,
-    MODELS,
-    Outcomes,
-    Query,
-    verdict,
-)
+from bench.report.cases.outcomes import KINDS, Outcomes, Query
 from bench.report.charts.style import save_figure
 from episodes.atomic import write_text
 from episodes.errors import UserError
@@ -66,11 +58,13 @@ def _named(outcomes: Outcomes, word: str) -> Query:
 def write_case(folder: Path, case: Case) -> list[str]:
     """Draw both pictures of a case into a folder; return the names of the files."""
     stem = f"episode-{case.query.episode}-query-{case.query.query}"
-    figures = {stem: case_figure(case), f"{stem}-attention": attention_figure(case)}
-    names = [(name, f"{name}.{suffix}") for name in figures for suffix in FORMATS]
-    for name, file in names:
-        save_figure(figures[name], folder / file)
-    return [file for _, file in names]
+    files = []
+    for name, draw in ((stem, case_figure), (f"{stem}-attention", attention_figure)):
+        figure = draw(case)
+        for suffix in FORMATS:
+            files.append(f"{name}.{suffix}")
+            save_figure(figure, folder / files[-1])
+    return files
 
 
 def write_index(folder: Path, outcomes: Outcomes, cases: Sequence[Case]) -> dict[str, Any]:
@@ -95,16 +89,11 @@ def write_index(folder: Path, outcomes: Outcomes, cases: Sequence[Case]) -> dict
 def as_text(outcomes: Outcomes) -> str:
     """Return both tables of counts for a terminal."""
     kinds = [{"kind": share.what} | share.cells() for share in outcomes.kinds()]
-    models = [MODELS[name].replace("-", "-\n") for name in BRANCHES]
-    combinations = [
-        dict(zip(models, map(verdict, wanted), strict=True)) | share.cells()
-        for wanted, share in zip(COMBINATIONS, outcomes.combinations(), strict=True)
-    ]
     notes = (
         "Over episodes: other draws of the same videos. Only-Self and Only-Cross are models of\n"
         "their own, not the branches inside MASTAF.\n"
     )
-    return "\n".join([_table(kinds), "", _table(combinations), notes])
+    return "\n".join([_table(kinds), "", _table(outcomes.combination_lines()), notes])
 
 
 def _table(lines: Sequence[Mapping[str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -11,7 +12,6 @@ from scipy.special import ndtri
 
 from bench.runs.checking import rebuilt
 from bench.runs.run import Run
-from bench.runs.schema import Identity
 from bench.statistics import design_of, measure
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
@@ -89,7 +89,9 @@ class Outcomes:
         self.runs = _the_four(runs)
         self._right = {name: _right(run) for name, run in self.runs.items()}
         self.numbers = self.runs["mastaf"].rows["episode"].unique()
-        bank, _ = rebuilt(self.runs["mastaf"], banks)
+        self.bank, self.problem = rebuilt(self.runs["mastaf"], banks)
+        """The bank of all four, or why it cannot be drawn here."""
+        bank = self.bank
         self._design = None if bank is None else design_of(bank.split, bank.episodes)
 
     @property
@@ -97,20 +99,16 @@ class Outcomes:
         """The number of episodes, and of queries in each."""
         return Query(*self._right["mastaf"].shape)
 
-    @property
-    def identity(self) -> Identity:
-        """Identity of MASTAF's run; all four share its bank."""
-        return self.runs["mastaf"].identity
-
-    def _mask(self, kind: str) -> Mask:
-        """(episodes, queries): which queries are of a kind."""
+    @cached_property
+    def _masks(self) -> dict[str, Mask]:
+        """Each of `KINDS` -> which queries are of it, (episodes, queries)."""
         own, cross, fusion = (self._right[name] for name in BRANCHES)
         return {
             "self-right-cross-wrong": own & ~cross & fusion,
             "cross-right-self-wrong": cross & ~own & fusion,
             "fusion-only-right": ~own & ~cross & fusion,
             "fusion-wrong": (own | cross) & ~fusion,
-        }[kind]
+        }
 
     def find(self, kind: str) -> list[Query]:
         """Return all queries of one of `KINDS`, the clearest first.
@@ -127,8 +125,10 @@ class Outcomes:
                 f"the rows of {', '.join(without)} have no margins, by which the clearest case is"
                 " chosen; run them again, or name episodes with `fvbench cases --episodes`"
             )
-        clarity = np.min([self._relative_margin(name) for name in MODELS], axis=0)
-        queries = np.argwhere(self._mask(kind))
+        margins = [run.rows["margin"].to_numpy(np.float64) for run in self.runs.values()]
+        relative = [one / max(one.mean(), np.finfo(np.float64).tiny) for one in margins]
+        clarity = np.min(relative, axis=0).reshape(self.size)
+        queries = np.argwhere(self._masks[kind])
         order = np.argsort(-clarity[tuple(queries.T)], kind="stable")
         return [Query(int(self.numbers[place]), int(query)) for place, query in queries[order]]
 
@@ -140,7 +140,7 @@ class Outcomes:
 
     def kinds(self) -> list[Share]:
         """Count every kind of case."""
-        return [self._share(kind, self._mask(kind)) for kind in KINDS]
+        return [self._share(kind, mask) for kind, mask in self._masks.items()]
 
     def combinations(self) -> list[Share]:
         """Count how often each of `COMBINATIONS` occurs."""
@@ -152,11 +152,20 @@ class Outcomes:
             shares.append(self._share(what, np.logical_and.reduce(agree)))
         return shares
 
+    def combination_lines(self) -> list[dict[str, str]]:
+        """Return a line of a table for each of `COMBINATIONS`, title -> cell."""
+        models = [MODELS[name].replace("-", "-\n") for name in BRANCHES]
+        return [
+            dict(zip(models, map(verdict, wanted), strict=True)) | share.cells()
+            for wanted, share in zip(COMBINATIONS, self.combinations(), strict=True)
+        ]
+
     def content(self) -> dict[str, Any]:
         """Return all counts as plain values."""
+        identity = self.runs["mastaf"].identity
         return {
-            "bank": self.identity.bank,
-            "bank_sha256": self.identity.bank_sha256,
+            "bank": identity.bank,
+            "bank_sha256": identity.bank_sha256,
             "episodes": self.size.episode,
             "queries": int(self._right["mastaf"].size),
             "interval_over": "episodes",
@@ -176,10 +185,6 @@ class Outcomes:
             share_interval(mask),
             None if estimate is None else estimate.interval_of_fraction(),
         )
-
-    def _relative_margin(self, name: str) -> NDArray[np.float64]:
-        margin = self.runs[name].rows["margin"].to_numpy(np.float64).reshape(self.size)
-        return np.asarray(margin / max(float(margin.mean()), np.finfo(np.float64).tiny))
 
 
 def verdict(right: bool) -> str:

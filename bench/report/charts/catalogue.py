@@ -26,7 +26,7 @@ class Chart:
     """What it shows, in a few words."""
     draw: Callable[[Comparison, float], Figure]
     """Takes the width in inches; raises `UserError` for runs that lack what it shows."""
-    part: Literal["forest", "front", "curves", "by-class", ""] = ""
+    part: Literal["forest", "front", "curves", ""] = ""
     """The part of the report that shows it, if any."""
     caption: Callable[[Comparison], str | None] = lambda _: None
     """The report's caption; None where a comparison has nothing to show."""

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from bench.runs.directory import read_run
+from episodes.banks.bank import Bank, frozen, rebuild
+from episodes.banks.leakage import check_unseen
 from episodes.banks.own_videos import bank_of_own_recipe, bank_over_folder, own_recipe
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
@@ -20,6 +22,7 @@ from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
 from episodes.decoding.media import why_not_opened
 from episodes.errors import UserError
+from episodes.split import SplitName
 from tests.command import call, predictions, refused, same, succeeds
 from tests.conftest import make_video
 from tests.layouts import own_registrations
@@ -451,3 +454,24 @@ class TestWhatCannotBeRead:
         make_video(root / CLASSES[0] / "new.mp4", 16).rename(root / CLASSES[0] / old)
         printed = refused("run", "--data", root, "--methods", "protonet")
         assert "caf\\udce9.mp4': this name is not in UTF-8" in printed.replace("\n", " ")
+
+
+def test_weights_are_not_tested_on_their_training_classes_under_another_name(tmp_path: Path):
+    for label in CLASSES:
+        for clip in "ab":
+            path = tmp_path / "clips" / label / f"{clip}.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"never opened")
+    with own_registrations(tmp_path / "config"):
+        add_dataset("mine", tmp_path / "clips", None, trust=False)
+        learned = dataset("mine").split("train")
+        for bank in (bank_over_folder(tmp_path / "clips"), bank_of("mine", "train")):
+            with pytest.raises(UserError, match=r"trained on mine have seen .*--weights none"):
+                check_unseen("mine", learned.sha256, bank)
+        check_unseen("mine", learned.sha256, bank_of("mine", "test"))
+        check_unseen("others", "0" * 64, bank_of("mine", "train"))
+
+
+def bank_of(name: str, split: SplitName) -> Bank:
+    recipe = recipe_with(dataset=name, split=split, way=2, episodes=2)
+    return rebuild(frozen(recipe, dataset(name).split(split)))

@@ -44,7 +44,7 @@ from bench.runs.schema import Cost, Declared, Failure, Identity
 from bench.weights.assignment import MethodWithWeights
 from episodes.atomic import write_text
 from episodes.banks.bank import Bank
-from episodes.banks.leakage import check_apart
+from episodes.banks.leakage import check_apart, check_unseen
 from episodes.banks.own_videos import own_recipe
 from episodes.banks.sampler import Episodes
 from episodes.decoding.readings import Readings
@@ -87,6 +87,7 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     for card in filter(None, cards):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
+            check_unseen(card.trained_on.dataset, card.trained_on.split_sha256, bank)
     folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.methods]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)

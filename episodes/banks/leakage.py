@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+from episodes.banks.bank import Bank
+from episodes.datasets import datasets
+from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 
 OVERLAPPING = {
@@ -35,6 +38,36 @@ def check_apart(trained_on: str, tested_on: str) -> None:
         raise UserError(
             f"weights trained on {trained_on} cannot be tested on {tested_on}: {overlap}; train on"
             f" {tested_on}, or test on {trained_on}"
+        )
+
+
+def check_unseen(trained_on: str, list_sha256: str, bank: Bank) -> None:
+    """Refuse to test weights on classes that they were trained on.
+
+    That is a bank over the training classes, or over a folder whose videos are registered under
+    another name for the training.
+
+    Args:
+        trained_on: the data set of the training.
+        list_sha256: hash of the list of its training videos.
+        bank: the bank to test on.
+
+    Raises:
+        UserError: the bank has classes of the training.
+    """
+    seen: list[str] = []
+    if bank.split.sha256 == list_sha256:
+        seen = list(bank.split.classes)
+    elif isinstance(bank.source, Folder):
+        known = datasets().get(trained_on)
+        if isinstance(known, Folder) and known.root == bank.source.root:
+            seen = [one for one in bank.split.classes if one in known.split("train").classes]
+    if seen:
+        raise UserError(
+            f"weights trained on {trained_on} have seen {len(seen)} of the"
+            f" {len(bank.split.classes)} classes of bank {bank.recipe.name}, {seen[0]!r} among"
+            f" them; test on its test classes (`fvbench bank new NAME --dataset {trained_on}`), or"
+            " take --weights none"
         )
 
 

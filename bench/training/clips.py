@@ -17,9 +17,6 @@ from episodes.split import VideoFile
 MEMORY = 4 << 30
 """Bytes of decoded clips that are cached; further clips are decoded every time."""
 
-Wanted = tuple[int, Sampling]
-"""A row, and which frames of its video are used."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -91,7 +88,14 @@ class Look:
     spec: InputSpec
     sampling: Sampling
     dtype: torch.dtype
+    """float16 for training, float32 for evaluation."""
     decoder: str | None
+    """The preferred video reader."""
+
+
+Wanted = tuple[VideoFile, Look]
+Key = tuple[str, Look]
+"""The hash of a video, and its look."""
 
 
 class ClipLibrary:
@@ -100,32 +104,45 @@ class ClipLibrary:
     def __init__(self, device: torch.device, memory: int = MEMORY) -> None:
         """Start with an empty cache."""
         self._device, self._room = device, memory
-        self._held: dict[tuple[str, Look], Tensor] = {}
-        self._waiting: dict[tuple[str, Look], Future[Tensor]] = {}
+        self._held: dict[Key, Tensor] = {}
+        self._waiting: dict[Key, Future[Tensor]] = {}
         self._pool = ThreadPoolExecutor(cpu_count() or 1)
 
-    def prepare(self, file: VideoFile, look: Look) -> None:
-        """Start to decode a video that will be needed soon."""
-        key = file.sha256, look
-        if key not in self._held and key not in self._waiting:
-            self._waiting[key] = self._pool.submit(self._load, file, look)
+    def prepare(self, wanted: Sequence[Wanted]) -> None:
+        """Start to decode clips that will be needed soon."""
+        for file, look in wanted:
+            key = file.sha256, look
+            if key not in self._held and key not in self._waiting:
+                self._waiting[key] = self._pool.submit(self._load, file, look)
 
-    def take(self, file: VideoFile, look: Look) -> Tensor:
-        """Return a clip (3, clips * frames, size, size), waiting until it is decoded.
+    def take(self, wanted: Sequence[Wanted]) -> Tensor:
+        """Return clips (wanted, 3, clips * frames, size, size); one may be wanted several times.
 
         Raises:
-            UserError: the video cannot be decoded.
+            UserError: a video cannot be decoded.
         """
-        key = file.sha256, look
-        if key in self._held:
-            return self._held[key]
-        self.prepare(file, look)
-        clip = self._waiting.pop(key).result()
-        # The same jitter is hardly ever drawn again.
-        if clip.nbytes <= self._room and not isinstance(look.sampling, Jittered):
-            self._held[key] = clip
-            self._room -= clip.nbytes
-        return clip
+        self.prepare(wanted)
+        keys = [(file.sha256, look) for file, look in wanted]
+        clips: dict[Key, Tensor] = {}
+        for key in dict.fromkeys(keys):
+            if key in self._held:
+                clips[key] = self._held[key]
+                continue
+            clip = clips[key] = self._waiting.pop(key).result()
+            # The same jitter is hardly ever drawn again.
+            if clip.nbytes <= self._room and not isinstance(key[1].sampling, Jittered):
+                self._held[key] = clip
+                self._room -= clip.nbytes
+        return torch.stack([clips[key] for key in keys])
+
+    def each(self, files: Sequence[VideoFile], look: Look) -> Iterator[Tensor]:
+        """Yield clips one by one, while those of the following videos are decoded."""
+        wanted = [(file, look) for file in files]
+        ahead = videos_ahead(look.spec, look.sampling)
+        self.prepare(wanted[:ahead])
+        for place, one in enumerate(wanted):
+            self.prepare(wanted[place + ahead : place + ahead + 1])
+            yield self.take([one])[0]
 
     @contextmanager
     def for_one_training(self) -> Iterator[None]:
@@ -143,62 +160,3 @@ class ClipLibrary:
 
     def _load(self, file: VideoFile, look: Look) -> Tensor:
         return load_clip(file, look.spec, look.sampling, look.decoder).to(self._device, look.dtype)
-
-
-class TrainingClips:
-    """Normalised clips of a list of videos.
-
-    Args:
-        files: the videos; a row is an index into this list.
-        spec: input of the backbone.
-        dtype: data type of the cached clips: float16 for training, float32 for evaluation.
-        library: the cache.
-        decoder: the preferred video reader.
-    """
-
-    def __init__(
-        self,
-        files: Sequence[VideoFile],
-        spec: InputSpec,
-        dtype: torch.dtype,
-        library: ClipLibrary,
-        decoder: str | None = None,
-    ) -> None:
-        """Decode nothing yet."""
-        self._files, self._spec, self._dtype, self._library = files, spec, dtype, library
-        self._decoder = decoder
-
-    def __len__(self) -> int:
-        """Return the number of videos."""
-        return len(self._files)
-
-    def prepare(self, wanted: Sequence[Wanted]) -> None:
-        """Start to decode clips that will be needed soon."""
-        for row, sampling in wanted:
-            self._library.prepare(self._files[row], self._look(sampling))
-
-    def take(self, wanted: Sequence[Wanted]) -> Tensor:
-        """Return clips (wanted, 3, clips * frames, size, size); one may be wanted several times.
-
-        Raises:
-            UserError: a video cannot be decoded.
-        """
-        self.prepare(wanted)
-        taken = {
-            (row, sampling): self._library.take(self._files[row], self._look(sampling))
-            for row, sampling in dict.fromkeys(wanted)
-        }
-        return torch.stack([taken[one] for one in wanted])
-
-    def each(self, wanted: Sequence[Wanted]) -> Iterator[Tensor]:
-        """Yield clips one by one, while the following ones are decoded."""
-        ahead = min(
-            (videos_ahead(self._spec, one) for one in {rule for _, rule in wanted}), default=0
-        )
-        self.prepare(wanted[:ahead])
-        for place, one in enumerate(wanted):
-            self.prepare(wanted[place + ahead : place + ahead + 1])
-            yield self.take([one])[0]
-
-    def _look(self, sampling: Sampling) -> Look:
-        return Look(self._spec, sampling, self._dtype, self._decoder)

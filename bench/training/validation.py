@@ -1,6 +1,5 @@
 """Accuracy on the validation bank, measured with the same loop and features as in every run."""
 
-from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -15,7 +14,7 @@ from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod
 from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
-from bench.training.clips import ClipLibrary, TrainingClips, Wanted
+from bench.training.clips import ClipLibrary, Look
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
 from bench.training.plan import Training
@@ -48,8 +47,9 @@ class Validator:
             videos = [file.video for file in files]
             self._text = text_of_videos(text, bank.source, bank.split.classes, videos)
         if training.tuned:
+            self._files, self._library = files, library
             spec, decoder = training.backbone.backbone.input, training.backbone.decoder
-            self._clips = TrainingClips(files, spec, torch.float32, library, decoder)
+            self._look = Look(spec, training.sampling, torch.float32, decoder)
         else:
             self._features = stored_features(training, files, reporter)
 
@@ -58,7 +58,11 @@ class Validator:
         method = self._entry.build(self._training.shape, self._training.seed)
         state = learner.method.state_dict()
         method.load_state_dict({name: state[name] for name in method.state_dict()})
-        features = self._embedded(learner) if self._training.tuned else self._features
+        if learner.backbone is None:
+            features = self._features
+        else:
+            features = self._embedded(learner.backbone.eval())
+            learner.train()
         answers = evaluate(
             method,
             features,
@@ -70,24 +74,14 @@ class Validator:
         )
         return float((answers.prediction == self._episodes.labels).mean())
 
-    def _embedded(self, learner: Learner) -> torch.Tensor:
-        """Features of all videos from the current backbone, computed as in a run."""
-        if learner.backbone is None:
-            raise ValueError("the backbone is frozen; its features are stored")
-        sampling, videos = self._training.sampling, range(len(self._clips))
-        wanted = [(row, sampling) for row in distributed.share(videos)]
-        learner.backbone.eval()
-        features = self._embedded_share(learner.backbone, wanted)
-        learner.train()
-        return distributed.together(features, [1] * len(videos))
-
-    def _embedded_share(self, backbone: Backbone, wanted: Sequence[Wanted]) -> torch.Tensor:
-        """Features of this process's videos, of which there may be none."""
-        if not wanted:
-            return torch.empty(0, *self._training.shape)
-        warm_up(backbone, self._training.device)
-        embedding = Embedding(backbone, self._training.device)
-        clips = self._clips.each(wanted)
-        while batch := list(islice(clips, filling.BATCH)):
-            embedding.add([("", clip) for clip in batch])
-        return torch.from_numpy(embedding.result()[0])
+    def _embedded(self, backbone: Backbone) -> Tensor:
+        """Features of all videos, computed as in a run; each process of a job embeds its share."""
+        features = torch.empty(0, *self._training.shape)
+        if files := distributed.share(self._files):
+            warm_up(backbone, self._training.device)
+            embedding = Embedding(backbone, self._training.device)
+            clips = self._library.each(files, self._look)
+            while batch := list(islice(clips, filling.BATCH)):
+                embedding.add([("", clip) for clip in batch])
+            features = torch.from_numpy(embedding.result()[0])
+        return distributed.together(features, [1] * len(self._files))

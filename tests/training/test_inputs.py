@@ -10,7 +10,7 @@ from bench.backbone import InputSpec
 from bench.features.preprocessing import with_preprocessing
 from bench.machine.progress import Reporter
 from bench.training import clips, meta
-from bench.training.clips import ClipLibrary, TrainingClips, augmented, drawn_changes
+from bench.training.clips import ClipLibrary, Look, augmented, drawn_changes
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import dataset, datasets
@@ -79,6 +79,14 @@ def test_a_recipe_may_cut_clips_out_of_anywhere_in_the_picture(
     assert begins == {0.0} or (random_crop and len(begins) > 8 and begins <= set(range(17)))
 
 
+def files_of(count: int) -> list[VideoFile]:
+    return [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(count)]
+
+
+def look(sampling: Sampling) -> Look:
+    return Look(InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), sampling, torch.float32, None)
+
+
 @pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 6)])
 def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     room: int, decoded: int, monkeypatch: pytest.MonkeyPatch
@@ -90,32 +98,25 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
         return torch.full((3, 2, 4, 4), float(file.path.name))
 
     monkeypatch.setattr(clips, "load_clip", load)
-    files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(4)]
-    spec = InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3)
+    files = files_of(4)
     library = ClipLibrary(torch.device("cpu"), memory=room * 96 * 4)
     for rows in ([0, 1, 1, 3], [3, 2, 1, 0]):
-        clips_of_one = TrainingClips(files, spec, torch.float32, library)
-        taken = clips_of_one.take([(row, "linspace") for row in rows])
+        taken = library.take([(files[row], look("linspace")) for row in rows])
         assert taken[:, 0, 0, 0, 0].tolist() == rows
     library.close()
     assert len(calls) == decoded
-
-
-def clips_of(count: int, library: ClipLibrary) -> TrainingClips:
-    files = [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(count)]
-    return TrainingClips(files, InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), torch.float32, library)
 
 
 def test_what_a_training_prepared_and_never_took_is_dropped(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
     library, decoded = ClipLibrary(torch.device("cpu")), [1.0]
-    eight = clips_of(8, library)
-    wanted = [(n, Jittered("linspace", 5, n / 10, 0.1)) for n in range(8)]
+    jitters = [Jittered("linspace", 5, n / 10, 0.1) for n in range(8)]
+    wanted = [(file, look(one)) for file, one in zip(files_of(8), jitters, strict=True)]
 
     def failing(*_: object) -> None:
-        eight.prepare(wanted)
-        eight.take(wanted[-1:])  # those before it are decoded, too
+        library.prepare(wanted)
+        library.take(wanted[-1:])  # those before it are decoded, too
         raise UserError("enough")
 
     monkeypatch.setattr(clips, "load_clip", lambda *_: torch.full((3, 2, 4, 4), decoded[0]))
@@ -123,7 +124,7 @@ def test_what_a_training_prepared_and_never_took_is_dropped(
     with pytest.raises(UserError, match="enough"):
         meta.train(training(tmp_path, small_recipe), library, Reporter())
     decoded[0] = 2.0
-    assert (eight.take(wanted) == 2.0).all()
+    assert (library.take(wanted) == 2.0).all()
     library.close()
 
 
@@ -131,15 +132,17 @@ def test_what_a_training_prepared_and_never_took_is_dropped(
 def test_clips_ahead_of_those_taken_count_as_many_as_a_video_gives(
     sampling: str, ahead: int, monkeypatch: pytest.MonkeyPatch
 ):
-    prepared = set()
+    prepared: set[VideoFile] = set()
     monkeypatch.setattr(clips, "load_clip", lambda *_: torch.zeros(3, 2, 4, 4))
     monkeypatch.setattr("bench.features.clips.AHEAD_BYTES", 40 * 4 * 3 * 2 * 4 * 4)
     library = ClipLibrary(torch.device("cpu"))
     prepare = library.prepare
     monkeypatch.setattr(
-        library, "prepare", lambda file, look: prepared.add(file) or prepare(file, look)
+        library,
+        "prepare",
+        lambda wanted: prepared.update(file for file, _ in wanted) or prepare(wanted),
     )
-    next(clips_of(100, library).each([(row, sampling) for row in range(100)]))
+    next(library.each(files_of(100), look(sampling)))
     assert len(prepared) == ahead + 1
     library.close()
 

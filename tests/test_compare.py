@@ -214,7 +214,7 @@ def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes():
     ]
     comparison = compare_on_one_bank(runs)
     assert set(comparison.rows[0].intervals) == {"episodes"}
-    assert "has other episodes here" in comparison.units
+    assert "has different episodes here" in comparison.units
 
 
 def rows_file(path: Path, run: Run) -> Path:
@@ -461,7 +461,7 @@ def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, 
         write_run(tmp_path / str(number), replace(run, identity=identity))
     found, said = call("compare", tmp_path)
     assert found == status
-    assert ("saw other files" in said) == (status == 2)
+    assert ("saw different files" in said) == (status == 2)
 
 
 def compared_on_classes(folder: Path, classes: Sequence[str], episodes: int = 200) -> Comparison:

@@ -83,8 +83,7 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     Raises:
         UserError: every method would fail, as where videos are missing.
     """
-    cards = [one.checkpoint.card for one in plan.methods if one.checkpoint]
-    for card in filter(None, cards):
+    for card in filter(None, (one.card for one in plan.methods)):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
             check_unseen(card.trained_on.dataset, card.trained_on.split_sha256, bank)
@@ -311,7 +310,7 @@ def _run(
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
         trained=chosen.checkpoint is not None if method.learns or chosen.tuned else None,
-        training_sha256=chosen.training_sha256,
+        training_sha256=chosen.card.identity.sha256_of_any_seed if chosen.card else None,
         **own_recipe(bank),
     )
     cost = Cost(

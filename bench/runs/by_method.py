@@ -41,12 +41,13 @@ class MethodRuns:
     @property
     def training(self) -> HowTrained | None:
         """How it was trained, without the seed; None if it was not, or if that is unknown."""
-        return _training(self.first)
+        training = self.first.identity.training
+        return None if training is None else training.of_any_seed
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the trainings."""
-        return tuple(seed for run in self.runs if (seed := _seed(run)) is not None)
+        return tuple(run.seed for run in self.runs if run.seed is not None)
 
     @property
     def is_control(self) -> bool:
@@ -76,12 +77,15 @@ class MethodRuns:
     @property
     def backbone(self) -> str | None:
         """Name of the backbone; None where a run does not say."""
-        return _backbone(self.first)
+        features = self.first.identity.features
+        return None if features is None else features.backbone
 
     @property
     def frames(self) -> str:
         """Which frames it was shown, and how they were resized; empty if a run does not say."""
-        return _frames(self.first)
+        features = self.first.identity.features
+        chosen = () if features is None else (features.sampling, features.resized)
+        return ", ".join(str(one) for one in chosen if one is not None)
 
     @property
     def traits(self) -> Sequence[tuple[str, str]]:
@@ -91,17 +95,16 @@ class MethodRuns:
         seeds, which distinguishes nothing.
         """
         training = self.training or HowTrained()
-        chosen = [one for one in (training.sampling, training.resize) if one is not None]
+        chosen = (training.sampling, training.resize)
         words = [
             str(self.backbone),
             training.recipe,
             training.start or "",
             self.frames,
-            ", ".join(map(str, chosen)),
+            ", ".join(str(one) for one in chosen if one is not None),
             f"{'' if training.episodes is None else training.episodes} episodes",
         ]
-        trained = self.trained.partition(",")[0], self.trained
-        return [trained, *((word, word) for word in words)]
+        return [(self.trained.partition(",")[0], self.trained), *zip(words, words, strict=True)]
 
     def episode_accuracy(self) -> NDArray[np.float64]:
         """(episodes,) fraction of right answers, over all seeds."""
@@ -129,9 +132,9 @@ def runs_by_method(runs: Sequence[Run]) -> list[MethodRuns]:
     _check_comparable(runs)
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        shown = _backbone(run), _frames(run)
-        key = repr((run.identity.method, _training(run), run.declared.trained, *shown))
-        groups.setdefault(key, []).append(run)
+        one = MethodRuns([run])
+        key = one.method, one.training, run.declared.trained, one.backbone, one.frames
+        groups.setdefault(repr(key), []).append(run)
     return [_of_one_method(groups[key]) for key in sorted(groups)]
 
 
@@ -152,17 +155,15 @@ def titles(methods: Sequence[MethodRuns]) -> list[str]:
 
 
 def _of_one_method(runs: list[Run]) -> MethodRuns:
-    first = runs[0].identity
-    name = first.method
-    seeds = [_seed(run) for run in runs]
-    if len(set(seeds)) < len(seeds):
-        twice = next(seed for seed in seeds if seeds.count(seed) > 1)
-        which = "" if twice is None else f" with training seed {twice}"
-        raise UserError(
-            f"two runs of {name}{which} on bank {first.bank}; a table has one row for each"
-            " method: name the folders of one run each"
-        )
+    """Put the seeds of a training in order; refuse runs that are not seeds of one training."""
     for one, other in combinations(runs, 2):
+        name, bank = one.identity.method, one.identity.bank
+        if one.seed == other.seed:
+            which = "" if one.seed is None else f" with training seed {one.seed}"
+            raise UserError(
+                f"two runs of {name}{which} on bank {bank}; a table has one row for each method:"
+                " name the folders of one run each"
+            )
         for field in SAME:
             here, there = getattr(one.identity, field), getattr(other.identity, field)
             if here != there:
@@ -170,7 +171,7 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
                     f"training seeds of {name} differ in {field}: {here} and {there}; run all seeds"
                     " anew"
                 )
-        which = f"training seeds {_seed(one)} and {_seed(other)} of {name} on bank {first.bank}"
+        which = f"training seeds {one.seed} and {other.seed} of {name} on bank {bank}"
         weights = one.identity.weights_sha256
         if weights is not None and weights == other.identity.weights_sha256:
             raise UserError(f"{which} are runs of the same weights; leave one of them out")
@@ -181,7 +182,7 @@ def _of_one_method(runs: list[Run]) -> MethodRuns:
                 " data, or their validation banks, as the cards of the weights say; compare the"
                 " seeds of one training, or train with a recipe of another name"
             )
-    return MethodRuns(sorted(runs, key=lambda run: _seed(run) or 0))
+    return MethodRuns(sorted(runs, key=lambda run: run.seed or 0))
 
 
 def have_the_same_queries(one: Run, other: Run) -> bool:
@@ -209,36 +210,13 @@ def _check_comparable(runs: Sequence[Run]) -> None:
         if not have_the_same_queries(runs[0], run):
             raise UserError(
                 f"{first.method} and {run.identity.method} cannot be compared: their rows have"
-                f" other queries or labels, though both name bank {first.bank}; run both again"
+                f" different queries or labels, though both name bank {first.bank}; run both again"
             )
 
     hashes = {run.identity.videos_sha256: run for run in runs if run.identity.videos_sha256}
     if len(hashes) > 1 and first.dataset != DRAWN:
         (one, run), (other, another), *_ = hashes.items()
         raise UserError(
-            f"{run.identity.method} and {another.identity.method} saw other files: their"
+            f"{run.identity.method} and {another.identity.method} saw different files: their"
             f" videos_sha256 is {one!s:.12} and {other!s:.12}; run both on the same videos"
         )
-
-
-def _training(run: Run) -> HowTrained | None:
-    training = run.identity.training
-    return None if training is None else training.of_any_seed
-
-
-def _seed(run: Run) -> int | None:
-    training = run.identity.training
-    return None if training is None else training.seed
-
-
-def _backbone(run: Run) -> str | None:
-    features = run.identity.features
-    return None if features is None else features.backbone
-
-
-def _frames(run: Run) -> str:
-    features = run.identity.features
-    if features is None:
-        return ""
-    chosen = (features.sampling, features.resized)
-    return ", ".join(str(one) for one in chosen if one is not None)

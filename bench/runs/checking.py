@@ -1,4 +1,4 @@
-"""Do rows answer the bank that their run names? Checked whenever they are read."""
+"""Whether rows answer the bank that their run names, which is checked whenever they are read."""
 
 import re
 from collections.abc import Sequence
@@ -26,47 +26,46 @@ def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
         run: its identity names the bank.
         banks: those to look among first.
     """
-    identity, numbers = run.identity, run.rows["episode"].unique()
-    name = _name(run)
+    identity = run.identity
     try:
         bank = next((one for one in banks if one.sha256 == identity.bank_sha256), None)
-        bank = bank or _opened(name, run.declared.recipe, run.declared.root, numbers.tobytes())
+        bank = bank or _opened(*_stated(run))
     except UserError as error:
         return None, f"videos and classes unknown, so that nothing is decided: {error}"
-    if bank.sha256 != identity.bank_sha256:
-        return None, (
-            "videos and classes unknown, so that nothing is decided: bank"
-            f" {name} has other episodes here"
-        )
     if total := TOTAL.search(identity.bank):  # rows do not show how many were left out at the end
         left_out = int(total[1].replace(",", "")) - len(bank.episodes)
         bank = replace(bank, left_out=max(bank.left_out, left_out))
     return bank, ""
 
 
-def _name(run: Run) -> str:
-    """Name of a run's bank, without the number of episodes that its title may add."""
-    return run.identity.bank.partition(" (")[0]
+def _stated(run: Run) -> tuple[str, str, Recipe | None, str | None, bytes]:
+    """What a run says of its bank, without the number of episodes that the title may add."""
+    name = run.identity.bank.partition(" (")[0]
+    numbers = run.rows["episode"].unique().tobytes()
+    return name, run.identity.bank_sha256, run.declared.recipe, run.declared.root, numbers
 
 
-def _opened(name: str, recipe: Recipe | None, root: str | None, numbers: bytes) -> Bank:
-    """Draw the episodes of a bank by its name, or by the recipe of the user's own."""
-    kept = np.frombuffer(numbers, np.int32)
+def _opened(
+    name: str, sha256: str, recipe: Recipe | None, root: str | None, numbers: bytes
+) -> Bank:
+    """Draw the episodes of a bank by its name, or by the recipe of the user's own.
+
+    Raises:
+        UserError: they cannot be drawn here, or are others.
+    """
+    kept = np.frombuffer(numbers, np.int32).astype(np.int64)
     count = int(kept.max()) + 1
     if recipe is None:
-        return open_bank(name, count, without_list=True).only(kept.astype(np.int64))
-    return bank_of_own_recipe(recipe, root, count).only(kept.astype(np.int64))
-
-
-@lru_cache(64)
-def _cached(
-    name: str, recipe: Recipe | None, root: str | None, sha256: str, numbers: bytes
-) -> Bank:
-    """The same, cached by the bank's hash, which covers all labels."""
-    bank = _opened(name, recipe, root, numbers)
+        bank = open_bank(name, count, without_list=True).only(kept)
+    else:
+        bank = bank_of_own_recipe(recipe, root, count).only(kept)
     if bank.sha256 != sha256:
-        raise UserError("other episodes")
+        raise UserError(f"bank {name} has different episodes here")
     return bank
+
+
+_cached = lru_cache(64)(_opened)
+"""The same, for the labels alone, which the hash covers: videos may move while a program runs."""
 
 
 def check_rows(run: Run, bank: Bank | None = None) -> None:
@@ -84,11 +83,8 @@ def check_rows(run: Run, bank: Bank | None = None) -> None:
     rows, identity = run.rows, run.identity
     numbers = rows["episode"].unique()
     if bank is None and numbers.min() >= 0 and numbers.max() < MOST_EPISODES:
-        declared = run.declared
         try:
-            bank = _cached(
-                _name(run), declared.recipe, declared.root, identity.bank_sha256, numbers.tobytes()
-            )
+            bank = _cached(*_stated(run))
         except UserError:
             bank = None  # its data set is not here, or its recipe has changed since
     queries = run.queries_per_episode if bank is None else bank.episodes.labels.shape[1]

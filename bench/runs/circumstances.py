@@ -7,9 +7,9 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,40 +24,31 @@ ROOT = Path(__file__).parents[2]
 
 def circumstances(device: torch.device) -> Circumstances:
     """Return what is kept beside a run's identity."""
-    commit, dirty = _commit()
     return Circumstances(
         command=shlex.join(["fvbench", *sys.argv[1:]]),
         device=describe_device(device),
-        machine=f"{platform.machine()} {platform.system()}",
-        computer=_computer(),
         processes=distributed.size(),
         threads=torch.get_num_threads(),
-        python=platform.python_version(),
-        version=bench.__version__,
-        packages=dict(_versions()),
-        commit=commit,
-        dirty=dirty,
+        **_constant(),
     )
 
 
 @cache  # a process runs the code with which it started, whatever is committed since
-def _commit() -> tuple[str | None, bool | None]:
-    """The commit of a clone, and whether its files were changed since; None outside of one."""
+def _constant() -> dict[str, Any]:
+    """Circumstances that stay the same while a process runs."""
     commit = git("-C", str(ROOT), "rev-parse", "HEAD") if (ROOT / ".git").exists() else None
     changes = None if commit is None else git("-C", str(ROOT), "status", "--porcelain")
-    return commit, None if commit is None else bool(changes)
-
-
-@cache
-def _versions() -> Mapping[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
-@cache
-def _computer() -> str:
-    """Identify this computer without revealing its name: speeds are compared on one alone."""
-    known = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"
-    return hashlib.sha256(known.encode()).hexdigest()[:12]
+    # Identifies the computer without revealing its name.
+    computer = f"{platform.node()}\n{_processor()}\n{os.cpu_count()}"
+    return {
+        "machine": f"{platform.machine()} {platform.system()}",
+        "computer": hashlib.sha256(computer.encode()).hexdigest()[:12],
+        "python": platform.python_version(),
+        "version": bench.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "commit": commit,
+        "dirty": None if commit is None else bool(changes),
+    }
 
 
 def _processor() -> str:

@@ -59,7 +59,7 @@ def write_run(folder: Path, run: Run) -> None:
         run.rows.to_parquet(unfinished, index=False, column_encoding=encoding, **COMPACT)
     header = Header(
         schema_number=SCHEMA,
-        rows_sha256=_sha256(folder / "rows.parquet"),
+        rows_sha256=hashlib.sha256((folder / "rows.parquet").read_bytes()).hexdigest(),
         identity=run.identity,
         declared=run.declared,
         cost=run.cost,
@@ -212,7 +212,7 @@ def _columns(file: pq.ParquetFile) -> pd.DataFrame:
         changed = rows[name][ours[name] != rows[name]]
         if len(changed):
             raise ValueError(
-                f"column {name} holds {changed.iloc[0]}, which is no {ROW_TYPES[name]}"
+                f"column {name} holds {changed.iloc[0]}, which is not of type {ROW_TYPES[name]}"
             )
     return ours
 
@@ -233,7 +233,7 @@ def _check(run: Run) -> None:
     training = identity.training
     for name in (identity.bank, *((training.recipe, training.start) if training else ())):
         if name and not can_be_stated(name):
-            raise ValueError(f"{name!r} is not a name of a bank or of a training's parts")
+            raise ValueError(f"{name!r} is not a name of a bank, a recipe or initial weights")
     episodes = run.rows["episode"].nunique()
     if episodes != identity.episodes or not episodes:
         raise ValueError(
@@ -249,10 +249,6 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     2: lambda old: old | {"schema": 3},
 }
 """Schema -> function that upgrades the content of ``run.json`` to the next one."""
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -65,12 +65,12 @@ class TrainingRecipe(Model):
     ``method.``, ``backbone.`` or ``head.``, or of their layers' types, such as ``LayerNorm``."""
     clip_norm: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 for no limit."""
-    episode_weight: float = 1.0
+    episode_weight: float = Field(default=1.0, ge=0)
     """Weight of the method's own loss terms."""
     sum_over_queries: bool = False
     """Whether the method's loss is the sum over an episode's queries, as in some authors' code,
     instead of their mean."""
-    global_weight: float = 0.0
+    global_weight: float = Field(default=0.0, ge=0)
     """Weight of the loss of a linear classifier of all training classes on the mean feature of
     every video, for methods that have no such head of their own."""
     batch_norm: BatchNorm = "live"
@@ -91,7 +91,8 @@ class TrainingRecipe(Model):
     recolour: bool = False
     """Whether colour channels are permuted, contrast is scaled and half of the clips inverted."""
     flip: bool = False
-    """Whether every other clip is mirrored, where no two classes are mirror images."""
+    """Whether half of the clips, drawn at random, are mirrored, where no two classes are mirror
+    images."""
     jitter: int = Field(default=0, ge=0)
     """Largest number of frames by which a clip begins later and ends earlier, at random, while the
     backbone is fine-tuned."""
@@ -120,18 +121,6 @@ class TrainingRecipe(Model):
             raise ValueError("it should be false, or momentum greater than 0")
         return nesterov
 
-    @field_validator("episode_weight", "global_weight")
-    @classmethod
-    def _not_negative(cls, weight: float) -> float:
-        if weight < 0:
-            raise ValueError("it should be greater than or equal to 0")
-        return weight
-
-    @property
-    def complete(self) -> "TrainingRecipe":
-        """The same recipe with its defaults stated, so that a file holds them too."""
-        return TrainingRecipe(**self.model_dump())
-
     @property
     def episodes(self) -> int:
         """Training episodes in total."""
@@ -142,10 +131,8 @@ class TrainingRecipe(Model):
         if step < self.warm_up_steps:
             done = (step + 1) / (self.warm_up_steps + 1)
             return self.warm_up_from + (1 - self.warm_up_from) * done
-        factor = 1.0
-        for first, of_rate in self.rate_from_step:
-            if step >= first:
-                factor = of_rate
+        begun = [factor for first, factor in self.rate_from_step if step >= first]
+        factor = begun[-1] if begun else 1.0
         if self.schedule == "constant":
             return factor
         left = max(1, self.steps - self.warm_up_steps)

@@ -44,6 +44,12 @@ class Run:
     rows: pd.DataFrame
     """Columns of `ROW_TYPES`, sorted by episode and query; margins that were not kept are NaN."""
 
+    @property
+    def seed(self) -> int | None:
+        """Seed of its training; None where nothing was trained, or where that is not known."""
+        training = self.identity.training
+        return None if training is None else training.seed
+
     def episode_accuracy(self) -> NDArray[np.float64]:
         """Fraction of right answers in each episode, in episode order."""
         correct = (self.rows["label"] == self.rows["prediction"]).to_numpy(np.float64)

@@ -4,7 +4,7 @@ The number of steps is fixed, so that the same seed on the same machine gives th
 however busy the machine is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from episodes.atomic import write_text
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from episodes.schema import dump
+from episodes.split import Progress, SplitName, VideoFile
 
 DATASET = "rendered"
 SAMPLING = "segment-centres"
@@ -43,10 +44,7 @@ class TrainingSet:
 
 def load_training_set(backbone: Backbone, reporter: Reporter) -> TrainingSet:
     """Render, decode and normalise all training videos; validation and test are not touched."""
-    source = dataset(DATASET)
-    split = source.split("train")
-    with reporter.stage("prepare training videos") as progress:
-        files = source.files("train", split.videos, progress)
+    files, labels, classes = prepared_videos("train", reporter)
     clips: list[Tensor] = []
     with reporter.stage("decode training videos") as progress:
         for _, clip in load_clips(files, backbone.input, SAMPLING):
@@ -54,9 +52,19 @@ def load_training_set(backbone: Backbone, reporter: Reporter) -> TrainingSet:
                 raise clip
             clips.append(clip.half())
             progress(len(clips), len(files))
+    return TrainingSet(torch.stack(clips), labels, len(classes))
+
+
+def prepared_videos(
+    name: SplitName, reporter: Reporter
+) -> tuple[list[VideoFile], Tensor, Sequence[str]]:
+    """Render a split: its files, the class of each as int64 (videos,), and the classes."""
+    source = dataset(DATASET)
+    split = source.split(name)
+    with reporter.stage(f"prepare {name} videos") as progress:
+        files = source.files(name, split.videos, progress)
     place = {label: index for index, label in enumerate(split.classes)}
-    labels = torch.tensor([place[file.video.label] for file in files])
-    return TrainingSet(torch.stack(clips), labels, len(split.classes))
+    return files, torch.tensor([place[file.video.label] for file in files]), split.classes
 
 
 def train_backbone(
@@ -122,7 +130,11 @@ class _MeanOfMap(nn.Module):
 
 
 def _fit(
-    model: nn.Module, data: TrainingSet, recipe: BackboneRecipe, device: torch.device, progress: Any
+    model: nn.Module,
+    data: TrainingSet,
+    recipe: BackboneRecipe,
+    device: torch.device,
+    progress: Progress,
 ) -> float:
     """Take all steps; return the accuracy on the augmented clips of the last tenth of them."""
     model.train()

@@ -24,6 +24,7 @@ from episodes.errors import UserError
 from episodes.schema import parsed, read_json, sealed
 
 CURVE = "train.csv"
+"""A row for each step, with loss terms and validation accuracy as columns."""
 
 
 def finished(folder: Path, identity: TrainingIdentity) -> bool:
@@ -46,7 +47,7 @@ def finished(folder: Path, identity: TrainingIdentity) -> bool:
     return True
 
 
-def finish(training: Training, identity: TrainingIdentity, state: State) -> Path:
+def finish(training: Training, identity: TrainingIdentity, state: State) -> None:
     """Keep the best weights, write card and curve, and remove the rest.
 
     A kill in between loses nothing: the state is removed last, and the same command finishes.
@@ -64,18 +65,12 @@ def finish(training: Training, identity: TrainingIdentity, state: State) -> Path
         raise UserError(f"{folder} is damaged: {error}; delete it and train again") from error
     with replacing(folder / WEIGHTS) as unfinished:
         unfinished.write_bytes(best.read_bytes())
-    write_curve(folder / CURVE, state)
-    write_text(folder / CARD, sealed(_card(training, identity, state).content()))
-    clear_state(folder)
-    return folder
-
-
-def write_curve(path: Path, state: State) -> None:
-    """Write the curve: a row per step, with loss terms and validation accuracy as columns."""
     curve = pd.DataFrame(state.curve)
     curve["validation_accuracy"] = curve.pop("validation_accuracy")  # becomes the last column
-    with replacing(path) as unfinished:
+    with replacing(folder / CURVE) as unfinished:
         curve.to_csv(unfinished, index=False, float_format="%.6g")
+    write_text(folder / CARD, sealed(_card(training, identity, state).content()))
+    clear_state(folder)
 
 
 def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:

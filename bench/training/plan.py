@@ -110,7 +110,7 @@ class Training:
             form=self.entry.form,
             source_sha256=source,
             training=self.summary,
-            recipe=self.recipe.complete,
+            recipe=TrainingRecipe(**self.recipe.model_dump()),  # states the defaults, too
             backbone=self._start(),
             dataset=split.dataset,
             way=self.validation.recipe.way,

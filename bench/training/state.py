@@ -7,8 +7,8 @@ replaced atomically. A kill at any moment leaves the previous state or the new o
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import safetensors.torch
 from torch import Tensor, nn, optim
 
@@ -154,22 +154,14 @@ def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) 
     Raises:
         UserError: naming the first field that differs.
     """
-    then, now = _flat(found.content()), _flat(wanted.content())
+    # By full names, such as backbone.input.size.
+    then, now = (pd.json_normalize(one.content()).to_dict("records")[0] for one in (found, wanted))
     for name in now | then:
         if then.get(name) != now.get(name):
             raise UserError(
                 f"{folder} holds a training with {name} {then.get(name)}, not {now.get(name)};"
                 " choose another --out, or delete that folder"
             )
-
-
-def _flat(identity: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Return every value under its full name, such as ``backbone.input.size``."""
-    flat: dict[str, Any] = {}
-    for name, value in identity.items():
-        inside = isinstance(value, Mapping)
-        flat |= _flat(value, f"{before}{name}.") if inside else {f"{before}{name}": value}
-    return flat
 
 
 def clear_state(folder: Path) -> None:

@@ -90,9 +90,9 @@ def training_stream(validation: Bank, recipe: TrainingRecipe, seed: int) -> Stre
         sampler=VERSION,
     )
     episodes = draw(drawn_by, split, recipe.episodes)
-    place = {label: index for index, label in enumerate(split.classes)}
-    of_video = np.array([place[video.label] for video in split.videos], dtype=np.int64)
-    return Stream(split, episodes, of_video[episodes.support[:, :, 0]])
+    # Videos are sorted by class.
+    classes = np.searchsorted(split.class_starts, episodes.support[:, :, 0], side="right") - 1
+    return Stream(split, episodes, classes)
 
 
 def guarded_split(validation: Bank) -> Split:

@@ -10,7 +10,7 @@ from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embedded_together
 from bench.features.text import names_of_classes
 from bench.machine.progress import Reporter
-from bench.training.backbone import DATASET, SAMPLING, write_backbone
+from bench.training.backbone import DATASET, SAMPLING, prepared_videos, write_backbone
 from bench.weights.backbone_card import Vision, WordsRecipe
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
@@ -75,15 +75,10 @@ def videos_of(
     vision: LoadedBackbone, name: SplitName, device: torch.device, reporter: Reporter
 ) -> tuple[Tensor, Tensor, list[str]]:
     """Mean frame (videos, C) and class of every video of a split, and the names of all classes."""
-    source = dataset(DATASET)
-    split = source.split(name)
-    with reporter.stage(f"prepare {name} videos") as progress:
-        files = source.files(name, split.videos, progress)
+    files, labels, classes = prepared_videos(name, reporter)
     with reporter.stage(f"embed {name} videos") as progress:
         (store,) = embedded_together([(vision, SAMPLING)], files, device, progress)
     key = Readings(vision.decoder).key
     maps = torch.from_numpy(store.read([key(file) for file in files]))
-    place = {label: index for index, label in enumerate(split.classes)}
-    labels = torch.tensor([place[file.video.label] for file in files])
-    names = names_of_classes(source, split.classes)
+    names = names_of_classes(dataset(DATASET), classes)
     return maps.mean(dim=(2, 3, 4)).to(device), labels.to(device), names

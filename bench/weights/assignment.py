@@ -42,26 +42,24 @@ class MethodWithWeights:
     checkpoint: Checkpoint | None = None
 
     @property
-    def training(self) -> HowTrained | None:
-        """How its weights were trained, if that is known."""
-        card = self.checkpoint.card if self.checkpoint else None
-        return None if card is None else card.training
+    def card(self) -> Card | None:
+        """What is known of the training of its weights."""
+        return self.checkpoint.card if self.checkpoint else None
 
     @property
-    def training_sha256(self) -> str | None:
-        """Hash of what all seeds of its training share, if that is known."""
-        card = self.checkpoint.card if self.checkpoint else None
-        return None if card is None else card.identity.sha256_of_any_seed
+    def training(self) -> HowTrained | None:
+        """How its weights were trained, if that is known."""
+        return self.card.training if self.card else None
 
     @property
     def tuned(self) -> bool:
         """Whether its weights include a tuned backbone."""
-        return bool(self.training and self.training.backbone == "tuned")
+        return self.card is not None and self.card.tuned
 
     @property
     def seed(self) -> int | None:
         """Seed of its training, if that is known."""
-        return None if self.training is None else self.training.seed
+        return self.training.seed if self.training else None
 
 
 def with_weights(
@@ -110,7 +108,7 @@ def with_weights(
 def _with_shipped(entry: ConfiguredMethod, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the first of its shipped weights that fit the backbone.
 
-    A method with other settings than the weights were trained with has no shipped weights.
+    There are none if a setting that the user gave is not that of the training.
     """
     for path in _seeds_of(entry, SHIPPED):
         card = read_card(path)
@@ -150,7 +148,7 @@ def _check_seeds(found: Sequence[MethodWithWeights]) -> None:
             one, two = (each.identity.model_dump()[name] for each in (card, other))
             if one != two:
                 raise UserError(
-                    f"{where} are no seeds of one training, since they differ in {name}:"
+                    f"{where} are not seeds of one training, since they differ in {name}:"
                     f" {_difference(one, two)}; name one file, or move one elsewhere"
                 )
 

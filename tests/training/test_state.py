@@ -22,7 +22,7 @@ IDENTITY = TrainingIdentity(
     settings={},
     source_sha256="a",
     training=HowTrained(recipe="default", seed=0),
-    recipe=read_training_recipe("default", built_in_methods()["otam"]).complete,
+    recipe=read_training_recipe("default", built_in_methods()["otam"]),
     backbone=Start(name="motion", weights_sha256="b"),
     dataset="rendered",
     way=5,

@@ -18,7 +18,7 @@ from bench.comparison.gate import Tolerance
 from bench.comparison.gate import verdict as verdict_module
 from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
-from bench.comparison.gate.verdict import Verdict, change, exit_status, judge, no_loss
+from bench.comparison.gate.verdict import Verdict, change, exit_status, judge
 from bench.runs.directory import find_runs, read_run, write_failure, write_run
 from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Failure
@@ -115,7 +115,7 @@ def test_of_many_unchanged_methods_none_is_called_worse():
     for _ in range(100):
         changes = generator.choice([-0.2, 0, 0.2], (32, 300, 5), p=[0.05, 0.9, 0.05]).sum(axis=2)
         estimates = [over_episodes(one) for one in changes]
-        p_values = holm([no_loss(one) for one in estimates])
+        p_values = holm([one.probability_positive for one in estimates])
         alarms += any(
             change(one, 300, p_value, Tolerance(drop=0.0)).outcome == "WORSE"
             for one, p_value in zip(estimates, p_values, strict=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.statistics import Estimate, over_episodes
+from bench.statistics import Design, Estimate, Units, measure, over_episodes
 from bench.statistics.significance import sign_flip_p_value
 
 
@@ -93,9 +93,11 @@ def test_one_unit_more_is_as_if_it_had_been_drawn():
 
 def test_a_prediction_holds_the_mean_of_another_sample():
     samples = np.random.default_rng(0).normal(size=(1000, 2, 20))
+    units = Units(np.arange(20, dtype=np.int32)[:, None], np.zeros(20, np.int64), "classes")
     held = 0
     for one, other in samples:
-        low, high = over_episodes(one).of_another_draw.interval()
+        variation = measure(one[:, None], Design(units, units))
+        low, high = variation.predict("another data set", 0).interval()
         held += low <= other.mean() <= high
     assert held / len(samples) == pytest.approx(0.95, abs=0.02)
 

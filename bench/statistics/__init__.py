@@ -18,7 +18,6 @@ from bench.statistics.significance import (
 from bench.statistics.units import Design, Units, design_of
 from bench.statistics.variation import (
     KINDS,
-    PREDICTIONS,
     Kind,
     Prediction,
     Trainings,
@@ -31,7 +30,6 @@ __all__ = [
     "CEILING",
     "KINDS",
     "LEVEL",
-    "PREDICTIONS",
     "UNSEEN",
     "Design",
     "Estimate",

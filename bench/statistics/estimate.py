@@ -1,7 +1,7 @@
 """A mean with its standard error, and the intervals and p-values that follow from it."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,11 +70,6 @@ class Estimate:
         reach = half / (self.mean * (1 - self.mean))
         return _logistic(middle - reach), _logistic(middle + reach)
 
-    @property
-    def of_another_draw(self) -> "Estimate":
-        """Predict the mean of another sample of the same size, by adding that sample's error."""
-        return replace(self, error=2**0.5 * self.error)
-
     def interval_over_classes(self, level: float = LEVEL) -> tuple[float, float]:
         """Lower and upper end of an accuracy over classes: `interval_of_fraction`, with caution.
 
@@ -92,9 +87,8 @@ class Estimate:
         """Return the estimate that would follow with one more unit, whose mean is ``value``."""
         units = self.degrees + 1
         mean = (units * self.mean + value) / (units + 1)
-        squares = self.degrees * units * self.error**2 + (value - self.mean) ** 2 * units / (
-            units + 1
-        )
+        apart = (value - self.mean) ** 2 * units / (units + 1)
+        squares = self.degrees * units * self.error**2 + apart
         return Estimate(mean, (squares / units / (units + 1)) ** 0.5, self.degrees + 1)
 
     @property

@@ -1,6 +1,7 @@
 """The number of episodes, videos or classes that it takes to detect a difference."""
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from scipy.special import stdtrit
@@ -47,24 +48,16 @@ def need(estimate: Estimate, units: int, wanted: float) -> Need:
     """
     if not wanted > 0:
         raise ValueError(f"the difference to be seen is {wanted}; it is above 0")
-    per_unit = estimate.error**2 * units
     freedom = estimate.degrees / units
-    low, high = 1, 1
-    while high < MOST and _seen(per_unit, high, freedom) > wanted:
-        low, high = high, min(2 * high, MOST)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _seen(per_unit, middle, freedom) > wanted:
-            low = middle
-        else:
-            high = middle
-    return Need(_seen(per_unit, units, freedom), units, high)
 
+    def smallest(number: int) -> float:
+        """Smallest difference that a number of units detects."""
+        degrees = min(number * freedom, number - 1)
+        if degrees <= 0:
+            return math.inf
+        quantiles = sum(float(stdtrit(degrees, one)) for one in (0.5 + LEVEL / 2, POWER))
+        return quantiles * math.sqrt(estimate.error**2 * units / number)
 
-def _seen(per_unit: float, units: int, freedom: float) -> float:
-    """Smallest difference that this many units detect at `LEVEL` with probability `POWER`."""
-    degrees = min(units * freedom, units - 1)
-    if degrees <= 0:
-        return math.inf
-    quantiles = sum(float(stdtrit(degrees, one)) for one in (0.5 + LEVEL / 2, POWER))
-    return quantiles * math.sqrt(per_unit / units)
+    numbers = range(1, MOST)
+    enough = bisect_left(numbers, True, key=lambda number: smallest(number) <= wanted)
+    return Need(smallest(units), units, 1 + enough)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -80,25 +80,35 @@ class Variation:
         Returns:
             the estimate; None where these runs do not support this kind of error.
         """
-        weights = self._weights(series, minus)
-        for base, widened in WITH_TRAININGS.items():
-            if kind == widened:
-                found = self._over(base, weights)
-                return found and with_trainings(found, self._trained(series, minus))
-        return self._over(kind, weights)
+        base = next((base for base, wider in WITH_TRAININGS.items() if wider == kind), kind)
+        if base not in self.covariances:
+            return None
+        weights = np.zeros(len(self.means))
+        weights[series] += 1
+        if minus is not None:
+            weights[minus] -= 1
+        # Other videos cannot make a mean more certain than the same ones. NaN stays NaN.
+        least, variance = (
+            float(np.maximum(0.0, weights @ self.covariances[one] @ weights))
+            for one in ("episodes", base)
+        )
+        error = max(least, variance) ** 0.5
+        found = Estimate(float(weights @ self.means), error, self.degrees[base])
+        return found if base == kind else with_trainings(found, self._trained(series, minus))
 
     def predict(self, what: Prediction, series: int, minus: int | None = None) -> Estimate | None:
         """Predict the mean of a series, or a difference; arguments and None as for `estimate`.
 
         The error covers both the present mean and the one to come.
         """
-        weights = self._weights(series, minus)
         if what == "another data set":
-            found = self._over("videos and classes", weights)
-            return found and found.of_another_draw
-        trained = self._trained(series, minus)
-        mean = Estimate(float(weights @ self.means), 0.0, 1)
-        return _added(mean, [one.of_one_more for one in trained]) if trained else None
+            found = self.estimate("videos and classes", series, minus)
+            return found and replace(found, error=2**0.5 * found.error)
+        trained, known = self._trained(series, minus), self.estimate("episodes", series, minus)
+        if known is None or not trained:
+            return None
+        mean = Estimate(known.mean, 0.0, 1)
+        return _added(mean, [one.of_one_more for one in trained])
 
     def estimates(self, series: int, minus: int | None = None) -> dict[Kind, Estimate]:
         """Estimate over every kind that these runs support; arguments as for `estimate`."""
@@ -147,27 +157,12 @@ class Variation:
         ]
         return np.hstack([moved, np.diag(known)])
 
-    def _weights(self, series: int, minus: int | None) -> Matrix:
-        weights = np.zeros(len(self.means))
-        weights[series] += 1
-        if minus is not None:
-            weights[minus] -= 1
-        return weights
-
     def _trained(self, series: int, minus: int | None) -> list[Trainings]:
         """The trainings of the series; none where a series is compared with itself."""
         if series == minus:
             return []
         found = [self.trainings[one] for one in (series, minus) if one is not None]
         return [one for one in found if one is not None]
-
-    def _over(self, kind: Kind, weights: Matrix) -> Estimate | None:
-        if kind not in self.covariances:
-            return None
-        variance = _variance(self.covariances[kind], weights)
-        if not variance > (least := _variance(self.covariances["episodes"], weights)):
-            variance = least  # other videos cannot make a mean more certain than the same ones
-        return Estimate(float(weights @ self.means), variance**0.5, self.degrees[kind])
 
 
 def with_trainings(base: Estimate, trainings: Sequence[Trainings]) -> Estimate | None:
@@ -188,10 +183,6 @@ def _added(base: Estimate, parts: Sequence[Estimate]) -> Estimate | None:
     total = float(variances.sum())
     joint = total**2 / float((variances**2 / degrees).sum()) if total else base.degrees
     return Estimate(base.mean, total**0.5, joint)
-
-
-def _variance(covariance: Matrix, weights: Matrix) -> float:
-    return float(np.maximum(0.0, weights @ covariance @ weights))  # NaN stays NaN
 
 
 def measure(

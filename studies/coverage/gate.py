@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.comparison.gate.verdict import Outcome, Tolerance, change, no_loss
+from bench.comparison.gate.verdict import Outcome, Tolerance, change
 from bench.statistics import Estimate, holm
 
 QUERIES = 5
@@ -47,7 +47,7 @@ def words(loss: float, episodes: int, changed: float, runs: int, drop: float = 0
     for _ in range(runs):
         found = [_estimate(loss, episodes, changed, generator)]
         found += [_estimate(0.0, episodes, changed, generator) for _ in range(UNCHANGED)]
-        p_values = holm([no_loss(one) for one in found])
+        p_values = holm([one.probability_positive for one in found])
         said = [
             change(one, episodes, p_value, tolerance).outcome
             for one, p_value in zip(found, p_values, strict=True)

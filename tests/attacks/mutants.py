@@ -111,10 +111,10 @@ PLACES = (
             ("deviation / count**0.5, count - 1", "deviation / count**0.5, count"),
             ("stdtrit(self.degrees, 0.5 + level / 2)", "stdtrit(self.degrees, level)"),
             ("2 * stdtr(", "stdtr("),
+            ("stdtr(self.degrees, self.mean", "stdtr(self.degrees, -self.mean"),
             ("reach = half / (self.mean * (1 - self.mean))", "reach = half / self.mean"),
             ("1 / (self.degrees + 1))", "1 / self.degrees)"),
             ("if self.mean > CEILING", "if self.mean < CEILING"),
-            ("error=2**0.5 * self.error", "error=self.error"),
         ),
     ),
     Place(
@@ -129,9 +129,9 @@ PLACES = (
                 "moved = without - (sums / sizes[:, None])[stratum]",
                 "moved = without - without.mean(axis=0)",
             ),
-            ("counts.max() == episodes", "counts.max() > episodes"),
+            (" or units.always_shown.any()", ""),
             ("(number - 1) * without)", "number * without)"),
-            ("counts[used], sums[used], units.strata[used]", "counts, sums, units.strata"),
+            ("used, episodes = units.shown", "used, episodes = units.counts >= 0"),
         ),
     ),
     Place(
@@ -153,6 +153,7 @@ PLACES = (
             ("np.std(self.means, ddof=1)", "np.std(self.means)"),
             ("self.deviation / count**0.5, count - 1", "self.deviation, count - 1"),
             ("return base if len(trained) == 1 else None", "return base"),
+            ("error=2**0.5 * found.error", "error=found.error"),
         ),
     ),
     Place(
@@ -203,10 +204,6 @@ PLACES = (
             ("elif high < -allowed.drop - ROUNDING", "elif low < -allowed.drop - ROUNDING"),
             (" and p_value < 1 - allowed.level", ""),
             ("corrected = holm([", "corrected = list(["),
-            (
-                "stdtr(difference.degrees, difference.mean",
-                "stdtr(difference.degrees, -difference.mean",
-            ),
             (
                 "after.episode_accuracy() - before.episode_accuracy())",
                 "before.episode_accuracy() - after.episode_accuracy())",

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.special import stdtr
-
 from bench.comparison.gate.drift import changed_code, drift, not_comparable, speeds_compare
 from bench.runs.by_method import MethodRuns, runs_by_method
 from bench.runs.run import Run
@@ -133,7 +131,8 @@ def judge(
         if partner is not None
     }
     family = [(key, since) for key, pair in pairs.items() for since in pair.differences]
-    corrected = holm([no_loss(pairs[key].differences[since]) for key, since in family])
+    # The probability of a gain is the one-sided p-value of there being no loss.
+    corrected = holm([pairs[key].differences[since].probability_positive for key, since in family])
     p_values = dict(zip(family, corrected, strict=True))
     verdicts = []
     for key, one in before.items():
@@ -274,15 +273,6 @@ def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
     if not trained or old == new:
         return found
     return with_trainings(found, trained)
-
-
-def no_loss(difference: Estimate) -> float:
-    """One-sided p-value of a difference that is zero or above."""
-    if math.isnan(difference.error):
-        return math.nan
-    if difference.error == 0:
-        return 0.0 if difference.mean < 0 else 1.0
-    return float(stdtr(difference.degrees, difference.mean / difference.error))
 
 
 def _together(

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.summary import Summary
-from bench.features.given import FeatureCard
+from bench.features.files import FeatureCard
 from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Failure, Header
 from bench.throughput.record import Record

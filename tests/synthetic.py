@@ -1,11 +1,14 @@
 """Features and episodes without videos, for tests of methods and of the loop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.backbone import Backbone
+from bench.features.filling import Embedding
 from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import open_bank
@@ -22,6 +25,13 @@ COST = Cost(
     peak_memory_bytes=10**8,
 )
 CIRCUMSTANCES = Circumstances(device="CPU, 2 threads")
+
+
+def embed(backbone: Backbone, clips: Sequence[Tensor], device: torch.device = CPU) -> np.ndarray:
+    """Features of videos, float32 (videos, C, T, H, W), given their clips."""
+    embedding = Embedding(backbone, device)
+    embedding.add([("", clip) for clip in clips])
+    return embedding.result()[0]
 
 
 def recipe_with(**values: Any) -> Recipe:

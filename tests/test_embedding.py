@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.backbone import Backbone, InputSpec
 from bench.features import clips, filling
 from bench.features.backbones import LoadedBackbone
-from bench.features.embedding import Target, embed, embed_missing
+from bench.features.embedding import Target, embed_missing
 from bench.features.store import FeatureStore
 from bench.method import FeatureShape
 from episodes.cache import ENVIRONMENT_VARIABLE
@@ -24,7 +24,7 @@ from episodes.decoding.sampling import Sampling
 from episodes.errors import UserError
 from episodes.split import Video, VideoFile
 from tests.conftest import make_video
-from tests.synthetic import CPU, NOTHING
+from tests.synthetic import CPU, NOTHING, embed
 
 SPEC = InputSpec(2, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 SHAPE = FeatureShape(3, 2, 1, 1)
@@ -164,8 +164,8 @@ def test_frames_of_several_samplings_are_decoded_together(
 
 def test_features_do_not_depend_on_the_company():
     numbers = list(range(20))
-    together, _ = embed(Means(), [clip_of(i) for i in numbers], CPU)
-    alone = [embed(Means(), [clip_of(i)], CPU)[0][0] for i in numbers]
+    together = embed(Means(), [clip_of(i) for i in numbers])
+    alone = [embed(Means(), [clip_of(i)])[0] for i in numbers]
     np.testing.assert_array_equal(together, np.stack(alone))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from bench.features.given import FeatureCard, GivenFeatures, write_features
+from bench.features.files import FeatureCard, write_features
+from bench.features.given import GivenFeatures
 from bench.method import Method
 from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank

@@ -11,7 +11,6 @@ import safetensors.torch
 import torch
 
 from bench.features.backbones import load_backbone
-from bench.features.embedding import embed
 from bench.features.filling import BATCH, Embedding
 from bench.machine.device import Stopwatch, choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape
@@ -20,7 +19,14 @@ from bench.running import loop, pairs
 from bench.running.loop import answer, encode, evaluate
 from episodes.banks.sampler import Episodes
 from tests.command import fresh, torchrun
-from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
+from tests.synthetic import (
+    CPU,
+    NOTHING,
+    draw_episodes,
+    embed,
+    random_features,
+    separable_features,
+)
 from tests.training.test_meta_training import results, train_one, training
 
 pytestmark = [
@@ -115,7 +121,7 @@ def test_representations_that_stay_with_the_host_are_streamed(name: str, monkeyp
 def test_clips_are_embedded_without_waiting_and_as_on_the_cpu():
     clips = torch.rand(50, 3, 16, 48, 48, generator=torch.Generator().manual_seed(0))
     named = [(str(number), clip) for number, clip in enumerate(clips)]
-    on_cpu, _ = embed(load_backbone("motion", CPU).backbone, list(clips), CPU)
+    on_cpu = embed(load_backbone("motion", CPU).backbone, list(clips))
     device = choose_device("cuda")
     backbone = load_backbone("motion", device).backbone
     embed(backbone, list(clips), device)  # kernels are chosen, memory is pinned

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.features.backbones import load_backbone
-from bench.features.embedding import embed, feature_identity
+from bench.features.embedding import feature_identity
 from bench.features.preprocessing import with_preprocessing, with_preprocessing_of
 from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
@@ -17,8 +17,8 @@ from bench.running.checkpoints import tuned_backbone
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call, refused
+from tests.synthetic import CPU, embed
 
-CPU = torch.device("cpu")
 METHODS = built_in_methods()
 RUNS = WEIGHTS_FOLDER.parent / "runs"
 
@@ -84,8 +84,8 @@ def test_maps_of_the_clips_of_a_video_are_averaged():
     spec = backbone.input
     torch.manual_seed(0)
     videos = torch.randn(5, 3, 2 * spec.frames, spec.size, spec.size)
-    together, _ = embed(backbone, list(videos), CPU)
-    halves = [embed(backbone, list(half), CPU)[0] for half in videos.split(spec.frames, dim=2)]
+    together = embed(backbone, list(videos))
+    halves = [embed(backbone, list(half)) for half in videos.split(spec.frames, dim=2)]
     assert together == pytest.approx((halves[0] + halves[1]) / 2, abs=1e-6)
     assert halves[0] != pytest.approx(halves[1], abs=1e-2)
 

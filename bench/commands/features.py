@@ -57,7 +57,7 @@ def export(
     from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.embedding import embedded_together, feature_identity
-    from bench.features.given import FeatureCard, write_features
+    from bench.features.files import FeatureCard, write_features
     from bench.features.preprocessing import with_preprocessing
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter

@@ -20,7 +20,7 @@ from bench.machine.device import peak_memory, repeatable
 from bench.machine.progress import duration
 from bench.method import FeatureShape
 from bench.running.containment import contained
-from bench.running.execute import READ_AT_ONCE, TOGETHER, groups_to_do
+from bench.running.execute import READ_AT_ONCE, TOGETHER, Group, groups_to_do
 from bench.running.plan import Plan, alike, backbone_of, embedding, preparing, scoring
 from bench.training.meta import build
 from bench.training.outcome import finished
@@ -28,7 +28,6 @@ from bench.training.plan import Training
 from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
 from bench.training.validation import BATCH as VALIDATION_BATCH
-from bench.weights.assignment import MethodWithWeights
 from episodes.cache import cache_folder
 from episodes.datasets import dataset
 from episodes.decoding.readings import Readings
@@ -136,13 +135,9 @@ def of_run(plan: Plan) -> Forecast:
             forecast.parts.append(Part(preparing(bank), work, videos.seconds))
             sizes = [file.path.stat().st_size for file in videos.sample if file.path.is_file()]
             forecast.disk_bytes += sum(sizes) * len(used) // max(len(sizes), 1)
-            groups = list(alike(plan))
+            groups: Sequence[Group] = list(alike(plan))
         else:
-            groups = [
-                (group.sampling, [chosen for chosen, _ in group.todo])
-                for group in groups_to_do(plan, bank, videos.files)
-                if group.todo
-            ]
+            groups = groups_to_do(plan, bank, videos.files)
         todo = [chosen for _, group in groups for chosen in group]
         forecast.there += [scoring(one, bank) for one in plan.methods if one not in todo]
         if plan.given is None:
@@ -167,7 +162,7 @@ def of_run(plan: Plan) -> Forecast:
 def _embed(
     plan: Plan,
     videos: Videos,
-    groups: Sequence[tuple[str, Sequence[MethodWithWeights]]],
+    groups: Sequence[Group],
     measures: Measures,
     forecast: Forecast,
 ) -> None:

@@ -78,8 +78,8 @@ def backbones() -> dict[str, type[Backbone]]:
         UserError: two backbones have the same name.
     """
     found = dict(_built_in())
-    for one in brought(ENTRY_POINTS):
-        for cls in _defined_in(one):
+    for plugin in brought(ENTRY_POINTS):
+        for cls in _defined_in(plugin):
             taken = found.setdefault(cls.name, cls)
             if taken is not cls:
                 raise UserError(
@@ -146,18 +146,18 @@ def where_weights_come_from(name: str) -> str:
     return "shipped" if weights_path(name).is_file() else "missing"
 
 
-def load_backbone(words: str, device: torch.device) -> LoadedBackbone:
+def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
     """Load a backbone with its weights.
 
     Args:
-        words: its name, or ``NAME=WHERE`` with the place of its weights: a file, or for a backbone
+        choice: its name, or ``NAME=WHERE`` with the place of its weights: a file, or for a backbone
             of ``transformers`` a folder or a model of the hub.
         device: where to put it.
 
     Raises:
         UserError: there is no such backbone, or its weights are missing or do not fit.
     """
-    name, _, where = words.partition("=")
+    name, _, where = choice.partition("=")
     known = backbones()
     if name not in known:
         raise unknown("backbone", name, known)

@@ -6,14 +6,12 @@ from dataclasses import asdict
 from itertools import islice
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from bench.backbone import Backbone
 from bench.features.backbones import LoadedBackbone
 from bench.features.clips import load_clips
-from bench.features.filling import BATCH, Embedding, Filling, warm_up
+from bench.features.filling import BATCH, Filling
 from bench.features.store import FeatureStore
 from bench.machine import distributed
 from bench.method import FeatureShape
@@ -101,36 +99,37 @@ def embed_missing(
     spec, decoder = targets[0].loaded.backbone.input, targets[0].loaded.decoder
     readings = Readings(decoder)
     by_key = {readings.key(file): file for file in files}
-    lacking = [set(target.store.missing(by_key)) for target in targets]
+    lacking = [(target, set(target.store.missing(by_key))) for target in targets]
+    lacking = [(target, keys) for target, keys in lacking if keys]
     # A video is decoded once, with the frames of all samplings for which a store lacks it.
     alike: dict[tuple[str, ...], list[str]] = {}
     for key in by_key:
-        needed = [one.sampling for one, lacks in zip(targets, lacking, strict=True) if key in lacks]
+        needed = dict.fromkeys(target.sampling for target, keys in lacking if key in keys)
         if needed:
-            alike.setdefault(tuple(dict.fromkeys(needed)), []).append(key)
+            alike.setdefault(tuple(needed), []).append(key)
     errors: list[UserError] = []
     done, total = 0, sum(map(len, alike.values()))
     with ExitStack() as stack:
         fillings = [
-            stack.enter_context(Filling(one.store, one.loaded.backbone, device, bool(lacks)))
-            for one, lacks in zip(targets, lacking, strict=True)
+            stack.enter_context(Filling(target.store, target.loaded.backbone, device))
+            for target, _ in lacking
         ]
-        for rules, keys in alike.items():
+        for rules, asked in alike.items():
             frames = [clip_count(rule) * spec.frames for rule in rules]
-            decoded = load_clips([by_key[key] for key in keys], spec, rules, decoder)
-            clips = zip(keys, decoded, strict=True)
+            decoded = load_clips([by_key[key] for key in asked], spec, rules, decoder)
+            clips = zip(asked, decoded, strict=True)
             while batch := list(islice(clips, BATCH)):
-                errors += [found for _, (_, found) in batch if isinstance(found, UserError)]
+                errors += [clip for _, (_, clip) in batch if isinstance(clip, UserError)]
                 # Which reader can read a video is known once it has been read: ask for keys again.
                 good = [
-                    (asked, readings.key(file), clip.split(frames, dim=1))
-                    for asked, (file, clip) in batch
+                    (before, readings.key(file), clip.split(frames, dim=1))
+                    for before, (file, clip) in batch
                     if isinstance(clip, Tensor)
                 ]
-                for filling, target, lacks in zip(fillings, targets, lacking, strict=True):
+                for filling, (target, keys) in zip(fillings, lacking, strict=True):
                     if target.sampling in rules:
                         at = rules.index(target.sampling)
-                        filling.add([(key, of[at]) for asked, key, of in good if asked in lacks])
+                        filling.add([(key, of[at]) for before, key, of in good if before in keys])
                 done += len(batch)
                 progress(done, total)
     if errors:
@@ -142,22 +141,3 @@ def embed_missing(
             " other episodes (of a named data set, after `fvbench data verify NAME` has found"
             " all such videos)"
         )
-
-
-def embed(
-    backbone: Backbone, videos: Sequence[Tensor], device: torch.device
-) -> tuple[np.ndarray, float]:
-    """Embed clips in batches of fixed size, and average the maps of each video's clips.
-
-    Args:
-        backbone: the backbone, on the device.
-        videos: each (3, clips * frames, size, size), with the same number of clips.
-        device: where to compute.
-
-    Returns:
-        features, float32 (videos, C, T, H, W), and the seconds that they took.
-    """
-    warm_up(backbone, device)
-    embedding = Embedding(backbone, device)
-    embedding.add([("", video) for video in videos])
-    return embedding.result()

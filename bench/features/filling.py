@@ -76,25 +76,18 @@ class Embedding:
 
 
 class Filling:
-    """Adds missing videos to a store; a thread writes the shards, one at a time.
+    """Adds missing videos to a store; a thread writes the shards, one at a time."""
 
-    An untimed call (``warm``) is only needed if videos will be added.
-    """
-
-    def __init__(
-        self, store: FeatureStore, backbone: Backbone, device: torch.device, warm: bool
-    ) -> None:
+    def __init__(self, store: FeatureStore, backbone: Backbone, device: torch.device) -> None:
         """Start without videos."""
         self._store, self._backbone, self._device = store, backbone, device
-        self._warm = warm
         self._embedding = Embedding(backbone, device)
         self._pool = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Warm up the backbone, if that was asked for."""
-        if self._warm:
-            warm_up(self._backbone, self._device)
+        """Warm up the backbone."""
+        warm_up(self._backbone, self._device)
         return self
 
     def add(self, videos: Sequence[tuple[str, Tensor]]) -> None:

@@ -1,72 +1,27 @@
-"""Features computed elsewhere, read from files, and ours written in the same format.
-
-A folder holds one file per video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
-``.safetensors`` with one tensor). A table is one file for all videos: ``.npz`` with ``names`` and
-``features``, ``.safetensors`` with one tensor per name, or ``TABLE.npy`` with one name per line in
-``TABLE.txt``. A name is ``CLASS/VIDEO`` as in the bank, with or without the suffix of the video.
-"""
+"""Features computed elsewhere, in place of those of a backbone."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Self
 
 import numpy as np
-import safetensors.numpy
 import torch
-from numpy.typing import NDArray
-from pydantic import AfterValidator
 from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone, load_backbone
+from bench.features.files import CARD, SUFFIXES, Array, card_of, opened
 from bench.features.preprocessing import with_preprocessing
 from bench.method import FeatureShape
-from bench.pretrained import UNREADABLE, Pretrained, check_unpacked
+from bench.pretrained import Pretrained
 from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
-from episodes.errors import UserError, counted, note, shown
-from episodes.schema import Model, dump, parsed, read_json
+from episodes.errors import UserError, counted, note
 from episodes.split import Video, VideoFile, composed
 
-Array = NDArray[np.float32]
-SUFFIXES = (".npy", ".npz", ".safetensors")
-CARD = "features.json"
-"""File beside the features that says which backbone computed them (`FeatureCard`)."""
-NAMES = ".txt"
-"""Suffix of the file of names beside a table .npy."""
-Read = TypeVar("Read")
 NAMED = 5
 """Number of missing videos that a message names."""
-
-
-def _name(text: str) -> str:
-    if "/" in text or shown(text) != text:
-        raise ValueError("this is not a name")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
-"""Part of a title, which is also the name of a file."""
-
-
-class FeatureCard(Model):
-    """``features.json``: the origin of features; every field is optional."""
-
-    backbone: Name = "given"
-    """Name of the backbone that computed them."""
-    weights_sha256: Name = ""
-    """Hash of its weights; weights of methods are only used with features of the same hash."""
-    pretraining: str = "not stated"
-    """Data on which the backbone was pretrained."""
-    seen: tuple[str, ...] | None = None
-    """Data sets whose labels the backbone has seen."""
-    sampling: str | None = None
-    """Rule by which the frames of a clip were sampled."""
-    resize: int | tuple[int, int] | None = None
-    """Size to which pictures were resized, where it was chosen."""
-    decoder: str | None = None
-    """The preferred decoder of the videos, with its version."""
 
 
 class GivenFeatures:
@@ -82,7 +37,7 @@ class GivenFeatures:
     def __init__(self, place: Path) -> None:
         """Find the names; the features in a folder are read when they are needed."""
         self.place = place
-        self._read_one, names = _opened(place)
+        self._read_one, names = opened(place)
         if not names:
             raise UserError(
                 f"{place} holds no features: CLASS/VIDEO with {', '.join(SUFFIXES)}, or a table"
@@ -90,13 +45,14 @@ class GivenFeatures:
         alike: dict[str, list[str]] = {}
         for name in names:
             alike.setdefault(_bare(name), []).append(name)
+        self._given_as: dict[str, str] = {}
+        """Name, and name without suffix where no other video shares it -> name in the files."""
         for bare, same in alike.items():
-            if bare in same and len(same) > 1:
+            whole = {composed(name): name for name in same}
+            if len(same) > 1 and (bare in whole or len(whole) < len(same)):
                 raise UserError(f"{place} holds features of {bare} twice; remove one of them")
-        self._given_as = {bare: same[0] for bare, same in alike.items() if len(same) == 1}
-        self._given_as |= {name: name for name in names}
-        """Name with the suffix of the video, or without where that tells it apart -> as given."""
-        self.card = _card(place)
+            self._given_as |= whole if len(same) > 1 else whole | {bare: same[0]}
+        self.card = card_of(place)
         self._names: dict[str, str] = {}
         """Hash of a video's features -> name under which they are read."""
         self.shape = FeatureShape(*self._array(names[0]).shape)
@@ -108,22 +64,20 @@ class GivenFeatures:
             UserError: features are missing, are not finite numbers, or differ in shape.
         """
         wanted = [f"{video.label}/{video.name}" for video in videos]
-        found = {name: given for name in wanted if (given := self._own(name)) is not None}
-        if missing := [name for name in wanted if name not in found]:
+        if missing := [name for name in wanted if not self._own(name)]:
             raise UserError(
                 f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos of"
                 f" the bank: {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names"
             )
+        files: list[VideoFile] = []
         video_of: dict[str, str] = {}
-        for name, own in found.items():
+        for video, name in zip(videos, wanted, strict=True):
+            own = self._own(name)
             if (other := video_of.setdefault(own, name)) != name:
                 raise UserError(
                     f"{self.place} holds one set of features, {own}, for the videos {other} and"
                     f" {name}; name the features of each with the ending of the video"
                 )
-        files = []
-        for video, name in zip(videos, wanted, strict=True):
-            own = found[name]
             array = self._array(own)
             digest = hashlib.sha256(f"{name}\n{array.shape}\n".encode() + array.tobytes())
             self._names[digest.hexdigest()] = own
@@ -162,9 +116,9 @@ class GivenFeatures:
         vars(stand_in)["name"] = self.card.backbone
         return LoadedBackbone(stand_in, self.card.weights_sha256)
 
-    def _own(self, video: str) -> str | None:
-        """Return the name under which a video's features are given, if they are."""
-        return self._given_as.get(video) or self._given_as.get(_bare(video))
+    def _own(self, video: str) -> str:
+        """Return the name under which a video's features are given; empty if they are not."""
+        return self._given_as.get(video) or self._given_as.get(_bare(video), "")
 
     def _array(self, name: str) -> Array:
         """Read one video's features as a map (C, T, H, W)."""
@@ -253,140 +207,8 @@ class _StandIn(Pretrained):
         raise UserError("given features cannot be computed for other videos")
 
 
-def write_features(
-    out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
-) -> list[Path]:
-    """Write features in the format that `GivenFeatures` reads; return the files, the card last.
-
-    The card is written first, so that a repeated command may complete an interrupted one.
-
-    Args:
-        out: a folder, created if necessary, or a table that ends in .npz, .safetensors or .npy.
-        names: CLASS/VIDEO of each video.
-        read: returns float32 (videos, C, T, H, W) for a slice of the videos.
-        card: the origin of the features.
-    """
-    folder = out if out.suffix not in SUFFIXES else out.parent
-    written = [out] if folder != out else [folder / f"{name}.npy" for name in names]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        below = folder.glob("*") if folder != out else folder.rglob("*")
-        there = sorted(one for one in below if one.suffix in SUFFIXES)
-        known = _card(folder)
-        for field, wanted in card if there else ():
-            if (stated := getattr(known, field)) != wanted:
-                raise UserError(
-                    f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
-                    f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
-                )
-        if folder == out and (tables := [one for one in there if one.parent == folder]):
-            raise UserError(
-                f"{folder} holds the table {tables[0].name}, which would be read in place of the"
-                " files of videos; remove it, or choose another --out"
-            )
-        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
-        if out.suffix == ".npz":
-            np.savez(out, names=np.array(names), features=read(slice(None)))
-        elif out.suffix == ".safetensors":
-            arrays = dict(zip(names, read(slice(None)), strict=True))
-            safetensors.numpy.save_file(arrays, out)
-        elif out.suffix == ".npy":
-            np.save(out, read(slice(None)))
-            out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
-        else:
-            for place, path in enumerate(written):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                np.save(path, read(slice(place, place + 1))[0])
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
-    return [*written, folder / CARD]
-
-
-def _opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
-    """Return a function that reads features by name, and the names."""
-    if place.is_dir():
-        tables = [path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES]
-        if len(tables) > 1:
-            raise UserError(f"{place} holds {len(tables)} tables; name one: --features {tables[0]}")
-        if not tables:
-            return _of_folder(place)
-        place = tables[0]
-    if not place.is_file():
-        raise UserError(f"--features {place}: there is no such file or folder")
-    if place.suffix not in SUFFIXES:
-        raise UserError(f"--features {place}: a table of features ends in {', '.join(SUFFIXES)}")
-    arrays = _guarded(place, _table)
-    return arrays.__getitem__, list(arrays)
-
-
-def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
-    paths: dict[str, Path] = {}
-    for path in (one for suffix in SUFFIXES for one in sorted(place.glob(f"*/**/*{suffix}"))):
-        other = paths.setdefault(path.relative_to(place).with_suffix("").as_posix(), path)
-        if other != path:
-            raise UserError(f"{place}: {other.name} and {path.name} are the same video; remove one")
-    return lambda name: _guarded(paths[name], _single), list(paths)
-
-
-def _table(path: Path) -> dict[str, NDArray[Any]]:
-    if path.suffix == ".safetensors":
-        return dict(safetensors.numpy.load_file(path))
-    if path.suffix == ".npy":
-        lines = path.with_suffix(NAMES)
-        if not lines.is_file():
-            raise ValueError(
-                f"a table .npy needs {lines.name} beside it, with one name per line for each row"
-            )
-        features = np.load(path, mmap_mode="r", allow_pickle=False)
-        names = np.array(lines.read_text(encoding="utf-8-sig").splitlines())
-    else:
-        check_unpacked(path)
-        with np.load(path, allow_pickle=False) as content:
-            names, features = content["names"], content["features"]
-    if names.ndim != 1 or len(names) != len(features):
-        raise ValueError(f"names are {names.shape}, features {features.shape}")
-    if repeated := len(names) - len(set(map(str, names))):
-        raise ValueError(f"{repeated} of its names occur twice")
-    return dict(zip(map(str, names), features, strict=True))
-
-
-def _single(path: Path) -> NDArray[Any]:
-    arrays: Mapping[str, NDArray[Any]]
-    if path.suffix == ".npy":
-        arrays = {"": np.load(path, allow_pickle=False)}
-    elif path.suffix == ".safetensors":
-        arrays = safetensors.numpy.load_file(path)
-    else:
-        check_unpacked(path)
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-    if len(arrays) != 1:
-        raise ValueError(f"it holds {len(arrays)} arrays, not one")
-    return next(iter(arrays.values()))
-
-
-def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
-    try:
-        return read(path)
-    except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as features: {error}") from error
-
-
 def _bare(name: str) -> str:
     """Return a name without the suffix of a video file."""
     name = composed(name)
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
-
-
-def _card(place: Path) -> FeatureCard:
-    path = (place if place.is_dir() else place.parent) / CARD
-    if not path.is_file():
-        return FeatureCard()
-    try:
-        return parsed(FeatureCard, read_json(path))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a card of features: {error}; it has the keys"
-            f" {', '.join(FeatureCard.model_fields)}"
-        ) from error

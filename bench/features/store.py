@@ -6,7 +6,7 @@ import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,11 +33,6 @@ class _Shard:
     seconds: float
     sha256: str
     """Hash of the videos, the seconds and the features."""
-
-    @property
-    def data(self) -> Path:
-        """The file of features."""
-        return self.index.with_name(self.index.name.removesuffix(".shard.json") + ".npy")
 
 
 class FeatureStore:
@@ -76,7 +71,11 @@ class FeatureStore:
         """Shards whose hash was checked."""
         for index in sorted(self.folder.glob("*.shard.json")):
             try:
-                self._add(_read_index(index))
+                content = json.loads(index.read_text(encoding="utf-8"))
+                videos = tuple(content["videos"])
+                if not all(isinstance(video, str) for video in videos):
+                    raise TypeError("videos are named by their hashes")
+                self._add(_Shard(index, videos, content["seconds"], content["sha256"]))
             except FileNotFoundError:  # another process removed it
                 continue
             except (ValueError, LookupError, TypeError, RecursionError) as error:
@@ -103,15 +102,14 @@ class FeatureStore:
             seconds: duration of embedding them, without decoding.
         """
         name = uuid.uuid4().hex
-        with replacing(self.folder / f"{name}.npy") as unfinished:
-            np.save(unfinished, np.ascontiguousarray(features))
         index = self.folder / f"{name}.shard.json"
-        shard = _Shard(index, tuple(videos), seconds, "")
-        shard = replace(shard, sha256=_sha256(shard))
-        content = {"videos": videos, "seconds": seconds, "sha256": shard.sha256}
+        with replacing(_features_of(index)) as unfinished:
+            np.save(unfinished, np.ascontiguousarray(features))
+        sha256 = _sha256(index, videos, seconds)
+        content = {"videos": videos, "seconds": seconds, "sha256": sha256}
         write_text(index, json.dumps(content))
         self._sound.add(len(self._shards))
-        self._add(shard)
+        self._add(_Shard(index, tuple(videos), seconds, sha256))
 
     def read(self, videos: Sequence[str]) -> Features:
         """Return float32 (videos, C, T, H, W) in the given order.
@@ -125,11 +123,12 @@ class FeatureStore:
         for number in map(int, np.unique(places[:, 0])):
             if not self._is_sound(number):
                 raise UserError(
-                    f"{self._shards[number].data} has been damaged; repeat the command, which"
-                    " computes it again"
+                    f"{_features_of(self._shards[number].index)} has been damaged; repeat the"
+                    " command, which computes it again"
                 )
             rows = np.flatnonzero(places[:, 0] == number)
-            mapped = np.load(self._shards[number].data, mmap_mode="r", allow_pickle=False)
+            path = _features_of(self._shards[number].index)
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             features[rows] = mapped[places[rows, 1]]
         return features
 
@@ -148,16 +147,19 @@ class FeatureStore:
 
     def _is_sound(self, number: int) -> bool:
         """Whether a shard has the right hash; checked once."""
-        if number not in self._sound and _sha256(shard := self._shards[number]) == shard.sha256:
+        shard = self._shards[number]
+        if number not in self._sound:
+            if _sha256(shard.index, shard.videos, shard.seconds) != shard.sha256:
+                return False
             self._sound.add(number)
-        return number in self._sound
+        return True
 
     def _remove(self, index: Path, reason: str) -> None:
         """Remove a damaged shard, if the file system allows it."""
         warn(f"{index} is damaged ({reason}): the features of its videos are computed again")
         with suppress(OSError):
             index.unlink(missing_ok=True)
-            _Shard(index, (), 0, "").data.unlink(missing_ok=True)
+            _features_of(index).unlink(missing_ok=True)
 
 
 class Readable(Protocol):
@@ -201,20 +203,16 @@ class StoredFeatures:
         return torch.from_numpy(self._store.read(self._videos[part]))
 
 
-def _read_index(index: Path) -> _Shard:
-    content = json.loads(index.read_text(encoding="utf-8"))
-    if not all(isinstance(video, str) for video in content["videos"]):
-        raise TypeError("videos are named by their hashes")
-    return _Shard(index, tuple(content["videos"]), content["seconds"], content["sha256"])
+def _features_of(index: Path) -> Path:
+    """The file of a shard's features."""
+    return index.with_name(index.name.removesuffix(".shard.json") + ".npy")
 
 
-def _sha256(shard: _Shard) -> str:
+def _sha256(index: Path, videos: Sequence[str], seconds: float) -> str:
     """Hash of the content of a shard; empty if its file of features is missing."""
-    digest = hashlib.sha256(json.dumps([shard.videos, shard.seconds]).encode())
+    digest = hashlib.sha256(json.dumps([videos, seconds]).encode())
     try:
-        with shard.data.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        with _features_of(index).open("rb") as file:
+            return hashlib.file_digest(file, lambda: digest).hexdigest()
     except OSError:
         return ""
-    return digest.hexdigest()

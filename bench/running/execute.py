@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +63,10 @@ TOGETHER = 8
 """Backbones on the device at once, which share the decoded videos."""
 
 
+Group = tuple[str, Sequence[MethodWithWeights]]
+"""A sampling rule, and methods that use the same features by it."""
+
+
 class Executed(NamedTuple):
     """The outcome of a plan."""
 
@@ -107,9 +110,9 @@ def _tell_of_ended(plan: Plan, reporter: Reporter) -> None:
         except (UserError, OSError):
             continue
         reporter.say(
-            f"note: {name} was running when the last run in {plan.out} ended without a word: it"
-            " crashed, ended the process, or was killed; what was finished is kept. If that happens"
-            " again, leave that method out"
+            f"note: {name} was running when the last command in {plan.out} ended unexpectedly: the"
+            " method crashed, ended the process, or was killed; finished runs are kept. If that"
+            " happens again, leave the method out"
         )
         path.unlink()
 
@@ -126,22 +129,13 @@ def _noted(folder: Path, words: str) -> Iterator[None]:
             (folder / RUNNING).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class Group:
-    """Methods that use the same features and have no run yet."""
-
-    sampling: str
-    todo: Sequence[tuple[MethodWithWeights, Identity]]
-    """Each method with the identity of its future run."""
-
-
 def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
     """Evaluate the methods on one bank; videos are decoded once for several backbones."""
     files = files_of(plan, bank, reporter)
-    groups = [group for group in groups_to_do(plan, bank, files) if group.todo]
+    groups = groups_to_do(plan, bank, files)
     if plan.given is not None:
-        for group in groups:
-            _run_group(plan, bank, files, group, plan.backbone, plan.given, reporter)
+        for _, methods in groups:
+            _run_group(plan, bank, files, methods, plan.backbone, plan.given, reporter)
         return
     for first in range(0, len(groups), TOGETHER):
         _run_together(plan, bank, files, groups[first : first + TOGETHER], reporter)
@@ -149,17 +143,20 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
         reporter.say(f"note: {remark}")
 
 
-def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Iterator[Group]:
-    """Group the methods by the features that they use, without those that already have a run."""
-    for sampling, group in alike(plan):
-        loaded = backbone_of(plan, group[0])
-        identities = [identity_of(plan, bank, one, loaded, files) for one in group]
+def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> list[Group]:
+    """Group the methods that have no run yet by the features that they use."""
+    found: list[Group] = []
+    for sampling, methods in alike(plan):
+        loaded = backbone_of(plan, methods[0])
+        identities = [identity_of(plan, bank, chosen, loaded, files) for chosen in methods]
         todo = [
-            (chosen, identity)
-            for chosen, identity in zip(group, identities, strict=True)
+            chosen
+            for chosen, identity in zip(methods, identities, strict=True)
             if not distributed.agreed(may_reuse(plan.folder(bank, chosen), identity))
         ]
-        yield Group(sampling, todo)
+        if todo:
+            found.append((sampling, todo))
+    return found
 
 
 def _run_together(
@@ -169,36 +166,48 @@ def _run_together(
     groups: Sequence[Group],
     reporter: Reporter,
 ) -> None:
-    """Decode videos once for several backbones, and score; memory of features is free on return."""
-    wanted = [(backbone_of(plan, group.todo[0][0]), group.sampling) for group in groups]
-    with reporter.stage(embedding(group.sampling for group in groups)) as progress:
+    """Decode videos once for several backbones, then score; they leave the memory on return."""
+    wanted = [(backbone_of(plan, methods[0]), sampling) for sampling, methods in groups]
+    with reporter.stage(embedding(sampling for sampling, _ in groups)) as progress:
         stores = embedded_together(wanted, files, plan.device, progress)
-    for group, (loaded, _), store in zip(groups, wanted, stores, strict=True):
-        _run_group(plan, bank, files, group, loaded, store, reporter)
+    for (_, methods), (loaded, _), store in zip(groups, wanted, stores, strict=True):
+        _run_group(plan, bank, files, methods, loaded, store, reporter)
 
 
 def _run_group(
     plan: Plan,
     bank: Bank,
     files: Sequence[VideoFile],
-    group: Group,
+    methods: Sequence[MethodWithWeights],
     loaded: LoadedBackbone,
     store: Readable,
     reporter: Reporter,
 ) -> None:
-    """Evaluate methods on stored features."""
+    """Evaluate methods on stored features.
+
+    Small features are read at once, large ones whenever a method encodes them. The videos are in
+    the order of their content hashes, since the canonical order would reveal the classes.
+    """
     keys = keys_of(plan, loaded, files)
-    features, episodes = _features(store, files, keys, bank)
+    order, episodes = in_order_of_content(
+        [file.sha256 for file in files], bank.used_videos(), bank.episodes, len(bank.split.videos)
+    )
+    stored = StoredFeatures(store, [keys[index] for index in order])
+    features: Tensor | StoredFeatures = stored if stored.nbytes > READ_AT_ONCE else stored[:]
     checksum = _sum(features)
-    for chosen, _ in group.todo:
-        folder, name = plan.folder(bank, chosen), chosen.entry.name
+    for chosen in methods:
+        entry, folder = chosen.entry, plan.folder(bank, chosen)
         try:
             with (
-                _noted(folder, f"{name} on {bank.title}"),
-                contained(name, plan.seed, plan.time_limit),
+                _noted(folder, f"{entry.name} on {bank.title}"),
+                contained(entry.name, plan.seed, plan.time_limit),
             ):
-                text = _text(plan, bank, files) if chosen.entry.cls.needs_text else None
-                method = chosen.entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+                text = None
+                if entry.cls.needs_text:
+                    videos = [files[index].video for index in order]
+                    source = needed(plan.text, entry.name)
+                    text = text_of_videos(source, bank.source, bank.split.classes, videos)
+                method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
                 if chosen.checkpoint is not None and method.learns:
                     load_weights(method, chosen.checkpoint.path)
                 with reporter.stage(scoring(chosen, bank)) as progress:
@@ -207,22 +216,23 @@ def _run_group(
                     )
             if _sum(features) != checksum:
                 raise UserError(
-                    f"method {name} changed the features in place, past torch; the others are given"
-                    " them too: work on a copy"
+                    f"method {entry.name} changed the features in place, unnoticed by torch; the"
+                    " other methods get the same ones: work on a copy"
                 )
         except UserError as error:
             if distributed.size() > 1:
                 raise
-            reporter.say(f"failed: {name} on {bank.title}: {error}")
-            write_failure(folder, Failure(bank=bank.title, method=name, reason=str(error)))
+            reporter.say(f"failed: {entry.name} on {bank.title}: {error}")
+            failure = Failure(bank=bank.title, method=entry.name, reason=str(error))
+            write_failure(folder, failure)
             if _sum(features) != checksum:
-                features, episodes = _features(store, files, keys, bank)
+                features = stored[:]
             continue
         if distributed.is_first():
             # Only now is it certain which reader can read each video.
             identity = identity_of(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
-                reporter.say(NOT_REUSABLE.format(method=name))
+                reporter.say(NOT_REUSABLE.format(method=entry.name))
             run = _run(plan, bank, identity, chosen, method, loaded, answers, store)
             write_run(folder, run)
         distributed.wait()
@@ -239,32 +249,6 @@ def _sum(features: Tensor | StoredFeatures) -> int:
     for part in pairs.split(SUMMED):
         total = (total * 3 + int(torch.dot(part, weights[: len(part)]))) % 2**64
     return total
-
-
-def _text(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> Tensor:
-    """Return the text feature of each video's class, (videos, C), in the order of `_features`."""
-    order = np.argsort([file.sha256 for file in files], kind="stable")
-    text = needed(plan.text, "of this run")
-    videos = [files[index].video for index in order]
-    return text_of_videos(text, bank.source, bank.split.classes, videos)
-
-
-def _features(
-    store: Readable, files: Sequence[VideoFile], keys: Sequence[str], bank: Bank
-) -> tuple[Tensor | StoredFeatures, Episodes]:
-    """Return the features of the bank's videos, and its episodes as indices into them.
-
-    Small features are read at once, large ones whenever a method encodes them. The videos are in
-    the order of their content hashes, since the canonical order would reveal the classes.
-    """
-    order, episodes = in_order_of_content(
-        [file.sha256 for file in files],
-        bank.used_videos(),
-        bank.episodes,
-        len(bank.split.videos),
-    )
-    stored = StoredFeatures(store, [keys[index] for index in order])
-    return stored if stored.nbytes > READ_AT_ONCE else stored[:], episodes
 
 
 def in_order_of_content(

@@ -15,12 +15,12 @@ from tabulate import tabulate
 
 from bench.features.backbones import LoadedBackbone, backbones
 from bench.features.clips import load_clips, videos_ahead
-from bench.features.embedding import Target, embed, embed_missing
+from bench.features.embedding import Target, embed_missing
 from bench.features.store import FeatureStore
 from bench.machine.device import choose_device, forget_peak_memory, peak_memory
 from bench.method import FeatureShape, Method
 from episodes.banks.bank import open_bank
-from tests.synthetic import NOTHING
+from tests.synthetic import NOTHING, embed
 
 
 def seconds(work) -> float:

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 
 from bench.features import filling
 from bench.features.backbones import load_backbone
-from bench.features.embedding import embed
 from bench.features.preprocessing import with_preprocessing
 from bench.features.text import text_source
 from bench.machine import distributed
@@ -37,8 +36,8 @@ from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
 from tests.command import forked, refused, succeeds
 from tests.layouts import own_registrations
+from tests.synthetic import CPU, embed
 
-CPU = torch.device("cpu")
 METHODS = built_in_methods()
 
 
@@ -267,7 +266,7 @@ def test_validation_holds_clips_of_one_batch_beside_the_library(
     assert [len(batch) for batch in given] == [16, 8][: count and 2]
     if count:
         clips = [clip for batch in given for clip in batch]
-        expected, _ = embed(learner.backbone.eval(), clips, CPU)
+        expected = embed(learner.backbone.eval(), clips)
         assert torch.equal(features, torch.from_numpy(expected))
 
 

@@ -1,0 +1,202 @@
+"""Files of features: their format, and what they say of their origin.
+
+A folder holds one file per video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one array, or
+``.safetensors`` with one tensor). A table is one file for all videos: ``.npz`` with ``names`` and
+``features``, ``.safetensors`` with one tensor per name, or ``TABLE.npy`` with one name per line in
+``TABLE.txt``. A name is ``CLASS/VIDEO`` as in the bank, with or without the suffix of the video.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+
+from bench.pretrained import UNREADABLE, check_unpacked
+from episodes.errors import UserError, shown
+from episodes.schema import Model, dump, parsed, read_json
+
+Array = NDArray[np.float32]
+SUFFIXES = (".npy", ".npz", ".safetensors")
+CARD = "features.json"
+"""File beside the features that says which backbone computed them (`FeatureCard`)."""
+NAMES = ".txt"
+"""Suffix of the file of names beside a table .npy."""
+Read = TypeVar("Read")
+
+
+def _name(text: str) -> str:
+    if "/" in text or shown(text) != text:
+        raise ValueError("this is not a name")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""Part of a title, which is also the name of a file."""
+
+
+class FeatureCard(Model):
+    """``features.json``: the origin of features; every field is optional."""
+
+    backbone: Name = "given"
+    """Name of the backbone that computed them."""
+    weights_sha256: Name = ""
+    """Hash of its weights; weights of methods are only used with features of the same hash."""
+    pretraining: str = "not stated"
+    """Data on which the backbone was pretrained."""
+    seen: tuple[str, ...] | None = None
+    """Data sets whose labels the backbone has seen."""
+    sampling: str | None = None
+    """Rule by which the frames of a clip were sampled."""
+    resize: int | tuple[int, int] | None = None
+    """Size to which pictures were resized, where it was chosen."""
+    decoder: str | None = None
+    """The preferred decoder of the videos, with its version."""
+
+
+def card_of(place: Path) -> FeatureCard:
+    """Return the card beside a table or in a folder; one that states nothing if there is none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = (place if place.is_dir() else place.parent) / CARD
+    if not path.is_file():
+        return FeatureCard()
+    try:
+        return parsed(FeatureCard, read_json(path))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a card of features: {error}; it has the keys"
+            f" {', '.join(FeatureCard.model_fields)}"
+        ) from error
+
+
+def write_features(
+    out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
+) -> list[Path]:
+    """Write features in the format that `GivenFeatures` reads; return the files, the card last.
+
+    The card is written first, so that a repeated command may complete an interrupted one.
+
+    Args:
+        out: a folder, created if necessary, or a table that ends in .npz, .safetensors or .npy.
+        names: CLASS/VIDEO of each video.
+        read: returns float32 (videos, C, T, H, W) for a slice of the videos.
+        card: the origin of the features.
+    """
+    folder = out if out.suffix not in SUFFIXES else out.parent
+    written = [out] if folder != out else [folder / f"{name}.npy" for name in names]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        below = folder.glob("*") if folder != out else folder.rglob("*")
+        there = sorted(one for one in below if one.suffix in SUFFIXES)
+        known = card_of(folder)
+        for field, wanted in card if there else ():
+            if (stated := getattr(known, field)) != wanted:
+                raise UserError(
+                    f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
+                    f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
+                )
+        if folder == out and (tables := [one for one in there if one.parent == folder]):
+            raise UserError(
+                f"{folder} holds the table {tables[0].name}, which would be read in place of the"
+                " files of videos; remove it, or choose another --out"
+            )
+        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
+        if out.suffix == ".npz":
+            np.savez(out, names=np.array(names), features=read(slice(None)))
+        elif out.suffix == ".safetensors":
+            arrays = dict(zip(names, read(slice(None)), strict=True))
+            safetensors.numpy.save_file(arrays, out)
+        elif out.suffix == ".npy":
+            np.save(out, read(slice(None)))
+            out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
+        else:
+            for place, path in enumerate(written):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, read(slice(place, place + 1))[0])
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
+    return [*written, folder / CARD]
+
+
+def opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
+    """Open a folder or a table; return a function that reads features by name, and the names.
+
+    Raises:
+        UserError: it is missing, or cannot be read.
+    """
+    if place.is_dir():
+        tables = [path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES]
+        if len(tables) > 1:
+            raise UserError(f"{place} holds {len(tables)} tables; name one: --features {tables[0]}")
+        if not tables:
+            return _of_folder(place)
+        place = tables[0]
+    if not place.is_file():
+        raise UserError(f"--features {place}: there is no such file or folder")
+    if place.suffix not in SUFFIXES:
+        raise UserError(f"--features {place}: a table of features ends in {', '.join(SUFFIXES)}")
+    arrays = _guarded(place, _table)
+    return arrays.__getitem__, list(arrays)
+
+
+def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
+    paths: dict[str, Path] = {}
+    for path in (one for suffix in SUFFIXES for one in sorted(place.glob(f"*/**/*{suffix}"))):
+        other = paths.setdefault(path.relative_to(place).with_suffix("").as_posix(), path)
+        if other != path:
+            raise UserError(f"{place}: {other.name} and {path.name} are the same video; remove one")
+    return lambda name: _guarded(paths[name], _single), list(paths)
+
+
+def _table(path: Path) -> dict[str, NDArray[Any]]:
+    arrays = _arrays(path, mapped=True)
+    if path.suffix == ".safetensors":
+        return arrays
+    if path.suffix == ".npz":
+        if missing := {"names", "features"} - arrays.keys():
+            raise ValueError(f"it holds no {' and no '.join(sorted(missing))}")
+        names, features = arrays["names"], arrays["features"]
+    else:
+        lines = path.with_suffix(NAMES)
+        if not lines.is_file():
+            raise ValueError(
+                f"a table .npy needs {lines.name} beside it, with one name per line for each row"
+            )
+        names = np.array(lines.read_text(encoding="utf-8-sig").splitlines())
+        (features,) = arrays.values()
+    if names.ndim != 1 or len(names) != len(features):
+        raise ValueError(f"names are {names.shape}, features {features.shape}")
+    if repeated := len(names) - len(set(map(str, names))):
+        raise ValueError(f"{repeated} of its names occur twice")
+    return dict(zip(map(str, names), features, strict=True))
+
+
+def _single(path: Path) -> NDArray[Any]:
+    arrays = _arrays(path)
+    if len(arrays) != 1:
+        raise ValueError(f"it holds {len(arrays)} arrays, not one")
+    return next(iter(arrays.values()))
+
+
+def _arrays(path: Path, mapped: bool = False) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file by name; a single .npy is mapped into memory where asked for."""
+    if path.suffix == ".safetensors":
+        return dict(safetensors.numpy.load_file(path))
+    if path.suffix == ".npy":
+        return {"": np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)}
+    check_unpacked(path)
+    with np.load(path, allow_pickle=False) as content:
+        return dict(content)
+
+
+def _guarded(path: Path, read: Callable[[Path], Read]) -> Read:
+    try:
+        return read(path)
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as features: {error}") from error

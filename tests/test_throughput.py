@@ -108,7 +108,7 @@ def test_operations_are_those_of_all_pairs(videos: int, blocks: int):
     sizes = Sizes(FeatureShape(8, 2, 1, 1), videos, 5, 1, 5)
     workload = Workload(built_in_methods()["otam-paper"].plain, sizes, CPU, 64)
     assert workload.by_pair
-    stages = {stage.name: stage for stage in measure(workload, 1).stages}
+    stages = {stage.name: stage for stage in measure(workload, 1)}
     assert stages["score"].flop == 2 * 2**2 * 8 * 5 * 5
     assert stages["total"].flop == pytest.approx(2 * 2**2 * 8 * videos**2 / 10_000)
     features = 2 * 8 * 4  # bytes of a video
@@ -150,9 +150,9 @@ def test_a_video_has_features_by_its_number_and_is_in_an_episode_once():
 
 
 def test_a_timing_is_of_one_unit(clock):
-    timing = repeated(lambda units: clock.sleep(0.002 * units), 3, 5, CPU)
-    assert timing.units == 3
-    assert timing.median == pytest.approx(0.002, rel=1e-3)
+    timing = repeated(lambda batches: clock.sleep(0.002 * batches), 3, 5, CPU, each=4)
+    assert timing.units == 12
+    assert timing.median == pytest.approx(0.0005, rel=1e-3)
 
 
 def test_no_speed_from_a_device_that_nobody_waited_for():

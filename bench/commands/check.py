@@ -51,8 +51,8 @@ def check_method(
 
     torch.set_num_threads(1)  # the episodes are too small to share
     with own_output():
-        selection = select(methods or [], every, all_methods())
-    for error in selection.errors:
+        entries, errors = select(methods or [], every, all_methods())
+    for error in errors:
         typer.echo(f"error: {error}", err=True)
 
     def examined(entry: "ConfiguredMethod") -> "Report":
@@ -65,7 +65,7 @@ def check_method(
         breaches = [*report.breaches, Breach("surroundings", words)]
         return replace(report, breaches=breaches, figures=None)
 
-    _print(map(examined, selection.entries), selection.errors, json)
+    _print(map(examined, entries), errors, json)
 
 
 def check_backbone(

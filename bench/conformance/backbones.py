@@ -218,10 +218,9 @@ class BackboneReport:
 
 def examine_backbone(name: str, backbone: Backbone) -> BackboneReport:
     """Examine every rule; only the first ones if the backbone gives no proper maps."""
-    subject, found, examined = BackboneUnderTest(backbone), list[Breach](), 0
-    for rule in BACKBONE_RULES:
+    subject, found = BackboneUnderTest(backbone), list[Breach]()
+    for examined, rule in enumerate(BACKBONE_RULES, start=1):
         found += [Breach(rule.__name__, words) for words in breaches_of(rule, subject)]
-        examined += 1
         if found and examined <= 2:
             pretraining = str(getattr(backbone, "pretraining", ""))
             return BackboneReport(name, "", pretraining, examined, found)

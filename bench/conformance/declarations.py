@@ -5,7 +5,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
+from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, Rule, change, unless_same
 from bench.conformance.trial import SHAPE, Trial, answered, make_trial
 from bench.method import Method, TextMethod
 from bench.settings import Needs, Sees
@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\+*")
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
-@rule("declarations")
+@Rule
 def declarations(subject: MethodUnderTest) -> Breaches:
     """The declarations are complete and valid: name, revision, source with a year, ..."""
     cls, name = subject.entry.cls, subject.entry.registered
@@ -46,7 +46,7 @@ EPISODES = 40
 EXCHANGED = [1, 2, 3, 0]
 
 
-@rule("names")
+@Rule
 def names(subject: MethodUnderTest) -> Breaches:
     """Only a `TextMethod` reads class names; exchanging them changes its scores for the worse."""
     if not isinstance(subject.method, TextMethod):
@@ -72,7 +72,7 @@ AWARE = 10 * ROUNDING
 """Least change of a score, as a fraction of the range, that shows that order matters."""
 
 
-@rule("time-order")
+@Rule
 def time_order(subject: MethodUnderTest) -> Breaches:
     """Reordering a query's frames changes its scores if and only if `order_aware` is declared."""
     scores = subject.on_the_default_grid

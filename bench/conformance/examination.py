@@ -1,7 +1,7 @@
 """Selecting methods to examine, and the report on each: every rule, and the figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +17,9 @@ from episodes.errors import UserError
 from episodes.plugins import plugin_files
 
 
-@dataclass
-class Selection:
-    """Methods to examine, each once, and an error for everything that could not be found."""
-
-    entries: list[ConfiguredMethod] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def add(self, entries: Sequence[ConfiguredMethod]) -> None:
-        """Add methods that are not selected yet."""
-        self.entries += [entry for entry in entries if entry not in self.entries]
-
-
-def select(wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMethod]) -> Selection:
+def select(
+    wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMethod]
+) -> tuple[list[ConfiguredMethod], list[str]]:
     """Find methods; one that cannot be found or imported does not stop the rest.
 
     Args:
@@ -37,20 +27,24 @@ def select(wanted: Sequence[str], every: bool, among: Mapping[str, ConfiguredMet
         every: whether all of ``among`` are wanted too.
         among: the known methods, by name.
 
+    Returns:
+        the methods, each once, and a message for everything that could not be found.
+
     Raises:
         UserError: neither ``wanted`` nor ``every`` is given.
     """
     if not wanted and not every:
         raise UserError("name a method or a file, or give --all for all methods")
-    selection = Selection()
-    selection.add([entry for _, entry in sorted(among.items()) if every])
-    for one in wanted:
-        for part in _parts(one, among):
-            try:
-                selection.add([find(part, among)] if isinstance(part, str) else methods_in(part))
-            except UserError as error:
-                selection.errors.append(str(error))
-    return selection
+    entries = [entry for _, entry in sorted(among.items()) if every]
+    errors: list[str] = []
+    for part in (part for name in wanted for part in _parts(name, among)):
+        try:
+            found = [find(part, among)] if isinstance(part, str) else methods_in(part)
+        except UserError as error:
+            errors.append(str(error))
+        else:
+            entries += [entry for entry in found if entry not in entries]
+    return entries, errors
 
 
 def _parts(wanted: str, among: Mapping[str, ConfiguredMethod]) -> Sequence[str | Path]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.conformance.learning import for_training
-from bench.conformance.rule import Breaches, MethodUnderTest, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, Rule
 from bench.conformance.trial import CPU, SHAPE, VECTORS, Trial, make_trial
 from bench.method import ConfiguredMethod, FeatureShape, LabelledEpisodes, gather
 from bench.running.loop import encode
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     """Gradients of the total loss for the features and for every parameter that should have one."""
 
 
-@rule("fast-form")
+@Rule
 def fast_form(subject: MethodUnderTest) -> Breaches:
     """The faster form of a method gives the same scores, losses and gradients."""
     entry = for_training(subject.entry)

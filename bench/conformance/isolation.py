@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.conformance.rule import Breaches, MethodUnderTest, change, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, Rule, change
 from bench.conformance.trial import CPU, SHAPE, answered, encoded, make_trial
 from bench.method import Method, gather
 from bench.running.scoring import adapted
@@ -20,7 +20,7 @@ PLAIN = (Tensor, bool, int, float, str, type(None))
 """Types that a state may consist of: they can be written to a file without pickle."""
 
 
-@rule("random-state")
+@Rule
 def random_state(subject: MethodUnderTest) -> Breaches:
     """Neither building nor scoring changes the global random state."""
     before = _random_states()
@@ -30,7 +30,7 @@ def random_state(subject: MethodUnderTest) -> Breaches:
             yield f"it draws from the global generator of {name}; use a seeded generator of its own"
 
 
-@rule("memory")
+@Rule
 def memory(subject: MethodUnderTest) -> Breaches:
     """Nothing is kept between episodes: the method and later scores stay the same."""
     method = subject.build()
@@ -47,7 +47,7 @@ def memory(subject: MethodUnderTest) -> Breaches:
         yield f"the same episode is scored differently by up to {most:.2g} after others"
 
 
-@rule("inputs")
+@Rule
 def inputs(subject: MethodUnderTest) -> Breaches:
     """Features, representations and states are not changed in place."""
     method, trial = subject.build(), subject.trial.with_features(torch.clone)
@@ -65,7 +65,7 @@ def inputs(subject: MethodUnderTest) -> Breaches:
     yield from _changed("score", given, before)
 
 
-@rule("state")
+@Rule
 def state(subject: MethodUnderTest) -> Breaches:
     """Representations and states are tensors, or tuples, lists and dicts of them: no pickle."""
     videos = subject.videos
@@ -154,14 +154,14 @@ SMALL = {
 """The smallest maps, in words."""
 
 
-@rule("scores")
+@Rule
 def scores(subject: MethodUnderTest) -> Breaches:
     """It can be built, and gives finite scores of shape (episodes, queries, way)."""
     if not subject.scores.isfinite().all():
         yield "scores of an ordinary episode are not finite"
 
 
-@rule("sizes")
+@Rule
 def sizes(subject: MethodUnderTest) -> Breaches:
     """It handles 2 or 20 classes, up to 10 videos of a class, and a single query."""
     for way, shot in SIZES:
@@ -170,7 +170,7 @@ def sizes(subject: MethodUnderTest) -> Breaches:
             yield f"scores are not finite for {way} classes with {shot} videos each"
 
 
-@rule("finite")
+@Rule
 def finite(subject: MethodUnderTest) -> Breaches:
     """Scores are finite for degenerate features and for the smallest maps."""
     kinds = ("features that are all zero", "features that are all equal", "features times 10,000")
@@ -186,7 +186,7 @@ def finite(subject: MethodUnderTest) -> Breaches:
             yield f"scores are not finite for {words}; guard divisions, roots and logarithms"
 
 
-@rule("float64")
+@Rule
 def float64(subject: MethodUnderTest) -> Breaches:
     """Scores in float32 and float64 agree up to rounding."""
     trial = subject.trial.with_features(torch.Tensor.double)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import torch
 
-from bench.conformance.rule import Breaches, MethodUnderTest, rule
+from bench.conformance.rule import Breaches, MethodUnderTest, Rule
 from bench.conformance.trial import SHAPE, make_trial
 from bench.method import ConfiguredMethod, LabelledEpisodes, Method, NamedSupport, gather
 
@@ -24,7 +24,7 @@ smallest real one of any shipped method is 1e-5.
 """
 
 
-@rule("gradients")
+@Rule
 def gradients(subject: MethodUnderTest) -> Breaches:
     """The loss is finite, and its gradient reaches every parameter but `without_gradient`."""
     with torch.random.fork_rng(devices=[]):

@@ -130,10 +130,17 @@ def breaches_of(look: Callable[[Subject], Breaches], subject: Subject) -> list[s
 
 @dataclass(frozen=True)
 class Rule:
-    """A property that holds for every method."""
+    """A property that holds for every method; it decorates the function that says how it is broken.
 
-    name: str
+    The docstring of that function says what holds.
+    """
+
     look: Callable[[MethodUnderTest], Breaches]
+
+    @property
+    def name(self) -> str:
+        """Name of the function, with hyphens."""
+        return self.look.__name__.replace("_", "-")
 
     def __str__(self) -> str:
         """Return the name of the rule, which labels parametrised tests."""
@@ -142,11 +149,6 @@ class Rule:
     def breaches(self, subject: MethodUnderTest) -> list[str]:
         """Say how a method breaks the rule; any error that it raises is a breach too."""
         return breaches_of(self.look, subject)
-
-
-def rule(name: str) -> Callable[[Callable[[MethodUnderTest], Breaches]], Rule]:
-    """Decorator: make a function a rule; its docstring says what holds."""
-    return lambda look: Rule(name, look)
 
 
 def change(found: Tensor, expected: Tensor) -> float:

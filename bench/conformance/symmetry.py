@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, change, rule, unless_same
+from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, Rule, change, unless_same
 from bench.conformance.trial import CPU, scored
 from bench.method import PairMethod, join
 from bench.running.pairs import look_up, similarities
@@ -15,7 +15,7 @@ QUERY_ORDER = [3, 0, 4, 1, 2]
 CLASS_ORDER = [2, 0, 3, 1]
 
 
-@rule("class-order")
+@Rule
 def class_order(subject: MethodUnderTest) -> Breaches:
     """Permuting the classes permutes the columns of the scores, and nothing else."""
     renamed = replace(subject.trial, support=subject.trial.support[:, CLASS_ORDER])
@@ -23,14 +23,14 @@ def class_order(subject: MethodUnderTest) -> Breaches:
     yield from unless_same("another order of classes", subject.score(renamed), expected)
 
 
-@rule("query-order")
+@Rule
 def query_order(subject: MethodUnderTest) -> Breaches:
     """Permuting the queries permutes the rows of the scores, and nothing else."""
     found = subject.score(subject.trial.asking(QUERY_ORDER))
     yield from unless_same("another order of queries", found, subject.scores[:, QUERY_ORDER])
 
 
-@rule("one-query")
+@Rule
 def one_query(subject: MethodUnderTest) -> Breaches:
     """A query has the same scores alone as among others, unless `sees` says "all queries"."""
     found = torch.cat([subject.score(subject.trial.asking([query])) for query in ALONE], dim=1)
@@ -44,14 +44,14 @@ def one_query(subject: MethodUnderTest) -> Breaches:
         )
 
 
-@rule("support-order")
+@Rule
 def support_order(subject: MethodUnderTest) -> Breaches:
     """The order of the support videos of a class changes nothing."""
     turned = replace(subject.trial, support=subject.trial.support.flip(2))
     yield from unless_same("another order of support videos", subject.score(turned), subject.scores)
 
 
-@rule("episodes")
+@Rule
 def episodes(subject: MethodUnderTest) -> Breaches:
     """An episode has the same scores alone and among others, in any order."""
     count = len(subject.trial.support)
@@ -63,7 +63,7 @@ def episodes(subject: MethodUnderTest) -> Breaches:
     yield from unless_same("scoring two episodes and then one", found, subject.scores)
 
 
-@rule("videos")
+@Rule
 def videos(subject: MethodUnderTest) -> Breaches:
     """The representation of a video does not depend on the others encoded with it."""
     with torch.no_grad():
@@ -72,7 +72,7 @@ def videos(subject: MethodUnderTest) -> Breaches:
     yield from unless_same("encoding one video at a time", found, subject.scores)
 
 
-@rule("pairs")
+@Rule
 def pairs(subject: MethodUnderTest) -> Breaches:
     """A `PairMethod` compares two videos independently of the others."""
     if not isinstance(subject.method, PairMethod):

@@ -25,37 +25,33 @@ class Timing:
     """Units of work in each repeat."""
 
 
-def repeated(work: Callable[[int], None], most: int, repeats: int, device: torch.device) -> Timing:
-    """Time ``work(units)``, after a warm-up, with as many units as a repeat needs.
+def repeated(
+    work: Callable[[int], None], most: int, repeats: int, device: torch.device, each: int = 1
+) -> Timing:
+    """Time ``work(batches)``, after a warm-up, with as many batches as a repeat needs.
 
     Args:
-        work: does this number of units, from the first.
-        most: number of units that there are, at least 1.
+        work: does this number of batches, from the first.
+        most: number of batches that there are, at least 1.
         repeats: number of timings.
         device: where it computes; a timing ends when the device has finished.
+        each: units of work in a batch.
     """
+
+    def timed(batches: int) -> float:
+        with Stopwatch(device) as watch:
+            work(batches)
+        return watch.seconds
+
     work(1)
-    units = _enough(work, most, device)
-    seconds = np.array([_seconds(work, units, device) for _ in range(repeats)]) / units
+    batches = 1
+    while batches < most and (tried := timed(batches)) < LEAST_SECONDS:
+        enough = math.ceil(batches * LEAST_SECONDS / max(tried, 1e-6))
+        batches = min(most, max(2 * batches, enough))
+    units = batches * each
+    seconds = np.array([timed(batches) for _ in range(repeats)]) / units
     low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
     return Timing(float(median), (float(low), float(high)), repeats, units)
-
-
-def _enough(work: Callable[[int], None], most: int, device: torch.device) -> int:
-    """Find by trial the number of units that makes a repeat long enough."""
-    units = 1
-    while units < most:
-        seconds = _seconds(work, units, device)
-        if seconds >= LEAST_SECONDS:
-            break
-        units = min(most, max(2 * units, math.ceil(units * LEAST_SECONDS / max(seconds, 1e-6))))
-    return units
-
-
-def _seconds(work: Callable[[int], None], units: int, device: torch.device) -> float:
-    with Stopwatch(device) as watch:
-        work(units)
-    return watch.seconds
 
 
 SIDE = {"cpu": 2048, "cuda": 8192}

@@ -11,13 +11,19 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from bench.machine.device import describe_device, driver_version, keep_freed_memory
+from bench.machine.device import (
+    describe_device,
+    driver_version,
+    forget_peak_memory,
+    keep_freed_memory,
+    peak_memory,
+)
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod
 from bench.settings import Form
 from bench.throughput.peaks import Peaks, measured_peaks
 from bench.throughput.plan import Sizes
-from bench.throughput.stages import Measurement, Stage, Workload, measure
+from bench.throughput.stages import Stage, Workload, measure
 from episodes.errors import UserError
 from episodes.schema import Model, parsed
 
@@ -95,11 +101,7 @@ class Records(Model):
 
 
 def _record(
-    stage: Stage,
-    entry: ConfiguredMethod,
-    workload: Workload,
-    measurement: Measurement,
-    peaks: Peaks,
+    stage: Stage, entry: ConfiguredMethod, workload: Workload, memory: int, peaks: Peaks
 ) -> Record:
     timing, sizes, device = stage.timing, workload.sizes, workload.device
     low, high = timing.quartiles
@@ -128,7 +130,7 @@ def _record(
         shot=sizes.shot,
         queries=sizes.queries,
         batch_size=workload.batch_size,
-        peak_memory_bytes=measurement.peak_memory_bytes,
+        peak_memory_bytes=memory,
         product_peak_flop_per_s=peaks.flop_per_s,
         copy_peak_bytes_per_s=peaks.copy_bytes_per_s,
         device_name=describe_device(device),
@@ -141,45 +143,41 @@ def _record(
 
 def as_table(records: Sequence[Record]) -> str:
     """Return a table with a line for each method and stage."""
+
+    def number(rate: float) -> str:
+        return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
+
+    def line(record: Record) -> list[str]:
+        unit = "clips" if record.clips_per_s is not None else "episodes"
+        low, high = record.quartiles_per_s
+        return [
+            record.method,
+            record.stage,
+            f"{number(record.clips_per_s or record.episodes_per_s or 0.0)} {unit}",
+            f"{number(low)} to {number(high)}",
+            f"{100 * record.of_product_peak:.0f} %",
+            f"{100 * record.of_copy_peak:.0f} %",
+        ]
+
     body = tabulate(
-        [_line(record) for record in records],
+        map(line, records),
         headers=["method", "stage", "per second", "quartiles", "of product peak", "of copy peak"],
         tablefmt="rounded_outline",
         disable_numparse=True,
         colalign=["left", "left", "right", "right", "right", "right"],
     )
-    return f"{body}\n{_caption(records[0])}\n"
-
-
-def _line(record: Record) -> list[str]:
-    unit = "clips" if record.clips_per_s is not None else "episodes"
-    low, high = record.quartiles_per_s
-    return [
-        record.method,
-        record.stage,
-        f"{_number(record.clips_per_s or record.episodes_per_s or 0.0)} {unit}",
-        f"{_number(low)} to {_number(high)}",
-        f"{100 * record.of_product_peak:.0f} %",
-        f"{100 * record.of_copy_peak:.0f} %",
-    ]
-
-
-def _number(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
-
-
-def _caption(record: Record) -> str:
-    channels, frames, height, width = record.features
-    return (
-        f"{record.way}-way {record.shot}-shot, {record.queries} queries, features"
-        f" {channels} x {frames} x {height} x {width} of {record.videos} videos,"
-        f" {record.dtype}, {record.device_name}, batches of {record.batch_size};"
-        f" medians and quartiles of {record.repeats} repeats.\n"
+    first = records[0]
+    caption = (
+        f"{first.way}-way {first.shot}-shot, {first.queries} queries, features"
+        f" {' x '.join(map(str, first.features))} of {first.videos} videos,"
+        f" {first.dtype}, {first.device_name}, batches of {first.batch_size};"
+        f" medians and quartiles of {first.repeats} repeats.\n"
         "total: 10,000 episodes and encoding all videos, per episode. Peaks measured here:"
-        f" {record.product_peak_flop_per_s / 1e9:,.0f} GFLOP/s in a product of matrices,"
-        f" {record.copy_peak_bytes_per_s / 1e9:.1f} GB/s in a copy. Operations are those done;"
+        f" {first.product_peak_flop_per_s / 1e9:,.0f} GFLOP/s in a product of matrices,"
+        f" {first.copy_peak_bytes_per_s / 1e9:.1f} GB/s in a copy. Operations are those done;"
         " bytes are features and representations, each moved once."
     )
+    return f"{body}\n{caption}\n"
 
 
 def measured_apart(
@@ -221,5 +219,7 @@ def measured(
     keep_freed_memory()
     peaks = measured_peaks(device)
     workload = Workload(entry, sizes, device, batch_size)
-    measurement = measure(workload, repeats)
-    return [_record(stage, entry, workload, measurement, peaks) for stage in measurement.stages]
+    forget_peak_memory(device)
+    stages = measure(workload, repeats)
+    memory = peak_memory(device)
+    return [_record(stage, entry, workload, memory, peaks) for stage in stages]

@@ -1,14 +1,14 @@
 """The stages of a method: encode a clip, adapt to a support set, score its queries."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.machine.device import forget_peak_memory, peak_memory
 from bench.method import ConfiguredMethod, Representation, apply
 from bench.running import pairs
 from bench.running.loop import ENCODE_CHUNK, answer, by_pair, cached, encode
@@ -35,14 +35,6 @@ class Stage:
     """The least that is read and written: each representation is gathered once."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """All stages of a method, and its peak memory."""
-
-    stages: list[Stage]
-    peak_memory_bytes: int
-
-
 class Workload:
     """A method built for random features, and everything that its stages need.
 
@@ -63,6 +55,8 @@ class Workload:
         self.method = entry.build(sizes.features, seed=0).to(device)
         self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
         self.videos = self._encode_all()
+        self.video_bytes = sum(tensor[:1].nbytes for tensor in tensors(self.videos))
+        """Bytes of the representation of one video."""
         text = sizes.videos, sizes.features.channels
         self.text = torch.rand(text, device=device) if self.method.needs_text else None
         self.episodes = sizes.episodes(TOTAL_EPISODES)
@@ -130,39 +124,39 @@ class Workload:
 
 
 @torch.no_grad()
-def measure(workload: Workload, repeats: int) -> Measurement:
-    """Measure every stage, and ten thousand episodes in total, with the encoding of all videos."""
-    forget_peak_memory(workload.device)
+def measure(workload: Workload, repeats: int) -> list[Stage]:
+    """Measure encoding, adapting and scoring, and all of it for ten thousand episodes."""
     encoding = _encode_stage(workload, repeats)
-    adapting = _adapt_stage(workload, repeats)
-    scoring = _score_stage(workload, repeats)
-    total = _total(workload, encoding, [adapting, scoring], repeats)
-    return Measurement([encoding, adapting, scoring, total], peak_memory(workload.device))
+    per_episode = [_adapt_stage(workload, repeats), _score_stage(workload, repeats)]
+    return [encoding, *per_episode, _total(workload, encoding, per_episode, repeats)]
 
 
 def _encode_stage(workload: Workload, repeats: int) -> Stage:
     chunk = len(workload.chunk)
-    timing = repeated(lambda times: workload.encode(times * chunk), 8, repeats, workload.device)
+    timing = repeated(
+        lambda times: workload.encode(times * chunk), 8, repeats, workload.device, chunk
+    )
     flop = _flop(lambda: workload.encode(1))
-    moved = workload.chunk[:1].nbytes + _bytes_of_video(workload.videos)
-    return Stage("encode", "clips", _each(timing, chunk), flop, moved)
+    moved = workload.chunk[:1].nbytes + workload.video_bytes
+    return Stage("encode", "clips", timing, flop, moved)
 
 
 def _adapt_stage(workload: Workload, repeats: int) -> Stage:
-    timing = repeated(workload.adapt, workload.batches, repeats, workload.device)
-    flop = _flop(lambda: workload.adapt(1)) / workload.batch_size
-    moved = 2.0 * _bytes_of_video(workload.videos) * workload.sizes.way * workload.sizes.shot
-    return Stage("adapt", "episodes", _each(timing, workload.batch_size), flop, moved)
+    batch, sizes = workload.batch_size, workload.sizes
+    timing = repeated(workload.adapt, workload.batches, repeats, workload.device, batch)
+    flop = _flop(lambda: workload.adapt(1)) / batch
+    moved = 2.0 * workload.video_bytes * sizes.way * sizes.shot
+    return Stage("adapt", "episodes", timing, flop, moved)
 
 
 def _score_stage(workload: Workload, repeats: int) -> Stage:
     states = [workload.state(number) for number in range(BATCHES)]
-    timing = repeated(
-        lambda batches: workload.score(states, batches), workload.batches, repeats, workload.device
-    )
-    flop = _flop(lambda: workload.score(states, 1)) / workload.batch_size
-    moved = 2.0 * _bytes_of_video(workload.videos) * workload.sizes.queries
-    return Stage("score", "episodes", _each(timing, workload.batch_size), flop, moved)
+    work = partial(workload.score, states)
+    batch = workload.batch_size
+    timing = repeated(work, workload.batches, repeats, workload.device, batch)
+    flop = _flop(lambda: work(1)) / batch
+    moved = 2.0 * workload.video_bytes * workload.sizes.queries
+    return Stage("score", "episodes", timing, flop, moved)
 
 
 def _total(workload: Workload, encoding: Stage, per_episode: list[Stage], repeats: int) -> Stage:
@@ -171,51 +165,31 @@ def _total(workload: Workload, encoding: Stage, per_episode: list[Stage], repeat
     Only as many batches are answered as a repeat needs, since time grows linearly with them. Where
     each pair of videos is scored once, all pairs are.
     """
+    videos = workload.sizes.videos
     if workload.by_pair:
-        timing = _each(repeated(workload.answer, 1, repeats, workload.device), TOTAL_EPISODES)
+        most, each = 1, TOTAL_EPISODES
         flop = _flop(lambda: workload.answer(1)) / TOTAL_EPISODES
-        side = pairs.SIDE[workload.device.type]
-        compared = workload.sizes.videos * -(-workload.sizes.videos // side)
-        moved = _bytes_of_video(workload.videos) * compared / TOTAL_EPISODES
+        compared = videos * -(-videos // pairs.SIDE[workload.device.type])
+        moved = workload.video_bytes * compared / TOTAL_EPISODES
     else:
-        whole = TOTAL_EPISODES // workload.batch_size
-        timing = _each(
-            repeated(workload.answer, whole, repeats, workload.device), workload.batch_size
-        )
+        most, each = TOTAL_EPISODES // workload.batch_size, workload.batch_size
         flop = sum(stage.flop for stage in per_episode)
         moved = sum(stage.bytes_moved for stage in per_episode)
-    videos_each = workload.sizes.videos / TOTAL_EPISODES
-    encoded = encoding.timing
-    both = Timing(
-        timing.median + videos_each * encoded.median,
-        (
-            timing.quartiles[0] + videos_each * encoded.quartiles[0],
-            timing.quartiles[1] + videos_each * encoded.quartiles[1],
-        ),
-        repeats,
-        timing.units,
+    answering = repeated(workload.answer, most, repeats, workload.device, each)
+    share, encoded = videos / TOTAL_EPISODES, encoding.timing
+    low, high = (
+        one + share * other
+        for one, other in zip(answering.quartiles, encoded.quartiles, strict=True)
     )
-    flop += videos_each * encoding.flop
-    moved += videos_each * encoding.bytes_moved
-    return Stage("total", "episodes", both, flop, moved)
-
-
-def _each(timing: Timing, units: int) -> Timing:
-    """Timing of a unit, where several are done at once."""
-    low, high = timing.quartiles
-    return Timing(
-        timing.median / units,
-        (low / units, high / units),
-        timing.repeats,
-        timing.units * units,
+    timing = replace(
+        answering, median=answering.median + share * encoded.median, quartiles=(low, high)
     )
+    flop += share * encoding.flop
+    moved += share * encoding.bytes_moved
+    return Stage("total", "episodes", timing, flop, moved)
 
 
 def _flop(work: Callable[[], None]) -> float:
     with FlopCounterMode(display=False) as counter:
         work()
     return float(counter.get_total_flops())
-
-
-def _bytes_of_video(videos: Representation) -> int:
-    return sum(tensor[:1].nbytes for tensor in tensors(videos))

@@ -24,7 +24,7 @@ UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 class Model(BaseModel):
-    """Base of all that is stored in files: frozen, strict, with a docstring for each field."""
+    """Base of all types of files: frozen, strict, with a docstring for each field."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -41,7 +41,7 @@ class Model(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def changed(self, **values: Any) -> Self:
-        """Return a copy with other values, which are validated, too."""
+        """Return a copy with other values, which are validated."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**given | values)
 
@@ -71,9 +71,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
-        raise ValueError("it is nested without end") from error
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, no object with named values")
+        raise ValueError(f"it holds a {type(content).__name__}, not an object with named values")
     return content
 
 
@@ -87,19 +87,19 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write the mark
     except RecursionError as error:
-        raise ValueError("it is nested without end") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def _in_one_line(kind: type[Model], error: ValidationError) -> str:
     """Describe the first mistake, unknown before missing keys, and count the others."""
     errors = error.errors(include_url=False, include_context=False)
-    first, *others = sorted(errors, key=lambda one: one["type"] not in UNKNOWN)
+    first, *others = sorted(errors, key=lambda mistake: mistake["type"] not in UNKNOWN)
     key, more = _key(first), f" (and {len(others)} more)" if others else ""
     if first["type"] in UNKNOWN:
         known = _fields(kind, first["loc"][:-1])
         hint = near(str(first["loc"][-1]), known) or f"there are {', '.join(known)}"
         return f"there is no key {key}; {hint}{more}"
-    if all(one["type"] == "missing" for one in errors):
+    if all(mistake["type"] == "missing" for mistake in errors):
         return f"{', '.join(map(_key, errors))} {'are' if others else 'is'} missing"
     if first["type"] == "missing":
         return f"{key} is missing{more}"

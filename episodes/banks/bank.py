@@ -153,7 +153,7 @@ def check_contents(bank: Bank, files: Sequence[VideoFile]) -> None:
 
 def contents_sha256(files: Sequence[VideoFile]) -> str:
     """Hash of the names and contents of videos, in any order."""
-    lines = sorted(f"{one.video.label}/{one.video.name} {one.sha256}\n" for one in files)
+    lines = sorted(f"{file.video.label}/{file.video.name} {file.sha256}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -169,12 +169,12 @@ def write(
     return list(written)
 
 
-def numbers(option: str, words: str) -> list[int]:
+def numbers(option: str, text: str) -> list[int]:
     """Read whole numbers with commas between them."""
     try:
-        return [int(word) for word in words.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{option} {words}: give whole numbers with commas between them") from error
+        raise UserError(f"{option} {text}: give whole numbers with commas between them") from error
 
 
 def main(

@@ -75,7 +75,9 @@ def bank_of_own_recipe(recipe: Recipe, root: str | None, episodes: int) -> Bank:
 
 def _refuse_lonely(root: Path, split: Split) -> None:
     """An episode takes one video of a class for the support set and another as a query."""
-    recordings = Counter(label for label, _ in {(one.label, one.group) for one in split.videos})
+    recordings = Counter(
+        label for label, _ in {(video.label, video.group) for video in split.videos}
+    )
     if lonely := [label for label in split.classes if recordings[label] == 1]:
         raise UserError(
             f"{root}: the class {lonely[0]!r} has a single video or recording, {len(lonely)} such"

@@ -94,7 +94,7 @@ def recipe_names() -> list[str]:
 
 def recipes_of_plugins() -> dict[str, Path]:
     """Return the recipe files in the folders of plugins' data sets, by the names of their banks."""
-    folders = (getattr(one, "recipes", None) for one in datasets().values())
+    folders = (getattr(source, "recipes", None) for source in datasets().values())
     paths = (path for folder in folders if folder for path in Path(folder).glob("[!.]*.toml"))
     return {path.stem: path for path in paths}
 

@@ -116,8 +116,8 @@ def _draw_classes(recipe: Recipe, split: Split, source: Words) -> Integers:
         return distinct(source[:, :way], len(split.classes))
     firsts = _pair_firsts(split)
     paired = way // 2
-    one = firsts[distinct(source[:, :paired], len(firsts))]
-    pairs = [*one.T, *split.partner_indices[one].T]
+    drawn = firsts[distinct(source[:, :paired], len(firsts))]
+    pairs = [*drawn.T, *split.partner_indices[drawn].T]
     others = distinct(source[:, paired : way - paired], len(split.classes), taken=pairs)
     classes = np.concatenate([np.stack(pairs, axis=1), others], axis=1)
     order = distinct(source[:, way:], way)

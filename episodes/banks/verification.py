@@ -1,9 +1,10 @@
 """Checks a dataset on disk against its lists, and says what missing videos do to its banks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from episodes.datasets.published import Published
 from episodes.decoding.inspection import Inspection, inspect, inspection_identity
 from episodes.decoding.media import content_sha256, is_empty, why_not_opened
 from episodes.decoding.memory import remembered
-from episodes.disk.locating import Index
 from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, Progress, SplitName, Video
 
@@ -92,16 +92,12 @@ class _Place:
 def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification:
     """Check every listed video.
 
-    Args:
-        source: the dataset.
-        fast: locate the files, and open none.
-        stage: reports progress.
+    With ``fast``, files are located, and none is opened.
 
     Raises:
         UserError: the dataset is not registered, or none of its lists is known.
     """
-    index = source.index(source.root) if isinstance(source, Published) else Index(source.root)
-    places, unknown = _places(source, index)
+    places, unknown = _places(source)
     troubles = [trouble for place in places for trouble in _at_a_glance(source.root, place)]
     if not fast:
         gone = _unusable(troubles)
@@ -122,20 +118,26 @@ def verify(source: Published | Folder, fast: bool, stage: Stage) -> Verification
 
 
 def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
-    """Class and name of the videos that cannot be used; every class is in one split only."""
+    """Return the class and name of videos that cannot be used; no class is in two splits."""
     return {(trouble.label, trouble.name) for trouble in troubles if trouble.kind in FATAL}
 
 
-def _places(source: Published | Folder, index: Index) -> tuple[list[_Place], dict[SplitName, str]]:
+def _places(source: Published | Folder) -> tuple[list[_Place], dict[SplitName, str]]:
+    splits: Iterable[SplitName] = SPLIT_NAMES
+    find: Callable[[Video], Sequence[Path]]
+    if isinstance(source, Published):
+        splits, find = source.facts.splits, partial(source.places, source.index(source.root))
+    else:
+        find = source.places
     places: list[_Place] = []
     unknown: dict[SplitName, str] = {}
-    for split in source.facts.splits if isinstance(source, Published) else SPLIT_NAMES:
+    for split in splits:
         try:
             videos = source.split(split).videos
         except UserError as error:
             unknown[split] = str(error)
             continue
-        places += [_Place(split, video, source.places(index, video)) for video in videos]
+        places += [_Place(split, video, find(video)) for video in videos]
     if not places:
         raise UserError("\n".join(unknown.values()))
     return places, unknown

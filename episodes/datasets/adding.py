@@ -90,7 +90,7 @@ def _check_name(name: str) -> None:
             " underscores, and `rendered` is reserved"
         )
     known = datasets()
-    published = [one for one, kind in known.items() if isinstance(kind, Published)]
+    published = [other for other, source in known.items() if isinstance(source, Published)]
     near = difflib.get_close_matches(name.lower(), published, n=1, cutoff=TOO_NEAR)
     # Many file systems do not tell capitals from small letters.
     others = {*known, *registered_names()} - {name}
@@ -133,7 +133,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
 
 
 def _refuse_shared_videos(splits: Mapping[SplitName, Members]) -> None:
-    """Refuse trusted lists with videos of another split: a test of them would be of training."""
+    """Refuse trusted lists whose videos are also in another split: they would be trained on."""
     first: dict[str, SplitName] = {}
     for split, members in splits.items():
         for _, video in members:
@@ -222,7 +222,7 @@ def _one_for_each(path: Path, meant: Mapping[tuple[str, str], list[Video]]) -> M
 
 
 def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:
-    """Refuse classes in two splits: a class that was trained on is not novel in a test."""
+    """Refuse classes in two splits: a test class must not have been trained on."""
     times = Counter(label for members in splits.values() for label in dict(members))
     if twice := sorted(label for label, count in times.items() if count > 1):
         raise UserError(

@@ -47,7 +47,7 @@ def speaker(label: str, name: str) -> str:
 def clips(label: str, found: Collection[str]) -> Iterable[str]:
     """Name all clips of a letter: each speaker found in a copy says it three times."""
     speakers = {speaker(label, name) for name in found}
-    return (f"{label}{take}_{one}" for one in speakers for take in TAKES)
+    return (f"{label}{take}_{who}" for who in speakers for take in TAKES)
 
 
 DATASET = Published(

@@ -50,7 +50,7 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
     if rows and [cell.strip().casefold() for cell in rows[0]] == ["class", "name"]:
         rows = rows[1:]
     # The labels may be those of one split: classes of the others have folders, too.
-    known = {*labels, *(composed(one.name) for one in path.parent.iterdir() if one.is_dir())}
+    known = {*labels, *(composed(other.name) for other in path.parent.iterdir() if other.is_dir())}
     for row in rows:
         if len(row) != 2 or not row[1].strip():
             raise UserError(f"{path}: the line {','.join(row)!r} is not class,name")

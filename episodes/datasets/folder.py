@@ -10,7 +10,6 @@ from episodes.decoding.inspection import inspect, inspection_identity
 from episodes.decoding.media import VIDEO_SUFFIXES, is_video_file, why_not_opened
 from episodes.decoding.memory import hashed_files, remembered
 from episodes.disk.class_folder import videos_of_class, visible
-from episodes.disk.locating import Index
 from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
 from episodes.split import Progress, Split, SplitName, Video, VideoFile, composed
@@ -73,8 +72,8 @@ class Folder:
         _refuse_copies(files)
         return files
 
-    def places(self, index: Index, video: Video) -> list[Path]:
-        """Return where a video lies; empty if it is not there. The index is not used."""
+    def places(self, video: Video) -> list[Path]:
+        """Return where a video lies; empty if it is not there."""
         path = self._path(video)
         return [path] if path.exists() else []
 
@@ -126,7 +125,7 @@ class Folder:
         for name in (video.label, *video.name.split("/")):
             if path not in self._spellings:
                 there = path.iterdir() if path.is_dir() else ()
-                self._spellings[path] = {composed(one.name): one.name for one in there}
+                self._spellings[path] = {composed(inner.name): inner.name for inner in there}
             path /= self._spellings[path].get(name, name)
         return path
 

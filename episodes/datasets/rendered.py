@@ -15,6 +15,7 @@ from pathlib import Path
 
 from episodes.cache import cache_folder, hold
 from episodes.decoding.media import content_sha256
+from episodes.decoding.memory import write_note
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
@@ -31,7 +32,7 @@ SOURCES = {19: encoding.WEB, 20: encoding.ARCHIVE}
 """Groups with another container, codec, frame rate and length, in every class."""
 MANIFEST = "manifest.jsonl"
 ALONE = 40
-"""Videos that this process renders without others: to start those takes as long."""
+"""Up to this number of videos, starting other processes takes as long as rendering them here."""
 
 
 class Rendered:
@@ -167,17 +168,6 @@ def _render(task: _Task) -> tuple[Video, str]:
     staging = scene.stage(task.split, motion, group, clip, source.frames)
     encoding.encode(task.path, raster.draw(staging), source)
     sha = content_sha256(task.path)
-    _note(task, sha)
+    names = {"name": task.video.name, "group": task.video.group, "file": task.path.name}
+    write_note(task.path.parent / MANIFEST, {**names, "sha256": sha})
     return task.video, sha
-
-
-def _note(task: _Task, sha256: str) -> None:
-    """Append one line; the line break in front heals a line that a kill cut short."""
-    entry = {
-        "name": task.video.name,
-        "group": task.video.group,
-        "file": task.path.name,
-        "sha256": sha256,
-    }
-    with (task.path.parent / MANIFEST).open("a", encoding="utf-8") as manifest:
-        manifest.write(f"\n{json.dumps(entry)}")

@@ -34,8 +34,8 @@ def chosen_decoder(name: str | None) -> str:
         raise unknown("decoder", name, DECODERS)
     if name == "decord" and default_decoder() != name:
         raise UserError(
-            "--decoder decord: it is not installed, and has packages for Linux on x86-64 alone;"
-            " leave the option out, and PyAV reads the videos"
+            "--decoder decord: it is not installed, and exists for Linux on x86-64 only; leave the"
+            " option out, and PyAV reads the videos"
         )
     return name
 

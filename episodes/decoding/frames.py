@@ -74,7 +74,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except BOMBS as error:
         raise UserError(
-            f"{path}: this image unpacks to more pixels than a frame has ({error}); leave it out"
+            f"{path}: this image unpacks to more pixels than any frame has ({error}); leave it out"
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise UserError(

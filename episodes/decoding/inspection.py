@@ -65,5 +65,5 @@ def _inspect_frames(folder: Path) -> Inspection:
     read_frames(images, len(images), "segment-centres", lambda _: [None])
     numbers = [int(digits[-1]) for image in images if (digits := re.findall(r"\d+", image.stem))]
     gaps = [number for number, following in pairwise(numbers) if following != number + 1]
-    remark = f"no frame follows number {gaps[0]}, though others do later" if gaps else ""
+    remark = f"the frame after number {gaps[0]} is missing" if gaps else ""
     return Inspection(frames=len(images), error="", remark=remark)

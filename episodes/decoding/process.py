@@ -200,7 +200,7 @@ class _Sender:
             raise UnreadableError("its frames change in size")
         self._indices.append(index)
         self._frames.append(frame)
-        if sum(one.nbytes for one in self._frames) > AT_ONCE - frame.nbytes:
+        if sum(waiting.nbytes for waiting in self._frames) > AT_ONCE - frame.nbytes:
             self.flush()
 
     def flush(self) -> None:

@@ -115,7 +115,7 @@ class AvVideo:
     """A file that PyAV reads."""
 
     promise: "Promise"
-    """What its header says of its length."""
+    """What its header says about its length."""
     expected: Sequence[int]
     """Likely numbers of frames, the most likely first."""
 
@@ -275,7 +275,7 @@ def _check_size(width: int, height: int) -> None:
 
 @dataclass(frozen=True)
 class Promise:
-    """What a file's header says of its length; 0 where it says nothing."""
+    """What a file's header says about its length; 0 where it says nothing."""
 
     frames: float
     seconds: float

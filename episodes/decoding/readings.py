@@ -63,7 +63,7 @@ class Readings:
         return {DECODERS[name].identity(): count for name, count in readers.items()}
 
     def remarks(self, files: Sequence[VideoFile]) -> Iterator[str]:
-        """Say what is special about how videos were read."""
+        """Describe what is unusual about how videos were read."""
         for identity, count in self.others(files).items():
             yield (
                 f"{count} of {len(files)} videos are read by {identity.split(',')[0]}:"

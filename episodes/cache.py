@@ -37,7 +37,7 @@ class Part:
 
     kind: str
     folder: Path
-    words: str
+    holds: str
     """What it holds."""
     size: int
     """Bytes."""
@@ -95,11 +95,11 @@ def parts() -> list[Part]:
             mark = folder / MARK
             times = [known[mark]] if mark in known else known.values()
             used = datetime.fromtimestamp(max(one.st_mtime for one in times), UTC)
-            found.append(Part(kind, folder, _words(folder), size, used))
+            found.append(Part(kind, folder, _content(folder), size, used))
     return sorted(found, key=lambda part: -part.size)
 
 
-def _words(folder: Path) -> str:
+def _content(folder: Path) -> str:
     try:
         identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
         known = [identity.get(key) for key in ("backbone", "sampling", "device", "tower")]

@@ -31,7 +31,7 @@ def show(cache: Cache = None, json: Json = False) -> None:
             {
                 "kind": part.kind,
                 "folder": str(part.folder),
-                "holds": part.words,
+                "holds": part.holds,
                 "bytes": part.size,
                 "used": part.used.isoformat(timespec="seconds"),
                 "in_use": part.in_use,
@@ -43,7 +43,7 @@ def show(cache: Cache = None, json: Json = False) -> None:
     cells = [
         [
             part.kind,
-            part.words,
+            part.holds,
             f"{part.size / 1e6:,.1f}",
             f"{part.used:%Y-%m-%d}",
             "now" if part.in_use else "",
@@ -86,6 +86,6 @@ def clean(
         raise UserError("say what to remove: --kind, --unused-days, or --all")
     removed, kept = remove(kind, unused_days)
     for part in kept:
-        typer.echo(f"kept, a process is using it: {part.kind} {part.words}, {part.folder}")
+        typer.echo(f"kept, a process is using it: {part.kind} {part.holds}, {part.folder}")
     size = sum(part.size for part in removed)
     typer.echo(f"removed {counted(len(removed), 'folder')}, {size / 1e6:,.1f} MB")

@@ -205,7 +205,7 @@ def _cached(folder: Path) -> Path:
 def _parts(folder: Path) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(cache.ENVIRONMENT_VARIABLE, str(folder))
-        return [part.words for part in cache.parts()]
+        return [part.holds for part in cache.parts()]
 
 
 def _holder(folder: Path) -> Path:

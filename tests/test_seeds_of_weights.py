@@ -87,6 +87,12 @@ def test_a_copy_of_a_seed_is_no_other_seed(trained: Path):
         used(trained)
 
 
+def test_seeds_without_cards_cannot_be_told_apart(trained: Path):
+    (trained / METHOD / "seed-1" / CARD).unlink()
+    with pytest.raises(UserError, match=r"need a card\.json each"):
+        used(trained)
+
+
 def ran(folder: Path, out: Path) -> Path:
     """Run the weights of one seed by the name of their file."""
     words = ("--methods", METHOD, "--weights", folder / WEIGHTS, "--episodes", "2", "--out", out)

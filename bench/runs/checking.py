@@ -20,12 +20,7 @@ TOTAL = re.compile(r" of ([0-9][0-9,]{0,14}) episodes\)$")
 
 
 def rebuilt(run: Run, banks: Sequence[Bank] = ()) -> tuple[Bank | None, str]:
-    """Rebuild the bank of a run, or say why its episodes cannot be known.
-
-    Args:
-        run: its identity names the bank.
-        banks: those to look among first.
-    """
+    """Rebuild the bank of a run, unless it is among ``banks``, or say why that cannot be done."""
     identity = run.identity
     try:
         bank = next((one for one in banks if one.sha256 == identity.bank_sha256), None)
@@ -71,11 +66,7 @@ _cached = lru_cache(64)(_opened)
 def check_rows(run: Run, bank: Bank | None = None) -> None:
     """Refuse rows that do not answer every query once, with a class of its episode.
 
-    Labels must be those of the bank, where it can be drawn here.
-
-    Args:
-        run: the run with its rows.
-        bank: its bank, if it has been drawn already.
+    Labels must be those of the bank, if it is given or can be drawn here.
 
     Raises:
         ValueError: naming the first row that is wrong.

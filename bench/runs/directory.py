@@ -180,10 +180,9 @@ def _read_header(path: Path) -> Header:
 
 
 def open_rows(source: Path | bytes) -> pq.ParquetFile:
-    """Open rows, unless they would fill the memory: a small file may claim billions of them.
+    """Open a file of rows, or its content, unless they would fill the memory.
 
-    Args:
-        source: a file, or its content.
+    A small file may claim billions of rows.
 
     Raises:
         ValueError: there are too many.

@@ -16,12 +16,7 @@ from bench.machine.progress import Reporter
 from bench.pretrained import save_tensors
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Clips, Features
-from bench.training.learner import (
-    Learner,
-    optimiser_of,
-    set_learning_rates,
-    weights_for_use,
-)
+from bench.training.learner import Learner, optimiser_of, set_learning_rates, weights_for_use
 from bench.training.outcome import finish, finished
 from bench.training.plan import Training
 from bench.training.sharing import Sharing
@@ -37,11 +32,6 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
     """Train, or resume an interrupted training to the same weights.
 
     All processes of a job take part; the first of them writes.
-
-    Args:
-        training: what to train.
-        library: cache of decoded clips, shared with other trainings.
-        reporter: told of the progress.
 
     Returns:
         the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.
@@ -110,7 +100,7 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
 
 @contextmanager
 def _written(folder: Path) -> Iterator[None]:
-    """Tell a folder that cannot be written from a failure of the method."""
+    """Say that the folder cannot be written, which is no failure of the method."""
     try:
         yield
     except OSError as error:

@@ -6,7 +6,7 @@ float64, stored as float32: losses, gradients, and the state after three optimis
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -53,11 +53,7 @@ class TrainingResult:
     allowed: float
     where: str
     """The quantity with that error."""
-    ok: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Set ``ok``, so that `dataclasses.asdict` includes it."""
-        object.__setattr__(self, "ok", self.miss <= self.allowed)
+    ok: bool
 
 
 def check_training(path: Path) -> list[TrainingResult]:
@@ -99,7 +95,8 @@ def check_training(path: Path) -> list[TrainingResult]:
     for check, misses, allowed in checks:
         if misses:  # A method without parameters has none for their gradients.
             worst = max(misses, key=lambda miss: (not np.isfinite(miss.size), miss.size))
-            results.append(TrainingResult(str(path), check, worst.size, allowed, worst.where))
+            ok = worst.size <= allowed
+            results.append(TrainingResult(str(path), check, worst.size, allowed, worst.where, ok))
     return results
 
 

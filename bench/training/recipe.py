@@ -95,11 +95,7 @@ def read_training_recipe(
 
 
 def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:
-    """Return the method with the settings that a recipe states for it, if any.
-
-    Args:
-        name_or_path: as in `read_training_recipe`.
-        entry: the method as it is registered.
+    """Return the registered method with the settings that a recipe states for it, if any.
 
     Raises:
         UserError: the method has no such setting, or the setting takes no such value.

@@ -20,13 +20,10 @@ from methods.backbones.motion_words import MotionWords, words_of
 
 
 def train_words(recipe: WordsRecipe, device: torch.device, out: Path, reporter: Reporter) -> Path:
-    """Train the text tower on the training classes and write both towers with their card.
+    """Train the text tower on the training classes; return the path of both towers' weights.
 
     The loss is the cross-entropy of each video over the names of all training classes. Test
     classes are not touched; validation accuracy is measured once, for the card.
-
-    Returns:
-        the path of the weights.
     """
     torch.manual_seed(recipe.seed)
     vision, backbone = load_backbone(MotionNet.name, device), MotionWords().to(device).eval()

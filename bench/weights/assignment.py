@@ -9,6 +9,7 @@ from typing import Any
 from bench.method import ConfiguredMethod, Settings
 from bench.runs.schema import HowTrained
 from bench.weights.cards import (
+    CARD,
     SAME_IN_ALL_SEEDS,
     WEIGHTS,
     WEIGHTS_FOLDER,
@@ -135,21 +136,23 @@ def _check_seeds(found: Sequence[MethodWithWeights]) -> None:
 
     Runs state a training in few words (`HowTrained`); its card has all that determined it.
     """
-    cards = [(one.path, one.card) for chosen in found if (one := chosen.checkpoint) and one.card]
-    for (path, card), (other_path, other) in combinations(cards, 2):
+    for one, another in combinations([each.checkpoint for each in found if each.checkpoint], 2):
+        where = f"--weights: {one.path.parent} and {another.path.parent}"
+        card, other = one.card, another.card
+        if card is None or other is None:
+            raise UserError(f"{where} need a {CARD} each, which tells seeds apart; name one file")
         if card.training.of_any_seed != other.training.of_any_seed:
             continue
-        where = f"--weights: {path.parent} and {other_path.parent}"
         if card.training.seed == other.training.seed:
             raise UserError(f"{where} are both of seed {card.training.seed}; move one elsewhere")
         if card.sha256 == other.sha256:
             raise UserError(f"{where} hold the same weights, not two seeds; move one elsewhere")
         for name in SAME_IN_ALL_SEEDS:
-            one, two = (each.identity.model_dump()[name] for each in (card, other))
-            if one != two:
+            here, there = (each.identity.model_dump()[name] for each in (card, other))
+            if here != there:
                 raise UserError(
                     f"{where} are not seeds of one training, since they differ in {name}:"
-                    f" {_difference(one, two)}; name one file, or move one elsewhere"
+                    f" {_difference(here, there)}; name one file, or move one elsewhere"
                 )
 
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from torch.nn.functional import cosine_similarity, cross_entropy, relu
+from torch.nn.functional import cosine_similarity, relu
 
 from bench.method import FeatureShape
 from methods.hyrsm import HyRSM, HyRSMSettings, incoherence
 from methods.parts.attention import SelfAttention, attend, heads_for
-from tests.methods.cases import labelled_episodes, random_episode
+from tests.methods.cases import labelled_episodes
 
 SHAPE = FeatureShape(16, 4, 2, 3)
 
@@ -25,53 +25,6 @@ def enriched_one_by_one(method, videos, asked):
         torch.stack([method.merge(torch.cat([frame, token])) for frame in video])
         for video, token in zip((*videos, asked), read, strict=True)
     ]
-
-
-def set_distance(first, second):
-    distances = [[1 - cosine_similarity(a, b, dim=0) for b in second] for a in first]
-    forth = sum(min(row) for row in distances)
-    return forth + sum(min(column) for column in zip(*distances, strict=True))
-
-
-def slow_score(method, support, asked):
-    """Score one query against (way, shot, T, C) with a loop over everything."""
-    if method.settings.form == "prototypes":
-        support = support.mean(dim=1, keepdim=True)
-    way, members = support.shape[:2]
-    *videos, asked = enriched_one_by_one(method, list(support.flatten(0, 1)), asked)
-    distances = [set_distance(video, asked) for video in videos]
-    return torch.stack(
-        [-sum(distances[n * members : (n + 1) * members]) / members for n in range(way)]
-    )
-
-
-@pytest.mark.parametrize("form", ["prototypes", "supports"])
-@pytest.mark.parametrize("shot", [1, 2])
-@torch.no_grad()
-def test_scores_against_loops(form, shot):
-    method = build(form=form, classes=6)
-    support, query = random_episode(method, shot=shot)
-    scores = method.score(method.adapt(support), query)
-    for e in range(2):
-        for q in range(3):
-            expected = slow_score(method, support.frames[e], query.frames[e, q])
-            torch.testing.assert_close(scores[e, q], expected, atol=1e-5, rtol=0)
-
-
-@torch.no_grad()
-def test_frames_are_classified_among_the_training_classes():
-    method = build(classes=6, class_weight=0.5)
-    episodes = labelled_episodes(method)
-    frames, labels = [], []
-    for e in range(2):
-        for n in range(3):
-            frames += list(episodes.support.frames[e, n].flatten(0, 1))
-            labels += [episodes.classes[e, n]] * 2 * SHAPE.frames
-        for q in range(3):
-            frames += list(episodes.query.frames[e, q])
-            labels += [episodes.classes[e, episodes.labels[e, q]]] * SHAPE.frames
-    expected = 0.5 * cross_entropy(method.head(torch.stack(frames)), torch.stack(labels))
-    torch.testing.assert_close(method.loss(episodes)["frames"], expected)
 
 
 def test_terms_left_out_by_default():

@@ -1,8 +1,6 @@
-import itertools
-
 import pytest
 import torch
-from torch.nn.functional import adaptive_max_pool2d, relu
+from torch.nn.functional import adaptive_max_pool2d
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
 from methods.parts.positions import usual_positions
@@ -54,15 +52,6 @@ def test_auxiliary_weight_zero_leaves_the_main_scores():
     torch.testing.assert_close(method.score(episode.support, episode.query), main)
 
 
-def test_nearest_tuples_against_loop():
-    support, query = torch.rand(2, 3, 2, 4, 5), torch.rand(2, 3, 4, 5)
-    scores = nearest_tuple_scores(support, query)
-    for e, q, n in itertools.product(range(2), range(3), range(3)):
-        candidates = support[e, n].flatten(0, 1)
-        nearest = [min((one - other).norm() for other in candidates) for one in query[e, q]]
-        torch.testing.assert_close(scores[e, q, n], -sum(nearest) / 4)
-
-
 def test_how_near_close_tuples_are_is_told_in_single_precision():
     """Inner products of such tuples agree in all but the last digits."""
     support = 100 + torch.rand(1, 2, 1, 3, 8, generator=torch.Generator().manual_seed(0))
@@ -90,13 +79,3 @@ def test_patches_against_loops(side):
             read.append(patch + 0.7 * (weights @ module.value(patches)))
         expected = torch.stack([one + module.network(one) for one in read]).mean(dim=0)
         torch.testing.assert_close(frames[0, t], expected)
-
-
-@torch.no_grad()
-def test_the_auxiliary_similarity_sees_patches_alone():
-    method = STRM(SHAPE).eval()
-    maps = torch.rand(2, *SHAPE)
-    frames = method.patches(maps)
-    tuples = [torch.cat([frames[:, i], frames[:, j]], dim=1) for i, j in method.tuples.index]
-    expected = [relu(one @ method.fixed_weight.T + method.fixed_bias) for one in tuples]
-    torch.testing.assert_close(method.encode(maps).patch_tuples, torch.stack(expected, dim=1))

@@ -123,6 +123,19 @@ def test_other_processes_do_not_count(
     assert measuring.computed(work, 1) == pytest.approx(seconds)
 
 
+def test_threads_that_wait_for_each_other_do_not_count(monkeypatch: pytest.MonkeyPatch):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(
+        measuring, "computed", lambda _, units: units * (6 if torch.get_num_threads() > 1 else 2)
+    )
+    try:
+        torch.set_num_threads(2)
+        assert measuring.pace_on(CPU, lambda _: None, 9) == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both():
     assert overlapped(10, 4, gpu=True, share=1.0) == 10
     assert overlapped(4, 10, gpu=True, share=1.0) == 10

@@ -97,13 +97,25 @@ def pace(work: Work, most: int, timed: Timer = elapsed) -> float:
 
 
 def pace_on(device: torch.device, work: Work, most: int) -> float:
-    """Measure the pace of work that this process does on a device."""
+    """Measure the pace of work that this process does on a device.
+
+    On a CPU, threads also wait for each other, and the more so where other processes compete. If a
+    single thread is faster, its pace counts: all threads would be as fast without competition.
+    """
 
     def waited(count: int) -> None:
         work(count)
         wait_for(device)
 
-    return pace(waited, most, computed if device.type == "cpu" else elapsed)
+    if device.type != "cpu":
+        return pace(waited, most)
+    each, threads = pace(waited, most, computed), torch.get_num_threads()
+    units = most if most * each < ENOUGH else max(1, int(ENOUGH / each))
+    try:
+        torch.set_num_threads(1)
+        return min(each, computed(waited, units) / units)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def slope(work: Work, units: int, timed: Timer = elapsed) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from fvbench import check_place
 
@@ -28,7 +28,7 @@ from bench.commands.figures import figures
 from bench.commands.gate import gate
 from bench.commands.listing import list_
 from bench.commands.new_plugin import new_backbone, new_method
-from bench.commands.options import at_home
+from bench.commands.options import Command
 from bench.commands.parity import parity
 from bench.commands.power import power
 from bench.commands.publish import publish
@@ -94,13 +94,6 @@ class _Guarded(TyperGroup):
             raise _ended(_unexpected(error), DEFECT) from error
 
 
-class _Command(TyperCommand):
-    """Reads ``--option=~/folder``, where shells leave the home folder to the command."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [at_home(word) for word in args])
-
-
 def _ended(message: str, status: int) -> typer.Exit:
     """Print why the command ends, and return the exception that ends it."""
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
@@ -142,7 +135,7 @@ def _add(commands: tuple[Callable[..., None], ...], group: typer.Typer) -> None:
         *paragraphs, example = inspect.cleandoc(command.__doc__ or "").split("\n\n")
         words = "\n\n".join(f"\b\n{part}" if "\n  " in part else part for part in paragraphs)
         name = command.__name__.strip("_").replace("_", "-")
-        group.command(name, cls=_Command, help=words, epilog=f"\b\n{example}")(command)
+        group.command(name, cls=Command, help=words, epilog=f"\b\n{example}")(command)
 
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from tabulate import tabulate
 
-from bench.commands.options import Json, Plugin, print_result, use_plugins
+from bench.commands.options import Json, Plugin, print_result
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -32,7 +32,6 @@ def show(
 
     Example: fvbench bank show default
     """
-    use_plugins(plugin)
     from episodes.banks.bank import open_bank
 
     bank = open_bank(name)
@@ -70,7 +69,6 @@ def verify(name: Name, plugin: Plugin = None, json: Json = False) -> None:
 
     Example: fvbench bank verify default
     """
-    use_plugins(plugin)
     from bench.machine.progress import Reporter
     from episodes.banks.bank import BankMismatchError, check_contents, open_bank
     from episodes.banks.recipe import UNKNOWN
@@ -128,7 +126,6 @@ def new(
 
     Example: fvbench bank new mine --dataset rendered --way 3 --out results/local/mine.toml
     """
-    use_plugins(plugin)
     from episodes.atomic import write_text
     from episodes.banks.bank import frozen
     from episodes.banks.recipe import recipe_of
@@ -192,7 +189,6 @@ def freeze(
 
     Example: fvbench bank freeze FILE.toml
     """
-    use_plugins(plugin)
     from bench.machine.progress import Reporter
     from episodes.atomic import write_text
     from episodes.banks.bank import contents_sha256, frozen, rebuild
@@ -246,7 +242,6 @@ def export(
 
     Example: fvbench bank export default --episodes 100 --out results/local/bank.csv
     """
-    use_plugins(plugin)
     import pandas as pd
 
     from bench.machine.progress import Reporter

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Cache, Json, print_result, use_cache
+from bench.commands.options import Cache, Json, print_result
 
 
 def show(cache: Cache = None, json: Json = False) -> None:
@@ -20,7 +20,6 @@ def show(cache: Cache = None, json: Json = False) -> None:
 
     Example: fvbench cache show
     """
-    use_cache(cache)
     from tabulate import tabulate
 
     from episodes.cache import cache_folder, parts
@@ -78,7 +77,6 @@ def clean(
 
     Example: fvbench cache clean --unused-days 30
     """
-    use_cache(cache)
     from episodes.cache import clean as remove
     from episodes.errors import UserError, counted
 

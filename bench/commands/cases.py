@@ -12,8 +12,6 @@ from bench.commands.options import (
     Plugin,
     Runs,
     print_result,
-    use_cache,
-    use_plugins,
 )
 
 
@@ -54,8 +52,6 @@ def cases(
     Example: fvbench run --methods mastaf,mastaf-self,mastaf-cross,mastaf-neighbor --episodes 500
              fvbench cases results/local/run-500 --out results/local/cases
     """
-    use_plugins(plugin)
-    use_cache(cache)
     from bench.commands.arguments import gather
     from bench.machine.progress import Reporter
     from bench.report.cases.examination import Examiner

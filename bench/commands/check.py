@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, print_result, use_plugins
+from bench.commands.options import Json, Plugin, print_result
 
 if TYPE_CHECKING:
     from bench.conformance import Report
@@ -41,7 +41,6 @@ def check_method(
 
     Example: fvbench check-method protonet methods/otam.py
     """
-    use_plugins(plugin)
     import torch
 
     from bench.conformance import Breach, examine
@@ -94,7 +93,6 @@ def check_backbone(
     from bench.machine.surroundings import own_output
     from episodes.errors import UserError
 
-    use_plugins(plugin)
     errors = []
 
     def reports() -> "Iterator[BackboneReport]":

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench.commands.options import Plugin, Runs, use_plugins
+from bench.commands.options import Plugin, Runs
 
 
 def cite(
@@ -20,7 +20,6 @@ def cite(
 
     Example: fvbench cite results/local/try
     """
-    use_plugins(plugin)
     from bench.runs.directory import find_runs, read_run
     from bench.site.citations import bibliography, cited
 

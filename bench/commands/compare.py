@@ -12,7 +12,6 @@ from bench.commands.options import (
     Reference,
     RunsOrRows,
     print_result,
-    use_plugins,
 )
 
 
@@ -69,7 +68,6 @@ def compare(
 
     Example: fvbench compare results/local/run --reference protonet
     """
-    use_plugins(plugin)
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank

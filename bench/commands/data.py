@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tabulate import tabulate
 
-from bench.commands.options import Cache, Json, print_result, use_cache
+from bench.commands.options import Cache, Json, print_result
 
 if TYPE_CHECKING:
     from episodes.banks.verification import Verification
@@ -65,7 +65,6 @@ def verify(
 
     Example: fvbench data verify rendered --fast
     """
-    use_cache(cache)
     from bench.machine.progress import Reporter
     from episodes.banks.verification import verify as verified
     from episodes.datasets import dataset

@@ -2,7 +2,7 @@
 
 import typer
 
-from bench.commands.options import Cache, Json, print_result, use_cache
+from bench.commands.options import Cache, Json, print_result
 
 
 def doctor(cache: Cache = None, json: Json = False) -> None:
@@ -14,7 +14,6 @@ def doctor(cache: Cache = None, json: Json = False) -> None:
 
     Example: fvbench doctor
     """
-    use_cache(cache)
     from bench.machine.installation import look_at_packages
 
     findings = look_at_packages()

@@ -13,8 +13,6 @@ from bench.commands.options import (
     Plugin,
     Resize,
     Sampling,
-    use_cache,
-    use_plugins,
 )
 
 
@@ -52,8 +50,6 @@ def export(
 
     Example: fvbench features export --bank default --out results/local/features.npz
     """
-    use_cache(cache)
-    use_plugins(plugin)
     from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.embedding import embedded_together, feature_identity

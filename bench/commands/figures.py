@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Plugin, Reference, RunsOrRows, use_plugins
+from bench.commands.options import OwnVideos, Plugin, Reference, RunsOrRows
 
 
 def figures(
@@ -26,7 +26,6 @@ def figures(
 
     Example: fvbench figures results/local/run --out results/local/accuracy.svg
     """
-    use_plugins(plugin)
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare
     from bench.report.charts.catalogue import draw

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, print_result, use_plugins
+from bench.commands.options import Json, Plugin, print_result
 
 if TYPE_CHECKING:
     from bench.comparison.gate import Tolerance, Verdict
@@ -77,7 +77,6 @@ def gate(
 
     Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml
     """
-    use_plugins(plugin)
     from bench.comparison.gate import Tolerance, verdicts_of
     from bench.comparison.gate.baseline import accept as accept_runs
     from bench.comparison.gate.baseline import lying_there, read_anchor

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import Json, Plugin, print_result, use_plugins
+from bench.commands.options import Json, Plugin, print_result
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
@@ -49,7 +49,6 @@ def list_(
     }
     if kind is not None and kind not in kinds:
         raise UserError(f"{kind!r} is not one of {', '.join(kinds)}")
-    use_plugins(plugin)
     wanted = {name: records() for name, records in kinds.items() if kind in (None, name)}
     if json:
         print_result(wanted[kind] if kind else wanted)

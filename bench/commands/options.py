@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere."""
+"""What several commands share: options, what these do first, and how results are printed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
@@ -129,31 +130,38 @@ def print_result(result: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) 
     typer.echo(result.removesuffix("\n"))
 
 
-def use_cache(folder: Path | None) -> None:
-    """Set the cache folder of this process and of those that it starts."""
-    from episodes.cache import ENVIRONMENT_VARIABLE
+class Command(TyperCommand):
+    """A command, which first does what the options say that it shares with others."""
 
-    if folder is not None:
-        os.environ[ENVIRONMENT_VARIABLE] = str(folder.resolve())
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Expand ``~``, too, in ``--option=~/folder``, where shells leave that to the command."""
+        return super().parse_args(ctx, [at_home(word) for word in args])
+
+    def invoke(self, ctx: Any) -> object:
+        """Set the cache folder, of other processes too, and load plugins; then do the command."""
+        if (cache := ctx.params.get("cache")) is not None:
+            from episodes.cache import ENVIRONMENT_VARIABLE
+
+            os.environ[ENVIRONMENT_VARIABLE] = str(Path(cache).resolve())
+        for path in ctx.params.get("plugin") or ():  # those that read runs do not wait for torch
+            _load_plugin(Path(path), ctx.params.get("keep_going"))
+        return super().invoke(ctx)
 
 
-def use_plugins(paths: list[Path] | None, keep_going: bool | None = None) -> None:
-    """Load the files of ``--plugin``, which registers their methods, backbones and data sets."""
-    if not paths:  # without waiting for torch, which commands that read runs do not need
-        return
+def _load_plugin(path: Path, keep_going: bool | None) -> None:
+    """Register the methods, backbones and data sets of a file or folder."""
     from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
     from episodes.errors import UserError, note
 
-    for path in paths:
-        before = Surroundings()
-        with own_output():
-            load_plugins([path], leave_out=keep_going)
-        if changed := before.put_back():
-            message = (
-                f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"
-                " every method; it has been put back: correct the plugin"
-            )
-            if not keep_going:
-                raise UserError(message)
-            note(message)
+    before = Surroundings()
+    with own_output():
+        load_plugins([path], leave_out=keep_going)
+    if changed := before.put_back():
+        message = (
+            f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"
+            " every method; it has been put back: correct the plugin"
+        )
+        if not keep_going:
+            raise UserError(message)
+        note(message)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, print_result, use_plugins
+from bench.commands.options import Json, Plugin, print_result
 
 
 def parity(
@@ -41,7 +41,6 @@ def parity(
     from bench.conformance.parity import check, exit_status
     from bench.plugins.registry import all_methods
 
-    use_plugins(plugin)
     all_methods()
     if training:
         from bench.training.parity import check_training

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Json, Plugin, Reference, Runs, print_result, use_plugins
+from bench.commands.options import Json, Plugin, Reference, Runs, print_result
 
 if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
@@ -35,7 +35,6 @@ def power(
 
     Example: fvbench power results/local/run --difference 0.01
     """
-    use_plugins(plugin)
     from dataclasses import asdict
 
     from bench.commands.arguments import gather

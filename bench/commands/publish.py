@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Plugin, Reference, use_plugins
+from bench.commands.options import OwnVideos, Plugin, Reference
 
 
 def publish(
@@ -34,7 +34,6 @@ def publish(
 
     Example: fvbench publish results/local/try --out results/local/site
     """
-    use_plugins(plugin)
     from functools import partial
 
     from bench.commands.arguments import chosen_banks, gather

@@ -11,8 +11,6 @@ from bench.commands.options import (
     Plugin,
     Reference,
     RunsOrRows,
-    use_cache,
-    use_plugins,
 )
 
 
@@ -46,8 +44,6 @@ def report(
 
     Example: fvbench report results/local/run --out results/local/report.html
     """
-    use_plugins(plugin)
-    use_cache(cache)
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare
     from bench.machine.progress import Reporter

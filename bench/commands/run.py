@@ -21,8 +21,6 @@ from bench.commands.options import (
     Sampling,
     Text,
     print_result,
-    use_cache,
-    use_plugins,
 )
 from bench.commands.tables import print_comparisons
 
@@ -156,7 +154,6 @@ def run(
 
     Example: fvbench run --methods protonet,otam --episodes 500 --out results/local/try
     """
-    use_cache(cache)
     save_options(context, save_config)
     out = out or _own_folder(bank, data, episodes)
     from bench.commands.arguments import chosen_banks, shortened
@@ -174,7 +171,6 @@ def run(
 
     if not dry_run:  # it writes nothing there
         context.with_resource(distributed.joined(out))
-    use_plugins(plugin, keep_going)
     where = choose_device(device)
     if features is not None:
         refuse_options_of_videos(context)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Plugin, use_plugins
+from bench.commands.options import OwnVideos, Plugin
 
 
 def submit(
@@ -30,7 +30,6 @@ def submit(
 
     Example: fvbench submit results/local/try/otam --out results/local/otam.zip
     """
-    use_plugins(plugin)
     from functools import partial
 
     from bench.commands.arguments import chosen_banks

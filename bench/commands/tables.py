@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.options import Family, Json, Plugin, Reference, Runs, print_result, use_plugins
+from bench.commands.options import Family, Json, Plugin, Reference, Runs, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,6 @@ def tables(
 
     Example: fvbench tables results/local/run --format markdown
     """
-    use_plugins(plugin)
     from bench.commands.arguments import read_family
     from bench.comparison.latex import latex
     from bench.comparison.paper import RUNS, paper_lines, render_paper

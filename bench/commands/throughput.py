@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import Device, Json, Plain, Plugin, print_result, use_plugins
+from bench.commands.options import Device, Json, Plain, Plugin, print_result
 
 
 def throughput(
@@ -41,7 +41,6 @@ def throughput(
 
     Example: fvbench throughput --methods protonet,otam --features 96,8,6,6 --videos 100 --queries 5
     """
-    use_plugins(plugin)
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
     from bench.machine.surroundings import own_output

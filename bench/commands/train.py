@@ -19,8 +19,6 @@ from bench.commands.options import (
     Resize,
     Sampling,
     Text,
-    use_cache,
-    use_plugins,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +116,6 @@ def train(
     Example: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained
              fvbench run --methods mastaf --weights results/local/trained --out results/local/after
     """
-    use_cache(cache)
     from bench.features.given import backbone_or_features, check_trainable
     from bench.features.text import text_source
     from bench.machine import distributed
@@ -145,7 +142,6 @@ def train(
         )
     if tensorboard:
         check_tensorboard()
-    use_plugins(plugin)
     entries = choose(",".join(methods), all_methods(), plain)
     loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
     if given is not None:

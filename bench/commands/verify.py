@@ -12,8 +12,6 @@ from bench.commands.options import (
     OwnVideos,
     Plugin,
     print_result,
-    use_cache,
-    use_plugins,
 )
 
 if TYPE_CHECKING:
@@ -62,8 +60,6 @@ def verify(
 
     Example: fvbench verify results/local/otam.zip --rerun 100
     """
-    use_cache(cache)
-    use_plugins(plugin)
     import secrets
     from dataclasses import asdict
     from functools import partial

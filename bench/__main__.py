@@ -58,7 +58,7 @@ JOBS = ("run", "train")
 """Commands that several processes started by torchrun can share."""
 ROOT = Path(__file__).parents[1]
 INTERRUPTED, DEFECT = 130, 3
-"""Exit statuses."""
+"""Exit statuses: a defect is not 1, which says that a check failed, as of a run that is worse."""
 TRACEBACK = "FVBENCH_TRACEBACK"
 """Environment variable that asks for the traceback of a defect."""
 
@@ -89,8 +89,10 @@ class _Guarded(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
             of_typer = type(error).__module__.partition(".")[0] in {"typer", "click"}
-            if of_typer or os.environ.get(TRACEBACK):
+            if of_typer:
                 raise
+            if os.environ.get(TRACEBACK):
+                traceback.print_exc()
             raise _ended(_unexpected(error), DEFECT) from error
 
 

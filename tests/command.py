@@ -21,7 +21,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from bench.__main__ import app
+from bench.__main__ import DEFECT, TRACEBACK, app
 
 
 def fvbench(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -116,6 +116,7 @@ def call(*words: str | Path) -> tuple[int, str]:
     result = CliRunner().invoke(app, _quickly(words))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
+    assert result.exit_code != DEFECT or TRACEBACK not in os.environ, result.output
     return result.exit_code, result.output
 
 

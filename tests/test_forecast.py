@@ -136,11 +136,11 @@ def test_threads_that_wait_for_each_other_do_not_count(monkeypatch: pytest.Monke
         torch.set_num_threads(threads)
 
 
-def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both():
-    assert overlapped(10, 4, gpu=True, share=1.0) == 10
-    assert overlapped(4, 10, gpu=True, share=1.0) == 10
-    assert overlapped(10, 4, gpu=False, share=0.5) == 12
-    assert overlapped(1, 10, gpu=False, share=0.5) == 10
+def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both(monkeypatch: pytest.MonkeyPatch):
+    gpu = torch.device("cuda")
+    assert (overlapped(10, 4, gpu), overlapped(4, 10, gpu)) == (10, 10)
+    monkeypatch.setattr("os.cpu_count", lambda: 2 * torch.get_num_threads())
+    assert (overlapped(10, 4, CPU), overlapped(1, 10, CPU)) == (12, 10)
 
 
 def test_what_could_not_be_tried_is_left_out_of_the_sum():

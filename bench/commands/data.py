@@ -98,38 +98,34 @@ def as_text(found: "Verification") -> str:
         [split, f"{listed:,}", *(f"{found.count(split, kind):,}" for kind in kinds)]
         for split, listed in found.listed.items()
     ]
-    headers = ["split", "listed", *kinds]
-    table = tabulate(splits, headers, tablefmt="simple", stralign="right")
-    parts = [f"{found.dataset} at {found.root}", table]
-    unusable = [[split, label, n] for (split, label), n in by_class(found.troubles).items()]
+    parts = [f"{found.dataset} at {found.root}", _table(["split", "listed", *kinds], splits)]
+    unusable = [[split, label, f"{n}"] for (split, label), n in by_class(found.troubles).items()]
     if unusable:
-        headers = ["split", "class", "unusable"]
-        # A class may be called 1e3.
-        words = ("left", "left", "right")
-        parts.append(
-            tabulate(unusable[:SHOWN], headers, "simple", disable_numparse=True, colalign=words)
-        )
+        parts.append(_table(["split", "class", "unusable"], unusable[:SHOWN], names=2))
     if len(unusable) > SHOWN:
         parts.append(f"... and {len(unusable) - SHOWN} more classes")
-    if found.banks:
-        banks = [
-            [one.bank, f"{one.episodes:,}", f"{one.whole:,}", f"{one.whole / one.episodes:.1%}"]
-            for one in found.banks
-        ]
-        headers = ["bank", "episodes", "usable", "coverage"]
-        aligned = ("left", *["right"] * 3)
-        parts.append(tabulate(banks, headers, tablefmt="simple", colalign=aligned))
+    banks = [
+        [one.bank, f"{one.episodes:,}", f"{one.whole:,}", f"{one.whole / one.episodes:.1%}"]
+        for one in found.banks
+    ]
+    if banks:
+        parts.append(_table(["bank", "episodes", "usable", "coverage"], banks, names=1))
     parts += [f"{split}: not known. {reason}" for split, reason in found.unknown.items()]
-    if found.troubles:
-        parts.append(
-            "\n".join(
-                f"{one.kind}: {one.split} {one.label}/{one.name}: {one.words}"
-                for one in found.troubles[:SHOWN]
-            )
-        )
+    named = [
+        f"{one.kind}: {one.split} {one.label}/{one.name}: {one.words}"
+        for one in found.troubles[:SHOWN]
+    ]
+    if named:
+        parts.append("\n".join(named))
     if len(found.troubles) > SHOWN:
         parts.append(f"... and {len(found.troubles) - SHOWN:,} more; --json names all")
     return "\n\n".join([*parts, _verdict(found)]) + "\n"
+
+
+def _table(headers: list[str], lines: list[list[str]], names: int = 0) -> str:
+    """A table of text, since a class may be called 1e3; all but the first columns are numbers."""
+    sides = ["left"] * names + ["right"] * (len(headers) - names)
+    return tabulate(lines, headers, tablefmt="simple", disable_numparse=True, colalign=sides)
 
 
 def _verdict(found: "Verification") -> str:

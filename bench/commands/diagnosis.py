@@ -38,28 +38,23 @@ def diagnose() -> list[Finding]:
 
 
 def _gpu() -> Finding:
-    if torch.cuda.is_available():
-        return Finding("gpu", True, False, describe_device(torch.device("cuda")))
-    return Finding("gpu", False, False, "none that torch can use; everything runs on the CPU")
+    here, none = torch.cuda.is_available(), "none that torch can use; everything runs on the CPU"
+    return Finding("gpu", here, False, describe_device(torch.device("cuda")) if here else none)
 
 
 def _cache() -> Finding:
-    folder = cache_folder()
+    folder, elsewhere = cache_folder(), "set FVBENCH_CACHE to another folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return Finding(
-            "cache", False, True, f"{folder}: {error}; set FVBENCH_CACHE to another folder"
-        )
+        return Finding("cache", False, True, f"{folder}: {error}; {elsewhere}")
     if not os.access(folder, os.W_OK):
-        return Finding("cache", False, True, f"{folder} cannot be written; set FVBENCH_CACHE")
+        return Finding("cache", False, True, f"{folder} cannot be written; {elsewhere}")
     free = shutil.disk_usage(folder).free
-    words = f"{folder}, {free / 1e9:.0f} GB free"
-    if free < SPACE_NEEDED:
-        return Finding(
-            "cache", False, True, f"{words}; 1 GB is needed: free some or set FVBENCH_CACHE"
-        )
-    return Finding("cache", True, True, words)
+    words, enough = f"{folder}, {free / 1e9:.0f} GB free", free >= SPACE_NEEDED
+    return Finding(
+        "cache", enough, True, words if enough else f"{words}; 1 GB is needed: {elsewhere}"
+    )
 
 
 def _weights(name: str, cls: type[Backbone]) -> Finding:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from tabulate import tabulate
 
-from bench.commands.measuring import Measures, Videos, compute_share, overlapped, pace_on, prepared
+from bench.commands.measuring import Measures, Videos, overlapped, pace_on, prepared
 from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import open_store
 from bench.machine.device import peak_memory, repeatable
@@ -230,8 +230,7 @@ class Steps(NamedTuple):
     def seconds(self, training: Training, steps: int) -> float:
         """Return the time of the whole training, with a number of steps still to take."""
         looks = 1 + math.ceil(steps / training.recipe.validate_every)
-        computing, gpu = steps * self.step + looks * self.look, training.device.type == "cuda"
-        return overlapped(self.decoding, computing, gpu, compute_share())
+        return overlapped(self.decoding, steps * self.step + looks * self.look, training.device)
 
 
 def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:

@@ -1,9 +1,7 @@
 """``fvbench gate``."""
 
 import os
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +11,6 @@ from bench.commands.options import Json, Plugin, print_result
 
 if TYPE_CHECKING:
     from bench.comparison.gate import Tolerance, Verdict
-
-
-INTERNAL = 3
-"""Exit status of a defect in the gate: not 1, which a CI would read as "worse"."""
 
 
 def gate(
@@ -88,42 +82,26 @@ def gate(
 
     tolerance = Tolerance(drop, level, throughput_drop)
     chosen = [] if methods is None else names_in(methods)
-    with _own_failures():
-        if accept:
-            runs = read_runs([run])
-            known = {one.identity.method for one in runs}
-            if absent := sorted(set(chosen) - known):
-                raise UserError(
-                    f"--methods {', '.join(absent)}: {run} has no run of them, but of"
-                    f" {', '.join(sorted(known))}"
-                )
-            runs = [one for one in runs if not chosen or one.identity.method in chosen]
-            verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
-        else:
-            verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
-        if junit is not None:
-            write_junit(junit, verdicts)
-        _print(verdicts, tolerance, json)
-        if accept:
-            record = accept_runs(baseline, runs, verdicts)
-            typer.echo(f"accepted: see {record}", err=True)
-        else:
-            raise typer.Exit(exit_status(verdicts))
-
-
-@contextmanager
-def _own_failures() -> Iterator[None]:
-    """End with the status `INTERNAL` on an exception that nobody foresaw."""
-    from episodes.errors import UserError
-
-    try:
-        yield
-    except (UserError, OSError, typer.Exit):
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        typer.echo("error: the gate itself failed, which says nothing about the run", err=True)
-        raise typer.Exit(INTERNAL) from error
+    if accept:
+        runs = read_runs([run])
+        known = {one.identity.method for one in runs}
+        if absent := sorted(set(chosen) - known):
+            raise UserError(
+                f"--methods {', '.join(absent)}: {run} has no run of them, but of"
+                f" {', '.join(sorted(known))}"
+            )
+        runs = [one for one in runs if not chosen or one.identity.method in chosen]
+        verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
+    else:
+        verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
+    if junit is not None:
+        write_junit(junit, verdicts)
+    _print(verdicts, tolerance, json)
+    if accept:
+        record = accept_runs(baseline, runs, verdicts)
+        typer.echo(f"accepted: see {record}", err=True)
+    else:
+        raise typer.Exit(exit_status(verdicts))
 
 
 def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:

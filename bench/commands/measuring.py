@@ -126,23 +126,15 @@ def slope(work: Work, units: int, timed: Timer = elapsed) -> float:
     return max(timed(work, units) - one, 0.0) / (units - 1)
 
 
-def overlapped(decoding: float, computing: float, gpu: bool, share: float) -> float:
-    """Return the seconds for decoding and embedding videos side by side.
+def overlapped(decoding: float, computing: float, device: torch.device) -> float:
+    """Return the seconds for decoding on all processors and computing side by side.
 
-    A GPU computes while all processors decode; without one, the processors do both.
-
-    Args:
-        decoding: seconds, on all processors.
-        computing: seconds.
-        gpu: whether a GPU computes.
-        share: fraction of the processors that compute, where no GPU does.
+    Where no GPU computes, torch takes its part of the processors.
     """
-    return max(computing, decoding if gpu else decoding + share * computing)
-
-
-def compute_share() -> float:
-    """Return the fraction of the processors that torch computes on."""
-    return min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
+    if device.type != "cpu":
+        return max(computing, decoding)
+    share = min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
+    return max(computing, decoding + share * computing)
 
 
 @dataclass(frozen=True)
@@ -234,8 +226,7 @@ class Measures:
         return overlapped(
             self.decode(loaded, sampling, sample) * videos,
             self.embed(loaded) * math.ceil(clips / BATCH) * BATCH,
-            self._device.type == "cuda",
-            compute_share(),
+            self._device,
         )
 
     def method(

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from tabulate import tabulate
 
-from bench.commands.options import Json, Plugin, print_result
+from bench.commands.options import Episodes, Json, Plugin, print_result
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -221,12 +221,7 @@ def freeze(
 def export(
     name: Name,
     out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
-    episodes: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of episodes, from the first; default: as many as the bank states."
-        ),
-    ] = None,
+    episodes: Episodes = None,
     plugin: Plugin = None,
 ) -> None:
     """Write the episodes of a bank as a table for other frameworks.

@@ -8,8 +8,10 @@ import typer
 from bench.commands.options import (
     Backbone,
     Cache,
+    Data,
     Decoder,
     Device,
+    Episodes,
     Plugin,
     Resize,
     Sampling,
@@ -21,13 +23,8 @@ def export(
     bank: Annotated[
         str | None, typer.Option(help="Name or recipe file of a bank; default: the bank `default`.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="A folder of your own videos instead.")] = None,
-    episodes: Annotated[
-        int | None,
-        typer.Option(
-            help="Export the videos of this many episodes, from the first; default: of all."
-        ),
-    ] = None,
+    data: Data = None,
+    episodes: Episodes = None,
     backbone: Backbone = "motion",
     sampling: Sampling = None,
     resize: Resize = None,

@@ -102,6 +102,23 @@ Family = Annotated[
         ' comparisons = [["otam", "protonet"], ...]. Only these are then judged.'
     ),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder of your own videos, CLASS/VIDEO.mp4, instead of a bank: one is drawn over"
+        " all its classes."
+    ),
+]
+Episodes = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of episodes, from the first; default: as many as the bank states. A larger"
+        " number continues the same random stream."
+    ),
+]
+BankOfRun = Annotated[
+    str | None, typer.Option(help="The run's bank, if that was given as a recipe file.")
+]
 OwnVideos = Annotated[
     Path | None, typer.Option(help="Folder of your own videos that the runs were made on.")
 ]

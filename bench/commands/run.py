@@ -9,8 +9,10 @@ from bench.commands.config import Config, SaveConfig, refuse_options_of_videos, 
 from bench.commands.options import (
     Backbone,
     Cache,
+    Data,
     Decoder,
     Device,
+    Episodes,
     Features,
     Json,
     Plain,
@@ -53,20 +55,8 @@ def run(
             help="Names or recipe files of banks, separated by commas; default: `default`."
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder of your own videos, CLASS/VIDEO.mp4, instead of a bank: one is drawn"
-            " over all its classes."
-        ),
-    ] = None,
-    episodes: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of episodes, from the first; default: as many as the bank states. A larger"
-            " number continues the same random stream."
-        ),
-    ] = None,
+    data: Data = None,
+    episodes: Episodes = None,
     allow_missing: Annotated[
         bool,
         typer.Option(

@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.options import OwnVideos, Plugin
+from bench.commands.options import BankOfRun, OwnVideos, Plugin
 
 
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     out: Annotated[Path, typer.Option(help="File to write, .zip.")],
-    bank: Annotated[
-        str | None, typer.Option(help="The run's bank, where it was a recipe file.")
-    ] = None,
+    bank: BankOfRun = None,
     data: OwnVideos = None,
     plugin: Plugin = None,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.options import (
+    BankOfRun,
     Cache,
     Device,
     Json,
@@ -37,7 +38,7 @@ def verify(
     backbone: Annotated[
         str | None, typer.Option(help="Its backbone, if that needs NAME=WHERE.")
     ] = None,
-    bank: Annotated[str | None, typer.Option(help="Its bank, if that was a recipe file.")] = None,
+    bank: BankOfRun = None,
     data: OwnVideos = None,
     device: Device = "auto",
     plugin: Plugin = None,

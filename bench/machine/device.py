@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -115,27 +116,24 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         """Prepare to time on ``device``."""
-        self._seconds = 0.0
-        self._stopped = False
         self._device = device
-        self._events: tuple[torch.cuda.Event, ...] | None = None
-        self._start = 0.0
+        self._times: list[Any] = []
 
     def __enter__(self) -> "Stopwatch":
         """Start."""
-        if self._device.type == "cuda":
-            self._events = tuple(torch.cuda.Event(enable_timing=True) for _ in range(2))
-            self._events[0].record(torch.cuda.current_stream(self._device))
-        self._start = time.perf_counter()
+        self._times = [self._now()]
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop; on a GPU once its work so far is done, without waiting for it."""
-        self._stopped = True
-        if self._events is not None:
-            self._events[1].record(torch.cuda.current_stream(self._device))
-        else:
-            self._seconds = time.perf_counter() - self._start
+        self._times.append(self._now())
+
+    def _now(self) -> Any:
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
     @property
     def seconds(self) -> float:
@@ -144,12 +142,13 @@ class Stopwatch:
         Raises:
             RuntimeError: the stopwatch has not been stopped.
         """
-        if not self._stopped:
+        if len(self._times) < 2:
             raise RuntimeError("the stopwatch has not stopped: nothing has waited for the device")
-        if self._events is not None:
-            self._events[1].synchronize()
-            self._seconds = self._events[0].elapsed_time(self._events[1]) / 1000
-        return self._seconds
+        start, stop = self._times
+        if self._device.type == "cuda":
+            stop.synchronize()
+            return float(start.elapsed_time(stop)) / 1000
+        return float(stop - start)
 
 
 def wait_for(device: torch.device) -> None:

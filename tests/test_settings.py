@@ -168,6 +168,7 @@ class TestConfig:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "a.py").write_text("")
         (tmp_path / "run.toml").write_text(
             'methods = "nothing"\nplugin = ["~/a.py"]\nout = "~/out"'
         )

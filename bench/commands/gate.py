@@ -71,27 +71,19 @@ def gate(
 
     Example: fvbench gate results/baselines/default results/local/run --drop 0.01 --junit gate.xml
     """
-    from bench.comparison.gate import Tolerance, verdicts_of
+    from bench.comparison.gate import Tolerance, of_methods, verdicts_of
     from bench.comparison.gate.baseline import accept as accept_runs
-    from bench.comparison.gate.baseline import lying_there, read_anchor
+    from bench.comparison.gate.baseline import read_anchor, unchecked
     from bench.comparison.gate.output import write_junit
     from bench.comparison.gate.verdict import exit_status, judge
     from bench.runs.directory import read_runs
     from bench.settings import names_in
-    from episodes.errors import UserError
 
     tolerance = Tolerance(drop, level, throughput_drop)
     chosen = [] if methods is None else names_in(methods)
     if accept:
-        runs = read_runs([run])
-        known = {one.identity.method for one in runs}
-        if absent := sorted(set(chosen) - known):
-            raise UserError(
-                f"--methods {', '.join(absent)}: {run} has no run of them, but of"
-                f" {', '.join(sorted(known))}"
-            )
-        runs = [one for one in runs if not chosen or one.identity.method in chosen]
-        verdicts = judge(lying_there(baseline), runs, tolerance, read_anchor(baseline), True)
+        runs = of_methods(read_runs([run]), chosen, run)
+        verdicts = judge(unchecked(baseline), runs, tolerance, read_anchor(baseline), True)
     else:
         verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
     if junit is not None:

@@ -207,7 +207,7 @@ PLACES = (
             ("if low >= -allowed.drop - ROUNDING", "if high >= -allowed.drop - ROUNDING"),
             ("elif high < -allowed.drop - ROUNDING", "elif low < -allowed.drop - ROUNDING"),
             (" and p_value < 1 - allowed.level", ""),
-            ("corrected = holm([", "corrected = list(["),
+            ("iter(holm(gains))", "iter(gains)"),
             (
                 "after.episode_accuracy() - before.episode_accuracy())",
                 "before.episode_accuracy() - after.episode_accuracy())",

@@ -16,10 +16,11 @@ from bench.comparison.gate.baseline import read_anchor, read_baseline
 from bench.comparison.gate.output import line
 from bench.comparison.gate.verdict import Tolerance, Verdict, exit_status, judge
 from bench.runs.directory import find_failures, read_runs
+from bench.runs.run import Run
 from bench.statistics import LEVEL
 from episodes.errors import UserError
 
-__all__ = ["Tolerance", "Verdict", "assert_not_worse", "verdicts_of"]
+__all__ = ["Tolerance", "Verdict", "assert_not_worse", "of_methods", "verdicts_of"]
 
 
 def verdicts_of(
@@ -41,20 +42,9 @@ def verdicts_of(
     Raises:
         UserError: a folder holds no run, or one that cannot be read, or no run of a method.
     """
-    before, first = read_baseline(baseline), read_anchor(baseline)
-    after = read_runs([run])
-    if methods:
-        known = {one.identity.method for one in before}
-        if absent := sorted(set(methods) - known):
-            raise UserError(
-                f"--methods {', '.join(absent)}: {baseline} has no run of them, but of"
-                f" {', '.join(sorted(known))}"
-            )
-        before, first, after = (
-            [one for one in runs if one.identity.method in methods]
-            for runs in (before, first, after)
-        )
-    verdicts = judge(before, after, tolerance, first, allow_drift)
+    before = of_methods(read_baseline(baseline), methods, baseline)
+    after = [one for one in read_runs([run]) if not methods or one.identity.method in methods]
+    verdicts = judge(before, after, tolerance, read_anchor(baseline), allow_drift)
     for failure in find_failures(run):
         verdicts = [
             replace(one, reason=failure.reason)
@@ -64,6 +54,21 @@ def verdicts_of(
             for one in verdicts
         ]
     return verdicts
+
+
+def of_methods(runs: Sequence[Run], methods: Sequence[str], folder: Path) -> list[Run]:
+    """Return the runs in a folder of these methods; all runs if none is named.
+
+    Raises:
+        UserError: there is no run of a method.
+    """
+    known = {one.identity.method for one in runs}
+    if absent := sorted(set(methods) - known):
+        raise UserError(
+            f"--methods {', '.join(absent)}: {folder} has no run of them, but of"
+            f" {', '.join(sorted(known))}"
+        )
+    return [one for one in runs if not methods or one.identity.method in methods]
 
 
 def assert_not_worse(

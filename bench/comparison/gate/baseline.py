@@ -64,23 +64,20 @@ def read_baseline(folder: Path) -> list[Run]:
         UserError: there is none, one is damaged, or they are not those that were accepted.
     """
     _recover(folder)
-    anchor = folder.resolve() / ANCHOR
-    paths = [path for path in find_runs(folder) if not path.is_relative_to(anchor)]
+    find_runs(folder)  # refuses a folder without runs
     record = _record(folder)
     if record is not None and (changed := _changed(folder, record.runs)):
         raise UserError(
             f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline changes by"
             " `fvbench gate --accept` only; restore it, or accept a run anew"
         )
-    return distinct(map(read_run, paths))
+    return unchecked(folder)
 
 
-def lying_there(folder: Path) -> list[Run]:
-    """Read all runs in the folder of a baseline, accepted or not; there may be none."""
+def unchecked(folder: Path) -> list[Run]:
+    """Read the runs in the folder of a baseline, accepted or not; there may be none."""
     _recover(folder)
-    paths = sorted(path.parent for path in folder.glob("**/run.json"))
-    there = (path for path in paths if not path.is_relative_to(folder / ANCHOR))
-    return distinct(map(read_run, there))
+    return distinct(map(read_run, _runs_in(folder)))
 
 
 def read_anchor(folder: Path) -> list[Run]:
@@ -125,6 +122,12 @@ def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Pa
     return folder / RECORD
 
 
+def _runs_in(folder: Path) -> list[Path]:
+    """Directories of the runs of a baseline, sorted, its anchor aside."""
+    paths = sorted(path.parent for path in folder.glob("**/run.json"))
+    return [path for path in paths if not path.is_relative_to(folder / ANCHOR)]
+
+
 def _beside(folder: Path, what: str) -> Path:
     return folder.with_name(f".{folder.name}.{what}")
 
@@ -143,7 +146,7 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
     for run in runs:
         place = _place(folder, run)
         kept = folder / ANCHOR / place.relative_to(folder)
-        if (name_of(run), run.identity.bank) in meant:
+        if (name_of(MethodRuns([run])), run.identity.bank) in meant:
             shutil.rmtree(kept, ignore_errors=True)
         elif (place / "run.json").is_file() and not kept.is_dir():  # rows alone: the disk was full
             old = read_run(place)
@@ -165,38 +168,34 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
 
 
 def _lost_accuracy(verdict: Verdict) -> bool:
-    """Whether a loss of accuracy, not of speed alone, was accepted with it."""
+    """Whether it is a loss of accuracy, not of speed alone."""
     changes = (verdict.since_baseline, verdict.since_anchor)
     return any(change is not None and change.outcome == "WORSE" for change in changes)
 
 
 def _place(folder: Path, run: Run) -> Path:
     """The folder for a run: that of the run which it replaces, or a new one."""
-    if folder.is_dir():
-        for path in sorted({path.parent for path in folder.glob("**/run.json")}):
-            if path.is_relative_to(folder / ANCHOR):
-                continue
-            if _seat(read_run(path)) == _seat(run):
-                return path
+    for path in _runs_in(folder):
+        if _seat(read_run(path)) == _seat(run):
+            return path
     name = "-".join(filter(None, _seat(run)[:2])).translate(PLAIN)
     return folder / run.identity.bank / name
 
 
 def _seat(run: Run) -> tuple[str, str, str]:
     """Method, training seed and bank: a run replaces another one if these are the same."""
-    seeds = [f"seed-{seed}" for seed in MethodRuns([run]).seeds]
-    return name_of(run), "".join(seeds), run.identity.bank
+    one = MethodRuns([run])
+    return name_of(one), "".join(f"seed-{seed}" for seed in one.seeds), run.identity.bank
 
 
 def _change(verdict: Verdict) -> str:
-    """What a run changes in the baseline, in words."""
-    old = _standing(verdict.revision_before, verdict.accuracy_before)
-    new = _standing(verdict.revision, verdict.accuracy)
+    """What a run changes in the baseline, for the record."""
+    sides = (verdict.revision_before, verdict.accuracy_before), (verdict.revision, verdict.accuracy)
+    old, new = (
+        "none" if revision is None else f"r{revision} {100 * accuracy:.2f}%"
+        for revision, accuracy in sides
+    )
     return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"
-
-
-def _standing(revision: int | None, accuracy: float) -> str:
-    return "none" if revision is None else f"r{revision} {100 * accuracy:.2f}%"
 
 
 def _record(folder: Path) -> Record | None:

@@ -1,6 +1,6 @@
 """What differs between a run and its baseline, and whether they can be compared at all."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.runs.by_method import DRAWN, MethodRuns, have_the_same_queries
@@ -35,35 +35,28 @@ def not_comparable(before: MethodRuns, after: MethodRuns) -> str:
     return ""
 
 
-def drift(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
-    """Return differences other than of code, which change the question of the comparison."""
-    return _differing(before, after, lambda path: path not in CODE)
-
-
-def changed_code(before: MethodRuns, after: MethodRuns) -> tuple[str, ...]:
-    """Return differences of code and revisions."""
-    return _differing(before, after, CODE.__contains__)
-
-
-def _differing(
-    before: MethodRuns, after: MethodRuns, counts: Callable[[str], bool]
-) -> tuple[str, ...]:
-    """Fields of identity that both sides state and that differ, as text.
+def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Fields of identity that both sides state and that differ: name, value before, value after.
 
     Files of the rendered data set and their reader are left out: bytes depend on the encoder of
     this machine, but pixels do not, since they are encoded without loss.
+
+    Returns:
+        drift, which changes the question of the comparison; and differences of code.
     """
     if before.seeds != after.seeds:
         seeds = [", ".join(map(str, one.seeds)) or "none" for one in (before, after)]
-        return (f"training.seed: {' → '.join(seeds)}",) if counts("training.seed") else ()
-    differences = set()
+        return (f"training.seed: {' → '.join(seeds)}",), ()
+    drift: set[str] = set()
+    code: set[str] = set()
     for one, other in zip(before.runs, after.runs, strict=True):
         old, new = (dict(_flat(run.identity.content())) for run in (one, other))
         for path in old.keys() & new.keys():
             same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
-            if old[path] != new[path] and counts(path) and not same_pixels:
-                differences.add(f"{path}: {old[path]!s:.12} → {new[path]!s:.12}")
-    return tuple(sorted(differences))
+            if old[path] != new[path] and not same_pixels:
+                text = f"{path}: {old[path]!s:.12} → {new[path]!s:.12}"
+                (code if path in CODE else drift).add(text)
+    return tuple(sorted(drift)), tuple(sorted(code))
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,22 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.comparison.gate.drift import changed_code, drift, not_comparable, speeds_compare
+from bench.comparison.gate.drift import differences, not_comparable, speeds_compare
 from bench.runs.by_method import MethodRuns, runs_by_method
 from bench.runs.run import Run
 from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_trainings
 from episodes.errors import UserError
 
 Outcome = Literal["ok", "WORSE", "undecided", "new"]
-"""ok: the loss is significantly below the tolerated drop. WORSE: it is significantly above.
-undecided: neither, or nothing could be compared. new: the baseline does not have the method."""
+"""ok: any loss is surely within the tolerated drop. WORSE: it surely exceeds the drop. undecided:
+neither, or nothing could be compared. new: the baseline does not have the method."""
 ROUNDING = 1e-9
 """A loss of exactly the tolerated drop is tolerated, whatever the rounding."""
 MOST = 10**7
 """The largest number of episodes that a message gives."""
 Key = tuple[str, str]
 """Name of a method with its training, and name of its bank."""
-Interval = tuple[float, float]
 Since = Literal["the baseline", "the anchor"]
 ONCE = "what another training would give is unknown; train with several seeds on both sides"
 
@@ -55,7 +54,7 @@ class Change:
 
     difference: float
     """Accuracy now minus accuracy before, a fraction."""
-    interval: Interval
+    interval: tuple[float, float]
     outcome: Outcome
     episodes_to_decide: int | None
     """Number that would decide if the difference stays as it is; None where it is decided."""
@@ -70,7 +69,7 @@ class Verdict:
     bank: str
     outcome: Outcome
     reason: str
-    """Why, in words; empty where the figures say it all."""
+    """Why; empty where the figures say it all."""
     revision_before: int | None = None
     revision: int | None = None
     episodes: int = 0
@@ -82,7 +81,7 @@ class Verdict:
     since_anchor: Change | None = None
     """Since the first run that was ever accepted; None if that is still the baseline."""
     drift: tuple[str, ...] = ()
-    """Other differences from the baseline's run: field, value there, value here."""
+    """Fields of identity that differ from the baseline's: name, value there, value here."""
     code: tuple[str, ...] = ()
     """The same for code and revisions, which may change."""
     speed: float = math.nan
@@ -111,12 +110,12 @@ def judge(
         baseline: the old runs.
         runs: the new ones.
         tolerance: what they may lose; half a point if None.
-        anchor: the runs that were accepted first. While the baseline moves, many small losses add
-            up, so that the difference to the anchor is judged as well.
+        anchor: the runs that were accepted first. Small losses add up while the baseline moves, so
+            the difference from the anchor is judged as well.
         allow_drift: compare although settings, weights, features or videos differ.
 
     Returns:
-        a verdict for each method of either side, in the order of the baseline.
+        a verdict for each method of the baseline, in its order, then one for each new method.
 
     Raises:
         UserError: a method occurs twice on a side.
@@ -124,25 +123,46 @@ def judge(
     allowed = tolerance or Tolerance()
     before, after = _named(baseline, "the baseline"), _named(runs, "the run")
     first = _named(anchor, "the anchor")
-    partners = {key: _partner(key, before, after) for key in before}
-    pairs = {
-        key: _compared(before[key], partner, first.get(key), allow_drift)
-        for key, partner in partners.items()
-        if partner is not None
-    }
-    family = [(key, since) for key, pair in pairs.items() for since in pair.differences]
+    new = dict(after)
+    compared: list[tuple[Verdict, dict[Since, Estimate]]] = []
+    for key, old in before.items():
+        # A run of the same name on the same bank, or else one on a bank without a baseline.
+        others = (other for other in after if other[0] == key[0] and other not in before)
+        partner = key if key in after else next(others, None)
+        if partner is not None:
+            new.pop(partner, None)
+            compared.append(_compared(old, after[partner], first.get(key), allow_drift))
+            continue
+        missing = Verdict(
+            *key,
+            outcome="undecided",
+            reason="missing: the run does not have it; run it too, name --methods, or take it out"
+            " of the baseline",
+            revision_before=old.first.identity.revision,
+            accuracy_before=float(old.episode_accuracy().mean()),
+        )
+        compared.append((missing, {}))
     # The probability of a gain is the one-sided p-value of there being no loss.
-    corrected = holm([pairs[key].differences[since].probability_positive for key, since in family])
-    p_values = dict(zip(family, corrected, strict=True))
+    gains = [one.probability_positive for _, estimates in compared for one in estimates.values()]
+    p_values = iter(holm(gains))
     verdicts = []
-    for key, one in before.items():
-        if key in pairs:
-            mine = {since: p_values[key, since] for since in pairs[key].differences}
-            verdicts.append(pairs[key].verdict(allowed, mine))
-        else:
-            verdicts.append(_missing(key, one))
-    matched = {id(partner) for partner in partners.values()}
-    return verdicts + [_new(key, one) for key, one in after.items() if id(one) not in matched]
+    for verdict, estimates in compared:
+        changes = {
+            since: change(one, verdict.episodes, next(p_values), allowed)
+            for since, one in estimates.items()
+        }
+        verdicts.append(_decided(verdict, changes, allowed) if changes else verdict)
+    return verdicts + [
+        Verdict(
+            *key,
+            outcome="new",
+            reason="the baseline does not have it; --accept takes it in",
+            revision=one.first.identity.revision,
+            episodes=one.first.identity.episodes,
+            accuracy=float(one.episode_accuracy().mean()),
+        )
+        for key, one in new.items()
+    ]
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:
@@ -153,9 +173,9 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
     return 2 if "undecided" in outcomes or "ok" not in outcomes else 0
 
 
-def name_of(run: Run) -> str:
-    """Name the method of a run, with its training if it was trained."""
-    return _name(MethodRuns([run]))
+def name_of(one: MethodRuns) -> str:
+    """Name a method, with its training if it was trained."""
+    return f"{one.method} ({one.trained.partition(',')[0]})" if one.seeds else one.method
 
 
 def change(difference: Estimate, episodes: int, p_value: float, allowed: Tolerance) -> Change:
@@ -186,80 +206,56 @@ def _episodes_to_decide(difference: Estimate, episodes: int, allowed: Tolerance)
     return max(math.ceil(episodes * (half / away) ** 2), episodes + 1)
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A method on both sides."""
-
-    before: MethodRuns
-    after: MethodRuns
-    differences: Mapping[Since, Estimate]
-    """Those that could be computed."""
-    refused: str
-    """Why nothing is decided; empty if something is."""
-    passed_over: str = ""
-    """Why there is no difference to the anchor, where there is an anchor."""
-
-    def verdict(self, allowed: Tolerance, p_values: Mapping[Since, float]) -> Verdict:
-        """Judge it, with the corrected p-value of each difference."""
-        before, after = self.before.first, self.after.first
-        known = Verdict(
-            *_key(self.before),
-            outcome="undecided",
-            reason=self.refused,
-            revision_before=before.identity.revision,
-            revision=after.identity.revision,
-            drift=drift(self.before, self.after),
-            code=changed_code(self.before, self.after),
-        )
-        if "the baseline" not in self.differences:
-            return known
-        episodes = len(self.before.episode_accuracy())
-        found = {
-            since: change(one, episodes, p_values[since], allowed)
-            for since, one in self.differences.items()
-        }
-        speed, old_speed = (run.cost.score_episodes_per_s for run in (after, before))
-        judged = speeds_compare(before, after)
-        ratio = speed / old_speed if old_speed else math.nan
-        outcome, reason = _together(found, ratio if judged else math.nan, allowed)
-        return replace(
-            known,
-            outcome=outcome,
-            reason="; ".join(filter(None, (reason, self.passed_over))),
-            episodes=episodes,
-            accuracy_before=float(self.before.episode_accuracy().mean()),
-            accuracy=float(self.after.episode_accuracy().mean()),
-            answers_changed=float((before.rows["prediction"] != after.rows["prediction"]).mean()),
-            since_baseline=found["the baseline"],
-            since_anchor=found.get("the anchor"),
-            speed=ratio,
-            speed_judged=judged,
-        )
-
-
 def _compared(
     before: MethodRuns, after: MethodRuns, anchor: MethodRuns | None, allow_drift: bool
-) -> _Pair:
-    """Compute the differences of a method, or say why it cannot be compared."""
-    refused = not_comparable(before, after)
-    if not refused and not allow_drift and drift(before, after):
-        refused = "drift: see below; --allow-drift compares nevertheless"
-    if refused:
-        return _Pair(before, after, {}, refused)
-    found: dict[Since, Estimate] = {}
-    passed_over = ""
+) -> tuple[Verdict, dict[Since, Estimate]]:
+    """Compare a method with its baseline and its anchor.
+
+    Returns:
+        a verdict, undecided as yet, and the differences to decide on; none where nothing can be
+        compared, for the verdict's reason.
+    """
+    old, new = before.first, after.first
+    drift, code = differences(before, after)
+    verdict = Verdict(
+        *_key(before),
+        outcome="undecided",
+        reason=not_comparable(before, after),
+        revision_before=old.identity.revision,
+        revision=new.identity.revision,
+        drift=drift,
+        code=code,
+    )
+    if drift and not verdict.reason and not allow_drift:
+        reason = "drift: see below; --allow-drift compares nevertheless"
+        verdict = replace(verdict, reason=reason)
+    if verdict.reason:
+        return verdict, {}
+    reason = ""
+    estimates: dict[Since, Estimate] = {}
     older: dict[Since, MethodRuns | None] = {"the baseline": before, "the anchor": anchor}
     for since, one in older.items():
         if one is None:
             continue
         if not_comparable(one, after):
-            passed_over = "not compared with the anchor, of other episodes or another dtype"
+            reason = "not compared with the anchor, of other episodes or another dtype"
+        elif (estimate := _difference(one, after)) is None:
+            return replace(verdict, reason=f"trained anew since {since}: {ONCE}"), {}
         else:
-            difference = _difference(one, after)
-            if difference is None:
-                return _Pair(before, after, {}, f"trained anew since {since}: {ONCE}")
-            found[since] = difference
-    return _Pair(before, after, found, "", passed_over)
+            estimates[since] = estimate
+    accuracy = after.episode_accuracy()
+    speed, old_speed = (run.cost.score_episodes_per_s for run in (new, old))
+    known = replace(
+        verdict,
+        reason=reason,
+        episodes=len(accuracy),
+        accuracy_before=float(before.episode_accuracy().mean()),
+        accuracy=float(accuracy.mean()),
+        answers_changed=float((old.rows["prediction"] != new.rows["prediction"]).mean()),
+        speed=speed / old_speed if old_speed else math.nan,
+        speed_judged=speeds_compare(old, new),
+    )
+    return known, estimates
 
 
 def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
@@ -275,34 +271,34 @@ def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
     return with_trainings(found, trained)
 
 
-def _together(
-    found: Mapping[Since, Change], speed: float, allowed: Tolerance
-) -> tuple[Outcome, str]:
-    """The verdict of both differences and of the speed, and its reason."""
-    for since, one in found.items():
-        if one.outcome == "WORSE":
-            return "WORSE", "" if since == "the baseline" else f"since {since}"
-    if speed < 1 - allowed.throughput_drop:
-        return "WORSE", f"scores {speed:.0%} of the episodes per second that it did"
-    for since, one in found.items():
-        if one.outcome == "undecided":
-            where = "" if since == "the baseline" else f"since {since}: "
-            return "undecided", where + _how_many(one)
-    return "ok", ""
-
-
-def _how_many(one: Change) -> str:
-    if one.episodes_to_decide is None or one.episodes_to_decide >= MOST:
-        return "no number of episodes would decide: the difference is what is tolerated"
-    return f"about {one.episodes_to_decide:,} episodes would decide"
-
-
-def _name(one: MethodRuns) -> str:
-    return f"{one.method} ({one.trained.partition(',')[0]})" if one.seeds else one.method
+def _decided(verdict: Verdict, changes: Mapping[Since, Change], allowed: Tolerance) -> Verdict:
+    """Decide on a method by its differences and its speed; the worst of them counts."""
+    since_by_outcome = {changes[since].outcome: since for since in reversed(list(changes))}
+    outcome: Outcome = "ok"
+    reason = ""
+    if since := since_by_outcome.get("WORSE"):
+        outcome, reason = "WORSE", "" if since == "the baseline" else f"since {since}"
+    elif verdict.speed_judged and verdict.speed < 1 - allowed.throughput_drop:
+        outcome = "WORSE"
+        reason = f"scores {verdict.speed:.0%} of the episodes per second that it did"
+    elif since := since_by_outcome.get("undecided"):
+        more = changes[since].episodes_to_decide or MOST
+        outcome, reason = "undecided", f"about {more:,} episodes would decide"
+        if more == MOST:
+            reason = "no number of episodes would decide: the difference is what is tolerated"
+        if since != "the baseline":
+            reason = f"since {since}: {reason}"
+    return replace(
+        verdict,
+        outcome=outcome,
+        reason="; ".join(filter(None, (reason, verdict.reason))),
+        since_baseline=changes["the baseline"],
+        since_anchor=changes.get("the anchor"),
+    )
 
 
 def _key(one: MethodRuns) -> Key:
-    return _name(one), one.first.identity.bank
+    return name_of(one), one.first.identity.bank
 
 
 def _named(runs: Sequence[Run], where: str) -> dict[Key, MethodRuns]:
@@ -310,44 +306,12 @@ def _named(runs: Sequence[Run], where: str) -> dict[Key, MethodRuns]:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.identity.method, run.identity.bank), []).append(run)
-    found: dict[Key, MethodRuns] = {}
+    named: dict[Key, MethodRuns] = {}
     for one in (one for group in groups.values() for one in runs_by_method(group)):
-        if _key(one) in found:
+        name, bank = _key(one)
+        if (name, bank) in named:
             raise UserError(
-                f"{where} holds two runs of {_name(one)} on bank {_key(one)[1]}; name the folder"
-                " of one"
+                f"{where} holds two runs of {name} on bank {bank}; name the folder of one"
             )
-        found[_key(one)] = one
-    return found
-
-
-def _partner(
-    key: Key, before: Mapping[Key, MethodRuns], after: Mapping[Key, MethodRuns]
-) -> MethodRuns | None:
-    """The run of the same name on the same bank, or else one on a bank without a baseline."""
-    if key in after:
-        return after[key]
-    others = [one for other, one in after.items() if other[0] == key[0] and other not in before]
-    return others[0] if others else None
-
-
-def _missing(key: Key, before: MethodRuns) -> Verdict:
-    return Verdict(
-        *key,
-        outcome="undecided",
-        reason="missing: the run does not have it; run it too, name --methods, or take it out of"
-        " the baseline",
-        revision_before=before.first.identity.revision,
-        accuracy_before=float(before.episode_accuracy().mean()),
-    )
-
-
-def _new(key: Key, one: MethodRuns) -> Verdict:
-    return Verdict(
-        *key,
-        outcome="new",
-        reason="the baseline does not have it; --accept takes it in",
-        revision=one.first.identity.revision,
-        episodes=one.first.identity.episodes,
-        accuracy=float(one.episode_accuracy().mean()),
-    )
+        named[name, bank] = one
+    return named

@@ -327,6 +327,15 @@ class TestHostileFile:
         monkeypatch.undo()
         assert decode(path, 8, RULE).shape[0] == 8
 
+    def test_process_that_is_killed_amid_an_answer(self, tmp_path: Path, monkeypatch):
+        path, script = make_video(tmp_path / "a.mp4"), tmp_path / "process"
+        script.write_text("#!/bin/sh\nread request\nprintf '{\"ind'\nkill -9 $$\n")
+        script.chmod(0o755)
+        close_idle()
+        monkeypatch.setattr(sys, "executable", str(script))
+        with pytest.raises(UserError, match=r"a\.mp4: .*its decoder crashed: SIGKILL"):
+            decode(path, 8, RULE)
+
     def test_content_that_is_not_what_was_hashed(self, tmp_path: Path):
         path = make_video(tmp_path / "a.mp4")
         sha256 = content_sha256(path)

@@ -75,7 +75,7 @@ class Process:
         with suppress(BrokenPipeError):
             to.write(json.dumps(request).encode() + b"\n")
             to.flush()
-        while line := back.readline():
+        while (line := back.readline()).endswith(b"\n"):  # a killed process may leave half a line
             answer: Answer = json.loads(line)
             if "shape" not in answer:
                 return answer

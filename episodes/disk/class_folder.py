@@ -18,24 +18,19 @@ def visible(folder: Path) -> list[Path]:
         UserError: a name is not in UTF-8, holds a tab or a line break, or is there in two forms.
     """
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in paths:
-        if any("\udc80" <= letter <= "\udcff" for letter in path.name):
-            raise UserError(
-                f"{str(path)!a}: this name is not in UTF-8, and banks are hashed by names; rename"
-                " it (`convmv` does whole folders)"
-            )
-        if path.name.splitlines() != [path.name] or "\t" in path.name:
-            raise UserError(
-                f"{str(path)!a}: this name holds a tab or a line break, which no list of videos"
-                " can; rename it"
-            )
-    first: dict[str, Path] = {}
-    for path in paths:
-        if (other := first.setdefault(composed(path.name), path)) is not path:
-            raise UserError(
-                f"{folder}: {other.name!a} and {path.name!a} are two forms of one name, which"
-                " other systems do not tell apart; rename one of them"
-            )
+    first: dict[str, str] = {}
+    for name in (path.name for path in paths):
+        if name.isascii() and name.isprintable():
+            continue
+        if any("\udc80" <= letter <= "\udcff" for letter in name):
+            rule = "is not in UTF-8, and banks are hashed by names; `convmv` renames whole folders"
+        elif "\t" in name or name.splitlines() != [name]:
+            rule = "holds a tab or a line break, which no list of videos can; rename it"
+        elif (other := first.setdefault(composed(name), name)) != name:
+            rule = f"and {other!a} are two forms of one name; rename one of them"
+        else:
+            continue
+        raise UserError(f"{folder}: the name {name!a} {rule}")
     return paths
 
 

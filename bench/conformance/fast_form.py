@@ -26,7 +26,7 @@ TRIALS = (
     (torch.float64, SHAPE._replace(frames=1), 5),
     *((torch.float32, SHAPE, shot) for shot in (1, 5)),
 )
-"""Numbers, maps and shots: double precision for all maps, single precision for lost digits."""
+"""Precision, shape of the maps, shots: all shapes in double precision, single for lost digits."""
 
 
 class Outcome(NamedTuple):

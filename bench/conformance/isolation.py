@@ -178,10 +178,10 @@ def finite(subject: MethodUnderTest) -> Breaches:
     zero, equal, large = trial.features.chunk(len(kinds))  # an episode of each
     features = torch.cat([torch.zeros_like(zero), torch.ones_like(equal), 1e4 * large])
     found = answered(subject.method, trial.with_features(lambda _: features))
-    well = dict(zip(kinds, found.isfinite().all(dim=(1, 2)).tolist(), strict=True))
+    finite_for = dict(zip(kinds, found.isfinite().all(dim=(1, 2)).tolist(), strict=True))
     for words, shape in SMALL.items():
-        well[words] = answered(subject.build(shape), make_trial(shape)).isfinite().all()
-    for words, all_finite in well.items():
+        finite_for[words] = answered(subject.build(shape), make_trial(shape)).isfinite().all()
+    for words, all_finite in finite_for.items():
         if not all_finite:
             yield f"scores are not finite for {words}; guard divisions, roots and logarithms"
 

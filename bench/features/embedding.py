@@ -51,6 +51,14 @@ def open_store(loaded: LoadedBackbone, sampling: str, device: torch.device) -> F
     return FeatureStore(cache_folder() / "features", identity, shape)
 
 
+class Target(NamedTuple):
+    """A store, and the backbone and sampling rule that fill it."""
+
+    store: FeatureStore
+    loaded: LoadedBackbone
+    sampling: str
+
+
 def embedded_together(
     wanted: Sequence[tuple[LoadedBackbone, str]],
     files: Sequence[VideoFile],
@@ -79,14 +87,6 @@ def embedded_together(
         return stores
     # Open them again, with what the other processes have written.
     return [open_store(loaded, sampling, device) for loaded, sampling in wanted]
-
-
-class Target(NamedTuple):
-    """A store, and the backbone and sampling rule that fill it."""
-
-    store: FeatureStore
-    loaded: LoadedBackbone
-    sampling: str
 
 
 def embed_missing(

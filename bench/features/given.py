@@ -3,11 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.backbone import InputSpec
 from bench.features.backbones import LoadedBackbone, load_backbone
@@ -187,24 +185,11 @@ def check_trainable(given: GivenFeatures, frozen: bool) -> None:
 
 
 class _StandIn(Pretrained):
-    """Stands in for the backbone of given features."""
+    """Stands in for the backbone of given features, without a network."""
 
-    name = "given"
     revision = 1
     source = "not stated"
-    pretraining = "not stated"
     input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
-    channels = 1
-    grid = (1, 1, 1)
-
-    @classmethod
-    def load(cls, where: str) -> tuple[Self, str]:
-        """Refuse: there is nothing to load."""
-        raise UserError("given features have no backbone; leave out --backbone")
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Refuse: there is no network."""
-        raise UserError("given features cannot be computed for other videos")
 
 
 def _bare(name: str) -> str:

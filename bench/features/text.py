@@ -69,8 +69,8 @@ class TextSource:
         if self.table is not None:
             if absent := [name for name in names if name not in self.table]:
                 raise UserError(
-                    f"{self.title} has no feature for {absent[0]!r}, and {len(absent) - 1} other"
-                    " names; a line for each class is needed, called by its name in words"
+                    f"{self.title} has no feature for {absent[0]!r} and {len(absent) - 1} other"
+                    " classes; each needs a line that begins with its name in words"
                 )
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
         texts = [self.prompt.replace("{}", name) for name in names]
@@ -119,7 +119,7 @@ def needed(text: TextSource | None, method: str) -> TextSource:
     if text is None:
         raise UserError(
             f"method {method} reads the names of classes, and this backbone has no text tower;"
-            " choose one that has (--backbone motion-words or clip=MODEL), or give --text FILE"
+            " choose another (--backbone motion-words or clip=MODEL), or give --text FILE"
         )
     return text
 

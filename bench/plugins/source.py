@@ -79,8 +79,8 @@ def remember_loaded() -> None:
             _stamps[file] = stamp
 
 
-class _Said(NamedTuple):
-    """What a statement says, whatever its names mean."""
+class _Statement(NamedTuple):
+    """The text of a statement, and the names in it that may mean something elsewhere."""
 
     text: str
     references: Sequence[str]
@@ -89,8 +89,8 @@ class _Said(NamedTuple):
 
 
 @cache  # methods reach most statements together
-def _said(statement: ast.stmt, package: str) -> _Said:
-    return _Said(
+def _statement(statement: ast.stmt, package: str) -> _Statement:
+    return _Statement(
         dumped(statement),
         sorted(references(statement)),
         list(imported_names(statement, package)),
@@ -121,19 +121,19 @@ class _Reached:
 
     def _record(self, module: Module, statement: ast.stmt) -> str:
         """A statement, with the meaning of each name in it: numbers of statements, or text."""
-        said = _said(statement, module.package)
-        if said.looks_names_up:
+        parsed = _statement(statement, module.package)
+        if parsed.looks_names_up:
             self._take_home(module)
         own: dict[str, list[tuple[str, str | None]]] = {}
-        for bound, source, attribute in said.imports:
+        for bound, source, attribute in parsed.imports:
             own.setdefault(bound, []).append((source, attribute))
         meanings = [
             (reference, found)
-            for reference in said.references
+            for reference in parsed.references
             if (first := reference.partition(".")[0]) in own or first in module.looked_up
             if (found := self._meaning(module, reference.split("."), own))
         ]
-        return f"{said.text}\n{meanings}\n"
+        return f"{parsed.text}\n{meanings}\n"
 
     def _meaning(
         self,
@@ -203,9 +203,9 @@ class _Reached:
         return [self._number(module, at) for at in range(len(module.statements))]
 
     def _touch(self, module: Module) -> None:
-        """Count the statements with effects on import, of a module and of those that it imports.
+        """Include the statements with effects on import, of a module and of those it imports.
 
-        In the harness, only the starts and what they refer to count.
+        Of the harness, only the starts and what they refer to are included.
         """
         if module in self._touched or module.of_harness:
             return
@@ -218,7 +218,7 @@ class _Reached:
                 self._touch(_module(source))
 
     def _take_home(self, module: Module) -> None:
-        """Count every file of a module's home."""
+        """Include every file of a module's home."""
         home = module.name.partition(".")[0]
         if home not in self._taken and not module.of_harness:
             self._taken.add(home)

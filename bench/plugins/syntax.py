@@ -10,9 +10,9 @@ from functools import cache
 HARNESS = frozenset({"bench", "episodes"})
 """Packages whose code belongs to no method, but to the program."""
 LOOK_UP = frozenset({"eval", "exec", "globals", "__import__", "importlib"})
-"""Names through which code reaches definitions that its text does not name..."""
+"""Names through which code reaches definitions that its text does not name."""
 LOOK_UP_ATTRIBUTES = frozenset({"import_module", "__subclasses__", "__init_subclass__"})
-"""...and attributes."""
+"""Attributes through which it does."""
 
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -211,7 +211,7 @@ def _is_own_decorator(decorator: ast.expr, module: Module) -> bool:
 
 
 def looks_names_up(statement: ast.stmt) -> bool:
-    """Whether a statement finds definitions at run time, by names that its text need not hold."""
+    """Whether a statement finds definitions at run time, under names that its text may not hold."""
     return any(
         (isinstance(node, ast.Name) and node.id in LOOK_UP)
         or (isinstance(node, ast.Attribute) and node.attr in LOOK_UP_ATTRIBUTES)

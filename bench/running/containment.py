@@ -18,7 +18,7 @@ from bench.machine.surroundings import Surroundings, own_output
 from episodes.errors import UserError, in_words
 
 REPEATED = 1.0
-"""Seconds between further attempts to stop a method that ignored its time limit."""
+"""Seconds between attempts to stop a method that does not end at its time limit."""
 PATIENCE = 60.0
 """Seconds beyond its limit after which a method that cannot be stopped ends the process."""
 NAMED = 3
@@ -82,7 +82,9 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
         raise UserError("--time-limit needs POSIX signals and the main thread; leave it out here")
 
     def stop(_: int, frame: FrameType | None) -> None:
-        if not _importing(frame):
+        callers = (caller.f_code.co_filename for caller, _ in traceback.walk_stack(frame))
+        # An interrupted import would leave a module half-loaded.
+        if not any("<frozen importlib" in file for file in callers):
             raise _TimeLimitError
 
     previous = signal.signal(signal.SIGALRM, stop)
@@ -102,20 +104,13 @@ def _limited(method: str, seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported; interrupting that would leave it half-loaded."""
-    return any(
-        "<frozen importlib" in one.f_code.co_filename for one, _ in traceback.walk_stack(frame)
-    )
-
-
 def _described(error: BaseException) -> str:
     """Describe an error, and its place in the method's own code, in one line."""
-    said = in_words(error)
+    description = in_words(error)
     harness = Path(__file__).parents[2]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         inside = path.is_relative_to(harness / "bench") or "site-packages" in path.parts
         if path.is_file() and not inside:
-            return f"{said} ({path.name}, line {frame.lineno})"
-    return said
+            return f"{description} ({path.name}, line {frame.lineno})"
+    return description

@@ -80,7 +80,13 @@ def evaluate(
         videos = encode(method, features, device)
     batch_size = cached(batch_size, videos, episodes, device)
     with _unchanged(method, [*given, *tensors(videos)], "adapt or score"):
-        _warm_up(method, videos, episodes, device, batch_size, text)
+        # The first call on a device loads its kernels, and is not timed.
+        if by_pair(method, videos, episodes, device):
+            block = pairs.blocks(len(tensors(videos)[0]), device)[0]
+            pairs.compared(method, videos, block, block, device)
+        else:
+            first_batch = _indices(episodes, slice(batch_size), device)
+            score(method, videos, *first_batch, device, text)
         with Stopwatch(device) as score_watch:
             first, second, prediction = answer(
                 method, videos, episodes, device, batch_size, progress, text
@@ -180,25 +186,9 @@ def _unchanged(method: Method, given: Sequence[Tensor], functions: str) -> Itera
     yield
     if [tensor._version for tensor in given] != before:
         raise UserError(
-            f"method {method.name} changed its input in place, in its {functions}(), which others"
-            " are given too; work on a copy: x = x - 1 instead of x -= 1"
+            f"method {method.name} changed its input in place, in its {functions}(); other methods"
+            " get the same input: work on a copy, as in x = x - 1 instead of x -= 1"
         )
-
-
-def _warm_up(
-    method: Method,
-    videos: Representation,
-    episodes: Episodes,
-    device: torch.device,
-    batch_size: int,
-    text: Tensor | None,
-) -> None:
-    """Run once what is about to be timed, since the first call on a device loads its kernels."""
-    if by_pair(method, videos, episodes, device):
-        first = pairs.blocks(len(tensors(videos)[0]), device)[0]
-        pairs.compared(method, videos, first, first, device)
-    else:
-        score(method, videos, *_indices(episodes, slice(batch_size), device), device, text)
 
 
 def cached(
@@ -226,18 +216,28 @@ def answer(
     Memory grows with the number of episodes only by the result and, if the scores of all pairs are
     kept, by at most one number per comparison. The host waits for a GPU once, at the end.
     """
-    scored, progress = scorer(method, videos, episodes, device, progress, text)
-    windows = [slice(first, first + batch_size) for first in range(0, len(episodes), batch_size)]
-    lengths = [len(range(len(episodes))[window]) for window in windows]
+    total = len(episodes)
+    answered: Progress = progress
+    scores: Callable[[Tensor, Tensor], Tensor]
+    if by_pair(method, videos, episodes, device):
+        # The work is to compare all pairs, which progress reports; the rest is to look them up.
+        table = pairs.similarities(
+            method, videos, device, lambda done, of: progress(total * done // of, total)
+        )
+        scores, answered = partial(pairs.look_up, table), lambda *_: None
+    else:
+        scores = partial(score, method, videos, device=device, text=text)
+    windows = [slice(first, first + batch_size) for first in range(0, total, batch_size)]
+    lengths = [len(range(total)[window]) for window in windows]
     mine = distributed.share(windows)
     size = sum(distributed.share(lengths)), 3, episodes.labels.shape[1]
     answers = torch.empty(size, pin_memory=device.type == "cuda")
     done = 0
     for number, window in enumerate(mine, start=1):
-        best = best_two(scored(*_indices(episodes, window, device)))
+        best = best_two(scores(*_indices(episodes, window, device)))
         answers[done : done + len(best)].copy_(best, non_blocking=True)
         done += len(best)
-        progress(min(number * distributed.size() * batch_size, len(episodes)), len(episodes))
+        answered(min(number * distributed.size() * batch_size, total), total)
     wait_for(device)
     return distributed.together(answers, lengths).transpose(0, 1)
 
@@ -254,30 +254,6 @@ def by_pair(
         return False
     size = count**2 * torch.float32.itemsize
     return distributed.agreed(size <= RESIDENT_SHARE * free_memory(device))
-
-
-def scorer(
-    method: Method,
-    videos: Representation,
-    episodes: Episodes,
-    device: torch.device,
-    progress: Progress,
-    text: Tensor | None = None,
-) -> tuple[Callable[[Tensor, Tensor], Tensor], Progress]:
-    """Return a function from support and query indices to scores, and where to report progress.
-
-    If scores of pairs are looked up, computing these is the work, and progress reports it alone.
-    """
-    if not by_pair(method, videos, episodes, device):
-        return (
-            lambda support, query: score(method, videos, support, query, device, text)
-        ), progress
-
-    def in_episodes(done: int, total: int) -> None:
-        progress(len(episodes) * done // total, len(episodes))
-
-    table = pairs.similarities(method, videos, device, in_episodes)
-    return partial(pairs.look_up, table), lambda *_: None
 
 
 def _check_finite(

@@ -68,7 +68,7 @@ def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
     """Group the methods that share a backbone and a sampling rule."""
     together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
     for chosen in plan.methods:
-        own = chosen.checkpoint.sha256 if chosen.tuned and chosen.checkpoint else None
+        own = chosen.checkpoint.sha256 if chosen.checkpoint and chosen.tuned else None
         sampling = plan.backbone.sampling_for(chosen.entry.cls)
         together.setdefault((sampling, own), []).append(chosen)
     for (sampling, _), group in together.items():

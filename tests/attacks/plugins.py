@@ -157,16 +157,20 @@ GIVEN: Mapping[str, tuple[str, str, str]] = {
     "changes-features": ("encode", f"given[0].sub_(1); return {ENCODE}", "in its encode()"),
     "changes-a-part": ("encode", f"given[0][0] = 0; return {ENCODE}", "in its encode()"),
     "changes-data": ("encode", f"given[0].data.zero_(); return {ENCODE}", "the features"),
-    "changes-past-torch": ("encode", f"given[0].numpy()[:] = 0; return {ENCODE}", "past torch"),
+    "changes-past-torch": (
+        "encode",
+        f"given[0].numpy()[:] = 0; return {ENCODE}",
+        "unnoticed by torch",
+    ),
     "swaps-past-torch": (
         "encode",
         f"a = given[0].numpy(); a[:] = a[:, ::-1].copy(); return {ENCODE}",
-        "past torch",
+        "unnoticed by torch",
     ),
     "changes-by-address": (
         "encode",
         f"ctypes.memset(given[0].data_ptr(), 1, 64); return {ENCODE}",
-        "past torch",
+        "unnoticed by torch",
     ),
     "shrinks-features": ("encode", f"r = {ENCODE}; given[0].resize_(1); return r", ""),
     "keeps-and-changes-features": (

@@ -229,11 +229,9 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
 def _train_shipped(
     what: str, seed: int, steps: int | None, device: "torch.device", out: Path
 ) -> None:
-    from bench.features.backbones import backbones
     from bench.machine import distributed
     from bench.machine.progress import Reporter
-    from bench.training.backbone import train_backbone
-    from bench.training.words import train_words
+    from bench.training.backbone import train_backbone, train_words
     from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
     from episodes.errors import UserError
 
@@ -246,8 +244,7 @@ def _train_shipped(
     if what == "words":
         path = train_words(WordsRecipe(**fields), device, out, Reporter())
     else:
-        recipe = BackboneRecipe(**fields)
-        path = train_backbone(backbones()["motion"], recipe, device, out, Reporter())
+        path = train_backbone(BackboneRecipe(**fields), device, out, Reporter())
     typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
 
 

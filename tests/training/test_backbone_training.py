@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.features.backbones import backbones
 from bench.machine.progress import Reporter
 from bench.training import backbone as training
-from bench.training import words
-from bench.training.backbone import TrainingSet, train_backbone
+from bench.training.backbone import train_backbone, train_words
 from bench.training.clips import augmented, drawn_changes
 from bench.weights.backbone_card import BackboneCard, BackboneRecipe, WordsRecipe
 from episodes.datasets import dataset
@@ -24,19 +22,19 @@ CPU = torch.device("cpu")
 RECIPE = BackboneRecipe(seed=3, steps=3, batch_size=4)
 
 
-def made_set(value: float = 1.0) -> TrainingSet:
+def made_set(value: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     clips = value * torch.randn(8, 3, 16, 48, 48, generator=generator).half()
-    return TrainingSet(clips, torch.arange(8) % 4, 4)
+    return clips, torch.arange(8) % 4
 
 
 @pytest.fixture(autouse=True)
 def made_videos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "load_training_set", lambda backbone, reporter: made_set())
+    monkeypatch.setattr(training, "load_training_set", lambda reporter: made_set())
 
 
 def train(out: Path, recipe: BackboneRecipe = RECIPE) -> bytes:
-    return train_backbone(backbones()["motion"], recipe, CPU, out, Reporter()).read_bytes()
+    return train_backbone(recipe, CPU, out, Reporter()).read_bytes()
 
 
 def test_a_seed_decides_the_weights(tmp_path: Path):
@@ -60,8 +58,8 @@ def test_the_card_of_a_text_tower_holds_its_whole_recipe(
 ):
     names = ["left", "right"]
     videos = torch.randn(4, 96, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(words, "videos_of", lambda *_: (videos, torch.arange(4) % 2, names))
-    path = words.train_words(WordsRecipe(steps=2), CPU, tmp_path, Reporter())
+    monkeypatch.setattr(training, "videos_of", lambda *_: (videos, torch.arange(4) % 2, names))
+    path = train_words(WordsRecipe(steps=2), CPU, tmp_path, Reporter())
     card = parsed(BackboneCard, read_json(path.with_suffix(".json")))
     assert card.recipe == WordsRecipe(steps=2)
     assert card.recipe.model_fields_set == WordsRecipe.model_fields.keys()
@@ -81,9 +79,7 @@ def test_the_shipped_card_belongs_to_the_shipped_weights():
 def test_a_loss_that_is_not_finite_stops_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        training, "load_training_set", lambda backbone, reporter: made_set(float("nan"))
-    )
+    monkeypatch.setattr(training, "load_training_set", lambda reporter: made_set(float("nan")))
     with pytest.raises(UserError, match="at step 1"):
         train(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -99,7 +95,7 @@ def test_only_training_videos_are_asked_for(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(dataset("rendered"), "files", files)
     with pytest.raises(UserError, match="enough"):
-        training.load_training_set(backbones()["motion"](), Reporter())
+        training.load_training_set(Reporter())
     assert asked == ["train"]
 
 

@@ -29,11 +29,11 @@ SCHEMA = 3
 """Increased whenever `run.json` changes its form; `UPGRADES` converts older ones."""
 FILES = ("run.json", "rows.parquet")
 FAILURE = "failed.json"
-"""Replaces them where a method failed."""
+"""Written in their place where a method failed."""
 RUNNING = "running"
 """Exists while a method runs, and remains if that ended the process."""
 MOST_ROWS = 200_000_000
-"""More than a million episodes of a hundred queries have."""
+"""Files that claim more are damaged: a million episodes of a hundred queries have half of it."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {

@@ -4,13 +4,13 @@ A reference file holds three episodes, initial weights, and the results of the a
 float64, stored as float32: losses, gradients, and the state after three optimiser steps.
 """
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -119,16 +119,11 @@ def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]
     They follow from the deviation of the authors' own float32; a file that is not in the table gets
     the largest deviation of its method.
     """
-    table = Path(methods.parity.__path__[0]) / "float32.csv"
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = {row["file"]: row for row in csv.DictReader(lines)}
-    own = [row for name, row in rows.items() if name.startswith(entry.cls.name)]
-    chosen = [rows[path.stem]] if path.stem in rows else own
-    inputs, parameters = (
-        FLOAT32_ALLOWANCE * max(float(row[column]) for row in chosen)
-        for column in ("inputs", "parameters")
-    )
-    return inputs, parameters
+    table = pd.read_csv(Path(methods.parity.__path__[0]) / "float32.csv", index_col="file")
+    own = table[table.index.str.startswith(entry.cls.name)]
+    largest = (table.loc[[path.stem]] if path.stem in table.index else own).max()
+    allowed = FLOAT32_ALLOWANCE * largest
+    return float(allowed["inputs"]), float(allowed["parameters"])
 
 
 def _is_of_parameter(key: str) -> bool:

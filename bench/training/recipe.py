@@ -1,10 +1,10 @@
 """Recipes of meta-training, checked when they are read.
 
 A file holds a table ``[default]``, and tables ``[method.NAME]`` with the differences for a method
-and its variants, or for one variant. A file without ``[default]`` is for those methods alone. One
-with ``base = "NAME"`` states the differences from another recipe, or from a file beside it if the
-name ends in ``.toml``. ``[method.NAME.settings]`` changes settings of the method, which the card
-of its weights records.
+and its variants, or for one variant. A file without ``[default]`` is for those methods alone. A
+file with ``base = "NAME"`` states the differences from another recipe, or from a file beside it if
+the name ends in ``.toml``. ``[method.NAME.settings]`` changes settings of the method, which the
+card of its weights records.
 """
 
 from dataclasses import replace
@@ -64,7 +64,7 @@ def read_training_recipe(
 
     Raises:
         UserError: there is no such recipe, it says nothing about this method, a field is unknown or
-            out of range, or runs could not tell it by its name.
+            out of range, or its name would not identify it in a run.
     """
     name = Path(name_or_path).stem
     values: dict[str, Any] = {}

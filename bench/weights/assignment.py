@@ -182,7 +182,7 @@ def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWi
 
 
 def _settings(entry: ConfiguredMethod, card: Card) -> Settings:
-    """Return the settings on a card, overridden by those that a user wrote behind the name."""
+    """Return the settings on a card, overridden by those that a user wrote after the name."""
     known = {field.name for field in fields(entry.settings)}
     if unknown := sorted(card.settings.keys() - known):
         raise UserError(

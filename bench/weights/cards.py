@@ -1,4 +1,4 @@
-"""Cards of trained weights, which say what they are and what they saw; hashes of shipped files.
+"""Cards of trained weights: what the weights are, and how they were trained; shipped files.
 
 `results/weights/SHA256SUMS` lists the shipped files, as ``sha256sum`` writes and checks it. When
 weights are replaced:

@@ -133,7 +133,7 @@ def test_what_the_backbone_s_training_looks_at_is_taken(
 ):
     given: list[object] = []
 
-    def trained(cls: object, recipe: BackboneRecipe, device: object, out: Path, _: object) -> Path:
+    def trained(recipe: BackboneRecipe, device: object, out: Path, _: object) -> Path:
         given.append((recipe.seed, recipe.steps, out))
         return out / "motion.safetensors"
 

@@ -32,24 +32,16 @@ def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[Line]:
     for number, support, query, labels in zip(
         bank.numbers, bank.episodes.support, bank.episodes.query, bank.episodes.labels, strict=True
     ):
-        shown = [
+        members = [
             ("support", shot, way, index)
             for way, row in enumerate(support)
             for shot, index in enumerate(row)
         ]
-        asked = [
+        members += [
             ("query", place, way, index)
             for place, (index, way) in enumerate(zip(query, labels, strict=True))
         ]
-        for role, place, way, index in shown + asked:
+        for role, place, way, index in members:
             video = videos[index]
-            path = paths.get(video)
-            yield Line(
-                int(number),
-                role,
-                place,
-                int(way),
-                video.label,
-                f"{video.label}/{video.name}",
-                "" if path is None else str(path),
-            )
+            name, path = f"{video.label}/{video.name}", str(paths.get(video, ""))
+            yield Line(int(number), role, place, int(way), video.label, name, path)

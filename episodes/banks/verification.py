@@ -157,46 +157,31 @@ def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
         yield _trouble(place, "several", f"{first} is used, {others[0]} is not")
 
 
-def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> list[Trouble]:
+def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> Iterator[Trouble]:
     """Find what is visible only by opening files."""
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
         looks = remembered(inspection_identity(), root, paths, inspect, progress)
-    inspections = dict(zip(paths, looks, strict=True))
+    inspections: dict[Path, Inspection] = dict(zip(paths, looks, strict=True))
     sound = [path for path in paths if not inspections[path]["error"]]
     with stage("hash videos") as progress:
         hashes = remembered("sha256", root, sound, content_sha256, progress)
-    return [
-        *_copies(places, dict(zip(sound, hashes, strict=True))),
-        *(
-            trouble
-            for place in places
-            for trouble in _inspected(place, inspections[place.paths[0]])
-        ),
-    ]
-
-
-def _inspected(place: _Place, found: Inspection) -> Iterator[Trouble]:
-    """Turn the inspection of a video into troubles."""
-    if found["error"]:
-        yield _trouble(place, "damaged", found["error"])
-    elif found["frames"] < SHORT:
-        yield _trouble(place, "short", f"{found['frames']} frames")
-    if found["remark"]:
-        yield _trouble(place, "odd", found["remark"])
-
-
-def _copies(places: Sequence[_Place], hashes: dict[Path, str]) -> Iterator[Trouble]:
-    """Find videos with the content of an earlier one, which is named; damaged ones have no hash."""
+    sha256 = dict(zip(sound, hashes, strict=True))
     first: dict[str, _Place] = {}
     for place in places:
-        if place.paths[0] not in hashes:
+        path = place.paths[0]
+        found = inspections[path]
+        if found["error"]:
+            yield _trouble(place, "damaged", found["error"])
             continue
-        other = first.setdefault(hashes[place.paths[0]], place)
+        if found["frames"] < SHORT:
+            yield _trouble(place, "short", f"{found['frames']} frames")
+        if found["remark"]:
+            yield _trouble(place, "odd", found["remark"])
+        other = first.setdefault(sha256[path], place)
         if other is not place:
-            yield _trouble(
-                place, "copy", f"same as {other.video.label}/{other.video.name} ({other.split})"
-            )
+            same = f"same as {other.video.label}/{other.video.name} ({other.split})"
+            yield _trouble(place, "copy", same)
 
 
 def _trouble(place: _Place, kind: str, words: str) -> Trouble:

@@ -62,14 +62,7 @@ class Rendered:
         folder = self._folder(split)
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder.parent)
-        wanted: dict[str, set[Video]] = {}
-        for video in videos:
-            wanted.setdefault(video.label, set()).add(video)
-        known = {
-            video: sha
-            for label, some in wanted.items()
-            for video, sha in _intact(folder, label, some)
-        }
+        known = dict(_intact(folder, set(videos)))
         missing = [
             _Task(split, video, _path(folder, video)) for video in videos if video not in known
         ]
@@ -105,19 +98,18 @@ def _path(folder: Path, video: Video) -> Path:
     return folder / video.label / f"{video.name}.{source.suffix}"
 
 
-def _intact(folder: Path, label: str, wanted: Collection[Video]) -> Iterator[tuple[Video, str]]:
-    """Yield the wanted videos of a class that are there and have not changed, with their hashes."""
-    manifest = folder / label / MANIFEST
-    if not manifest.exists():
-        return
-    for line in manifest.read_bytes().splitlines():
-        # A line that is damaged, or that a kill cut short, is skipped: its video is drawn again.
-        with suppress(ValueError, LookupError, TypeError, OSError, RecursionError):
-            entry = json.loads(line)
-            video = Video(label, entry["group"], entry["name"])
-            path = folder / label / entry["file"]
-            if video in wanted and path.is_file() and content_sha256(path) == entry["sha256"]:
-                yield video, entry["sha256"]
+def _intact(folder: Path, wanted: Collection[Video]) -> Iterator[tuple[Video, str]]:
+    """Yield the wanted videos that are there and have not changed, with their hashes."""
+    for label in {video.label for video in wanted}:
+        manifest = folder / label / MANIFEST
+        for line in manifest.read_bytes().splitlines() if manifest.exists() else ():
+            # A line that is damaged or cut short is skipped, and its video drawn again.
+            with suppress(ValueError, LookupError, TypeError, OSError, RecursionError):
+                entry = json.loads(line)
+                video = Video(label, entry["group"], entry["name"])
+                path = folder / label / entry["file"]
+                if video in wanted and path.is_file() and content_sha256(path) == entry["sha256"]:
+                    yield video, entry["sha256"]
 
 
 def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:

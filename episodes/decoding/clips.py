@@ -1,9 +1,9 @@
 """Clips from video files: which reader is used, and the error for a file that none can read."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from stat import S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from typing import TypeVar
 
 import numpy as np
@@ -18,8 +18,6 @@ from episodes.errors import UserError, unknown
 Clip = NDArray[np.uint8]
 """uint8 (frames, height, width, 3), RGB."""
 Shrunk = TypeVar("Shrunk")
-OTHER_KINDS = {S_IFDIR: "a folder", S_IFIFO: "a pipe", S_IFSOCK: "a socket"}
-"""What may be in the place of a file, by its mode."""
 
 
 def chosen_decoder(name: str | None) -> str:
@@ -124,22 +122,14 @@ def examine(path: Path) -> tuple[str, str]:
 
 
 def check_file(path: Path) -> None:
-    """Refuse anything but a file before opening it: a pipe would block.
+    """Refuse anything but a file with content before it is opened: a pipe would block.
 
     Raises:
         UserError: it is missing, empty, or not a regular file.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        why = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
-        raise UserError(
-            f"{path}: there is no such video file{why}; put it there or leave it out"
-        ) from error
-    if (kind := S_IFMT(status.st_mode)) != S_IFREG:
-        what = OTHER_KINDS.get(kind, "a device")
-        raise UserError(f"{path}: there is no such video file, but {what}; leave it out")
-    if status.st_size == 0:
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file may raise
+        raise UserError(f"{path}: there is no such video file; put it there or leave it out")
+    if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out")
 
 

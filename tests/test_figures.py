@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.comparison.classes import ClassAccuracy
+from bench.comparison.classes import per_class
 from bench.comparison.summary import compare
 from bench.report.charts.catalogue import charts, draw
 from bench.report.charts.classes import class_chart
@@ -144,11 +144,14 @@ def test_every_name_on_the_front_is_written_and_covers_no_other():
         assert not one.overlaps(other)
 
 
-def test_the_heat_map_has_a_line_for_each_method():
-    classes = [ClassAccuracy("hard", 9, [0.1, 0.2]), ClassAccuracy("easy", 9, [0.8, 0.9])]
-    (axes,) = class_chart(classes, ["one", "other"]).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
-    assert [text.get_text() for text in axes.texts] == ["10", "80", "20", "90"]
+def test_the_heat_map_has_a_line_for_each_method_and_a_column_for_each_class():
+    (comparison,) = compare([answered("otam", 0.8), answered("twin", 0.3, seed=1)])
+    (axes,) = class_chart(comparison).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["otam", "twin"]
+    classes = per_class(comparison.methods, comparison.opened)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [one.name for one in classes]
+    expected = [f"{100 * one.accuracy[row]:.0f}" for row in (0, 1) for one in classes]
+    assert [text.get_text() for text in axes.texts] == expected
 
 
 def test_noise_in_a_training_looks_like_noise():

@@ -261,6 +261,7 @@ def test_one_method_alone_has_a_report():
     html = made(RUNS[0])
     assert "1 method on the bank small" in html
     assert "Difference from" not in html
+    assert "What differs between the runs" not in html
 
 
 def test_the_headline_names_those_that_cannot_be_told_apart():

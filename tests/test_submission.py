@@ -28,9 +28,9 @@ EPISODES = 40
 HOME = "/home/ada/secret"
 
 
-def a_run(name: str = "otam") -> Run:
+def a_run(name: str = "otam", episodes: int = EPISODES) -> Run:
     """A run of the default bank whose answers are right three times in four."""
-    bank = open_bank("default", EPISODES)
+    bank = open_bank("default", episodes)
     labels = bank.episodes.labels
     wrong = np.random.default_rng(0).random(labels.shape) < 0.25
     prediction = np.where(wrong, (labels + 1) % 5, labels).astype(np.int16)
@@ -38,7 +38,7 @@ def a_run(name: str = "otam") -> Run:
     identity = Identity(
         bank=bank.title,
         bank_sha256=bank.sha256,
-        episodes=EPISODES,
+        episodes=episodes,
         method=name,
         revision=1,
         dtype="float32",
@@ -92,6 +92,18 @@ def test_what_comes_out_is_what_went_in(packed: Path):
     rows = a_run().rows
     right = (rows["label"] == rows["prediction"]).mean()
     assert found.comparison.rows[0].accuracy == pytest.approx(right)
+
+
+def test_a_run_of_one_episode_is_accepted_without_an_interval(tmp_path: Path):
+    write_run(tmp_path / "run", a_run(episodes=1))
+    pack(tmp_path / "run", tmp_path / "run.zip")
+    low, high = unpack(tmp_path / "run.zip").comparison.rows[0].interval
+    assert np.isnan(low)
+    assert np.isnan(high)
+    made_up = members(tmp_path / "run.zip")["figures.json"].replace(b"null", b"0.5")
+    write_members(tmp_path / "run.zip", members(tmp_path / "run.zip") | {"figures.json": made_up})
+    with pytest.raises(UserError, match=r"low 0\.5, its rows give nan"):
+        unpack(tmp_path / "run.zip")
 
 
 def test_an_identity_that_names_a_folder_is_not_packed(tmp_path: Path):
@@ -181,6 +193,7 @@ HOSTILE = {
         "holds no figures",
     ),
     "no figures": (lambda found: {**found, "figures.json": b"{}"}, "holds no figures"),
+    "no object": (lambda found: {**found, "figures.json": b"[]"}, "holds no figures"),
     "another label": (rewritten(other_first("label", 9)), "row 0 has label 9, the bank has"),
     "an answer twice": (rewritten(other_first("query", 1)), "row 0 has query 1, the bank has 0"),
     "a class that is not there": (

@@ -42,7 +42,19 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
     }
     differing = [name for name in facts[0] if name not in shared]
     lines = [[one[name] for name in differing] for one in facts]
-    commands, doubt = _commands(comparisons, methods)
+    around = [run.circumstances for one in methods for run in one.runs]
+    commits = list(dict.fromkeys(one.commit for one in around if one.commit))
+    verified = [
+        f"fvbench bank verify {one.opened.recipe.name}"
+        for one in comparisons
+        if one.opened is not None and one.methods[0].first.declared.recipe is None
+    ]
+    commands = [
+        *(f"git checkout {commit}" for commit in commits[:1]),
+        "python3 -m pip install -e .",
+        *verified,
+        *dict.fromkeys(one.command for one in around if one.command),
+    ]
     return Provenance(
         shared={name: value for name, value in shared.items() if value},
         runs=Grid("runs", "What differs between the runs", differing, lines),
@@ -51,8 +63,8 @@ def provenance(comparisons: Sequence[Comparison]) -> Provenance:
             (f"{one.first.identity.bank}: {one.method}, {one.trained}", _everything(one))
             for one in methods
         ],
-        commands=commands,
-        doubt=doubt,
+        commands="\n".join(commands),
+        doubt=_doubt(around, commits),
     )
 
 
@@ -124,6 +136,7 @@ def _hash(value: str | None) -> str:
 
 
 def _everything(one: MethodRuns) -> str:
+    """All that is known of the runs of a method, as JSON."""
     runs = [
         {
             "identity": run.identity.content(),
@@ -135,29 +148,14 @@ def _everything(one: MethodRuns) -> str:
     return json.dumps(runs[0] if len(runs) == 1 else runs, indent=1, ensure_ascii=False)
 
 
-def _commands(comparisons: Sequence[Comparison], methods: Sequence[MethodRuns]) -> tuple[str, str]:
-    """Commands that make the runs again, and why these may differ."""
-    around = [run.circumstances for one in methods for run in one.runs]
-    commits = dict.fromkeys(one.commit for one in around if one.commit)
-    made_by = dict.fromkeys(one.command for one in around if one.command)
-    lines = [f"git checkout {commit}" for commit in list(commits)[:1]]
-    lines += ["python3 -m pip install -e ."]
-    lines += [
-        f"fvbench bank verify {one.opened.recipe.name}"
-        for one in comparisons
-        if one.opened is not None and one.methods[0].first.declared.recipe is None
-    ]
-    return "\n".join([*lines, *made_by]), _doubt(len(commits), around)
-
-
-def _doubt(commits: int, around: Sequence[Circumstances]) -> str:
+def _doubt(around: Sequence[Circumstances], commits: Sequence[str]) -> str:
     if any(one.dirty for one in around):
         return (
             "Some runs were made with uncommitted changes: their code has no commit, and is known"
             " by its hash alone."
         )
-    if commits > 1:
-        return f"The runs were made at {commits} commits; the first is named."
+    if len(commits) > 1:
+        return f"The runs were made at {len(commits)} commits; the first is named."
     if not commits:
         return "The runs were not made in a clone: their commit is not known."
     if any("--weights" in one.command for one in around):
@@ -182,9 +180,9 @@ def without_places(text: str) -> str:
     fvbench run --data '…/my clips' --out results/local/run
     """
 
-    def last(found: re.Match[str]) -> str:
-        quote = "'" if found[0].startswith("'") else ""
-        path = found[0].strip(quote).replace("\\", "/").rstrip("/")
+    def last(match: re.Match[str]) -> str:
+        quote = "'" if match[0].startswith("'") else ""
+        path = match[0].strip(quote).replace("\\", "/").rstrip("/")
         return f"{quote}…/{path.rpartition('/')[2]}{quote}"
 
     return PLACE.sub(last, text)

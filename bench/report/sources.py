@@ -65,27 +65,29 @@ def publications(*texts: str) -> list[Publication]:
     >>> one.authors, one.venue, one.year, one.arxiv
     (('Cao', 'Ji'), 'CVPR', '2020', '1906.11415')
     """
-    stated = [_read(one) for text in texts for one in PUBLISHED.finditer(text)]
-    titled = [_read(one) for text in texts for one in TITLED.finditer(" ".join(text.split()))]
-    quoted = [_read(one) for text in texts for one in QUOTED.finditer(" ".join(text.split()))]
-    found = merged([*stated, *quoted])
+    flat = [" ".join(text.split()) for text in texts]
+    stated = [_read(match) for text in texts for match in PUBLISHED.finditer(text)]
+    quoted = [_read(match) for text in flat for match in QUOTED.finditer(text)]
+    titled = [_read(match) for text in flat for match in TITLED.finditer(text)]
+    known = merged([*stated, *quoted])
     for one in titled:
-        fitting = [other for other in found if other.same == one.same]
-        if len(fitting) == 1:
-            found[found.index(fitting[0])] = _joined(fitting[0], one)
-    return found
+        places = [index for index, other in enumerate(known) if other.same == one.same]
+        if len(places) == 1:
+            known[places[0]] = _joined(known[places[0]], one)
+    return known
 
 
 def merged(stated: Iterable[Publication]) -> list[Publication]:
     """Merge mentions of the same publication."""
-    found: list[Publication] = []
+    known: list[Publication] = []
     for one in stated:
-        known = next((other for other in found if _alike(one, other)), None)
-        if known is None:
-            found.append(one)
+        for index, other in enumerate(known):
+            if _alike(one, other):
+                known[index] = _joined(other, one)
+                break
         else:
-            found[found.index(known)] = _joined(known, one)
-    return found
+            known.append(one)
+    return known
 
 
 def _read(match: re.Match[str]) -> Publication:
@@ -119,16 +121,14 @@ def bibtex(one: Publication) -> str:
         "archiveprefix": "arXiv" if one.arxiv else "",
         "url": f"https://arxiv.org/abs/{one.arxiv}" if one.arxiv else "",
     }
-    return entry("article" if in_journal else "inproceedings", one.key, fields)
+    return bibtex_entry("article" if in_journal else "inproceedings", one.key, fields)
 
 
-def entry(kind: str, key: str, fields: dict[str, str]) -> str:
+def bibtex_entry(kind: str, key: str, fields: dict[str, str]) -> str:
     """Return a BibTeX entry without empty fields; titles keep their capitals."""
-    lines = [
-        f"  {name} = {{{f'{{{value}}}' if name == 'title' else value}}},"
-        for name, value in fields.items()
-        if value
-    ]
+    if title := fields.get("title"):
+        fields = fields | {"title": f"{{{title}}}"}
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@{kind}{{{key},", *lines, "}"])
 
 
@@ -141,11 +141,11 @@ def linked(text: str) -> Markup:
     """
     parts: list[Markup] = []
     place = 0
-    for found in LINKED.finditer(text):
-        if address := _address(found):
-            link = Markup('<a href="{}">{}</a>').format(address, found[0])
-            parts += [escape(text[place : found.start()]), link]
-            place = found.end()
+    for match in LINKED.finditer(text):
+        if address := _address(match):
+            link = Markup('<a href="{}">{}</a>').format(address, match[0])
+            parts += [escape(text[place : match.start()]), link]
+            place = match.end()
     return Markup("").join([*parts, escape(text[place:])])
 
 
@@ -154,10 +154,10 @@ def links(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(_address, LINKED.finditer(text)))))
 
 
-def _address(found: re.Match[str]) -> str:
-    if found["arxiv"]:
-        return f"https://arxiv.org/abs/{found['arxiv']}"
-    if found["code"].endswith(".py"):
+def _address(match: re.Match[str]) -> str:
+    if match["arxiv"]:
+        return f"https://arxiv.org/abs/{match['arxiv']}"
+    if match["code"].endswith(".py"):
         return ""
-    tree = f"/tree/{found['commit']}" if found["commit"] else ""
-    return f"https://github.com/{found['code']}{tree}"
+    tree = f"/tree/{match['commit']}" if match["commit"] else ""
+    return f"https://github.com/{match['code']}{tree}"

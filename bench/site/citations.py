@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import bench
 from bench.features.backbones import backbones
 from bench.plugins.registry import all_methods
-from bench.report.sources import Publication, bibtex, entry, merged, publications
+from bench.report.sources import Publication, bibtex, bibtex_entry, merged, publications
 from bench.runs.run import Run
 from episodes.datasets import datasets
 
 PROJECT = "fewshot-video-bench"
-TITLE = f"{PROJECT}: few-shot video classification on fixed, seeded episodes"
 ADDRESS = re.compile(r"https://\S+[\w/]")
 
 
@@ -61,30 +60,31 @@ def _of_dataset(name: str) -> Cited:
     """The data set's paper if its file names one, or its address."""
     known = datasets().get(name)
     module = f"episodes.datasets.{name.replace('-', '_')}"
-    if known is None or importlib.util.find_spec(module) is None:
-        return Cited(f"data set {name}", [])
-    if stated := publications(importlib.import_module(module).__doc__ or ""):
-        return Cited(f"data set {name}", stated)
-    address = ADDRESS.search(getattr(known, "how_to_get", ""))
-    fields = {"title": known.description, "url": address[0] if address else ""}
-    return Cited(f"data set {name}", [], [entry("misc", name, fields)] if address else [])
+    stated: list[Publication] = []
+    entries: list[str] = []
+    if known is not None and importlib.util.find_spec(module) is not None:
+        stated = publications(importlib.import_module(module).__doc__ or "")
+        address = ADDRESS.search(getattr(known, "how_to_get", ""))
+        if address and not stated:
+            entries = [bibtex_entry("misc", name, {"title": known.description, "url": address[0]})]
+    return Cited(f"data set {name}", stated, entries)
 
 
 def _project() -> Cited:
     fields = {
         "author": f"{{The {PROJECT} contributors}}",
-        "title": TITLE,
+        "title": f"{PROJECT}: few-shot video classification on fixed, seeded episodes",
         "version": bench.__version__,
         "year": "2026",
     }
-    return Cited("this project", [], [entry("software", PROJECT, fields)])
+    return Cited("this project", [], [bibtex_entry("software", PROJECT, fields)])
 
 
-def bibliography(found: Sequence[Cited]) -> str:
+def bibliography(cited: Sequence[Cited]) -> str:
     """Return BibTeX: comments that say which entries belong to what, then every entry once."""
-    known = merged(publication for one in found for publication in one.publications)
+    known = merged(publication for one in cited for publication in one.publications)
     lines = []
-    for one in found:
+    for one in cited:
         # Another of those that are cited may state the same publication more fully.
         keys = [
             other.key
@@ -96,5 +96,5 @@ def bibliography(found: Sequence[Cited]) -> str:
         ]
         keys += [entry.partition("{")[2].partition(",")[0] for entry in one.entries]
         lines.append(f"% {one.name}: {', '.join(keys) or 'this project, or nothing is stated'}")
-    entries = [bibtex(one) for one in known] + [each for one in found for each in one.entries]
+    entries = [bibtex(one) for one in known] + [entry for one in cited for entry in one.entries]
     return "\n".join([*lines, "", "\n\n".join(entries), ""])

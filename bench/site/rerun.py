@@ -75,27 +75,25 @@ def rerun(
     drawn = np.random.default_rng(seed).permutation(len(bank.episodes))[:count]
     some = bank.only(np.sort(drawn))
     features = run.identity.features or FeatureIdentity(backbone="")
-    name = features.backbone
-    if backbone is None and name not in backbones():
-        raise unknown("backbone", name, backbones())
-    loaded = with_preprocessing_of(features, load_backbone(backbone or name, device))
-    entry = find(run.identity.method, methods)
+    if backbone is None and features.backbone not in backbones():
+        raise unknown("backbone", features.backbone, backbones())
+    loaded = with_preprocessing_of(features, load_backbone(backbone or features.backbone, device))
+    method = find(run.identity.method, methods)
     prompt = run.identity.text.prompt if run.identity.text else None
-    text = text_source(loaded, None, prompt)
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             banks=[some],
-            methods=[_as_submitted(run, entry, weights, loaded.weights_sha256)],
+            methods=[_as_submitted(run, method, weights, loaded.weights_sha256)],
             backbone=loaded,
             device=device,
             batch_size=64,
             seed=run.identity.seed or 0,
             out=Path(folder),
-            text=text,
+            text=text_source(loaded, None, prompt),
         )
         done = execute(plan, reporter)
         if done.failures:
-            raise UserError(f"{entry.name} failed here: {done.failures[0].reason}")
+            raise UserError(f"{method.name} failed here: {done.failures[0].reason}")
         again = read_run(done.folders[0])
     before = run.rows[run.rows["episode"].isin(some.numbers)]
     differing = before["prediction"].to_numpy() != again.rows["prediction"].to_numpy()
@@ -104,23 +102,21 @@ def rerun(
 
 
 def _as_submitted(
-    run: Run, entry: ConfiguredMethod, weights: str | None, backbone_sha256: str
+    run: Run, method: ConfiguredMethod, weights: str | None, backbone_sha256: str
 ) -> MethodWithWeights:
     """The method with the run's weights, whose settings must be those of the run."""
     wanted = run.identity.weights_sha256
-    if wanted is None:
-        (chosen,) = with_weights([entry], UNTRAINED, backbone_sha256)
+    source = UNTRAINED if wanted is None else weights or str(SHIPPED)
+    for chosen in with_weights([method], source, backbone_sha256):
+        if (chosen.checkpoint and chosen.checkpoint.sha256) == wanted:
+            break
     else:
-        candidates = with_weights([entry], weights or str(SHIPPED), backbone_sha256)
-        fitting = [one for one in candidates if one.checkpoint and one.checkpoint.sha256 == wanted]
-        if not fitting:
-            raise UserError(
-                f"the weights of this run (sha256 {wanted:.12}…) are not in"
-                f" {weights or 'those that come with the program'}; name their file or folder with"
-                " --weights"
-            )
-        chosen = fitting[0]
+        raise UserError(
+            f"the weights of this run (sha256 {wanted:.12}…) are not in"
+            f" {weights or 'those that come with the program'}; name their file or folder with"
+            " --weights"
+        )
     here, then = plain(asdict(chosen.entry.settings)), run.identity.settings
     if here != then:
-        raise UserError(f"{entry.name} has settings {here} here, and had {then} in this run")
+        raise UserError(f"{method.name} has settings {here} here, and had {then} in this run")
     return chosen

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.comparison.frame import Comparison
+from bench.comparison.row import flattened
 from bench.comparison.summary import compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
 from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
@@ -156,11 +158,11 @@ def _members(file: Path) -> dict[str, bytes]:
     """Read the members of a submission, none beyond its limit."""
     try:
         with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            if sorted(entry.filename for entry in entries) != sorted(LARGEST):
-                names = ", ".join(repr(entry.filename)[:60] for entry in entries[:5]) or "nothing"
+            names = archive.namelist()
+            if sorted(names) != sorted(LARGEST):
+                some = ", ".join(repr(name)[:60] for name in names[:5]) or "nothing"
                 raise RefusedError(
-                    f"{file} holds {names}; a submission holds {', '.join(LARGEST)} once each and"
+                    f"{file} holds {some}; a submission holds {', '.join(LARGEST)} once each and"
                     " nothing else"
                 )
             contents = {}
@@ -168,10 +170,7 @@ def _members(file: Path) -> dict[str, bytes]:
                 with archive.open(name) as member:
                     contents[name] = member.read(most + 1)
                 if len(contents[name]) > most:
-                    raise RefusedError(
-                        f"{file}: {name} unpacks to more than {most:,} bytes, the most that it may"
-                        " have"
-                    )
+                    raise RefusedError(f"{file}: {name} unpacks to more than {most:,} bytes")
     except FileNotFoundError as error:
         raise UserError(f"{file}: there is no such file") from error
     except BROKEN as error:
@@ -227,22 +226,20 @@ def figures(comparison: Comparison) -> dict[str, Any]:
 
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
     """Refuse stated figures that do not follow from the rows."""
+    actual = _numbers(plain(figures(comparison)))
     try:
-        stated = {name: float(value) for name, value in _flat(json.loads(content)).items()}
+        stated = _numbers(json.loads(content))
+        claims = {name: stated[name] for name in actual}
     except (*UNREADABLE, OverflowError, RecursionError) as error:
         raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
-    for name, value in _flat(plain(figures(comparison))).items():
-        if not math.isclose(stated.get(name, math.nan), value, rel_tol=CLOSE, abs_tol=CLOSE):
+    for name, value in actual.items():
+        if not np.isclose(claims[name], value, rtol=CLOSE, atol=CLOSE, equal_nan=True):
             raise RefusedError(
-                f"{file}: {FIGURES} states {name} {stated.get(name)}, its rows give {value}"
+                f"{file}: {FIGURES} states {name} {claims[name]}, its rows give {value}"
             )
 
 
-def _flat(content: Any) -> dict[str, Any]:
-    """Figures by name, with a name for each end of an interval."""
-    ends = {
-        f"{end} of the interval over {kind}": value
-        for kind, interval in content["intervals"].items()
-        for end, value in zip(("low", "high"), interval, strict=True)
-    }
-    return {key: value for key, value in content.items() if key != "intervals"} | ends
+def _numbers(content: Any) -> dict[str, float]:
+    """Figures by name, the ends of intervals apart; NaN for null, as after a single episode."""
+    flat: dict[str, Any] = flattened(content)
+    return {name: math.nan if value is None else float(value) for name, value in flat.items()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.cases.examination import Case, Degrees
 from bench.report.cases.outcomes import MODELS, verdict
+from bench.report.charts.style import INK, MUTED
 from episodes.decoding.clips import Clip
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 RED = "#C1121F"
 """Colour of the true class, and of nothing else."""
-INK, GREY, LINE = "#1B2430", "#5B6470", "#C9CFD6"
+GRID = "#C9CFD6"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 """Colours of the classes; distinguishable without colour vision (Okabe and Ito, 2008)."""
 SYMBOLS = {"mastaf-neighbor": "o", "mastaf-self": "s", "mastaf-cross": "D", "mastaf": "h"}
@@ -25,6 +26,8 @@ FRAMES = 8
 """Number of frames shown of each clip, evenly spaced."""
 GAP = 0.04
 """Between frames, as a fraction of their width."""
+BREADTH = FRAMES * (1 + GAP) - GAP
+"""Of all frames, in widths of one."""
 WIDTH, ANGLES_HEIGHT, STRIP_HEIGHT = 9.0, 4.5, 0.93
 """Sizes in inches."""
 INNERMOST = 3
@@ -47,11 +50,8 @@ def case_figure(case: Case) -> Figure:
         true = row in (0, case.label + 1)
         _draw_clip(axes, clips[row], names[row], RED if true else INK)
         if row == case.label + 1:
-            width = FRAMES * (1 + GAP) - GAP
-            frame = Rectangle(
-                (0, 0), width, 1, fill=False, edgecolor=RED, linewidth=3, clip_on=False
-            )
-            axes.add_patch(frame).set_zorder(4)
+            frame = Rectangle((0, 0), BREADTH, 1, fill=False, edgecolor=RED, linewidth=3, zorder=4)
+            axes.add_patch(frame).set_clip_on(False)
     return figure
 
 
@@ -79,8 +79,8 @@ def attention_figure(case: Case) -> Figure:
                 zorder=2,
             )
     colours = figure.colorbar(shown, cax=bar.add_axes((0.0, 0.1, 0.2, 0.8)))
-    colours.set_label("attention A: what a position is multiplied by", color=GREY, fontsize=8)
-    colours.ax.tick_params(labelsize=7, colors=GREY)
+    colours.set_label("attention A: what a position is multiplied by", color=MUTED, fontsize=8)
+    colours.ax.tick_params(labelsize=7, colors=MUTED)
     colours.outline.set_visible(False)
     return figure
 
@@ -115,11 +115,11 @@ def _draw_angles(figure: SubFigure, case: Case) -> None:
     axes.set(thetamin=0, thetamax=90, ylim=(0, outermost + 0.8))
     axes.set_thetagrids(range(0, 91, 15), labels=[f"{angle}°" for angle in range(0, 91, 15)])
     axes.set_rgrids(range(INNERMOST, outermost + 1), labels=[])
-    axes.tick_params(colors=GREY, labelsize=8)
-    axes.grid(color=LINE, linewidth=0.6)
+    axes.tick_params(colors=MUTED, labelsize=8)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.spines["polar"].set_visible(False)
     for spine in ("start", "end"):
-        axes.spines[spine].set_color(LINE)
+        axes.spines[spine].set_color(GRID)
     for ring, model in enumerate(MODELS, start=INNERMOST):
         _draw_ring(axes, case, model, ring)
     axes.plot(0, 0, marker="*", markersize=17, color=INK, clip_on=False, zorder=5)
@@ -177,30 +177,31 @@ def _draw_answers(figure: SubFigure, case: Case) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
     axes.text(0, 1, "Angle between the query ★ and the prototypes", fontsize=10, color=INK)
-    titles = {0.09: "model", 0.36: "nearest", 0.55: "true class", 0.74: "ahead by"}
-    for place, title in titles.items():
-        axes.text(place, 0.9, title, fontsize=8, color=GREY)
+    columns = {"model": 0.09, "nearest": 0.36, "true class": 0.55, "ahead by": 0.74, "": 0.9}
+    for title, place in columns.items():
+        axes.text(place, 0.9, title, fontsize=8, color=MUTED)
     for row, model in enumerate(reversed(MODELS)):
-        _draw_answer(axes, case, model, height=0.81 - 0.1 * row)
+        height, angles = 0.81 - 0.1 * row, case.angles[model]
+        axes.plot(0.035, height + 0.015, marker=SYMBOLS[model], markersize=10, color=MUTED)
+        texts = (
+            MODELS[model],
+            f"{angles.argmin() + 1}: {angles.min():.2f}°",
+            f"{case.label + 1}: {angles[case.label]:.2f}°",
+            f"{lead(angles):.2f}°",
+            verdict(case.right(model)),
+        )
+        for (title, place), text in zip(columns.items(), texts, strict=True):
+            colour = RED if title == "true class" else INK
+            weight = "bold" if text == verdict(False) else "normal"
+            axes.text(place, height, text, fontsize=9, color=colour, weight=weight)
+    axes.text(
+        0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=MUTED
+    )
     for way, name in enumerate(case.classes):
-        true, height = way == case.label, 0.34 - 0.07 * way
-        axes.text(0.02, height, f"{way + 1}", color=COLOURS[way % len(COLOURS)], weight="bold")
-        axes.text(0.09, height, f"{name} (true)" if true else name, color=RED if true else INK)
-    for text in axes.texts[5:]:
-        text.set_fontsize(9)
-    axes.text(0.02, 0.43, "filled: the nearest class;  red: the true class", fontsize=8, color=GREY)
-
-
-def _draw_answer(axes: "Axes", case: Case, model: str, height: float) -> None:
-    """One line of the table: symbol, name, nearest class, true class, margin, verdict."""
-    angles, right = case.angles[model], case.right(model)
-    nearest = int(angles.argmin())
-    axes.plot(0.035, height + 0.015, marker=SYMBOLS[model], markersize=10, color=GREY)
-    axes.text(0.09, height, MODELS[model], color=INK)
-    axes.text(0.36, height, f"{nearest + 1}: {angles[nearest]:.2f}°", color=INK)
-    axes.text(0.55, height, f"{case.label + 1}: {angles[case.label]:.2f}°", color=RED)
-    axes.text(0.74, height, f"{lead(angles):.2f}°", color=INK)
-    axes.text(0.9, height, verdict(right), color=INK, weight="normal" if right else "bold")
+        true, height, colour = way == case.label, 0.34 - 0.07 * way, COLOURS[way % len(COLOURS)]
+        axes.text(0.02, height, f"{way + 1}", fontsize=9, color=colour, weight="bold")
+        text, colour = (f"{name} (true)", RED) if true else (name, INK)
+        axes.text(0.09, height, text, fontsize=9, color=colour)
 
 
 def lead(angles: Degrees) -> float:
@@ -243,7 +244,7 @@ def _draw_clip(axes: "Axes", clip: Clip, name: str, colour: str) -> None:
     """Frames side by side, each a square of side 1, with a name on their left."""
     for place, index in enumerate(_indices(clip)):
         axes.imshow(centre_square(clip[index]), extent=_extent(place), zorder=1)
-    axes.set(xlim=(0, FRAMES * (1 + GAP) - GAP), ylim=(0, 1), anchor="W")
+    axes.set(xlim=(0, BREADTH), ylim=(0, 1), anchor="W")
     axes.axis("off")
     axes.text(
         -0.15, 0.5, name, ha="right", va="center", fontsize=8.5, color=colour, linespacing=1.4

@@ -1,5 +1,6 @@
 """A folder of cases: those that are drawn, their pictures, and the counts of all."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,26 +34,26 @@ def chosen(outcomes: Outcomes, episodes: str | None, kind: str | None) -> list[Q
         if kind not in KINDS:
             raise UserError(f"--find {kind!r} is not one of {', '.join(KINDS)}")
         return outcomes.find(kind)[:OF_A_KIND]
-    return [found[0] for kind in KINDS if (found := outcomes.find(kind))]
+    return [queries[0] for kind in KINDS if (queries := outcomes.find(kind))]
 
 
 def _named(outcomes: Outcomes, word: str) -> Query:
     """The query that a word such as 40:3 names; of 12, the first that the models disagree on."""
-    first, colon, second = word.partition(":")
-    size, numbers = outcomes.size, outcomes.numbers
-    if not first.isdecimal() or (colon and not second.isdecimal()):
+    match = re.fullmatch(r"([0-9]{1,9})(?::([0-9]{1,9}))?", word)
+    if match is None:
         raise UserError(
             f"--episodes: {word!r} is not an episode; give numbers such as 12,40:3, where 40:3 is"
             " query 3 of episode 40"
         )
-    if int(first) not in numbers or int(second or 0) >= size.query:
+    size, numbers, episode, query = outcomes.size, outcomes.numbers, int(match[1]), match[2]
+    if episode not in numbers or int(query or 0) >= size.query:
         which = f"episodes {numbers[0]} to {numbers[-1]}"
         if numbers[-1] >= size.episode:  # some were left out
             which = f"{size.episode:,} of the {which}"
         raise UserError(
             f"--episodes {word}: the runs have {which}, with queries 0 to {size.query - 1}"
         )
-    return Query(int(first), int(second)) if colon else outcomes.disagreement(int(first))
+    return outcomes.disagreement(episode) if query is None else Query(episode, int(query))
 
 
 def write_case(folder: Path, case: Case) -> list[str]:

@@ -1,11 +1,9 @@
 """Accuracy by class, and the most frequent confusions."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.comparison.classes import ClassAccuracy, confusions, per_class, without_controls
+from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.frame import Comparison
 from bench.comparison.show import titles_without_controls
 from bench.report.charts.catalogue import Chart, bank_of
@@ -25,12 +23,11 @@ PAIRS = 12
 """Number of confused pairs that are shown."""
 
 
-def class_chart(
-    classes: Sequence[ClassAccuracy], methods: Sequence[str], width: float = WIDE
-) -> Figure:
+def class_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw the accuracy of every method on every class as a heat map, the hardest class left."""
-    size = max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(methods)
-    figure, axes = sheet(*size)
+    classes = per_class(without_controls(comparison.methods), bank_of(comparison))
+    methods = titles_without_controls(comparison)
+    figure, axes = sheet(max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(methods))
     values = 100 * np.array([one.accuracy for one in classes]).T
     axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)
     for line, column in np.argwhere(np.isfinite(values)):
@@ -64,13 +61,8 @@ def confusion_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     return figure
 
 
-def _classes(comparison: Comparison, width: float) -> Figure:
-    classes = per_class(without_controls(comparison.methods), bank_of(comparison))
-    return class_chart(classes, titles_without_controls(comparison), width)
-
-
 CHARTS = {
-    "classes": Chart("accuracy by class", _classes),
+    "classes": Chart("accuracy by class", class_chart),
     "confusions": Chart("the classes that the best method confuses most", confusion_chart),
 }
 """The report has both as tables."""

@@ -1,6 +1,7 @@
 """Training curves, which `fvbench train` wrote beside the weights, by step."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,43 +11,12 @@ from bench.comparison.frame import Comparison
 from bench.report.cases.rebuilding import weights_of
 from bench.report.charts.catalogue import Chart
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy, tip
-from bench.runs.by_method import MethodRuns
 from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CURVE = "train.csv"
-
-
-def curves_of(comparison: Comparison) -> dict[str, list[pd.DataFrame]]:
-    """Return the curves of every row that was trained here, by its title."""
-    pairs = zip(comparison.rows, comparison.methods, strict=True)
-    return {row.title: curves for row, one in pairs if (curves := _curves(one))}
-
-
-def _curves(one: MethodRuns) -> list[pd.DataFrame]:
-    """The curve of each training whose weights are still where they were.
-
-    Raises:
-        UserError: a curve is damaged.
-    """
-    curves = []
-    for run in one.runs:
-        try:
-            weights = weights_of(run)
-        except (UserError, KeyError):
-            continue
-        if weights is None or not (path := weights.parent / CURVE).is_file():
-            continue
-        try:
-            curve = pd.read_csv(path).astype(float)
-            curves.append(curve.astype({"step": int, "validation_accuracy": float}))
-        except (OSError, ValueError, LookupError) as error:
-            raise UserError(f"{path} is damaged: {error}; move it elsewhere") from error
-    return curves
-
-
 ROW_INCHES = 1.35
 SPAN = 2.0
 """Least range of the axis of accuracy, in points: a smaller one would magnify noise."""
@@ -61,6 +31,32 @@ HEADING: dict[str, Any] = {
 LOOK: dict[str, Any] = {"color": ACCENT, "linewidth": 1.2, "marker": "o", "markersize": 2.5}
 Curves = Mapping[str, Sequence[pd.DataFrame]]
 """Name -> the curves of its trainings: ``step``, loss terms, ``validation_accuracy``."""
+
+
+def curves_of(comparison: Comparison) -> Curves:
+    """Return the curves of each row whose trained weights are still where they were.
+
+    Raises:
+        UserError: a curve is damaged.
+    """
+    curves: dict[str, list[pd.DataFrame]] = {}
+    for row, one in zip(comparison.rows, comparison.methods, strict=True):
+        for run in one.runs:
+            try:
+                weights = weights_of(run)
+            except UserError:
+                continue
+            if weights is not None and (path := weights.parent / CURVE).is_file():
+                curves.setdefault(row.title, []).append(_read(path))
+    return curves
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        curve = pd.read_csv(path).astype(float)
+        return curve.astype({"step": int, "validation_accuracy": float})
+    except (OSError, ValueError, LookupError) as error:
+        raise UserError(f"{path} is damaged: {error}; move it elsewhere") from error
 
 
 def training_chart(curves: Curves, width: float = WIDE) -> Figure:

@@ -27,19 +27,13 @@ from bench.report.charts.style import (
     tidy,
     tip,
 )
-from bench.statistics import LEVEL, Kind
+from bench.statistics import KINDS, LEVEL, Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-THICKNESS: dict[Kind, float] = {
-    "videos, classes and trainings": 1.1,
-    "videos and classes": 1.1,
-    "videos and trainings": 1.1,
-    "videos": 1.1,
-    "episodes": 5.0,
-}
-"""Intervals that are drawn, the widest first -> width of the line in points."""
+THIN, THICK = 1.1, 5.0
+"""Width in points of the bars for the widest interval, and for that over episodes."""
 LONG = 25
 """A longer chart has its axis labelled above too."""
 FAR_OFF = 4.0
@@ -61,7 +55,6 @@ def accuracy_forest(comparison: Comparison, width: float = WIDE) -> Figure:
         text = f"{row.title}: {accuracy_cell(row)}%"
         _draw(axes, height, row.accuracy, row.intervals, ACCENT, text)
     axes.set_xlabel("accuracy, per cent")
-    _legend(figure, comparison, width)
     return figure
 
 
@@ -80,33 +73,41 @@ def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
         if row.difference is None or row.difference_intervals is None:
             axes.annotate("reference", (0, height), (4, 0), **BESIDE)
         elif 100 * abs(row.difference) > edge:
-            _draw_outlier(axes, height, 100 * row.difference, edge)
+            _draw_outlier(axes, height, row.difference, edge)
         else:
             text = f"{row.title}: {signed(row.difference)} ({decisive_interval(row)})"
             colour = {"better": ACCENT, "worse": SECOND}.get(row.verdict, MUTED)
             _draw(axes, height, row.difference, row.difference_intervals, colour, text)
     axes.set_xlim(max(axes.get_xlim()[0], -1.1 * edge), min(axes.get_xlim()[1], 1.1 * edge))
     axes.set_xlabel(f"difference to {shortened(comparison.reference, width)}, points, paired")
-    _legend(figure, comparison, width)
     return figure
 
 
-def _draw_outlier(axes: "Axes", height: int, value: float, edge: float) -> None:
+def _draw_outlier(axes: "Axes", height: int, difference: float, edge: float) -> None:
     """Write the figure at the edge in place of a mark beyond it."""
-    side = -1 if value < 0 else 1
-    axes.plot(side * edge, height, marker="<" if side < 0 else ">", markersize=5, color=SECOND)
-    text = f"{'−' if side < 0 else '+'}{abs(value):.1f}"
-    axes.annotate(
-        text, (side * edge, height), (-8 * side, 0), ha="left" if side < 0 else "right", **BESIDE
-    )
+    side, marker, align = (-1, "<", "left") if difference < 0 else (1, ">", "right")
+    axes.plot(side * edge, height, marker=marker, markersize=5, color=SECOND)
+    axes.annotate(signed(difference), (side * edge, height), (-8 * side, 0), ha=align, **BESIDE)
 
 
 def _lines(comparison: Comparison, width: float) -> "tuple[Figure, Axes]":
-    figure, axes = sheet(width, 0.85 + ROW * len(comparison.rows))
-    name_lines(axes, [shortened(row.title, width) for row in comparison.rows])
+    """An empty chart with a line for each row, and a legend of the kinds of interval."""
+    rows = comparison.rows
+    figure, axes = sheet(width, 0.85 + ROW * len(rows))
+    name_lines(axes, [shortened(row.title, width) for row in rows])
     tidy(axes)
-    axes.tick_params(labeltop=len(comparison.rows) > LONG)
+    axes.tick_params(labeltop=len(rows) > LONG)
+    labels = {f"{LEVEL:.0%} over episodes": THICK}
+    if (widest := _widest(*(row.intervals for row in rows))) != "episodes":
+        labels[f"over {widest}"] = THIN
+    handles = [Line2D([], [], color=INK, linewidth=thickness) for thickness in labels.values()]
+    add_legend(figure, handles, list(labels), columns=2 if width > NARROW else 1)
     return figure, axes
+
+
+def _widest(*intervals: Mapping[Kind, Interval]) -> Kind:
+    """The widest kind among intervals of one or several rows."""
+    return max({kind for one in intervals for kind in one}, key=KINDS.index)
 
 
 def _draw(
@@ -119,23 +120,11 @@ def _draw(
 ) -> None:
     """Draw one line: bars for the intervals and a mark at the value, in per cent."""
     look: dict[str, Any] = {"color": colour, "gid": tip(text)}
-    widest = next(kind for kind in THICKNESS if kind in intervals)
-    for kind, thickness in THICKNESS.items():
-        if kind in {widest, "episodes"}:
-            ends = [100 * end for end in intervals[kind]]
-            axes.plot(ends, [height, height], linewidth=thickness, solid_capstyle="butt", **look)
+    bars: dict[Kind, float] = {_widest(intervals): THIN} | {"episodes": THICK}
+    for kind, thickness in bars.items():
+        ends = [100 * end for end in intervals[kind]]
+        axes.plot(ends, [height, height], linewidth=thickness, solid_capstyle="butt", **look)
     axes.plot(100 * value, height, marker="|", markersize=11, **look)
-
-
-def _legend(figure: Figure, comparison: Comparison, width: float) -> None:
-    """Say which kind of interval each bar is."""
-    kinds = [kind for kind in THICKNESS if any(kind in row.intervals for row in comparison.rows)]
-    thin = [kind for kind in kinds if kind != "episodes"]
-    labels = {f"{LEVEL:.0%} over episodes": THICKNESS["episodes"]}
-    if thin:
-        labels[f"over {thin[0]}"] = THICKNESS[thin[0]]
-    handles = [Line2D([], [], color=INK, linewidth=thickness) for thickness in labels.values()]
-    add_legend(figure, handles, list(labels), columns=2 if width > NARROW else 1)
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

@@ -10,6 +10,7 @@ recipe or the card of trained weights, from a variant of the method, or from its
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -118,19 +119,21 @@ def _read(text: str, declared: Any) -> Any:
     """Convert text to a value of the declared type; return it unchanged if that fails."""
     if get_origin(declared) is tuple:
         return tuple(_read(part, get_args(declared)[0]) for part in text.split("+"))
-    if get_origin(declared) in (UnionType, Union) and text.lower() == "none":
+    kinds = _kinds(declared)
+    if NoneType in kinds and text.lower() == "none":
         return None
-    words: dict[str, Any] = {"true": True, "false": False}
-    kinds = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
-    if bool in kinds and text.lower() in words:
-        return words[text.lower()]
+    if bool in kinds and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
     for kind in (int, float):
         if kind in kinds:
-            try:
+            with suppress(ValueError):
                 return kind(text)
-            except ValueError:
-                continue
     return text
+
+
+def _kinds(declared: Any) -> tuple[Any, ...]:
+    """The types of a type hint, which are several in a union."""
+    return get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
 
 
 def is_of_kind(value: Any, declared: Any) -> bool:
@@ -143,8 +146,8 @@ def is_of_kind(value: Any, declared: Any) -> bool:
     """
     if get_origin(declared) is Literal:
         return any(type(value) is type(one) and value == one for one in get_args(declared))
-    if get_origin(declared) in (UnionType, Union):
-        return any(is_of_kind(value, one) for one in get_args(declared))
+    if len(kinds := _kinds(declared)) > 1:
+        return any(is_of_kind(value, kind) for kind in kinds)
     if declared is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     scalars = get_origin(declared) is tuple and get_args(declared)[0] in (int, float, str)
@@ -161,8 +164,8 @@ def kind_in_words(declared: Any) -> str:
     """
     if get_origin(declared) is Literal:
         return f"it is one of {', '.join(map(str, get_args(declared)))}"
-    if get_origin(declared) in (UnionType, Union):
-        return " or ".join(kind_in_words(one) for one in get_args(declared) if one is not NoneType)
+    if len(kinds := _kinds(declared)) > 1:
+        return " or ".join(kind_in_words(kind) for kind in kinds if kind is not NoneType)
     if declared is float:
         return "it is a number"
     return f"it is of type {(get_origin(declared) or declared).__name__}"

@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) 
 
 def show(
     name: Name,
-    episodes: Annotated[int, typer.Option(help="How many episodes to list.", min=0)] = 3,
+    episodes: Annotated[int, typer.Option(help="Number of episodes to list.", min=0)] = 3,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
@@ -173,7 +173,7 @@ def new(
 def freeze(
     file: Annotated[Path, typer.Argument(help="A recipe file of your own.")],
     again: Annotated[
-        bool, typer.Option("--again", help="Replace hashes that are no longer true.")
+        bool, typer.Option("--again", help="Replace hashes that no longer hold.")
     ] = False,
     plugin: Plugin = None,
 ) -> None:

@@ -105,11 +105,11 @@ def check_backbone(
             except UserError as error:
                 typer.echo(f"error: {error}", err=True)
                 errors.append(error)
-            else:
-                for name, backbone in zip(names, loaded, strict=True):
-                    with own_output():
-                        report = examine_backbone(name, backbone)
-                    yield report
+                continue
+            for name, backbone in zip(names, loaded, strict=True):
+                with own_output():
+                    report = examine_backbone(name, backbone)
+                yield report
 
     _print(reports(), errors, json)
 

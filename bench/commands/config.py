@@ -80,9 +80,8 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
         if isinstance(value, dict):
             raise UserError(f"--config {path}: {key} is a table; an option is one value")
         if isinstance(value, bool) and not getattr(options[name], "is_flag", False):
-            said = str(value).lower()  # would count as 1 or 0
-            raise UserError(
-                f"--config {path}: {key} is {said}; it takes a value, not true or false"
+            raise UserError(  # it would count as 1 or 0
+                f"--config {path}: {key} is {_as_toml(value)}; it takes a value, not true or false"
             )
         if isinstance(value, list):
             defaults[name] = [at_home(str(one)) for one in value]
@@ -96,8 +95,8 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
 Config = Annotated[
     Path | None,
     typer.Option(
-        help='TOML file with options of this command, such as methods = "otam,trx"; what is typed'
-        " wins.",
+        help='TOML file with options of this command, such as methods = "otam,trx"; options on the'
+        " command line take precedence.",
         is_eager=True,
         callback=_read,
     ),

@@ -33,7 +33,7 @@ Work = Callable[[int], object]
 Timer = Callable[[Work, int], float]
 """Does a number of units of work, and returns the seconds that they take."""
 ENOUGH = 0.05
-"""A measurement of so many seconds is reliable."""
+"""Seconds after which a measurement is reliable."""
 PATIENCE = 3.0
 """Seconds after which no larger number of units is tried."""
 REPEATS = 4
@@ -43,9 +43,9 @@ MOST_CROWDED = 20
 SAMPLE = 9
 """Number of videos that are prepared to measure how long that takes."""
 AT_ONCE = 3.0
-"""If preparing all videos takes fewer seconds, they are prepared, and those to embed counted."""
+"""Seconds: if preparing all videos takes less, it is done, and those still to embed are counted."""
 TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
-"""At most so much is given to a method that is tried."""
+"""The most videos, bytes of features and episodes that a method is tried on."""
 
 
 def elapsed(work: Work, units: int) -> float:

@@ -48,34 +48,30 @@ def parity(
         steps = [result for file in files for result in check_training(file)]
         records = [asdict(step) for step in steps]
         status = int(not all(step.ok for step in steps))
-        headers = ["file", "check", "miss", "allowed", "verdict"]
         lines = [
-            [
-                step.file,
-                step.check,
-                f"{step.miss:.1e}",
-                f"{step.allowed:.0e}",
-                "ok" if step.ok else f"NOT EQUAL: {step.where}",
-            ]
+            {
+                "file": step.file,
+                "check": step.check,
+                "miss": f"{step.miss:.1e}",
+                "allowed": f"{step.allowed:.0e}",
+                "verdict": "ok" if step.ok else f"NOT EQUAL: {step.where}",
+            }
             for step in steps
         ]
     else:
         results = [result for file in files for result in check(file)]
         records = [asdict(result) for result in results]
         status = exit_status(results)
-        headers = ["file", "output", "shape", "difference", "tolerance", "verdict"]
         lines = [
-            [
-                result.file,
-                result.output,
-                " x ".join(map(str, result.shape)) or "scalar",
-                "" if result.difference is None else f"{result.difference:.1e}",
-                f"{result.tolerance:.0e}",
-                f"{result.status} {result.reason}".strip(),
-            ]
+            {
+                "file": result.file,
+                "output": result.output,
+                "shape": " x ".join(map(str, result.shape)) or "scalar",
+                "difference": "" if result.difference is None else f"{result.difference:.1e}",
+                "tolerance": f"{result.tolerance:.0e}",
+                "verdict": f"{result.status} {result.reason}".strip(),
+            }
             for result in results
         ]
-    print_result(
-        records if json else tabulate(lines, headers, tablefmt="simple", disable_numparse=True)
-    )
+    print_result(records if json else tabulate(lines, "keys", "simple", disable_numparse=True))
     raise typer.Exit(status)

@@ -16,7 +16,7 @@ def publish(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the site; a site there is replaced.")],
-    title: Annotated[str, typer.Option(help="What the site is called.")] = "Leaderboard",
+    title: Annotated[str, typer.Option(help="Title of the site.")] = "Leaderboard",
     reference: Reference = None,
     data: OwnVideos = None,
     plugin: Plugin = None,

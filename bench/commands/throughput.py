@@ -8,6 +8,7 @@ from bench.commands.options import Device, Json, Plain, Plugin, print_result
 
 
 def throughput(
+    context: typer.Context,
     methods: Annotated[
         str | None, typer.Option(help="Names, separated by commas; default: all.")
     ] = None,
@@ -55,18 +56,11 @@ def throughput(
         with own_output():
             records = measured(chosen[0], sizes, place, batch_size, repeats)
     else:
-        options = {
-            "--features": features,
-            "--videos": videos,
-            "--queries": queries,
-            "--way": way,
-            "--shot": shot,
-            "--batch-size": batch_size,
-            "--repeats": repeats,
-            "--device": device,
-        }
-        arguments = [str(part) for option in options.items() for part in option]
-        arguments += ["--plain"] if plain else []
-        arguments += [part for path in plugin or [] for part in ("--plugin", str(path))]
+        arguments = [
+            f"--{option.replace('_', '-')}={value}"
+            for option, value in context.params.items()
+            if option not in {"methods", "plain", "plugin", "json"}
+        ]
+        arguments += [f"--plugin={path}" for path in plugin or ()] + ["--plain"] * plain
         records = measured_apart([method.name for method in chosen], arguments, Reporter())
     print_result([record.content() for record in records] if json else as_table(records))

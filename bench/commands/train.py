@@ -38,7 +38,7 @@ FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
 
 def train(
     context: typer.Context,
-    methods: Annotated[list[str], typer.Argument(help="What to train.")],
+    methods: Annotated[list[str], typer.Argument(help="Methods to train; or backbone, or words.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
         "results/local/trained"
     ),

@@ -103,13 +103,13 @@ class Reporter:
 
     @contextmanager
     def _lines(self, title: str) -> Iterator[Report]:
-        start = said = time.monotonic()
+        start = last = time.monotonic()
 
         def report(done: int, total: int) -> None:
-            nonlocal said
+            nonlocal last
             now = time.monotonic()
-            if done >= total or now - said > SECONDS_BETWEEN_LINES:
-                said = now
+            if done >= total or now - last > SECONDS_BETWEEN_LINES:
+                last = now
                 left = (now - start) * (total - done) / max(done, 1)
                 rest = f", about {left:,.0f} s left" if 0 < done < total else ""
                 line = f"{title}: {done:,} of {total:,} in {now - start:.1f} s{rest} {self._note}"

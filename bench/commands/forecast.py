@@ -34,6 +34,8 @@ from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import clip_count, one_clip
 from episodes.errors import UserError
 
+FEW = 200
+"""Runs and trainings of fewer episodes are not measured first, which would take as long."""
 ROW_BYTES = 6
 """Bytes of a query's row on disk, compressed."""
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bench.running.execute import Executed
     from bench.running.plan import Plan
 
-FEW = 200
-"""A run of fewer episodes is not measured before it starts: that would take as long."""
 SOON = 10.0
 """A run forecast to take fewer seconds starts without saying how long it will take."""
 
@@ -210,7 +208,7 @@ def _announced(plan: "Plan", dry_run: bool, json: bool) -> "Reporter | None":
     Returns:
         what reports the progress of the run; None if the forecast is all that was asked for.
     """
-    from bench.commands.forecast import of_run
+    from bench.commands.forecast import FEW, of_run
     from bench.machine import distributed
     from bench.machine.progress import Reporter
     from bench.running.plan import contamination_of

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from bench.training.plan import Training
 
 
-FEW = 200
-"""A training of fewer episodes is not measured before it starts: that would take as long."""
 FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
 """Parameters that `fvbench train backbone` uses."""
 
@@ -171,7 +169,7 @@ def train(
 
 def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
     """Announce what is trained and how long it will take; return the reporter of its progress."""
-    from bench.commands.forecast import of_trainings
+    from bench.commands.forecast import FEW, of_trainings
     from bench.machine import distributed
     from bench.machine.progress import Reporter
 

@@ -7,7 +7,7 @@ not depend on the number of processes. A single process has all pieces and sends
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -100,7 +100,8 @@ def together(mine: Tensor, lengths: Sequence[int]) -> Tensor:
     padded = mine.new_zeros(max(rows), *mine.shape[1:])
     padded[: len(mine)] = mine
     everyone = [torch.empty_like(padded) for _ in rows]
-    _together_with_all(lambda: job.all_gather(everyone, padded))
+    with connected(exchange_only=True):
+        job.all_gather(everyone, padded)
     numbers = torch.arange(sum(lengths), device=mine.device).split(list(lengths))
     whole = mine.new_empty(sum(lengths), *mine.shape[1:])
     for one, (gathered, count) in enumerate(zip(everyone, rows, strict=True)):
@@ -136,7 +137,8 @@ def agreed(value: Piece) -> Piece:
     if size() == 1:
         return value
     held = [value]
-    _together_with_all(lambda: job.broadcast_object_list(held, src=0, device=torch.device("cpu")))
+    with connected(exchange_only=True):
+        job.broadcast_object_list(held, src=0, device=torch.device("cpu"))
     return held[0]
 
 
@@ -153,24 +155,16 @@ def first_alone() -> Iterator[None]:
 def wait() -> None:
     """Wait until all processes have reached this call."""
     if size() > 1:
-        _together_with_all(job.barrier)
-
-
-def _together_with_all(exchange: Callable[[], object]) -> None:
-    """Exchange something with the other processes.
-
-    Raises:
-        UserError: one of them is gone.
-    """
-    try:
-        exchange()
-    except (RuntimeError, job.DistError) as error:
-        raise _another_died(error) from error
+        with connected(exchange_only=True):
+            job.barrier()
 
 
 @contextmanager
-def connected() -> Iterator[None]:
-    """Run something that exchanges tensors, as a backward pass may.
+def connected(exchange_only: bool = False) -> Iterator[None]:
+    """Run a block that exchanges tensors with the other processes, as a backward pass may.
+
+    Args:
+        exchange_only: whether the block does nothing else, so that any error is of the exchange.
 
     Raises:
         UserError: another process is gone.
@@ -178,15 +172,11 @@ def connected() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, job.DistError) as error:
-        if isinstance(error, job.DistError) or "gloo" in str(error):
-            raise _another_died(error) from error
-        raise
-
-
-def _another_died(error: Exception) -> UserError:
-    words = str(error).split("\n", maxsplit=1)[0]
-    return UserError(
-        f"process {rank()} of {size()}: another process of this job has died or is stuck"
-        f" ({words}); look for its own message, fix the cause and repeat the command: what is"
-        " finished is kept"
-    )
+        if not (exchange_only or isinstance(error, job.DistError) or "gloo" in str(error)):
+            raise
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise UserError(
+            f"process {rank()} of {size()}: another process of this job has died or is stuck"
+            f" ({reason}); look for its own message, fix the cause and repeat the command: what is"
+            " finished is kept"
+        ) from error

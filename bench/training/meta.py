@@ -66,7 +66,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
             if training.tuned
             else Features(training, stream, reporter)
         )
-        validator = Validator(training, training.entry, library, reporter)
+        validator = Validator(training, library, reporter)
         loop = _Loop(training, stream, learner, optimiser, sharing, inputs, validator, state)
         with reporter.stage(f"train {training.title}") as progress:
             loop.run(identity, progress, reporter)

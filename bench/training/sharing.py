@@ -20,6 +20,7 @@ from bench.training.plan import Training
 from episodes.errors import UserError
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+Dropout = nn.modules.dropout._DropoutNd
 
 
 class RunningStatistics:
@@ -146,7 +147,11 @@ def _check_divisible(backbone: Backbone, training: Training, passes: int, videos
     Raises:
         UserError: batch norm or dropout is active in the backbone, or there are too few videos.
     """
-    coupled = any(_couples(module) for module in backbone.modules())
+    coupled = any(
+        module.training
+        and (isinstance(module, BatchNorm) or (isinstance(module, Dropout) and module.p > 0))
+        for module in backbone.modules()
+    )
     if not coupled and distributed.size() <= videos:
         return
     why = (
@@ -160,10 +165,3 @@ def _check_divisible(backbone: Backbone, training: Training, passes: int, videos
         f" (passes x episodes_at_once), {why}; start {passes if coupled else videos} at most, or"
         " lower episodes_at_once in a recipe of your own"
     )
-
-
-def _couples(module: nn.Module) -> bool:
-    """Whether a module makes a clip's map depend on the other clips of its batch."""
-    if isinstance(module, nn.modules.dropout._DropoutNd):
-        return module.training and module.p > 0
-    return module.training and isinstance(module, BatchNorm)

@@ -11,7 +11,6 @@ from bench.features.filling import Embedding, warm_up
 from bench.features.text import needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from bench.method import ConfiguredMethod
 from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
 from bench.training.clips import ClipLibrary, Look
@@ -25,14 +24,9 @@ BATCH = 64
 class Validator:
     """Measures a learner on the validation bank, whose clips or features are loaded once."""
 
-    def __init__(
-        self, training: Training, entry: ConfiguredMethod, library: ClipLibrary, reporter: Reporter
-    ) -> None:
-        """Find the bank's videos, and embed them if the backbone is frozen.
-
-        ``entry`` is the method as it is evaluated, without training heads.
-        """
-        self._training, self._entry = training, entry
+    def __init__(self, training: Training, library: ClipLibrary, reporter: Reporter) -> None:
+        """Find the bank's videos, and embed them if the backbone is frozen."""
+        self._training = training
         self._text: Tensor | None = None
         bank = training.validation
         used = bank.used_videos()
@@ -42,8 +36,8 @@ class Validator:
             hashes, used, bank.episodes, len(bank.split.videos)
         )
         files = [files[index] for index in order]
-        if entry.cls.needs_text:
-            text = needed(training.text, entry.name)
+        if training.entry.cls.needs_text:
+            text = needed(training.text, training.entry.name)
             videos = [file.video for file in files]
             self._text = text_of_videos(text, bank.source, bank.split.classes, videos)
         if training.tuned:
@@ -55,7 +49,8 @@ class Validator:
 
     def accuracy(self, learner: Learner) -> float:
         """Return the accuracy over all queries of the bank, a fraction."""
-        method = self._entry.build(self._training.shape, self._training.seed)
+        # As in a run, without heads over training classes.
+        method = self._training.entry.build(self._training.shape, self._training.seed)
         state = learner.method.state_dict()
         method.load_state_dict({name: state[name] for name in method.state_dict()})
         if learner.backbone is None:
@@ -63,16 +58,11 @@ class Validator:
         else:
             features = self._embedded(learner.backbone.eval())
             learner.train()
+        episodes, device = self._episodes, self._training.device
         answers = evaluate(
-            method,
-            features,
-            self._episodes,
-            self._training.device,
-            BATCH,
-            lambda done, total: None,
-            self._text,
+            method, features, episodes, device, BATCH, lambda done, total: None, self._text
         )
-        return float((answers.prediction == self._episodes.labels).mean())
+        return float((answers.prediction == episodes.labels).mean())
 
     def _embedded(self, backbone: Backbone) -> Tensor:
         """Features of all videos, computed as in a run; each process of a job embeds its share."""

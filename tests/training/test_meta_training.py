@@ -243,7 +243,7 @@ def test_validation_holds_clips_of_one_batch_beside_the_library(
     planned = training(tmp_path, small_recipe, "otam", tuned=True)
     planned = replace(planned, validation=open_bank("rendered-5w1s-val", 3))
     learner, _ = meta.build(planned, 5)
-    validator = Validator(planned, planned.entry, ClipLibrary(CPU), Reporter())
+    validator = Validator(planned, ClipLibrary(CPU), Reporter())
     given: list[list[torch.Tensor]] = []
     scored: list[torch.Tensor] = []
     add = filling.Embedding.add

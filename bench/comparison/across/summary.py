@@ -1,7 +1,7 @@
 """Several banks compared: their agreement, gaps, and which differences repeat."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
@@ -25,19 +25,19 @@ class Place:
     title: str
     """The bank, and the backbone where there are several."""
     comparison: Comparison = field(repr=False)
+    order: Mapping[str, int] = field(repr=False)
+    """Name of each method, as `named` gives it -> its index in the comparison, best first."""
 
-    def of(self, method: str) -> int | None:
-        """Index of a method in the comparison, best first; None if it is not there."""
-        names = [named(one) for one in self.comparison.methods]
-        return names.index(method) if method in names else None
+    def of(self, method: str) -> MethodRuns | None:
+        """Return the runs of a method; None if it was not run here."""
+        return self.comparison.methods[self.order[method]] if method in self.order else None
 
     def side(self, methods: Sequence[str]) -> Side:
-        """Accuracies of methods, all of which are in the comparison."""
-        runs = self.comparison.methods
-        chosen = [runs[index] for one in methods if (index := self.of(one)) is not None]
+        """Accuracies of methods, all of which were run here."""
+        chosen = [self.comparison.methods[self.order[one]].episode_accuracy() for one in methods]
         bank = self.comparison.opened
         return Side(
-            np.stack([one.episode_accuracy() for one in chosen], axis=1),
+            np.stack(chosen, axis=1),
             None if bank is None else design_of(bank.split, bank.episodes),
             self.title if bank is None else bank.split.sha256,
         )
@@ -98,13 +98,16 @@ class Across:
     places: Sequence[Place]
     agreements: Sequence[Agreement]
     gaps: Sequence[Gap]
-    methods: Sequence[str]
-    """Those that all banks have, controls and duplicates left out, by their mean rank."""
     duplicates: Mapping[str, str]
     """Method -> another one with the same answers on every bank, which represents both."""
     standings: Mapping[str, Mapping[str, Standing]]
-    """By method and bank."""
+    """By method, those of the lowest mean rank first, and by bank."""
     pairs: Sequence[Pair]
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods that all banks have, controls and duplicates left out, by their mean rank."""
+        return list(self.standings)
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -146,46 +149,57 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
         raise UserError(
             f"all runs are on {places[0].title}; name runs of the same methods on two banks or more"
         )
-    for place in places:
-        names = [named(one) for one in place.comparison.methods]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise UserError(
-                f"{min(twice)} has several rows on {place.title}, of other frames or trainings;"
-                " name the folders of one"
-            )
     methods = [
-        {named(one) for one in place.comparison.methods if not one.is_control} for place in places
+        {named(method) for method in place.comparison.methods if not method.is_control}
+        for place in places
     ]
     duplicates = _duplicates(places, sorted(set.union(*methods)))
-    methods = [found - duplicates.keys() for found in methods]
+    methods = [names - duplicates.keys() for names in methods]
     common = sorted(set.intersection(*methods))
     if not common:
         each = "; ".join(
-            f"{place.title}: {', '.join(sorted(found)) or 'controls only'}"
-            for place, found in zip(places, methods, strict=True)
+            f"{place.title}: {', '.join(sorted(names)) or 'controls only'}"
+            for place, names in zip(places, methods, strict=True)
         )
         raise UserError(
             f"no method was run everywhere ({each}); name runs of the same methods, or leave out"
             " the folder that has others"
         )
-    standings = {place.title: _standings(place, common) for place in places}
-    by_method = {
-        method: {place.title: standings[place.title][0][method] for place in places}
-        for method in common
-    }
-    ordered = sorted(common, key=lambda method: (_mean_rank(by_method, method), method))
+    agreements = []
+    for (one, mine), (other, theirs) in combinations(zip(places, methods, strict=True), 2):
+        shared = sorted(mine & theirs)
+        if len(shared) >= FEWEST:
+            sides = one.side(shared), other.side(shared)
+            tau, rho = kendall(*sides), spearman(*sides)
+            agreements.append(Agreement(one.title, other.title, len(shared), tau, rho))
+    ranked = {place.title: _standings(place, common) for place in places}
+
+    def sum_of_ranks(method: str) -> int:
+        return sum(
+            other.accuracy > standings[method].accuracy
+            for standings, _ in ranked.values()
+            for other in standings.values()
+        )
+
+    ordered = sorted(common, key=lambda method: (sum_of_ranks(method), method))
     return Across(
         places=places,
-        agreements=[
-            _agreement(one, other, sorted(mine & theirs))
-            for (one, mine), (other, theirs) in combinations(zip(places, methods, strict=True), 2)
-            if len(mine & theirs) >= FEWEST
-        ],
+        agreements=agreements,
         gaps=[gap for place in places if (gap := _gap(place, common)) is not None],
-        methods=ordered,
         duplicates=duplicates,
-        standings={method: by_method[method] for method in ordered},
-        pairs=_pairs(ordered, {title: found[1] for title, found in standings.items()}),
+        standings={
+            method: {bank: standings[method] for bank, (standings, _) in ranked.items()}
+            for method in ordered
+        },
+        pairs=[
+            Pair(
+                a,
+                b,
+                tuple(bank for bank, (_, pairs) in ranked.items() if (a, b) in pairs),
+                tuple(bank for bank, (_, pairs) in ranked.items() if (b, a) in pairs),
+            )
+            for a, b in combinations(ordered, 2)
+        ],
     )
 
 
@@ -205,13 +219,8 @@ def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, st
     duplicates: dict[str, str] = {}
     for method in methods:
         answers = tuple(
-            None
-            if (index := place.of(method)) is None
-            else tuple(
-                run.rows["prediction"].to_numpy().tobytes()
-                for run in place.comparison.methods[index].runs
-            )
-            for place in places
+            one and tuple(run.rows["prediction"].to_numpy().tobytes() for run in one.runs)
+            for one in (place.of(method) for place in places)
         )
         other = first.setdefault(answers, method)
         if other != method:
@@ -227,37 +236,41 @@ def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
         backbone = "" if features is None else features.backbone
         groups.setdefault((run.identity.bank, backbone), []).append(run)
     several = len({backbone for _, backbone in groups}) > 1
-    return [
-        Place(
-            f"{bank}, {backbone}" if several and backbone else bank,
-            compare_on_one_bank(found, None, banks),
-        )
-        for (bank, backbone), found in groups.items()
-    ]
-
-
-def _agreement(one: Place, other: Place, methods: Sequence[str]) -> Agreement:
-    sides = one.side(methods), other.side(methods)
-    return Agreement(one.title, other.title, len(methods), kendall(*sides), spearman(*sides))
+    places = []
+    for (bank, backbone), in_place in groups.items():
+        title = f"{bank}, {backbone}" if several and backbone else bank
+        comparison = compare_on_one_bank(in_place, None, banks)
+        order: dict[str, int] = {}
+        for index, one in enumerate(comparison.methods):
+            if order.setdefault(named(one), index) != index:
+                raise UserError(
+                    f"{named(one)} has several rows on {title}, of other frames or trainings; name"
+                    " the folders of one"
+                )
+        places.append(Place(title, comparison, order))
+    return places
 
 
 def _gap(place: Place, methods: Collection[str]) -> Gap | None:
     """The mean of order-aware methods minus that of the others; None if there is only one kind."""
-    aware: list[str] = []
-    blind: list[str] = []
-    for one in place.comparison.methods:
-        order_aware = one.first.declared.order_aware
-        if named(one) in methods and order_aware is not None:
-            (aware if order_aware else blind).append(named(one))
-    if not aware or not blind:
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for method in methods:
+        one = place.of(method)
+        if one is not None and (aware := one.first.declared.order_aware) is not None:
+            kinds[aware].append(method)
+    if not all(kinds.values()):
         return None
-    side = place.side(aware)
-    means = [found.values.mean(axis=1) for found in (side, place.side(blind))]
-    variation = measure(np.stack(means, axis=1), side.design)
+    sides = [place.side(kinds[aware]) for aware in (True, False)]
+    means = np.stack([side.values.mean(axis=1) for side in sides], axis=1)
+    variation = measure(means, sides[0].design)
     estimate = variation.estimate("videos and classes", 0, minus=1)
-    gap = float(variation.means[0] - variation.means[1])
-    interval = None if estimate is None else estimate.interval()
-    return Gap(place.title, len(aware), len(blind), gap, interval)
+    return Gap(
+        place.title,
+        len(kinds[True]),
+        len(kinds[False]),
+        float(variation.means[0] - variation.means[1]),
+        None if estimate is None else estimate.interval(),
+    )
 
 
 def _standings(
@@ -269,9 +282,8 @@ def _standings(
     kind of variation that both methods support; two that were trained once each are not judged.
     Ranks follow from that: Al Mohamad, Goeman and van Zwet, Biometrics 78, 2022.
     """
-    index = {method: place.of(method) or 0 for method in methods}
+    index, variation = place.order, place.comparison.variation
     pairs = list(combinations(methods, 2))
-    variation = place.comparison.variation
     kinds = [variation.widest(index[a], index[b]) for a, b in pairs]
     estimates = [
         None if kind is None else variation.estimate(kind, index[a], index[b])
@@ -291,24 +303,3 @@ def _standings(
         )
         for method in methods
     }, significant
-
-
-def _mean_rank(standings: Mapping[str, Mapping[str, Standing]], method: str) -> float:
-    """Mean over banks of the rank by accuracy."""
-    ranks = [
-        sum(other[bank].accuracy > one.accuracy for other in standings.values())
-        for bank, one in standings[method].items()
-    ]
-    return float(np.mean(ranks))
-
-
-def _pairs(methods: Sequence[str], significant: Mapping[str, Set[tuple[str, str]]]) -> list[Pair]:
-    return [
-        Pair(
-            a,
-            b,
-            tuple(bank for bank, pairs in significant.items() if (a, b) in pairs),
-            tuple(bank for bank, pairs in significant.items() if (b, a) in pairs),
-        )
-        for a, b in combinations(methods, 2)
-    ]

@@ -75,7 +75,7 @@ def _marks(first: Place, place: Place) -> list[_Mark]:
     """The methods that both banks have, without controls, which would compress the others."""
     marks = []
     for index, one in enumerate(first.comparison.methods):
-        other = place.of(named(one))
+        other = place.order.get(named(one))
         if other is not None and not one.is_control:
             x = 100 * float(first.comparison.variation.means[index])
             y = 100 * float(place.comparison.variation.means[other])

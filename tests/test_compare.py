@@ -489,11 +489,10 @@ def compared_on_classes(folder: Path, classes: Sequence[str], episodes: int = 20
 def test_a_class_named_like_a_column_hides_none(tmp_path: Path):
     classes = ["class", "method", "queries", "protonet", "otam %"]
     comparison = compared_on_classes(tmp_path, classes)
-    grid = bank_section(comparison, 1, None).classes
-    assert grid is not None
+    grid, *_ = bank_section(comparison, "bank", None, False).by_class
     assert (grid.titles[0], sorted(grid.titles[1:])) == ("method", sorted(classes))
-    assert [line[0].text for line in grid.lines] == ["otam", "protonet"]
-    assert {len(line) for line in grid.lines} == {6}
+    assert [line[0].text for line in grid.rows] == ["otam", "protonet"]
+    assert {len(line) for line in grid.rows} == {6}
     for style, text in grid.copies.items():
         header = next(line for line in text.splitlines() if "queries" in line)
         assert header.count("method") == 2, style

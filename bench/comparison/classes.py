@@ -1,11 +1,12 @@
 """Accuracy by class, the hardest classes, and which class is confused with which."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.comparison.frame import Comparison
 from bench.runs.by_method import MethodRuns
 from episodes.banks.bank import Bank
 
@@ -28,14 +29,22 @@ class Confusion:
     true: str
     predicted: str
     share: float
-    """Fraction of queries of ``true`` answered ``predicted``, where offered, over all methods."""
+    """Fraction of the queries of ``true`` that were answered ``predicted``, a mean over methods, in
+    the episodes that offer both."""
     queries: int
-    """Number of such queries, for one method."""
+    """Number of queries of ``true`` in these episodes."""
 
 
-def without_controls(methods: Sequence[MethodRuns]) -> Sequence[MethodRuns]:
-    """Leave out controls, for which every class is hard, unless all are controls."""
-    return [one for one in methods if not one.is_control] or methods
+def without_controls(comparison: Comparison) -> Comparison:
+    """Leave out controls, for which every class is hard, unless all methods are controls."""
+    kept = [place for place, row in enumerate(comparison.rows) if not row.is_control]
+    if not kept:
+        return comparison
+    return replace(
+        comparison,
+        rows=[comparison.rows[place] for place in kept],
+        methods=[comparison.methods[place] for place in kept],
+    )
 
 
 def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
@@ -46,13 +55,16 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
         bank: whose episodes say which class each query belongs to.
     """
     names = bank.split.classes
-    true = _classes(bank, bank.episodes.labels)
-    queries = np.bincount(true.ravel(), minlength=len(names))
-    hits = np.array([_hits(one, true.ravel(), len(names)) for one in methods])
+    true = _classes(bank, bank.episodes.labels).ravel()
+    queries = np.bincount(true, minlength=len(names))
+    hits = []
+    for one in methods:
+        right = [run.rows["label"] == run.rows["prediction"] for run in one.runs]
+        hits.append(np.bincount(true, np.mean(right, axis=0), minlength=len(names)))
     with np.errstate(invalid="ignore"):
-        accuracy = hits / queries
+        accuracy = np.array(hits) / queries
     classes = [
-        ClassAccuracy(name, int(queries[index]), [float(one) for one in accuracy[:, index]])
+        ClassAccuracy(name, int(queries[index]), accuracy[:, index].tolist())
         for index, name in enumerate(names)
     ]
     return sorted(
@@ -61,22 +73,11 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     )
 
 
-def _hits(one: MethodRuns, true: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """(classes,) queries answered right, a mean over training seeds."""
-    hits = [
-        np.bincount(
-            true[(run.rows["label"] == run.rows["prediction"]).to_numpy()], minlength=classes
-        )
-        for run in one.runs
-    ]
-    return np.asarray(np.mean(hits, axis=0))
-
-
 def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> list[Confusion]:
-    """Find the classes that are confused most, the most frequent pair first.
+    """Find the pairs of classes that are confused most, the most frequent first.
 
-    Each pair is counted relative to the queries whose episode offers both, so that classes do not
-    count as confused because they often meet.
+    A pair is counted relative to the queries whose episode offers both, so that classes do not
+    count as confused because they often meet. Each method counts once, whatever its seeds.
     """
     names = bank.split.classes
     offered = _classes(

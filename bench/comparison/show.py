@@ -68,19 +68,25 @@ SIDE_BY_SIDE = 4
 
 def content(comparison: Comparison) -> dict[str, Any]:
     """Everything as plain values."""
-    values = comparison.content() | {"disagreements": _disagreements(comparison)}
+    values = comparison.content()
+    values["disagreements"] = [
+        {"method": title, "reference": comparison.reference}
+        | asdict(one)
+        | {"mcnemar_p_value": one.p_value}
+        for title, one in _against_reference(comparison)
+    ]
     if comparison.opened is not None:
-        methods, bank = without_controls(comparison.methods), comparison.opened
-        titles = titles_without_controls(comparison)
+        kept = without_controls(comparison)
+        titles = [row.title for row in kept.rows]
         values["classes"] = [
             {
                 "class": one.name,
                 "queries": one.queries,
                 "accuracy": dict(zip(titles, one.accuracy, strict=True)),
             }
-            for one in per_class(methods, bank)
+            for one in per_class(kept.methods, comparison.opened)
         ]
-        values["confusions"] = [asdict(one) for one in confusions(methods, bank)]
+        values["confusions"] = [asdict(one) for one in confusions(kept.methods, comparison.opened)]
     return values
 
 
@@ -91,10 +97,10 @@ def text(comparison: Comparison, mcnemar: bool = False) -> str:
         parts.append(render_declared([comparison], "terminal"))
     parts.append(_disagreement_table(comparison, mcnemar))
     if comparison.opened is not None:
-        found = without_controls(comparison.methods)
+        kept = without_controls(comparison)
         parts += [
-            _class_table(comparison, per_class(found, comparison.opened)),
-            _confusion_table(confusions(found, comparison.opened, HARDEST)),
+            _class_table(kept, per_class(kept.methods, comparison.opened)),
+            _confusion_table(confusions(kept.methods, comparison.opened, HARDEST)),
         ]
     return "\n".join(part for part in parts if part)
 
@@ -102,14 +108,8 @@ def text(comparison: Comparison, mcnemar: bool = False) -> str:
 def rank_table(comparison: Comparison) -> str:
     """All methods, best first, with their paired differences and the groups they form."""
     lines = [rank_line(row, comparison) for row in comparison.rows]
-    cells = [list(line.values()) for line in lines]
-    return table(list(lines[0]), cells, "\n".join(rank_notes(comparison)), "terminal")
-
-
-def rank_notes(comparison: Comparison) -> list[str]:
-    """Say what the figures of the rank table are."""
     first = comparison.rows[0]
-    return [
+    notes = [
         f"bank {comparison.bank} {comparison.bank_sha256[:12]}, {first.episodes:,} episodes,"
         f" {first.queries:,} queries; {comparison.units}",
         *about_intervals([comparison]),
@@ -117,17 +117,13 @@ def rank_notes(comparison: Comparison) -> list[str]:
         *about_groups(comparison),
         *about_marks(comparison.rows),
     ]
+    values = [list(line.values()) for line in lines]
+    return table(list(lines[0]), values, "\n".join(notes), "terminal")
 
 
 def rank_line(row: Row, comparison: Comparison) -> dict[str, str]:
     """One row of the rank table: column title -> cell."""
     return heading(row, [comparison]) | cells(comparison, row, "everywhere", "compare")
-
-
-def titles_without_controls(comparison: Comparison) -> list[str]:
-    """Titles of the rows that `without_controls` leaves."""
-    left = [row.title for row in comparison.rows if not row.is_control]
-    return left or [row.title for row in comparison.rows]
 
 
 def _against_reference(comparison: Comparison) -> list[tuple[str, Disagreement]]:
@@ -137,15 +133,6 @@ def _against_reference(comparison: Comparison) -> list[tuple[str, Disagreement]]
         (title, disagreement(one, reference))
         for title, one in zip(titles, comparison.methods, strict=True)
         if one is not reference
-    ]
-
-
-def _disagreements(comparison: Comparison) -> list[dict[str, Any]]:
-    return [
-        {"method": title, "reference": comparison.reference}
-        | asdict(one)
-        | {"mcnemar_p_value": one.p_value}
-        for title, one in _against_reference(comparison)
     ]
 
 
@@ -168,7 +155,7 @@ def _disagreement_table(comparison: Comparison, mcnemar: bool) -> str:
 
 
 def _class_table(comparison: Comparison, classes: Sequence[ClassAccuracy]) -> str:
-    titles = titles_without_controls(comparison)
+    titles = [row.title for row in comparison.rows]
     wanted = dict.fromkeys([*titles[: SIDE_BY_SIDE - 1], comparison.reference])
     shown = [titles.index(title) for title in wanted if title in titles]
     lines = [

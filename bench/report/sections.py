@@ -8,7 +8,7 @@ from functools import partial
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.frame import Comparison, cells, ends, probability, signed
 from bench.comparison.notes import about_groups, caption
-from bench.comparison.show import rank_line, titles_without_controls
+from bench.comparison.show import rank_line
 from bench.comparison.tables import render
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, chart
@@ -135,12 +135,13 @@ def _by_class(comparison: Comparison, anchor: str) -> list[Grid]:
     bank = comparison.opened
     if bank is None:
         return []
-    classes = per_class(without_controls(comparison.methods), bank)
+    kept = without_controls(comparison)
+    classes = per_class(kept.methods, bank)
     lines: list[list[str | Cell]] = []
-    for index, title in enumerate(titles_without_controls(comparison)):
+    for index, row in enumerate(kept.rows):
         values = [one.accuracy[index] for one in classes]
         heat = ["" if math.isnan(one) else Cell(f"{100 * one:.0f}", weight=one) for one in values]
-        lines.append([title, *heat])
+        lines.append([row.title, *heat])
     queries = [one.queries for one in classes]
     about_classes = (
         f"Per cent of the queries of a class, {min(queries):,} to {max(queries):,} of each, on"

@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from bench.comparison.classes import confusions, per_class, without_controls
 from bench.comparison.frame import Comparison
-from bench.comparison.show import titles_without_controls
 from bench.report.charts.catalogue import Chart, bank_of
 from bench.report.charts.style import (
     ACCENT,
@@ -25,8 +24,9 @@ PAIRS = 12
 
 def class_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw the accuracy of every method on every class as a heat map, the hardest class left."""
-    classes = per_class(without_controls(comparison.methods), bank_of(comparison))
-    methods = titles_without_controls(comparison)
+    kept = without_controls(comparison)
+    classes = per_class(kept.methods, bank_of(comparison))
+    methods = [row.title for row in kept.rows]
     figure, axes = sheet(max(width, 1.8 + 0.3 * len(classes)), 1.6 + ROW * len(methods))
     values = 100 * np.array([one.accuracy for one in classes]).T
     axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=170, edgecolors="white", linewidth=0.5)

@@ -374,6 +374,20 @@ def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
     assert verdict.outcome == outcome
 
 
+def test_values_are_told_whole_and_hashes_by_their_beginning():
+    sides = [
+        RUNS["otam"].identity.changed(
+            features={"sampling": f"{n} x linspace"}, weights_sha256=n * 64
+        )
+        for n in "23"
+    ]
+    (verdict,) = judge(*([replace(RUNS["otam"], identity=one)] for one in sides))
+    assert verdict.drift == (
+        "features.sampling: 2 x linspace → 3 x linspace",
+        f"weights_sha256: {'2' * 12} → {'3' * 12}",
+    )
+
+
 def test_what_one_side_does_not_state_is_no_drift():
     stated = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(form="plain"))
     (verdict,) = judge([RUNS["otam"]], [stated])

@@ -1,5 +1,6 @@
 """What differs between a run and its baseline, and whether they can be compared at all."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ def not_comparable(before: MethodRuns, after: MethodRuns) -> str:
     for name in MUST_AGREE:
         one, other = (getattr(side.first.identity, name) for side in (before, after))
         if one != other:
-            return f"{name} is {one!s:.12} in the baseline and {other!s:.12} in the run"
+            return f"{name} is {_short(one)} in the baseline and {_short(other)} in the run"
     sizes = {len(run.rows) for one in (before, after) for run in one.runs}
     if len(sizes) > 1:
         least, most = min(sizes), max(sizes)
@@ -54,9 +55,14 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
         for path in old.keys() & new.keys():
             same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
             if old[path] != new[path] and not same_pixels:
-                text = f"{path}: {old[path]!s:.12} → {new[path]!s:.12}"
+                text = f"{path}: {_short(old[path])} → {_short(new[path])}"
                 (code if path in CODE else drift).add(text)
     return tuple(sorted(drift)), tuple(sorted(code))
+
+
+def _short(value: object) -> str:
+    """A value in words, a hash by its beginning."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", str(value))
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

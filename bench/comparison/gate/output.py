@@ -47,7 +47,10 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
         " timed for less than a second.",
     ]
     if anchored:
-        notes.append("since anchor: the same to the run that was accepted first.")
+        notes.append(
+            "since anchor: the same to the run that was accepted first, which stays until a run that"
+            " is WORSE is accepted; a baseline accepted into a new folder begins without it."
+        )
     return "\n".join([body, *notes]) + "\n"
 
 

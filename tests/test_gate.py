@@ -375,9 +375,10 @@ def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
 
 
 def test_values_are_told_whole_and_hashes_by_their_beginning():
+    features = {"backbone": "motion", "source_sha256": "a"}
     sides = [
         RUNS["otam"].identity.changed(
-            features={"sampling": f"{n} x linspace"}, weights_sha256=n * 64
+            features=features | {"sampling": f"{n} x linspace"}, weights_sha256=n * 64
         )
         for n in "23"
     ]

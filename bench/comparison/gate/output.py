@@ -48,8 +48,8 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
     ]
     if anchored:
         notes.append(
-            "since anchor: the same to the run that was accepted first, which stays until a run that"
-            " is WORSE is accepted; a baseline accepted into a new folder begins without it."
+            "since anchor: the same to the run that was accepted first, which stays until a run"
+            " that is WORSE is accepted; a baseline accepted into a new folder begins without it."
         )
     return "\n".join([body, *notes]) + "\n"
 

@@ -42,8 +42,8 @@ class BackboneUnderTest:
     @torch.no_grad()
     def maps(self, clips: Tensor) -> Tensor:
         """(videos, 3, frames, size, size) -> (videos, C, T, H, W)."""
-        found: Tensor = self.backbone(clips)
-        return found
+        maps: Tensor = self.backbone(clips)
+        return maps
 
     @cached_property
     def plain(self) -> Tensor:
@@ -60,8 +60,8 @@ def declarations(subject: BackboneUnderTest) -> Breaches:
     backbone = subject.backbone
     for word in ("name", "source", "pretraining"):
         if not (isinstance(getattr(backbone, word, None), str) and getattr(backbone, word)):
-            none = ", 'none' if it saw nothing" if word == "pretraining" else ""
-            yield f"it states no {word}, a text{none}"
+            none = " ('none' if it saw nothing)" if word == "pretraining" else ""
+            yield f"it does not state its {word} as text{none}"
     if not isinstance(getattr(backbone, "revision", None), int):
         yield "it states no revision, a whole number that is raised whenever a feature may change"
     if not isinstance(getattr(backbone, "input", None), InputSpec):

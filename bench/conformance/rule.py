@@ -119,7 +119,7 @@ Subject = TypeVar("Subject")
 
 
 def breaches_of(look: Callable[[Subject], Breaches], subject: Subject) -> list[str]:
-    """Say how a subject breaks a rule; any error that it raises is a breach too."""
+    """Say how a subject breaks a rule; any error that it raises counts as a breach."""
     try:
         return list(look(subject))
     except KeyboardInterrupt:
@@ -147,7 +147,7 @@ class Rule:
         return self.name
 
     def breaches(self, subject: MethodUnderTest) -> list[str]:
-        """Say how a method breaks the rule; any error that it raises is a breach too."""
+        """Say how a method breaks the rule; any error that it raises counts as a breach."""
         return breaches_of(self.look, subject)
 
 

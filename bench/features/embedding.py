@@ -67,13 +67,7 @@ def embedded_together(
 ) -> list[FeatureStore]:
     """Fill a store for each backbone and sampling rule with all videos, each decoded once.
 
-    Each process of a job embeds its share.
-
-    Args:
-        wanted: backbones, which all take the same input, each with a sampling rule.
-        files: the videos.
-        device: where the backbones are.
-        progress: told of the number of videos done.
+    All backbones take the same input. Each process of a job embeds its share.
 
     Raises:
         UserError: videos cannot be decoded; the message names up to five of them. The features of

@@ -78,7 +78,7 @@ def card_of(place: Path) -> FeatureCard:
 def write_features(
     out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
 ) -> list[Path]:
-    """Write features in the format that `GivenFeatures` reads; return the files, the card last.
+    """Write features in the format that `opened` reads; return the files, the card last.
 
     The card is written first, so that a repeated command may complete an interrupted one.
 
@@ -87,6 +87,9 @@ def write_features(
         names: CLASS/VIDEO of each video.
         read: returns float32 (videos, C, T, H, W) for a slice of the videos.
         card: the origin of the features.
+
+    Raises:
+        UserError: the folder holds features of another origin, or cannot be written.
     """
     folder = out if out.suffix not in SUFFIXES else out.parent
     written = [out] if folder != out else [folder / f"{name}.npy" for name in names]

@@ -81,14 +81,8 @@ def all_methods(
 ) -> Mapping[str, ConfiguredMethod]:
     """Return built-in methods, those of installed plugins and those in the given paths.
 
-    An installed plugin that cannot be imported is reported on stderr and left out.
-
-    Args:
-        plugins: see `load_plugins`.
-        leave_out: see `load_plugins`.
-
-    Raises:
-        UserError: see `load_plugins`.
+    An installed plugin that cannot be imported is reported on stderr and left out. Arguments and
+    errors are those of `load_plugins`.
     """
     built_in_methods()
     brought(ENTRY_POINTS)  # importing registers

@@ -48,13 +48,7 @@ class Module:
 
 
 def parsed_module(source: str | bytes, name: str, package: str, cell: bool = False) -> Module:
-    """Parse the source of a module.
-
-    Args:
-        source: its text.
-        name: its name.
-        package: the package to which its relative imports refer.
-        cell: whether it is a notebook cell.
+    """Parse the source of a module, or of a notebook cell; see `Module`.
 
     Raises:
         NoSourceError: the text is not Python.

@@ -38,9 +38,9 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
     crash).
 
     Args:
-        method: its name.
+        method: name of the method, for messages.
         seed: seed of all global generators.
-        seconds: time limit; None for no limit.
+        seconds: time limit, if there is one.
 
     Raises:
         UserError: the method raised an error, exited, took too long, or changed global state.

@@ -32,15 +32,7 @@ def identity_of(
     loaded: LoadedBackbone,
     files: Sequence[VideoFile],
 ) -> Identity:
-    """Return all that determines the rows of a method on a bank.
-
-    Args:
-        plan: has the seed, the device, and the features if they are given.
-        bank: the episodes.
-        chosen: the method and its weights.
-        loaded: the backbone that embeds its videos.
-        files: files of the videos that the bank uses.
-    """
+    """Return all that determines the rows of a method on a bank, whose videos are the files."""
     entry, checkpoint = chosen.entry, chosen.checkpoint
     videos = hashlib.sha256("\n".join(keys_of(plan, loaded, files)).encode())
     if plan.given is not None:

@@ -144,12 +144,9 @@ def _chunks(features: Tensor | StoredFeatures) -> list[slice]:
 def _encoded(
     method: Method, features: Tensor, like: Sequence[tuple[torch.dtype, torch.Size]] | None = None
 ) -> Representation:
-    """Encode some videos, and check the representations.
+    """Encode some videos, features (videos, C, T, H, W), and check the representations.
 
-    Args:
-        method: the method.
-        features: (videos, C, T, H, W).
-        like: types of the representations of other videos, and shapes without the videos.
+    ``like`` has the types of other videos' representations, and their shapes without the videos.
 
     Raises:
         UserError: the result is not a tensor, or tensors, with a row per video and as in ``like``.

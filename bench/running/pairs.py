@@ -20,7 +20,7 @@ for intermediate results to fit in the caches of a CPU."""
 
 
 def repay(method: Method, episodes: Episodes, videos: int) -> bool:
-    """Whether all pairs of videos are no more than the comparisons in all episodes."""
+    """Whether there are no more pairs of videos than comparisons in all episodes."""
     compared: int = episodes.query.size * episodes.support[0].size
     return isinstance(method, PairMethod) and videos**2 <= compared
 

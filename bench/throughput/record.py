@@ -185,10 +185,7 @@ def measured_apart(
 ) -> list[Record]:
     """Measure methods in random order, each in a process; return records in the order of names.
 
-    Args:
-        names: of methods.
-        options: of the command, other than --methods and --json.
-        reporter: shows how many methods are done.
+    ``options`` are those of the command, other than --methods and --json.
 
     Raises:
         UserError: a process failed; it has printed why.

@@ -39,12 +39,6 @@ class Workload:
     """A method built for random features, and everything that its stages need.
 
     Ten thousand episodes are divided into batches as in a run.
-
-    Args:
-        entry: the method.
-        sizes: of features and episodes.
-        device: where to compute.
-        batch_size: episodes scored at once.
     """
 
     def __init__(

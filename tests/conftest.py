@@ -1,9 +1,9 @@
 """What all tests share: one cache folder, one thread, a small split and real video files."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import av
@@ -14,6 +14,7 @@ import torch
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.disk import registration
 from episodes.split import Split, Video
+from tests.outside_package import plugins_as_they_were
 
 collect_ignore = ["outside"]  # a package of its own: importing it would register its method
 os.environ["FVBENCH_TRACEBACK"] = "1"  # a defect fails a test with its traceback
@@ -78,6 +79,28 @@ def small_split() -> Split:
     ]
     partners = {"open": "close", "push": "pull", "rise": "sink"}
     return Split("small", "test", tuple(videos), partners | {b: a for a, b in partners.items()})
+
+
+@pytest.fixture
+def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a test registers apart."""
+    monkeypatch.setenv(registration.ENVIRONMENT_VARIABLE, str(tmp_path / "config"))
+
+
+@pytest.fixture
+def plugins_forgotten() -> Iterator[None]:
+    """Forget in the end what a test imported from plugins, and what they registered."""
+    with plugins_as_they_were():
+        yield
+
+
+def videos_of(root: Path, labels: Iterable[str], each: int = 2, opened: bool = True) -> Path:
+    """Write ``LABEL/N.mp4``, so many of each class; where nobody opens them, a few bytes each."""
+    for number, (label, clip) in enumerate(product(labels, range(each))):
+        path = root / label / f"{clip}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_video(path, 16 + number) if opened else path.write_bytes(f"{number}".encode())
+    return root
 
 
 def make_video(

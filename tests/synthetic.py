@@ -11,7 +11,7 @@ from bench.backbone import Backbone
 from bench.features.filling import Embedding
 from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
-from episodes.banks.bank import open_bank
+from episodes.banks.bank import Bank, open_bank
 from episodes.banks.recipe import Protocol, Recipe
 from episodes.banks.sampler import VERSION, Episodes, draw
 from episodes.datasets import dataset
@@ -71,24 +71,28 @@ def random_features(videos: int = 960, shape: tuple[int, ...] = (12, 4, 2, 2)) -
 
 
 def answered(
-    method: str, hits: float, seed: int = 0, training_seed: int | None = None, episodes: int = 200
+    method: str,
+    hits: float,
+    seed: int = 0,
+    training_seed: int | None = None,
+    episodes: int = 200,
+    bank: Bank | None = None,
 ) -> Run:
-    """A run on the default bank in which about a fraction ``hits`` of the answers is right."""
-    bank = open_bank("default", episodes)
+    """A run in which about a fraction ``hits`` of the answers is right, on the default bank."""
+    bank = bank or open_bank("default", episodes)
     labels = bank.episodes.labels
     right = np.random.default_rng(seed).random(labels.shape) < hits
-    answers = Answers(
-        np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1.0, 2.0, 10**8
-    )
+    wrong = (labels + 1) % bank.recipe.way
+    answers = Answers(np.where(right, labels, wrong), np.ones(labels.shape), 1.0, 2.0, 10**8)
     trained = HowTrained(recipe="default", seed=training_seed, backbone="frozen", episodes=8)
     return Run(
         identity=Identity(
-            bank="default",
+            bank=bank.title,
             bank_sha256=bank.sha256,
             method=method,
             revision=1,
             training=None if training_seed is None else trained,
-            episodes=episodes,
+            episodes=len(bank.episodes),
             dtype="float32",
         ),
         declared=Declared(sees="one query", trained=None if training_seed is None else True),

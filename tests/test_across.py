@@ -15,13 +15,13 @@ from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
 from bench.runs.by_method import CONTROLS
 from bench.runs.directory import write_run
-from bench.runs.run import Answers, Run, make_rows
-from bench.runs.schema import Declared, FeatureIdentity
+from bench.runs.run import Run
+from bench.runs.schema import FeatureIdentity
 from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 from tests.command import call, succeeds
-from tests.test_tables import made_run
+from tests.synthetic import answered
 
 METHODS = 12
 EQUAL = np.full(METHODS, 0.5)
@@ -98,21 +98,8 @@ class TestCorrelation:
 def run(bank: Bank, method: str, skill: float, order_aware: bool | None = True) -> Run:
     """A run in which each answer is right with a probability; classes are equally hard."""
     seed = sum(map(ord, method + bank.recipe.name))
-    labels = bank.episodes.labels
-    right = np.random.default_rng(seed).random(labels.shape) < skill
-    wrong = (labels + 1) % bank.recipe.way
-    answers = Answers(
-        np.where(right, labels, wrong).astype(np.int16),
-        np.ones(labels.shape, dtype=np.float32),
-        1.0,
-        1.0,
-        1,
-    )
-    made = made_run(method, 0.5, bank.recipe.name, bank_sha256=bank.sha256)
-    rows = make_rows(bank.episodes, answers)
-    declared = Declared(sees="one query", trained=None, order_aware=order_aware)
-    identity = made.identity.changed(episodes=len(labels))
-    return replace(made, identity=identity, declared=declared, rows=rows)
+    made = answered(method, skill, seed, bank=bank)
+    return replace(made, declared=made.declared.changed(order_aware=order_aware))
 
 
 BANKS = ("default", "egogestar-5w1s-test")

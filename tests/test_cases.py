@@ -30,7 +30,7 @@ from episodes.banks.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
-from tests.conftest import make_video
+from tests.conftest import videos_of
 from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING
 
 EPISODES = 4
@@ -356,12 +356,7 @@ def test_the_command_writes_pictures_counts_and_what_it_drew(folder: Path, tmp_p
 
 
 def test_cases_of_somebodys_own_videos(tmp_path: Path):
-    for number in range(10):
-        kind = ("open", "close", "wave", "jump", "sit")[number % 5]
-        path = tmp_path / "videos" / kind / f"{number}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_video(path, frames=16 + number)
-    data, out = ("--data", tmp_path / "videos"), tmp_path / "runs"
+    data, out = ("--data", videos_of(tmp_path / "videos", "abcde")), tmp_path / "runs"
     succeeds("run", *data, "--methods", ",".join(MODELS), "--episodes", 3, "--out", out)
     succeeds("cases", out, *data, "--episodes", 2, "--out", tmp_path / "cases")
     assert len(list((tmp_path / "cases").glob("*.png"))) == 2

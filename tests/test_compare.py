@@ -18,11 +18,12 @@ from bench.report.sections import bank_section
 from bench.runs.by_method import runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.directory import find_runs, read_run, write_run
-from bench.runs.run import Answers, Run, make_rows
+from bench.runs.run import Run
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
+from tests.conftest import videos_of
 from tests.synthetic import answered
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
@@ -466,23 +467,8 @@ def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, 
 
 def compared_on_classes(folder: Path, classes: Sequence[str], episodes: int = 200) -> Comparison:
     """ProtoNet and OTAM on files that nobody decodes: a bank over them asks for names alone."""
-    for label, name in enumerate(classes):
-        for number in range(6):
-            path = folder / name / f"{number}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(bytes([label, number]))
-    bank = bank_over_folder(folder, episodes)
-    labels = bank.episodes.labels
-    runs = []
-    for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.8}.items()):
-        right = np.random.default_rng(seed).random(labels.shape) < hits
-        run = answered(name, hits)
-        rows = make_rows(
-            bank.episodes,
-            Answers(np.where(right, labels, (labels + 1) % 5), np.ones(labels.shape), 1, 1, 1),
-        )
-        identity = run.identity.changed(bank=bank.recipe.name, bank_sha256=bank.sha256)
-        runs.append(replace(run, identity=identity, rows=rows))
+    bank = bank_over_folder(videos_of(folder, classes, 6, opened=False), episodes)
+    runs = [answered("protonet", 0.6, bank=bank), answered("otam", 0.8, 1, bank=bank)]
     return compare_on_one_bank(runs, banks=[bank])
 
 

@@ -4,7 +4,7 @@ import copy
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from bench.machine.surroundings import Surroundings
-from bench.method import REGISTRY
-from bench.plugins.registry import built_in_methods, load_plugins
+from bench.plugins.registry import load_plugins
 from bench.running.containment import contained
 from bench.runs.directory import find_failures
 from episodes.errors import UserError
@@ -30,6 +29,7 @@ from tests.attacks.plugins import (
 )
 from tests.command import call, fvbench, predictions, refused, succeeds
 
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 GOOD = ("protonet", "otam")
 IN_SEVERAL_PARTS = (
     Hostile(
@@ -63,17 +63,6 @@ def hostile() -> list[Hostile]:
     return [
         one for one in (*deeds, *given, *IN_SEVERAL_PARTS) if not one.name.startswith(ELSEWHERE)
     ]
-
-
-built_in_methods()
-
-
-@pytest.fixture(autouse=True)
-def registry_as_it_was() -> Iterator[None]:
-    kept = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(kept)
 
 
 def test_whatever_a_method_does_the_others_give_the_same_rows(

@@ -18,7 +18,6 @@ from bench.runs.directory import read_runs, write_run
 from episodes import cache
 from episodes.cache import ENVIRONMENT_VARIABLE
 from tests.command import refused, succeeds
-from tests.layouts import own_registrations
 from tests.synthetic import answered
 
 
@@ -104,12 +103,12 @@ class TestCommandLine:
             "embed: 4 of 4 in 100.0 s",
         ]
 
+    @pytest.mark.usefixtures("own_config")
     def test_a_root_that_holds_nothing_known_registers_nothing(self, tmp_path: Path):
         (tmp_path / "empty").mkdir()
-        with own_registrations(tmp_path / "config"):
-            for name in ("ucf101", "egogestar"):
-                said = refused("data", "add", name, "--root", tmp_path / "empty")
-                assert "nothing was registered" in said or "none of" in said
+        for name in ("ucf101", "egogestar"):
+            said = refused("data", "add", name, "--root", tmp_path / "empty")
+            assert "nothing was registered" in said or "none of" in said
         assert not list((tmp_path / "config").rglob("*.json"))
 
 

@@ -14,7 +14,7 @@ from bench.plugins.registry import built_in_methods
 from bench.report.cases.outcomes import Outcomes
 from bench.runs.directory import read_run
 from tests.command import EPISODES, call, parse, shortened
-from tests.conftest import make_video
+from tests.conftest import videos_of
 from tests.outside_package import plugins_as_they_were
 
 ROOT = Path(__file__).parents[1]
@@ -49,12 +49,8 @@ def name(page: Path) -> str:
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five classes of two videos."""
-    root = tmp_path_factory.mktemp("docs") / "videos"
-    for number, kind in enumerate(("open-door", "close-door", "wave", "jump", "sit")):
-        (root / kind).mkdir(parents=True)
-        for clip in range(2):
-            make_video(root / kind / f"clip-{clip}.mp4", frames=16 + 2 * number + clip)
-    return root
+    kinds = ("open-door", "close-door", "wave", "jump", "sit")
+    return videos_of(tmp_path_factory.mktemp("docs") / "videos", kinds)
 
 
 @pytest.fixture

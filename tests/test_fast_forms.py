@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.conformance.fast_form import fast_form
 from bench.conformance.rule import MethodUnderTest
 from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, register
-from bench.plugins.registry import built_in_methods, choose, source_sha256
+from bench.plugins.registry import choose, source_sha256
 from episodes.errors import UserError
 from methods.protonet import ProtoNet, Tsn
 from tests.command import refused, succeeds
@@ -28,14 +28,10 @@ class OtherOrder(ProtoNet):
 
 
 @pytest.fixture
-def registered():
+def registered(plugins_forgotten: None) -> dict[str, ConfiguredMethod]:
     """Register `OtherOrder` for one test."""
-    built_in_methods()
-    before = dict(REGISTRY)
     register(OtherOrder)
-    yield dict(REGISTRY)
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    return dict(REGISTRY)
 
 
 def test_it_stands_for_the_method_and_its_variants(registered):

@@ -10,19 +10,9 @@ import pandas as pd
 import pytest
 
 from bench.method import REGISTRY
-from bench.plugins.registry import built_in_methods
 from tests.command import call, fvbench, refused, succeeds
 
-built_in_methods()
-
-
-@pytest.fixture(autouse=True)
-def registry_as_it_was():
-    """Forget what plugins of a test registered."""
-    kept = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(kept)
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def new(folder: Path, name: str = "my_method") -> Path:

@@ -1,7 +1,6 @@
 """Banks of a user's own: made, frozen, exported, run, and everything that follows from runs."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +10,8 @@ from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank
 from tests.command import call, refused, succeeds
 from tests.conftest import make_video
-from tests.layouts import own_registrations
 
+pytestmark = pytest.mark.usefixtures("own_config")
 CLASSES, RECORDINGS = 4, 3
 
 
@@ -26,12 +25,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True)
             make_video(path, 8 + label * RECORDINGS + take, (64 + 16 * label, 64 + 16 * take))
     return root
-
-
-@pytest.fixture(autouse=True)
-def nothing_registered(tmp_path: Path) -> Iterator[None]:
-    with own_registrations(tmp_path / "config"):
-        yield
 
 
 def lists_of(videos: Path, folder: Path) -> Path:

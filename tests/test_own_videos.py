@@ -24,8 +24,7 @@ from episodes.decoding.media import why_not_opened
 from episodes.errors import UserError
 from episodes.split import SplitName
 from tests.command import call, predictions, refused, same, succeeds
-from tests.conftest import make_video
-from tests.layouts import own_registrations
+from tests.conftest import make_video, videos_of
 from tests.synthetic import NOTHING, recipe_with
 
 CLASSES = ("ride bike", "été", "jump (high)", "sit&stand", "wave", "-turn", "kick", "push")
@@ -189,14 +188,14 @@ class TestNames:
         (tmp_path / "other" / "data" / "names.csv").write_text("class,name\nferme\u0301,closed\n")
         assert class_names("data", ["fermé"], other) == {"fermé": "closed"}
 
+    @pytest.mark.usefixtures("own_config")
     def test_lists_and_registrations_may_have_either_form(self, decomposed: Path, tmp_path: Path):
         lines = ("fermé/kitchen/a\n", "ferme\u0301/e\u0301te\u0301 2/a\n", "open/kitchen/a.mp4\n")
         (tmp_path / "test.txt").write_text("".join(lines))
-        with own_registrations(tmp_path / "config"):
-            added = add_dataset("mine", decomposed, tmp_path / "test.txt", trust=False)
-            assert added.there == {"test": 3}
-            assert call("data", "verify", "mine")[0] == 0
-            written = dataset("mine").split("test")
+        added = add_dataset("mine", decomposed, tmp_path / "test.txt", trust=False)
+        assert added.there == {"test": 3}
+        assert call("data", "verify", "mine")[0] == 0
+        written = dataset("mine").split("test")
         raw = {"test": tuple((one.label, one.name) for one in written.videos)}
         old = {"test": tuple(tuple(map(decompose, pair)) for pair in raw["test"])}
         splits = [Folder("mine", decomposed, lists).split("test").sha256 for lists in (raw, old)]
@@ -218,16 +217,16 @@ class TestNames:
         with pytest.raises(UserError, match=message):
             bank_over_folder(decomposed)
 
+    @pytest.mark.usefixtures("own_config")
     def test_a_folder_called_like_a_registered_dataset_is_found_again(
         self, recordings: Path, tmp_path: Path
     ):
-        with own_registrations(tmp_path / "config"):
-            add_dataset(recordings.name, recordings, None, trust=False)
-            root = shutil.copytree(recordings, tmp_path / recordings.name)
-            shutil.rmtree(root / "wave")
-            bank = bank_over_folder(root, 20)
-            own = own_recipe(bank)
-            again = bank_of_own_recipe(own["recipe"], own.get("root"), 20)
+        add_dataset(recordings.name, recordings, None, trust=False)
+        root = shutil.copytree(recordings, tmp_path / recordings.name)
+        shutil.rmtree(root / "wave")
+        bank = bank_over_folder(root, 20)
+        own = own_recipe(bank)
+        again = bank_of_own_recipe(own["recipe"], own.get("root"), 20)
         assert (again.sha256, again.source.root) == (bank.sha256, root)
 
 
@@ -262,6 +261,7 @@ class TestRecordings:
         words = ("--methods", "protonet", "--episodes", "20", "--out", tmp_path / "out")
         assert "recordings" in succeeds("run", "--data", root, *words)
 
+    @pytest.mark.usefixtures("own_config")
     def test_registered_recordings_allow_a_bank_that_keeps_them_apart(
         self, root: Path, tmp_path: Path
     ):
@@ -271,13 +271,12 @@ class TestRecordings:
         for label in ("open", "close", "wave"):
             for clip in ("a.mp4", "b.mp4"):
                 (root / label / "été 2" / clip).rename(root / label / "été 2" / f"{clip[0]}2.mp4")
-        with own_registrations(tmp_path / "config"):
-            add_dataset("mine", root, root.parent / "test.txt", trust=False)
-            split = dataset("mine").split("test")
-            assert [one.group for one in split.videos[:2]] == ["kitchen", "été 2"]
-            assert call("data", "verify", "mine")[0] == 0
-            recipe = recipe_with(dataset="mine", protocol="group-disjoint", way=3)
-            assert len(draw(recipe, split, 9)) == 9
+        add_dataset("mine", root, root.parent / "test.txt", trust=False)
+        split = dataset("mine").split("test")
+        assert [one.group for one in split.videos[:2]] == ["kitchen", "été 2"]
+        assert call("data", "verify", "mine")[0] == 0
+        recipe = recipe_with(dataset="mine", protocol="group-disjoint", way=3)
+        assert len(draw(recipe, split, 9)) == 9
 
     def test_a_list_names_recordings_where_files_are_called_alike(self, root: Path, tmp_path: Path):
         lines = "open/été 2/a.mp4\nopen/kitchen/a.mp4\nwave/alone\nwave//kitchen/b\n"
@@ -456,20 +455,16 @@ class TestWhatCannotBeRead:
         assert "caf\\udce9.mp4' is not in UTF-8" in printed.replace("\n", " ")
 
 
+@pytest.mark.usefixtures("own_config")
 def test_weights_are_not_tested_on_their_training_classes_under_another_name(tmp_path: Path):
-    for label in CLASSES:
-        for clip in "ab":
-            path = tmp_path / "clips" / label / f"{clip}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"never opened")
-    with own_registrations(tmp_path / "config"):
-        add_dataset("mine", tmp_path / "clips", None, trust=False)
-        learned = dataset("mine").split("train")
-        for bank in (bank_over_folder(tmp_path / "clips"), bank_of("mine", "train")):
-            with pytest.raises(UserError, match=r"trained on mine have seen .*--weights none"):
-                check_unseen("mine", learned.sha256, bank)
-        check_unseen("mine", learned.sha256, bank_of("mine", "test"))
-        check_unseen("others", "0" * 64, bank_of("mine", "train"))
+    videos_of(tmp_path / "clips", CLASSES, opened=False)
+    add_dataset("mine", tmp_path / "clips", None, trust=False)
+    learned = dataset("mine").split("train")
+    for bank in (bank_over_folder(tmp_path / "clips"), bank_of("mine", "train")):
+        with pytest.raises(UserError, match=r"trained on mine have seen .*--weights none"):
+            check_unseen("mine", learned.sha256, bank)
+    check_unseen("mine", learned.sha256, bank_of("mine", "test"))
+    check_unseen("others", "0" * 64, bank_of("mine", "train"))
 
 
 def bank_of(name: str, split: SplitName) -> Bank:

@@ -15,8 +15,8 @@ from bench.__main__ import app
 from bench.runs.directory import read_run
 from episodes import plugins
 from tests.command import call, refused, succeeds
-from tests.conftest import make_video
-from tests.outside_package import OUTSIDE, installed, plugins_as_they_were
+from tests.conftest import videos_of
+from tests.outside_package import OUTSIDE, installed
 
 METHODS, BANK, BACKBONE = "outside,protonet", "outside-5w1s", "outside-colours"
 
@@ -27,20 +27,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture
-def afterwards_as_before() -> Iterator[None]:
-    with plugins_as_they_were():
-        yield
-
-
 @pytest.fixture(scope="module")
 def small_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three classes of two clips."""
-    root = tmp_path_factory.mktemp("clips")
-    for number in range(6):
-        (root / f"class-{number // 2}").mkdir(exist_ok=True)
-        make_video(root / f"class-{number // 2}" / f"{number}.mp4", 8 + number)
-    return root
+    return videos_of(tmp_path_factory.mktemp("clips"), ("open", "close", "wave"))
 
 
 @pytest.fixture(scope="class")
@@ -207,7 +197,7 @@ class TestTrainingOnFeatures:
         assert printed.count("\n") == 1
 
 
-@pytest.mark.usefixtures("afterwards_as_before")
+@pytest.mark.usefixtures("plugins_forgotten")
 @pytest.mark.parametrize(
     "words",
     [
@@ -247,7 +237,7 @@ def new(folder: Path) -> Path:
     return folder / f"{NEW}.py"
 
 
-@pytest.mark.usefixtures("afterwards_as_before")
+@pytest.mark.usefixtures("plugins_forgotten")
 class TestNewBackbone:
     def test_it_keeps_the_rules_and_so_says_its_own_test(self, tmp_path: Path):
         file = new(tmp_path)
@@ -310,36 +300,7 @@ class TestNewBackbone:
         assert "two backbones are called motion" in said
 
 
-class TestOwnSiblings:
-    """A file of --plugin and the modules beside it."""
-
-    @pytest.mark.parametrize("line", ["from _lib import K", "from ._lib import K"])
-    @pytest.mark.usefixtures("afterwards_as_before")
-    def test_both_ways_of_importing_work_and_count(
-        self, line: str, tmp_path: Path, small_clips: Path
-    ):
-        hashes = []
-        for number in range(2):
-            with plugins_as_they_were():
-                folder = tmp_path / str(number)
-                succeeds("new-method", "mine", "--into", folder)
-                (folder / "_lib.py").write_text(f"K = {number + 1}.0\n")
-                file = folder / "mine.py"
-                text = file.read_text().replace("from torch import", f"{line}\nfrom torch import")
-                file.write_text(
-                    text.replace("return normalize(query", "return K * normalize(query")
-                )
-                succeeds(
-                    *("run", "--plugin", file, "--methods", "mine", "--data", small_clips),
-                    *("--backbone", "motion", "--episodes", "5", "--out", tmp_path / "out"),
-                )
-                hashes.append(read_run(tmp_path / "out" / "mine").identity.source_sha256)
-            sys.modules.pop("_lib", None)
-        assert None not in hashes
-        assert len(set(hashes)) == 2
-
-
-@pytest.mark.usefixtures("afterwards_as_before")
+@pytest.mark.usefixtures("plugins_forgotten")
 def test_runs_on_a_data_set_in_a_file_are_packed_published_and_cited(tmp_path: Path):
     for name in ("squares.py", "banks"):
         source, target = OUTSIDE / "outside_fewshot" / name, tmp_path / name

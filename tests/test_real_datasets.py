@@ -27,17 +27,11 @@ from tests.layouts import LISTS, Tree, known_lists, own_registrations, published
 from tests.synthetic import NOTHING
 from tests.test_tables import made_run
 
+pytestmark = pytest.mark.usefixtures("own_config")
 GESTURES = tuple(facts("egogestar").splits["test"].classes)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SPEAKERS = ("Ann", "Bob", "Cleo", "Dora", "Emil", "Fay")
 """Not those of AVLetters, whose names are not ours to list."""
-
-
-@pytest.fixture(autouse=True)
-def apart(tmp_path: Path) -> Iterator[None]:
-    """Every test has registrations of its own."""
-    with own_registrations(tmp_path / "config"):
-        yield
 
 
 def gestures(root: Path, place: str = "testvideo/{name}") -> Tree:

@@ -1,25 +1,17 @@
 """The page about real videos: its tables follow from committed rows, without any video."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from bench.runs.directory import find_runs
-from tests.layouts import own_registrations
 from tests.real_videos_page import PAGE
 from tests.results_page import BLOCK, regenerated
 
+pytestmark = pytest.mark.usefixtures("own_config")  # a reader has no copy of the data sets
 ROWS = Path(__file__).parents[1] / "results" / "real"
-
-
-@pytest.fixture(autouse=True)
-def nothing_registered(tmp_path: Path) -> Iterator[None]:
-    """A reader has no copy of the data sets."""
-    with own_registrations(tmp_path):
-        yield
 
 
 def test_the_tables_follow_from_the_rows_byte_for_byte():

@@ -28,7 +28,7 @@ from bench.runs.schema import Circumstances, Declared
 from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
-from tests.conftest import make_video
+from tests.conftest import videos_of
 from tests.synthetic import answered
 from tests.test_tables import RUNS, made_run
 
@@ -409,11 +409,7 @@ def test_a_run_leaves_its_report(folder: Path):
 
 
 def test_frames_of_own_videos_are_shown_only_where_asked(tmp_path: Path):
-    for number in range(8):
-        path = tmp_path / "videos" / f"class-{number % 4}" / f"{number}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_video(path, frames=16 + number)
-    own = ("--data", tmp_path / "videos")
+    own = ("--data", videos_of(tmp_path / "videos", "abcd"))
     few = ("--methods", "protonet,chance", "--episodes", "2", "--out", tmp_path / "runs")
     assert call("run", *own, *few)[0] == 0
     page = {}

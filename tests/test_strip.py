@@ -1,6 +1,5 @@
 """The strip of frames of an episode."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,9 @@ from bench.report.charts.strip import FRAMES, strip
 from episodes.banks.bank import open_bank
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
-from tests.layouts import own_registrations
 from tests.test_real_datasets import gestures
 
-
-@pytest.fixture(autouse=True)
-def apart(tmp_path: Path) -> Iterator[None]:
-    with own_registrations(tmp_path / "config"):
-        yield
+pytestmark = pytest.mark.usefixtures("own_config")
 
 
 def test_a_row_for_each_class_its_query_beside_it_and_frames_in_order(tmp_path: Path):

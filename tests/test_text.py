@@ -24,7 +24,7 @@ from episodes.datasets.class_names import class_names
 from episodes.errors import UserError
 from episodes.plugins import load_file
 from tests.command import call, predictions, refused, succeeds
-from tests.conftest import make_video
+from tests.conftest import videos_of
 from tests.outside_package import plugins_as_they_were
 from tests.synthetic import (
     CPU,
@@ -226,12 +226,7 @@ class TestTables:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("own") / "videos"
-    for number, label in enumerate(NAMES):
-        (root / label).mkdir(parents=True)
-        for place in range(3):
-            make_video(root / label / f"{place}.mp4", 8 + place, (96, 64 + 8 * number))
-    return root
+    return videos_of(tmp_path_factory.mktemp("own") / "videos", NAMES, 3)
 
 
 def test_without_a_text_tower_such_methods_are_refused_or_left_out(own: Path, tmp_path: Path):

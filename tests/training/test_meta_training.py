@@ -35,7 +35,7 @@ from episodes.banks.bank import open_bank
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
 from tests.command import forked, refused, succeeds
-from tests.layouts import own_registrations
+from tests.conftest import videos_of
 from tests.synthetic import CPU, embed
 
 METHODS = built_in_methods()
@@ -306,34 +306,29 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.usefixtures("own_config")
 def test_another_name_of_a_class_is_another_training(
     split: str, tmp_path: Path, small_recipe: Path
 ):
     """Names of training classes are learnt from; those of validation classes choose the weights."""
-    root = tmp_path / "videos"
-    for label in range(20):
-        for video in range(2):
-            path = root / f"class-{label}" / f"{video}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(bytes([label, video]))
-    with own_registrations(tmp_path / "config"):
-        add_dataset("mine", root, None, trust=False)
-        file = tmp_path / "mine-val.toml"
-        succeeds(
-            *("bank", "new", file.stem, "--dataset", "mine", "--split", "val", "--way", "2"),
-            *("--episodes", "2", "--out", file),
-        )
-        bank, words = open_bank(str(file)), load_backbone("motion-words", CPU)
-        recipe = read_training_recipe(str(small_recipe), METHODS["clip-fsar"])
-        planned = Training(
-            *(METHODS["clip-fsar"], 0, recipe, bank, words, False, CPU, tmp_path),
-            text=text_source(words, None, None),
-        )
-        before = planned.identity()
-        assert planned.identity() == before
-        label = bank.source.split(split).classes[0]
-        (root / "names.csv").write_text(f"class,name\n{label},another name\n")
-        assert planned.identity() != before
+    root = videos_of(tmp_path / "videos", [f"class-{label}" for label in range(20)], opened=False)
+    add_dataset("mine", root, None, trust=False)
+    file = tmp_path / "mine-val.toml"
+    succeeds(
+        *("bank", "new", file.stem, "--dataset", "mine", "--split", "val", "--way", "2"),
+        *("--episodes", "2", "--out", file),
+    )
+    bank, words = open_bank(str(file)), load_backbone("motion-words", CPU)
+    recipe = read_training_recipe(str(small_recipe), METHODS["clip-fsar"])
+    planned = Training(
+        *(METHODS["clip-fsar"], 0, recipe, bank, words, False, CPU, tmp_path),
+        text=text_source(words, None, None),
+    )
+    before = planned.identity()
+    assert planned.identity() == before
+    label = bank.source.split(split).classes[0]
+    (root / "names.csv").write_text(f"class,name\n{label},another name\n")
+    assert planned.identity() != before
 
 
 @pytest.mark.parametrize("writer", ["save_tensors", "save_state", "finish"])

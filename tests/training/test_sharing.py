@@ -4,7 +4,6 @@ import gc
 import json
 import shutil
 import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from bench.backbone import Backbone
 from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.embedding import embedded_together
 from bench.machine import distributed
-from bench.method import REGISTRY
 from bench.running.checkpoints import tuned_backbone
 from bench.training import meta
 from bench.training.sharing import RunningStatistics, Sharing
@@ -169,16 +167,7 @@ def test_so_many_backbones_are_on_the_device_at_once(
     assert at_once == expected
 
 
-@pytest.fixture
-def forgotten_plugin() -> Iterator[None]:
-    """Forget what a plugin registers in this process."""
-    kept = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(kept)
-
-
-@pytest.mark.usefixtures("forgotten_plugin")
+@pytest.mark.usefixtures("plugins_forgotten")
 def test_a_process_that_dies_stops_the_job_and_the_same_command_goes_on(
     tmp_path: Path, recipe: Path
 ):

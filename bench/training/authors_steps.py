@@ -92,11 +92,10 @@ def authors_names_of(method: Method) -> dict[str, str]:
 def recipe_of(golden: Golden, names: Mapping[str, str], sum_over_queries: bool) -> TrainingRecipe:
     """Return the optimiser of a reference file as a training recipe."""
     spared = [str(name) for name in np.atleast_1d(golden.arrays.get("without_weight_decay", []))]
+    theirs = str(golden.arrays["optimizer"]).casefold()
     return TrainingRecipe(
         name="reference file",
-        optimiser="adam"
-        if str(golden.arrays["optimizer"]).casefold().startswith("adam")
-        else "sgd",
+        optimiser="adam" if theirs.startswith("adam") else "sgd",
         learning_rate=golden.number("lr"),
         backbone_learning_rate=0.0,
         momentum=golden.number("momentum") if "momentum" in golden else 0.0,

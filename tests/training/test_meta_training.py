@@ -127,6 +127,20 @@ class KilledError(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
+def kill_once_saved(planned: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until the state is saved for the first time."""
+    save = meta.save_state
+
+    def save_then_die(*words: object) -> None:
+        save(*words)
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(meta, "save_state", save_then_die)
+        with pytest.raises(KilledError):
+            train_one(planned)
+
+
 @pytest.mark.parametrize("write", range(6))
 def test_a_kill_at_any_write_is_made_good(
     trained: Path,
@@ -182,37 +196,19 @@ def test_dropout_and_optimiser_go_on_where_they_stopped(
 ):
     # STRM drops out, Adam remembers: a state that lacked either would end elsewhere.
     whole = train_one(training(tmp_path / "whole", small_recipe, "strm"))
-    taken = meta.save_state
-
-    def save_then_die(*words: object) -> None:
-        taken(*words)
-        raise KilledError
-
-    monkeypatch.setattr(meta, "save_state", save_then_die)
-    for _ in range(2):
-        with pytest.raises(KilledError):
-            train_one(training(tmp_path / "part", small_recipe, "strm"))
-    monkeypatch.undo()
-    resumed = train_one(training(tmp_path / "part", small_recipe, "strm"))
-    assert results(resumed) == results(whole)
+    part = training(tmp_path / "part", small_recipe, "strm")
+    kill_once_saved(part, monkeypatch)
+    kill_once_saved(part, monkeypatch)
+    assert results(train_one(part)) == results(whole)
 
 
 def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     tmp_path: Path, short_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole = train_one(training(tmp_path / "whole", short_recipe, "otam", tuned=True))
-    taken = meta.save_state
-
-    def save_then_die(*words: object) -> None:
-        taken(*words)
-        raise KilledError
-
-    monkeypatch.setattr(meta, "save_state", save_then_die)
-    with pytest.raises(KilledError):
-        train_one(training(tmp_path / "part", short_recipe, "otam", tuned=True))
-    monkeypatch.undo()
-    resumed = train_one(training(tmp_path / "part", short_recipe, "otam", tuned=True))
-    assert results(resumed) == results(whole)
+    part = training(tmp_path / "part", short_recipe, "otam", tuned=True)
+    kill_once_saved(part, monkeypatch)
+    assert results(train_one(part)) == results(whole)
     out = tmp_path / "run"
     succeeds(
         *("run", "--methods", "otam", "--weights", tmp_path / "whole", "--out", out),

@@ -1,4 +1,4 @@
-"""Cards of trained weights: what the weights are, and how they were trained; shipped files.
+"""Cards, which say what trained weights are and how they were trained; the shipped files.
 
 `results/weights/SHA256SUMS` lists the shipped files, as ``sha256sum`` writes and checks it. When
 weights are replaced:

@@ -298,6 +298,20 @@ def test_json_is_one_document(words: str, status: int, tmp_path: Path):
     json.loads(ended.stdout)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("tables {} --caption a --label b", "--caption, --label: for --format latex"),
+        ("tables {} --columns p --format latex --json", "--columns: for --format latex"),
+        ("tables paper --family a.toml", "--family: for tables of runs, not for `tables paper`"),
+        ("compare {} --across --mcnemar", "--mcnemar: for one bank, not for --across; leave it"),
+        ("run --features {} --allow-missing", "--allow-missing: for videos"),
+    ],
+)
+def test_options_of_another_form_of_a_command_are_refused(words: str, message: str):
+    assert message in refused(*words.format(BASELINE).split())
+
+
 def test_a_folder_of_results_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "results" / "weights").mkdir(parents=True)
     (tmp_path / "results" / "__init__.py").write_text("")

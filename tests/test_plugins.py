@@ -183,7 +183,10 @@ class TestTrainingOnFeatures:
         ("words", "said"),
         [
             ((), "leaves no backbone to train; add --freeze-backbone"),
-            (("--freeze-backbone", "--backbone", "motion"), "--backbone applies to videos"),
+            (
+                ("--freeze-backbone", "--backbone", "motion"),
+                "--backbone: for videos, which --features replaces; leave it out",
+            ),
             (("--freeze-backbone",), "nothing says what made the features"),
         ],
     )

@@ -247,7 +247,7 @@ def test_answers_are_made_anew_where_asked(tmp_path: Path):
     assert call("submit", out, "--out", tmp_path / "invented.zip")[0] == 0
     for option in ("--seed", "--weights", "--backbone", "--device"):
         said = refused("verify", tmp_path / "honest.zip", option, "1")
-        assert f"{option} is for --rerun" in said
+        assert f"{option}: for --rerun" in said
     assert call("verify", tmp_path / "invented.zip")[0] == 0  # its figures do follow from its rows
     status, said = call("verify", tmp_path / "invented.zip", "--rerun", "4")
     assert status == 1

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from bench.commands.config import refuse
 from bench.commands.options import (
     Family,
     Json,
@@ -16,6 +17,7 @@ from bench.commands.options import (
 
 
 def compare(
+    context: typer.Context,
     places: RunsOrRows,
     reference: Reference = None,
     bank: Annotated[
@@ -73,8 +75,8 @@ def compare(
     from bench.comparison.summary import compare_on_one_bank
     from episodes.errors import UserError
 
-    if across and (reference is not None or family is not None or mcnemar):
-        raise UserError("--reference, --family and --mcnemar are of one bank; leave out --across")
+    if across:
+        refuse(context, ("reference", "family", "mcnemar"), "for one bank, not for --across")
     if not across and style != "terminal":
         raise UserError(f"--format {style} is of --across; `fvbench tables` has it for one bank")
     runs, banks = gather(places, bank, data, episodes)

@@ -1,6 +1,7 @@
-"""Options of a command in a TOML file: read by ``--config``, written by ``--save-config``."""
+"""The options that were given, on the command line or in a TOML file; ``--save-config``."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,14 +19,25 @@ def is_given(context: typer.Context, parameter: str) -> bool:
     return source is not None and source.name in {"COMMANDLINE", "DEFAULT_MAP", "ENVIRONMENT"}
 
 
-def refuse_options_of_videos(context: typer.Context) -> None:
-    """Refuse options that mean nothing beside ``--features``, where no video is read."""
+def refuse(context: typer.Context, parameters: Collection[str], why: str) -> None:
+    """Refuse options that mean nothing in this form of the command.
+
+    Raises:
+        UserError: the user gave one of them.
+    """
     from episodes.errors import UserError
 
-    for name in ("backbone", "sampling", "resize", "decoder", "allow_missing"):
-        if is_given(context, name):
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} applies to videos, which --features replaces; leave it out")
+    options = {one.name or "": one.opts[0] for one in context.command.params}
+    given = [options[name] for name in options if name in parameters and is_given(context, name)]
+    if given:
+        them = "it" if len(given) == 1 else "them"
+        raise UserError(f"{', '.join(given)}: {why}; leave {them} out")
+
+
+def refuse_options_of_videos(context: typer.Context) -> None:
+    """Refuse options that mean nothing beside ``--features``, where no video is read."""
+    names = ("backbone", "sampling", "resize", "decoder", "allow_missing")
+    refuse(context, names, "for videos, which --features replaces")
 
 
 def save_options(context: typer.Context, path: Path | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.config import refuse
 from bench.commands.options import Family, Json, Plugin, Reference, Runs, print_result
 
 if TYPE_CHECKING:
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
     from bench.comparison.frame import Comparison
 
+OF_LATEX = ("columns", "caption", "label")
+"""Parameters that only tables in LaTeX take."""
 PAPER = Path("paper")
 """The word that asks for the paper's tables, in place of a folder."""
 
 
 def tables(
+    context: typer.Context,
     folders: Runs,
     style: Annotated[
         str, typer.Option("--format", help="terminal, markdown, latex or csv.")
@@ -64,32 +68,23 @@ def tables(
     from bench.comparison.summary import compare
     from bench.comparison.tables import check_format, render_declared
     from bench.runs.directory import find_failures, read_runs
-    from episodes.errors import UserError
 
     check_format(style)
     if folders[0] == PAPER:
-        only_for_runs = {
-            "--reference": reference,
-            "--family": family,
-            "--columns": columns,
-            "--caption": caption,
-            "--label": label,
-        }
-        for option, value in only_for_runs.items():
-            if value is not None:
-                raise UserError(f"{option} is for tables of runs; `tables paper` does not take it")
+        of_runs = ("reference", "family", *OF_LATEX)
+        refuse(context, of_runs, "for tables of runs, not for `tables paper`")
         paper = paper_lines(read_runs(folders[1:] or ([RUNS] if RUNS.is_dir() else [])))
         print_result(
             {"lines": [line.content() for line in paper]} if json else render_paper(paper, style)
         )
         return
+    in_latex = style == "latex" and not json and family is None
+    if not in_latex:
+        refuse(context, OF_LATEX, "for --format latex, without --family and --json")
     failures = [failure for folder in folders for failure in find_failures(folder)]
     declared = [] if family is None else read_family(family)
     runs = read_runs(folders)
     comparisons = compare(runs, reference, family=declared, failures=failures)
-    in_latex = style == "latex" and not json and not declared
-    if not in_latex and (columns, caption, label) != (None, None, None):
-        raise UserError("--columns, --caption and --label are of --format latex")
     if in_latex:
         chosen = [name.strip() for name in columns.split(",")] if columns else []
         print_result(latex(comparisons, chosen, caption, label))

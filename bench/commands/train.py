@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.config import is_given, refuse_options_of_videos
+from bench.commands.config import refuse, refuse_options_of_videos
 from bench.commands.options import (
     Backbone,
     Cache,
@@ -207,16 +207,12 @@ def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None
     """Refuse options that the training of the backbone does not use."""
     from episodes.errors import UserError
 
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name not in FOR_BACKBONE and is_given(context, option.name or "")
-    ]
-    if given:
-        raise UserError(
-            f"{', '.join(given)}: not for `fvbench train backbone`, of whose training only --seeds"
-            " and --steps can be chosen; leave it out"
-        )
+    refuse(
+        context,
+        context.params.keys() - set(FOR_BACKBONE),
+        "not for `fvbench train backbone`, of whose training only --seeds and --steps can be"
+        " chosen",
+    )
     if len(seeds) > 1:
         raise UserError(
             f"--seeds {','.join(map(str, seeds))}: `fvbench train backbone` takes one seed, since"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.commands.config import refuse
 from bench.commands.options import (
     BankOfRun,
     Cache,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def verify(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="File that `fvbench submit` wrote.")],
     rerun: Annotated[
         int, typer.Option(metavar="N", help="Re-evaluate this many of its episodes.", min=0)
@@ -67,13 +69,10 @@ def verify(
 
     from bench.commands.arguments import chosen_banks
     from bench.site.submission import RefusedError, unpack
-    from episodes.errors import UserError
 
-    where = device if device != "auto" else None
-    of_rerun = {"--seed": seed, "--weights": weights, "--backbone": backbone, "--device": where}
-    for option, value in of_rerun.items():
-        if value is not None and not rerun:
-            raise UserError(f"{option} is for --rerun: without it, nothing is evaluated")
+    if not rerun:
+        of_rerun = ("seed", "weights", "backbone", "device")
+        refuse(context, of_rerun, "for --rerun N, without which nothing is evaluated")
     try:
         submission = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
     except RefusedError as error:
@@ -87,15 +86,9 @@ def verify(
         from bench.site.rerun import rerun as evaluate_again
 
         seed = secrets.randbelow(2**32) if seed is None else seed
+        methods, where = all_methods(), choose_device(device)
         again = evaluate_again(
-            submission,
-            rerun,
-            seed,
-            all_methods(),
-            choose_device(device),
-            Reporter(),
-            weights,
-            backbone,
+            submission, rerun, seed, methods, where, Reporter(), weights, backbone
         )
     holds = again is None or again.holds
     if json:
@@ -107,7 +100,7 @@ def verify(
         }
         print_result(content)
     else:
-        typer.echo("\n".join(_lines(submission, again, seed)))
+        print_result("\n".join(_lines(submission, again, seed)))
     if not holds:
         raise typer.Exit(1)
 

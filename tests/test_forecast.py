@@ -253,7 +253,7 @@ def test_a_training_lasts_as_long_as_its_steps_and_looks():
     training: Any = SimpleNamespace(
         recipe=SimpleNamespace(validate_every=50), device=torch.device("cuda")
     )
-    assert Steps(step=2.0, look=10.0, decoding=5.0).seconds(training, 100) == 100 * 2 + 3 * 10
+    assert Steps(step=2.0, validation=10.0, decoding=5.0).seconds(training, 100) == 100 * 2 + 3 * 10
     assert Steps(2.0, 10.0, 9000.0).seconds(training, 100) == 9000
 
 

@@ -40,7 +40,8 @@ ROW_BYTES = 6
 """Bytes of a query's row on disk, compressed."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A stage, under the title that `bench.machine.progress` shows."""
 
     title: str
@@ -72,11 +73,11 @@ class Forecast:
     @property
     def expected(self) -> Mapping[str, Sequence[float]]:
         """Title -> seconds of its stages in order, as a `Reporter` takes them."""
-        found: dict[str, list[float]] = {}
+        expected: dict[str, list[float]] = {}
         for part in self.parts:
             seconds = 0.0 if math.isnan(part.seconds) else part.seconds
-            found.setdefault(part.title, []).append(seconds)
-        return found
+            expected.setdefault(part.title, []).append(seconds)
+        return expected
 
     def time(self) -> str:
         """Say how long everything takes, and what that assumes."""
@@ -108,10 +109,7 @@ class Forecast:
 
     def content(self) -> dict[str, object]:
         """Return everything, for JSON."""
-        return asdict(self) | {
-            "parts": [part._asdict() for part in self.parts],
-            "seconds": self.seconds,
-        }
+        return asdict(self) | {"seconds": self.seconds}
 
 
 def _bytes(count: int) -> str:
@@ -147,12 +145,12 @@ def of_run(plan: Plan) -> Forecast:
         shape = FeatureShape(plan.backbone.backbone.channels, *plan.backbone.backbone.grid)
         size = 4 * math.prod(shape) * len(used)
         for chosen in todo:
-            work, seconds, kept = f"{len(bank.episodes):,} episodes", math.nan, 0
             try:
-                entry = chosen.entry
-                seconds, kept = measures.method(entry, shape, bank, plan.batch_size)
+                seconds, kept = measures.method(chosen.entry, shape, bank, plan.batch_size)
             except UserError as error:
                 forecast.problems.append(str(error))
+                seconds, kept = math.nan, 0
+            work = f"{len(bank.episodes):,} episodes"
             forecast.parts.append(Part(scoring(chosen, bank), work, seconds))
             forecast.disk_bytes += ROW_BYTES * bank.episodes.query.size
             held = kept + (size if size <= READ_AT_ONCE else 0)
@@ -224,15 +222,16 @@ class Steps(NamedTuple):
 
     step: float
     """Seconds of an optimiser step."""
-    look: float
+    validation: float
     """Seconds of one validation."""
     decoding: float
     """Seconds to decode the videos of all steps, by all processors."""
 
     def seconds(self, training: Training, steps: int) -> float:
         """Return the time of the whole training, with a number of steps still to take."""
-        looks = 1 + math.ceil(steps / training.recipe.validate_every)
-        return overlapped(self.decoding, steps * self.step + looks * self.look, training.device)
+        validations = 1 + math.ceil(steps / training.recipe.validate_every)
+        computing = steps * self.step + validations * self.validation
+        return overlapped(self.decoding, computing, training.device)
 
 
 def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
@@ -266,11 +265,11 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
     passes = training.recipe.episodes_per_step // training.recipe.episodes_at_once
     if training.tuned and training.recipe.jitter:  # other frames at every step
         decoding += each * len(batch.videos) * passes * training.recipe.steps
-    look, _ = measures.method(training.entry, training.shape, bank, VALIDATION_BATCH)
+    validation, _ = measures.method(training.entry, training.shape, bank, VALIDATION_BATCH)
     if training.tuned:
-        look += measures.embed(loaded) * len(bank.used_videos()) * clip_count(sampling)
+        validation += measures.embed(loaded) * len(bank.used_videos()) * clip_count(sampling)
     step = passes * _pass_seconds(training, batch, len(stream.split.classes))
-    return Steps(step, look, decoding)
+    return Steps(step, validation, decoding)
 
 
 def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> float:

@@ -30,7 +30,7 @@ def list_(
 ) -> None:
     """List methods, banks, datasets, backbones or charts.
 
-    Lists all of them if no word says which.
+    Lists all of these if KIND is left out.
 
     exit status
       0  done

@@ -20,6 +20,7 @@ from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card
 from episodes.banks.recipe import Recipe
 from episodes.disk.facts import FactsFile
+from episodes.disk.registration import Registration
 
 FOLDER = Path(__file__).parent / "schemas"
 KINDS: dict[str, Any] = {
@@ -33,6 +34,7 @@ KINDS: dict[str, Any] = {
     "features": FeatureCard,
     "throughput": list[Record],
     "facts": FactsFile,
+    "registration": Registration,
     "bank-recipe": Recipe,
     "training-recipe": TrainingRecipe,
 }

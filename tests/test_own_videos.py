@@ -448,6 +448,17 @@ class TestWhatCannotBeRead:
         (tmp_path / "0.jpg").touch()
         assert why in why_not_opened(tmp_path / path, tmp_path)
 
+    def test_a_folder_below_a_name_in_an_old_encoding_is_refused_in_a_line(
+        self, root: Path, tmp_path: Path
+    ):
+        moved = tmp_path / os.fsdecode("caf\u00e9".encode("latin-1")) / "data"
+        shutil.copytree(root, moved)
+        for words in (
+            ("run", "--data", moved, "--methods", "chance", "--out", tmp_path / "out"),
+            ("data", "add", "egogestar", "--root", moved),
+        ):
+            assert "this path is not in UTF-8" in refused(*words).replace("\n", " ")
+
     def test_a_name_in_an_old_encoding_is_refused_in_a_line(self, root: Path, tmp_path: Path):
         old = os.fsdecode("caf\u00e9.mp4".encode("latin-1"))
         make_video(root / CLASSES[0] / "new.mp4", 16).rename(root / CLASSES[0] / old)

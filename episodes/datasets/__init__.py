@@ -18,8 +18,6 @@ from episodes.errors import UserError, unknown, warn
 from episodes.plugins import brought
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
-__all__ = ["Dataset", "VideoFile", "dataset", "datasets"]
-
 
 class Dataset(Protocol):
     """What the harness requires of a dataset."""

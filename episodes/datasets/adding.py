@@ -128,7 +128,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             f"none of the videos of {known.name} lies below {index.root}, and nothing was"
             f" registered{why}; name the folder that holds them, or a folder above it"
         )
-    mine = Registration(known.name, index.root, True, members)
+    mine = Registration(name=known.name, root=index.root, published=True, lists=members)
     return Added(replace(known, mine=mine), mine, there, unknown)
 
 
@@ -161,7 +161,7 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
     videos = folder.videos
     splits = _listed(read_lists(lists, with_folders=True), videos) if lists else _shared_out(videos)
     _refuse_shared_classes(splits)
-    return Registration(name, folder.root, False, splits)
+    return Registration(name=name, root=folder.root, published=False, lists=splits)
 
 
 def _shared_out(videos: Sequence[Video]) -> dict[SplitName, Members]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from episodes.decoding.inspection import inspect, inspection_identity
-from episodes.decoding.media import VIDEO_SUFFIXES, is_video_file, why_not_opened
+from episodes.decoding.media import VIDEO_SUFFIXES, check_root, is_video_file, why_not_opened
 from episodes.decoding.memory import hashed_files, remembered
 from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.registration import Members
@@ -98,11 +98,7 @@ class Folder:
     @cached_property
     def videos(self) -> tuple[Video, ...]:
         """All videos in the folder."""
-        if not self.root.is_dir():
-            raise UserError(
-                f"{self.root}: there is no such folder; name one that holds a folder of videos for"
-                " each class"
-            )
+        check_root(self.root)
         folders = [path for path in visible(self.root) if path.is_dir()]
         _refuse_splits(self.root, [path.name for path in folders])
         videos = tuple(

@@ -40,11 +40,24 @@ def videos_below(root: Path) -> list[str]:
     other programs leave such files behind.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: as `check_root`.
+    """
+    check_root(root)
+    return sorted(_walk(str(root), set()))
+
+
+def check_root(root: Path) -> None:
+    """Refuse a folder that cannot be that of a data set.
+
+    Raises:
+        UserError: there is no such folder, or its path is not in UTF-8, in which files name it.
     """
     if not root.is_dir():
         raise UserError(f"{root}: there is no such folder; name the one that holds the videos")
-    return sorted(_walk(str(root), set()))
+    try:
+        str(root).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{root}: this path is not in UTF-8; rename or move the folder") from error
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -185,7 +185,9 @@ def _first(folder: Path, pattern: str) -> Path:
 def _registered(folder: Path) -> Path:
     lists: dict[SplitName, Members] = {"test": tuple((f"c{n}", f"v{n}") for n in range(6))}
     with _config(folder):
-        return write_registration(Registration("mine", folder / "videos", False, lists))
+        return write_registration(
+            Registration(name="mine", root=folder / "videos", published=False, lists=lists)
+        )
 
 
 @contextlib.contextmanager

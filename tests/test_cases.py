@@ -293,7 +293,7 @@ def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tm
     ("field", "value", "words"),
     [
         ("bank_sha256", "x", "cannot be drawn here: .* bank default has"),
-        ("features", {"backbone": "motion", "revision": 0}, "made in another way now: revision"),
+        ("features", {"backbone": "motion", "revision": 0}, "computed differently now: revision"),
     ],
 )
 def test_runs_over_other_inputs_are_refused(

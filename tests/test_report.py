@@ -17,6 +17,7 @@ from bench.comparison.summary import compare
 from bench.machine.progress import Reporter
 from bench.report import errors
 from bench.report.cases.outcomes import MODELS
+from bench.report.charts.forest import about_differences
 from bench.report.charts.style import THEMED
 from bench.report.grid import Cell, Grid
 from bench.report.page import render
@@ -138,7 +139,7 @@ def test_all_that_the_issue_lists_is_there(real: str):
         "Which classes are confused with which",
         "How often each kind of case occurs",
         "What the methods say about themselves",
-        "Make it again",
+        "Reproduce it",
         "fvbench bank verify default",
         "over videos and classes",
     ):
@@ -269,6 +270,13 @@ def test_the_headline_names_those_that_cannot_be_told_apart():
     said = " ".join(headline(comparison))
     assert said.startswith("otam is first with")
     assert "1 of 3 others cannot be told apart from it: otam-twin." in said
+
+
+def test_one_comparison_is_counted_as_one():
+    (comparison,) = compare(KNOWN[:2])
+    said = " ".join([*headline(comparison), about_differences(comparison) or ""])
+    assert said.count("for 1 comparison") == 2
+    assert "1 comparisons" not in said
 
 
 def test_the_headline_takes_no_part_of_a_letter_for_the_letter():

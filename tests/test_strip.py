@@ -19,17 +19,17 @@ def test_a_row_for_each_class_its_query_beside_it_and_frames_in_order(tmp_path: 
     add_dataset("egogestar", gestures(tmp_path / "data").root, None, trust=False)
     bank = open_bank("egogestar-5w1s-test", 3)
     one_class = replace(bank.episodes, labels=np.zeros_like(bank.episodes.labels))
-    figure = strip(replace(bank, episodes=one_class), 2)
+    figure = strip(replace(bank, episodes=one_class))
     images = [axes.images[0].get_array() for axes in figure.axes]
     assert len(images) == 5 * FRAMES
     named = {text.get_text() for text in figure.texts}
     assert named == {"support"} | {
-        bank.split.videos[index].label for index in bank.episodes.support[2, :, 0]
+        bank.split.videos[index].label for index in bank.episodes.support[0, :, 0]
     }
     row = np.stack(images[:FRAMES])
     assert len(np.unique(row.reshape(FRAMES, -1), axis=0)) == FRAMES
 
-    figure = strip(bank, 0)
+    figure = strip(bank)
     assert {"support", "query"} <= {text.get_text() for text in figure.texts}
     places = [axes.get_position() for axes in figure.axes]
     rows = [round(place.y0, 6) for place in places]
@@ -40,4 +40,4 @@ def test_a_row_for_each_class_its_query_beside_it_and_frames_in_order(tmp_path: 
 
 def test_a_video_that_is_not_here_is_one_message():
     with pytest.raises(UserError, match="not here yet"):
-        strip(open_bank("egogestar-5w1s-test", 1, without_list=True), 0)
+        strip(open_bank("egogestar-5w1s-test", 1, without_list=True))

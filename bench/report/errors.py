@@ -101,7 +101,9 @@ def _pictures(
 ) -> tuple[list[str], str]:
     """Thumbnails of the first videos that fit, and a note on those without."""
     if bank.recipe.dataset != DRAWN and not thumbnails:
-        return [], "Frames of videos that are not drawn here are left out; --thumbnails shows them."
+        return [], (
+            "Frames of videos that this program did not draw are left out; --thumbnails shows them."
+        )
     strips: list[str] = []
     try:
         with reporter.stage("prepare videos") as progress:

@@ -18,6 +18,7 @@ from bench.report.errors import Errors, errors
 from bench.report.grid import Cell, Grid
 from bench.report.illustrations import Cases, cases
 from bench.report.published import published
+from episodes.errors import counted
 
 NAMED = 8
 """Most methods that the headline names as not distinguishable from the best."""
@@ -83,7 +84,8 @@ def headline(comparison: Comparison) -> list[str]:
         if p_value := probability(best.p_value_corrected):
             decided = (
                 f"; p {p_value if p_value.startswith('<') else f'= {p_value}'} over"
-                f" {best.decided_over}, after correction for {comparison.comparisons} comparisons"
+                f" {best.decided_over}, after correction for"
+                f" {counted(comparison.comparisons, 'comparison')}"
             )
         sentences.append(
             f"That is {signed(best.difference)} points against {comparison.reference}, on the same"

@@ -148,7 +148,7 @@ def kind_of(comparison: Comparison) -> str:
     return "rendered" if comparison.methods[0].first.identity.dataset == DRAWN else "real"
 
 
-def anchor(text: str) -> str:
+def slug(text: str) -> str:
     """Return a file name for a title, which no other title has."""
     plain = re.sub(r"[^a-z0-9+]+", "-", text.lower()).strip("-")
     if plain == text:

@@ -25,7 +25,7 @@ from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
 from bench.runs.by_method import MethodRuns
 from bench.runs.run import Run
-from bench.site.board import Board, Line, Place, anchor, idea, kind_of, run_id
+from bench.site.board import Board, Line, Place, idea, kind_of, run_id, slug
 from bench.site.citations import bibliography, of_method
 from episodes.atomic import write_text
 from episodes.errors import UserError
@@ -76,11 +76,11 @@ def _pages(board: Board, site: str) -> dict[str, str]:
 
 
 def _bank_file(one: Comparison) -> str:
-    return f"banks/{anchor(one.bank)}.html"
+    return f"banks/{slug(one.bank)}.html"
 
 
 def _method_file(name: str) -> str:
-    return f"methods/{anchor(name)}.html"
+    return f"methods/{slug(name)}.html"
 
 
 def _run_file(run: Run) -> str:

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from bench.runs.checking import rebuilt
 from bench.runs.run import Run
-from bench.statistics import design_of, measure
+from bench.statistics import LEVEL, design_of, measure
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
@@ -221,7 +221,7 @@ def _right(run: Run) -> Mask:
     return np.asarray(right.reshape(-1, run.queries_per_episode))
 
 
-def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
+def share_interval(mask: Mask) -> tuple[float, float]:
     """Return an interval over episodes for the share of queries that a mask selects.
 
     Wilson's score interval for the effective number of queries, since those of one episode share
@@ -229,8 +229,7 @@ def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
     does not shrink to 0 where no query is selected.
 
     Args:
-        mask: bool (episodes, queries).
-        level: coverage, in (0, 1).
+        mask: (episodes, queries).
 
     Source: Wilson, JASA 1927; Kish, Survey Sampling, 1965, section 8.2 (effective sample size).
 
@@ -242,7 +241,7 @@ def share_interval(mask: Mask, level: float = 0.95) -> tuple[float, float]:
     alone = share * (1 - share) / mask.shape[1]
     clustered = float(mask.mean(axis=1).var(ddof=1)) if len(mask) > 1 else alone
     effective = count / max(1.0, clustered / alone if alone else 1.0)
-    ratio = float(ndtri(0.5 + level / 2)) ** 2 / effective
+    ratio = float(ndtri(0.5 + LEVEL / 2)) ** 2 / effective
     centre = (share + ratio / 2) / (1 + ratio)
     half = (ratio * (share * (1 - share) + ratio / 4)) ** 0.5 / (1 + ratio)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -33,7 +33,7 @@ def rebuilt(run: Run) -> Model:
     """Rebuild the model of a run.
 
     Raises:
-        UserError: its weights are not found, or its features are made in another way now.
+        UserError: its weights are not found, or its features are computed differently now.
     """
     identity, features = run.identity, run.identity.features
     if features is None:
@@ -94,6 +94,6 @@ def _check_features(method: str, features: FeatureIdentity, backbone: LoadedBack
     differing = [key for key in here if key != "device" and here[key] != then.get(key)]
     if differing:
         raise UserError(
-            f"the features of {method} are made in another way now:"
-            f" {', '.join(differing)} differ from the run's; run it again"
+            f"the features of {method} are computed differently now: {', '.join(differing)} differ"
+            " from the run's; run it again"
         )

@@ -28,6 +28,7 @@ from bench.report.charts.style import (
     tip,
 )
 from bench.statistics import KINDS, LEVEL, Kind
+from episodes.errors import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,8 +168,9 @@ def about_differences(comparison: Comparison) -> str | None:
         return None
     return (
         f"Difference from {comparison.reference}, query by query. Blue is better, orange worse,"
-        f" grey not significant, after correction for {comparison.comparisons} comparisons; each"
-        " bar is for its difference alone, so a grey one may leave out 0."
+        f" grey not significant, after correction for"
+        f" {counted(comparison.comparisons, 'comparison')}; each bar is for its difference alone,"
+        " so a grey one may exclude 0."
     )
 
 

@@ -21,22 +21,19 @@ HEAD = 0.22
 """Inches above the frames for the headings."""
 
 
-def strip(bank: Bank, episode: int, inches: float = WIDE) -> Figure:
-    """Draw one episode of a bank: a line of frames for each class.
+def strip(bank: Bank, inches: float = WIDE) -> Figure:
+    """Draw the first episode of a bank, whose videos are here: a line of frames for each class.
 
-    Args:
-        bank: a bank whose videos are here.
-        episode: number of the episode, from 0. If a class has no query, only support is drawn.
-        inches: width of the figure.
+    If a class has no query, only the support is drawn.
 
     Raises:
         UserError: a video is missing or cannot be decoded.
     """
-    labels = bank.episodes.labels[episode]
-    shown = {"support": bank.episodes.support[episode, :, 0]}
+    labels = bank.episodes.labels[0]
+    shown = {"support": bank.episodes.support[0, :, 0]}
     if len(np.unique(labels)) == bank.recipe.way:
         first = [int(np.flatnonzero(labels == way)[0]) for way in range(bank.recipe.way)]
-        shown["query"] = bank.episodes.query[episode, first]
+        shown["query"] = bank.episodes.query[0, first]
     frames = FRAMES // len(shown)
     videos = [bank.split.videos[index] for index in np.concatenate(list(shown.values()))]
     with Reporter().stage("prepare videos") as progress:
@@ -70,6 +67,6 @@ def strip(bank: Bank, episode: int, inches: float = WIDE) -> Figure:
 CHARTS = {
     "strip": Chart(
         "frames of the first episode: support and query of each class",
-        lambda comparison, width: strip(bank_of(comparison), 0, width),
+        lambda comparison, width: strip(bank_of(comparison), width),
     )
 }

@@ -98,9 +98,9 @@ def _take_literally(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def tip(words: str) -> str:
+def tip(text: str) -> str:
     """Return the ``gid`` of a mark that shows a text on hover in SVG."""
-    return f"tip {words}"
+    return f"tip {text}"
 
 
 def _with_tips(svg: str) -> str:

@@ -21,13 +21,13 @@ APART = 0.25
 NAME: dict[str, Any] = {"fontsize": 7, "color": INK}
 
 
-def transfer_chart(found: Across, width: float = WIDE) -> Figure:
+def transfer_chart(across: Across, width: float = WIDE) -> Figure:
     """Draw a panel for each further bank: its accuracies against those of the first bank.
 
     Each mark is a method that both have. Its colour says whether the method depends on the order of
     frames; it is grey where the method does not say.
     """
-    first, *others = found.places
+    first, *others = across.places
     columns = min(COLUMNS, len(others)) if width >= WIDE else 1
     rows = math.ceil(len(others) / columns)
     figure = Figure(figsize=(width, 0.5 + 2.8 * rows), layout="constrained")

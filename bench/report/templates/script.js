@@ -59,7 +59,7 @@ for (const button of document.querySelectorAll(".sort")) {
 }
 const theme = document.getElementById("theme");
 const themes = ["", "light", "dark"];
-const names = ["as the system has them", "light", "dark"];
+const names = ["as in the system", "light", "dark"];
 theme.addEventListener("click", () => {
   const next = (themes.indexOf(document.documentElement.dataset.theme ?? "") + 1) % themes.length;
   if (themes[next]) document.documentElement.dataset.theme = themes[next];

@@ -294,6 +294,12 @@ class TestRoundTrip:
             assert hashes[0] == hashes[1]
             assert json.loads((tmp_path / "features.json").read_text())["backbone"] == "motion"
 
+    def test_other_frames_are_refused_before_any_video_is_decoded(self, exported: Path):
+        words = ("features", "export", "--episodes", EPISODES, "--out", exported)
+        said = refused(*words, "--sampling", "linspace")
+        assert "sampling is segment-centres in its features.json, not linspace" in said
+        assert said.startswith("error: ")
+
     @pytest.mark.parametrize("option", [("--backbone", "motion"), ("--sampling", "linspace")])
     def test_options_of_videos_are_refused(self, option: tuple[str, str], exported: Path):
         assert "which --features replaces" in refused("run", "--features", exported, *option)

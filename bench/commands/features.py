@@ -50,7 +50,7 @@ def export(
     from bench.commands.arguments import chosen_banks
     from bench.features.backbones import load_backbone
     from bench.features.embedding import embedded_together, feature_identity
-    from bench.features.files import FeatureCard, write_features
+    from bench.features.files import FeatureCard, check_origin, write_features
     from bench.features.preprocessing import with_preprocessing
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
@@ -65,28 +65,25 @@ def export(
     (opened,) = banks
     where, reporter = choose_device(device), Reporter()
     loaded = with_preprocessing(load_backbone(backbone, where), sampling, resize, decoder)
+    frames = loaded.sampling_for(Method)
+    identity = feature_identity(loaded, frames, where)
+    card = FeatureCard(
+        backbone=loaded.backbone.name,
+        weights_sha256=loaded.weights_sha256,
+        pretraining=loaded.backbone.pretraining,
+        seen=loaded.backbone.seen if isinstance(loaded.backbone, Pretrained) else None,
+        sampling=identity.sampling,
+        resize=identity.resized,
+        decoder=identity.decoder,
+    )
+    check_origin(out, card)  # before videos are decoded for nothing
     videos = [opened.split.videos[index] for index in opened.used_videos()]
     with reporter.stage(f"prepare {opened.source.name} videos") as progress:
         files = opened.source.files(opened.recipe.split, videos, progress)
-    frames = loaded.sampling_for(Method)
     with reporter.stage(f"embed {frames}") as progress:
         (store,) = embedded_together([(loaded, frames)], files, where, progress)
-    seen = loaded.backbone.seen if isinstance(loaded.backbone, Pretrained) else None
     keys = [Readings(loaded.decoder).key(file) for file in files]
-    identity = feature_identity(loaded, frames, where)
-    written = write_features(
-        out,
-        [f"{video.label}/{video.name}" for video in videos],
-        lambda part: store.read(keys[part]),
-        FeatureCard(
-            backbone=loaded.backbone.name,
-            weights_sha256=loaded.weights_sha256,
-            pretraining=loaded.backbone.pretraining,
-            seen=seen,
-            sampling=identity.sampling,
-            resize=identity.resized,
-            decoder=identity.decoder,
-        ),
-    )
+    names = [f"{video.label}/{video.name}" for video in videos]
+    written = write_features(out, names, lambda part: store.read(keys[part]), card)
     shape = " x ".join(map(str, store.shape))
     typer.echo(f"wrote features {shape} of {len(videos):,} videos: {written[0]} ... {written[-1]}")

@@ -75,6 +75,33 @@ def card_of(place: Path) -> FeatureCard:
         ) from error
 
 
+def check_origin(out: Path, card: FeatureCard) -> None:
+    """Refuse to write features among those of another origin, or where a table would hide them.
+
+    Args:
+        out: a folder or a table, see `write_features`.
+        card: the origin of the features to write.
+
+    Raises:
+        UserError: the folder holds such features.
+    """
+    folder, is_folder = _folder_of(out), out.suffix not in SUFFIXES
+    below = folder.rglob("*") if is_folder else folder.glob("*")
+    there = sorted(path for path in below if path.suffix in SUFFIXES)
+    known = dict(card_of(folder)) if there else {}
+    for field, wanted in card:
+        if (stated := known.get(field, wanted)) != wanted:
+            raise UserError(
+                f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
+                f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
+            )
+    if is_folder and (tables := [path for path in there if path.parent == folder]):
+        raise UserError(
+            f"{folder} holds the table {tables[0].name}, which would be read in place of the"
+            " files of videos; remove it, or choose another --out"
+        )
+
+
 def write_features(
     out: Path, names: Sequence[str], read: Callable[[slice], Array], card: FeatureCard
 ) -> list[Path]:
@@ -89,26 +116,12 @@ def write_features(
         card: the origin of the features.
 
     Raises:
-        UserError: the folder holds features of another origin, or cannot be written.
+        UserError: see `check_origin`, or the folder cannot be written.
     """
-    folder = out if out.suffix not in SUFFIXES else out.parent
-    written = [out] if folder != out else [folder / f"{name}.npy" for name in names]
+    folder, written = _folder_of(out), [out]
     try:
+        check_origin(out, card)
         folder.mkdir(parents=True, exist_ok=True)
-        below = folder.glob("*") if folder != out else folder.rglob("*")
-        there = sorted(one for one in below if one.suffix in SUFFIXES)
-        known = card_of(folder)
-        for field, wanted in card if there else ():
-            if (stated := getattr(known, field)) != wanted:
-                raise UserError(
-                    f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
-                    f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
-                )
-        if folder == out and (tables := [one for one in there if one.parent == folder]):
-            raise UserError(
-                f"{folder} holds the table {tables[0].name}, which would be read in place of the"
-                " files of videos; remove it, or choose another --out"
-            )
         (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
@@ -119,12 +132,17 @@ def write_features(
             np.save(out, read(slice(None)))
             out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
         else:
+            written = [folder / f"{name}.npy" for name in names]
             for place, path in enumerate(written):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, read(slice(place, place + 1))[0])
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
     return [*written, folder / CARD]
+
+
+def _folder_of(out: Path) -> Path:
+    return out.parent if out.suffix in SUFFIXES else out
 
 
 def opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:

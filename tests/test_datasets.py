@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from episodes.banks.bank import Bank, frozen, unusable, without
+from episodes.banks.bank import Bank, frozen, unexplained, unusable, without
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
@@ -472,6 +472,8 @@ class TestMissing:
         assert (left.episodes.support == bank.episodes.support[~touched]).all()
         assert left.sha256 != bank.sha256
         assert left.title == f"k ({len(left.episodes)} of 500 episodes)"
+        assert [unexplained(one) for one in (bank, left)] == [0, 0]
+        assert unexplained(bank.only(touched.nonzero()[0])) > 0
         assert bank.title == "k"
 
     def test_nothing_left_is_an_error(self, bank: Bank, tmp_path: Path):

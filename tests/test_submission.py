@@ -135,6 +135,15 @@ def huge_table(contents: dict[str, bytes]) -> dict[str, bytes]:
     return contents | {"rows.parquet": table.getvalue()}
 
 
+def only_the_easiest(run: Run) -> Run:
+    """The run as if the other episodes had lacked a video."""
+    right = (run.rows["label"] == run.rows["prediction"]).groupby(run.rows["episode"]).mean()
+    bank = open_bank("default", EPISODES).only(np.flatnonzero(right == 1))
+    rows = run.rows[run.rows["episode"].isin(bank.numbers)].reset_index(drop=True)
+    stated = {"bank": bank.title, "bank_sha256": bank.sha256, "episodes": len(bank.episodes)}
+    return replace(run, rows=rows, identity=run.identity.changed(**stated))
+
+
 HOSTILE = {
     "a path that climbs": (
         lambda found: {"../run.json": found["run.json"], **found},
@@ -192,6 +201,10 @@ HOSTILE = {
         rewritten(lambda run: replace(run, identity=run.identity.changed(split="train"))),
         "says split 'train', its bank default has 'test'",
     ),
+    "the easiest episodes": (
+        rewritten(only_the_easiest),
+        r"leaves out \d+ episodes of default for which no video is missing",
+    ),
     "better answers than the figures say": (
         rewritten(lambda run: replace(run, rows=run.rows.assign(prediction=run.rows["label"]))),
         "its rows give 1.0",
@@ -243,6 +256,11 @@ def test_answers_are_made_anew_where_asked(tmp_path: Path):
     assert "of 10 queries of 2 episodes (--seed 1), 0 answered differently" in said
 
     run = read_run(out / "chance")
+    write_run(out / "chance", replace(run, declared=run.declared.changed(sees="all queries")))
+    assert call("submit", out, "--out", tmp_path / "lies.zip")[0] == 0
+    status, said = call("verify", tmp_path / "lies.zip", "--rerun", "2")
+    assert (status, "the method: sees\n" in said) == (1, True)
+
     write_run(out / "chance", replace(run, rows=run.rows.assign(prediction=run.rows["label"])))
     assert call("submit", out, "--out", tmp_path / "invented.zip")[0] == 0
     for option in ("--seed", "--weights", "--backbone", "--device"):
@@ -261,5 +279,6 @@ def test_a_run_on_own_videos_is_packed_and_checked_with_them(tmp_path: Path):
     file, site = tmp_path / "run.zip", tmp_path / "site"
     assert call("submit", tmp_path / "run", *own, "--out", file)[0] == 0
     succeeds("verify", file, *own, "--rerun", "2")
-    assert call("verify", file)[0] == 2  # nobody else has these videos
+    assert "; --data FOLDER says" in refused("verify", file)  # nobody else has these videos
+    assert "`fvbench submit` makes one" in refused("verify", tmp_path / "run")
     assert call("publish", file, *own, "--out", site)[0] == 0

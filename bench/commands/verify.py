@@ -125,6 +125,8 @@ def _lines(submission: "Submission", again: "Rerun | None", seed: int | None) ->
         f"rerun      {'holds' if again.holds else 'DIFFERS'}: of {again.queries:,} queries of"
         f" {again.episodes:,} episodes (--seed {seed}), {again.differing:,} answered differently"
     )
+    if again.untrue:
+        lines.append(f"           declared otherwise than by the method: {', '.join(again.untrue)}")
     if again.changed:
         lines.append(f"           not as in the run: {', '.join(again.changed)}")
     return lines

@@ -27,6 +27,8 @@ MAY_DIFFER = 0.01
 """Fraction of the queries: near ties may be broken differently on another machine."""
 CODE = ("revision", "settings", "form", "source_sha256", "features")
 """Parts of a run's identity that may have changed since without changing a number."""
+TASK = ("sees", "needs_text")
+"""What a method is given, as its run declares it; tables mark easier tasks, so it must be true."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Rerun:
     """Number of queries that are answered differently."""
     changed: Sequence[str]
     """Parts of the run's identity that have changed since."""
+    untrue: Sequence[str] = ()
+    """What the run declares of its task, and the method does not."""
 
     @property
     def holds(self) -> bool:
-        """Whether the answers are those of the submission, except for near ties."""
-        return self.differing <= MAY_DIFFER * self.queries
+        """Whether task and answers are those of the submission, except for near ties."""
+        return not self.untrue and self.differing <= MAY_DIFFER * self.queries
 
 
 def rerun(
@@ -98,7 +102,8 @@ def rerun(
     before = run.rows[run.rows["episode"].isin(some.numbers)]
     differing = before["prediction"].to_numpy() != again.rows["prediction"].to_numpy()
     changed = [key for key in CODE if getattr(again.identity, key) != getattr(run.identity, key)]
-    return Rerun(len(some.episodes), len(differing), int(differing.sum()), changed)
+    untrue = [key for key in TASK if getattr(again.declared, key) != getattr(run.declared, key)]
+    return Rerun(len(some.episodes), len(differing), int(differing.sum()), changed, untrue)
 
 
 def _as_submitted(

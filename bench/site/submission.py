@@ -29,7 +29,7 @@ from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
 from bench.runs.directory import FILES, UNREADABLE, find_runs, read_run
 from bench.runs.run import ROW_TYPES, Run
 from episodes.atomic import replacing
-from episodes.banks.bank import Bank
+from episodes.banks.bank import Bank, unexplained
 from episodes.errors import UserError
 from episodes.schema import SEAL, dump, plain, sealed
 
@@ -143,7 +143,7 @@ def unpack(file: Path, own: Own = None) -> Submission:
             if run.rows["episode"].max() >= MOST_EPISODES:
                 raise ValueError(f"its rows name episodes beyond {MOST_EPISODES:,}")
         except (UserError, RecursionError, *UNREADABLE) as error:
-            reason = str(error).replace(f"{folder} is damaged: ", "").replace(folder, "")
+            reason = str(error).replace(f"{folder} is damaged: ", "").replace(f"{folder}/", "")
             reason = reason.removesuffix("; delete it and run again").replace("\n", " ")
             raise RefusedError(f"{file} holds no run that can be read: {reason}") from error
     try:
@@ -171,8 +171,10 @@ def _members(file: Path) -> dict[str, bytes]:
                     contents[name] = member.read(most + 1)
                 if len(contents[name]) > most:
                     raise RefusedError(f"{file}: {name} unpacks to more than {most:,} bytes")
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: there is no such file") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(
+            f"{file}: there is no such file; `fvbench submit` makes one of a run"
+        ) from error
     except BROKEN as error:
         raise RefusedError(
             f"{file} is not a submission: {error}; `fvbench submit` makes one"
@@ -195,7 +197,8 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     episodes = min(run.identity.episodes, MOST_EPISODES)
     bank, problem = rebuilt(run, own(episodes) if own else ())
     if bank is None:
-        raise UserError(f"the bank of this run cannot be drawn here: {problem}")
+        hint = "; --data FOLDER says where its videos are" if run.declared.root else ""
+        raise UserError(f"the bank of this run cannot be drawn here: {problem}{hint}")
     actual = {
         "bank": bank.title,
         "episodes": len(bank.episodes),
@@ -213,6 +216,11 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
             )
     try:
         check_rows(run, bank)
+        if chosen := unexplained(bank):
+            raise ValueError(
+                f"the run leaves out {chosen:,} episodes of {bank.recipe.name} for which no video"
+                " is missing"
+            )
     except ValueError as error:
         raise RefusedError(str(error)) from error
     return bank, compare_on_one_bank([run], banks=[bank])

@@ -240,3 +240,19 @@ def untouched(bank: Bank, missing: Collection[Video]) -> NDArray[np.bool_]:
     gone = np.array([video in missing for video in bank.split.videos])
     support = gone[bank.episodes.support].any(axis=(1, 2))
     return np.asarray(~(support | gone[bank.episodes.query].any(axis=1)))
+
+
+def unexplained(bank: Bank) -> int:
+    """Count the episodes that were left out for no missing video, such as the hardest.
+
+    Missing videos explain an episode that has a video which no remaining episode has, in a data set
+    whose videos may be missing.
+    """
+    if not bank.left_out or not isinstance(bank.source, Published | Folder):
+        return bank.left_out
+    total = len(bank.episodes) + bank.left_out
+    whole = rebuild(bank.recipe, total, without_list=True, source=bank.source)
+    shown = {bank.split.videos[index] for index in bank.used_videos()}
+    without_reason = untouched(whole, set(bank.split.videos) - shown)
+    without_reason[bank.numbers] = False
+    return int(without_reason.sum())

@@ -17,6 +17,7 @@ from bench.runs.directory import read_run, write_run
 from bench.runs.run import Run
 from bench.runs.schema import Circumstances
 from bench.site.submission import pack, unpack
+from episodes.banks.bank import open_bank
 from episodes.errors import UserError
 from episodes.schema import check_seal
 from tests.command import call, refused, succeeds
@@ -138,7 +139,7 @@ def huge_table(contents: dict[str, bytes]) -> dict[str, bytes]:
 def only_the_easiest(run: Run) -> Run:
     """The run as if the other episodes had lacked a video."""
     right = (run.rows["label"] == run.rows["prediction"]).groupby(run.rows["episode"]).mean()
-    bank = open_bank("default", EPISODES).only(np.flatnonzero(right == 1))
+    bank = open_bank("default", run.identity.episodes).only(np.flatnonzero(right == 1))
     rows = run.rows[run.rows["episode"].isin(bank.numbers)].reset_index(drop=True)
     stated = {"bank": bank.title, "bank_sha256": bank.sha256, "episodes": len(bank.episodes)}
     return replace(run, rows=rows, identity=run.identity.changed(**stated))

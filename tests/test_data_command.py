@@ -16,7 +16,7 @@ from bench.plugins.registry import built_in_methods
 from bench.running.execute import execute
 from bench.running.plan import Plan
 from bench.runs.directory import read_run
-from bench.weights.assignment import Checkpoint, MethodWithWeights
+from bench.weights.assignment import MethodWithWeights
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from episodes.banks import bank, recipe
 from episodes.banks.leakage import check_apart, contamination
@@ -278,9 +278,7 @@ class TestLeakage:
         assert card is not None
         seen = card.trained_on.model_copy(update={"dataset": "ssv2-all"})
         card = card.model_copy(update={"trained_on": seen})
-        chosen = MethodWithWeights(
-            entry, Checkpoint(tmp_path / "weights.safetensors", "0" * 64, card)
-        )
+        chosen = MethodWithWeights(entry, tmp_path / "weights.safetensors", "0" * 64, card)
         other = SimpleNamespace(recipe=SimpleNamespace(dataset="ssv2-part", name="x"))
         plan = Plan([other], [chosen], None, torch.device("cpu"), 1, 0, tmp_path / "out")
         with pytest.raises(UserError, match="weights trained on ssv2-all"):

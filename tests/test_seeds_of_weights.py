@@ -1,5 +1,6 @@
 """Weights in one folder, and runs of weights, are seeds of one training, or are refused."""
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -10,9 +11,9 @@ import pytest
 
 from bench.plugins.registry import built_in_methods
 from bench.weights.assignment import SHIPPED, with_weights
-from bench.weights.cards import CARD, WEIGHTS
+from bench.weights.cards import CARD, WEIGHTS, Card
 from episodes.errors import UserError
-from episodes.schema import SEAL, read_json, sealed
+from episodes.schema import SEAL, parsed, read_json, sealed
 from tests.command import refused, succeeds
 
 METHOD = "mastaf-nores"
@@ -77,6 +78,21 @@ def test_other_trainings_are_no_seeds(
         used(trained)
 
 
+def test_the_hash_of_a_training_is_that_of_all_its_seeds_and_outlives_new_fields(trained: Path):
+    first, second = (read_json(trained / METHOD / f"seed-{seed}" / CARD) for seed in (0, 1))
+
+    def hashed(card: dict[str, Any]) -> str:
+        return parsed(Card, card).identity.sha256_of_any_seed
+
+    assert hashed(first) == hashed(second)
+    assert second["identity"]["recipe"].pop("momentum") == 0.0  # as if a later version had it
+    assert hashed(first) == hashed(second)
+    for change in (_another_recipe, _another_bank, _more_shots):
+        changed = copy.deepcopy(first)
+        change(changed)
+        assert hashed(changed) != hashed(first)
+
+
 def test_a_copy_of_a_seed_is_no_other_seed(trained: Path):
     folder = trained / METHOD
     shutil.copytree(folder / "seed-1", folder / "seed-1 (copy)")
@@ -121,5 +137,5 @@ def test_runs_of_files_are_seeds_of_one_training_or_are_refused(trained: Path, t
     assert "are of different trainings" in said
     shutil.copytree(first, tmp_path / "copy")
     edit(tmp_path / "copy" / CARD, _another_seed)
-    copy = ran(tmp_path / "copy", tmp_path / "run-of-copy").parent
-    assert "are runs of the same weights" in refused("compare", runs[0].parent, copy)
+    again = ran(tmp_path / "copy", tmp_path / "run-of-copy").parent
+    assert "are runs of the same weights" in refused("compare", runs[0].parent, again)

@@ -48,7 +48,7 @@ def used(copy: Path) -> list[assignment.MethodWithWeights]:
 
 def test_untouched_weights_are_used(copy: Path):
     (found,) = used(copy)
-    assert found.checkpoint is not None
+    assert found.weights is not None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_other_settings_than_those_of_the_weights_make_an_untrained_variant(name
     loaded = backbones.load_backbone("motion", CPU)
     chosen = choose(name, built_in_methods())
     (found,) = assignment.with_weights(chosen, None, loaded.weights_sha256)
-    assert (found.checkpoint is not None) == trained
+    assert (found.weights is not None) == trained
     assert found.entry.settings == chosen[0].settings
 
 

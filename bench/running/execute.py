@@ -208,8 +208,8 @@ def _run_group(
                     source = needed(plan.text, entry.name)
                     text = text_of_videos(source, bank.source, bank.split.classes, videos)
                 method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
-                if chosen.checkpoint is not None and method.learns:
-                    load_weights(method, chosen.checkpoint.path)
+                if chosen.weights is not None and method.learns:
+                    load_weights(method, chosen.weights)
                 with reporter.stage(scoring(chosen, bank)) as progress:
                     answers = evaluate(
                         method, features, episodes, plan.device, plan.batch_size, progress, text
@@ -293,7 +293,7 @@ def _run(
         pretraining=entry.cls.pretraining,
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
-        trained=chosen.checkpoint is not None if method.learns or chosen.tuned else None,
+        trained=chosen.weights is not None if method.learns or chosen.tuned else None,
         training_sha256=chosen.card.identity.sha256_of_any_seed if chosen.card else None,
         **own_recipe(bank),
     )
@@ -314,7 +314,7 @@ def _run(
 
 def _place(chosen: MethodWithWeights) -> str | None:
     """Path of the weights, relative to the current folder if they are below it."""
-    if chosen.checkpoint is None:
+    if chosen.weights is None:
         return None
-    path, here = chosen.checkpoint.path.resolve(), Path.cwd()
+    path, here = chosen.weights.resolve(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -33,7 +33,7 @@ def identity_of(
     files: Sequence[VideoFile],
 ) -> Identity:
     """Return all that determines the rows of a method on a bank, whose videos are the files."""
-    entry, checkpoint = chosen.entry, chosen.checkpoint
+    entry = chosen.entry
     videos = hashlib.sha256("\n".join(keys_of(plan, loaded, files)).encode())
     if plan.given is not None:
         features = plan.given.identity()
@@ -55,7 +55,7 @@ def identity_of(
         settings=plain(asdict(entry.settings)),
         form=entry.form,
         source_sha256=source_sha256(entry),
-        weights_sha256=checkpoint.sha256 if checkpoint else None,
+        weights_sha256=chosen.sha256,
         training=chosen.training,
         videos_sha256=videos.hexdigest(),
         features=features,

@@ -68,7 +68,7 @@ def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
     """Group the methods that share a backbone and a sampling rule."""
     together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
     for chosen in plan.methods:
-        own = chosen.checkpoint.sha256 if chosen.checkpoint and chosen.tuned else None
+        own = chosen.sha256 if chosen.tuned else None
         sampling = plan.backbone.sampling_for(chosen.entry.cls)
         together.setdefault((sampling, own), []).append(chosen)
     for (sampling, _), group in together.items():
@@ -77,13 +77,13 @@ def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
 
 def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
     """Return the backbone of a method: its own if training has tuned it."""
-    if chosen.tuned and chosen.checkpoint is not None:
+    if chosen.tuned and chosen.weights is not None:
         if plan.given is not None:
             raise UserError(
                 f"the weights of {chosen.entry.name} include a backbone, which needs videos; it"
                 " cannot be run on --features"
             )
-        return tuned_backbone(plan.backbone, chosen.checkpoint.path, plan.device)
+        return tuned_backbone(plan.backbone, chosen.weights, plan.device)
     return plan.backbone
 
 

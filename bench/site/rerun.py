@@ -113,7 +113,7 @@ def _as_submitted(
     wanted = run.identity.weights_sha256
     source = UNTRAINED if wanted is None else weights or str(SHIPPED)
     for chosen in with_weights([method], source, backbone_sha256):
-        if (chosen.checkpoint and chosen.checkpoint.sha256) == wanted:
+        if chosen.sha256 == wanted:
             break
     else:
         raise UserError(

@@ -1,6 +1,6 @@
 """Which weights each method is evaluated with: shipped ones, those that a user names, or none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
@@ -27,25 +27,16 @@ UNTRAINED = "none"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A file of weights, with its card if `fvbench train` made it."""
-
-    path: Path
-    sha256: str
-    card: Card | None
-
-
-@dataclass(frozen=True)
 class MethodWithWeights:
     """A method to evaluate, with its weights if it has any."""
 
     entry: ConfiguredMethod
-    checkpoint: Checkpoint | None = None
-
-    @property
-    def card(self) -> Card | None:
-        """What is known of the training of its weights."""
-        return self.checkpoint.card if self.checkpoint else None
+    weights: Path | None = None
+    """The file of its weights."""
+    sha256: str | None = None
+    """Hash of that file."""
+    card: Card | None = None
+    """The card of its weights, if `fvbench train` made them."""
 
     @property
     def training(self) -> HowTrained | None:
@@ -87,10 +78,11 @@ def with_weights(
     if path.is_dir():
         assigned = []
         for entry in entries:
-            seeds = [_with(entry, file, backbone_sha256) for file in _seeds_of(entry, path)]
-            _check_seeds(seeds)
+            files = _seeds_of(entry, path)
+            seeds = [_with(entry, file, backbone_sha256) for file in files]
+            _check_seeds(zip(files, (one.card for one in seeds), strict=True))
             assigned += seeds or [MethodWithWeights(entry)]
-        if all(one.checkpoint is None for one in assigned):
+        if all(one.weights is None for one in assigned):
             names = ", ".join(entry.name for entry in entries[:5])
             raise UserError(
                 f"--weights {path} holds no weights of {names}: no METHOD/seed-S/{WEIGHTS} as"
@@ -131,14 +123,13 @@ def _seeds_of(entry: ConfiguredMethod, folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
 
 
-def _check_seeds(found: Sequence[MethodWithWeights]) -> None:
+def _check_seeds(found: Iterable[tuple[Path, Card | None]]) -> None:
     """Refuse trainings that runs would take for seeds of one training, though they are not.
 
     Runs state a training in few words (`HowTrained`); its card has all that determined it.
     """
-    for one, another in combinations([each.checkpoint for each in found if each.checkpoint], 2):
-        where = f"--weights: {one.path.parent} and {another.path.parent}"
-        card, other = one.card, another.card
+    for (path, card), (other_path, other) in combinations(found, 2):
+        where = f"--weights: {path.parent} and {other_path.parent}"
         if card is None or other is None:
             raise UserError(f"{where} need a {CARD} each, which tells seeds apart; name one file")
         if card.training.of_any_seed != other.training.of_any_seed:
@@ -167,9 +158,9 @@ def _difference(one: Any, two: Any) -> str:
 def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the weights in a file and the settings they were trained with."""
     card = read_card(path)
-    checkpoint = Checkpoint(path, file_sha256(path), card)
+    sha256 = file_sha256(path)
     if card is None:
-        return MethodWithWeights(entry, checkpoint)
+        return MethodWithWeights(entry, path, sha256)
     if card.method not in (entry.name, entry.registered):
         raise UserError(f"--weights {path} belong to {card.method}, not to {entry.name}")
     if not card.tuned and card.backbone.weights_sha256 != backbone_sha256:
@@ -178,7 +169,7 @@ def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWi
             f" weights {card.backbone.weights_sha256[:12]}…, but these features come from weights"
             f" {backbone_sha256[:12]}…; name that --backbone, or train on this one"
         )
-    return MethodWithWeights(replace(entry, settings=_settings(entry, card)), checkpoint)
+    return MethodWithWeights(replace(entry, settings=_settings(entry, card)), path, sha256, card)
 
 
 def _settings(entry: ConfiguredMethod, card: Card) -> Settings:

@@ -109,11 +109,7 @@ def _content(folder: Path) -> str:
 
 
 def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list[Part]]:
-    """Remove parts of the cache.
-
-    Args:
-        kind: only parts of this kind, see `KINDS`; all if None.
-        unused_days: only parts that have not been used for so many days; all if None.
+    """Remove parts of the cache: of a kind of `KINDS`, unused for a number of days, or all.
 
     Returns:
         the parts that were removed, and those that were kept because a process is using them.

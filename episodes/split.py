@@ -53,14 +53,6 @@ class VideoFile:
 class Split:
     """The videos of one split of a dataset, in canonical order: by class, group and name.
 
-    Args:
-        dataset: the dataset's name.
-        name: "train", "val" or "test".
-        videos: all videos; they are sorted here, so directory order cannot matter.
-        partners: class -> the class that differs from it only in temporal order, if any.
-        stands_for: sha256 of the actual list, if the names of videos are made up because only
-            their numbers are known.
-
     Raises:
         UserError: two videos with the same class and name, or no video at all.
     """
@@ -68,8 +60,11 @@ class Split:
     dataset: str
     name: SplitName
     videos: tuple[Video, ...]
+    """Sorted whatever the order given: that of a directory cannot matter."""
     partners: Mapping[str, str] = field(default_factory=dict)
+    """Class -> the class that differs from it only in temporal order, if any."""
     stands_for: str = ""
+    """Hash of the actual list, if the names of videos are made up since only counts are known."""
 
     def __post_init__(self) -> None:
         """Sort the videos, and refuse lists that are empty or name a video twice."""

@@ -250,7 +250,7 @@ class TestLists:
         (tmp_path / "train.txt").write_text(f"{label}/{video}\n")
         lists = write_lists(tmp_path / "lists", "ssv2-all")
         shutil.copy(tmp_path / "train.txt", lists / "trainlist03.txt")
-        with pytest.raises(UserError, match=f"{video} is in the splits "):
+        with pytest.raises(UserError, match=f"video {video!r} is in two splits"):
             add_dataset("ssv2-all", data, lists, trust=True)
 
     def test_lists_of_another_dataset_are_named(self, data: Path, tmp_path: Path):

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -115,7 +115,9 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
             members[split] = members.get(split) or known.members_from_folder(split, index)
         except UserError as error:
             unknown[split] = str(error)
-    _refuse_shared_videos(members)
+    _refuse_shared(
+        "video", {split: (name for _, name in listed) for split, listed in members.items()}
+    )
     there = {
         split: sum(
             bool(known.places(index, video)) for video in known.as_split(split, listed).videos
@@ -132,26 +134,21 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
     return Added(replace(known, mine=mine), mine, there, unknown)
 
 
-def _refuse_shared_videos(splits: Mapping[SplitName, Members]) -> None:
-    """Refuse trusted lists whose videos are also in another split: they would be trained on."""
-    first: dict[str, SplitName] = {}
-    for split, members in splits.items():
-        for _, video in members:
-            if (other := first.setdefault(video, split)) != split:
-                raise UserError(
-                    f"{video} is in the splits {other} and {split}; splits of a few-shot dataset"
-                    " share no video: give the lists of all splits, and leave it in one"
-                )
+def _refuse_shared(kind: str, splits: Mapping[SplitName, Iterable[str]]) -> None:
+    """Refuse a class or a video in two splits: what was trained on cannot be tested on."""
+    times = Counter(name for names in splits.values() for name in set(names))
+    if twice := sorted(name for name, count in times.items() if count > 1):
+        raise UserError(
+            f"{kind} {twice[0]!r} is in two splits, {len(twice)} such in all; splits of a few-shot"
+            f" dataset share no {kind}: leave it in one list"
+        )
 
 
 def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
     """Examine a folder of ``class/video``; nothing is written.
 
-    Args:
-        name: of the dataset.
-        root: the folder.
-        lists: folder with lists of ``class/video`` or ``class/recording/video`` that have the
-            split in their names; if None, classes are split by the hashes of their names.
+    Lists have lines ``class/video`` or ``class/recording/video``, and the split in their names.
+    Without any, classes are split by the hashes of their names.
 
     Raises:
         UserError: no such folder, a listed video is missing, ambiguous or listed twice, or a class
@@ -160,7 +157,7 @@ def register_folder(name: str, root: Path, lists: Path | None) -> Registration:
     folder = Folder(name, root)
     videos = folder.videos
     splits = _listed(read_lists(lists, with_folders=True), videos) if lists else _shared_out(videos)
-    _refuse_shared_classes(splits)
+    _refuse_shared("class", {split: dict(members) for split, members in splits.items()})
     return Registration(name=name, root=folder.root, published=False, lists=splits)
 
 
@@ -219,13 +216,3 @@ def _one_for_each(path: Path, meant: Mapping[tuple[str, str], list[Video]]) -> M
     if twice := ["/".join(pair) for pair, times in members.items() if times > 1]:
         raise UserError(f"{path} lists {twice[0]} twice; remove one of the lines")
     return tuple(members)
-
-
-def _refuse_shared_classes(splits: Mapping[SplitName, Members]) -> None:
-    """Refuse classes in two splits: a test class must not have been trained on."""
-    times = Counter(label for members in splits.values() for label in dict(members))
-    if twice := sorted(label for label, count in times.items() if count > 1):
-        raise UserError(
-            f"class {twice[0]!r} is in two splits, {len(twice)} such in all; splits of a few-shot"
-            " dataset share no class: leave it in one list"
-        )

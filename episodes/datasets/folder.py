@@ -23,12 +23,8 @@ class Folder:
     """A tree ``root/class/video``, each video a file or a folder of frames.
 
     Videos cut from one recording may have a folder of their own: ``root/class/recording/video``.
-    A video's name is its path below the class, with the suffix.
-
-    Args:
-        name: of the dataset.
-        root: the folder.
-        lists: the videos of each split; if None, all videos in the folder are "test".
+    A video's name is its path below the class, with the suffix. ``lists`` are the videos of each
+    split; if None, all videos in the folder are "test".
     """
 
     def __init__(

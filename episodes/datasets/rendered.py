@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
+from itertools import starmap
 from pathlib import Path
 
 from episodes.cache import cache_folder, hold
@@ -63,9 +63,7 @@ class Rendered:
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder.parent)
         known = dict(_intact(folder, set(videos)))
-        missing = [
-            _Task(split, video, _path(folder, video)) for video in videos if video not in known
-        ]
+        missing = [(split, video, folder) for video in videos if video not in known]
         for done, (video, sha) in enumerate(_render_all(missing), start=1):
             known[video] = sha
             progress(done, len(missing))
@@ -84,13 +82,6 @@ class Rendered:
 
 
 DATASET = Rendered()
-
-
-@dataclass(frozen=True)
-class _Task:
-    split: SplitName
-    video: Video
-    path: Path
 
 
 def _path(folder: Path, video: Video) -> Path:
@@ -112,19 +103,17 @@ def _intact(folder: Path, wanted: Collection[Video]) -> Iterator[tuple[Video, st
                     yield video, entry["sha256"]
 
 
-def _render_all(tasks: Sequence[_Task]) -> Iterator[tuple[Video, str]]:
+def _render_all(tasks: Sequence[tuple[SplitName, Video, Path]]) -> Iterator[tuple[Video, str]]:
     """Render, many in as many processes as there are cores; yield each video when it is done."""
-    for task in tasks:
-        task.path.parent.mkdir(parents=True, exist_ok=True)
     if len(tasks) <= ALONE:
-        yield from map(_render, tasks)
+        yield from starmap(_render, tasks)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         min(os.cpu_count() or 1, len(tasks)), mp_context=context, initializer=_follow_parent
     ) as pool:
         try:
-            for future in as_completed([pool.submit(_render, task) for task in tasks]):
+            for future in as_completed([pool.submit(_render, *task) for task in tasks]):
                 yield future.result()
         except BrokenProcessPool as error:
             raise UserError(
@@ -151,15 +140,16 @@ def _exit_after_parent() -> None:
         os._exit(1)
 
 
-def _render(task: _Task) -> tuple[Video, str]:
+def _render(split: SplitName, video: Video, folder: Path) -> tuple[Video, str]:
     """Render one video to its file, then note it in the manifest of its class."""
-    group = int(task.video.group[1:])
-    clip = int(task.video.name.rsplit("_c", 1)[1])
+    group = int(video.group[1:])
+    clip = int(video.name.rsplit("_c", 1)[1])
     source = SOURCES.get(group, encoding.PHONE)
-    motion = classes()[task.split][task.video.label]
-    staging = scene.stage(task.split, motion, group, clip, source.frames)
-    encoding.encode(task.path, raster.draw(staging), source)
-    sha = content_sha256(task.path)
-    names = {"name": task.video.name, "group": task.video.group, "file": task.path.name}
-    write_note(task.path.parent / MANIFEST, {**names, "sha256": sha})
-    return task.video, sha
+    path = _path(folder, video)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = scene.stage(split, classes()[split][video.label], group, clip, source.frames)
+    encoding.encode(path, raster.draw(staging), source)
+    sha = content_sha256(path)
+    names = {"name": video.name, "group": video.group, "file": path.name}
+    write_note(path.parent / MANIFEST, {**names, "sha256": sha})
+    return video, sha

@@ -44,10 +44,6 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 
 
-class DiedError(Exception):
-    """The process ended while it worked; the message says how."""
-
-
 class Process:
     """A process that decodes one file after another."""
 
@@ -65,11 +61,7 @@ class Process:
         self.pid = self._process.pid
 
     def ask(self, request: Request, receive: Receive) -> Answer:
-        """Have a request answered.
-
-        Raises:
-            DiedError: the process ended before the answer.
-        """
+        """Have a request answered; if the process ends before, ``error`` says how."""
         to = cast(BufferedWriter, self._process.stdin)
         back = cast(BufferedReader, self._process.stdout)
         with suppress(BrokenPipeError):
@@ -87,7 +79,11 @@ class Process:
                 break
             receive(answer["indices"], memory.reshape(answer["shape"]))
             del memory
-        raise DiedError(self._end())
+        return {"error": self._end()}
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
 
     def _end(self) -> str:
         """Describe how the process ended."""
@@ -128,17 +124,17 @@ def answered(request: Request, receive: Receive) -> Answer:
     with _lock:
         process = idle.pop() if idle else None
     process = process or Process()
+    kept = False
     try:
         answer = process.ask({**request, "limit": TIME_LIMIT}, receive)
-    except DiedError as error:
-        process.close()
-        return {"error": str(error)}
-    except BaseException:
-        process.close()
-        raise
-    with _lock:
-        idle.append(process)
-    return answer
+        kept = not process.ended()
+        return answer
+    finally:
+        if kept:
+            with _lock:
+                idle.append(process)
+        else:
+            process.close()
 
 
 def serve() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from bench.comparison.frame import columns, signed
@@ -57,7 +58,7 @@ class Dataset:
     how: str = ""
     """Commands that fill its part of the tables."""
     absent: str = "data not present"
-    """Replaces a figure as long as nothing has been run on it."""
+    """Stands for a figure until something has been run on it."""
 
 
 def _how(name: str) -> str:
@@ -92,7 +93,7 @@ class Line:
     backbone: str | None
     """"frozen" or "tuned", as MASTAF was trained; None where nothing was measured."""
     training: str
-    """How it was trained in words, where not by recipe ``default`` from the shipped backbone."""
+    """How its training differs from recipe ``default`` from the shipped backbone; empty if not."""
     published: float | None
     published_difference: float | None
     row: Row | None
@@ -105,6 +106,11 @@ class Line:
         """Number of trainings over which the accuracy is a mean."""
         return 0 if self.row is None else len(self.row.seeds)
 
+    @property
+    def data(self) -> str:
+        """The data set, and how MASTAF was trained on it."""
+        return ", ".join(filter(None, (self.dataset, self.backbone, self.training)))
+
     def content(self) -> dict[str, Any]:
         """Return plain values."""
         own = {key: value for key, value in vars(self).items() if key != "row"}
@@ -112,24 +118,46 @@ class Line:
 
 
 def paper_lines(runs: Sequence[Run]) -> list[Line]:
-    """Work out every line of every table.
+    """Compute every line of every table.
 
     Args:
         runs: of any methods on any banks; only those of MASTAF and its variants count.
     """
-    published = _published()
-    columns = [
+    published = {
+        (row["method"], row["dataset"]): float(row["accuracy"]) / 100
+        for row in published_rows()
+        if "MASTAF (WACV 2023) appendix" in row["source"]
+    }
+    measured = [
         (dataset, training, rows)
         for dataset in DATASETS
         for training, rows in _measured(dataset, runs)
     ]
-    columns.sort(key=lambda column: not column[2])  # measured ones first
-    return [
-        _line(title, dataset, training, method, rows, published)
-        for title, methods in TABLES.items()
-        for dataset, training, rows in columns
-        for method in methods
-    ]
+    measured.sort(key=lambda one: not one[2])  # data sets with runs first
+    lines = []
+    for table_title, (dataset, training, rows) in product(TABLES, measured):
+        recipe = "" if training.recipe == "default" else training.recipe
+        chosen = (training.start, training.sampling, training.resize)
+        base = published.get((IN_THE_PAPER[REFERENCE], dataset.published))
+        for method in TABLES[table_title]:
+            theirs = published.get((IN_THE_PAPER[method], dataset.published))
+            apart = None
+            if theirs is not None and base is not None and method != REFERENCE:
+                apart = theirs - base
+            lines.append(
+                Line(
+                    table=table_title,
+                    dataset=dataset.title,
+                    method=IN_THE_PAPER[method],
+                    backbone=training.backbone,
+                    training=", ".join(filter(None, [recipe, *(str(one or "") for one in chosen)])),
+                    published=theirs,
+                    published_difference=apart,
+                    row=rows.get(method),
+                    comparisons=sum(one.p_value_corrected is not None for one in rows.values()),
+                )
+            )
+    return lines
 
 
 def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, Mapping[str, Row]]]:
@@ -159,47 +187,6 @@ def _belongs(one: MethodRuns, reference: MethodRuns) -> bool:
     return one.training == reference.training
 
 
-def _in_words(training: HowTrained) -> str:
-    """What distinguishes a training from that by recipe ``default`` from the shipped backbone."""
-    recipe = "" if training.recipe == "default" else training.recipe
-    chosen = (training.start, training.sampling, training.resize)
-    return ", ".join(filter(None, [recipe, *(str(one) for one in chosen if one is not None)]))
-
-
-def _published() -> dict[tuple[str, str], float]:
-    """(variant, data set) -> fraction, from the appendix."""
-    return {
-        (row["method"], row["dataset"]): float(row["accuracy"]) / 100
-        for row in published_rows()
-        if "MASTAF (WACV 2023) appendix" in row["source"]
-    }
-
-
-def _line(
-    title: str,
-    dataset: Dataset,
-    training: HowTrained,
-    method: str,
-    rows: Mapping[str, Row],
-    published: Mapping[tuple[str, str], float],
-) -> Line:
-    row = rows.get(method)
-    theirs = published.get((IN_THE_PAPER[method], dataset.published))
-    base = published.get((IN_THE_PAPER[REFERENCE], dataset.published))
-    apart = None if theirs is None or base is None or method == REFERENCE else theirs - base
-    return Line(
-        table=title,
-        dataset=dataset.title,
-        method=IN_THE_PAPER[method],
-        backbone=training.backbone,
-        training=_in_words(training),
-        published=theirs,
-        published_difference=apart,
-        row=row,
-        comparisons=sum(one.p_value_corrected is not None for one in rows.values()),
-    )
-
-
 def render_paper(lines: Sequence[Line], style: str) -> str:
     """Render the tables one below the other.
 
@@ -219,26 +206,24 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
         cells = [_cells(line) for line in lines if line.table == title]
         body = table(list(cells[0]), [list(one.values()) for one in cells], "", style)
         parts.append(f"{heading}{title}\n\n{body.rstrip()}\n")
-    notes = _notes(lines, style)
-    return "\n".join([*parts, notes])
+    separator = "\n\n" if style == "markdown" else "\n"
+    mark = "% " if style == "latex" else ""
+    notes = separator.join(mark + note for note in _notes(lines))
+    return "\n".join([*parts, f"{notes}\n"])
 
 
 def _cells(line: Line) -> dict[str, str]:
-    """One line as text under titles."""
+    """Title of each column -> cell."""
     row = line.row
-    dataset = next(one for one in DATASETS if one.title == line.dataset)
-    absent = dataset.absent if line.backbone is None else "not run"
-    cells = {
-        "variant": line.method,
-        "data": ", ".join(filter(None, (line.dataset, line.backbone, line.training))),
-    }
+    cells = {"variant": line.method, "data": line.data}
     for column in columns(SHOWN):
         if column.name == "seeds":
             cells["seeds"] = "" if row is None else str(line.seeds or "–")
         title = column.title.format(reference=IN_THE_PAPER[REFERENCE])
         cells[title] = "" if row is None else column.cell(row)
     if row is None:
-        cells["accuracy %"] = absent
+        dataset = next(one for one in DATASETS if one.title == line.dataset)
+        cells["accuracy %"] = dataset.absent if line.backbone is None else "not run"
     apart, theirs = line.published_difference, line.published
     return cells | {
         "published": "" if theirs is None else f"{100 * theirs:.1f}",
@@ -246,36 +231,24 @@ def _cells(line: Line) -> dict[str, str]:
     }
 
 
-def _notes(lines: Sequence[Line], style: str) -> str:
+def _notes(lines: Sequence[Line]) -> list[str]:
     """Say what the figures are, and how to fill those that are missing."""
-    notes = [
+    counts = {one.data: one.comparisons for one in lines if one.row is not None}
+    family = "; ".join(f"{data}: {count}" for data, count in counts.items()) or "none yet"
+    missing = {line.dataset for line in lines if line.backbone is None}
+    return [
         "interval: 95%, for the mean over videos, classes and, where there are several seeds,"
         " trainings. ± over episodes: half the 95% interval over other draws of the same videos,"
         " the convention of the field. vs MASTAF: paired, in points.",
-        "verdict: corrected for all variants that were trained alike"
-        f" ({_counts(lines)}), step-down max-T, 5%. undecided < x: not told apart; a difference of"
-        " x points would have been.",
+        f"verdict: corrected for all variants that were trained alike ({family}), step-down max-T,"
+        " 5%. undecided < x: not told apart; a difference of x points would have been.",
         "frozen: the methods' own weights were trained on features of the shipped backbone, which"
         " NoML-Mean and Neighbor have none of; tuned: the backbone was trained too.",
         "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
         " set and another protocol than ours.",
+        *(
+            f"{one.title}: {one.absent}; to fill it: {one.how}"
+            for one in DATASETS
+            if one.title in missing
+        ),
     ]
-    missing = {line.dataset for line in lines if line.backbone is None}
-    notes += [
-        f"{one.title}: {one.absent}; to fill it: {one.how}"
-        for one in DATASETS
-        if one.title in missing
-    ]
-    separator = "\n\n" if style == "markdown" else "\n"
-    mark = "% " if style == "latex" else ""
-    return separator.join(mark + note for note in notes) + "\n"
-
-
-def _counts(lines: Sequence[Line]) -> str:
-    """Number of comparisons for each training, in words."""
-    counts = {
-        ", ".join(filter(None, (one.dataset, one.backbone, one.training))): one.comparisons
-        for one in lines
-        if one.row is not None
-    }
-    return "; ".join(f"{name}: {count}" for name, count in counts.items()) or "none yet"

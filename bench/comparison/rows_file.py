@@ -6,7 +6,7 @@ left out (`--allow-missing`). ``prediction`` is 0..way-1: the place of the chose
 in which `fvbench bank show` lists the episode's support. These columns are optional, and all others
 are ignored:
 
-``margin``: the best score minus the second best.
+``margin``: best score minus second best.
 ``method``: name of the method; by default the file's name without suffix.
 ``training_seed``: seed of the training behind an answer. Answers of several seeds, in one file or
 in several, make one row of a table.
@@ -31,8 +31,6 @@ from episodes.errors import UserError
 SUFFIXES = (".csv", ".parquet")
 COLUMNS = ("episode", "query", "prediction")
 UNKNOWN = math.nan
-NO_SEED = -(1 << 53)
-"""Stands for no seed: below all that a file can state."""
 
 
 def is_rows_file(path: Path) -> bool:
@@ -59,18 +57,16 @@ def read_rows_file(path: Path, bank: Bank) -> list[Run]:
     if table["method"].isna().any():
         row = int(table["method"].isna().to_numpy().argmax()) + 1
         raise UserError(f"{path}, row {row}: the method has no name")
-    if "training_seed" not in table:
-        return [_read_run(path, bank, part, None) for _, part in table.groupby("method")]
-    stated = table["training_seed"].notna().to_numpy()
-    seeds = np.full(len(table), NO_SEED)
-    seeds[stated] = _whole(table[stated], "training_seed", path)
-    return [
-        _read_run(path, bank, part, None if seed == NO_SEED else int(str(seed)))
-        for (_, seed), part in table.assign(seed=seeds).groupby(["method", "seed"])
-    ]
+    seeds = pd.Series(pd.NA, table.index, dtype="Int64")
+    if "training_seed" in table:
+        stated = table["training_seed"].notna()
+        seeds[stated] = _whole(table[stated], "training_seed", path)
+    groups = table.assign(training_seed=seeds).groupby(["method", "training_seed"], dropna=False)
+    return [_read_run(path, bank, part) for _, part in groups]
 
 
-def _read_run(path: Path, bank: Bank, table: pd.DataFrame, seed: int | None) -> Run:
+def _read_run(path: Path, bank: Bank, table: pd.DataFrame) -> Run:
+    """Read the rows of one method and training seed."""
     episode, query, prediction = (_whole(table, name, path) for name in COLUMNS)
     shape = bank.episodes.labels.shape
     place = _places(path, bank, table.index, episode, query)
@@ -86,11 +82,36 @@ def _read_run(path: Path, bank: Bank, table: pd.DataFrame, seed: int | None) -> 
     if "margin" in table:
         margin[place] = pd.to_numeric(table["margin"], errors="coerce").to_numpy(np.float32)
     given = Answers(answers.reshape(shape), margin.reshape(shape), 0.0, 0.0, 0)
-    return _run(str(table["method"].iloc[0]), bank, given, seed, _whether_trained(path, table))
+    seeds = table["training_seed"].dropna()
+    trained = _whether_trained(path, table)
+    return Run(
+        identity=Identity(
+            bank=bank.title,
+            bank_sha256=bank.sha256,
+            episodes=len(bank.episodes),
+            method=str(table["method"].iloc[0]),
+            revision=0,
+            training=HowTrained(seed=int(seeds.iloc[0])) if len(seeds) else None,
+            dtype="float32",
+        ),
+        declared=Declared(
+            sees="unknown",
+            trained=True if len(seeds) else trained or None,
+            says_whether_trained=len(seeds) > 0 or trained is not None,
+        ),
+        cost=Cost(
+            score_episodes_per_s=UNKNOWN,
+            encode_clips_per_s=UNKNOWN,
+            embed_clips_per_s=UNKNOWN,
+            peak_memory_bytes=0,
+        ),
+        circumstances=Circumstances(device="elsewhere"),
+        rows=make_rows(bank.episodes, given, bank.numbers),
+    )
 
 
 def _whether_trained(path: Path, table: pd.DataFrame) -> bool | None:
-    """What the column ``trained`` says; None if it is not there."""
+    """The value of the column ``trained``; None without it."""
     if "trained" not in table:
         return None
     words = {str(word).strip().lower() for word in table["trained"].unique()}
@@ -112,7 +133,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
-    """A column as whole numbers."""
+    """Read a column of whole numbers."""
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~(np.abs(values) < 2.0**53) | (values != np.floor(values)))
     if len(bad):
@@ -151,30 +172,3 @@ def _places(
             " exactly once; each needs one row"
         )
     return np.asarray(place)
-
-
-def _run(method: str, bank: Bank, answers: Answers, seed: int | None, trained: bool | None) -> Run:
-    return Run(
-        identity=Identity(
-            bank=bank.title,
-            bank_sha256=bank.sha256,
-            episodes=len(bank.episodes),
-            method=method,
-            revision=0,
-            training=None if seed is None else HowTrained(seed=seed),
-            dtype="float32",
-        ),
-        declared=Declared(
-            sees="unknown",
-            trained=True if seed is not None else trained or None,
-            says_whether_trained=seed is not None or trained is not None,
-        ),
-        cost=Cost(
-            score_episodes_per_s=UNKNOWN,
-            encode_clips_per_s=UNKNOWN,
-            embed_clips_per_s=UNKNOWN,
-            peak_memory_bytes=0,
-        ),
-        circumstances=Circumstances(device="elsewhere"),
-        rows=make_rows(bank.episodes, answers, bank.numbers),
-    )

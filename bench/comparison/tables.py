@@ -5,7 +5,6 @@ import io
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
 
 from tabulate import tabulate
 
@@ -26,20 +25,20 @@ from bench.comparison.notes import about_intervals, about_verdicts, caption
 from bench.comparison.row import Row, flat
 from episodes.errors import UserError
 
-Format = Literal["terminal", "markdown", "latex", "csv"]
-FORMATS: tuple[str, ...] = get_args(Format)
 STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
+"""Format -> tabulate's name for it."""
+FORMATS = (*STYLES, "csv")
 WIDE = {PEAK, "its ± over\nepisodes"}
 """Titles of columns that a narrow terminal goes without."""
 NARROWEST = 72
-"""Characters to which notes are wrapped at least, however narrow the table is."""
+"""Least number of characters to which notes are wrapped, however narrow the table is."""
 
 
 def check_format(style: str) -> None:
-    """Refuse what is not in `FORMATS`.
+    """Refuse a format that is not in `FORMATS`.
 
     Raises:
-        UserError: naming those that are.
+        UserError: it is not; the message names those that are.
     """
     if style not in FORMATS:
         raise UserError(f"--format {style!r} is not one of {', '.join(FORMATS)}")
@@ -145,7 +144,7 @@ def _breadth(text: str) -> int:
 
 
 def _wrapped(notes: str, width: int) -> str:
-    """Wrap notes so that a terminal breaks no word."""
+    """Wrap notes between words."""
     room = max(width, NARROWEST)
     return "\n".join(
         textwrap.fill(note, room, break_on_hyphens=False, subsequent_indent="  ")

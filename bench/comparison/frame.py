@@ -1,6 +1,6 @@
 """The frame of a comparison: its rows, and the columns that show them.
 
-Tables, LaTeX, ``compare``, notebooks and the report have `COLUMNS`; a new one is one more line
+Tables, LaTeX, ``compare``, notebooks and the report show `COLUMNS`; a new column is one more line
 there. The figures themselves are in `bench.comparison.row`.
 """
 
@@ -21,7 +21,7 @@ from episodes.errors import UserError
 
 NOTHING = ""
 PEAK = "peak\nMB"
-"""Title of the column that is dropped first where there is little room."""
+"""Title of a column that narrow terminals go without."""
 TRANSDUCTIVE = "*"
 """Marks methods that see all queries of an episode at once."""
 NAMES = " (names)"
@@ -48,7 +48,7 @@ class Comparison:
     base: Kind | None
     """The widest kind of variation, trainings aside; None if only episodes can be drawn anew."""
     units: str
-    """The number of classes and recordings behind the intervals; what they cannot tell, and why."""
+    """The number of classes and recordings behind the intervals, and which of them cannot vary."""
     methods: Sequence[MethodRuns] = field(repr=False, compare=False)
     """The methods' runs, in the order of ``rows``."""
     variation: Variation = field(repr=False, compare=False)
@@ -63,7 +63,7 @@ class Comparison:
         return next((row for row in self.rows if row.title == title), None)
 
     def _repr_html_(self) -> str:
-        """The comparison as a notebook shows it: accuracies and verdicts, without speeds."""
+        """The table that a notebook shows: accuracies and verdicts, without speeds."""
         lines = [{"method": row.title} | cells(self, row) for row in self.rows]
         html = tabulate(lines, headers="keys", tablefmt="html", disable_numparse=True)
         caption = escape(f"{self.bank}, {self.rows[0].episodes:,} episodes")
@@ -87,7 +87,7 @@ class Comparison:
 
 
 def _rate(per_s: float) -> str:
-    """A speed; nothing where it is unknown: rows made elsewhere, features out of the store."""
+    """A speed; empty where it is unknown: rows made elsewhere, features from the store."""
     return NOTHING if math.isnan(per_s) else f"{per_s:,.0f}"
 
 
@@ -99,7 +99,7 @@ def marked(row: Row) -> str:
 
 
 def heading(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """The first cells of a row, title -> cell: the method, and what tells it from other rows."""
+    """The first cells of a row, title -> cell: the method, and what distinguishes it."""
     rows = [other for one in comparisons for other in one.rows]
     line = {"method": marked(row)}
     if any(other.trained_words != "–" for other in rows):
@@ -110,17 +110,17 @@ def heading(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
 
 
 def half(interval: Interval | None) -> str:
-    """Half the width of an interval in points; nothing where it is unknown."""
+    """Half the width of an interval in points; empty where it is unknown."""
     return _if_known(interval, lambda low, high: f"{100 * (high - low) / 2:.1f}")
 
 
 def _if_known(interval: Interval | None, written: Callable[[float, float], str]) -> str:
-    """Write an interval; nothing if it is missing, or NaN as after a single episode."""
+    """Format an interval; empty if it is missing, or NaN as after a single episode."""
     return NOTHING if interval is None or math.isnan(interval[0]) else written(*interval)
 
 
 def _over_episodes(row: Row) -> str:
-    """Half the interval of an accuracy over episodes; its end where all or no answers are right."""
+    """Half the interval over episodes; one end of it where all answers are right, or none is."""
     low, high = (100 * end for end in row.interval)
     if row.accuracy in {0.0, 1.0} and low < high:
         return f"≥ {low:.2f}" if row.accuracy else f"≤ {high:.2f}"
@@ -133,7 +133,7 @@ def accuracy_cell(row: Row) -> str:
 
 
 def ends(interval: Interval | None) -> str:
-    """The ends of an interval in per cent; nothing where it is unknown."""
+    """The ends of an interval in per cent; empty where it is unknown."""
     return _if_known(interval, lambda low, high: f"{100 * low:.0f} to {100 * high:.0f}")
 
 
@@ -165,7 +165,7 @@ def verdict_cell(versus: Versus) -> str:
 
 
 def points(interval: Interval | None) -> str:
-    """The ends of a difference's interval in points; nothing where it is unknown."""
+    """The ends of a difference's interval in points; empty where it is unknown."""
     return _if_known(interval, lambda low, high: f"{signed(low)} to {signed(high)}")
 
 
@@ -195,7 +195,7 @@ def _shortened(letters: Sequence[str]) -> str:
 
 
 def has_letters(one: Comparison) -> bool:
-    """Whether there are groups, and few enough for one letter each."""
+    """Whether there are groups, few enough for one letter each."""
     return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
 
 
@@ -213,7 +213,7 @@ class Column:
     where: Literal["everywhere", "compare", "last", "one bank", "costs"] = "everywhere"
     """"compare": only in ``compare`` and the report; "last": once in a table, after all banks;
     "one bank": there too, in tables of a single bank; "costs": only in the report's costs, which
-    also show the two before."""
+    also show "last" and "one bank"."""
 
 
 def _is_decided(one: Comparison) -> bool:
@@ -284,8 +284,8 @@ def cells(one: Comparison, row: Row | None, *where: str) -> dict[str, str]:
 
     Args:
         one: the bank's comparison.
-        row: cells are empty where the bank lacks it.
-        where: which columns, by `Column.where`; those of every table if none is named.
+        row: of that bank; if None, cells are empty.
+        where: values of `Column.where` to include; "everywhere" if none is named.
     """
     return {
         column.title.format(reference=one.reference): NOTHING if row is None else column.cell(row)

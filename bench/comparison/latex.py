@@ -31,7 +31,7 @@ SPECIAL = {
 def latex(
     comparisons: Sequence[Comparison],
     chosen: Sequence[str] = (),
-    said: str | None = None,
+    text: str | None = None,
     label: str | None = None,
 ) -> str:
     r"""Return a ``table`` environment with a row for each method, columns for each bank.
@@ -39,7 +39,7 @@ def latex(
     Args:
         comparisons: one for each bank, at least one.
         chosen: names of columns; `USUAL` if empty.
-        said: the caption, in LaTeX; by default, it names the banks.
+        text: the caption, in LaTeX; by default, one that names the banks.
         label: for ``\ref``.
 
     Raises:
@@ -64,7 +64,7 @@ def latex(
         *(f"% {note}" for note in caption(comparisons).splitlines()),
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_caption(comparisons) if said is None else said}}}",
+        rf"\caption{{{_caption(comparisons) if text is None else text}}}",
         *([rf"\label{{{label}}}"] if label else []),
         rf"\begin{{tabular}}{{{'l' * len(first)}{'r' * (each * len(comparisons))}}}",
         r"\toprule",
@@ -100,7 +100,7 @@ def _cell(column: Column, one: Comparison, row: Row | None) -> str:
 
 
 def _caption(comparisons: Sequence[Comparison]) -> str:
-    """Say what figures and marks mean."""
+    """The default caption: banks, and what figures and marks mean."""
     banks = ", ".join(
         one.bank
         if one.bank.endswith(" episodes)")

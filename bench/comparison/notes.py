@@ -9,7 +9,7 @@ from episodes.errors import counted
 
 
 def caption(comparisons: Sequence[Comparison]) -> str:
-    """All notes of a table: what the figures are, and what their intervals leave out."""
+    """All notes of a table, a line each."""
     rows = [row for one in comparisons for row in one.rows]
     devices = " / ".join(dict.fromkeys(row.device for row in rows))
     counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
@@ -47,7 +47,7 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     if any(row.accuracy > CEILING for row in rows):
         notes.append(
             f"Above {CEILING:.0%} a rare hard class may not have been drawn: the lower end of an"
-            f" interval over classes is as if one more had been, of which {UNSEEN:.0%} is right."
+            f" interval over classes assumes one more class, with an accuracy of {UNSEEN:.0%}."
         )
     return notes
 
@@ -62,7 +62,7 @@ def what_varies(comparisons: Sequence[Comparison]) -> str:
 
 
 def about_verdicts(one: Comparison) -> list[str]:
-    """Say what the verdicts on one bank are corrected for, and why some are missing."""
+    """Say how many comparisons verdicts are corrected for, and why some are missing."""
     if one.base is None or len(one.rows) == 1:
         return []
     every: list[Versus] = [*one.rows, *one.declared]
@@ -111,7 +111,7 @@ def about_groups(one: Comparison) -> list[str]:
 
 
 def about_marks(rows: Sequence[Row]) -> list[str]:
-    """Explain the marks at the names, those that occur."""
+    """Explain the marks beside the names, those that occur."""
     notes = []
     if any(row.sees == "all queries" for row in rows):
         notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")

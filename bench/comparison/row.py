@@ -16,8 +16,8 @@ from bench.statistics import KINDS, Kind, Prediction
 Interval = tuple[float, float]
 Verdict = Literal["better", "worse", "undecided", "1 seed", "same answers", "control", "names", ""]
 """What a difference amounts to, after correction for the size of its family. "1 seed": a method
-that was trained once is not judged against another trained one. "": nothing can be said, or
-nothing was asked."""
+that was trained once is not judged against another trained one. "": no verdict is possible, or none
+was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +28,25 @@ class Versus:
     difference_interval: Interval | None = None
     """95%, over episodes."""
     difference_intervals: Mapping[Kind, Interval] | None = None
-    """95%, by what varies in it."""
+    """95%, by what varies."""
     difference_predictions: Mapping[Prediction, Interval] | None = None
-    """95%, for the difference that will be found next time."""
+    """95%, for the difference that another data set or training will give."""
     decided_over: Kind | None = None
-    """The widest kind that both methods support; all that follows is over it."""
+    """The widest kind that both methods support; all fields below are over it."""
     p_value: float | None = None
     """P-value of no difference, by Student's t."""
     p_value_sign_flip: float | None = None
-    """The same by permutation, which flips the signs of what each class contributes; without the
-    variance of trainings."""
+    """The same by flipping the sign of each class's contribution, without the variance of
+    trainings."""
     p_value_corrected: float | None = None
     """``p_value``, corrected for the number of comparisons in the family: step-down max-T."""
     probability_better: float | None = None
-    """That the method is the better one if everything in ``decided_over`` is drawn anew."""
+    """Probability that the method is better when all of ``decided_over`` is drawn anew."""
     smallest: float | None = None
     """The smallest difference that would have been significant, where this one was not."""
     verdict: Verdict = ""
     dominated_by: str | None = None
-    """The class, or pair, that carries more than half of the variance, if one does."""
+    """Class, or pair of classes, that contributes more than half of the variance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Declared(Versus):
 
 
 def of_runs(value: Callable[[MethodRuns], Any]) -> dict[str, Any]:
-    """Metadata of a field of `Row` that follows from a method's runs, without a comparison."""
+    """Metadata of a field of `Row` that depends on the method's own runs alone."""
     return {"of": value}
 
 
@@ -106,7 +106,7 @@ class Row(Versus):
     """Whether it is given the names of the classes."""
     is_control: bool = field(metadata=of_runs(lambda one: one.is_control))
     same_as: str | None
-    """Title of an earlier row whose answers are the same, query by query."""
+    """Title of an earlier row with the same answer to every query."""
     episodes: int = field(metadata=of_runs(lambda one: one.first.identity.episodes))
     queries: int = field(metadata=of_runs(lambda one: len(one.first.rows)))
     """Query videos scored, over all episodes."""
@@ -114,11 +114,11 @@ class Row(Versus):
     interval: Interval
     """95%, over episodes: the convention of the field."""
     intervals: Mapping[Kind, Interval]
-    """95%, by what varies in it; only the kinds that these runs support."""
+    """95%, by what varies; only the kinds that these runs support."""
     predictions: Mapping[Prediction, Interval]
-    """95%, for the accuracy that will be found next time."""
+    """95%, for the accuracy that another data set or training will give."""
     group: tuple[str, ...]
-    """Letters; methods that share one cannot be told apart. None, where that is not known."""
+    """Letters; methods that share one cannot be told apart. Empty where that is not known."""
     episodes_per_s: Speed = field(metadata=of_runs(lambda one: one.first.cost.score_episodes_per_s))
     encode_clips_per_s: Speed = field(
         default=math.nan,  # older files lack it
@@ -141,7 +141,7 @@ class Row(Versus):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it the same row on another bank."""
+        """Identifies the row on other banks."""
         return self.method, self.trained_words, self.backbone, self.frames, self.training
 
     def content(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Row(Versus):
 
 
 def flat(row: Row | Declared) -> dict[str, object]:
-    """Return every figure of a row under a name of its own, intervals under two."""
+    """Return each figure of a row under its name, each interval under two."""
     content = asdict(row)
     versus = {one.name: content.pop(one.name) for one in fields(Versus)}
     if training := content.get("training"):
@@ -165,7 +165,7 @@ def flat(row: Row | Declared) -> dict[str, object]:
 
 
 def flattened(content: Mapping[str, Any]) -> dict[str, object]:
-    """Return figures by the names of their fields, with the ends of each interval apart."""
+    """Return figures by the names of their fields, with two entries for each interval."""
     figures: dict[str, object] = {}
     for key, value in content.items():
         if key.endswith(("intervals", "predictions")):

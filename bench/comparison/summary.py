@@ -1,4 +1,4 @@
-"""The figures of runs, derived from their rows: what tables show and ``summary.json`` holds."""
+"""The figures of runs, computed from their rows: what tables show and ``summary.json`` holds."""
 
 import re
 from collections.abc import Sequence
@@ -15,23 +15,16 @@ from bench.runs.by_method import MethodRuns, runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.run import Run
 from bench.runs.schema import Failure
-from bench.statistics import (
-    Design,
-    Estimate,
-    Kind,
-    Variation,
-    design_of,
-    measure,
-)
+from bench.statistics import Design, Estimate, Kind, Variation, design_of, measure
 from episodes.atomic import write_text
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
 from episodes.schema import Model, dump
 
 Pair = tuple[str, str]
-"""Methods, or titles of rows, whose difference is wanted: first minus second."""
+"""Two methods, or titles of rows, to compare: first minus second."""
 SEEDS = re.compile(r", \d+ seeds")
-"""The number of trainings in a title, which may be left out to name it."""
+"""The number of trainings in a title, which users need not type."""
 
 
 def compare(
@@ -116,7 +109,7 @@ def compare_on_one_bank(
 def _choose(
     methods: Sequence[MethodRuns], names: Sequence[str], wanted: str | None, option: str
 ) -> int:
-    """Index of the row that is meant: of several rows of a method, one that was not trained."""
+    """Index of the row that is meant: of several rows of a method, preferably an untrained one."""
     known = sorted({one.method for one in methods})
     wanted = next((name for name in names if wanted == SEEDS.sub("", name)), wanted)
     if wanted is not None and wanted not in {*known, *names}:
@@ -126,13 +119,12 @@ def _choose(
     name = wanted or ("protonet" if "protonet" in known else known[0])
     fitting = [i for i, one in enumerate(methods) if name in {one.method, names[i]}]
     return min(
-        fitting,
-        key=lambda i: (names[i] != name, bool(methods[i].first.declared.trained), names[i]),
+        fitting, key=lambda i: (names[i] != name, bool(methods[i].first.declared.trained), names[i])
     )
 
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:
-    """Count the units, and say what their number or their place leaves unknown."""
+    """Count the classes and videos that episodes show, and say which of them cannot vary."""
     units = ", ".join(f"{one.shown.sum()} {one.kind}" for one in (design.classes, design.videos))
     in_all = f"{len(bank.split.classes)} classes, {len(bank.split.videos)} videos"
     counted = units if units == in_all else f"{units} ({in_all})"

@@ -14,7 +14,6 @@ from bench.statistics import (
     Design,
     Estimate,
     StepDown,
-    Units,
     Variation,
     letters,
     pseudo_values,
@@ -24,7 +23,7 @@ from bench.statistics import (
 )
 
 DOMINANT = 0.5
-"""Share of a variance above which one class dominates it."""
+"""Share of the variance of a difference above which a class dominates it."""
 Pair = tuple[int, int]
 """Two methods, by index: first minus second."""
 
@@ -62,26 +61,23 @@ class Differences:
     @cached_property
     def family(self) -> Mapping[Pair, tuple[float, float]]:
         """Pairs that may be decided -> corrected p-value, and threshold of uncorrected ones."""
-        pairs = self.declared or [
+        wanted = self.declared or [
             (index, self.reference)
             for index, first in enumerate(self.first_alike)
             if index == first != self.reference
         ]
         pairs = [
             pair
-            for pair in pairs
+            for pair in wanted
             if self._undecidable(*pair) not in {"control", "names"}
             and self.variation.widest(*pair) is not None
         ]
-        corrected = self._corrected(pairs)
-        return {
-            pair: (p_value, corrected.threshold)
-            for pair, p_value in zip(pairs, corrected.p_values, strict=True)
-        }
+        found = self._corrected(pairs)
+        return {pair: (p, found.threshold) for pair, p in zip(pairs, found.p_values, strict=True)}
 
     @cached_property
     def lettered(self) -> list[int]:
-        """Methods that have letters: none where a family was declared, which says what counts.
+        """Methods that have letters; none where a family was declared, which says what counts.
 
         Controls, duplicates and methods that were trained only once have none either.
         """
@@ -98,26 +94,23 @@ class Differences:
 
     @cached_property
     def lettered_pairs(self) -> list[Pair]:
-        """All pairs of methods that have letters, for which letters are corrected."""
+        """All pairs of methods with letters; letters are corrected for their number."""
         return [(one, other) for a, one in enumerate(self.lettered) for other in self.lettered[:a]]
 
     @cached_property
     def groups(self) -> dict[int, tuple[str, ...]]:
-        """Methods, duplicates included, -> their letters, where they have some."""
+        """Methods with letters, duplicates included -> their letters."""
         different = np.zeros((len(self.methods), len(self.methods)), dtype=bool)
         p_values = self._corrected(self.lettered_pairs, threshold=False).p_values
         for (one, other), p_value in zip(self.lettered_pairs, p_values, strict=True):
             different[one, other] = different[other, one] = p_value < 1 - LEVEL
         chosen = letters(different[np.ix_(self.lettered, self.lettered)])
         of_first = dict(zip(self.lettered, chosen, strict=True))
-        return {
-            index: of_first[first]
-            for index, first in enumerate(self.first_alike)
-            if first in of_first
-        }
+        alike = enumerate(self.first_alike)
+        return {index: of_first[first] for index, first in alike if first in of_first}
 
     def versus(self, one: int, other: int) -> Versus:
-        """Return all that is known of the difference of two methods, first minus second."""
+        """Return everything about the difference of two methods, first minus second."""
         estimates = self.variation.estimates(one, other)
         predictions = self.variation.predictions(one, other)
         kind, tested = self.variation.widest(one, other), self._decisive(one, other)
@@ -130,17 +123,24 @@ class Differences:
         )
         if tested is None:
             return known
-        difference, units = self.values[:, one] - self.values[:, other], self._deciding_units
         known = replace(
             known,
             decided_over=kind,
             p_value=tested.p_value,
             probability_better=tested.probability_positive,
         )
-        if units is not None:
-            flipped = sign_flip_p_value(pseudo_values(difference, units))
-            dominating = _dominating(difference, units)
-            known = replace(known, p_value_sign_flip=flipped, dominated_by=dominating)
+        if self.design is not None:
+            difference = self.values[:, one] - self.values[:, other]
+            over_videos = self.variation.base == "videos"
+            units = self.design.videos if over_videos else self.design.classes
+            shares = variance_shares(difference, units)
+            largest = int(np.argmax(shares))
+            dominates = not over_videos and shares[largest] > DOMINANT
+            known = replace(
+                known,
+                p_value_sign_flip=sign_flip_p_value(pseudo_values(difference, units)),
+                dominated_by=units.names[largest] if dominates else None,
+            )
         alike = self.first_alike[one], self.first_alike[other]
         correction = self.family.get((one, other)) or self.family.get(alike)
         if known.verdict or correction is None:
@@ -155,7 +155,7 @@ class Differences:
         )
 
     def _undecidable(self, one: int, other: int) -> Verdict:
-        """Return why there is no verdict, whatever the family; empty if there may be one."""
+        """Return why there can be no verdict; empty if there can."""
         first, second = self.methods[one], self.methods[other]
         if first.is_control or second.is_control:
             return "control"
@@ -185,18 +185,3 @@ class Differences:
         """The difference of two methods over the widest kind that both support."""
         kind = self.variation.widest(one, other)
         return None if kind is None else self.variation.estimate(kind, one, other)
-
-    @property
-    def _deciding_units(self) -> Units | None:
-        if self.design is None or self.variation.base is None:
-            return None
-        return self.design.videos if self.variation.base == "videos" else self.design.classes
-
-
-def _dominating(difference: np.ndarray, units: Units) -> str | None:
-    """Name the class, or pair, that dominates the variance of a difference; None if none does."""
-    if not units.names:
-        return None
-    shares = variance_shares(difference, units)
-    largest = int(np.argmax(shares))
-    return units.names[largest] if shares[largest] > DOMINANT else None

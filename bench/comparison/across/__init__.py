@@ -1,1 +1,1 @@
-"""The same methods on several banks: do the banks agree on which method is better?"""
+"""The same methods on several banks: whether the banks agree on which method is better."""

@@ -70,10 +70,7 @@ def _gaps(found: Across, style: str) -> str:
 
 def _ranks(found: Across, style: str) -> str:
     lines = [
-        [
-            method,
-            *(cell for place in found.places for cell in _standing(standings[place.title])),
-        ]
+        [method, *(cell for place in found.places for cell in _standing(standings[place.title]))]
         for method, standings in found.standings.items()
     ]
     alike = ", ".join(

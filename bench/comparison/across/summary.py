@@ -1,4 +1,4 @@
-"""Several banks compared: their agreement, gaps, and which differences repeat."""
+"""Several banks compared: their agreement, gaps, and differences that hold on several."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -58,11 +58,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Gap:
-    """What the order of frames is worth on a bank: order-aware methods minus the others."""
+    """The gain from the order of frames on a bank: order-aware methods minus the others."""
 
     bank: str
     order_aware: int
-    """Number of methods whose mean accuracy is taken."""
+    """Number of methods that the mean accuracy is over."""
     order_blind: int
     gap: float
     """A fraction."""
@@ -126,12 +126,11 @@ class Across:
 
 
 def named(one: MethodRuns) -> str:
-    """Name a method in the same way on every bank: by its name, and by whether it was trained."""
-    training = one.training
-    words = {True: "trained", False: "untrained", None: ""}[one.first.declared.trained]
-    if training is not None:
-        words = f"{training.backbone}, {training.recipe}"
-    return f"{one.method} ({words})" if words else one.method
+    """Name a method in the same way on every bank: by its name and how it was trained."""
+    how = {True: "trained", False: "untrained", None: ""}[one.first.declared.trained]
+    if one.training is not None:
+        how = f"{one.training.backbone}, {one.training.recipe}"
+    return f"{one.method} ({how})" if how else one.method
 
 
 def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:

@@ -1,4 +1,4 @@
-"""Verdicts for people, for JUnit and for GitHub."""
+"""Verdicts as text, as JUnit XML and as GitHub annotations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
     body = tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)
     drop = f"{100 * tolerance.drop:g}"
     notes = [
-        *_told("drift", {one.method: one.drift for one in verdicts}),
-        *_told(
+        *_grouped("drift", {one.method: one.drift for one in verdicts}),
+        *_grouped(
             "changed", {o.method: [field.partition(":")[0] for field in o.code] for o in verdicts}
         ),
         f"points: accuracy now minus before, and its {tolerance.level:.0%} interval over episodes,"
@@ -54,11 +54,11 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
     return "\n".join([body, *notes]) + "\n"
 
 
-def _told(what: str, found: Mapping[str, Sequence[str]]) -> list[str]:
-    """Each difference in one line, with all methods that have it."""
+def _grouped(what: str, differences: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each difference, with all methods that have it."""
     methods: dict[str, list[str]] = {}
-    for method, differences in found.items():
-        for one in differences:
+    for method, of_method in differences.items():
+        for one in of_method:
             methods.setdefault(one, []).append(method)
     return [f"{what}: {one} ({', '.join(names)})" for one, names in methods.items()]
 
@@ -128,10 +128,10 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _message(words: str) -> str:
+def _message(text: str) -> str:
     """Escape a message for a workflow command: a line break would begin another command."""
-    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(words: str) -> str:
-    return _message(words).replace(":", "%3A").replace(",", "%2C")
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")

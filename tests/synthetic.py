@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.backbone import Backbone
 from bench.features.filling import Embedding
+from bench.method import Method
 from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
 from episodes.banks.bank import Bank, open_bank
@@ -32,6 +33,22 @@ def embed(backbone: Backbone, clips: Sequence[Tensor], device: torch.device = CP
     embedding = Embedding(backbone, device)
     embedding.add([("", clip) for clip in clips])
     return embedding.result()[0]
+
+
+class MeanVectors(Method):
+    """Inner products of mean vectors: it keeps all rules, and methods made for a test change it."""
+
+    name, revision, source, differs = "mean-vectors", 1, "test, 2026", "nothing"
+    needs, order_aware = "vector", False
+
+    def encode(self, features: Tensor) -> Any:
+        return features.mean(dim=(2, 3, 4))
+
+    def adapt(self, support: Any) -> Any:
+        return support.mean(dim=2)
+
+    def score(self, state: Any, query: Any) -> Tensor:
+        return query @ state.mT
 
 
 def recipe_with(**values: Any) -> Recipe:

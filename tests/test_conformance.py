@@ -29,6 +29,7 @@ from bench.method import (
 )
 from bench.plugins.registry import built_in_methods
 from tests.command import call, fvbench, refused, succeeds
+from tests.synthetic import MeanVectors
 
 ENTRIES = built_in_methods()
 
@@ -46,27 +47,7 @@ def test_mastaf_knows_the_order_of_time_on_vectors_only():
     assert figures.reversal_changes == 0 < figures.reversal_changes_on_vectors
 
 
-class Sound(Method):
-    """Keeps all rules; the methods below are as it is, but for one thing."""
-
-    name = "sound"
-    revision = 1
-    source = "test, 2026"
-    differs = "nothing"
-    needs = "vector"
-    order_aware = False
-
-    def encode(self, features: Tensor) -> Any:
-        return features.mean(dim=(2, 3, 4))
-
-    def adapt(self, support: Any) -> Any:
-        return support.mean(dim=2)
-
-    def score(self, state: Any, query: Any) -> Tensor:
-        return query @ state.mT
-
-
-class Learner(Sound):
+class Learner(MeanVectors):
     """A linear map of the vectors, learned."""
 
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
@@ -77,7 +58,7 @@ class Learner(Sound):
         return self.map(super().encode(features))
 
 
-class SeesAll(Sound):
+class SeesAll(MeanVectors):
     """Transductive, and says so."""
 
     sees = "all queries"
@@ -87,7 +68,7 @@ class SeesAll(Sound):
         return scores - scores.mean(dim=1, keepdim=True)
 
 
-class SeesTime(Sound):
+class SeesTime(MeanVectors):
     """Looks at the last frame alone, and says that order matters."""
 
     order_aware = True
@@ -116,7 +97,7 @@ def breaches(cls: type[Method]) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("cls", [Sound, Learner, SeesAll, SeesTime, OfPairs])
+@pytest.mark.parametrize("cls", [MeanVectors, Learner, SeesAll, SeesTime, OfPairs])
 def test_a_sound_method_keeps_every_rule(cls: type[Method]):
     assert not breaches(cls)
 
@@ -143,12 +124,12 @@ def broken(rule: str, words: str, also: Set[str] = frozenset()):
     return enter
 
 
-def with_(base: type[Method] = Sound, **changed: Any) -> type[Method]:
+def with_(base: type[Method] = MeanVectors, **changed: Any) -> type[Method]:
     """The method with other functions or declarations."""
     return type("Changed", (base,), changed)
 
 
-def then(hook: str, change: Callable[[Any], Any], base: type[Method] = Sound) -> type[Method]:
+def then(hook: str, change: Callable[[Any], Any], base: type[Method] = MeanVectors) -> type[Method]:
     """The method that changes what one of its functions gives."""
     plain = getattr(base, hook)
     return with_(base, **{hook: lambda self, *given: change(plain(self, *given))})
@@ -215,7 +196,7 @@ broken("videos", "encoding one video at a time changes", {"time-order"})(
     then("encode", lambda vectors: vectors - vectors.mean(dim=0))
 )
 broken("inputs", "its features", {"memory", "videos", "names", "float64", "time-order"})(
-    with_(encode=lambda self, features: Sound.encode(self, features.mul_(2)))
+    with_(encode=lambda self, features: MeanVectors.encode(self, features.mul_(2)))
 )
 broken("sizes", "not finite for 20 classes with 1 videos each", {"finite", "time-order"})(
     with_(adapt=lambda _, support: support.mean(dim=2) / support.std(dim=2))
@@ -223,7 +204,7 @@ broken("sizes", "not finite for 20 classes with 1 videos each", {"finite", "time
 
 
 @broken("random-state", "the global generator of random")
-class DrawsFromRandom(Sound):
+class DrawsFromRandom(MeanVectors):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
         self.number = random.gauss()
@@ -232,7 +213,7 @@ class DrawsFromRandom(Sound):
 @broken(
     "memory", "the same episode is scored differently by up to .* after others", DIFFERENT_EACH_TIME
 )
-class RemembersScores(Sound):
+class RemembersScores(MeanVectors):
     last: Tensor | None = None
 
     def score(self, state: Any, query: Any) -> Tensor:
@@ -243,7 +224,7 @@ class RemembersScores(Sound):
 
 
 @broken("memory", "seen changes with the episodes; return from adapt what an episode teaches")
-class CountsQuietly(Sound):
+class CountsQuietly(MeanVectors):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
         self.seen: list[int] = []
@@ -254,7 +235,7 @@ class CountsQuietly(Sound):
 
 
 @broken("memory", "norm.running_mean changes with the episodes")
-class StaysInTraining(Sound):
+class StaysInTraining(MeanVectors):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
         self.norm = nn.BatchNorm1d(shape.channels, affine=False)
@@ -265,7 +246,7 @@ class StaysInTraining(Sound):
 
 
 @broken("memory", "noise changes with the episodes", DIFFERENT_EACH_TIME)
-class DrawsOnAndOn(Sound):
+class DrawsOnAndOn(MeanVectors):
     def __init__(self, shape: FeatureShape, settings: Settings | None = None) -> None:
         super().__init__(shape, settings)
         self.noise = np.random.default_rng(0)
@@ -275,7 +256,7 @@ class DrawsOnAndOn(Sound):
 
 
 @broken("state", "state.judge is a function; a state holds tensors and plain values")
-class ReturnsAFunction(Sound):
+class ReturnsAFunction(MeanVectors):
     def adapt(self, support: Any) -> Any:
         means = super().adapt(support)
         return {"judge": lambda query: query @ means.mT}
@@ -285,7 +266,7 @@ class ReturnsAFunction(Sound):
 
 
 @broken("state", r"state\.0 is a Linear; a state holds")
-class ReturnsAModule(Sound):
+class ReturnsAModule(MeanVectors):
     def adapt(self, support: Any) -> Any:
         with torch.random.fork_rng():
             return nn.Linear(2, 2), super().adapt(support)
@@ -396,11 +377,12 @@ def plugin(tmp_path: Path, plugins_forgotten: None):
 
 HEAD = """
 from bench.method import register
-from tests.test_conformance import SeesTime, Sound
+from tests.synthetic import MeanVectors
+from tests.test_conformance import SeesTime
 """
 GOOD = """
 @register
-class Good(Sound):
+class Good(MeanVectors):
     "Sound, under a name of its own."
     name = "good"
 """
@@ -436,7 +418,7 @@ CARELESS = """
 import torch
 
 @register
-class Careless(Sound):
+class Careless(MeanVectors):
     "Prints, and changes the process."
     name = "careless"
 

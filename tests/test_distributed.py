@@ -24,18 +24,12 @@ from tests.synthetic import CPU, NOTHING, random_features
 SIZES = ("--bank", "default", "--episodes", "13", "--batch-size", "4", "--device", "cpu")
 DIES = """
 import os
-from bench.method import Method, register
+from bench.method import register
+from tests.synthetic import MeanVectors
 
 @register
-class Dies(Method):
-    name, revision, source, differs = "dies", 1, "test", "nothing"
-    needs, order_aware = "vector", False
-
-    def encode(self, features):
-        return features.mean(dim=(2, 3, 4))
-
-    def adapt(self, support):
-        return support.mean(dim=2)
+class Dies(MeanVectors):
+    name = "dies"
 
     def score(self, state, query):
         if os.environ.get("DIE") == os.environ.get("RANK"):

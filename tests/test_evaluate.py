@@ -20,32 +20,19 @@ from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
 from bench.statistics import over_episodes
 from episodes.banks.sampler import Episodes
-from episodes.errors import UserError
-from tests.synthetic import CPU, NOTHING, draw_episodes, random_features, separable_features
+from tests.synthetic import (
+    CPU,
+    NOTHING,
+    MeanVectors,
+    draw_episodes,
+    random_features,
+    separable_features,
+)
 
 SHAPE = FeatureShape(12, 4, 2, 2)
 ENTRIES = built_in_methods()
 KINDS = ("can-transductive", "clip-fsar", "hyrsm", "matching-networks-fce", "otam", "protonet")
 """Methods that see all queries, read names, encode tuples of tensors, or compare pairs."""
-
-
-class Probe(Method):
-    """A method made for one test: `answer` says what it scores."""
-
-    name = "probe"
-    revision = 1
-    source = differs = "test"
-    needs = "vector"
-    order_aware = False
-
-    def encode(self, features: Tensor) -> Tensor:
-        return features.mean(dim=(2, 3, 4))
-
-    def adapt(self, support: Tensor) -> Tensor:
-        return support.mean(dim=2)
-
-    def score(self, state: Any, query: Any) -> Tensor:
-        return query @ state.transpose(1, 2)
 
 
 def accuracy(method: Method, features: Tensor, episodes: Episodes) -> float:
@@ -70,24 +57,24 @@ def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
 
 
 def test_features_that_tell_the_classes_apart_are_always_right():
-    assert accuracy(Probe(SHAPE), separable_features(0.0), draw_episodes(500)) == 1.0
+    assert accuracy(MeanVectors(SHAPE), separable_features(0.0), draw_episodes(500)) == 1.0
 
 
-class SaysFirstWay(Probe):
+class SaysFirstWay(MeanVectors):
     def score(self, state: Any, query: Any) -> Tensor:
         scores = super().score(state, query).zero_()
         scores[..., 0] = 1.0
         return scores
 
 
-class SaysPositionOfQuery(Probe):
+class SaysPositionOfQuery(MeanVectors):
     """Query number i belongs to way number i, if nobody shuffled."""
 
     def score(self, state: Any, query: Any) -> Tensor:
         return torch.eye(5).expand(len(query), 5, 5)
 
 
-class RemembersOrderOfVideos(Probe):
+class RemembersOrderOfVideos(MeanVectors):
     """Videos that stand near each other when they are encoded are of one class, if sorted."""
 
     def __init__(self, shape: FeatureShape) -> None:
@@ -102,7 +89,7 @@ class RemembersOrderOfVideos(Probe):
         return -(query - state.transpose(1, 2)).abs()
 
 
-class RemembersEarlierEpisodes(Probe):
+class RemembersEarlierEpisodes(MeanVectors):
     """Every batch begins like the last one, if episodes are not independent."""
 
     def score(self, state: Any, query: Any) -> Tensor:
@@ -123,7 +110,7 @@ def shuffled_as_by_content(features: Tensor, episodes: Episodes) -> tuple[Tensor
 @pytest.mark.parametrize(
     "cheat", [SaysFirstWay, SaysPositionOfQuery, RemembersOrderOfVideos, RemembersEarlierEpisodes]
 )
-def test_a_cheat_scores_at_chance(cheat: type[Probe]):
+def test_a_cheat_scores_at_chance(cheat: type[MeanVectors]):
     features, episodes = shuffled_as_by_content(random_features(), draw_episodes(4000))
     assert is_chance(cheat(SHAPE), features, episodes)
 
@@ -171,48 +158,6 @@ def test_predictions_do_not_depend_on_the_batch_size(name: str):
     )
     np.testing.assert_array_equal(one.prediction, other.prediction)
     np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
-
-
-class GivesMinusInfinity(Probe):
-    def score(self, state: Any, query: Any) -> Tensor:
-        scores = super().score(state, query)
-        scores[0, 0, scores[0, 0].argmin()] = -torch.inf
-        return scores
-
-
-class GivesNan(Probe):
-    def score(self, state: Any, query: Any) -> Tensor:
-        return super().score(state, query) / 0.0 * 0.0
-
-
-class ForgetsWays(Probe):
-    def score(self, state: Any, query: Any) -> Tensor:
-        return super().score(state, query)[..., :3]
-
-
-class ChangesFeatures(Probe):
-    def encode(self, features: Tensor) -> Tensor:
-        return super().encode(features.sub_(1))
-
-
-class EncodesTooFew(Probe):
-    def encode(self, features: Tensor) -> Tensor:
-        return super().encode(features)[:-1]
-
-
-@pytest.mark.parametrize(
-    ("broken", "words"),
-    [
-        (ChangesFeatures, r"changed its input in place, in its encode\(\)"),
-        (EncodesTooFew, "each needs one row per video"),
-        (GivesNan, "not finite in 20 of 20"),
-        (GivesMinusInfinity, "not finite in 5 of 20"),
-        (ForgetsWays, r"\(4, 5, 3\).*\(4, 5, 5\)"),
-    ],
-)
-def test_broken_scores_are_refused(broken: type[Probe], words: str):
-    with pytest.raises(UserError, match=words):
-        evaluate(broken(SHAPE), random_features(), draw_episodes(20), CPU, 4, NOTHING)
 
 
 @pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "chance", "single-frame"])

@@ -289,11 +289,6 @@ def test_a_test_of_another_project(new: Callable[..., Path]):
         assert_not_worse(str(OLD), new(changed(RUNS["otam"], 0.02)), drop=0.005)
 
 
-def test_two_runs_of_a_method_are_refused():
-    with pytest.raises(UserError, match="two runs of otam"):
-        judge([RUNS["otam"]] * 2, [RUNS["otam"]])
-
-
 def test_an_anchor_that_cannot_be_compared_is_not_passed_over_in_silence():
     run = RUNS["otam"]
     anchor = replace(run, identity=run.identity.changed(bank_sha256="other"))

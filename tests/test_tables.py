@@ -124,11 +124,6 @@ def test_runs_whose_rows_have_other_labels_are_refused(other: pd.DataFrame):
         compare([RUNS[0], replace(otam, rows=other)])
 
 
-def test_a_method_that_occurs_twice_is_refused():
-    with pytest.raises(UserError, match="two runs of otam"):
-        compare([*RUNS, RUNS[1]])
-
-
 def test_an_absent_reference_is_refused():
     with pytest.raises(UserError, match=r"'absent'.*learned, otam, protonet"):
         compare(RUNS, "absent")

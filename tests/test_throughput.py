@@ -20,12 +20,12 @@ from tests.synthetic import CPU
 SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
 SLOW = """
 from bench.machine.device import time
-from bench.method import Method, register
+from bench.method import register
+from tests.synthetic import MeanVectors
 
 @register
-class Slow(Method):
-    name, revision, source, differs = "slow", 1, "test", "nothing"
-    needs, order_aware = "vector", False
+class Slow(MeanVectors):
+    name = "slow"
 
     def encode(self, features):
         time.sleep(0.02)

@@ -38,6 +38,7 @@ class Place:
     """What is written there, and what instead."""
 
 
+PARITY = "tests/test_parity.py::test_what_the_authors_code_computed_is_reproduced"
 JACKKNIFE = ("tests/test_statistics_jackknife.py",)
 PLACES = (
     Place(
@@ -61,8 +62,7 @@ PLACES = (
         "methods/mastaf.py",
         (
             "tests/methods/test_mastaf.py",
-            "tests/test_parity.py::test_what_the_authors_code_computed_is_reproduced"
-            "[mastaf_5way5shot]",
+            f"{PARITY}[mastaf_5way5shot]",
         ),
         (
             ("m = M.mean(dim=-2)", "m = M.mean(dim=-1)"),
@@ -76,7 +76,7 @@ PLACES = (
     Place(
         "TRX's tuples",
         "methods/parts/tuples.py",
-        ("tests/methods/test_trx.py",),
+        (f"{PARITY}[trx_5way5shot]",),
         (
             ("itertools.combinations(", "itertools.permutations("),
             ("itertools.combinations(", "itertools.combinations_with_replacement("),

@@ -1,15 +1,10 @@
-import itertools
-import math
-
 import pytest
 import torch
 
 from bench.method import REGISTRY, FeatureShape
 from bench.plugins.registry import import_reproductions
 from bench.reference import adopt, names_of
-from methods.fast.trx import FastTRX
-from methods.parts.positions import usual_positions
-from methods.trx import TRX, TrxSettings
+from methods.trx import TRX
 from tests.methods.cases import random_episode
 
 SHAPE = FeatureShape(6, 5, 2, 2)
@@ -18,43 +13,6 @@ SHAPE = FeatureShape(6, 5, 2, 2)
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-def slow_score(head, cardinality, query, shots):
-    """One query (T, C) and the shots of one class (shot, T, C), tuple by tuple."""
-
-    def tuples(frames):
-        frames = usual_positions(frames)
-        chosen = itertools.combinations(range(len(frames)), cardinality)
-        return [torch.cat([frames[t] for t in each]) for each in chosen]
-
-    support = [each for shot in shots for each in tuples(shot)]
-    keys = torch.stack([head.norm(head.key(each)) for each in support])
-    values = torch.stack([head.value(each) for each in support])
-    distances = []
-    for each in tuples(query):
-        weights = (keys @ head.norm(head.key(each)) / math.sqrt(keys.shape[1])).softmax(dim=0)
-        distances.append((head.value(each) - weights @ values).square().sum().item())
-    return -sum(distances) / len(distances)
-
-
-@pytest.mark.parametrize("form", [TRX, FastTRX])
-@pytest.mark.parametrize("cardinalities", [(1,), (4,), (2, 3), (1, 2, 5)])
-def test_scores_against_loop(cardinalities, form):
-    method = form(SHAPE, TrxSettings(cardinalities=cardinalities, width=7)).eval()
-    videos = torch.randn(5, *SHAPE).relu()
-    frames = videos.mean(dim=(3, 4)).transpose(1, 2)
-    encoded = method.encode(videos)
-    support = tuple(part[:4].reshape(1, 2, 2, *part.shape[1:]) for part in encoded)
-    query = tuple(part[4:][None] for part in encoded)
-    with torch.no_grad():
-        scores = method.score(method.adapt(support), query)
-        for n in range(2):
-            each = [
-                slow_score(head, cardinality, frames[4], frames[2 * n : 2 * n + 2])
-                for head, cardinality in zip(method.heads, cardinalities, strict=True)
-            ]
-            assert scores[0, 0, n].item() == pytest.approx(sum(each) / len(each), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["trx", *TRX.variants])

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 import unicodedata
 from pathlib import Path
 
@@ -248,6 +249,13 @@ class TestRecordings:
             ("été 2", "été 2/a.mp4"),
             ("été 2", "été 2/b.mp4"),
         ]
+
+    def test_a_recording_of_many_videos_is_listed_at_once(self, root: Path):
+        for number in range(4000):
+            (root / "wave" / "kitchen" / f"{number}.mp4").touch()
+        start = time.process_time()
+        assert len(Folder("some", root).videos) == 13 + 4000
+        assert time.process_time() - start < 1
 
     def test_no_query_is_of_its_support_s_recording(self, root: Path, tmp_path: Path):
         bank = bank_over_folder(root, 400)

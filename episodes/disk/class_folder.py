@@ -51,10 +51,12 @@ def videos_of_class(folder: Path) -> Iterator[Path]:
 
 
 def _videos_of_recording(folder: Path) -> Iterator[Path]:
-    paths = visible(folder)
-    videos = [path for path in paths if _is_video(path)]
-    if below := [path for path in paths if path not in videos and path.is_dir()]:
-        _refuse_below(below[0])
+    videos: list[Path] = []
+    for path in visible(folder):
+        if _is_video(path):
+            videos.append(path)
+        elif path.is_dir():
+            _refuse_below(path)
     if not videos:
         raise UserError(
             f"{folder}: no video in this class folder; put videos or the frames of one there, or"
@@ -71,17 +73,16 @@ def _is_video(path: Path) -> bool:
     _refuse_mixture(path, paths)
     if not any(is_frame(inner.name) for inner in paths):
         return False
-    others = [inner for inner in paths if not is_frame(inner.name)]
-    if any(is_video_file(inner.name) for inner in others):
+    if any(is_video_file(inner.name) for inner in paths):
         return False
-    for inner in others:
-        if inner.is_dir() and videos_below(inner):
+    for inner in paths:
+        if not is_frame(inner.name) and inner.is_dir() and videos_below(inner):
             _refuse_below(inner)
     return True
 
 
 def _refuse_below(folder: Path) -> None:
-    """Refuse a folder that is too deep to be searched for videos."""
+    """Refuse a folder that lies deeper than videos may."""
     found = videos_below(folder)
     what = f"the video {found[0]} is too deep" if found else "no video in this folder"
     raise UserError(

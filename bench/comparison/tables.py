@@ -47,6 +47,8 @@ def check_format(style: str) -> None:
 def render(comparisons: Sequence[Comparison], style: str, width: int | None = None) -> str:
     """Render one table with a row for each method and columns for each bank.
 
+    CSV has a line for each method and bank, with unrounded fractions.
+
     Args:
         comparisons: one for each bank, at least one; the first one's order of methods is kept.
         style: a name in `FORMATS`.
@@ -58,7 +60,13 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
     """
     check_format(style)
     if style == "csv":
-        return _csv(comparisons)
+        records = [flat(row) for one in comparisons for row in one.rows]
+        records += [
+            {"bank": one.bank, "method": failure.method, "failed": failure.reason}
+            for one in comparisons
+            for failure in one.failures
+        ]
+        return csv_text(records)
     titles, lines = _grid(comparisons, style == "terminal" or len(comparisons) > 1)
     if style != "terminal" or width is None or _breadth(_body(titles, lines, style)) <= width:
         return table(titles, lines, caption(comparisons), style)
@@ -187,17 +195,6 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
 def _broken(bank: str) -> str:
     """A bank's name in several lines, so that its columns stay narrow."""
     return re.sub(r"-|\s(?=\()|\s(?=episodes)", lambda gap: gap[0].strip() + "\n", bank)
-
-
-def _csv(comparisons: Sequence[Comparison]) -> str:
-    """One line for each method and bank, fractions unrounded."""
-    records = [flat(row) for one in comparisons for row in one.rows]
-    records += [
-        {"bank": one.bank, "method": failure.method, "failed": failure.reason}
-        for one in comparisons
-        for failure in one.failures
-    ]
-    return csv_text(records)
 
 
 def csv_text(records: Sequence[Mapping[str, object]]) -> str:

@@ -12,7 +12,7 @@ LEVEL = 0.95
 CEILING = 0.9
 """Accuracy above which a rare hard class that was not drawn could matter."""
 UNSEEN = 0.7
-"""Accuracy that is assumed, with caution, for a class that was not drawn."""
+"""Accuracy that is assumed, cautiously, of a class that was not drawn."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Estimate:
         half = self.half_width(level)
         return self.mean - half, self.mean + half
 
-    def interval_of_fraction(self, level: float = LEVEL) -> tuple[float, float]:
+    def interval_of_fraction(self) -> tuple[float, float]:
         """Lower and upper end of a mean in [0, 1], symmetric on the scale of the logit.
 
         Accuracies near 1 vary more to the left than to the right, and no interval should leave
@@ -60,17 +60,17 @@ class Estimate:
         >>> f"{low:.3f} {high:.3f}"
         '0.970 1.000'
         """
-        half = self.half_width(level)
+        half = self.half_width()
         if half == 0 and self.mean in {0.0, 1.0}:
-            unseen = 1 - (1 - level) ** (1 / (self.degrees + 1))
+            unseen = 1 - (1 - LEVEL) ** (1 / (self.degrees + 1))
             return (1 - unseen, 1.0) if self.mean else (0.0, unseen)
         if not 0 < self.mean < 1 or not half:
-            return self.interval(level)
+            return self.interval()
         middle = math.log(self.mean / (1 - self.mean))
         reach = half / (self.mean * (1 - self.mean))
         return _logistic(middle - reach), _logistic(middle + reach)
 
-    def interval_over_classes(self, level: float = LEVEL) -> tuple[float, float]:
+    def interval_over_classes(self) -> tuple[float, float]:
         """Lower and upper end of an accuracy over classes: `interval_of_fraction`, with caution.
 
         If nearly all answers are right, the few classes that were drawn say little about a hard
@@ -78,9 +78,9 @@ class Estimate:
         drawn, with the accuracy `UNSEEN`. In the simulation of docs/statistics.md only this
         interval keeps its coverage there.
         """
-        low, high = self.interval_of_fraction(level)
+        low, high = self.interval_of_fraction()
         if self.mean > CEILING:
-            low = min(low, self.with_one_more(UNSEEN).interval_of_fraction(level)[0])
+            low = min(low, self.with_one_more(UNSEEN).interval_of_fraction()[0])
         return low, high
 
     def with_one_more(self, value: float) -> "Estimate":

@@ -27,7 +27,7 @@ class Need:
 
 
 def need(estimate: Estimate, units: int, wanted: float) -> Need:
-    """Compute how many units it takes to detect a difference, from its error with those at hand.
+    """Compute the number of units that detect a difference, from its error with those at hand.
 
     The variance is inversely proportional to the number of units. With few units it is itself
     uncertain, which Student's t accounts for.
@@ -47,7 +47,7 @@ def need(estimate: Estimate, units: int, wanted: float) -> Need:
     97
     """
     if not wanted > 0:
-        raise ValueError(f"the difference to be seen is {wanted}; it is above 0")
+        raise ValueError(f"the difference to detect is {wanted}; it is above 0")
     freedom = estimate.degrees / units
 
     def smallest(number: int) -> float:

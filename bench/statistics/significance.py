@@ -14,14 +14,14 @@ EXACT_UNITS = 16
 PATTERNS = 1 << 14
 """Random sign patterns drawn for more units than that."""
 CHUNK = 1 << 20
-"""Signs, or drawn differences, in memory at once."""
+"""Number of signs, or of drawn differences, in memory at once."""
 DRAWS = 20_000
 """Joint draws of all differences from which step-down p-values are computed."""
 DOUBT = 4.0
-"""Over the degrees of freedom: the share of each difference's variance that counts as its own.
-What comparisons have in common is itself an estimate, too large a one with few units: with 6 to 24
-units and 8 to 40 comparisons, one of them is called different in 5% of families with this, and in
-up to 11% without (docs/statistics.md)."""
+"""Divided by the degrees of freedom, the share of each difference's variance that is taken as
+independent of the others. The correlation of comparisons is itself estimated, too high from few
+units: with 6 to 24 units and 8 to 40 comparisons between equal methods, any of them is called
+different in 5% of families with this, and in up to 11% without (docs/statistics.md)."""
 
 
 def sign_flip_p_value(values: NDArray[np.float64], seed: int = 0) -> float:
@@ -130,7 +130,7 @@ def step_down(
             1 - level.
         seed: of the draws.
         draws: their number; p-values are multiples of its inverse.
-        threshold: whether to find that too, which doubles the time; otherwise it is NaN.
+        threshold: whether to compute the threshold too, which doubles the time; NaN if not.
 
     Source: step-down max-T of Westfall and Young, Resampling-Based Multiple Testing, 1993, section
         2.6, with normal draws as Hothorn, Bretz and Westfall, Biometrical Journal 50, 2008; each
@@ -180,7 +180,7 @@ def _draws(
 
 
 def letters(different: NDArray[np.bool_]) -> list[tuple[str, ...]]:
-    """Give each method its letters: two methods share one unless they differ significantly.
+    """Assign letters to methods: two methods share one unless they differ significantly.
 
     Args:
         different: bool (methods, methods), symmetric: the pairs that differ significantly. Methods

@@ -26,8 +26,8 @@ WITH_TRAININGS: dict[Kind, Kind] = {
     "videos and classes": "videos, classes and trainings",
 }
 Prediction = Literal["another data set", "another training"]
-"""What an interval predicts, instead of a mean: the figure on one more data set of the same size,
-with the same weights; the figure on this bank after one more training."""
+"""What an interval predicts: the accuracy, or difference, on one more data set of the same size,
+with the same weights; or on this bank, after one more training."""
 PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 
 
@@ -63,7 +63,7 @@ class Variation:
     means: Matrix
     """(series,)"""
     covariances: dict[Kind, Matrix]
-    """(series, series) for each kind that can be told; "episodes" always."""
+    """(series, series) for each kind that can be estimated; "episodes" always."""
     degrees: dict[Kind, float]
     """Degrees of freedom of each kind's covariances."""
     trainings: Sequence[Trainings | None]

@@ -1,10 +1,9 @@
 """The comparison of several banks as text."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from bench.comparison.across.agreement import Correlation
-from bench.comparison.across.summary import Across, Pair, Standing
+from bench.comparison.across.summary import Across, Standing
 from bench.comparison.frame import points, signed
 from bench.comparison.tables import table
 from bench.statistics import LEVEL
@@ -115,17 +114,12 @@ def replicability(found: Across) -> str:
         ),
         f"- none is better on any: {counts[0]}",
         f"- one is better on some banks, the other on others: {len(contradicted)}",
-        *_named(contradicted),
+        *(
+            f"    - {pair.first} on {', '.join(pair.first_better)};"
+            f" {pair.second} on {', '.join(pair.second_better)}"
+            for pair in contradicted[:SHOWN]
+        ),
     ]
+    if (more := len(contradicted) - SHOWN) > 0:
+        lines.append(f"    - and {more} more pairs (--json has all)")
     return "\n".join(lines) + "\n"
-
-
-def _named(contradicted: Sequence[Pair]) -> list[str]:
-    """Pairs of methods of which each is better on some bank."""
-    lines = [
-        f"    - {one.first} on {', '.join(one.first_better)};"
-        f" {one.second} on {', '.join(one.second_better)}"
-        for one in contradicted[:SHOWN]
-    ]
-    more = len(contradicted) - SHOWN
-    return [*lines, f"    - and {more} more pairs (--json has all)"] if more > 0 else lines

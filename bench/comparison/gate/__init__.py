@@ -30,14 +30,7 @@ def verdicts_of(
     methods: Sequence[str] = (),
     allow_drift: bool = False,
 ) -> list[Verdict]:
-    """Compare the runs in one folder with those in another (`bench.comparison.gate.verdict.judge`).
-
-    Args:
-        baseline: folder with the runs that are the baseline, and its anchor.
-        run: folder with the new runs, of the same methods on the same banks.
-        tolerance: what they may lose.
-        methods: names of those to compare; all of the baseline if empty.
-        allow_drift: compare although settings, weights, features or videos differ.
+    """Judge the runs in one folder by those in another; arguments as for `assert_not_worse`.
 
     Raises:
         UserError: a folder holds no run, or one that cannot be read, or no run of a method.
@@ -83,7 +76,7 @@ def assert_not_worse(
     """Fail a test if a run is worse than its baseline, or if that is undecided.
 
     Args:
-        baseline: folder with the runs that are the baseline.
+        baseline: folder with the runs that are the baseline, and its anchor.
         run: folder with the new runs, of the same methods on the same banks.
         drop: mean accuracy that may be lost, a fraction.
         level: coverage of the interval on the paired difference over episodes.

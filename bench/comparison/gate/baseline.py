@@ -65,12 +65,13 @@ def read_baseline(folder: Path) -> list[Run]:
     """
     _recover(folder)
     find_runs(folder)  # refuses a folder without runs
-    record = _record(folder)
-    if record is not None and (changed := _changed(folder, record.runs)):
-        raise UserError(
-            f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline changes by"
-            " `fvbench gate --accept` only; restore it, or accept a run anew"
-        )
+    if (record := _record(folder)) is not None:
+        old, new = record.runs, _hashes(folder)
+        if changed := sorted(name for name in old.keys() | new if old.get(name) != new.get(name)):
+            raise UserError(
+                f"{folder / RECORD} does not vouch for {', '.join(changed)}: a baseline changes by"
+                " `fvbench gate --accept` only; restore it, or accept a run anew"
+            )
     return unchecked(folder)
 
 
@@ -161,7 +162,7 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         changes=[_change(one) for one in verdicts],
     )
     record = Record(
-        runs={_name(folder, path): _hash(path) for path in find_runs(folder)},
+        runs=_hashes(folder),
         history=[*record.history, accepted],
     )
     write_text(folder / RECORD, sealed(record.content()))
@@ -211,23 +212,14 @@ def _record(folder: Path) -> Record | None:
         raise UserError(f"{path} is damaged: {error}; restore it") from error
 
 
-def _changed(folder: Path, vouched: dict[str, str]) -> list[str]:
-    """Names of run directories that differ from what was accepted."""
-    found = {_name(folder, path): _hash(path) for path in find_runs(folder)}
-    return sorted(
-        name for name in found.keys() | vouched.keys() if found.get(name) != vouched.get(name)
-    )
-
-
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder.resolve()).as_posix()
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    for name in FILES:
-        digest.update((path / name).read_bytes())
-    return digest.hexdigest()
+def _hashes(folder: Path) -> dict[str, str]:
+    """Directory of each run of a baseline, of its anchor too -> hash of its files."""
+    return {
+        path.relative_to(folder.resolve()).as_posix(): hashlib.sha256(
+            b"".join((path / name).read_bytes() for name in FILES)
+        ).hexdigest()
+        for path in find_runs(folder)
+    }
 
 
 def _who() -> str:

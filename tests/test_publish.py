@@ -104,7 +104,7 @@ def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
     elsewhere = replace(elsewhere, declared=elsewhere.declared.changed(trained=True))
     found = board([*some_runs(), elsewhere])
     (line,) = found.methods["learned"]
-    assert [place.row.trained_words for place in line.places] == ["yes, 2 seeds", "yes"]
+    assert [place.row.trained_words for place in line] == ["yes, 2 seeds", "yes"]
 
 
 def test_the_reference_is_on_the_backbone_that_most_have():

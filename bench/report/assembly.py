@@ -39,14 +39,7 @@ class Figure:
 
 
 def chart(name: str, caption: str, draw: Callable[[float], Drawing], width: float = WIDE) -> Figure:
-    """Draw a chart for a page and for a phone.
-
-    Args:
-        name: unique on the page.
-        caption: what it shows.
-        draw: returns the chart for a width in inches.
-        width: width in inches on a page.
-    """
+    """Draw a chart for a page, ``width`` inches wide, and for a phone; no other has its name."""
     wide, narrow = (
         Markup(inline_svg(draw(inches), f"{name}-{size}", caption))  # noqa: S704 - escaped
         for size, inches in (("wide", width), ("narrow", NARROW))
@@ -73,11 +66,8 @@ def assembled(template: str, content: Mapping[str, object], package: str = "benc
         content: values for the template; version and policy are added.
         package: the package that holds the template.
     """
-    page = (
-        _environment(package)
-        .get_template(template)
-        .render(**content, version=bench.__version__, policy=POLICY)
-    )
+    content = {**content, "version": bench.__version__, "policy": POLICY}
+    page = _environment(package).get_template(template).render(content)
     page, rules = _without_style_attributes(page)
     page = page.replace("</style>", f"{rules}\n</style>", 1)
     # Ours are the first style sheet and the last script: whatever got in between stays forbidden.

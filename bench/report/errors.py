@@ -47,11 +47,8 @@ def errors(
 ) -> Errors | None:
     """Collect answers, and thumbnails where they may be shown.
 
-    Args:
-        comparison: one of at least two methods on a bank that is known here; else None is returned.
-        anchor: anchor of the bank on the page.
-        reporter: shows progress while videos are made; if None, None is returned.
-        thumbnails: whether to show frames of videos that this program did not draw.
+    None for a single method, a bank that is not known here, or without a reporter, since videos may
+    have to be made.
     """
     bank = comparison.opened
     if bank is None or reporter is None or len(comparison.rows) < 2:

@@ -36,21 +36,8 @@ class Place:
         return self.row.trained_words.partition(",")[0]
 
 
-@dataclass(frozen=True)
-class Line:
-    """A method, trained in one way on one backbone, over all banks."""
-
-    places: Sequence[Place]
-    """One for each bank with runs of the method."""
-
-    @property
-    def first(self) -> Place:
-        """The place that stands for what all places share."""
-        return self.places[0]
-
-    def on(self, comparison: Comparison) -> Place | None:
-        """Return its place on a bank."""
-        return next((place for place in self.places if place.comparison is comparison), None)
+Line = Sequence[Place]
+"""A method, trained in one way on one backbone: its places, one for each bank with runs of it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,7 @@ class Board:
     """One for each bank."""
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> Sequence[Line]:
         """Lines by rank on the first bank, then those with runs on other banks alone."""
         lines: dict[tuple[object, ...], list[Place]] = {}
         for one in self.comparisons:
@@ -74,29 +61,29 @@ class Board:
                 if any(other.comparison is one for other in lines.get(key, ())):
                     key = row.key
                 lines.setdefault(key, []).append(place)
-        return list(map(Line, lines.values()))
+        return list(lines.values())
 
     @cached_property
     def methods(self) -> Mapping[str, list[Line]]:
         """Name of a method -> its lines, in alphabetical order."""
         by_name: dict[str, list[Line]] = {}
         for line in self.lines:
-            by_name.setdefault(line.first.row.method, []).append(line)
+            by_name.setdefault(line[0].row.method, []).append(line)
         return dict(sorted(by_name.items()))
 
     @property
     def places(self) -> list[Place]:
         """Every method on every bank."""
-        return [place for line in self.lines for place in line.places]
+        return [place for line in self.lines for place in line]
 
 
 def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Bank] = ()) -> Board:
     """Compare runs on every bank; the same run in several places counts once.
 
     Args:
-        runs: runs on any banks.
+        runs: on any banks.
         reference: method that the others are compared with, on the banks that have it.
-        banks: banks that cannot be opened by their names.
+        banks: those that cannot be opened by their names.
 
     Raises:
         UserError: two runs of a method differ in something that the table does not show, or no run

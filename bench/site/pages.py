@@ -89,23 +89,25 @@ def _run_file(run: Run) -> str:
 
 def _index(board: Board) -> dict[str, object]:
     titles = ["method", "backbone", "trained", "needs"]
+    banks = [one.bank for one in board.comparisons]
     lines: list[list[str | Cell]] = []
     for line in board.lines:
-        row, declared = line.first.row, line.first.method.first.declared
+        first, row = line[0], line[0].row
+        accuracies = {
+            place.comparison.bank: Cell(
+                accuracy_cell(place.row), link=_run_file(place.method.first)
+            )
+            for place in line
+        }
         lines.append(
             [
                 Cell(marked(row), link=_method_file(row.method)),
                 row.backbone or "–",
-                line.first.training,
-                declared.needs or "–",
+                first.training,
+                first.method.first.declared.needs or "–",
+                *(accuracies.get(bank, "") for bank in banks),
             ]
         )
-        for place in map(line.on, board.comparisons):
-            if place is None:
-                lines[-1].append("")
-            else:
-                link = _run_file(place.method.first)
-                lines[-1].append(Cell(accuracy_cell(place.row), link=link))
     columns: dict[str, list[int]] = {}
     for column, one in enumerate(board.comparisons, start=len(titles)):
         columns.setdefault(kind_of(one), []).append(column)
@@ -114,7 +116,6 @@ def _index(board: Board) -> dict[str, object]:
         " bank's page says which differences are significant, and from how many seeds a method was"
         " trained."
     ]
-    banks = [one.bank for one in board.comparisons]
     return {
         "board": board,
         "grid": Grid("board", "Methods on banks", [*titles, *banks], lines, notes),
@@ -157,7 +158,7 @@ def _bank(one: Comparison) -> dict[str, object]:
 
 
 def _method(name: str, lines: Sequence[Line]) -> dict[str, object]:
-    places = [place for line in lines for place in line.places]
+    places = [place for line in lines for place in line]
     declared = places[0].method.first.declared
     sentence, paragraphs = idea(name, declared)
     stated = [place.method.first.identity.settings for place in places]

@@ -12,6 +12,7 @@ from bench.report.cases.examination import Case, Degrees
 from bench.report.cases.outcomes import MODELS, verdict
 from bench.report.charts.style import INK, MUTED
 from episodes.decoding.clips import Clip
+from episodes.decoding.sampling import segment_centres
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,20 +60,19 @@ def attention_figure(case: Case) -> Figure:
     """Draw MASTAF's attention over the frames of the query, its class and the nearest other."""
     rows = _attention_rows(case)
     figure = Figure(figsize=(WIDTH, 0.55 + STRIP_HEIGHT * len(rows)))
-    lowest = min(float(factors.min()) for _, _, factors in rows)
-    highest = max(float(factors.max()) for _, _, factors in rows)
+    weights = np.concatenate([factors.ravel() for _, _, factors in rows])
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 0.09])
     strips, bar = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     for axes, (name, clip, factors) in zip(_rows(strips, len(rows)), rows, strict=True):
         # Without colours of its own, so that those of the overlay can be read.
         grey = np.broadcast_to(clip.mean(axis=-1, keepdims=True).astype(np.uint8), clip.shape)
         _draw_clip(axes, grey, name, INK)
-        for place, index in enumerate(_indices(clip)):
+        for place, index in enumerate(segment_centres(len(clip), FRAMES)):
             shown = axes.imshow(
                 factors[index * len(factors) // len(clip)],
                 extent=_extent(place),
-                vmin=lowest,
-                vmax=highest,
+                vmin=weights.min(),
+                vmax=weights.max(),
                 cmap="inferno",
                 alpha=0.55,
                 interpolation="bilinear",
@@ -242,7 +242,7 @@ def _rows(figure: SubFigure, count: int) -> "list[Axes]":
 
 def _draw_clip(axes: "Axes", clip: Clip, name: str, colour: str) -> None:
     """Frames side by side, each a square of side 1, with a name on their left."""
-    for place, index in enumerate(_indices(clip)):
+    for place, index in enumerate(segment_centres(len(clip), FRAMES)):
         axes.imshow(centre_square(clip[index]), extent=_extent(place), zorder=1)
     axes.set(xlim=(0, BREADTH), ylim=(0, 1), anchor="W")
     axes.axis("off")
@@ -254,11 +254,6 @@ def _draw_clip(axes: "Axes", clip: Clip, name: str, colour: str) -> None:
 def _extent(place: int) -> tuple[float, float, float, float]:
     left = place * (1 + GAP)
     return left, left + 1, 0, 1
-
-
-def _indices(clip: Clip) -> list[int]:
-    """Indices of the frames shown, at segment centres; a short clip repeats some."""
-    return [(2 * place + 1) * len(clip) // (2 * FRAMES) for place in range(FRAMES)]
 
 
 def centre_square(frame: Clip) -> Clip:

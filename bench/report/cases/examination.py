@@ -79,10 +79,6 @@ class Examiner:
     def __init__(self, outcomes: Outcomes, reporter: Reporter) -> None:
         """Rebuild the models.
 
-        Args:
-            outcomes: holds the runs and their bank.
-            reporter: shows progress while videos are made and embedded.
-
         Raises:
             UserError: bank, features or weights are not what the runs had.
         """
@@ -147,11 +143,7 @@ class Examiner:
 def _check_answer(run: Run, query: Query, place: int, now: int) -> None:
     """Refuse an answer that differs from the run's, unless it was a near tie.
 
-    Args:
-        run: its rows have the answer.
-        query: the query.
-        place: index of its episode among those of the run.
-        now: the answer of the rebuilt model.
+    ``place`` is the index of the query's episode among those of the run.
     """
     row = run.rows.iloc[place * run.queries_per_episode + query.query]
     near_tie = row["margin"] <= UNDECIDED  # False where margins are not kept

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -50,7 +51,7 @@ def rebuilt(run: Run) -> Model:
 
 
 def _method(run: Run, shape: FeatureShape) -> Mastaf:
-    """The method with the run's settings, and weights drawn from its seed."""
+    """One of the four models, with the run's settings and weights drawn from its seed."""
     identity = run.identity
     cls = find(identity.method, built_in_methods()).cls
     try:
@@ -60,10 +61,8 @@ def _method(run: Run, shape: FeatureShape) -> Mastaf:
             f"the settings of {identity.method} have changed since it was run ({error}); run it"
             " again"
         ) from error
-    method = ConfiguredMethod(identity.method, cls, settings).build(shape, identity.seed or 0)
-    if not isinstance(method, Mastaf):
-        raise UserError(f"{identity.method} is a method other than MASTAF: {cls.__name__}")
-    return method
+    configured = ConfiguredMethod(identity.method, cls, settings)
+    return cast("Mastaf", configured.build(shape, identity.seed or 0))
 
 
 def weights_of(run: Run) -> Path | None:

@@ -52,11 +52,7 @@ def charts() -> Mapping[str, Chart | AcrossBanks]:
 
 
 def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
-    """Draw a chart by its name.
-
-    Args:
-        name: one of `charts`.
-        comparisons: one for each bank.
+    """Draw one of `charts`, of comparisons on a bank each.
 
     Raises:
         UserError: no such chart, more banks than it takes, or runs that lack what it shows.

@@ -39,7 +39,7 @@ LONG = 25
 """A longer chart has its axis labelled above too."""
 FAR_OFF = 4.0
 """Differences beyond this multiple of the median are outliers, which stand at the edge."""
-A_POINT = 0.01
+LEAST_EDGE = 0.01
 """Least width of the axis of differences, for methods that answer alike."""
 BESIDE: dict[str, Any] = {
     "textcoords": "offset points",
@@ -69,7 +69,7 @@ def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
     axes.axvline(0, color=MUTED, linewidth=1)
     intervals = [row.difference_intervals or {} for row in comparison.rows]
     ends = [max(map(abs, end)) for one in intervals for end in one.values()]
-    edge = 100 * max(FAR_OFF * float(np.median(ends)) if ends else 0.0, A_POINT)
+    edge = 100 * max(FAR_OFF * float(np.median(ends)) if ends else 0.0, LEAST_EDGE)
     for height, row in enumerate(comparison.rows):
         if row.difference is None or row.difference_intervals is None:
             axes.annotate("reference", (0, height), (4, 0), **BESIDE)

@@ -1,7 +1,8 @@
 """A strip of frames for each class of an episode, as the methods see them.
 
-The frames are at segment centres of the first support video of a class, and beside it of its first
-query. Whether a picture of real videos may be shared depends on their licence.
+The frames are taken at segment centres: those of the first support video of each class and, beside
+them, those of its first query. Whether a picture of real videos may be shared depends on their
+licence.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ import io
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -93,9 +93,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def _take_literally(figure: Figure) -> None:
     """Show dollar signs in names, which would enclose a formula in matplotlib."""
-    for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_parse_math(False)
+    for text in cast("list[Text]", figure.findobj(Text)):
+        text.set_parse_math(False)
 
 
 def tip(text: str) -> str:
@@ -112,7 +111,7 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     """Return a figure as an <svg> element that takes colours and font from its page.
 
     Args:
-        figure: drawn in the colours of `bench.report.charts.style`.
+        figure: drawn in the colours above.
         name: unique on the page; put before every id.
         title: what the figure shows, for screen readers.
     """

@@ -253,6 +253,14 @@ def test_names_and_row_numbers_are_those_of_the_file(tmp_path: Path):
             read_rows_file(path, bank)
 
 
+def test_rows_made_elsewhere_do_not_become_the_reference_by_their_name(tmp_path: Path):
+    path = tmp_path / "mine.csv"
+    RUNS["otam"].rows.assign(method="protonet").to_csv(path, index=False)
+    content = json.loads(call("compare", OLD, path, "--json")[1])
+    (reference,) = (row for row in content["rows"] if row["title"] == content["reference"])
+    assert reference["backbone"] == "motion"
+
+
 @pytest.mark.parametrize("last", [50, 299])
 def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Path, last: int):
     gone = [3, last]
@@ -279,8 +287,8 @@ def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Pa
     ("spoil", "words"),
     [
         (lambda rows: rows.drop(columns="query"), "has no column query"),
-        (lambda rows: rows.iloc[1:], "not exactly once"),
-        (lambda rows: pd.concat([rows, rows.iloc[:1]]), "not exactly once"),
+        (lambda rows: rows.iloc[1:], "for fewer episodes give --episodes"),
+        (lambda rows: pd.concat([rows, rows.iloc[:1]]), "has 2 rows for query 0 of episode 0"),
         (lambda rows: rows.assign(prediction=5), "0..4"),
         (lambda rows: rows.assign(prediction=0.5), "whole number"),
         (lambda rows: rows.assign(episode=rows["episode"] + 1), "count from 0"),

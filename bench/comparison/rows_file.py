@@ -49,7 +49,7 @@ def read_rows_file(path: Path, bank: Bank) -> list[Run]:
     if missing := [name for name in COLUMNS if name not in table]:
         raise UserError(
             f"{path} has no column {', '.join(missing)}; rows made elsewhere have"
-            f" {', '.join(COLUMNS)}"
+            f" {', '.join(COLUMNS)}, separated by commas where the file is a .csv"
         )
     if table.empty:
         raise UserError(f"{path} holds no rows; a row is needed for each query of the bank")
@@ -138,7 +138,7 @@ def _whole(table: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
     bad = np.flatnonzero(~(np.abs(values) < 2.0**53) | (values != np.floor(values)))
     if len(bad):
         raise UserError(
-            f"{path}, row {table.index[bad[0]] + 1}: {name} is {table[name].iloc[bad[0]]!r}; it is"
+            f"{path}, row {table.index[bad[0]] + 1}: {name} is {table[name].iloc[bad[0]]}; it is"
             " a whole number"
         )
     return values.astype(np.int64)
@@ -167,8 +167,8 @@ def _places(
     if (times != 1).any():
         wrong = int(np.flatnonzero(times != 1)[0])
         raise UserError(
-            f"{path} answers episode {numbers[wrong // queries]}, query {wrong % queries}"
-            f" {times[wrong]} times, and {(times != 1).sum():,} of {len(times):,} queries not"
-            " exactly once; each needs one row"
+            f"{path} has {times[wrong]} rows for query {wrong % queries} of episode"
+            f" {numbers[wrong // queries]}, and {(times != 1).sum():,} of {len(times):,} queries"
+            " do not have exactly one; for fewer episodes give --episodes"
         )
     return np.asarray(place)

@@ -109,7 +109,7 @@ def compare_on_one_bank(
 def _choose(
     methods: Sequence[MethodRuns], names: Sequence[str], wanted: str | None, option: str
 ) -> int:
-    """Index of the row that is meant: of several rows of a method, preferably an untrained one."""
+    """Index of the row that is meant: of several rows of a method, one made here and untrained."""
     known = sorted({one.method for one in methods})
     wanted = next((name for name in names if wanted == SEEDS.sub("", name)), wanted)
     if wanted is not None and wanted not in {*known, *names}:
@@ -119,7 +119,13 @@ def _choose(
     name = wanted or ("protonet" if "protonet" in known else known[0])
     fitting = [i for i, one in enumerate(methods) if name in {one.method, names[i]}]
     return min(
-        fitting, key=lambda i: (names[i] != name, bool(methods[i].first.declared.trained), names[i])
+        fitting,
+        key=lambda i: (
+            names[i] != name,
+            methods[i].backbone is None,  # rows made elsewhere may have any name
+            bool(methods[i].first.declared.trained),
+            names[i],
+        ),
     )
 
 
@@ -136,7 +142,11 @@ def _describe(design: Design, bank: Bank, variation: Variation) -> str:
         why = "there is one"
     if variation.base == "videos":
         return f"{counted}; classes cannot vary ({why}), so that videos decide"
-    return f"{counted}; neither classes nor videos can vary, so that nothing is decided"
+    return (
+        f"{counted}; neither classes nor videos can vary (every episode shows certain ones), so"
+        " that nothing is decided; a bank of fewer classes in an episode (`fvbench bank new --way`)"
+        " lets them vary"
+    )
 
 
 def _row(differences: Differences, index: int, title: str, same_as: str | None) -> Row:

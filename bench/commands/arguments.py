@@ -4,7 +4,8 @@ Heavy: a command imports it when it runs.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.comparison.rows_file import is_rows_file, read_rows_file
@@ -62,15 +63,23 @@ def shortened(episodes: int | None) -> int | None:
     return int(few) if episodes is None else min(int(few), episodes)
 
 
+def opener(bank: str | None, data: Path | None) -> Callable[[int], list[Bank]] | None:
+    """Return what opens the bank that is named, with a number of episodes; None if none is."""
+    return partial(chosen_banks, bank, data) if bank or data else None
+
+
 def gather(
-    places: Sequence[Path], bank: str | None, data: Path | None, episodes: int | None
+    places: Sequence[Path],
+    data: Path | None = None,
+    bank: str | None = None,
+    episodes: int | None = None,
 ) -> tuple[list[Run], list[Bank]]:
     """Read run directories and files of rows.
 
     Args:
         places: run directories, folders that hold some, files of rows.
-        bank: the bank of the files of rows; that of the runs beside them if None.
-        data: a folder of videos over which the bank was drawn instead.
+        data: the folder of videos over which their bank was drawn.
+        bank: the bank of the files of rows instead; that of the runs beside them if None.
         episodes: number of episodes of that bank; as many as the runs have if None.
 
     Returns:
@@ -107,8 +116,8 @@ def _bank_of(runs: Sequence[Run], file: Path) -> Bank:
     return bank
 
 
-def read_family(path: Path) -> list[Pair]:
-    """Read the comparisons that a study declared before it was run.
+def read_family(path: Path | None) -> list[Pair]:
+    """Read the comparisons that a study declared before it was run; none without a file.
 
     P-values and verdicts are corrected for these alone. The file is TOML, with pairs of methods, or
     of titles as `fvbench compare` prints them; the second is subtracted from the first:
@@ -121,6 +130,8 @@ def read_family(path: Path) -> list[Pair]:
     Raises:
         UserError: the file cannot be read, or does not hold pairs of two different methods.
     """
+    if path is None:
+        return []
     try:
         content = read_toml(path)
     except (OSError, ValueError) as error:

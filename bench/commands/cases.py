@@ -58,7 +58,7 @@ def cases(
     from bench.report.cases.gallery import as_text, chosen, write_case, write_index
     from bench.report.cases.outcomes import Outcomes
 
-    runs, banks = gather(folders, None, data, None)
+    runs, banks = gather(folders, data)
     outcomes = Outcomes(runs, banks)
     queries = chosen(outcomes, episodes, find)
     examiner = Examiner(outcomes, Reporter())

@@ -79,7 +79,7 @@ def compare(
         refuse(context, ("reference", "family", "mcnemar"), "for one bank, not for --across")
     if not across and style != "terminal":
         raise UserError(f"--format {style} is of --across; `fvbench tables` has it for one bank")
-    runs, banks = gather(places, bank, data, episodes)
+    runs, banks = gather(places, data, bank, episodes)
     if across:
         from bench.comparison.across import show
         from bench.comparison.across.summary import across as compared
@@ -87,6 +87,5 @@ def compare(
         found = compared(runs, banks)
         print_result(found.content() if json else show.text(found, style))
         return
-    declared = [] if family is None else read_family(family)
-    comparison = compare_on_one_bank(runs, reference, banks, declared)
+    comparison = compare_on_one_bank(runs, reference, banks, read_family(family))
     print_result(content(comparison) if json else text(comparison, mcnemar))

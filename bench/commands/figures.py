@@ -31,6 +31,6 @@ def figures(
     from bench.report.charts.catalogue import draw
     from bench.report.charts.style import save_figure
 
-    runs, banks = gather(places, None, data, None)
+    runs, banks = gather(places, data)
     save_figure(draw(chart, compare(runs, reference, banks)), out)
     typer.echo(f"wrote {out}")

@@ -43,7 +43,7 @@ def power(
 
     if not 0 < difference < 1:
         raise UserError(f"--difference is {difference}; it is a fraction between 0 and 1")
-    runs, banks = gather(folders, None, None, None)
+    runs, banks = gather(folders)
     comparison = compare_on_one_bank(runs, reference, banks)
     if len(comparison.rows) < 2:
         raise UserError(

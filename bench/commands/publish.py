@@ -34,19 +34,16 @@ def publish(
 
     Example: fvbench publish results/local/try --out results/local/site
     """
-    from functools import partial
-
-    from bench.commands.arguments import chosen_banks, gather
+    from bench.commands.arguments import gather, opener
     from bench.site.board import board
     from bench.site.pages import write_site
     from bench.site.submission import unpack
 
-    own = partial(chosen_banks, None, data) if data else None
     files = [place for place in places if place.is_file()]
     folders = [place for place in places if not place.is_file()]
-    runs, banks = gather(folders, None, data, None) if folders else ([], [])
+    runs, banks = gather(folders, data) if folders else ([], [])
     for file in files:
-        found = unpack(file, own)
+        found = unpack(file, opener(None, data))
         runs.append(found.run)
         banks.append(found.bank)
     pages = write_site(out, board(runs, reference, banks), title)

@@ -57,6 +57,6 @@ def report(
         raise UserError(f"--out {out} is a folder; name a file in it: --out {out / 'report.html'}")
     if out.suffix != ".html":
         raise UserError(f"--out {out}: the report is a page; name a file that ends in .html")
-    runs, banks = gather(places, None, data, None)
+    runs, banks = gather(places, data)
     write_report(out, compare(runs, reference, banks), Reporter(), thumbnails)
     typer.echo(f"wrote {out}")

@@ -28,10 +28,8 @@ def submit(
 
     Example: fvbench submit results/local/try/otam --out results/local/otam.zip
     """
-    from functools import partial
-
-    from bench.commands.arguments import chosen_banks
+    from bench.commands.arguments import opener
     from bench.site.submission import pack
 
-    pack(run, out, partial(chosen_banks, bank, data) if bank or data else None)
+    pack(run, out, opener(bank, data))
     typer.echo(f"wrote {out}; `fvbench verify {out}` is how others check it")

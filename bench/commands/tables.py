@@ -82,7 +82,7 @@ def tables(
     if not in_latex:
         refuse(context, OF_LATEX, "for --format latex, without --family and --json")
     failures = [failure for folder in folders for failure in find_failures(folder)]
-    declared = [] if family is None else read_family(family)
+    declared = read_family(family)
     runs = read_runs(folders)
     comparisons = compare(runs, reference, family=declared, failures=failures)
     if in_latex:

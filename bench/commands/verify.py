@@ -65,16 +65,15 @@ def verify(
     """
     import secrets
     from dataclasses import asdict
-    from functools import partial
 
-    from bench.commands.arguments import chosen_banks
+    from bench.commands.arguments import opener
     from bench.site.submission import RefusedError, unpack
 
     if not rerun:
         of_rerun = ("seed", "weights", "backbone", "device")
         refuse(context, of_rerun, "for --rerun N, without which nothing is evaluated")
     try:
-        submission = unpack(file, partial(chosen_banks, bank, data) if bank or data else None)
+        submission = unpack(file, opener(bank, data))
     except RefusedError as error:
         print_result({"holds": False, "reason": str(error)} if json else f"refused: {error}")
         raise typer.Exit(1) from error

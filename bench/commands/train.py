@@ -131,8 +131,7 @@ def train(
     context.with_resource(distributed.joined(out))
     where, numbers = choose_device(device), whole_numbers(seeds)
     if methods in (["backbone"], ["words"]):
-        _refuse_options_of_methods(context, numbers)
-        _train_shipped(methods[0], numbers[0], steps, where, out)
+        _train_shipped(context, methods[0], numbers, steps, where, out)
         return
     if steps is not None:
         raise UserError(
@@ -203,38 +202,37 @@ def _in_words(trainings: "Sequence[Training]") -> str:
     )
 
 
-def _refuse_options_of_methods(context: typer.Context, seeds: list[int]) -> None:
-    """Refuse options that the training of the backbone does not use."""
-    from episodes.errors import UserError
-
-    refuse(
-        context,
-        context.params.keys() - set(FOR_BACKBONE),
-        "not for `fvbench train backbone`, of whose training only --seeds and --steps can be"
-        " chosen",
-    )
-    if len(seeds) > 1:
-        raise UserError(
-            f"--seeds {','.join(map(str, seeds))}: `fvbench train backbone` takes one seed, since"
-            " OUT holds one backbone; run the command once for each, with its own --out"
-        )
-
-
 def _train_shipped(
-    what: str, seed: int, steps: int | None, device: "torch.device", out: Path
+    context: typer.Context,
+    what: str,
+    seeds: "Sequence[int]",
+    steps: int | None,
+    device: "torch.device",
+    out: Path,
 ) -> None:
+    """Train the backbone or the text tower that is shipped, which takes few of the options."""
     from bench.machine import distributed
     from bench.machine.progress import Reporter
     from bench.training.backbone import train_backbone, train_words
     from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
     from episodes.errors import UserError
 
+    refuse(
+        context,
+        context.params.keys() - set(FOR_BACKBONE),
+        f"not for `fvbench train {what}`, of whose training only --seeds and --steps can be chosen",
+    )
+    if len(seeds) > 1:
+        raise UserError(
+            f"--seeds {','.join(map(str, seeds))}: `fvbench train {what}` takes one seed, since OUT"
+            " holds one training; run the command once for each, with its own --out"
+        )
     if distributed.size() > 1:
         raise UserError(
-            f"{distributed.size()} processes: `fvbench train backbone` is for one; start it without"
+            f"{distributed.size()} processes: `fvbench train {what}` is for one; start it without"
             " torchrun"
         )
-    fields = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    fields = {"seed": seeds[0]} | ({} if steps is None else {"steps": steps})
     if what == "words":
         path = train_words(WordsRecipe(**fields), device, out, Reporter())
     else:

@@ -9,6 +9,7 @@ import typer
 from tabulate import tabulate
 
 from bench.commands.options import Episodes, Json, Plugin, print_result
+from episodes.errors import UserError, note
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -132,7 +133,6 @@ def new(
     from episodes.banks.sampler import VERSION
     from episodes.datasets import dataset as known_dataset
     from episodes.datasets.adding import examined
-    from episodes.errors import UserError
 
     path = out or Path(f"{name}.toml")
     if path.suffix != ".toml":
@@ -194,7 +194,6 @@ def freeze(
     from episodes.banks.bank import contents_sha256, frozen, rebuild
     from episodes.banks.recipe import UNKNOWN, read_recipe
     from episodes.datasets import dataset
-    from episodes.errors import UserError
 
     if file.suffix != ".toml" or not file.is_file():
         raise UserError(f"{file} is not a recipe file; `fvbench bank new` writes one")
@@ -242,7 +241,6 @@ def export(
     from bench.machine.progress import Reporter
     from episodes.banks.bank import open_bank
     from episodes.banks.manifest import manifest
-    from episodes.errors import UserError, note
 
     if out.suffix not in {".csv", ".parquet"}:
         raise UserError(f"--out {out}: a manifest is a .csv or a .parquet file")

@@ -3,8 +3,10 @@
 from typing import Annotated
 
 import typer
+from tabulate import tabulate
 
 from bench.commands.options import Cache, Json, print_result
+from episodes.errors import UserError, counted
 
 
 def show(cache: Cache = None, json: Json = False) -> None:
@@ -20,8 +22,6 @@ def show(cache: Cache = None, json: Json = False) -> None:
 
     Example: fvbench cache show
     """
-    from tabulate import tabulate
-
     from episodes.cache import cache_folder, parts
 
     found = parts()
@@ -78,7 +78,6 @@ def clean(
     Example: fvbench cache clean --unused-days 30
     """
     from episodes.cache import clean as remove
-    from episodes.errors import UserError, counted
 
     if not every and kind is None and unused_days is None:
         raise UserError("say what to remove: --kind, --unused-days, or --all")

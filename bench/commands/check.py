@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.options import Json, Plugin, print_result
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from bench.conformance import Report
@@ -91,7 +92,6 @@ def check_backbone(
     from bench.conformance.backbones import examine_backbone
     from bench.features.backbones import backbones_in, load_backbone
     from bench.machine.surroundings import own_output
-    from episodes.errors import UserError
 
     errors = []
 

@@ -14,6 +14,7 @@ from bench.commands.options import (
     RunsOrRows,
     print_result,
 )
+from episodes.errors import UserError
 
 
 def compare(
@@ -73,7 +74,6 @@ def compare(
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
-    from episodes.errors import UserError
 
     if across:
         refuse(context, ("reference", "family", "mcnemar"), "for one bank, not for --across")

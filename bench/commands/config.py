@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.commands.options import at_home
+from episodes.errors import UserError, near
 
 NOT_OPTIONS = ("config", "save_config", "help", "dry_run")
 """Parameters that a file does not hold: a saved dry run becomes a run."""
@@ -25,8 +26,6 @@ def refuse(context: typer.Context, parameters: Collection[str], why: str) -> Non
     Raises:
         UserError: the user gave one of them.
     """
-    from episodes.errors import UserError
-
     options = {one.name or "": one.opts[0] for one in context.command.params}
     given = [options[name] for name in options if name in parameters and is_given(context, name)]
     if given:
@@ -45,7 +44,6 @@ def save_options(context: typer.Context, path: Path | None) -> None:
     if path is None:
         return
     from episodes.atomic import write_text
-    from episodes.errors import UserError
 
     if path.suffix != ".toml":
         raise UserError(f"--save-config {path}: a configuration file ends in .toml")
@@ -72,7 +70,6 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
     """Make the options in a file the defaults of the command."""
     if path is None:
         return None
-    from episodes.errors import UserError, near
     from episodes.schema import read_toml
 
     options = {one.name or "": one for one in context.command.params}

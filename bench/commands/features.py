@@ -16,6 +16,7 @@ from bench.commands.options import (
     Resize,
     Sampling,
 )
+from episodes.errors import UserError
 
 
 def export(
@@ -57,7 +58,6 @@ def export(
     from bench.method import Method
     from bench.pretrained import Pretrained
     from episodes.decoding.readings import Readings
-    from episodes.errors import UserError
 
     banks = chosen_banks(bank, data, episodes)
     if len(banks) > 1:

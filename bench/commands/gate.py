@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,8 +98,6 @@ def gate(
 
 
 def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:
-    from dataclasses import asdict
-
     from bench.comparison.gate.output import annotations, text
     from bench.comparison.gate.verdict import exit_status
 

@@ -3,11 +3,14 @@
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from tabulate import tabulate
 
 from bench.commands.options import Json, Plugin, print_result
+from episodes.errors import UserError
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
@@ -38,8 +41,6 @@ def list_(
 
     Example: fvbench list methods --json
     """
-    from episodes.errors import UserError
-
     kinds: dict[str, Callable[[], Records]] = {
         "methods": _methods,
         "banks": _banks,
@@ -59,8 +60,6 @@ def list_(
 
 def _as_text(title: str, records: Records, long: bool) -> str:
     """A titled table of the fields that fit on the terminal."""
-    from tabulate import tabulate
-
     hidden = {"differs", "settings", "sha256", "input"}
     if not long:
         hidden |= {"source", "pretraining"}
@@ -90,8 +89,6 @@ def _width(records: Records, columns: Sequence[str]) -> int:
 
 
 def _methods() -> Records:
-    from dataclasses import asdict
-
     from bench.plugins.registry import all_methods
 
     declared = ("revision", "sees", "needs", "order_aware", "source", "differs")
@@ -128,8 +125,6 @@ def _datasets() -> Records:
 
 
 def _backbones() -> Records:
-    from dataclasses import asdict
-
     from bench.features.backbones import backbones, where_weights_come_from
 
     return [

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from episodes.errors import UserError, note
+
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
 ]
@@ -169,7 +171,6 @@ def _load_plugin(path: Path, keep_going: bool | None) -> None:
     """Register the methods, backbones and data sets of a file or folder."""
     from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
-    from episodes.errors import UserError, note
 
     before = Surroundings()
     with own_output():

@@ -1,9 +1,11 @@
 """``fvbench parity``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from tabulate import tabulate
 
 from bench.commands.options import Json, Plugin, print_result
 
@@ -34,10 +36,6 @@ def parity(
     Example: fvbench parity tests/golden/mastaf_5way1shot.npz
              fvbench parity --training tests/golden-training/mastaf_5w1s.npz
     """
-    from dataclasses import asdict
-
-    from tabulate import tabulate
-
     from bench.conformance.parity import check, exit_status
     from bench.plugins.registry import all_methods
 

@@ -1,11 +1,13 @@
 """``fvbench power``."""
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.options import Json, Plugin, Reference, Runs, print_result
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
@@ -35,11 +37,8 @@ def power(
 
     Example: fvbench power results/local/run --difference 0.01
     """
-    from dataclasses import asdict
-
     from bench.commands.arguments import gather
     from bench.comparison.summary import compare_on_one_bank
-    from episodes.errors import UserError
 
     if not 0 < difference < 1:
         raise UserError(f"--difference is {difference}; it is a fraction between 0 and 1")

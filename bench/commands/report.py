@@ -12,6 +12,7 @@ from bench.commands.options import (
     Reference,
     RunsOrRows,
 )
+from episodes.errors import UserError
 
 
 def report(
@@ -48,7 +49,6 @@ def report(
     from bench.comparison.summary import compare
     from bench.machine.progress import Reporter
     from bench.report.page import write_report
-    from episodes.errors import UserError
 
     if out is None:  # beside the runs, not in a run's own folder
         is_run = places[0].is_file() or (places[0] / "run.json").is_file()

@@ -25,6 +25,7 @@ from bench.commands.options import (
     print_result,
 )
 from bench.commands.tables import print_comparisons
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from bench.machine.progress import Reporter
@@ -155,7 +156,6 @@ def run(
     from bench.running.execute import execute
     from bench.running.plan import Plan, without_missing
     from bench.weights.assignment import with_weights
-    from episodes.errors import UserError
 
     if not dry_run:  # it writes nothing there
         context.with_resource(distributed.joined(out))

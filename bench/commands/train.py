@@ -20,6 +20,7 @@ from bench.commands.options import (
     Sampling,
     Text,
 )
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +127,6 @@ def train(
     from bench.training.plan import Training
     from bench.training.recipe import read_training_recipe, with_settings
     from episodes.banks.bank import open_bank
-    from episodes.errors import UserError
 
     context.with_resource(distributed.joined(out))
     where, numbers = choose_device(device), whole_numbers(seeds)
@@ -215,7 +215,6 @@ def _train_shipped(
     from bench.machine.progress import Reporter
     from bench.training.backbone import train_backbone, train_words
     from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
-    from episodes.errors import UserError
 
     refuse(
         context,
@@ -246,8 +245,6 @@ def whole_numbers(text: str) -> list[int]:
     >>> whole_numbers("0,2")
     [0, 2]
     """
-    from episodes.errors import UserError
-
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError as error:

@@ -1,5 +1,7 @@
 """``fvbench verify``."""
 
+import secrets
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,9 +65,6 @@ def verify(
 
     Example: fvbench verify results/local/otam.zip --rerun 100
     """
-    import secrets
-    from dataclasses import asdict
-
     from bench.commands.arguments import opener
     from bench.site.submission import RefusedError, unpack
 

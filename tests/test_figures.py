@@ -205,6 +205,17 @@ def test_an_inline_chart_escapes_names_and_keeps_its_ids_apart():
     assert 'id="figure_1"' not in svg
 
 
+@pytest.mark.filterwarnings("error")
+def test_letters_are_of_a_font_that_has_them_or_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    figure = Figure()
+    figure.text(0.5, 0.5, "ü \U0001d4d0 \U000f1234")  # a script letter, and one of nobody's
+    save_figure(figure, tmp_path / "a.svg")
+    assert "STIX" in (tmp_path / "a.svg").read_text()
+    assert "no installed font has \U000f1234:" in capsys.readouterr().err
+
+
 def test_dollars_in_names_are_no_formulas(tmp_path: Path):
     figure = Figure()
     figure.text(0.5, 0.5, r"costs $\frac{$ more")

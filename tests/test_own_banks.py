@@ -66,7 +66,8 @@ def test_a_bank_is_called_like_its_file(tmp_path: Path):
         (("--dataset", "mine", "--way", "9"), "no dataset is called 'mine'"),
         (("--dataset", "rendered", "--split", "tset"), "split is 'tset'; it should be 'train'"),
         (("--dataset", "rendered", "--protocol", "easy"), "protocol is 'easy'; it should be"),
-        (("--dataset", "rendered", "--way", "90"), "90"),
+        (("--dataset", "rendered", "--way", "90"), "data add --lists"),
+        (("--dataset", "rendered", "--way", "1"), "--way"),
         (("--dataset", "rendered", "--lists", "x"), "--root FOLDER"),
     ],
 )

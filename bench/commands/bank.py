@@ -107,7 +107,7 @@ def new(
             " pairs of classes that differ only in temporal order as fit."
         ),
     ] = "standard",
-    way: Annotated[int, typer.Option(help="Classes in an episode.", min=1)] = 5,
+    way: Annotated[int, typer.Option(help="Classes in an episode.", min=2)] = 5,
     shot: Annotated[int, typer.Option(help="Support videos of each class.", min=1)] = 1,
     queries: Annotated[int, typer.Option(help="Query videos of each class.", min=1)] = 1,
     episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 10_000,

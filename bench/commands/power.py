@@ -101,7 +101,7 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
         lines.append(line)
     note = (
         f"seen now: smallest difference, in points, that is detected. need: number of episodes,"
-        f" videos or classes that detects {100 * wanted:g} points.\n{comparison.bank}:"
+        f" videos or classes that detects a {100 * wanted:g}-point difference.\n{comparison.bank}:"
         f" {comparison.units}. Videos count as recordings and classes as partner pairs, if there"
         " are any; classes have as many videos each as now."
     )

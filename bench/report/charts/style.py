@@ -2,12 +2,16 @@
 
 import io
 import re
+import sys
+import warnings
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
 from episodes.atomic import replacing
@@ -84,7 +88,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         raise UserError(f"--out {path}: a figure ends in {', '.join(SUFFIXES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     _take_literally(figure)
-    with mpl.rc_context({"svg.hashsalt": SALT}), replacing(path) as unfinished:
+    _add_fonts(figure)
+    with (
+        mpl.rc_context({"svg.hashsalt": SALT}),
+        replacing(path) as unfinished,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # which a note has said
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
         figure.savefig(unfinished, dpi=150, metadata=metadata)
         if path.suffix == ".svg":
@@ -95,6 +105,34 @@ def _take_literally(figure: Figure) -> None:
     """Show dollar signs in names, which would enclose a formula in matplotlib."""
     for text in cast("list[Text]", figure.findobj(Text)):
         text.set_parse_math(False)
+
+
+def _add_fonts(figure: Figure) -> None:
+    """Take letters that the font of the charts lacks, such as Chinese ones, from other fonts."""
+    texts = cast("list[Text]", figure.findobj(Text))
+    others = _fonts_with(frozenset("".join(text.get_text() for text in texts)))
+    for text in texts:
+        text.set_fontfamily([*text.get_fontfamily(), *others])
+
+
+@cache
+def _fonts_with(letters: frozenset[str]) -> tuple[str, ...]:
+    """Names of installed fonts with the letters that the font of the charts lacks."""
+    own = get_font(findfont(FontProperties())).get_charmap()
+    lacking = {ord(letter) for letter in letters if not letter.isspace()} - own.keys()
+    names = []
+    for font in fontManager.ttflist if lacking else ():
+        found = lacking & get_font(font.fname).get_charmap().keys()
+        if found and not font.name.startswith("Last Resort"):  # which has boxes for all letters
+            names.append(font.name)
+            lacking -= found
+    if lacking:
+        print(  # noqa: T201
+            f"note: no installed font has {''.join(map(chr, sorted(lacking)))}: charts show boxes"
+            " in place of these letters; install one that has them, such as Noto Sans CJK",
+            file=sys.stderr,
+        )
+    return tuple(names)
 
 
 def tip(text: str) -> str:

@@ -172,7 +172,8 @@ def _check_enough(recipe: Recipe, split: Split) -> None:
     if recipe.way > len(split.classes):
         raise UserError(
             f"{where} asks for {recipe.way} classes in an episode; the split has"
-            f" {len(split.classes)}: lower way, or give it more classes (`fvbench data add --lists`)"
+            f" {len(split.classes)}: lower way, or give it more classes"
+            " (`fvbench data add --lists`)"
         )
     if recipe.protocol == "partners" and recipe.way // 2 > len(_pair_firsts(split)):
         raise UserError(

@@ -36,78 +36,18 @@ SUFFIX = {
 CODEC = {".avi": "mpeg4", ".webm": "libvpx-vp9", ".mp4": "libx264"}
 
 
-def _ucf101() -> Lists:
-    classes: dict[SplitName, tuple[str, ...]] = {
+CLASSES: Mapping[str, Mapping[SplitName, tuple[str, ...]]] = {
+    "ucf101": {
         "train": ("ApplyEyeMakeup", "Archery", "YoYo"),
         "val": ("ApplyLipstick", "HandstandPushups"),
         "test": ("BlowingCandles", "CleanAndJerk", "Punch", "StillRings", "Surfing", "TennisSwing"),
-    }
-    in_files = {"HandstandPushups": "HandStandPushups"}
-    return {
-        split: {
-            label: tuple(
-                f"v_{in_files.get(label, label)}_g{group:02}_c{clip:02}"
-                for group in range(1, 5)
-                for clip in range(1, 3)
-            )
-            for label in labels
-        }
-        for split, labels in classes.items()
-    }
-
-
-def _hmdb51() -> Lists:
-    films = (
-        "April_09",
-        "(Rad)Schlag_die_Bank!",
-        "#20_Rhythm",
-        "A&B;_[2]~+@",
-        "1899_Hamlet__the_Fencing_Scene",
-        "Best_Of_-_it's_a_hit_kick",
-    )
-    classes: dict[SplitName, tuple[str, ...]] = {
+    },
+    "hmdb51": {
         "train": ("brush_hair", "sword", "sword_exercise"),
         "val": ("cartwheel", "hit"),
         "test": ("fencing", "kick", "kick_ball", "pour", "sit"),
-    }
-    return {
-        split: {
-            label: tuple(f"{film}_{label}_f_cm_np1_le_med_{n}" for film in films for n in range(2))
-            for label in labels
-        }
-        for split, labels in classes.items()
-    }
-
-
-def _numbered(classes: Mapping[SplitName, tuple[str, ...]], first: int, of_test: int) -> Lists:
-    """Ids of Something-Something: numbers that say nothing."""
-    ids = iter(range(first, 220_848, 13))
-    return {
-        split: {
-            label: tuple(str(next(ids)) for _ in range(of_test if split == "test" else 5))
-            for label in labels
-        }
-        for split, labels in classes.items()
-    }
-
-
-def _ssv2_part() -> Lists:
-    classes: dict[SplitName, tuple[str, ...]] = {
-        "train": ("Pouring something into something", "Uncovering something"),
-        "val": ("Moving something away from the camera", "Pulling something out of something"),
-        "test": (
-            "Twisting (wringing) something wet until water comes out",
-            "Poking a hole into something soft",
-            "Letting something roll up a slanted surface, so it rolls back down",
-            "Squeezing something",
-            "Opening something",
-        ),
-    }
-    return _numbered(classes, 7, 6)
-
-
-def _ssv2_all() -> Lists:
-    classes: dict[SplitName, tuple[str, ...]] = {
+    },
+    "ssv2-all": {
         "train": ("Bending something until it breaks", "Folding something"),
         "val": ("Holding something over something", "Pushing something so it spins"),
         "test": (
@@ -117,34 +57,57 @@ def _ssv2_all() -> Lists:
             "Dropping something onto something",
             "Failing to put something into something because something does not fit",
         ),
-    }
-    return _numbered(classes, 78_687, 7)
-
-
-def _kinetics_100() -> Lists:
-    classes: dict[SplitName, tuple[str, ...]] = {
+    },
+    "ssv2-part": {
+        "train": ("Pouring something into something", "Uncovering something"),
+        "val": ("Moving something away from the camera", "Pulling something out of something"),
+        "test": (
+            "Twisting (wringing) something wet until water comes out",
+            "Poking a hole into something soft",
+            "Letting something roll up a slanted surface, so it rolls back down",
+            "Squeezing something",
+            "Opening something",
+        ),
+    },
+    "kinetics-100": {
         "train": ("air drumming", "dying hair", "shot put"),
         "val": ("baking cookies", "crossing river"),
         "test": ("blasting sand", "hurling (sport)", "playing drums", "side kick", "unboxing"),
-    }
-    return {
-        split: {
-            label: tuple(
-                f"{start}Vt{place}{number}-m_Pd_{10 * number:06}_{10 * number + 10:06}"
-                for number, start in enumerate(("-", "_", "a", "Z", "9"))
-            )
-            for place, label in enumerate(labels, start=10 * SPLIT_NAMES.index(split) + 10)
-        }
-        for split, labels in classes.items()
-    }
+    },
+}
+FILMS = (
+    *("April_09", "(Rad)Schlag_die_Bank!", "#20_Rhythm", "A&B;_[2]~+@"),
+    *("1899_Hamlet__the_Fencing_Scene", "Best_Of_-_it's_a_hit_kick"),
+)
+
+
+def _videos(name: str, split: SplitName, place: int, label: str) -> list[str]:
+    """Names of a class's videos, as the dataset makes them, from its place in the split."""
+    if name == "ucf101":
+        in_files = label.replace("HandstandPushups", "HandStandPushups")
+        return [f"v_{in_files}_g{group:02}_c{clip:02}" for group in range(1, 5) for clip in (1, 2)]
+    if name == "hmdb51":
+        return [f"{film}_{label}_f_cm_np1_le_med_{n}" for film in FILMS for n in range(2)]
+    first = 10 * SPLIT_NAMES.index(split) + place
+    if name == "kinetics-100":
+        return [
+            f"{start}Vt{10 + first}{number}-m_Pd_{10 * number:06}_{10 * number + 10:06}"
+            for number, start in enumerate(("-", "_", "a", "Z", "9"))
+        ]
+    # Of Something-Something: numbers that say nothing.
+    of_all = name == "ssv2-all"
+    count = 6 + of_all if split == "test" else 5
+    return [str(78_687 * of_all + 7 + 13 * (10 * first + number)) for number in range(count)]
 
 
 LISTS: Mapping[str, Lists] = {
-    "ucf101": _ucf101(),
-    "hmdb51": _hmdb51(),
-    "ssv2-all": _ssv2_all(),
-    "ssv2-part": _ssv2_part(),
-    "kinetics-100": _kinetics_100(),
+    name: {
+        split: {
+            label: tuple(_videos(name, split, place, label)) for place, label in enumerate(labels)
+        }
+        for split, labels in splits.items()
+    }
+    for name, splits in CLASSES.items()
 }
 
 

@@ -126,11 +126,6 @@ def test_differences_are_to_the_next_and_from_the_last_frame():
     assert before.tolist() == [0.0, 4.0, -4.0]
 
 
-def test_an_unknown_backbone_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match="did you mean motion"):
-        load_backbone("moton", CPU)
-
-
 class TestWeightsFromFiles:
     def test_a_checkpoint_loads_under_its_published_names(self, tmp_path: Path):
         network = R3d18()

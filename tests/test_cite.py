@@ -51,8 +51,5 @@ def test_two_papers_of_one_year_are_two_and_one_told_twice_is_one():
         "Zhu, Wang, BMVC 2021, arXiv:2110.12358",
         "after Zhu et al., BMVC 2021, arXiv:2110.12358",
     )
-    assert [one.key for one in publications(*texts)] == [
-        "zhu2021:2101.08085",
-        "zhu2021:2110.12358",
-    ]
+    assert [one.key for one in publications(*texts)] == ["zhu2021:2101.08085", "zhu2021:2110.12358"]
     assert publications(*texts)[1].authors == ("Zhu", "Wang")

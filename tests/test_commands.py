@@ -172,10 +172,6 @@ def test_tables_refuses_a_folder_without_runs(tmp_path: Path):
     assert "no run here" in refused("tables", str(tmp_path))
 
 
-def test_train_refuses_what_it_cannot_train():
-    assert "no method is called 'backbon'" in refused("train", "backbon")
-
-
 GOLDEN = Path(__file__).parent / "golden"
 
 

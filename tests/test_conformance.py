@@ -19,14 +19,7 @@ from bench.conformance import RULES, examine
 from bench.conformance.rule import change
 from bench.conformance.trial import GRID, SHAPE, make_trial
 from bench.features.backbones import backbones
-from bench.method import (
-    REGISTRY,
-    ConfiguredMethod,
-    FeatureShape,
-    Method,
-    PairMethod,
-    Settings,
-)
+from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, PairMethod, Settings
 from bench.plugins.registry import built_in_methods
 from tests.command import call, fvbench, refused, succeeds
 from tests.synthetic import MeanVectors
@@ -436,10 +429,7 @@ def test_a_method_that_prints_or_changes_the_process_spoils_no_report_of_another
     careless, good = json.loads(ended.stdout)
     assert (ended.returncode, good["ok"], careless["figures"]) == (1, True, None)
     assert careless["breaches"] == [
-        {
-            "rule": "surroundings",
-            "words": "it changes torch's default type for the whole process",
-        }
+        {"rule": "surroundings", "words": "it changes torch's default type for the whole process"}
     ]
 
 

@@ -17,16 +17,7 @@ from bench.running.containment import contained
 from bench.runs.directory import find_failures
 from episodes.errors import UserError
 from episodes.split import Video
-from tests.attacks.plugins import (
-    DEEDS,
-    HEAD,
-    HOOKS,
-    LEARNS,
-    Hostile,
-    family,
-    outcome,
-    write,
-)
+from tests.attacks.plugins import DEEDS, HEAD, HOOKS, LEARNS, Hostile, family, outcome, write
 from tests.command import call, fvbench, predictions, refused, succeeds
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")

@@ -14,15 +14,7 @@ import torch
 from bench.commands import forecast, measuring
 from bench.commands import run as run_command
 from bench.commands.forecast import Forecast, Part, Steps
-from bench.commands.measuring import (
-    ENOUGH,
-    PATIENCE,
-    Measures,
-    Videos,
-    overlapped,
-    pace,
-    slope,
-)
+from bench.commands.measuring import ENOUGH, PATIENCE, Measures, Videos, overlapped, pace, slope
 from bench.features.backbones import load_backbone
 from bench.machine import progress
 from bench.machine.progress import Reporter

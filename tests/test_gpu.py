@@ -19,14 +19,7 @@ from bench.running import loop, pairs
 from bench.running.loop import answer, encode, evaluate
 from episodes.banks.sampler import Episodes
 from tests.command import fresh, torchrun
-from tests.synthetic import (
-    CPU,
-    NOTHING,
-    draw_episodes,
-    embed,
-    random_features,
-    separable_features,
-)
+from tests.synthetic import CPU, NOTHING, draw_episodes, embed, random_features, separable_features
 from tests.training.test_meta_training import results, train_one, training
 
 pytestmark = [

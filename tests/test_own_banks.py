@@ -95,11 +95,7 @@ def test_frozen_contents_are_checked_wherever_they_are_used(videos: Path, tmp_pa
     succeeds("bank", "verify", file)
     make_video(root / "class-0" / "recording-0" / "clip.mp4", 30, (128, 64))
     run = ("run", "--bank", file, "--methods", "protonet", "--out", tmp_path / "out")
-    for words, expected in (
-        (("bank", "verify", file), 1),
-        (("bank", "freeze", file), 1),
-        (run, 2),
-    ):
+    for words, expected in ((("bank", "verify", file), 1), (("bank", "freeze", file), 1), (run, 2)):
         status, said = call(*words)
         assert (status, "contents" in said) == (expected, True)
     succeeds("bank", "freeze", file, "--again")

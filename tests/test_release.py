@@ -33,6 +33,7 @@ def test_the_version_is_the_same_wherever_it_stands():
     )
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert newest == __version__ == citation["version"] == citation["preferred-citation"]["version"]
+    assert citation["license"] == "Apache-2.0"
     assert f"## {newest}, {citation['date-released']}" in (ROOT / "CHANGELOG.md").read_text()
     assert 'version = { attr = "bench.__version__" }' in PROJECT
 

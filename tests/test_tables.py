@@ -288,11 +288,6 @@ def test_an_incomplete_run_is_refused(tmp_path: Path):
         read_run(tmp_path)
 
 
-def test_a_folder_without_runs_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="no run here"):
-        find_runs(tmp_path)
-
-
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_figure_is_the_same_file_every_time(tmp_path: Path, suffix: str):
     for name in ("one", "other"):

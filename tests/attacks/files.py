@@ -8,7 +8,6 @@ that was believed. An input is a file that a person may well have meant so.
 import contextlib
 import io
 import json
-import os
 import random
 import shutil
 import tempfile
@@ -58,6 +57,7 @@ from episodes.split import SplitName
 from tests.attacks.outcomes import Outcome, Tally
 from tests.synthetic import answered
 from tests.test_tables import RUNS
+from tests.training.test_state import IDENTITY, built, written
 
 LARGE = 1000
 UCF101 = replace(
@@ -73,8 +73,10 @@ class Target:
 
     name: str
     record: bool
-    make: Callable[[Path], Path]
-    """Writes what is read into a folder; returns the file that is damaged."""
+    make: Callable[[Path], object]
+    """Writes what is read into a folder."""
+    file: str
+    """The one that is damaged, as a pattern below the folder."""
     read: Callable[[Path], Any]
     """Reads it from the folder; None where it counts as missing."""
 
@@ -89,22 +91,20 @@ def _read_run(folder: Path) -> Any:
     return rows, run.identity, run.declared, run.cost, run.circumstances
 
 
-def _accepted(folder: Path) -> Path:
-    return accept(folder, RUNS[:1], [])
+def _failure(folder: Path) -> None:
+    write_failure(folder, Failure(bank="default", method="otam", reason="why"))
 
 
 def _card(folder: Path) -> None:
     shutil.copytree(WEIGHTS_FOLDER / "heads" / "mastaf" / "seed-0", folder, dirs_exist_ok=True)
 
 
-def _old_card(folder: Path) -> Path:
+def _old_card(folder: Path) -> None:
     """As it was before cards held their own hash."""
     _card(folder)
-    path = folder / "card.json"
-    content = json.loads(path.read_text())
+    content = json.loads((folder / "card.json").read_text())
     del content[SEAL]
-    path.write_text(dump(content))
-    return path
+    (folder / "card.json").write_text(dump(content))
 
 
 def _read_card(folder: Path) -> Any:
@@ -117,11 +117,8 @@ def _store(folder: Path) -> FeatureStore:
     return FeatureStore(folder, {"backbone": "x"}, SHAPE)
 
 
-def _shard(folder: Path, suffix: str) -> Path:
-    features = np.arange(18, dtype=np.float32).reshape(3, *SHAPE)
-    store = _store(folder)
-    store.write(["a", "b", "c"], features, 1.5)
-    return next(store.folder.glob(f"*{suffix}"))
+def _shard(folder: Path) -> None:
+    _store(folder).write(list("abc"), np.arange(18, dtype=np.float32).reshape(3, *SHAPE), 1.5)
 
 
 def _read_shard(folder: Path) -> Any:
@@ -130,64 +127,31 @@ def _read_shard(folder: Path) -> Any:
 
 
 def _read_state(folder: Path) -> State:
-    from tests.training.test_state import IDENTITY, built
-
     return load_state(folder, IDENTITY, *built())
 
 
-def _state(folder: Path, name: str) -> Path:
-    from tests.training.test_state import written
-
-    written(folder)
-    return folder / name
+def copied(source: Path, name: str = "") -> Callable[[Path], object]:
+    return lambda folder: shutil.copy(source, folder / name)
 
 
-def copied(source: Path) -> Callable[[Path], Path]:
-    return lambda folder: Path(shutil.copy(source, folder))
+def _weights(folder: Path) -> None:
+    tensors = {"a": torch.arange(6.0), "b": torch.ones(2, 3)}
+    torch.save({"state_dict": tensors}, folder / "weights.pt")
 
 
-def _weights(folder: Path) -> Path:
-    path = folder / "weights.pt"
-    torch.save({"state_dict": {"a": torch.arange(6.0), "b": torch.ones(2, 3)}}, path)
-    return path
+def _read_backbone(folder: Path) -> str:
+    named = f"motion={folder / 'motion.safetensors'}"
+    return load_backbone(named, torch.device("cpu")).weights_sha256
 
 
-def _rows(folder: Path, suffix: str) -> Path:
-    bank = open_bank("default", 4)
-    episodes, queries = bank.episodes.labels.shape
-    path = folder / f"mine{suffix}"
-    table = RUNS[0].rows.iloc[: episodes * queries][["episode", "query", "prediction"]].copy()
-    table["episode"] = np.repeat(np.arange(episodes), queries)
-    table["query"] = np.tile(np.arange(queries), episodes)
-    if suffix == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        table.to_parquet(path, index=False)
-    return path
+def _rows(folder: Path) -> None:
+    table = answered("otam", 0.7, episodes=4).rows[["episode", "query", "prediction"]]
+    table.to_csv(folder / "mine.csv", index=False)
+    table.to_parquet(folder / "mine.parquet", index=False)
 
 
-def _made(make: Callable[[Path], object], name: str) -> Callable[[Path], Path]:
-    def written(folder: Path) -> Path:
-        make(folder)
-        return folder / name
-
-    return written
-
-
-def _failure(folder: Path) -> None:
-    write_failure(folder, Failure(bank="default", method="otam", reason="why"))
-
-
-def _first(folder: Path, pattern: str) -> Path:
-    return next(folder.glob(pattern))
-
-
-def _registered(folder: Path) -> Path:
-    lists: dict[SplitName, Members] = {"test": tuple((f"c{n}", f"v{n}") for n in range(6))}
-    with _config(folder):
-        return write_registration(
-            Registration(name="mine", root=folder / "videos", published=False, lists=lists)
-        )
+def _read_rows(path: Path) -> int:
+    return len(read_rows_file(path, open_bank("default", 4)))
 
 
 @contextlib.contextmanager
@@ -199,98 +163,88 @@ def _config(folder: Path) -> Iterator[None]:
         yield
 
 
+def _registered(folder: Path) -> None:
+    lists: dict[SplitName, Members] = {"test": tuple((f"c{n}", f"v{n}") for n in range(6))}
+    with _config(folder):
+        write_registration(
+            Registration(name="mine", root=folder / "videos", published=False, lists=lists)
+        )
+
+
 def _read_registered(folder: Path) -> Any:
     with _config(folder):
         found = registration.registration("mine")
     return found and (found.lists, found.published)
 
 
-def _videos(folder: Path) -> list[Path]:
-    paths = [folder / f"{number}.mp4" for number in range(3)]
-    for number, path in enumerate(paths):
-        if not path.exists():
-            path.write_bytes(bytes([number]))
-        os.utime(path, ns=(0, 0))
-    return paths
-
-
-def _remembered(folder: Path) -> Path:
+def _remembered(folder: Path) -> None:
     """Hashes of videos, remembered: other ones would stand for features of other videos."""
-    paths = _videos(folder)
     with _config(folder):
-        found = notebook(f"hash\n{folder.resolve()}")
-        for path in paths:
-            write_note(found, {"path": path.name, "stamp": [1], "answer": path.name * 3})
-    return found
+        found = notebook("hash\nsomewhere")
+        for name in "abc":
+            write_note(found, {"path": name, "stamp": [1], "answer": name * 3})
 
 
 def _read_remembered(folder: Path) -> Any:
     """What is remembered wrongly; what is not remembered is worked out again."""
-    path = next(folder.glob("videos/*.jsonl"))
-    notes = list(memory.answers_in(path).items())
+    notes = list(memory.answers_in(next(folder.glob("videos/*.jsonl"))).items())
     whole = [note for note in notes if note[1] == ([1], f"{note[0]}" * 3)]
     return [note for note in notes if note not in whole] or (None if len(whole) < 3 else [])
 
 
-def _readings(folder: Path) -> Path:
+READINGS = {f"{number}" * 8: Reading("av", 10 + number) for number in range(3)}
+
+
+def _readings(folder: Path) -> None:
     with _config(folder):
         known = Readings("av")
-        for number in range(3):
-            known.add(f"{number}" * 8, Reading("av", 10 + number))
-    return next(folder.glob("videos/*.jsonl"))
+        for sha256, reading in READINGS.items():
+            known.add(sha256, reading)
 
 
 def _read_readings(folder: Path) -> Any:
     with _config(folder):
         known = Readings("av")
-        found = [known.get(f"{number}" * 8) for number in range(3)]
-    true = [Reading("av", 10 + number) for number in range(3)]
-    wrong = [one for one, right in zip(found, true, strict=True) if one not in {None, right}]
-    return wrong or (None if None in found else [])
+        found = {sha256: known.get(sha256) for sha256 in READINGS}
+    wrong = [one for sha256, one in found.items() if one not in {None, READINGS[sha256]}]
+    return wrong or (None if None in found.values() else [])
 
 
-def _text_file(folder: Path, suffix: str) -> Path:
-    path = folder / f"text{suffix}"
+def _text(folder: Path) -> None:
     vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
-    if suffix == ".npz":
-        np.savez(path, names=np.array(["a", "b", "c"]), vectors=vectors)
-    else:
-        rows = [",".join([name, *map(str, row)]) for name, row in zip("abc", vectors, strict=True)]
-        path.write_text("\n".join(rows))
-    return path
+    np.savez(folder / "text.npz", names=np.array(["a", "b", "c"]), vectors=vectors)
+    rows = [",".join([name, *map(str, row)]) for name, row in zip("abc", vectors, strict=True)]
+    (folder / "text.csv").write_text("\n".join(rows))
 
 
-def _read_text(folder: Path) -> Any:
-    found = text_from_file(_first(folder, "text*"), 4).table
+def _read_text(path: Path) -> Any:
+    found = text_from_file(path, 4).table
     return found and {name: vector.tolist() for name, vector in found.items()}
 
 
-def _names(folder: Path) -> Path:
-    path = folder / "names.csv"
-    path.write_text("class,name\nopen,open a door\nclose,close a door\n")
-    return path
+def _names(folder: Path) -> None:
+    (folder / "names.csv").write_text("class,name\nopen,open a door\nclose,close a door\n")
 
 
-def _list(folder: Path, name: str) -> Path:
-    path = folder / name
-    if path.suffix == ".json":
-        path.write_text(json.dumps({f"v{number}": number % 4 for number in range(40)}))
-    else:
-        path.write_text("".join(f"class{n % 4}/v{n:03}.avi {n % 4}\n" for n in range(40)))
-    return path
+def _lists(folder: Path) -> None:
+    (folder / "test.json").write_text(json.dumps({f"v{n}": n % 4 for n in range(40)}))
+    lines = (f"class{n % 4}/v{n:03}.avi {n % 4}\n" for n in range(40))
+    (folder / "test.txt").write_text("".join(lines))
 
 
-def _read_list(folder: Path) -> Any:
+def _read_list(path: Path) -> Any:
     return [
         sorted((key, sorted(one)) for key, one in found.classes.items())
-        for found in read_lists(folder)
+        for found in read_lists(path)
     ]
 
 
-def _labels(folder: Path) -> Path:
-    path = folder / "something-something-v2-train.json"
-    path.write_text(json.dumps([{"id": n, "template": f"Putting [s] {n % 3}"} for n in range(20)]))
-    return path
+LABELS = "something-something-v2-train.json"
+
+
+def _labels(folder: Path) -> None:
+    entries = [{"id": n, "template": f"Putting [s] {n % 3}"} for n in range(20)]
+    (folder / LABELS).write_text(json.dumps(entries))
 
 
 def _published(folder: Path) -> list[str]:
@@ -301,104 +255,84 @@ def _published(folder: Path) -> list[str]:
         return [repr(published(one, "x")) for one in found]
 
 
-def _submitted(folder: Path) -> Path:
+def _submitted(folder: Path) -> None:
     write_run(folder / "run", answered("otam", 0.75, episodes=40))
     pack(folder / "run", folder / "mine.zip")
-    return folder / "mine.zip"
+
+
+def _read_submitted(folder: Path) -> float:
+    return unpack(folder / "mine.zip").comparison.rows[0].accuracy
 
 
 MASTAF = built_in_methods()["mastaf"]
+GOLDEN = Path(__file__).parents[1] / "golden" / "tsn_5way1shot.npz"
+BACKBONE = WEIGHTS_FOLDER / "motion.safetensors"
+FAMILY = RESULTS_FOLDER / "comparisons.toml"
+PUBLISHED = RESULTS_FOLDER / "published.csv"
+BANK, PAPER = BANK_RECIPES / "default.toml", TRAINING_RECIPES / "paper.toml"
 TARGETS = [
-    Target("header of a run", True, _made(_run, "run.json"), _read_run),
-    Target("rows of a run", True, _made(_run, "rows.parquet"), _read_run),
-    Target("note of a failure", True, _made(_failure, "failed.json"), find_failures),
-    Target("record of a baseline", True, _accepted, lambda folder: len(read_baseline(folder))),
-    Target("trained weights", True, _made(_card, "weights.safetensors"), _read_card),
-    Target("shard of features", True, lambda folder: _shard(folder, ".npy"), _read_shard),
-    Target("index of a shard", True, lambda folder: _shard(folder, ".shard.json"), _read_shard),
-    Target("state of a training", True, lambda folder: _state(folder, "state.json"), _read_state),
+    Target("header of a run", True, _run, "run.json", _read_run),
+    Target("rows of a run", True, _run, "rows.parquet", _read_run),
+    Target("note of a failure", True, _failure, "failed.json", find_failures),
     Target(
-        "tensors of a state",
-        True,
-        lambda folder: _state(folder, "state-000002.safetensors"),
-        _read_state,
+        *("record of a baseline", True, lambda f: accept(f, RUNS[:1], []), "accepted.json"),
+        lambda f: len(read_baseline(f)),
+    ),
+    Target("trained weights", True, _card, "weights.safetensors", _read_card),
+    Target("shard of features", True, _shard, "**/*.npy", _read_shard),
+    Target("index of a shard", True, _shard, "**/*.shard.json", _read_shard),
+    Target("state of a training", True, written, "state.json", _read_state),
+    Target("tensors of a state", True, written, "state-000002.safetensors", _read_state),
+    Target("best weights so far", True, written, "best-000001.safetensors", _read_state),
+    Target("card of weights", True, _card, "card.json", _read_card),
+    Target("card of weights, without a hash", False, _old_card, "card.json", _read_card),
+    Target("weights of a backbone, named", False, copied(BACKBONE), BACKBONE.name, _read_backbone),
+    Target(
+        *("recipe of a bank", False, copied(BANK), BANK.name),
+        lambda f: read_recipe(str(f / BANK.name)),
     ),
     Target(
-        "best weights so far",
-        True,
-        lambda folder: _state(folder, "best-000001.safetensors"),
-        _read_state,
-    ),
-    Target("card of weights", True, _made(_card, "card.json"), _read_card),
-    Target("card of weights, without a hash", False, _old_card, _read_card),
-    Target(
-        "weights of a backbone, named",
-        False,
-        copied(WEIGHTS_FOLDER / "motion.safetensors"),
-        lambda folder: (
-            load_backbone(
-                f"motion={folder / 'motion.safetensors'}", torch.device("cpu")
-            ).weights_sha256
-        ),
+        *("recipe of a training", False, copied(PAPER, "mine.toml"), "mine.toml"),
+        lambda f: read_training_recipe(str(f / "mine.toml"), MASTAF),
     ),
     Target(
-        "recipe of a bank",
-        False,
-        copied(BANK_RECIPES / "default.toml"),
-        lambda folder: read_recipe(str(folder / "default.toml")),
+        *("reference outputs", False, copied(GOLDEN), GOLDEN.name),
+        lambda f: sorted(load_arrays(f / GOLDEN.name)),
     ),
     Target(
-        "recipe of a training",
-        False,
-        lambda folder: Path(shutil.copy(TRAINING_RECIPES / "paper.toml", folder / "mine.toml")),
-        lambda folder: read_training_recipe(str(folder / "mine.toml"), MASTAF),
+        *("checkpoint of authors", False, _weights, "weights.pt"),
+        lambda f: read_weights(f / "weights.pt"),
     ),
     Target(
-        "reference outputs",
-        False,
-        copied(Path(__file__).parents[1] / "golden" / "tsn_5way1shot.npz"),
-        lambda folder: sorted(load_arrays(_first(folder, "*.npz"))),
-    ),
-    Target("checkpoint of authors", False, _weights, lambda f: read_weights(f / "weights.pt")),
-    Target(
-        "rows made elsewhere, CSV",
-        False,
-        lambda folder: _rows(folder, ".csv"),
-        lambda folder: len(read_rows_file(folder / "mine.csv", open_bank("default", 4))),
+        *("rows made elsewhere, CSV", False, _rows, "mine.csv"),
+        lambda f: _read_rows(f / "mine.csv"),
     ),
     Target(
-        "rows made elsewhere, Parquet",
-        False,
-        lambda folder: _rows(folder, ".parquet"),
-        lambda folder: len(read_rows_file(folder / "mine.parquet", open_bank("default", 4))),
+        *("rows made elsewhere, Parquet", False, _rows, "mine.parquet"),
+        lambda f: _read_rows(f / "mine.parquet"),
     ),
-    Target("registration of a data set", True, _registered, _read_registered),
-    Target("memory of hashes", True, _remembered, _read_remembered),
-    Target("memory of readings", True, _readings, _read_readings),
-    Target("published figures", False, copied(RESULTS_FOLDER / "published.csv"), _published),
-    Target("list of videos", False, lambda f: _list(f, "test.txt"), _read_list),
-    Target("list of videos, JSON", False, lambda f: _list(f, "test.json"), _read_list),
-    Target("labels of videos", False, _labels, lambda f: dict(labels_by_video(f.iterdir()))),
+    Target("registration of a data set", True, _registered, "**/mine.json", _read_registered),
+    Target("memory of hashes", True, _remembered, "videos/*.jsonl", _read_remembered),
+    Target("memory of readings", True, _readings, "videos/*.jsonl", _read_readings),
+    Target("published figures", False, copied(PUBLISHED), PUBLISHED.name, _published),
+    Target("list of videos", False, _lists, "test.txt", lambda f: _read_list(f / "test.txt")),
     Target(
-        "names of classes",
-        False,
-        _names,
-        lambda folder: class_names("mine", ["open", "close"], folder),
-    ),
-    Target("text features, CSV", False, lambda f: _text_file(f, ".csv"), _read_text),
-    Target("text features, npz", False, lambda f: _text_file(f, ".npz"), _read_text),
-    Target(
-        "declared comparisons",
-        False,
-        copied(RESULTS_FOLDER / "comparisons.toml"),
-        lambda folder: read_family(folder / "comparisons.toml"),
+        *("list of videos, JSON", False, _lists, "test.json"), lambda f: _read_list(f / "test.json")
     ),
     Target(
-        "submission",
-        True,
-        _submitted,
-        lambda folder: unpack(folder / "mine.zip").comparison.rows[0].accuracy,
+        "labels of videos", False, _labels, LABELS, lambda f: dict(labels_by_video(f.iterdir()))
     ),
+    Target(
+        *("names of classes", False, _names, "names.csv"),
+        lambda f: class_names("mine", ["open", "close"], f),
+    ),
+    Target("text features, CSV", False, _text, "text.csv", lambda f: _read_text(f / "text.csv")),
+    Target("text features, npz", False, _text, "text.npz", lambda f: _read_text(f / "text.npz")),
+    Target(
+        *("declared comparisons", False, copied(FAMILY), FAMILY.name),
+        lambda f: read_family(f / FAMILY.name),
+    ),
+    Target("submission", True, _submitted, "mine.zip", _read_submitted),
 ]
 
 
@@ -434,7 +368,8 @@ def attack(
     with tempfile.TemporaryDirectory() as name:
         sound = Path(name) / "sound"
         sound.mkdir()
-        file = target.make(sound).relative_to(sound)
+        target.make(sound)
+        file = next(sound.glob(target.file)).relative_to(sound)
         expected = repr(target.read(sound))
         content = (sound / file).read_bytes()
         for number in range(variants):

@@ -177,9 +177,7 @@ KINDS = (
     Kind(
         "settings of methods",
         st.tuples(
-            st.sampled_from(sorted(built_in_methods())),
-            st.sampled_from(NAMES_OF_SETTINGS),
-            SETTING,
+            st.sampled_from(sorted(built_in_methods())), st.sampled_from(NAMES_OF_SETTINGS), SETTING
         ),
         _settings,
         0.2,

@@ -60,10 +60,7 @@ PLACES = (
     Place(
         "MASTAF's attention",
         "methods/mastaf.py",
-        (
-            "tests/methods/test_mastaf.py",
-            f"{PARITY}[mastaf_5way5shot]",
-        ),
+        ("tests/methods/test_mastaf.py", f"{PARITY}[mastaf_5way5shot]"),
         (
             ("m = M.mean(dim=-2)", "m = M.mean(dim=-1)"),
             ("(M * w.unsqueeze(-2)).mean(dim=-1)", "(M * w.unsqueeze(-1)).mean(dim=-1)"),
@@ -144,10 +141,7 @@ PLACES = (
         (*JACKKNIFE, "tests/test_compare.py"),
         (
             ("weights[minus] -= 1", "weights[minus] -= 0"),  # a difference that is not paired
-            (
-                '("videos and classes", design.classes)',
-                '("videos and classes", design.videos)',
-            ),
+            ('("videos and classes", design.classes)', '("videos and classes", design.videos)'),
             (
                 "covariances[kind], degrees[kind] = covariance, free",
                 "degrees[kind] = free; covariances[kind] = covariances['episodes']",

@@ -126,14 +126,13 @@ def _seal(content: dict[str, Any]) -> str:
 BY_NAME = {target.name: replace(target, record=False) for target in TARGETS}
 
 
-def _run(folder: Path) -> Path:
+def _run(folder: Path) -> None:
     """A run of which everything is known, on a few episodes."""
     run = read_run(RESULTS_FOLDER / "baselines" / "default" / "default" / "mastaf")
     bank = open_bank("default", 40)
     rows = run.rows[run.rows["episode"] < len(bank.episodes)]
     identity = run.identity.changed(episodes=len(bank.episodes), bank_sha256=bank.sha256)
     write_run(folder / "run", replace(run, identity=identity, rows=rows))
-    return folder / "run" / "run.json"
 
 
 def _shown(folder: Path) -> list[str]:
@@ -169,12 +168,10 @@ def _bank(folder: Path) -> object:
     return bank.recipe, bank.sha256
 
 
-def _features(folder: Path) -> Path:
-    path = folder / "features.json"
+def _features(folder: Path) -> None:
     content = {"backbone": "mine", "weights_sha256": "", "pretraining": "none", "seen": ["ucf101"]}
-    path.write_text(json.dumps(content))
+    (folder / "features.json").write_text(json.dumps(content))
     np.savez(folder / "all.npz", names=np.array(["a/1", "b/2"]), features=np.ones((2, 7)))
-    return path
 
 
 def _given(folder: Path) -> object:
@@ -182,11 +179,9 @@ def _given(folder: Path) -> object:
     return given.identity(), given.as_backbone().backbone.pretraining
 
 
-def _config(folder: Path) -> Path:
-    path = folder / "mine.toml"
+def _config(folder: Path) -> None:
     lines = ("episodes = 20", "methods = 'otam'", "seed = 1", "plain = true", "time-limit = 5.0")
-    path.write_text("\n".join(lines))
-    return path
+    (folder / "mine.toml").write_text("\n".join(lines))
 
 
 def _facts(folder: Path) -> object:
@@ -195,11 +190,10 @@ def _facts(folder: Path) -> object:
         return facts.facts.__wrapped__("ucf101")
 
 
-def _cached(folder: Path) -> Path:
+def _cached(folder: Path) -> None:
     path = folder / "features" / "1" / "identity.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"backbone": "motion", "device": "cpu", "input": {"size": 64}}))
-    return path
 
 
 def _parts(folder: Path) -> list[str]:
@@ -208,9 +202,9 @@ def _parts(folder: Path) -> list[str]:
         return [part.holds for part in cache.parts()]
 
 
-def _holder(folder: Path) -> Path:
+def _holder(folder: Path) -> None:
     with locked(folder):
-        return Path(shutil.copy(folder / NAME, folder / "copy"))
+        shutil.copy(folder / NAME, folder / "copy")
 
 
 def _held(folder: Path) -> str:
@@ -226,12 +220,13 @@ def _held(folder: Path) -> str:
             return str(error).replace(str(folder), "")
 
 
+FACTS = facts.FOLDER / "ucf101.toml"
 SEALED = functools.partial(altered_json, seal=_seal)
 OF_NOTES = functools.partial(altered_lines, seal=lambda note: content_seal(note)[:16])
 OF_REGISTRATIONS = functools.partial(altered_json, seal=content_seal)
 ALTERED: tuple[tuple[Target, Callable[[bytes, random.Random], bytes]], ...] = (
-    (Target("header of a run", False, _run, _shown), SEALED),
-    (Target("header of a submission", False, _run, _submitted), SEALED),
+    (Target("header of a run", False, _run, "run/run.json", _shown), SEALED),
+    (Target("header of a submission", False, _run, "run/run.json", _submitted), SEALED),
     (BY_NAME["note of a failure"], SEALED),
     (BY_NAME["record of a baseline"], SEALED),
     (BY_NAME["state of a training"], SEALED),
@@ -246,14 +241,16 @@ ALTERED: tuple[tuple[Target, Callable[[bytes, random.Random], bytes]], ...] = (
     (BY_NAME["declared comparisons"], altered_toml),
     (BY_NAME["list of videos, JSON"], altered_json),
     (BY_NAME["labels of videos"], altered_json),
-    (Target("card of given features", False, _features, _given), altered_json),
-    (Target("options of a command", False, _config, _options), altered_toml),
+    (Target("card of given features", False, _features, "features.json", _given), altered_json),
+    (Target("options of a command", False, _config, "mine.toml", _options), altered_toml),
+    (Target("facts of published splits", False, copied(FACTS), FACTS.name, _facts), altered_toml),
     (
-        Target("facts of published splits", False, copied(facts.FOLDER / "ucf101.toml"), _facts),
-        altered_toml,
+        Target(
+            "identity of a part of the cache", False, _cached, "features/1/identity.json", _parts
+        ),
+        altered_json,
     ),
-    (Target("identity of a part of the cache", False, _cached, _parts), altered_json),
-    (Target("holder of a lock", False, _holder, _held), altered_json),
+    (Target("holder of a lock", False, _holder, "copy", _held), altered_json),
 )
 
 

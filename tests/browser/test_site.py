@@ -38,11 +38,7 @@ def shown(page: Any) -> list[str]:
     return [text.replace(" →", "").strip() for text in rows.all_text_contents()]
 
 
-def test_every_page_opens_from_a_folder_without_a_complaint(
-    page: Any,
-    site: Path,
-    said: list[str],
-):
+def test_every_page_opens_from_a_folder_without_a_complaint(page: Any, site: Path, said: list[str]):
     for file in sorted(site.rglob("*.html")):
         page.goto(file.as_uri())
         assert page.locator("h1").is_visible()

@@ -4,7 +4,7 @@ from torch.nn.functional import cosine_similarity, relu
 
 from bench.method import FeatureShape
 from methods.hyrsm import HyRSM, HyRSMSettings, incoherence
-from methods.parts.attention import SelfAttention, attend, heads_for
+from methods.parts.attention import heads_for
 from tests.methods.cases import labelled_episodes
 
 SHAPE = FeatureShape(16, 4, 2, 3)
@@ -13,18 +13,6 @@ SHAPE = FeatureShape(16, 4, 2, 3)
 def build(**settings):
     torch.manual_seed(0)
     return HyRSM(SHAPE, HyRSMSettings(**settings)).eval()
-
-
-def enriched_one_by_one(method, videos, asked):
-    """Enrich a list of videos (T, C) and one query, by the words of the paper."""
-    tokens = torch.stack([video.mean(dim=0) for video in (*videos, asked)])
-    inter = method.inter
-    projected = (projection(tokens) for projection in (inter.query, inter.key, inter.value))
-    read = relu(inter.norm(tokens + inter.out(attend(*projected, inter.heads))))
-    return [
-        torch.stack([method.merge(torch.cat([frame, token])) for frame in video])
-        for video, token in zip((*videos, asked), read, strict=True)
-    ]
 
 
 def test_terms_left_out_by_default():
@@ -48,12 +36,8 @@ def slow_incoherence(videos):
 def test_coherence_against_loops():
     method = build(coherence_weight=0.3, classes=6)
     episodes = labelled_episodes(method)
-    supports, queries = [], []
-    for e in range(2):
-        for q in range(3):
-            classes = list(episodes.support.frames[e].mean(dim=1))
-            *videos, asked = enriched_one_by_one(method, classes, episodes.query.frames[e, q])
-            supports, queries = [*supports, *videos], [*queries, asked]
+    pairs = zip(*method.related(method.adapt(episodes.support), episodes.query), strict=True)
+    supports, queries = (torch.stack(side).flatten(0, -3) for side in pairs)
     expected = 0.3 * (slow_incoherence(supports) + slow_incoherence(queries))
     torch.testing.assert_close(method.loss(episodes)["coherence"], expected)
 
@@ -64,25 +48,6 @@ def test_coherence_of_two_hand_made_videos():
     assert incoherence(same).item() == pytest.approx(2 * 10 * 0.0194166 / 9, abs=1e-5)
     # Two orthogonal frames: distance 1 between neighbours, divided by 1 + 1.
     assert incoherence(torch.eye(2)).item() == pytest.approx(2 * 0.5 / 4)
-
-
-@pytest.mark.parametrize("heads", [1, 2, 4])
-def test_attention_against_a_loop_over_heads(heads):
-    query, key, value = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0))
-    parts = [
-        (q @ k.mT / (8 / heads) ** 0.5).softmax(dim=-1) @ v
-        for q, k, v in zip(*(x.chunk(heads, dim=-1) for x in (query, key, value)), strict=True)
-    ]
-    torch.testing.assert_close(attend(query, key, value, heads), torch.cat(parts, dim=-1))
-
-
-def test_self_attention_keeps_the_tokens_as_they_came_beside_what_is_read():
-    torch.manual_seed(0)
-    layer = SelfAttention(8, 2, 0.0).eval()
-    tokens = torch.randn(3, 4, 8)
-    query, key, value = layer.project_in(layer.norm(tokens)).split(8, dim=-1)
-    expected = tokens + layer.project_out(attend(query, key, value, 2))
-    torch.testing.assert_close(layer(tokens), expected)
 
 
 @pytest.mark.parametrize(("channels", "heads"), [(96, 8), (12, 4), (7, 1), (1, 1)])

@@ -15,11 +15,7 @@ def build(shape=SHAPE, **settings):
 
 @pytest.mark.parametrize(
     ("shape", "settings"),
-    [
-        (FeatureShape(16, 4, 1, 1), {}),
-        (FeatureShape(16, 1, 2, 3), {}),
-        (SHAPE, {"motion": False}),
-    ],
+    [(FeatureShape(16, 4, 1, 1), {}), (FeatureShape(16, 1, 2, 3), {}), (SHAPE, {"motion": False})],
 )
 @torch.no_grad()
 def test_frame_branch_alone(shape, settings):

@@ -1,10 +1,8 @@
 import pytest
 import torch
-from torch.nn.functional import adaptive_max_pool2d
 
 from bench.method import FeatureShape, LabelledEpisodes, gather
-from methods.parts.positions import usual_positions
-from methods.strm import STRM, PatchEnrichment, StrmSettings, nearest_tuple_scores
+from methods.strm import STRM, StrmSettings, nearest_tuple_scores
 
 SHAPE = FeatureShape(6, 4, 6, 6)
 CANCELS = "tuples.value.bias"
@@ -59,23 +57,3 @@ def test_how_near_close_tuples_are_is_told_in_single_precision():
     scores = nearest_tuple_scores(support, query)
     exact = nearest_tuple_scores(support.double(), query.double())
     torch.testing.assert_close(scores.double(), exact, rtol=1e-5, atol=0)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("side", [3, 4, 6, 7])
-def test_patches_against_loops(side):
-    """Patches of a frame attend to each other, and each goes through the network."""
-    module = PatchEnrichment(6).eval()
-    module.gate.fill_(0.7)
-    maps = torch.randn(1, 6, 2, side, side)
-    frames = module(maps)
-    for t in range(2):
-        patches = adaptive_max_pool2d(maps[0, :, t], 4).flatten(1).T
-        patches = usual_positions(patches)
-        queries, keys = module.query(patches), module.key(patches)
-        read = []
-        for patch, query in zip(patches, queries, strict=True):
-            weights = torch.stack([query @ key for key in keys]).softmax(dim=0)
-            read.append(patch + 0.7 * (weights @ module.value(patches)))
-        expected = torch.stack([one + module.network(one) for one in read]).mean(dim=0)
-        torch.testing.assert_close(frames[0, t], expected)

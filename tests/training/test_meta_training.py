@@ -89,12 +89,7 @@ def test_weights_card_and_curve_are_left_and_nothing_else(trained: Path):
     assert {path.name for path in trained.iterdir()} == {WEIGHTS, CARD, "train.csv"}
     card = json.loads((trained / CARD).read_text())
     assert card["sha256"] == file_sha256(trained / WEIGHTS)
-    assert card["training"] == {
-        "recipe": "small",
-        "seed": 0,
-        "backbone": "frozen",
-        "episodes": 8,
-    }
+    assert card["training"] == {"recipe": "small", "seed": 0, "backbone": "frozen", "episodes": 8}
     assert card["trained_on"]["split"] == "train"
     assert {"command", "packages", "commit"} <= set(card["made_by"])
     curve = pd.read_csv(trained / "train.csv")
@@ -143,11 +138,7 @@ def kill_once_saved(planned: Training, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("write", range(6))
 def test_a_kill_at_any_write_is_made_good(
-    trained: Path,
-    tmp_path: Path,
-    small_recipe: Path,
-    write: int,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Path, tmp_path: Path, small_recipe: Path, write: int, monkeypatch: pytest.MonkeyPatch
 ):
     # Every write of a training takes its name by `Path.replace`: die before the n-th of them.
     taken = Path.replace

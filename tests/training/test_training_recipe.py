@@ -6,11 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.plugins.registry import built_in_methods
-from bench.training.recipe import (
-    read_training_recipe,
-    recipe_names,
-    with_settings,
-)
+from bench.training.recipe import read_training_recipe, recipe_names, with_settings
 from episodes.errors import UserError
 
 METHODS = built_in_methods()

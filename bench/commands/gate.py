@@ -1,17 +1,13 @@
 """``fvbench gate``."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.commands.options import Json, Plugin, print_result
-
-if TYPE_CHECKING:
-    from bench.comparison.gate import Tolerance, Verdict
 
 
 def gate(
@@ -75,7 +71,7 @@ def gate(
     from bench.comparison.gate import Tolerance, of_methods, verdicts_of
     from bench.comparison.gate.baseline import accept as accept_runs
     from bench.comparison.gate.baseline import read_anchor, unchecked
-    from bench.comparison.gate.output import write_junit
+    from bench.comparison.gate.output import annotations, text, write_junit
     from bench.comparison.gate.verdict import exit_status, judge
     from bench.runs.directory import read_runs
     from bench.settings import names_in
@@ -89,26 +85,17 @@ def gate(
         verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
     if junit is not None:
         write_junit(junit, verdicts)
-    _print(verdicts, tolerance, json)
+    status = exit_status(verdicts)
+    content = asdict(tolerance) | {
+        "interval_over": "episodes",
+        "exit_status": status,
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+    }
+    print_result(content if json else text(verdicts, tolerance))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        typer.echo(annotations(verdicts), nl=False, err=True)
     if accept:
         record = accept_runs(baseline, runs, verdicts)
         typer.echo(f"accepted: see {record}", err=True)
     else:
-        raise typer.Exit(exit_status(verdicts))
-
-
-def _print(verdicts: "Sequence[Verdict]", tolerance: "Tolerance", json: bool) -> None:
-    from bench.comparison.gate.output import annotations, text
-    from bench.comparison.gate.verdict import exit_status
-
-    if json:
-        content = asdict(tolerance) | {
-            "interval_over": "episodes",
-            "exit_status": exit_status(verdicts),
-            "verdicts": [asdict(verdict) for verdict in verdicts],
-        }
-        print_result(content)
-    else:
-        print_result(text(verdicts, tolerance))
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        typer.echo(annotations(verdicts), nl=False, err=True)
+        raise typer.Exit(status)

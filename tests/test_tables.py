@@ -148,6 +148,10 @@ def test_the_terminal_table_shows_every_method_and_what_its_intervals_mean():
     for word in ("otam", "untrained", "reference", "not over other videos"):
         assert word in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= max(72, len(text.splitlines()[1]))
+    bank = "my-own-videos-5w1s (3 of 9 episodes)"
+    head = render(compare([made_run("otam", 0.5, bank)]), "terminal").split("\n---")[0]
+    assert head.startswith(f"{bank}\nmethod ")
+    assert head.count("videos") == 1
 
 
 def test_two_banks_stand_side_by_side():

@@ -67,9 +67,10 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
             for failure in one.failures
         ]
         return csv_text(records)
-    titles, lines = _grid(comparisons, style == "terminal" or len(comparisons) > 1)
+    titles, lines = _grid(comparisons, named=len(comparisons) > 1)
     if style != "terminal" or width is None or _breadth(_body(titles, lines, style)) <= width:
-        return table(titles, lines, caption(comparisons), style)
+        above = f"{comparisons[0].bank}\n" if style == "terminal" and len(comparisons) == 1 else ""
+        return above + table(titles, lines, caption(comparisons), style)
     below = [f"{one.bank}\n{_narrow_body(one)}\n" for one in comparisons]
     return "\n".join([*below, f"{_wrapped(caption(comparisons), width)}\n"])
 

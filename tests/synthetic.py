@@ -1,6 +1,7 @@
 """Features and episodes without videos, for tests of methods and of the loop."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from bench.backbone import Backbone
 from bench.features.filling import Embedding
 from bench.method import Method
 from bench.runs.run import Answers, Run, make_rows
-from bench.runs.schema import Circumstances, Cost, Declared, HowTrained, Identity
+from bench.runs.schema import Circumstances, Cost, Declared, Identity
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.recipe import Protocol, Recipe
 from episodes.banks.sampler import VERSION, Episodes, draw
@@ -88,12 +89,7 @@ def random_features(videos: int = 960, shape: tuple[int, ...] = (12, 4, 2, 2)) -
 
 
 def answered(
-    method: str,
-    hits: float,
-    seed: int = 0,
-    training_seed: int | None = None,
-    episodes: int = 200,
-    bank: Bank | None = None,
+    method: str, hits: float, seed: int = 0, episodes: int = 200, bank: Bank | None = None
 ) -> Run:
     """A run in which about a fraction ``hits`` of the answers is right, on the default bank."""
     bank = bank or open_bank("default", episodes)
@@ -101,19 +97,28 @@ def answered(
     right = np.random.default_rng(seed).random(labels.shape) < hits
     wrong = (labels + 1) % bank.recipe.way
     answers = Answers(np.where(right, labels, wrong), np.ones(labels.shape), 1.0, 2.0, 10**8)
-    trained = HowTrained(recipe="default", seed=training_seed, backbone="frozen", episodes=8)
     return Run(
         identity=Identity(
             bank=bank.title,
             bank_sha256=bank.sha256,
             method=method,
             revision=1,
-            training=None if training_seed is None else trained,
             episodes=len(bank.episodes),
             dtype="float32",
         ),
-        declared=Declared(sees="one query", trained=None if training_seed is None else True),
+        declared=Declared(sees="one query", trained=None),
         cost=COST,
         circumstances=CIRCUMSTANCES,
         rows=make_rows(bank.episodes, answers),
     )
+
+
+def identified(run: Run, **changed: Any) -> Run:
+    """The run with other fields of its identity."""
+    return replace(run, identity=run.identity.changed(**changed))
+
+
+def trained(run: Run, seed: int, **training: Any) -> Run:
+    """The run as if its method had been trained."""
+    how = {"recipe": "default", "seed": seed, "backbone": "frozen", "episodes": 8} | training
+    return replace(identified(run, training=how), declared=run.declared.changed(trained=True))

@@ -21,7 +21,7 @@ from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 from tests.command import call, succeeds
-from tests.synthetic import answered
+from tests.synthetic import answered, identified, trained
 
 METHODS = 12
 EQUAL = np.full(METHODS, 0.5)
@@ -137,9 +137,7 @@ class TestAcross:
 
     def test_a_method_that_answers_like_another_counts_once(self, runs: list[Run]):
         twins = [
-            replace(one, identity=one.identity.changed(method="twin"))
-            for one in runs
-            if one.identity.method == "middling"
+            identified(one, method="twin") for one in runs if one.identity.method == "middling"
         ]
         found = across([*runs, *twins])
         assert found.duplicates == {"twin": "middling"}
@@ -202,12 +200,7 @@ class TestAcross:
         assert interval[0] < 0 < interval[1]
 
     def test_methods_trained_once_are_not_judged_against_each_other(self, runs: list[Run]):
-        def trained(one: Run) -> Run:
-            training = {"recipe": "default", "seed": 0, "backbone": "frozen", "episodes": 9}
-            identity = one.identity.changed(training=training)
-            return replace(one, identity=identity, declared=one.declared.changed(trained=True))
-
-        chosen = [trained(one) if one.identity.method != "poor" else one for one in runs]
+        chosen = [trained(one, 0) if one.identity.method != "poor" else one for one in runs]
         pairs = {frozenset((one.first, one.second)): one for one in across(chosen).pairs}
         names = {name: f"{name} (frozen, default)" for name in SKILLS} | {"poor": "poor"}
         judged = pairs[frozenset((names["good"], names["poor"]))]
@@ -217,7 +210,7 @@ class TestAcross:
 
     def test_two_backbones_on_one_bank_are_two_places(self, runs: list[Run]):
         both = [
-            replace(one, identity=one.identity.changed(features=FeatureIdentity(backbone=backbone)))
+            identified(one, features=FeatureIdentity(backbone=backbone))
             for backbone in ("motion", "other")
             for one in runs
             if one.identity.bank == "default"
@@ -230,7 +223,7 @@ class TestAcross:
     def test_a_method_on_other_frames_is_not_left_out_in_silence(self, runs: list[Run]):
         frames = FeatureIdentity(backbone="", sampling="linspace")
         one = next(one for one in runs if one.identity.method == "good")
-        other = replace(one, identity=one.identity.changed(features=frames))
+        other = identified(one, features=frames)
         with pytest.raises(UserError, match=f"good has several rows on {one.identity.bank}, of"):
             across([*runs, other])
 

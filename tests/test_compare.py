@@ -24,24 +24,18 @@ from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
 from tests.conftest import videos_of
-from tests.synthetic import answered
+from tests.synthetic import answered, identified, trained
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 """ProtoNet and OTAM on 300 episodes of the default bank, written by the first schema."""
 RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
 
 
-def trained(run: Run, seed: int, flipped: int = 0, backbone: str = "frozen") -> Run:
-    """The run as if its method had been trained, with some answers changed."""
-    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 100}
+def flipped(run: Run, count: int) -> Run:
+    """The run with so many wrong answers at its beginning."""
     rows = run.rows.copy()
-    rows.loc[: flipped - 1, "prediction"] = (rows.loc[: flipped - 1, "label"] + 1) % 5
-    return replace(
-        run,
-        identity=run.identity.changed(training=training),
-        declared=run.declared.changed(trained=True),
-        rows=rows,
-    )
+    rows.loc[: count - 1, "prediction"] = (rows.loc[: count - 1, "label"] + 1) % 5
+    return replace(run, rows=rows)
 
 
 def test_an_older_schema_is_upgraded():
@@ -106,7 +100,7 @@ def test_json_names_every_interval_and_the_reference():
 
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype"])
 def test_what_does_not_belong_together_is_refused(tmp_path: Path, field: str):
-    other = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**{field: "another"}))
+    other = identified(RUNS["otam"], **{field: "another"})
     write_run(tmp_path / "otam", other)
     write_run(tmp_path / "protonet", RUNS["protonet"])
     assert f"{field} is" in refused("compare", tmp_path)
@@ -177,7 +171,7 @@ def test_who_is_right_where_the_other_is_wrong():
 
 
 def test_training_seeds_are_one_row_with_an_interval_of_their_own():
-    runs = [trained(RUNS["otam"], seed, flipped=60 * seed) for seed in range(3)]
+    runs = [trained(flipped(RUNS["otam"], 60 * seed), seed) for seed in range(3)]
     comparison = compare_on_one_bank([*runs, RUNS["protonet"]])
     row = comparison.of("otam")
     assert row is not None
@@ -204,15 +198,13 @@ def test_one_seed_twice_is_refused():
 
 def test_seeds_of_other_revisions_are_refused():
     other = trained(RUNS["otam"], 1)
-    other = replace(other, identity=other.identity.changed(revision=7))
+    other = identified(other, revision=7)
     with pytest.raises(UserError, match="differ in revision: 1 and 7"):
         compare_on_one_bank([trained(RUNS["otam"], 0), other])
 
 
 def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes():
-    runs = [
-        replace(run, identity=run.identity.changed(bank_sha256="other")) for run in RUNS.values()
-    ]
+    runs = [identified(run, bank_sha256="other") for run in RUNS.values()]
     comparison = compare_on_one_bank(runs)
     assert set(comparison.rows[0].intervals) == {"episodes"}
     assert "has different episodes here" in comparison.units
@@ -316,7 +308,7 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
     def started(start: str | None, recipe: str = "default", backbone: str = "tuned") -> Run:
         run = trained(RUNS["otam"], 0, backbone=backbone)
         training = run.identity.training.changed(recipe=recipe, start=start)
-        return replace(run, identity=run.identity.changed(training=training))
+        return identified(run, training=training)
 
     runs = [
         started(None),
@@ -338,10 +330,7 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
 def test_runs_on_other_frames_are_no_training_seeds():
     def shown(sampling: str, seed: int) -> Run:
         run = trained(RUNS["otam"], seed)
-        return replace(
-            run,
-            identity=run.identity.changed(features={"backbone": "motion", "sampling": sampling}),
-        )
+        return identified(run, features={"backbone": "motion", "sampling": sampling})
 
     runs = [shown("segment-centres", 0), shown("3 x linspace", 0), shown("3 x linspace", 1)]
     found = runs_by_method(runs)
@@ -350,10 +339,8 @@ def test_runs_on_other_frames_are_no_training_seeds():
 
 
 def test_a_method_trained_once_has_no_verdict_against_a_trained_one_and_no_letter():
-    often = [trained(RUNS["otam"], seed, flipped=200 + seed) for seed in range(3)]
-    once = replace(
-        trained(RUNS["otam"], 0), identity=trained(RUNS["otam"], 0).identity.changed(method="trx")
-    )
+    often = [trained(flipped(RUNS["otam"], 200 + seed), seed) for seed in range(3)]
+    once = identified(trained(RUNS["otam"], 0), method="trx")
     comparison = compare_on_one_bank([*often, once, RUNS["protonet"]], "otam")
     row = comparison.of("trx")
     assert row is not None
@@ -374,7 +361,7 @@ def test_controls_and_duplicates_are_not_counted_among_the_comparisons():
             {"protonet": 0.6, "otam": 0.75, "chance": 0.2, "single-frame": 0.2}.items()
         )
     ]
-    twin = replace(runs[1], identity=runs[1].identity.changed(method="otam-twin"))
+    twin = identified(runs[1], method="otam-twin")
     comparison = compare_on_one_bank([*runs, twin])
     assert comparison.comparisons == 1
     assert comparison.pairs == 1
@@ -429,7 +416,7 @@ def test_a_difference_that_is_not_told_apart_stands_beside_one_that_would_have_b
 
 def test_rows_made_elsewhere_say_how_their_method_was_trained(tmp_path: Path):
     columns = ["episode", "query", "prediction"]
-    for seed, run in enumerate([RUNS["otam"], trained(RUNS["otam"], 1, flipped=60)]):
+    for seed, run in enumerate([RUNS["otam"], trained(flipped(RUNS["otam"], 60), 1)]):
         (tmp_path / str(seed)).mkdir()
         rows = run.rows[columns].assign(training_seed=seed)
         rows.to_csv(tmp_path / str(seed) / "mine.csv", index=False)
@@ -514,9 +501,7 @@ def test_units_are_those_that_episodes_show(tmp_path: Path):
 
 
 def test_nothing_is_decided_over_episodes_alone():
-    runs = [
-        replace(run, identity=run.identity.changed(bank_sha256="other")) for run in RUNS.values()
-    ]
+    runs = [identified(run, bank_sha256="other") for run in RUNS.values()]
     comparison = compare_on_one_bank(runs)
     row = comparison.of("otam")
     assert row is not None

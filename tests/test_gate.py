@@ -25,6 +25,7 @@ from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
+from tests.synthetic import identified, trained
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
@@ -126,7 +127,7 @@ def test_of_many_unchanged_methods_none_is_called_worse():
 def test_a_loss_is_less_sure_among_many_methods():
     # p is 0.014 for the method alone, and 0.11 after correction for eight.
     lossy, fine = changed(RUNS["otam"], 0.02, 0.01), RUNS["otam"]
-    others = [replace(fine, identity=fine.identity.changed(method=f"m{n}")) for n in range(7)]
+    others = [identified(fine, method=f"m{n}") for n in range(7)]
     alone, *_ = judge([fine], [lossy], Tolerance(drop=0.0))
     among, *_ = judge([fine, *others], [lossy, *others], Tolerance(drop=0.0))
     assert (alone.outcome, among.outcome) == ("WORSE", "undecided")
@@ -163,7 +164,7 @@ def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype", "episodes"])
 def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
     run, seven = RUNS["otam"], 7 if field == "episodes" else "7"
-    other = replace(run, identity=run.identity.changed(**{field: seven}))
+    other = identified(run, **{field: seven})
     if field == "episodes":
         other = replace(other, rows=run.rows[run.rows["episode"] < seven])
     assert f"{field} is" in refused("gate", OLD, new(other))
@@ -291,7 +292,7 @@ def test_a_test_of_another_project(new: Callable[..., Path]):
 
 def test_an_anchor_that_cannot_be_compared_is_not_passed_over_in_silence():
     run = RUNS["otam"]
-    anchor = replace(run, identity=run.identity.changed(bank_sha256="other"))
+    anchor = identified(run, bank_sha256="other")
     assert judge([run], [run], anchor=[run])[0].reason == ""
     found = judge([run], [run], anchor=[anchor])[0]
     assert (found.outcome, found.since_anchor) == ("ok", None)
@@ -330,11 +331,9 @@ def test_drift_is_told_and_refused_unless_it_is_allowed(tmp_path: Path, field: s
     states = {"form": "fast", "settings": {"temperature": 0.1}, "weights_sha256": None}
     states |= {"features": {"backbone": "motion", "sampling": "centres", "source_sha256": "a"}}
     states |= {"videos_sha256": "these", "dataset": "ucf101", "source_sha256": "a"}
-    before = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**states))
+    before = identified(RUNS["otam"], **states)
     other = {**states[field], **value} if isinstance(value, dict) else value
-    after = replace(
-        before, identity=before.identity.changed(**{field: other, "source_sha256": "b"})
-    )
+    after = identified(before, **{field: other, "source_sha256": "b"})
     for name, run in (("before", before), ("after", after)):
         write_run(tmp_path / name / "otam", run)
     words = ("gate", tmp_path / "before", tmp_path / "after")
@@ -351,20 +350,17 @@ def test_a_refactoring_is_told_and_judged():
         "revision": 1,
         "features": {"backbone": "motion", "source_sha256": "a"},
     }
-    before = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(**codes))
+    before = identified(RUNS["otam"], **codes)
     features = {"backbone": "motion", "source_sha256": "b"}
     others = {"source_sha256": "b", "revision": 2, "features": features}
-    (verdict,) = judge([before], [replace(before, identity=before.identity.changed(**others))])
+    (verdict,) = judge([before], [identified(before, **others)])
     assert (verdict.outcome, verdict.drift, len(verdict.code)) == ("ok", (), 3)
 
 
 @pytest.mark.parametrize(("dataset", "outcome"), [("rendered", "ok"), ("ucf101", "undecided")])
 def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
     reads = [{"backbone": "motion", "decoder": name} for name in ("decord", "av")]
-    before, after = (
-        replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(dataset=dataset, features=one))
-        for one in reads
-    )
+    before, after = (identified(RUNS["otam"], dataset=dataset, features=one) for one in reads)
     (verdict,) = judge([before], [after])
     assert verdict.outcome == outcome
 
@@ -385,7 +381,7 @@ def test_values_are_told_whole_and_hashes_by_their_beginning():
 
 
 def test_what_one_side_does_not_state_is_no_drift():
-    stated = replace(RUNS["otam"], identity=RUNS["otam"].identity.changed(form="plain"))
+    stated = identified(RUNS["otam"], form="plain")
     (verdict,) = judge([RUNS["otam"]], [stated])
     assert (verdict.outcome, verdict.drift) == ("ok", ())
 
@@ -395,9 +391,7 @@ def retrained(seeds: int, weights: str, lost: float) -> list[Run]:
     runs = []
     for seed in range(seeds):
         run = changed(RUNS["otam"], max(0.0, lost + 0.004 * (seed - (seeds - 1) / 2)))
-        training = {"recipe": "default", "backbone": "frozen", "episodes": 8, "seed": seed}
-        identity = run.identity.changed(training=training, weights_sha256=f"{weights}{seed}")
-        runs.append(replace(run, identity=identity, declared=run.declared.changed(trained=True)))
+        runs.append(identified(trained(run, seed), weights_sha256=f"{weights}{seed}"))
     return runs
 
 
@@ -467,7 +461,7 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     tmp_path: Path, field: str, name: object
 ):
     run = RUNS["otam"]
-    write_run(tmp_path / "run", replace(run, identity=run.identity.changed(**{field: name})))
+    write_run(tmp_path / "run", identified(run, **{field: name}))
     said = refused("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
     assert "is not a name of" in said
     assert said.count("\n") == 1

@@ -13,6 +13,7 @@ from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, rend
 from bench.runs.directory import find_runs, read_run, write_run
 from bench.runs.run import Run
 from tests.command import call, refused, succeeds
+from tests.synthetic import identified, trained
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 (BASE,) = [read_run(path) for path in find_runs(OLD) if path.name == "protonet"]
@@ -23,16 +24,13 @@ def made(
     method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned", **other: str
 ) -> Run:
     """A run of a variant in which the first answers are wrong."""
-    training = {"recipe": "default", "seed": seed, "backbone": backbone, "episodes": 8} | other
     rows = BASE.rows.copy()
     rows.loc[: wrong - 1, "prediction"] = (rows.loc[: wrong - 1, "label"] + 1) % 5
-    learns = None if method == "mastaf-neighbor" and seed is None else seed is not None
-    return replace(
-        BASE,
-        identity=BASE.identity.changed(method=method, training=None if seed is None else training),
-        declared=BASE.declared.changed(trained=learns),
-        rows=rows,
-    )
+    run = identified(replace(BASE, rows=rows), method=method)
+    if seed is not None:
+        return trained(run, seed, backbone=backbone, **other)
+    learns = None if method == "mastaf-neighbor" else False
+    return replace(run, declared=run.declared.changed(trained=learns))
 
 
 RUNS = [
@@ -88,7 +86,7 @@ def test_a_variant_that_was_not_run_is_not_data_that_is_not_there():
     assert re.search(r"MASTAF-NoRes +\| +rendered, tuned \| +not run ", text)
     other = made("mastaf-neighbor")
     features = BASE.identity.features.changed(backbone="another")
-    other = replace(other, identity=other.identity.changed(features=features))
+    other = identified(other, features=features)
     lines = paper_lines([made("mastaf", 0, 0, "frozen"), other])
     assert line(lines, "rendered", "MASTAF-Neighbor", "frozen").row is None
 

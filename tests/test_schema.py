@@ -24,7 +24,7 @@ from bench.weights.cards import Card, read_card
 from episodes.disk.facts import facts
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, sealed
-from tests.synthetic import answered
+from tests.synthetic import answered, identified
 
 _SPEC = importlib.util.spec_from_file_location(
     "schemas", Path(__file__).parents[1] / "docs" / "schemas.py"
@@ -34,7 +34,7 @@ schemas = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(schemas)
 
 RUN = answered("otam", 0.7, episodes=6)
-UNKNOWN = replace(RUN, identity=RUN.identity.changed(bank="theirs", way=5))
+UNKNOWN = identified(RUN, bank="theirs", way=5)
 """On a bank that nobody here has: its labels cannot be looked up."""
 
 

@@ -205,6 +205,15 @@ def test_an_inline_chart_escapes_names_and_keeps_its_ids_apart():
     assert 'id="figure_1"' not in svg
 
 
+def test_where_nothing_is_decided_no_chart_speaks_of_what_it_does_not_show():
+    (comparison,) = compare([made_run("otam", 0.6), made_run("protonet", 0.5)])
+    assert "()" not in inline_svg(difference_forest(comparison), "one", "x")
+    for chart in ("accuracy", "differences"):
+        caption = charts()[chart].caption(comparison)
+        assert "thin ones" not in caption
+        assert "significant" not in caption
+
+
 @pytest.mark.filterwarnings("error")
 def test_letters_are_of_a_font_that_has_them_or_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -144,9 +144,10 @@ def _by_class(comparison: Comparison, anchor: str) -> list[Grid]:
         values = [one.accuracy[index] for one in classes]
         heat = ["" if math.isnan(one) else Cell(f"{100 * one:.0f}", weight=one) for one in values]
         lines.append([row.title, *heat])
-    queries = [one.queries for one in classes]
+    numbers = [one.queries for one in classes]
+    queries = " to ".join(f"{one:,}" for one in sorted({min(numbers), max(numbers)}))
     about_classes = (
-        f"Per cent of the queries of a class, {min(queries):,} to {max(queries):,} of each, on"
+        f"Per cent of the queries of a class, {queries} of each, on"
         f" {comparison.bank}; from the hardest class to the easiest."
     )
     about_confusions = (

@@ -56,7 +56,8 @@ def confusion_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     figure, axes = sheet(width, 0.7 + ROW * len(pairs))
     name_lines(axes, [f"{pair.true} → {pair.predicted}" for pair in pairs])
     axes.barh(range(len(pairs)), [100 * pair.share for pair in pairs], height=0.6, color=ACCENT)
-    axes.set_xlabel("confused with the other, per cent of the queries that were offered it")
+    method = shortened(comparison.rows[0].title, width)
+    axes.set_xlabel(f"confused by {method}, per cent of the queries that were offered both")
     tidy(axes)
     return figure
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.comparison.frame import Comparison, accuracy_cell, decisive_interval, signed
+from bench.comparison.frame import Comparison, accuracy_cell, points, signed
 from bench.comparison.row import Interval
 from bench.report.charts.catalogue import AcrossBanks, Chart
 from bench.report.charts.style import (
@@ -76,7 +76,8 @@ def difference_forest(comparison: Comparison, width: float = WIDE) -> Figure:
         elif 100 * abs(row.difference) > edge:
             _draw_outlier(axes, height, row.difference, edge)
         else:
-            text = f"{row.title}: {signed(row.difference)} ({decisive_interval(row)})"
+            widest = row.difference_intervals[_widest(row.difference_intervals)]
+            text = f"{row.title}: {signed(row.difference)} ({points(widest)})"
             colour = {"better": ACCENT, "worse": SECOND}.get(row.verdict, MUTED)
             _draw(axes, height, row.difference, row.difference_intervals, colour, text)
     axes.set_xlim(max(axes.get_xlim()[0], -1.1 * edge), min(axes.get_xlim()[1], 1.1 * edge))
@@ -156,9 +157,11 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _about_accuracy(comparison: Comparison) -> str:
+    wide = _widest(*(row.intervals for row in comparison.rows)) != "episodes"
+    thin = ", thin ones over other videos, classes and trainings" if wide else ""
     return (
         f"Accuracy on {comparison.bank}: thick bars show the uncertainty over other episodes of"
-        " these videos, thin ones over other videos, classes and trainings."
+        f" these videos{thin}."
     )
 
 
@@ -166,6 +169,8 @@ def about_differences(comparison: Comparison) -> str | None:
     """Return a caption; None for a single method."""
     if len(comparison.rows) == 1:
         return None
+    if comparison.base is None:
+        return f"Difference from {comparison.reference}, query by query; nothing is decided."
     return (
         f"Difference from {comparison.reference}, query by query. Blue is better, orange worse,"
         f" grey not significant, after correction for"

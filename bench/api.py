@@ -212,6 +212,10 @@ def evaluate(
             none.
     """
     chosen = [methods] if isinstance(methods, ConfiguredMethod) else list(methods)
+    if not isinstance(bank, Bank) or not all(isinstance(one, ConfiguredMethod) for one in chosen):
+        raise UserError(
+            "evaluate() takes methods of load_method() and a bank of load_bank(), not their names"
+        )
     names = [one.name for one in chosen]
     if not names or len(set(names)) < len(names):  # one would take the place of the other's run
         raise UserError(

@@ -44,6 +44,13 @@ def test_the_table_is_the_comparison(results: "bench.Results"):
     )
 
 
+def test_names_in_place_of_methods_and_banks_are_refused():
+    bank, otam = load_bank("default", EPISODES), load_method("otam")
+    for methods, where in (("otam", bank), (["otam"], bank), (otam, "default")):
+        with pytest.raises(UserError, match=r"load_method\(\) and a bank of load_bank\(\)"):
+            evaluate(methods, where)
+
+
 def test_a_method_is_evaluated_once_and_in_one_form():
     bank, otam = load_bank("default", EPISODES), load_method("otam")
     for methods in ([], [otam, otam], [otam, load_method("otam", plain=True)]):

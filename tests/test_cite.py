@@ -7,6 +7,7 @@ from bench import __version__
 from bench.plugins.registry import built_in_methods
 from bench.report.sources import links, publications
 from bench.runs.directory import find_runs
+from bench.site.citations import bibliography, of_method
 from tests.command import succeeds
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,11 @@ def test_every_built_in_method_states_what_can_be_cited():
         if entry.cls.__module__.startswith("methods.") and entry.cls.name not in ours:
             assert publications(entry.cls.source), name
             assert links(entry.cls.source), name
+
+
+def test_a_source_that_is_no_publication_is_told_in_its_words():
+    said = bibliography([of_method("mine", "Özil, own work,\n2026")])
+    assert said.startswith("% method mine: Özil, own work, 2026\n")
 
 
 def test_two_papers_of_one_year_are_two_and_one_told_twice_is_one():

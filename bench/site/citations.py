@@ -27,6 +27,8 @@ class Cited:
     publications: Sequence[Publication]
     entries: Sequence[str] = ()
     """BibTeX entries of what is not a publication."""
+    source: str = ""
+    """The source that is stated, in words."""
 
 
 def cited(runs: Sequence[Run]) -> list[Cited]:
@@ -48,12 +50,16 @@ def of_method(name: str, source: str) -> Cited:
     """Return a method's publications, as its run states them with the titles in its file."""
     known = all_methods().get(name)
     file = sys.modules[known.cls.__module__].__doc__ if known else None
-    return Cited(f"method {name}", publications(source, file or ""))
+    return Cited(f"method {name}", publications(source, file or ""), source=source)
 
 
 def _of_backbone(name: str) -> Cited:
     known = backbones().get(name)
-    return Cited(f"backbone {name}", publications(known.source) if known else [])
+    return Cited(
+        f"backbone {name}",
+        publications(known.source) if known else [],
+        source=known.source if known else "",
+    )
 
 
 def _of_dataset(name: str) -> Cited:
@@ -95,6 +101,7 @@ def bibliography(cited: Sequence[Cited]) -> str:
             )
         ]
         keys += [entry.partition("{")[2].partition(",")[0] for entry in one.entries]
-        lines.append(f"% {one.name}: {', '.join(keys) or 'this project, or nothing is stated'}")
+        stated = " ".join(one.source.split()) or "this project, or nothing is stated"
+        lines.append(f"% {one.name}: {', '.join(keys) or stated}")
     entries = [bibtex(one) for one in known] + [entry for one in cited for entry in one.entries]
     return "\n".join([*lines, "", "\n\n".join(entries), ""])

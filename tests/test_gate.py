@@ -170,19 +170,6 @@ def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
     assert f"{field} is" in refused("gate", OLD, new(other))
 
 
-@pytest.mark.parametrize("damage", ["empty", "partial", "schema"])
-def test_what_is_not_whole_is_not_compared(new: Callable[..., Path], tmp_path: Path, damage: str):
-    folder = new(RUNS["otam"])
-    if damage == "partial":
-        RUNS["otam"].rows.iloc[:-3].to_parquet(folder / "otam" / "rows.parquet", index=False)
-    elif damage == "schema":
-        (folder / "otam" / "run.json").write_text('{"schema": 99}')
-    else:
-        folder = tmp_path / "empty"
-        folder.mkdir()
-    assert call("gate", OLD, folder)[0] == 2
-
-
 @pytest.mark.parametrize("options", [("--drop", "1.5"), ("--level", "0"), ("--drop", "-0.1")])
 def test_a_tolerance_out_of_range_is_refused(options: tuple[str, str]):
     assert options[1] in refused("gate", OLD, OLD, *options)

@@ -143,6 +143,7 @@ class TestRunFiles:
     def test_what_is_read_is_what_was_written(self, tmp_path: Path):
         write_run(tmp_path, RUN)
         there = read_run(tmp_path)
+        pd.testing.assert_frame_equal(there.rows, RUN.rows)
         assert (there.identity, there.declared) == (RUN.identity, RUN.declared)
         assert there.circumstances == RUN.circumstances
         written = json.loads((tmp_path / "run.json").read_text())

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from bench.comparison.notes import about_verdicts
-from bench.comparison.summary import compare, write_summary
+from bench.comparison.summary import compare
 from bench.comparison.tables import render
 from bench.report.charts.forest import accuracy_figure
 from bench.report.charts.style import save_figure
-from bench.runs.directory import find_failures, find_runs, read_run, read_runs, write_run
+from bench.runs.directory import find_failures, read_run, read_runs, write_run
 from bench.runs.run import ROW_TYPES, Run
 from bench.statistics import over_episodes
 from episodes.errors import UserError
@@ -42,14 +42,6 @@ def test_rows_have_the_columns_and_types_that_others_read():
     assert dict(rows.dtypes.astype(str)) == ROW_TYPES
     assert rows["episode"].tolist()[:6] == [0, 0, 0, 0, 0, 1]
     assert rows["query"].tolist()[:6] == [0, 1, 2, 3, 4, 0]
-
-
-def test_a_run_survives_its_directory(tmp_path: Path):
-    write_run(tmp_path / "protonet", RUNS[0])
-    again = read_run(tmp_path / "protonet")
-    pd.testing.assert_frame_equal(again.rows, RUNS[0].rows)
-    assert again.identity == RUNS[0].identity
-    assert find_runs(tmp_path) == [tmp_path / "protonet"]
 
 
 def test_rows_of_other_types_and_without_margins_are_read_as_ours(tmp_path: Path):
@@ -106,20 +98,6 @@ def test_runs_whose_rows_have_other_labels_are_refused(other: pd.DataFrame):
 def test_an_absent_reference_is_refused():
     with pytest.raises(UserError, match=r"'absent'.*learned, otam, protonet"):
         compare(RUNS, "absent")
-
-
-def test_summary_json_holds_the_same_figures(tmp_path: Path):
-    (comparison,) = COMPARED
-    write_summary(tmp_path, comparison)
-    content = json.loads((tmp_path / "summary.json").read_text())
-    assert content["bank"] == "small"
-    assert content["bank_sha256"] == "hash of small"
-    first = content["rows"][0]
-    assert {"method", "revision", "trained", "episodes", "queries", "accuracy", "interval"} <= set(
-        first
-    )
-    assert {"difference", "difference_interval", "episodes_per_s"} <= set(first)
-    assert first["embed_clips_per_s"] is None  # NaN is no JSON
 
 
 def test_the_terminal_table_shows_every_method_and_what_its_intervals_mean():

@@ -33,14 +33,6 @@ def along(maps, slope, start):
     return sampled.mT.reshape(len(maps), maps.shape[2], -1, *maps.shape[3:]).transpose(1, 2)
 
 
-@torch.no_grad()
-def test_retiming_against_grid_sample():
-    method = build().retiming
-    maps = torch.randn(3, *SHAPE)
-    expected = along(maps, *method.theta(maps).T[:, :, None])
-    torch.testing.assert_close(method(maps), expected, atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("frames", [4, 5, 8])
 def test_the_slope_of_retiming_at_the_start_is_that_of_grid_sample(frames):
     """The middle one of an odd number of frames is asked for exactly where it is."""

@@ -4,18 +4,14 @@ import copy
 import gc
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from bench.machine.surroundings import Surroundings
 from bench.plugins.registry import load_plugins
-from bench.running.containment import contained
 from bench.runs.directory import find_failures
-from episodes.errors import UserError
 from episodes.split import Video
 from tests.attacks.plugins import DEEDS, HEAD, HOOKS, LEARNS, Hostile, family, outcome, write
 from tests.command import call, fvbench, predictions, refused, succeeds
@@ -190,22 +186,3 @@ def test_what_python_notes_in_a_class_whose_objects_it_copies_is_no_change():
     copy.copy(Video("label", "group", "name"))
     assert "__slotnames__" in vars(Video)
     assert before.put_back() == []
-
-
-def exits() -> None:
-    sys.exit(0)
-
-
-def changes_the_process() -> None:
-    torch.set_num_threads(torch.get_num_threads() + 1)
-
-
-@pytest.mark.parametrize(
-    ("deed", "words"),
-    [(exits, "failed: SystemExit: 0"), (changes_the_process, "changed torch's number of threads")],
-)
-def test_what_a_method_does_is_an_error_of_its_own(deed: Callable[[], None], words: str):
-    before = torch.get_num_threads()
-    with pytest.raises(UserError, match=words), contained("mine", 0):
-        deed()
-    assert torch.get_num_threads() == before

@@ -80,15 +80,6 @@ class TestAdd:
 class TestPackedBitstreams:
     """HMDB51 and others are XviD in AVI: a header promises more frames than come out."""
 
-    def test_hmdb51_registers_and_verifies(self, tmp_path: Path):
-        tree = Tree(tmp_path / "data")
-        packed_bitstream(tmp_path / "sources" / "source.avi")
-        tree.fill("hmdb51")
-        assert call("data", "add", "hmdb51", "--root", tree.root)[0] == 0
-        status, content = verified("hmdb51")
-        assert (status, content["usable"]) == (0, True)
-        assert not set(kinds(content).values()) - {"copy"}
-
     def test_a_folder_of_them_registers_verifies_and_runs(self, tmp_path: Path):
         root = tmp_path / "data"
         for number, label in enumerate(("cartwheel", "climb stairs", "wave")):

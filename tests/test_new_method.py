@@ -169,15 +169,6 @@ def test_broken_files_in_a_folder_are_left_out_on_stderr_and_do_not_stop_the_oth
         assert re.search(words, line)
 
 
-def test_a_run_leaves_a_broken_file_out_only_if_told_to(tmp_path: Path):
-    file = spoil(tmp_path / "plugins", IMPORTING)
-    new(tmp_path / "plugins", "sound")
-    words = ("run", "--plugin", tmp_path / "plugins", "--methods", "sound", "--episodes", "2")
-    said = refused(*words, "--out", tmp_path / "out")
-    assert said.startswith(f"error: plugin {file}")
-    assert f"left out: plugin {file}" in succeeds(*words, "--out", tmp_path / "out", "--keep-going")
-
-
 def test_what_a_file_registered_before_it_failed_is_taken_back(tmp_path: Path):
     file = new(tmp_path) / "my_method.py"
     file.write_text(file.read_text() + "\nraise ValueError('too late')\n")

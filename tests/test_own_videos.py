@@ -379,16 +379,6 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"no video in the class 'nothing', 1 such.*\.mp4"):
             bank_over_folder(tmp_path)
 
-    def test_videos_that_are_damaged_or_cut_short_are_named(self, own: Path, tmp_path: Path):
-        for label in CLASSES[:2]:
-            shutil.copytree(own / label, tmp_path / "data" / label)
-        cut = tmp_path / "data" / CLASSES[1] / "three.avi"
-        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-        (tmp_path / "data" / CLASSES[0] / "bad.mp4").write_bytes(b"no video" * 50)
-        words = ("--methods", "protonet", "--out", tmp_path / "out")
-        status, printed = call("run", "--data", tmp_path / "data", *words)
-        assert (status, printed.count("three.avi"), printed.count("bad.mp4")) == (2, 1, 1)
-
     def test_a_video_that_is_there_twice(self, own: Path, tmp_path: Path):
         for label in CLASSES[:2]:
             shutil.copytree(own / label, tmp_path / label)

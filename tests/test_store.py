@@ -58,12 +58,6 @@ def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path:
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == ["d"]
 
 
-def test_an_index_that_cannot_be_read_is_passed_over(store: FeatureStore, tmp_path: Path):
-    for index in store.folder.glob("*.shard.json"):
-        index.write_text(index.read_text()[:-5])
-    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("ad") == ["a", "d"]
-
-
 @pytest.mark.parametrize(
     "harm", [lambda data: data.write_bytes(data.read_bytes()[:-1]), Path.unlink]
 )
@@ -73,29 +67,6 @@ def test_a_shard_that_was_cut_short_or_vanished_is_not_used(
     for data in store.folder.glob("*.npy"):
         harm(data)
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == list("abcd")
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".shard.json"])
-def test_no_flipped_bit_is_ever_read(store: FeatureStore, tmp_path: Path, suffix: str):
-    """Videos count as missing, or their features are those that were written."""
-    index = next(one for one in store.folder.glob("*.shard.json") if '"a"' in one.read_text())
-    data = index.with_name(index.name.removesuffix(".shard.json") + ".npy")
-    sound = {path: path.read_bytes() for path in (index, data)}
-    damaged = index if suffix == ".shard.json" else data
-    missed = 0
-    for bit in range(0, 8 * len(sound[damaged]), 3):
-        content = bytearray(sound[damaged])
-        content[bit // 8] ^= 1 << bit % 8
-        damaged.write_bytes(content)
-        opened = FeatureStore(tmp_path, IDENTITY, SHAPE)
-        if opened.missing("abc"):
-            missed += 1
-            assert not index.exists()
-        else:
-            np.testing.assert_array_equal(opened.read(list("abc")), features_of(*"abc"))
-        for path, content_ in sound.items():
-            path.write_bytes(content_)
-    assert missed > 100
 
 
 def test_a_damaged_shard_is_named_and_its_videos_are_made_again(
@@ -110,6 +81,7 @@ def test_a_damaged_shard_is_named_and_its_videos_are_made_again(
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {data.with_suffix('.shard.json')} is damaged")
     assert said.count("\n") == 1
+    assert not data.with_suffix(".shard.json").exists()
     opened.write(["a", "b", "c"], features_of("a", "b", "c"), seconds=1.5)
     np.testing.assert_array_equal(opened.read(list("abcd")), features_of(*"abcd"))
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == []

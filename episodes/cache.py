@@ -138,8 +138,9 @@ def _remove(folder: Path, really: bool) -> bool:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except FileNotFoundError:  # nobody has used it, or it was removed meanwhile
+        except FileNotFoundError:  # nobody has used it
             pass
         if really:
-            shutil.rmtree(folder)
+            with suppress(FileNotFoundError):  # another process removes it, too
+                shutil.rmtree(folder)
     return True

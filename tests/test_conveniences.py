@@ -163,6 +163,12 @@ class TestCache:
         assert "kept, a process is using it: features net-0" in said
         assert list((tmp_path / "features").iterdir()) == [store.folder]
 
+    def test_two_may_remove_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        found = cache.parts()
+        monkeypatch.setattr(cache, "parts", lambda: found)
+        shutil.rmtree(tmp_path / "features")
+        assert "removed 2 folders" in succeeds("cache", "clean", "--all")
+
     def test_what_was_used_of_late_is_kept_if_so_asked(self, tmp_path: Path):
         old, new = sorted((tmp_path / "features").iterdir())
         long_ago = (old / cache.MARK).stat().st_mtime - timedelta(days=40).total_seconds()

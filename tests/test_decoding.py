@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from episodes.cache import ENVIRONMENT_VARIABLE as CACHE
-from episodes.decoding.clips import decode, decode_each, decoder_identity, examine
+from episodes.decoding.clips import decode_each, decoder_identity, examine
 from episodes.decoding.media import content_sha256, videos_below
 from episodes.decoding.process import Process, close_idle
 from episodes.decoding.readers import AvVideo, read
@@ -28,6 +28,7 @@ from episodes.errors import UserError
 from tests.benchmarks.large_frames import of_4k, taken
 from tests.conftest import make_video
 from tests.video_files import (
+    decoded,
     packed_bitstream,
     painted,
     patched,
@@ -66,37 +67,37 @@ class TestGoodFile:
         every = every_frame(path)
         assert every.shape == (20, 96, 96, 3)
         for rule in RULES:
-            clip = decode(path, 8, rule)
+            clip = decoded(path, 8, rule)
             assert clip.dtype == np.uint8
             assert alike(clip, every[frame_indices(rule, 20, 8)])
 
     def test_shorter_than_the_clip_gives_frames_twice_in_order(self, tmp_path: Path, suffix: str):
         path = make_video(tmp_path / f"short{suffix}", frames=3, codec=CODECS[suffix])
-        brightness = decode(path, 8, RULE).mean(axis=(1, 2, 3)).round(3).tolist()
+        brightness = decoded(path, 8, RULE).mean(axis=(1, 2, 3)).round(3).tolist()
         assert brightness == sorted(brightness)
         assert [brightness.count(level) for level in sorted(set(brightness))] == [3, 2, 3]
 
     def test_of_one_frame_is_a_clip(self, tmp_path: Path, suffix: str):
         path = make_video(tmp_path / f"one{suffix}", frames=1, codec=CODECS[suffix])
-        assert decode(path, 4, RULE).shape == (4, 96, 96, 3)
+        assert decoded(path, 4, RULE).shape == (4, 96, 96, 3)
 
     def test_of_an_uneven_frame_rate_is_not_taken_for_cut(self, tmp_path: Path, suffix: str):
         codec = "mpeg4" if suffix == ".mp4" else CODECS[suffix]
         path = make_video(tmp_path / f"uneven{suffix}", times=UNEVEN, codec=codec)
-        assert decode(path, 8, RULE).shape == (8, 96, 96, 3)
+        assert decoded(path, 8, RULE).shape == (8, 96, 96, 3)
 
     def test_with_a_longer_audio_track_is_not_taken_for_cut(self, tmp_path: Path, suffix: str):
         path = make_video(tmp_path / f"song{suffix}", codec=CODECS[suffix], audio_seconds=5)
-        assert decode(path, 8, RULE).shape == (8, 96, 96, 3)
+        assert decoded(path, 8, RULE).shape == (8, 96, 96, 3)
 
 
 def test_shape_is_that_of_the_video(tmp_path: Path):
     path = make_video(tmp_path / "wide.mp4", size=(160, 112))
-    assert decode(path, 4, RULE).shape == (4, 112, 160, 3)
+    assert decoded(path, 4, RULE).shape == (4, 112, 160, 3)
 
 
 def test_matroska_that_knows_only_its_longest_track_is_not_taken_for_cut(tmp_path: Path):
-    assert decode(without_track_lengths(tmp_path, audio_seconds=5), 8, RULE).shape[0] == 8
+    assert decoded(without_track_lengths(tmp_path, audio_seconds=5), 8, RULE).shape[0] == 8
 
 
 @pytest.mark.parametrize("options", [{}, {"g": "10"}], ids=["one group", "groups of ten"])
@@ -108,7 +109,7 @@ def test_frames_hidden_by_an_edit_list_are_not_taken(tmp_path, seconds, options)
         assert file.streams.video[0].frames == 60
     shown = every_frame(path)
     assert len(shown) == 60 - math.ceil(10 * seconds)
-    assert alike(decode(path, 8, RULE), shown[frame_indices(RULE, len(shown), 8)])
+    assert alike(decoded(path, 8, RULE), shown[frame_indices(RULE, len(shown), 8)])
 
 
 def trimmed(source: Path, seconds: float) -> Path:
@@ -154,7 +155,7 @@ def remuxed(
 def test_frames_are_the_ones_asked_for_where_decord_jumps_wrongly(tmp_path, name, codec, options):
     path = make_video(tmp_path / name, frames=250, codec=codec, rate=25, options=options)
     wanted = every_frame(path)[frame_indices(RULE, 250, 8)]
-    assert alike(decode(path, 8, RULE), wanted)
+    assert alike(decoded(path, 8, RULE), wanted)
 
 
 def test_slide_show_is_not_taken_for_cut(tmp_path: Path):
@@ -162,7 +163,7 @@ def test_slide_show_is_not_taken_for_cut(tmp_path: Path):
     path = make_video(tmp_path / "slides.mkv", frames=5, times=range(0, 5000, 1000))
     path.write_bytes(path.read_bytes().replace(b"00:00:04.1", b"00:00:05.0"))
     path.write_bytes(path.read_bytes().replace(duration_element(4100), duration_element(5000)))
-    assert decode(path, 5, RULE).shape[0] == 5
+    assert decoded(path, 5, RULE).shape[0] == 5
 
 
 def duration_element(milliseconds: int) -> bytes:
@@ -173,14 +174,14 @@ def duration_element(milliseconds: int) -> bytes:
 def test_tag_copied_from_a_longer_file_is_not_believed(tmp_path: Path):
     path = make_video(tmp_path / "excerpt.mkv")
     path.write_bytes(path.read_bytes().replace(b"00:00:02.0", b"00:01:02.0"))
-    assert decode(path, 8, RULE).shape[0] == 8
+    assert decoded(path, 8, RULE).shape[0] == 8
 
 
 def test_metadata_in_an_old_encoding_does_not_matter(tmp_path: Path):
     path = make_video(tmp_path / "latin.avi", codec="mpeg4", title="caf@")
     path.write_bytes(path.read_bytes().replace(b"caf@", b"caf\xe9"))
     # PyAV 18 cannot open such a file, PyAV 19 can.
-    assert decode(path, 8, RULE).shape[0] == 8
+    assert decoded(path, 8, RULE).shape[0] == 8
 
 
 def test_a_name_that_looks_like_an_address_is_a_file(
@@ -188,13 +189,13 @@ def test_a_name_that_looks_like_an_address_is_a_file(
 ):
     make_video(tmp_path / "1.mp4", frames=9).rename(tmp_path / "http:a.mp4")
     monkeypatch.chdir(tmp_path)
-    assert len(decode(Path("http:a.mp4"), 4, "linspace", "av")) == 4
+    assert len(decoded(Path("http:a.mp4"), 4, "linspace", "av")) == 4
 
 
 def test_unknown_rule_is_refused_as_such(tmp_path: Path):
     path = make_video(tmp_path / "good.mp4")
     with pytest.raises(UserError, match="no frame sampling is called 'centre'"):
-        decode(path, 8, "centre")
+        decoded(path, 8, "centre")
 
 
 def test_identity_names_the_decoder_its_version_and_how_it_is_used():
@@ -254,7 +255,7 @@ def test_turned_videos_are_shown_upright(tmp_path: Path):
     plain = every_frame(painted(tmp_path / "plain.mp4", "libx264", options={"qp": "0"}))
     for degrees in (90, 180, -90):
         path = painted(tmp_path / "a.mp4", "libx264", rotation=degrees, options={"qp": "0"})
-        upright = decode(path, 24, "linspace", "av")
+        upright = decoded(path, 24, "linspace", "av")
         assert np.array_equal(upright, np.rot90(plain, degrees // 90, axes=(1, 2)))
 
 
@@ -297,21 +298,21 @@ class TestHostileFile:
     def test_length_of_years(self, decoder: str, tmp_path: Path):
         path = patched(make_video(tmp_path / "a.avi", codec="mpeg4"), with_length(10**9))
         with pytest.raises(UserError, match=r"a\.avi: .*cut short: 20 of 1000000000 frames"):
-            decode(path, 8, RULE, decoder)
+            decoded(path, 8, RULE, decoder)
 
     def test_frames_of_an_absurd_size(self, tmp_path: Path):
         source = painted(tmp_path / "a.mkv", "ffv1", size=(640, 480), frames=2)
         path = patched(source, with_sizes_of(16_000, 16_000))
         with pytest.raises(UserError, match=r"a\.mkv: .*16000 x 16000; at most 35,389,440 pixels"):
-            decode(path, 8, RULE)
+            decoded(path, 8, RULE)
 
     def test_decoder_that_comes_to_no_frame(self, tmp_path: Path, monkeypatch):
         monkeypatch.setattr("episodes.decoding.process.TIME_LIMIT", 0.001)
         path = painted(tmp_path / "a.mp4", "libx264", size=(3840, 2160), frames=2)
         with pytest.raises(UserError, match=r"a\.mp4: .*produced no frame for"):
-            decode(path, 8, RULE, "av")
+            decoded(path, 8, RULE, "av")
         monkeypatch.undo()
-        assert decode(path, 2, RULE, "av").shape == (2, 2160, 3840, 3)
+        assert decoded(path, 2, RULE, "av").shape == (2, 2160, 3840, 3)
 
     def test_process_that_is_killed(self, tmp_path: Path, monkeypatch):
         path = make_video(tmp_path / "a.mp4")
@@ -323,9 +324,9 @@ class TestHostileFile:
         ask = Process.ask
         monkeypatch.setattr(Process, "ask", crash)
         with pytest.raises(UserError, match=r"a\.mp4: .*its decoder crashed: SIGKILL"):
-            decode(path, 8, RULE)
+            decoded(path, 8, RULE)
         monkeypatch.undo()
-        assert decode(path, 8, RULE).shape[0] == 8
+        assert decoded(path, 8, RULE).shape[0] == 8
 
     def test_process_that_is_killed_amid_an_answer(self, tmp_path: Path, monkeypatch):
         path, script = make_video(tmp_path / "a.mp4"), tmp_path / "process"
@@ -334,7 +335,23 @@ class TestHostileFile:
         close_idle()
         monkeypatch.setattr(sys, "executable", str(script))
         with pytest.raises(UserError, match=r"a\.mp4: .*its decoder crashed: SIGKILL"):
-            decode(path, 8, RULE)
+            decoded(path, 8, RULE)
+
+    @pytest.mark.parametrize(
+        ("ends", "how"),
+        [
+            ("echo Traceback >&2; echo ImportError: libx >&2; exit 1", "ImportError: libx"),
+            ("exit 3", "status 3"),
+        ],
+    )
+    def test_process_that_ends_by_itself(self, ends: str, how: str, tmp_path: Path, monkeypatch):
+        path, script = make_video(tmp_path / "a.mp4"), tmp_path / "process"
+        script.write_text(f"#!/bin/sh\n{ends}\n")
+        script.chmod(0o755)
+        close_idle()
+        monkeypatch.setattr(sys, "executable", str(script))
+        with pytest.raises(UserError, match=rf"a\.mp4: .*its decoder ended: {how}\)"):
+            decoded(path, 8, RULE)
 
     def test_content_that_is_not_what_was_hashed(self, tmp_path: Path):
         path = make_video(tmp_path / "a.mp4")
@@ -365,7 +382,7 @@ def test_damage_that_a_decoder_conceals_is_found_by_a_strict_one(tmp_path: Path)
     with path.open("rb+") as written:
         written.seek(packet.pos + half)
         written.write(b"\xff" * half)
-    assert decode(path, 8, RULE, "av").shape[0] == 8
+    assert decoded(path, 8, RULE, "av").shape[0] == 8
     assert "a strict decoder stops after 3 frames" in examine(path)[1]
 
 
@@ -480,11 +497,11 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
 DECODE_EACH = """
 import json, sys
 from pathlib import Path
-from episodes.decoding.clips import decode
+from episodes.decoding.clips import decode_each
 from episodes.errors import UserError
 for path in map(Path, sys.argv[1:]):
     try:
-        answer = f"decoded to {decode(path, 8, 'segment-centres').shape}"
+        answer = f"decoded to {len(decode_each(path, 8, 'segment-centres', list)[0])} frames"
     except UserError as error:
         answer = str(error)
     print(json.dumps([str(path), answer]), flush=True)

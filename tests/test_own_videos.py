@@ -437,6 +437,19 @@ class TestWhatCannotBeRead:
         for name in ("pipe", "circle", "device", "out"):
             assert printed.count(f"{name}.mp4: it is a ") == 1
 
+    def test_videos_of_a_class_that_may_not_be_read_can_be_left_out(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        folder = Folder("mine", root)
+        (lost,) = (one for one in folder.videos if one.name == "narrow.mp4")
+        (root / lost.label / lost.name).unlink()
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(path)
+
+        monkeypatch.setattr(Path, "iterdir", refuse)
+        assert folder.unusable([lost], NOTHING) == {lost: "it is not there"}
+
     @pytest.mark.parametrize(
         ("path", "why"), [("0.jpg/a.mp4", "it is not there"), ("x" * 300, "cannot be accessed")]
     )
@@ -474,6 +487,12 @@ def test_weights_are_not_tested_on_their_training_classes_under_another_name(tmp
             check_unseen("mine", learned.sha256, bank)
     check_unseen("mine", learned.sha256, bank_of("mine", "test"))
     check_unseen("others", "0" * 64, bank_of("mine", "train"))
+    # Whoever has the weights of others may have the test videos alone.
+    tested = dataset("mine").split("test").videos
+    lines = (f"{video.label}/{video.name}\n" for video in tested)
+    (tmp_path / "test.txt").write_text("".join(lines))
+    add_dataset("mine", tmp_path / "clips", tmp_path / "test.txt", trust=False)
+    check_unseen("mine", learned.sha256, bank_of("mine", "test"))
 
 
 def bank_of(name: str, split: SplitName) -> Bank:

@@ -22,12 +22,12 @@ import pytest
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.datasets import dataset
 from episodes.datasets.rendered import MANIFEST, SOURCES
-from episodes.decoding.clips import decode
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.encoding import ARCHIVE, PHONE, WEB, Source
 from episodes.rendered.grammar import PRIMITIVES, MotionClass, Track, classes
 from episodes.split import VideoFile
+from tests.video_files import decoded
 
 ROOT = Path(__file__).parents[1]
 RENDERED = dataset("rendered")
@@ -291,7 +291,7 @@ def test_files_are_without_loss(video: str, tmp_path: Path):
     shown = decord.VideoReader(str(path))[:].asnumpy()
     assert (shown == np.stack([frame.to_ndarray(format="rgb24") for frame in frames])).all()
     # Where this alone fails, colours are converted otherwise on this machine.
-    assert sha256(decode(path, len(planes), "segment-centres")) == expected
+    assert sha256(decoded(path, len(planes), "segment-centres")) == expected
 
     # Features are kept by the hash of these bytes: rendering again must not lose them.
     encoding.encode(again, planes, source)

@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from episodes.decoding.clips import Clip, decode_each
+from episodes.decoding.sampling import Sampling
 from tests.conftest import make_video
 
 VOP = b"\x00\x00\x01\xb6"
@@ -74,6 +76,11 @@ def painted(
             file.mux(video.encode(frame.reformat(format=pixel_format)))
         file.mux(video.encode())
     return path
+
+
+def decoded(path: Path, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
+    """The sampled frames in full size."""
+    return np.stack(decode_each(path, frames, sampling, list, decoder)[0])
 
 
 def patched(path: Path, change: Callable[[bytearray], None]) -> Path:

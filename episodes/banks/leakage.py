@@ -6,6 +6,7 @@ from episodes.banks.bank import Bank
 from episodes.datasets import datasets
 from episodes.datasets.folder import Folder
 from episodes.errors import UserError
+from episodes.split import composed
 
 OVERLAPPING = {
     frozenset({"ssv2-part", "ssv2-all"}): (
@@ -61,7 +62,8 @@ def check_unseen(trained_on: str, list_sha256: str, bank: Bank) -> None:
     elif isinstance(bank.source, Folder):
         known = datasets().get(trained_on)
         if isinstance(known, Folder) and known.root == bank.source.root:
-            seen = [one for one in bank.split.classes if one in known.split("train").classes]
+            trained = {composed(label) for label, _ in (known.lists or {}).get("train", ())}
+            seen = [label for label in bank.split.classes if label in trained]
     if seen:
         raise UserError(
             f"weights trained on {trained_on} have seen {len(seen)} of the"

@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -116,8 +117,10 @@ class Folder:
         path = self.root
         for name in (video.label, *video.name.split("/")):
             if path not in self._spellings:
-                there = path.iterdir() if path.is_dir() else ()
-                self._spellings[path] = {composed(inner.name): inner.name for inner in there}
+                names: list[str] = []
+                with suppress(OSError):  # it is not there, or may not be read
+                    names = [inner.name for inner in path.iterdir()]
+                self._spellings[path] = {composed(inner): inner for inner in names}
             path /= self._spellings[path].get(name, name)
         return path
 

@@ -43,15 +43,6 @@ def decoder_identity(name: str | None = None) -> str:
     return DECODERS[chosen_decoder(name)].identity()
 
 
-def decode(path: Path, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:
-    """Decode the sampled frames in full size: (clips * frames, height, width, 3).
-
-    Raises:
-        UserError: as `decode_each`.
-    """
-    return np.stack(decode_each(path, frames, sampling, list, decoder)[0])
-
-
 def decode_each(
     path: Path,
     frames: int,

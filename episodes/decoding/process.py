@@ -27,6 +27,7 @@ import numpy as np
 
 from episodes.decoding.readers import DECODERS, Pixels, UnreadableError, examined, read
 from episodes.decoding.sampling import Jittered, Sampling, frame_indices
+from episodes.errors import LONGEST
 
 TIME_LIMIT = 60.0
 """Seconds that a reader may take for one frame; after that its process ends itself."""
@@ -88,10 +89,14 @@ class Process:
     def _end(self) -> str:
         """Describe how the process ended."""
         status = self._process.wait()
-        if status == 1:
+        if status < 0:
+            return f"its decoder crashed: {signal.Signals(-status).name}"
+        self._log.seek(0)
+        log = self._log.read().decode(errors="replace").strip()
+        if "Timeout (" in log:  # which faulthandler writes, see `_Watchdog`
             return f"its decoder produced no frame for {TIME_LIMIT:.0f} seconds"
-        name = signal.Signals(-status).name if status < 0 else f"status {status}"
-        return f"its decoder crashed: {name}"
+        last = log.rpartition("\n")[2] or f"status {status}"
+        return f"its decoder ended: {last[:LONGEST]}"
 
     def close(self) -> None:
         """End it: without a request it has nothing to do."""

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from episodes.decoding import process as decoding_process
-from episodes.decoding.clips import decode, examine
+from episodes.decoding.clips import examine
 from episodes.errors import UserError
 from tests.attacks.files import damaged
 from tests.attacks.outcomes import Tally
 from tests.conftest import make_video
+from tests.video_files import decoded
 
 LARGE = 2000
 FRAMES = 8
@@ -39,7 +40,7 @@ def attack(suffix: str, folder: Path, mutants: int, seed: int = 0) -> Tally:
     tally = Tally(f"videos: {suffix}, {CODECS[suffix]}")
     draw = random.Random(f"{suffix} {seed}")  # noqa: S311 - it damages files
     sound = make_video(folder / f"sound.{suffix}", 12, (64, 64), CODECS[suffix])
-    content, expected = sound.read_bytes(), decode(sound, FRAMES, "segment-centres")
+    content, expected = sound.read_bytes(), decoded(sound, FRAMES, "segment-centres")
     path = folder / f"mutant.{suffix}"
     limit, decoding_process.TIME_LIMIT = decoding_process.TIME_LIMIT, LIMIT
     try:
@@ -48,7 +49,7 @@ def attack(suffix: str, folder: Path, mutants: int, seed: int = 0) -> Tally:
             path.write_bytes(damaged(head, draw) + content[len(head) :])
             since = time.monotonic()
             try:
-                found = decode(path, FRAMES, "segment-centres")
+                found = decoded(path, FRAMES, "segment-centres")
                 examine(path)
             except UserError as error:
                 outcome, words = "named", str(error)

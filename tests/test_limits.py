@@ -127,7 +127,6 @@ CASES: dict[str, tuple[tuple[object, ...], Callable[[Path], Path] | None, str]] 
     "ways": ((*RUN, "--bank", "{file}"), bank(way=10**9), "a bank has at most"),
     "queries": ((*RUN, "--bank", "{file}"), bank(queries=10**12), "a bank has at most"),
     "warm-up": (TRAIN, training(warm_up_steps=-1), "warm_up_steps is -1"),
-    "rate": (TRAIN, training(learning_rate="inf"), "learning_rate is inf"),
     "rate of the backbone": (TRAIN, training(backbone_learning_rate="nan"), "learning_rate is nan"),
     "steps": (TRAIN, training(steps=10**15), "a bank has at most"),
     "validation": (TRAIN, training(validation_episodes=10**12), "episodes is 1000000000000;"),

@@ -27,6 +27,7 @@ from episodes.rendered import encoding, raster, scene
 from episodes.rendered.encoding import ARCHIVE, PHONE, WEB, Source
 from episodes.rendered.grammar import PRIMITIVES, MotionClass, Track, classes
 from episodes.split import VideoFile
+from tests.synthetic import NOTHING
 from tests.video_files import decoded
 
 ROOT = Path(__file__).parents[1]
@@ -324,14 +325,6 @@ def test_failing_encoder_leaves_no_file(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def nothing(done: int, total: int) -> None:
-    """A progress report that nobody reads."""
-
-
-def rendered_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*_g*") if not path.name.startswith("."))
-
-
 def modified(files: Sequence[VideoFile]) -> dict[Path, int]:
     return {file.path: file.path.stat().st_mtime_ns for file in files}
 
@@ -365,18 +358,19 @@ def cache(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 class TestFilesOnDemand:
-    def files(self, report=nothing) -> list[VideoFile]:
+    def files(self, report=NOTHING) -> list[VideoFile]:
         return RENDERED.files("val", FEW, report)
 
     def test_whole_files_are_not_rendered_again_and_no_others_are(self, cache: Path):
-        before = {path: path.stat().st_mtime_ns for path in rendered_files(cache)}
+        paths = sorted(path for path in cache.rglob("*_g*") if not path.name.startswith("."))
+        before = {path: path.stat().st_mtime_ns for path in paths}
         assert [path.stem for path in before] == sorted(video.name for video in FEW)
         found = self.files(report=lambda done, total: pytest.fail("something was rendered"))
         assert modified(found) == before
 
     def test_files_show_their_videos_in_the_order_asked_for(self, cache: Path):
         backwards = FEW[::-1]
-        found = RENDERED.files("val", backwards, nothing)
+        found = RENDERED.files("val", backwards, NOTHING)
         assert tuple(file.video for file in found) == backwards
         for file in found:
             assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
@@ -505,5 +499,5 @@ def test_killed_run_leaves_nothing_that_is_trusted_wrongly(
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     monkeypatch.setattr("episodes.datasets.rendered.ALONE", len(WANTED))
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "whole"))
-    unkilled = RENDERED.files("val", WANTED, nothing)
+    unkilled = RENDERED.files("val", WANTED, NOTHING)
     assert second.splitlines() == [f"{file.video.name} {file.sha256}" for file in unkilled]

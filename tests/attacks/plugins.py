@@ -305,7 +305,8 @@ def _run(place: Place, file: Path, names: Sequence[str], out: str, *more: object
 def imports(place: Place, most: int) -> Tally:
     """Do each deed while the file is imported: it is named, or the others notice nothing."""
     tally = Tally("hostile files: while they are imported")
-    expected = predictions(_run_protonet(place, ()))["protonet"]
+    _import(place, None)
+    expected = predictions(place.folder / "imported")["protonet"]
     for name, (body, reason) in list(DEEDS.items())[:most]:
         if reason == "took longer than":  # nothing limits an import, which a person sees to hang
             continue
@@ -328,10 +329,6 @@ def imports(place: Place, most: int) -> Tally:
             if (file.name not in words) != (reason == HARMLESS) and name not in EITHER:
                 tally.add("wrong", f"{name}: {words[-300:]}")
     return tally
-
-
-def _run_protonet(place: Place, more: Sequence[object]) -> Path:
-    return _import(place, None, *more) and place.folder / "imported"
 
 
 def _import(place: Place, file: Path | None, *more: object) -> tuple[int | None, str]:

@@ -85,28 +85,15 @@ def test_masks_of_a_single_position():
     assert found.tolist() == [[[1.0]]]
 
 
-def attend(asking, asked):
-    return (asking @ asked.T / asking.shape[1] ** 0.5).softmax(dim=1)
-
-
-def spatial_mean(maps):
-    """(C, T, H, W) -> (T, C)."""
-    return maps.mean(dim=(2, 3)).T
-
-
-def everywhere(linear, maps):
-    return torch.einsum("oc,cthw->othw", linear.weight, maps)
-
-
 def slow_prototype(method, shots):
     """(shot, C, T, H, W) -> (C, T, H, W)."""
-    module, frames = method.shots, [spatial_mean(shot) for shot in shots]
+    module, frames = method.shots, [shot.mean(dim=(2, 3)).T for shot in shots]
     goal = frames[0] if method.settings.reference == "first" else sum(frames) / len(frames)
     retimed = []
     for shot, means in zip(shots, frames, strict=True):
-        weights = attend(module.query(goal), module.key(means))
-        values = everywhere(module.value, shot)
-        retimed.append(torch.einsum("yx,cxhw->cyhw", weights, values))
+        products = module.query(goal) @ module.key(means).T / means.shape[1] ** 0.5
+        values = torch.einsum("oc,cthw->othw", module.value.weight, shot)
+        retimed.append(torch.einsum("yx,cxhw->cyhw", products.softmax(dim=1), values))
     return sum(retimed) / len(retimed)
 
 

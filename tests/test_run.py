@@ -5,11 +5,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bench.runs.directory import read_run, write_run
 from episodes.cache import cache_folder
 from tests.command import call, forked, fresh, predictions, refused, same, succeeds
 
@@ -81,6 +83,18 @@ def test_a_run_of_something_else_is_not_replaced(first: Path):
     said = refused("run", "--methods", "otam", "--episodes", "3", "--out", first)
     assert "choose another --out" in said
     assert (first / "otam" / "rows.parquet").read_bytes() == before
+
+
+def test_a_run_on_another_device_is_not_replaced(tmp_path: Path):
+    call(*SMALL, "chance", "--out", tmp_path)
+    run = read_run(tmp_path / "chance")
+    features = run.identity.features.changed(device="cuda")
+    elsewhere = replace(run, identity=run.identity.changed(features=features))
+    write_run(tmp_path / "chance", elsewhere)
+    for options in ((), ("--dry-run",)):
+        said = refused(*SMALL, "chance", "--out", tmp_path, "--device", "cpu", *options)
+        assert "a run with device cuda, not cpu; choose --device cuda or another --out" in said
+    assert read_run(tmp_path / "chance").identity == elsewhere.identity
 
 
 def test_a_folder_with_other_files_is_not_touched(tmp_path: Path):

@@ -22,7 +22,8 @@ from episodes.split import VideoFile
 ASKED_FOR = ("bank_sha256", "method", "form", "weights_sha256", "seed")
 """Parts of a run's identity that the user chose, besides features: a run that differs in them is
 never replaced. If what the program determines has changed (code, decoder, videos), the run is
-computed again in its place."""
+computed again in its place. The kind of device counts as chosen, even by ``auto``: a machine that
+has lost its GPU would replace its runs by slower ones."""
 
 
 def identity_of(
@@ -85,12 +86,14 @@ def may_reuse(folder: Path, identity: Identity) -> bool:
         return False
     found = read_run(folder).identity
     then, now = (_asked_for(one) for one in (found, identity))
-    then["form"] = then["form"] or now["form"]  # runs of older versions do not state it
+    for field in ("form", "device"):
+        then[field] = then[field] or now[field]  # runs of older versions do not state it
     for field, value in now.items():
         if then[field] != value:
+            option = f"--device {then[field]} or " if field == "device" else ""
             raise UserError(
                 f"{folder} holds a run with {field} {then[field]}, not {value};"
-                " choose another --out, or delete that run"
+                f" choose {option}another --out, or delete that run"
             )
     return found == identity and identity.source_sha256 is not None
 
@@ -103,6 +106,7 @@ def _asked_for(identity: Identity) -> dict[str, object]:
         "sampling": features.sampling,
         "decoder": features.reader,
         "resize": features.resized,
+        "device": features.device,
         "text": identity.text and identity.text.source,
         "prompt": identity.text and identity.text.prompt,
     }

@@ -45,9 +45,12 @@ class Part:
     """When it was last opened or, if that was not recorded, last written to."""
 
     @property
-    def in_use(self) -> bool:
-        """Whether a process has it open now."""
-        return not _remove(self.folder, really=False)
+    def in_use(self) -> bool | None:
+        """Whether a process has it open now; None if its lock cannot be read."""
+        try:
+            return not _remove(self.folder, really=False)
+        except OSError:
+            return None
 
 
 def cache_folder() -> Path:
@@ -133,7 +136,9 @@ def _remove(folder: Path, really: bool) -> bool:
     with ExitStack() as stack:
         try:
             if fcntl is not None:
-                file = os.open(folder / MARK, os.O_RDWR)
+                mark = folder / MARK
+                # NFS locks only what is open for writing; what others own can only be read.
+                file = os.open(mark, os.O_RDWR if os.access(mark, os.W_OK) else os.O_RDONLY)
                 stack.callback(os.close, file)
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,5 +1,6 @@
 """What makes commands pleasant: one run in two folders, default places, short lists, the cache."""
 
+import errno
 import json
 import os
 import shutil
@@ -155,6 +156,28 @@ class TestCache:
         monkeypatch.setattr(Path, "stat", stat)
         shown = json.loads(succeeds("cache", "show", "--json"))
         assert [one["folder"] for one in shown] == [str(folder)]
+
+    @pytest.mark.parametrize(
+        ("refuses", "shown", "printed"), [(os.O_RDWR, True, "now"), (0, None, "unknown")]
+    )
+    def test_the_lock_of_another_user_is_only_read(
+        self, refuses: int, shown: bool | None, printed: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        found = os.open
+
+        def opened(path: Path, flags: int, *mode: int) -> int:
+            if Path(path).name == cache.MARK and flags & refuses == refuses:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return found(path, flags, *mode)
+
+        for folder in Path(os.environ[ENVIRONMENT_VARIABLE], "features").iterdir():
+            cache.hold(folder)
+        monkeypatch.setattr(os, "open", opened)
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        assert [one["in_use"] for one in json.loads(succeeds("cache", "show", "--json"))] == [
+            shown
+        ] * 2
+        assert printed in succeeds("cache", "show")
 
     def test_what_is_in_use_is_kept(self, tmp_path: Path):
         identity = {"backbone": "net-0", "sampling": "linspace"}

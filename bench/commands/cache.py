@@ -39,13 +39,14 @@ def show(cache: Cache = None, json: Json = False) -> None:
         ]
         print_result(records)
         return
+    in_use = {True: "now", False: "", None: "unknown"}
     cells = [
         [
             part.kind,
             part.holds,
             f"{part.size / 1e6:,.1f}",
             f"{part.used:%Y-%m-%d}",
-            "now" if part.in_use else "",
+            in_use[part.in_use],
             part.folder.name,
         ]
         for part in found

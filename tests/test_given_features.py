@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from bench.features.files import FeatureCard, write_features
+from bench.features.files import FeatureCard, check_origin, write_features
 from bench.features.given import GivenFeatures
 from bench.method import Method
 from bench.runs.directory import read_run
@@ -112,6 +112,23 @@ def test_features_of_another_origin_get_a_folder_of_their_own(
     with pytest.raises(UserError, match=rf"of another origin: {field} is .*, not {value}"):
         write(second, card.changed(**other))
     assert GivenFeatures(tmp_path / first).card == card
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        (None, r"holds theirs\.npy, and no features\.json says what made it"),
+        ({"backbone": "motion"}, r"sampling is none in its features\.json, not linspace"),
+    ],
+)
+def test_features_of_unknown_origin_are_called_so(
+    card: dict[str, str] | None, said: str, tmp_path: Path
+):
+    np.save(tmp_path / "theirs.npy", np.ones(3))
+    if card is not None:
+        (tmp_path / "features.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=said):
+        check_origin(tmp_path / "all.npz", FeatureCard(backbone="motion", sampling="linspace"))
 
 
 def test_an_interrupted_export_can_be_completed(tmp_path: Path):

@@ -88,12 +88,18 @@ def check_origin(out: Path, card: FeatureCard) -> None:
     folder, is_folder = _folder_of(out), out.suffix not in SUFFIXES
     below = folder.rglob("*") if is_folder else folder.glob("*")
     there = sorted(path for path in below if path.suffix in SUFFIXES)
-    known = dict(card_of(folder)) if there else {}
+    if there and not (folder / CARD).is_file():
+        raise UserError(
+            f"{folder} holds {there[0].relative_to(folder)}, and no {CARD} says what made it;"
+            " choose another --out, or remove it"
+        )
+    known = dict(card_of(folder) if there else card)
     for field, wanted in card:
-        if (stated := known.get(field, wanted)) != wanted:
+        if known[field] != wanted:
+            said, own = ("none" if one is None else one for one in (known[field], wanted))
             raise UserError(
                 f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
-                f" {stated} in its {CARD}, not {wanted}; choose another --out, or remove it"
+                f" {said} in its {CARD}, not {own}; choose another --out, or remove it"
             )
     if is_folder and (tables := [path for path in there if path.parent == folder]):
         raise UserError(

@@ -115,14 +115,19 @@ def test_other_processes_do_not_count(
     assert measuring.computed(work, 1) == pytest.approx(seconds)
 
 
-def test_threads_that_wait_for_each_other_do_not_count(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("together", "found"), [(6, 2), (20, 20)])  # 20: alone, perhaps for 40
+def test_threads_that_wait_for_each_other_do_not_count(
+    together: int, found: int, monkeypatch: pytest.MonkeyPatch
+):
     threads = torch.get_num_threads()
     monkeypatch.setattr(
-        measuring, "computed", lambda _, units: units * (6 if torch.get_num_threads() > 1 else 2)
+        measuring,
+        "computed",
+        lambda _, units: units * (together if torch.get_num_threads() > 1 else 2),
     )
     try:
         torch.set_num_threads(2)
-        assert measuring.pace_on(CPU, lambda _: None, 9) == 2
+        assert measuring.pace_on(CPU, lambda _: None, 9) == found
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)

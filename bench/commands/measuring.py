@@ -100,7 +100,8 @@ def pace_on(device: torch.device, work: Work, most: int) -> float:
     """Measure the pace of work that this process does on a device.
 
     On a CPU, threads also wait for each other, and the more so where other processes compete. If a
-    single thread is faster, its pace counts: all threads would be as fast without competition.
+    single thread is faster, its pace counts: all threads would be as fast without competition. It
+    is not tried where a unit might take it minutes.
     """
 
     def waited(count: int) -> None:
@@ -110,6 +111,8 @@ def pace_on(device: torch.device, work: Work, most: int) -> float:
     if device.type != "cpu":
         return pace(waited, most)
     each, threads = pace(waited, most, computed), torch.get_num_threads()
+    if each * threads > 10 * PATIENCE:
+        return each
     units = most if most * each < ENOUGH else max(1, int(ENOUGH / each))
     try:
         torch.set_num_threads(1)

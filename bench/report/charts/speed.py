@@ -24,6 +24,8 @@ NEAR = ((6, 5), (6, -12), (-6, 5), (-6, -12))
 FAR = ((16, 18), (-16, 18), (16, -24), (-16, -24), (26, 32), (-26, 32), (26, -38), (-26, -38))
 """Positions joined to the mark by a line, on a wide chart, if none nearby is free."""
 LINE = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 3}
+FEW = 8
+"""Most methods of which all are named, not those on the front alone."""
 DECADES, NARROW_DECADES = 1000, 100
 """Ratio of fastest to slowest above which powers of ten suffice as ticks: wide, narrow chart."""
 
@@ -54,7 +56,7 @@ def comparable(comparison: Comparison) -> list[Row]:
 
 
 def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
-    """Draw accuracy over scoring speed; the Pareto front is joined and named."""
+    """Draw accuracy over scoring speed; the Pareto front is joined, it or all methods are named."""
     figure, axes = sheet(width, 3.4 if width >= WIDE else 3.9)
     rows = comparable(comparison)
     best = front(rows)
@@ -92,7 +94,7 @@ def speed_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     tidy(axes, "both")
     axes.minorticks_off()
-    _name(figure, axes, best, rows, width)
+    _name(figure, axes, rows if len(rows) <= FEW else best, rows, width)
     return figure
 
 

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import StringIO
 from numbers import Integral
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, find
 from bench.plugins.registry import all_methods
 from bench.report.charts.catalogue import draw
-from bench.report.charts.style import save_figure
+from bench.report.charts.style import rendered, save_figure
 from bench.report.page import write_report
 from bench.running.execute import execute
 from bench.running.plan import Plan
@@ -67,9 +66,7 @@ class Chart:
         save_figure(self.figure, Path(path))
 
     def _repr_svg_(self) -> str:
-        with StringIO() as file:
-            self.figure.savefig(file, format="svg")
-            return file.getvalue()
+        return rendered(self.figure, format="svg").decode()
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, fontManager
 from matplotlib.text import Text
 
+from bench.api import Chart
 from bench.comparison.classes import per_class
 from bench.comparison.summary import compare
+from bench.report.assembly import picture
 from bench.report.charts.catalogue import charts, draw
 from bench.report.charts.classes import class_chart
 from bench.report.charts.curves import SPAN, training_chart
@@ -224,10 +227,23 @@ def test_letters_are_of_a_font_that_has_them_or_it_is_said(
     save_figure(figure, tmp_path / "a.svg")
     assert "STIX" in (tmp_path / "a.svg").read_text()
     assert "no installed font has \U000f1234:" in capsys.readouterr().err
+    inline_svg(figure, "one", "on a page, in a font of the browser")
+    assert not capsys.readouterr().err
+
+
+def test_fonts_that_were_removed_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = FontEntry(fname=str(tmp_path / "gone.ttf"), name="Gone")
+    monkeypatch.setattr(fontManager, "ttflist", [gone, *fontManager.ttflist])
+    figure = Figure()
+    figure.text(0.5, 0.5, "\U0001d4d1")
+    save_figure(figure, tmp_path / "a.png")
 
 
 def test_dollars_in_names_are_no_formulas(tmp_path: Path):
-    figure = Figure()
-    figure.text(0.5, 0.5, r"costs $\frac{$ more")
-    save_figure(figure, tmp_path / "a.svg")
+    figures = [Figure() for _ in range(3)]
+    for figure in figures:
+        figure.text(0.5, 0.5, r"costs $\frac{$ more")
+    save_figure(figures[0], tmp_path / "a.svg")
     assert (tmp_path / "a.svg").exists()
+    assert "<svg" in Chart(figures[1])._repr_svg_()
+    assert picture("of a case", figures[2]).wide.startswith("<img")

@@ -22,6 +22,7 @@ from bench.throughput.record import Records
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card
 from episodes.disk.facts import facts
+from episodes.disk.registration import Registration, write_registration
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, sealed
 from tests.synthetic import answered, identified
@@ -261,6 +262,15 @@ class TestOtherFiles:
         content["rows"][0]["accurcy"] = 1.0
         with pytest.raises(ValueError, match=r"there is no key rows.0.accurcy"):
             parsed(Summary, content)
+
+
+def test_the_schema_of_a_registration_has_what_its_file_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FVBENCH_CONFIG", str(tmp_path))
+    mine = Registration(name="mine", root=tmp_path, published=False, lists={})
+    file, schema = read_json(write_registration(mine)), json.loads(schemas.text(Registration))
+    assert file.keys() == schema["properties"].keys() >= set(schema["required"])
 
 
 def test_json_schemas_of_the_documentation_are_current():

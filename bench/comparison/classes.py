@@ -60,7 +60,8 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     hits = []
     for one in methods:
         right = [run.rows["label"] == run.rows["prediction"] for run in one.runs]
-        hits.append(np.bincount(true, np.mean(right, axis=0), minlength=len(names)))
+        times = np.bincount(true, np.sum(right, axis=0), minlength=len(names))
+        hits.append(times / len(one.runs))
     with np.errstate(invalid="ignore"):
         accuracy = np.array(hits) / queries
     classes = [

@@ -136,14 +136,17 @@ def _describe(design: Design, bank: Bank, variation: Variation) -> str:
     counted = units if units == in_all else f"{units} ({in_all})"
     if variation.base == "videos and classes":
         return counted
+    if len(bank.episodes) == 1:
+        return f"{counted}; nothing is decided over a single episode"
     always, number = design.classes.always_shown.sum(), design.classes.shown.sum()
-    why = f"every episode shows {'all' if always == number else always} of them"
+    some = "all" if always == number else str(always)
+    why = f"{some} of them {'is' if some == '1' else 'are'} in every episode"
     if number == 1:
         why = "there is one"
     if variation.base == "videos":
         return f"{counted}; classes cannot vary ({why}), so that videos decide"
     return (
-        f"{counted}; neither classes nor videos can vary (every episode shows certain ones), so"
+        f"{counted}; neither classes nor videos can vary (some of both are in every episode), so"
         " that nothing is decided; a bank of fewer classes in an episode (`fvbench bank new --way`)"
         " lets them vary"
     )

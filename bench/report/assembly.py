@@ -5,7 +5,6 @@ Values in a template are escaped, without control characters and folders of the 
 
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
 import bench
-from bench.report.charts.style import NARROW, WIDE, inline_svg
+from bench.report.charts.style import NARROW, WIDE, inline_svg, rendered
 from bench.report.provenance import without_places
 from bench.report.sources import linked
 from episodes.errors import shown
@@ -49,11 +48,9 @@ def chart(name: str, caption: str, draw: Callable[[float], Drawing], width: floa
 
 def picture(caption: str, drawing: Drawing) -> Figure:
     """Embed a drawing that holds photographs as a bitmap."""
-    with io.BytesIO() as file:
-        drawing.savefig(file, format="webp", dpi=SHARPNESS, pil_kwargs={"quality": 82})
-        content = base64.b64encode(file.getvalue()).decode()
+    content = rendered(drawing, format="webp", dpi=SHARPNESS, pil_kwargs={"quality": 82})
     width, height = (round(inches * SHARPNESS) for inches in drawing.get_size_inches())
-    source = f"data:image/webp;base64,{content}"
+    source = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
     image = Markup('<img src="{}" alt="{}" width="{}" height="{}">')
     return Figure(caption, image.format(source, caption, width, height))
 

@@ -45,8 +45,9 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
     if runs is None:
         return None
     outcomes = Outcomes(runs, [] if comparison.opened is None else [comparison.opened])
-    figures = list(outcomes.kinds()[0].cells())
-    kinds = [[one.what, KINDS[one.what], *one.cells().values()] for one in outcomes.kinds()]
+    kinds = [
+        {"kind": one.what, "meaning": KINDS[one.what]} | one.cells() for one in outcomes.kinds()
+    ]
     combinations = outcomes.combination_lines()
     note = "Only-Self and Only-Cross are models of their own, not the branches inside MASTAF."
     examples, problem = _examples(outcomes, reporter)
@@ -54,8 +55,8 @@ def cases(comparison: Comparison, anchor: str, reporter: Reporter | None) -> Cas
         Grid(
             f"{anchor}-cases",
             "How often each kind of case occurs",
-            ["kind", "meaning", *figures],
-            kinds,
+            list(kinds[0]),
+            [list(line.values()) for line in kinds],
             [note],
         ),
         Grid(

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
+from pydantic.json_schema import SkipJsonSchema
 
 from episodes.atomic import content_seal, write_text
 from episodes.errors import UserError
@@ -21,7 +22,7 @@ Members = tuple[tuple[str, str], ...]
 class Registration(Model):
     """``datasets/NAME.json``: where a user has a dataset."""
 
-    name: str
+    name: SkipJsonSchema[str]
     """The name of the file without suffix; the file itself does not state it."""
     root: Path
     """The folder of the videos."""
@@ -29,6 +30,8 @@ class Registration(Model):
     """Whether the program knows the dataset; if not, it is a folder of the user's own videos."""
     lists: Mapping[SplitName, Members]
     """Members of the splits that are known; those of others follow from the folder."""
+    content_sha256: str | None = None
+    """Hash of all other fields; files of earlier versions have none."""
 
 
 def config_folder() -> Path:
@@ -39,7 +42,7 @@ def config_folder() -> Path:
 
 def write_registration(registration: Registration) -> Path:
     """Store a registration, replacing an earlier one of the same name; return its file."""
-    content = registration.model_dump(mode="json", exclude={"name"})
+    content = registration.model_dump(mode="json", exclude={"name", SEAL})
     path = _path(registration.name)
     write_text(path, json.dumps({**content, SEAL: content_seal(content)}, indent=0) + "\n")
     return path
@@ -62,7 +65,7 @@ def _read(path: Path, changed: int) -> Registration:
     """Read a file again only if it has changed: that of ssv2-all has 4 MB."""
     try:
         content = read_json(path)
-        seal = content.pop(SEAL, None)  # earlier versions wrote none
+        seal = content.pop(SEAL, None)
         if seal is not None and seal != content_seal(content):
             raise ValueError("it was changed after it was written")
         return parsed(Registration, content | {"name": path.stem})

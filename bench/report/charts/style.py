@@ -87,32 +87,38 @@ def save_figure(figure: Figure, path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise UserError(f"--out {path}: a figure ends in {', '.join(SUFFIXES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _take_literally(figure)
-    _add_fonts(figure)
-    with (
-        mpl.rc_context({"svg.hashsalt": SALT}),
-        replacing(path) as unfinished,
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # which a note has said
-        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-        figure.savefig(unfinished, dpi=150, metadata=metadata)
-        if path.suffix == ".svg":
-            unfinished.write_text(_with_tips(unfinished.read_text("utf-8")), "utf-8")
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+    content = rendered(figure, format=path.suffix[1:], dpi=150, metadata=metadata)
+    if path.suffix == ".svg":
+        content = _with_tips(content.decode()).encode()
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
-def _take_literally(figure: Figure) -> None:
-    """Show dollar signs in names, which would enclose a formula in matplotlib."""
-    for text in cast("list[Text]", figure.findobj(Text)):
-        text.set_parse_math(False)
+def rendered(figure: Figure, **options: Any) -> bytes:
+    """Return the content of a file that shows a figure.
 
+    Letters that the font of the charts lacks, such as Chinese ones, are taken from other fonts.
 
-def _add_fonts(figure: Figure) -> None:
-    """Take letters that the font of the charts lacks, such as Chinese ones, from other fonts."""
+    Args:
+        figure: the figure.
+        options: of `matplotlib.figure.Figure.savefig`, its format among them.
+    """
     texts = cast("list[Text]", figure.findobj(Text))
     others = _fonts_with(frozenset("".join(text.get_text() for text in texts)))
     for text in texts:
         text.set_fontfamily([*text.get_fontfamily(), *others])
+    return _rendered(figure, **options)
+
+
+def _rendered(figure: Figure, **options: Any) -> bytes:
+    """The same in the font of the charts alone. Dollar signs in names enclose no formula."""
+    for text in cast("list[Text]", figure.findobj(Text)):
+        text.set_parse_math(False)
+    with io.BytesIO() as file, mpl.rc_context({"svg.hashsalt": SALT}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `_fonts_with` says it
+        figure.savefig(file, **options)
+        return file.getvalue()
 
 
 @cache
@@ -122,6 +128,8 @@ def _fonts_with(letters: frozenset[str]) -> tuple[str, ...]:
     lacking = {ord(letter) for letter in letters if not letter.isspace()} - own.keys()
     names = []
     for font in fontManager.ttflist if lacking else ():
+        if not Path(font.fname).is_file():
+            continue  # matplotlib remembers fonts that have been removed
         found = lacking & get_font(font.fname).get_charmap().keys()
         if found and not font.name.startswith("Last Resort"):  # which has boxes for all letters
             names.append(font.name)
@@ -153,10 +161,9 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
         name: unique on the page; put before every id.
         title: what the figure shows, for screen readers.
     """
-    _take_literally(figure)
-    with io.StringIO() as file, mpl.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}):
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-        svg = file.getvalue()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        content = _rendered(figure, format="svg", transparent=True, metadata={"Date": None})
+    svg = content.decode()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
     for size in ("width", "height"):

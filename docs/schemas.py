@@ -39,14 +39,20 @@ KINDS: dict[str, Any] = {
     "training-recipe": TrainingRecipe,
 }
 """Name of a schema -> the type behind it."""
+CALLED_LIKE_THEIR_FILE = ("registration", "bank-recipe", "training-recipe")
+"""Kinds of files that do not state the name of what they hold."""
 
 
-def text(kind: Any) -> str:
-    """Return the JSON Schema of a type as the text of its file."""
-    return json.dumps(TypeAdapter(kind).json_schema(), indent=1) + "\n"
+def text(name: str) -> str:
+    """Return a JSON Schema as the text of its file."""
+    schema = TypeAdapter(KINDS[name]).json_schema()
+    if name in CALLED_LIKE_THEIR_FILE:
+        del schema["properties"]["name"]
+        schema["required"].remove("name")
+    return json.dumps(schema, indent=1) + "\n"
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name, kind in KINDS.items():
-        (FOLDER / f"{name}.json").write_text(text(kind), encoding="utf-8")
+    for name in KINDS:
+        (FOLDER / f"{name}.json").write_text(text(name), encoding="utf-8")

@@ -21,10 +21,11 @@ from bench.runs.run import Run
 from bench.throughput.record import Records
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card
+from episodes.banks.recipe import FOLDER as RECIPES
 from episodes.disk.facts import facts
 from episodes.disk.registration import Registration, write_registration
 from episodes.errors import UserError
-from episodes.schema import SEAL, Model, parsed, read_json, sealed
+from episodes.schema import SEAL, Model, parsed, read_json, read_toml, sealed
 from tests.synthetic import answered, identified
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -264,17 +265,17 @@ class TestOtherFiles:
             parsed(Summary, content)
 
 
-def test_the_schema_of_a_registration_has_what_its_file_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("FVBENCH_CONFIG", str(tmp_path))
+@pytest.mark.usefixtures("own_config")
+def test_schemas_have_what_files_have_that_do_not_state_their_name(tmp_path: Path):
     mine = Registration(name="mine", root=tmp_path, published=False, lists={})
-    file, schema = read_json(write_registration(mine)), json.loads(schemas.text(Registration))
+    file, schema = read_json(write_registration(mine)), json.loads(schemas.text("registration"))
     assert file.keys() == schema["properties"].keys() >= set(schema["required"])
+    file, schema = read_toml(RECIPES / "default.toml"), json.loads(schemas.text("bank-recipe"))
+    assert set(schema["required"]) <= file.keys() <= schema["properties"].keys()
 
 
 def test_json_schemas_of_the_documentation_are_current():
     """``python docs/schemas.py`` writes them."""
-    for name, kind in schemas.KINDS.items():
+    for name in schemas.KINDS:
         there = (schemas.FOLDER / f"{name}.json").read_text(encoding="utf-8")
-        assert there == schemas.text(kind), name
+        assert there == schemas.text(name), name

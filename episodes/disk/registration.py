@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
-from pydantic.json_schema import SkipJsonSchema
 
 from episodes.atomic import content_seal, write_text
 from episodes.errors import UserError
@@ -22,7 +21,7 @@ Members = tuple[tuple[str, str], ...]
 class Registration(Model):
     """``datasets/NAME.json``: where a user has a dataset."""
 
-    name: SkipJsonSchema[str]
+    name: str
     """The name of the file without suffix; the file itself does not state it."""
     root: Path
     """The folder of the videos."""

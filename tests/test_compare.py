@@ -14,6 +14,7 @@ from bench.comparison.frame import Comparison
 from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare_on_one_bank
+from bench.report.charts.classes import confusion_chart
 from bench.report.sections import bank_section
 from bench.runs.by_method import runs_by_method, titles
 from bench.runs.checking import rebuilt
@@ -156,6 +157,15 @@ def test_the_most_confused_pair_is_the_one_that_was_made_so():
     (pair,) = confusions([one], bank)
     assert (pair.true, pair.predicted, pair.share) == ("grow", "appear", 1.0)
     assert pair.queries == len(met)
+
+
+def test_no_pair_is_confused_most_for_a_single_query():
+    bank = open_bank("default", 60)
+    found = confusions(runs_by_method([answered("otam", 0.2, episodes=60)]), bank)
+    assert min(pair.queries for pair in found) == 5
+    without = compare_on_one_bank([answered("otam", 1.0, episodes=60)])
+    with pytest.raises(UserError, match="confuses no two classes"):
+        confusion_chart(without)
 
 
 def test_a_method_counts_once_in_confusions_however_many_seeds_it_has():

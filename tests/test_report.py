@@ -134,12 +134,14 @@ def test_all_that_the_issue_lists_is_there(real: str):
     for words in (
         "Accuracy and paired differences",
         "Accuracy against speed",
-        "Which classes are confused with which",
         "What the methods say about themselves",
         "Reproduce it",
         "over videos and classes",
     ):
         assert words in real, words
+    confused = "Which classes are confused with which"
+    assert confused not in real  # no two classes meet often in four episodes
+    assert confused in made(answered("otam", 0.3, episodes=60))
 
 
 def test_every_run_is_identified(real: str, folder: Path):

@@ -10,6 +10,9 @@ from bench.comparison.frame import Comparison
 from bench.runs.by_method import MethodRuns
 from episodes.banks.bank import Bank
 
+LEAST = 5
+"""Fewest queries of which a share is shown: one of one would be a class always confused."""
+
 
 @dataclass(frozen=True)
 class ClassAccuracy:
@@ -78,7 +81,8 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
     """Find the pairs of classes that are confused most, the most frequent first.
 
     A pair is counted relative to the queries whose episode offers both, so that classes do not
-    count as confused because they often meet. Each method counts once, whatever its seeds.
+    count as confused because they often meet. Each method counts once, whatever its seeds. Pairs
+    that meet in fewer than `LEAST` queries are left out.
     """
     names = bank.split.classes
     offered = _classes(
@@ -94,7 +98,7 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
             chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
             times = np.bincount(chosen.ravel(), minlength=len(names) ** 2)
             taken += times / len(one.runs) / len(methods)
-    share = np.divide(taken, met, out=np.zeros_like(taken), where=met > 0)
+    share = np.divide(taken, met, out=np.zeros_like(taken), where=met >= LEAST)
     share[:: len(names) + 1] = 0  # the class itself is the right answer
     order = np.argsort(-share, kind="stable")[:most]
     return [

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.comparison.classes import confusions, per_class, without_controls
+from bench.comparison.classes import LEAST, confusions, per_class, without_controls
 from bench.comparison.frame import Comparison
 from bench.report.charts.catalogue import Chart, bank_of
 from bench.report.charts.style import (
@@ -17,6 +17,7 @@ from bench.report.charts.style import (
     shortened,
     tidy,
 )
+from episodes.errors import UserError
 
 PAIRS = 12
 """Number of confused pairs that are shown."""
@@ -53,6 +54,11 @@ def class_chart(comparison: Comparison, width: float = WIDE) -> Figure:
 def confusion_chart(comparison: Comparison, width: float = WIDE) -> Figure:
     """Draw how often the best method confuses one class with another, the worst pair on top."""
     pairs = confusions(comparison.methods[:1], bank_of(comparison), PAIRS)
+    if not pairs:
+        raise UserError(
+            f"{comparison.rows[0].title} confuses no two classes that meet in {LEAST} queries or"
+            f" more of bank {comparison.bank}; draw more episodes, or another chart"
+        )
     figure, axes = sheet(width, 0.7 + ROW * len(pairs))
     name_lines(axes, [f"{pair.true} → {pair.predicted}" for pair in pairs])
     axes.barh(range(len(pairs)), [100 * pair.share for pair in pairs], height=0.6, color=ACCENT)

@@ -40,7 +40,7 @@ def test_repeatable_additions_leave_torch_as_it_was(before: tuple[bool, bool, bo
     [
         ("exec /bin/sleep 60", None),
         ("echo 535.104.05", "535.104.05"),
-        ("exit 9", None),
+        ("echo NVIDIA-SMI has failed; exit 9", None),
         (None, None),
     ],
 )

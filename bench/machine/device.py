@@ -102,6 +102,8 @@ def driver_version(patience: float = 10) -> str | None:
     except subprocess.TimeoutExpired:
         process.kill()  # without waiting: a process that is stuck in the driver stays
         return None
+    if process.returncode != 0:  # it prints why in place of the version
+        return None
     return output.decode().split("\n", maxsplit=1)[0].strip() or None
 
 

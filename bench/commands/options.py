@@ -150,7 +150,7 @@ def print_result(result: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) 
 
 
 class Command(TyperCommand):
-    """A command, which first does what the options say that it shares with others."""
+    """A command, which first applies the options that it shares with others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Expand ``~``, too, in ``--option=~/folder``, where shells leave that to the command."""
@@ -162,13 +162,14 @@ class Command(TyperCommand):
             from episodes.cache import ENVIRONMENT_VARIABLE
 
             os.environ[ENVIRONMENT_VARIABLE] = str(Path(cache).resolve())
-        for path in ctx.params.get("plugin") or ():  # those that read runs do not wait for torch
+        for path in ctx.params.get("plugin") or ():
             _load_plugin(Path(path), ctx.params.get("keep_going"))
         return super().invoke(ctx)
 
 
 def _load_plugin(path: Path, keep_going: bool | None) -> None:
     """Register the methods, backbones and data sets of a file or folder."""
+    # These wait for torch, which commands that read runs do without.
     from bench.machine.surroundings import Surroundings, own_output
     from bench.plugins.registry import load_plugins
 

@@ -4,9 +4,9 @@ import difflib
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, combinations
 from pathlib import Path
 
 from episodes.datasets import datasets
@@ -116,7 +116,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
         except UserError as error:
             unknown[split] = str(error)
     _refuse_shared(
-        "video", {split: (name for _, name in listed) for split, listed in members.items()}
+        "video", {split: [name for _, name in listed] for split, listed in members.items()}
     )
     there = {
         split: sum(
@@ -134,14 +134,15 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
     return Added(replace(known, mine=mine), mine, there, unknown)
 
 
-def _refuse_shared(kind: str, splits: Mapping[SplitName, Iterable[str]]) -> None:
+def _refuse_shared(kind: str, splits: Mapping[SplitName, Collection[str]]) -> None:
     """Refuse a class or a video in two splits: what was trained on cannot be tested on."""
-    times = Counter(name for names in splits.values() for name in set(names))
-    if twice := sorted(name for name, count in times.items() if count > 1):
-        raise UserError(
-            f"{kind} {twice[0]!r} is in two splits, {len(twice)} such in all; splits of a few-shot"
-            f" dataset share no {kind}: leave it in one list"
-        )
+    for one, other in combinations(splits, 2):
+        if shared := sorted({*splits[one]} & {*splits[other]}):
+            raise UserError(
+                f"{kind} {shared[0]!r} is in the splits {one} and {other}, {len(shared)} such in"
+                f" all; splits of a few-shot dataset share no {kind}: give the lists of all splits,"
+                " and leave it in one"
+            )
 
 
 def register_folder(name: str, root: Path, lists: Path | None) -> Registration:

@@ -273,18 +273,21 @@ def _difference(before: MethodRuns, after: MethodRuns) -> Estimate | None:
 
 def _decided(verdict: Verdict, changes: Mapping[Since, Change], allowed: Tolerance) -> Verdict:
     """Decide on a method by its differences and its speed; the worst of them counts."""
-    since_by_outcome = {changes[since].outcome: since for since in reversed(list(changes))}
+
+    def first(outcome: Outcome) -> Since | None:
+        return next((since for since, one in changes.items() if one.outcome == outcome), None)
+
     outcome: Outcome = "ok"
     reason = ""
-    if since := since_by_outcome.get("WORSE"):
+    if since := first("WORSE"):
         outcome, reason = "WORSE", "" if since == "the baseline" else f"since {since}"
     elif verdict.speed_judged and verdict.speed < 1 - allowed.throughput_drop:
         outcome = "WORSE"
         reason = f"scores {verdict.speed:.0%} of the episodes per second that it did"
-    elif since := since_by_outcome.get("undecided"):
+    elif since := first("undecided"):
         more = changes[since].episodes_to_decide or MOST
         outcome, reason = "undecided", f"about {more:,} episodes would decide"
-        if more == MOST:
+        if more >= MOST:
             reason = "no number of episodes would decide: the difference is what is tolerated"
         if since != "the baseline":
             reason = f"since {since}: {reason}"

@@ -51,6 +51,7 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
         rows = rows[1:]
     # The labels may be those of one split: classes of the others have folders, too.
     known = {*labels, *(composed(other.name) for other in path.parent.iterdir() if other.is_dir())}
+    names: dict[str, str] = {}
     for row in rows:
         if len(row) != 2 or not row[1].strip():
             raise UserError(f"{path}: the line {','.join(row)!r} is not class,name")
@@ -59,7 +60,7 @@ def _own_names(path: Path, labels: Sequence[str]) -> Mapping[str, str]:
                 f"{path} names the class {row[0]!r}, which is not there; the classes are"
                 f" {', '.join(labels[:5])}{' ...' if len(labels) > 5 else ''}"
             )
-    names = {label: name.strip() for label, name in rows}
-    if len(names) < len(rows):
-        raise UserError(f"{path} names a class twice; remove one of the lines")
+        if row[0] in names:
+            raise UserError(f"{path} names the class {row[0]!r} twice; remove one of the lines")
+        names[row[0]] = row[1].strip()
     return names

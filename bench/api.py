@@ -36,7 +36,7 @@ from bench.report.charts.catalogue import draw
 from bench.report.charts.style import rendered, save_figure
 from bench.report.page import write_report
 from bench.running.execute import execute
-from bench.running.plan import Plan
+from bench.running.plan import Plan, without_missing
 from bench.runs.directory import read_run
 from bench.runs.run import Run
 from bench.weights.assignment import with_weights
@@ -177,6 +177,7 @@ def evaluate(
     features: str | Path | None = None,
     text: str | Path | None = None,
     prompt: str | None = None,
+    allow_missing: bool = False,
     device: str = "auto",
     batch_size: int = 64,
     seed: int = 0,
@@ -199,6 +200,8 @@ def evaluate(
         text: file with text features of class names, for methods that read them; those of the
             backbone's text tower if None.
         prompt: prompt template for class names; that of the text tower if None.
+        allow_missing: whether to drop every episode that contains a missing or damaged video,
+            instead of refusing the bank; `Results.bank` has the others.
         device: cpu, cuda, cuda:N, or auto for a GPU if there is one.
         batch_size: episodes scored at once; changes speed, not results.
         seed: seed of the methods' random weights and guesses.
@@ -227,6 +230,8 @@ def evaluate(
     source = text_source(loaded, _place(text), prompt)
     weights = None if weights is None else str(_place(weights))
     weighted = with_weights(chosen, weights, loaded.weights_sha256)
+    if allow_missing:
+        bank = without_missing(bank, Reporter())
     with tempfile.TemporaryDirectory() as temporary:
         folder = _place(out) or Path(temporary)
         plan = Plan(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench import evaluate, load_bank, load_method
 from bench.runs.directory import read_run
 from episodes.banks.bank import Bank, frozen, rebuild
 from episodes.banks.leakage import check_unseen
@@ -422,6 +423,11 @@ class TestWhatCannotBeRead:
         header = json.loads((tmp_path / "out" / "otam" / "run.json").read_text())["identity"]
         assert list(header["features"]["other_decoders"].values()) == [2]
         assert header["bank"] == f"data-3w1s ({header['episodes']} of 60 episodes)"
+        bank = load_bank(root, 60)
+        with pytest.raises(UserError, match=r"damaged\.mp4"):
+            evaluate(load_method("otam"), bank)
+        results = evaluate(load_method("otam"), bank, allow_missing=True)
+        assert results.comparison.bank == results.bank.title == header["bank"]
 
     def test_what_is_no_file_is_refused_before_it_is_opened(self, root: Path, tmp_path: Path):
         folder = root / CLASSES[0]

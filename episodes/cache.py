@@ -111,11 +111,11 @@ def _content(folder: Path) -> str:
     return ", ".join(str(value) for value in known if value) or folder.name
 
 
-def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list[Part]]:
+def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list[tuple[Part, str]]]:
     """Remove parts of the cache: of a kind of `KINDS`, unused for a number of days, or all.
 
     Returns:
-        the parts that were removed, and those that were kept because a process is using them.
+        the parts that were removed, and those that were kept, with the reason.
 
     Raises:
         UserError: there is no such kind, or the cache is a file.
@@ -124,10 +124,16 @@ def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list
         raise UserError(f"the cache holds no {kind!r}, but {', '.join(KINDS)}")
     before = datetime.now(UTC) - timedelta(days=unused_days or 0)
     removed: list[Part] = []
-    kept: list[Part] = []
+    kept: list[tuple[Part, str]] = []
     for part in parts():
         if kind in (None, part.kind) and (unused_days is None or part.used < before):
-            (removed if _remove(part.folder, really=True) else kept).append(part)
+            try:
+                if _remove(part.folder, really=True):
+                    removed.append(part)
+                else:
+                    kept.append((part, "a process is using it"))
+            except OSError as error:  # others own it
+                kept.append((part, error.strerror or str(error)))
     return removed, kept
 
 

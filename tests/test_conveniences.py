@@ -192,6 +192,22 @@ class TestCache:
         shutil.rmtree(tmp_path / "features")
         assert "removed 2 folders" in succeeds("cache", "clean", "--all")
 
+    def test_what_others_own_is_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        theirs, own = (part.folder for part in cache.parts())
+        remove = shutil.rmtree
+
+        def removed(folder: Path) -> None:
+            if folder == theirs:
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            remove(folder)
+
+        monkeypatch.setattr(shutil, "rmtree", removed)
+        said = succeeds("cache", "clean", "--all")
+        assert "kept, Permission denied: features net-" in said
+        assert "removed 1 folder," in said
+        assert theirs.exists()
+        assert not own.exists()
+
     def test_what_was_used_of_late_is_kept_if_so_asked(self, tmp_path: Path):
         old, new = sorted((tmp_path / "features").iterdir())
         long_ago = (old / cache.MARK).stat().st_mtime - timedelta(days=40).total_seconds()

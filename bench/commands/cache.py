@@ -83,7 +83,7 @@ def clean(
     if not every and kind is None and unused_days is None:
         raise UserError("say what to remove: --kind, --unused-days, or --all")
     removed, kept = remove(kind, unused_days)
-    for part in kept:
-        typer.echo(f"kept, a process is using it: {part.kind} {part.holds}, {part.folder}")
+    for part, why in kept:
+        typer.echo(f"kept, {why}: {part.kind} {part.holds}, {part.folder}")
     size = sum(part.size for part in removed)
     typer.echo(f"removed {counted(len(removed), 'folder')}, {size / 1e6:,.1f} MB")

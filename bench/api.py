@@ -222,6 +222,14 @@ def evaluate(
             f"evaluate() is given {', '.join(names) or 'no method'}; it takes at least one, and"
             " each once: evaluate two forms of a method in two calls"
         )
+    of_videos = {
+        "sampling": sampling,
+        "resize": resize,
+        "decoder": decoder,
+        "allow_missing": allow_missing,
+    }
+    if features is not None and (beside := [name for name, value in of_videos.items() if value]):
+        raise UserError(f"{', '.join(beside)}: for videos, which features replace; leave it out")
     batch_size, seed = _whole("batch_size", batch_size, 1), _whole("seed", seed, 0)
     where = choose_device(device)
     loaded, given = backbone_or_features(

@@ -59,18 +59,20 @@ def test_a_method_is_evaluated_once_and_in_one_form():
 
 
 @pytest.mark.parametrize(
-    ("numbers", "refused"),
+    ("arguments", "refused"),
     [
         ({"batch_size": 0}, "batch_size is 0; it is a whole number from 1"),
         ({"batch_size": 2.5}, "batch_size is 2.5;"),
         ({"seed": -1}, "seed is -1; it is a whole number from 0"),
         ({"seed": 2**63}, "seed is 9223372036854775808;"),
         ({"seed": "0"}, "seed is '0';"),
+        ({"features": "x.npz", "resize": "64"}, "resize: for videos, which features replace"),
+        ({"features": "x.npz", "allow_missing": True}, "allow_missing: for videos"),
     ],
 )
-def test_numbers_are_those_that_the_command_takes(numbers: dict, refused: str):
+def test_arguments_are_those_that_the_command_takes(arguments: dict, refused: str):
     with pytest.raises(UserError, match=refused):
-        evaluate(load_method("chance"), load_bank("default", EPISODES), **numbers)
+        evaluate(load_method("chance"), load_bank("default", EPISODES), **arguments)
     with pytest.raises(UserError, match="episodes is 2\\.5; it is a whole number from 1"):
         load_bank("default", 2.5)  # type: ignore[arg-type]
     assert len(load_bank("default", np.int64(2)).episodes) == 2  # type: ignore[arg-type]

@@ -244,6 +244,19 @@ def test_a_baseline_moves_by_accept_and_says_who_when_and_what(
     assert any("otam on default: WORSE" in change for change in history[1]["changes"])
 
 
+def test_the_record_says_only_what_was_accepted(tmp_path: Path):
+    baseline, run = tmp_path / "baseline", tmp_path / "run"
+    succeeds("gate", baseline, OLD, "--accept")
+    write_run(run, identified(RUNS["otam"], dtype="float16"))
+    assert "protonet" not in succeeds("gate", baseline, run, "--accept", "--methods", "otam")
+    succeeds("gate", baseline, run, "--accept")
+    for accepted in json.loads((baseline / "accepted.json").read_text())["history"][1:]:
+        (change,) = accepted["changes"]
+        assert change.startswith("otam on default: ")
+        assert "none" not in change
+        assert "nan" not in change
+
+
 def test_a_loss_that_is_accepted_takes_the_last_anchor_and_leaves_a_gate(tmp_path: Path):
     baseline = tmp_path / "baseline"
     for lost in (0.0, 0.002, 0.1):

@@ -80,7 +80,9 @@ def gate(
     chosen = [] if methods is None else names_in(methods)
     if accept:
         runs = of_methods(read_runs([run]), chosen, run)
-        verdicts = judge(unchecked(baseline), runs, tolerance, read_anchor(baseline), True)
+        before = unchecked(baseline)
+        before = [one for one in before if not chosen or one.identity.method in chosen]
+        verdicts = judge(before, runs, tolerance, read_anchor(baseline), True)
     else:
         verdicts = verdicts_of(baseline, run, tolerance, chosen, allow_drift)
     if junit is not None:

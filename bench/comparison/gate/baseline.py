@@ -159,7 +159,8 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=runs[0].circumstances.commit,
         dirty=runs[0].circumstances.dirty,
-        changes=[_change(one) for one in verdicts],
+        # A run that is missing changes nothing: the baseline keeps its own.
+        changes=[_change(one) for one in verdicts if one.revision is not None],
     )
     record = Record(
         runs=_hashes(folder),
@@ -191,11 +192,10 @@ def _seat(run: Run) -> tuple[str, str, str]:
 
 def _change(verdict: Verdict) -> str:
     """What a run changes in the baseline, for the record."""
-    sides = (verdict.revision_before, verdict.accuracy_before), (verdict.revision, verdict.accuracy)
-    old, new = (
-        "none" if revision is None else f"r{revision} {100 * accuracy:.2f}%"
-        for revision, accuracy in sides
-    )
+    old = "none"
+    if verdict.revision_before is not None:
+        old = f"r{verdict.revision_before} {100 * verdict.accuracy_before:.2f}%"
+    new = f"r{verdict.revision} {100 * verdict.accuracy:.2f}%"
     return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"
 
 

@@ -223,6 +223,8 @@ def _compared(
         reason=not_comparable(before, after),
         revision_before=old.identity.revision,
         revision=new.identity.revision,
+        accuracy_before=float(before.episode_accuracy().mean()),
+        accuracy=float(after.episode_accuracy().mean()),
         drift=drift,
         code=code,
     )
@@ -243,14 +245,11 @@ def _compared(
             return replace(verdict, reason=f"trained anew since {since}: {ONCE}"), {}
         else:
             estimates[since] = estimate
-    accuracy = after.episode_accuracy()
     speed, old_speed = (run.cost.score_episodes_per_s for run in (new, old))
     known = replace(
         verdict,
         reason=reason,
-        episodes=len(accuracy),
-        accuracy_before=float(before.episode_accuracy().mean()),
-        accuracy=float(accuracy.mean()),
+        episodes=new.identity.episodes,
         answers_changed=float((old.rows["prediction"] != new.rows["prediction"]).mean()),
         speed=speed / old_speed if old_speed else math.nan,
         speed_judged=speeds_compare(old, new),

@@ -142,14 +142,8 @@ from bench.method import Method, register
 
 @register
 class FromACell(Method):
-    "Answers by the mean of everything."
-
-    name = "from-a-cell"
-    revision = 1
-    source = "a cell, 2026"
-    differs = "nothing"
-    needs = "vector"
-    order_aware = False
+    name, revision, source, differs = "from-a-cell", 1, "a cell, 2026", "nothing"
+    needs, order_aware = "vector", False
 
     def encode(self, features):
         return features.mean(dim=(2, 3, 4))
@@ -158,7 +152,7 @@ class FromACell(Method):
         return support.mean(dim=2)
 
     def score(self, state, query):
-        return query @ state.transpose(1, 2)
+        return query @ state.mT
 """
 
 
@@ -170,7 +164,7 @@ def test_a_method_of_a_notebooks_cell_runs(
     capsys: pytest.CaptureFixture[str],
 ):
     """It is reused where IPython keeps the cell's text, and made anew where nobody does."""
-    bench.load_method("protonet")
+    load_method("protonet")
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     file = f"<ipython-input-{with_source}>"
     if with_source:
@@ -179,12 +173,8 @@ def test_a_method_of_a_notebooks_cell_runs(
     try:
         exec(compile(NOTEBOOK, file, "exec"), vars(sys.modules["__main__"]))  # noqa: S102
         for _ in range(2):
-            results = bench.evaluate(
-                bench.load_method("from-a-cell"),
-                bench.load_bank("default", episodes=3),
-                out=tmp_path,
-            )
-            assert len(results.rows) == 15
+            mine = load_method("from-a-cell")
+            assert len(evaluate(mine, load_bank("default", 3), out=tmp_path).rows) == 15
     finally:
         REGISTRY.pop("from-a-cell", None)
     said = capsys.readouterr().err

@@ -81,11 +81,6 @@ def test_integers_take_a_bound_for_each_word():
         assert drawn[:, column].tolist() == integers(source[:, column], int(bound)).tolist()
 
 
-def test_integers_are_uniform():
-    counts = np.bincount(integers(stream(60_000), 7), minlength=7)
-    assert chisquare(counts).pvalue > UNLIKELY
-
-
 def test_skip_against_a_list_of_the_free_positions():
     random = np.random.default_rng(0)
     for _ in range(200):
@@ -135,11 +130,6 @@ def test_distinct_draws_nothing_when_asked_for_nothing():
     assert distinct(stream(4, 0), 9).shape == (4, 0)
 
 
-def test_single_integers_and_arrays_of_them_agree():
-    draws, raw = Draws("agree"), words(key_from("agree"), 0, 3)
-    assert [draws.integer(97) for _ in range(12)] == integers(raw, 97).tolist()
-
-
 def test_uniform_stays_in_its_range_and_fills_it():
     draws = Draws("uniform")
     values = np.array([draws.uniform(-2.0, 3.0) for _ in range(5000)])
@@ -156,13 +146,6 @@ def test_chance_has_its_probability(probability: float):
     assert share == pytest.approx(
         probability, abs=3 * (probability * (1 - probability) / 4000) ** 0.5
     )
-
-
-def test_signs_are_as_often_plus_as_minus():
-    draws = Draws("signs")
-    signs = [draws.sign() for _ in range(4000)]
-    assert set(signs) == {-1, 1}
-    assert chisquare([signs.count(-1), signs.count(1)]).pvalue > UNLIKELY
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 31])

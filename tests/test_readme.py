@@ -39,27 +39,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-RECIPE = """
-base = "default"
-
-[default]
-steps = 2
-episodes_per_step = 1
-episodes_at_once = 1
-warm_up_steps = 1
-validate_every = 2
-validation_episodes = 2
-"""
-
-
-def test_every_command_it_shows_runs_in_this_order(folder: Path):
-    (folder / "short.toml").write_text(RECIPE)
+@pytest.mark.usefixtures("folder")
+def test_every_command_it_shows_runs_in_this_order(small_recipe: Path):
     with plugins_as_they_were():
         for line in COMMANDS:
             words = shortened(line)
             if words[0] == "train":
                 place = words.index("--episodes")
-                words[place : place + 2] = ["--recipe", "short.toml"]
+                words[place : place + 2] = ["--recipe", str(small_recipe)]
             status, said = call(*words)
             assert status == 0, f"{line}\n{said}"
 

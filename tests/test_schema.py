@@ -85,10 +85,6 @@ class TestRows:
         with pytest.raises(UserError, match=r"row 0 has label \d, the bank has \d there"):
             read_run(tmp_path / "default")
 
-    def test_margins_may_be_left_out_altogether(self, tmp_path: Path):
-        write_run(tmp_path, replace(RUN, rows=RUN.rows.drop(columns="margin")))
-        assert read_run(tmp_path).rows["margin"].isna().all()
-
 
 def changed(path: Path, place: str, value: Any) -> None:
     """Write another value in a file of JSON, or remove it (None), and seal it anew."""

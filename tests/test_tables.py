@@ -82,12 +82,6 @@ def test_the_order_of_runs_does_not_matter():
     assert repr(compare(RUNS)) == repr(compare(RUNS[::-1]))  # == is false where a rate is unknown
 
 
-@pytest.mark.parametrize("field", ["bank_sha256", "dtype"])
-def test_runs_that_do_not_belong_together_are_refused(field: str):
-    with pytest.raises(UserError, match=f"{field} is .* and other"):
-        compare([RUNS[0], made_run("otam", 0.5, **{field: "other"})])
-
-
 @pytest.mark.parametrize("other", [RELABELLED, RUNS[0].rows[:-5]])
 def test_runs_whose_rows_have_other_labels_are_refused(other: pd.DataFrame):
     otam = made_run("otam", 0.5)
@@ -221,19 +215,10 @@ def test_nobody_is_told_to_delete_what_another_program_wrote(
     assert "delete it" not in str(why.value)
 
 
-@pytest.mark.parametrize(
-    ("part", "change"),
-    [
-        ("identity", {"method": "otam"}),
-        ("declared", {"trained": True}),
-        ("cost", {"score_episodes_per_s": 1e9}),
-        ("circumstances", {"device": "another"}),
-    ],
-)
-def test_no_field_of_a_header_can_be_changed_unnoticed(tmp_path: Path, part: str, change: dict):
+def test_no_field_of_a_header_can_be_changed_unnoticed(tmp_path: Path):
     write_run(tmp_path, RUNS[0])
     header = json.loads((tmp_path / "run.json").read_text())
-    header[part] |= change
+    header["circumstances"]["device"] = "another"
     (tmp_path / "run.json").write_text(json.dumps(header))
     with pytest.raises(UserError, match="was changed after it was written"):
         read_run(tmp_path)

@@ -29,6 +29,7 @@ from tests.outside_package import plugins_as_they_were
 from tests.synthetic import (
     CPU,
     NOTHING,
+    MeanVectors,
     answered,
     class_of_video,
     draw_episodes,
@@ -93,23 +94,11 @@ class TestWhatAMethodIsGiven:
             accuracy("zero-shot", separable_features(noise=1.0), None)
 
 
-class Deaf(TextMethod):
+class Deaf(MeanVectors, TextMethod):
     """Reads no names, though it says so."""
-
-    name = "probe"
-    revision = 1
-    source = differs = "test, 2026"
-    needs = "vector"
-    order_aware = False
-
-    def encode(self, features: Tensor) -> Tensor:
-        return features.mean(dim=(2, 3, 4))
 
     def adapt(self, support: NamedSupport) -> Tensor:
         return support.videos.mean(dim=2)
-
-    def score(self, state: Tensor, query: Tensor) -> Tensor:
-        return query @ state.mT
 
 
 class Perverse(Deaf):

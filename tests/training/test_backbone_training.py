@@ -115,8 +115,6 @@ def test_augmentation_mirrors_nothing():
     [
         (("--seeds", "0,1"), "--seeds 0,1: `fvbench train backbone` takes one seed"),
         (("--sampling", "linspace"), "--sampling: not for `fvbench train backbone`"),
-        (("--resize", "60"), "--resize: not for"),
-        (("--recipe", "default"), "--recipe: not for"),
         (("--freeze-backbone", "--episodes", "4"), "--freeze-backbone, --episodes: not for"),
     ],
 )

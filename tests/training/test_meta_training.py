@@ -2,8 +2,6 @@
 
 import errno
 import json
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +32,7 @@ from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
-from tests.command import forked, refused, succeeds
+from tests.command import refused, succeeds
 from tests.conftest import videos_of
 from tests.synthetic import CPU, embed
 
@@ -158,28 +156,6 @@ def test_a_kill_at_any_write_is_made_good(
     folder = train_one(training(tmp_path, small_recipe))
     assert results(folder) == results(trained)
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, "train.csv"}
-
-
-def test_a_killed_process_goes_on_to_the_same_weights(
-    trained: Path, tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
-):
-    taken, state = meta.save_state, tmp_path / "mastaf" / "seed-0" / STATE
-
-    def save_then_wait(*words: object) -> None:
-        taken(*words)
-        signal.pause()
-
-    monkeypatch.setattr(meta, "save_state", save_then_wait)
-    words = ("--freeze-backbone", "--recipe", small_recipe, "--out", tmp_path)
-    process = forked("train", "mastaf", *words, folder=tmp_path)
-    monkeypatch.undo()
-    while not state.exists() and process.is_alive():
-        time.sleep(0.01)
-    process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    folder = train_one(training(tmp_path, small_recipe))
-    assert results(folder) == results(trained)
 
 
 def test_dropout_and_optimiser_go_on_where_they_stopped(

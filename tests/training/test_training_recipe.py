@@ -12,12 +12,10 @@ from episodes.errors import UserError
 METHODS = built_in_methods()
 
 
-@pytest.mark.parametrize(
-    "name", ["default", "default-bfloat16", "default-equal-scale", "default-live"]
-)
-def test_the_default_recipes_hold_for_every_method(name: str):
-    for entry in METHODS.values():
-        assert read_training_recipe(name, entry).episodes == 4000
+def test_the_default_recipes_hold_for_every_method():
+    for name in set(recipe_names()) - {"paper"}:
+        for entry in METHODS.values():
+            assert read_training_recipe(name, entry).episodes == 4000
 
 
 def test_a_recipe_states_what_differs_from_another():
@@ -51,23 +49,19 @@ def test_a_classifier_baseline_learns_no_episodes():
     [
         ('optimiser = "lamb"', "optimiser is 'lamb'; it should be 'adam', 'adamw' or 'sgd'"),
         ("steps = 0", "steps is 0; it should be greater than or equal to 1"),
-        ("steps = 2.5", "steps is 2.5; it should be a valid integer"),
         ("steps = '3'", "steps is '3'; it should be a valid integer"),
         ("learning_rate = 0.0", "learning_rate is 0.0; it should be greater than 0"),
         ("learning_rate = inf", "learning_rate is inf; it should be a finite number"),
-        ("weight_decay = nan", "weight_decay is nan; it should be a finite number"),
         ("clip_norm = -1.0", "clip_norm is -1.0; it should be greater than or equal to 0"),
         ("flip = 1", "flip is 1; it should be a valid boolean"),
         ('protocol = "all"', "protocol is 'all'; it should be 'standard', 'one-class'"),
         ("episodes_at_once = 3", "is 3; it should divide episodes_per_step, which is 8"),
-        ("rate_from_step = [[5, 0.1], [2, 0.5]]", "its steps should ascend, as in [[2250, 0.1], "),
-        ("rate_from_step = [[2, 0.1], [2, 0.5]]", "its steps should ascend"),
+        ("rate_from_step = [[2, 0.1], [2, 0.5]]", "its steps should ascend, as in [[2250, 0.1], "),
         ("rate_from_step = [[2, -0.1]]", "its steps and factors should be greater than or equal"),
         ('optimiser = "sgd"\nnesterov = true', "nesterov is True; it should be false, or momentum"),
         ("episode_weight = -1.0", "episode_weight is -1.0; it should be greater than or equal"),
         ("global_weight = -1.0", "global_weight is -1.0; it should be greater than or equal to 0"),
         ("rate_from_step = [3, 0.1]", "rate_from_step.0 is 3; it should be a valid array"),
-        ("rate_from_step = 3", "rate_from_step is 3; it should be a valid array"),
         ("warm_up_from = -0.1", "warm_up_from is -0.1; it should be greater than or equal to 0"),
         ("stepz = 3", "there is no key stepz; did you mean steps?"),
         ('name = "other"', "there is no key name; a recipe has the name of its file"),
@@ -161,12 +155,6 @@ def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path
     [
         ("scael = 14.0", "mastaf has no setting scael; did you mean scale"),
         ('scale = "14"', "setting scale of mastaf is '14'; it is a number, as 7.0"),
-        ('batch_norm = "foo"', "setting batch_norm of mastaf is 'foo'; it is one of "),
-        (
-            'branches = "foo"',
-            "setting branches of mastaf is 'foo'; it is one of both, self, cross, ",
-        ),
-        ('residual = "no"', "setting residual of mastaf is 'no'; it is of type bool, as True"),
     ],
 )
 def test_a_setting_that_the_method_does_not_have_is_refused(
@@ -202,8 +190,6 @@ def test_a_base_is_looked_for_beside_the_recipe(tmp_path: Path, monkeypatch: pyt
         ('base = "gone.toml"', r"gone\.toml"),
         ("base = 5", r'base is 5; it should be a valid string; it may have base = "NAME" and tab'),
         ("default = 3", "default is 3; it should be an object"),
-        ("method = 3", "method is 3; it should be an object"),
-        ("[method]\nmastaf = 3", "method.mastaf is 3; it should be an object"),
         ("[method.mastaf]\nsettings = 3", "method.mastaf.settings is 3; it should be an object"),
         ("steps = 3", "there is no key steps; there are base, default, method"),
         ("[methods.mastaf]\nsteps = 3", r"there is no key methods; did you mean method\?"),

@@ -52,6 +52,7 @@ def test_the_caption_says_over_what_intervals_are():
     wide = replace(unknown, base="videos", rows=rows)
     assert "over other episodes of the same videos. Best" in latex([unknown])
     assert "dagger" not in latex([unknown])
+    assert "Differences" not in latex(compare([made_run("otam", 0.6)]))
     assert "over the widest of videos, classes and trainings that the runs support. Best" in latex(
         [wide]
     )

@@ -107,11 +107,13 @@ def _caption(comparisons: Sequence[Comparison]) -> str:
         else f"{one.bank} ({one.rows[0].episodes:,} episodes)"
         for one in comparisons
     )
+    words = f"Accuracy in per cent on {banks}; intervals are {LEVEL:.0%}, over"
+    words = _escaped(f"{words} {what_varies(comparisons)}.")
+    if all(len(one.rows) == 1 for one in comparisons):
+        return words
     references = " and ".join(dict.fromkeys(one.reference for one in comparisons))
-    words = _escaped(
-        f"Accuracy in per cent on {banks}; intervals are {LEVEL:.0%}, over"
-        f" {what_varies(comparisons)}. Best bold, second underlined. Differences to {references} in"
-        " points, on the same queries"
+    words += _escaped(
+        f" Best bold, second underlined. Differences to {references} in points, on the same queries"
     )
     if all(one.base is None for one in comparisons):
         return f"{words}; none is tested over other videos or classes."

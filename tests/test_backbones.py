@@ -19,8 +19,9 @@ from methods.backbones.efficientnet_lite import PACKAGE, EfficientNetLite0
 from methods.backbones.hugging_face import HuggingFace, ResNet50, TimeSformer, VideoMAE, ViViT
 from methods.backbones.motion import MotionNet, with_differences
 from methods.backbones.resnet3d import R3d18, R3d34, R3d50, R3d101
+from tests.synthetic import CPU
+from tests.tiny_models import RESNET, TIMESFORMER, VIDEOMAE, VIVIT, make
 
-CPU = torch.device("cpu")
 needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
 )
@@ -43,41 +44,12 @@ needs_torchvision = pytest.mark.skipif(
 )
 
 
-def resnet50() -> HuggingFace:
-    from transformers import ResNetConfig, ResNetModel
-
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
-    return ResNet50(ResNetModel(config))
-
-
-def vivit() -> HuggingFace:
-    from transformers import VivitConfig, VivitModel
-
-    config = VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16])
-    return ViViT(VivitModel(config, add_pooling_layer=False))
-
-
-def videomae() -> HuggingFace:
-    from transformers import VideoMAEConfig, VideoMAEModel
-
-    return VideoMAE(VideoMAEModel(VideoMAEConfig(num_frames=8, **_small())))
-
-
-def timesformer() -> HuggingFace:
-    from transformers import TimesformerConfig, TimesformerModel
-
-    return TimeSformer(TimesformerModel(TimesformerConfig(num_frames=4, **_small())))
-
-
-def _small() -> dict[str, int]:
-    return {
-        "image_size": 64,
-        "patch_size": 16,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 48,
-    }
+TINY: dict[str, Callable[[], HuggingFace]] = {
+    "resnet50": lambda: ResNet50(make("ResNetModel", RESNET)),
+    "vivit": lambda: ViViT(make("VivitModel", VIVIT, add_pooling_layer=False)),
+    "videomae": lambda: VideoMAE(make("VideoMAEModel", VIDEOMAE)),
+    "timesformer": lambda: TimeSformer(make("TimesformerModel", TIMESFORMER)),
+}
 
 
 class SmallR3d(R3d18):
@@ -104,18 +76,15 @@ MAKERS: list[Any] = [
     ),
     pytest.param(SmallLite, id="efficientnet-lite0"),
     pytest.param(SmallR3d, id="r3d"),
-    *(
-        pytest.param(make, id=make.__name__, marks=needs_transformers)
-        for make in (resnet50, vivit, videomae, timesformer)
-    ),
+    *(pytest.param(tiny, id=name, marks=needs_transformers) for name, tiny in TINY.items()),
     *(pytest.param(backbones()[name], id=name, marks=needs_torchvision) for name in TORCHVISION),
 ]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_every_backbone_keeps_every_rule(make: Callable[[], Backbone]):
+@pytest.mark.parametrize("maker", MAKERS)
+def test_every_backbone_keeps_every_rule(maker: Callable[[], Backbone]):
     torch.manual_seed(0)
-    assert not examine_backbone("this", make().eval()).breaches
+    assert not examine_backbone("this", maker().eval()).breaches
 
 
 def test_differences_are_to_the_next_and_from_the_last_frame():
@@ -274,9 +243,9 @@ class TestTorchvision:
 
 @needs_transformers
 class TestHuggingFace:
-    @pytest.mark.parametrize("make", [resnet50, vivit, videomae, timesformer])
-    def test_a_local_folder_is_loaded(self, make: Callable[[], HuggingFace], tmp_path: Path):
-        made = make()
+    @pytest.mark.parametrize("name", TINY)
+    def test_a_local_folder_is_loaded(self, name: str, tmp_path: Path):
+        made = TINY[name]()
         made.network.save_pretrained(tmp_path)
         loaded = load_backbone(f"{made.name}={tmp_path}", CPU)
         assert loaded.backbone.grid == made.grid
@@ -285,7 +254,7 @@ class TestHuggingFace:
         assert str(tmp_path) in loaded.backbone.pretraining
 
     def test_the_image_processor_decides_the_input(self, tmp_path: Path):
-        made = videomae()
+        made = TINY["videomae"]()
         made.network.save_pretrained(tmp_path)
         (tmp_path / "preprocessor_config.json").write_text(
             '{"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "size": {"shortest_edge": 80}}'
@@ -294,10 +263,8 @@ class TestHuggingFace:
         assert spec == CroppedInput(8, 64, (0.1, 0.2, 0.3), (1, 1, 1), resized=80)
 
     def test_labels_say_what_the_weights_have_seen(self, tmp_path: Path):
-        from transformers import VideoMAEConfig, VideoMAEForVideoClassification
-
-        config = VideoMAEConfig(num_frames=8, num_labels=174, **_small())
-        VideoMAEForVideoClassification(config).save_pretrained(tmp_path)
+        labelled = make("VideoMAEForVideoClassification", VIDEOMAE | {"num_labels": 174})
+        labelled.save_pretrained(tmp_path)
         loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
         assert loaded.seen == ("something-something-v2",)
 
@@ -305,10 +272,8 @@ class TestHuggingFace:
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ):
         """Published ones have no pooling layer, which `VivitModel` makes at random."""
-        from transformers import VivitConfig, VivitForVideoClassification
-
-        config = VivitConfig(num_frames=8, **_small(), tubelet_size=[2, 16, 16], num_labels=400)
-        VivitForVideoClassification(config).save_pretrained(tmp_path)
+        classifier = make("VivitForVideoClassification", VIVIT | {"num_labels": 400})
+        classifier.save_pretrained(tmp_path)
         capfd.readouterr()
         hashes = {load_backbone(f"vivit={tmp_path}", CPU).weights_sha256 for _ in range(2)}
         assert len(hashes) == 1
@@ -319,12 +284,12 @@ class TestHuggingFace:
         [("vivit", "vivit"), ("timesformer", "timesformer"), ("resnet50", "resnet")],
     )
     def test_another_kind_of_model_is_refused(self, name: str, kind: str, tmp_path: Path):
-        videomae().network.save_pretrained(tmp_path)
+        TINY["videomae"]().network.save_pretrained(tmp_path)
         with pytest.raises(UserError, match=f"is a model of kind videomae, not {kind}"):
             load_backbone(f"{name}={tmp_path}", CPU)
 
     def test_weights_in_half_precision_compute_in_float32(self, tmp_path: Path):
-        videomae().network.half().save_pretrained(tmp_path)
+        TINY["videomae"]().network.half().save_pretrained(tmp_path)
         loaded = load_backbone(f"videomae={tmp_path}", CPU).backbone
         with torch.no_grad():
             assert loaded(BackboneUnderTest(loaded).clip()).dtype == torch.float32
@@ -332,7 +297,7 @@ class TestHuggingFace:
     def test_weights_that_would_be_random_are_refused(self, tmp_path: Path):
         from safetensors.torch import load_file, save_file
 
-        videomae().network.save_pretrained(tmp_path)
+        TINY["videomae"]().network.save_pretrained(tmp_path)
         path = tmp_path / "model.safetensors"
         weights = load_file(path)
         lacking = next(name for name in weights if "query" in name)

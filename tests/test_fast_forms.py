@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.conformance.fast_form import fast_form
 from bench.conformance.rule import MethodUnderTest
 from bench.method import REGISTRY, ConfiguredMethod, FeatureShape, Method, register
-from bench.plugins.registry import choose, source_sha256
+from bench.plugins.registry import source_sha256
 from episodes.errors import UserError
 from methods.protonet import ProtoNet, Tsn
 from tests.command import refused, succeeds
@@ -43,11 +43,6 @@ def test_it_stands_for_the_method_and_its_variants(registered):
         assert type(entry.plain.build(SHAPE, 0)) is ProtoNet
         assert entry.plain.form == "plain"
     assert registered["otam"].fast is not OtherOrder
-
-
-def test_a_run_takes_it_unless_the_plain_form_is_asked_for(registered):
-    assert [entry.form for entry in choose("protonet", registered)] == ["fast"]
-    assert [entry.form for entry in choose("protonet", registered, plain=True)] == ["plain"]
 
 
 def test_its_code_is_part_of_the_hash(registered):

@@ -1,9 +1,7 @@
 """Weights in one folder, and runs of weights, are seeds of one training, or are refused."""
 
-import copy
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ from bench.plugins.registry import built_in_methods
 from bench.weights.assignment import SHIPPED, with_weights
 from bench.weights.cards import CARD, WEIGHTS, Card
 from episodes.errors import UserError
-from episodes.schema import SEAL, parsed, read_json, sealed
+from episodes.schema import parsed, read_json
 from tests.command import refused, succeeds
+from tests.test_schema import changed
 
 METHOD = "mastaf-nores"
 
@@ -38,59 +37,34 @@ def test_seeds_of_one_training_are_all_used(trained: Path):
     assert used(trained) == [0, 1]
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a sealed file."""
-    content = read_json(path)
-    content.pop(SEAL, None)
-    change(content)
-    path.write_text(sealed(content), encoding="utf-8")
+ANOTHER_RECIPE = ("identity.recipe.learning_rate", 0.5)
+ANOTHER_SEED = ("training.seed", 7)
+OTHER_TRAININGS = {
+    ANOTHER_RECIPE: "differ in recipe: learning_rate 0.001 and 0.5;",
+    ("identity.validation.bank", "other"): "differ in validation: bank rendered-5w1s-val and other",
+    ("identity.shot", 5): "differ in shot: 1 and 5;",
+}
 
 
-def _another_recipe(card: dict[str, Any]) -> None:
-    card["identity"]["recipe"]["learning_rate"] = 0.5
-
-
-def _another_bank(card: dict[str, Any]) -> None:
-    card["identity"]["validation"]["bank"] = "other"
-
-
-def _more_shots(card: dict[str, Any]) -> None:
-    card["identity"]["shot"] = 5
-
-
-def _another_seed(card: dict[str, Any]) -> None:
-    card["training"]["seed"] = 7
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (_another_recipe, "differ in recipe: learning_rate 0.001 and 0.5;"),
-        (_another_bank, "differ in validation: bank rendered-5w1s-val and other;"),
-        (_more_shots, "differ in shot: 1 and 5;"),
-    ],
-)
-def test_other_trainings_are_no_seeds(
-    trained: Path, change: Callable[[dict[str, Any]], None], words: str
-):
-    edit(trained / METHOD / "seed-1" / CARD, change)
-    with pytest.raises(UserError, match=words):
+@pytest.mark.parametrize("change", OTHER_TRAININGS)
+def test_other_trainings_are_no_seeds(trained: Path, change: tuple[str, Any]):
+    card = trained / METHOD / "seed-1" / CARD
+    before = hashed(read_json(card))
+    changed(card, *change)
+    with pytest.raises(UserError, match=OTHER_TRAININGS[change]):
         used(trained)
+    assert hashed(read_json(card)) != before
+
+
+def hashed(card: dict[str, Any]) -> str:
+    return parsed(Card, card).identity.sha256_of_any_seed
 
 
 def test_the_hash_of_a_training_is_that_of_all_its_seeds_and_outlives_new_fields(trained: Path):
     first, second = (read_json(trained / METHOD / f"seed-{seed}" / CARD) for seed in (0, 1))
-
-    def hashed(card: dict[str, Any]) -> str:
-        return parsed(Card, card).identity.sha256_of_any_seed
-
     assert hashed(first) == hashed(second)
     assert second["identity"]["recipe"].pop("momentum") == 0.0  # as if a later version had it
     assert hashed(first) == hashed(second)
-    for change in (_another_recipe, _another_bank, _more_shots):
-        changed = copy.deepcopy(first)
-        change(changed)
-        assert hashed(changed) != hashed(first)
 
 
 def test_a_copy_of_a_seed_is_no_other_seed(trained: Path):
@@ -98,7 +72,7 @@ def test_a_copy_of_a_seed_is_no_other_seed(trained: Path):
     shutil.copytree(folder / "seed-1", folder / "seed-1 (copy)")
     with pytest.raises(UserError, match="are both of seed 1;"):
         used(trained)
-    edit(folder / "seed-1 (copy)" / CARD, _another_seed)
+    changed(folder / "seed-1 (copy)" / CARD, *ANOTHER_SEED)
     with pytest.raises(UserError, match="hold the same weights, not two seeds;"):
         used(trained)
 
@@ -123,19 +97,19 @@ def test_runs_of_files_are_seeds_of_one_training_or_are_refused(trained: Path, t
     assert json.loads(said)["rows"][0]["seeds"] == [0, 1]
 
     # An older run, which says nothing of its training, is reused, and is a seed of either.
-    edit(runs[0], lambda run: run["declared"].pop("training_sha256"))
+    changed(runs[0], "declared.training_sha256", None)
     before = runs[0].read_bytes()
     assert ran(first, tmp_path / first.name).read_bytes() == before
     succeeds("compare", *(run.parent for run in runs))
     runs[0].unlink()
     ran(first, tmp_path / first.name)
 
-    edit(second / CARD, _another_recipe)
+    changed(second / CARD, *ANOTHER_RECIPE)
     other = ran(second, tmp_path / "other").parent
     said = refused("compare", runs[0].parent, other)
     assert "seeds 0 and 1 of mastaf-nores on bank default" in said
     assert "are of different trainings" in said
     shutil.copytree(first, tmp_path / "copy")
-    edit(tmp_path / "copy" / CARD, _another_seed)
+    changed(tmp_path / "copy" / CARD, *ANOTHER_SEED)
     again = ran(tmp_path / "copy", tmp_path / "run-of-copy").parent
     assert "are runs of the same weights" in refused("compare", runs[0].parent, again)

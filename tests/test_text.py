@@ -36,6 +36,7 @@ from tests.synthetic import (
     random_features,
     separable_features,
 )
+from tests.tiny_models import make
 
 ENTRIES = built_in_methods()
 CHANNELS = 24
@@ -316,15 +317,11 @@ def tiny_model(kind: str, folder: Path) -> Path:
     text = sizes | {"vocab_size": 31, "max_position_embeddings": 40}
     text |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     vision = sizes | {"image_size": 32, "patch_size": 16}
-    torch.manual_seed(0)
-    if kind == "clip":
-        config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
-        network = transformers.CLIPModel(config)
-    else:
-        network = transformers.SiglipModel(
-            transformers.SiglipConfig(text_config=text, vision_config=vision)
-        )
-    network.save_pretrained(folder)
+    name, more = {"clip": ("CLIPModel", {"projection_dim": 24}), "siglip": ("SiglipModel", {})}[
+        kind
+    ]
+    config = {"text_config": text, "vision_config": vision} | more
+    make(name, config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
 

@@ -18,6 +18,10 @@ pytestmark = [
     ),
     pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium"),
 ]
+THEMES = pytest.mark.parametrize(
+    "scheme",
+    [pytest.param(one, marks=pytest.mark.window(color_scheme=one)) for one in ("light", "dark")],
+)
 CONTRAST = """
 (selector) => {
   const element = document.querySelector(selector);
@@ -47,3 +51,22 @@ def browser() -> Iterator[Any]:
 def said() -> list[str]:
     """What the page complained of, or asked for."""
     return []
+
+
+@pytest.fixture
+def page(
+    browser: Any, address: str, said: list[str], request: pytest.FixtureRequest
+) -> Iterator[Any]:
+    """What a module's ``address`` shows, in a window as the test's marks ask for."""
+    wanted = request.node.get_closest_marker("window")
+    options = {"viewport": {"width": 1280, "height": 900}} | (wanted.kwargs if wanted else {})
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    known = (address, "data:")
+    page.on("request", lambda one: None if one.url.startswith(known) else said.append(one.url))
+    page.goto(address)
+    yield page
+    context.close()

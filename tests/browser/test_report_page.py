@@ -1,6 +1,5 @@
 """The report in a real browser: themes, widths, keys, sorting, copying, and silence."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,37 +9,19 @@ import pytest
 from bench.comparison.summary import compare
 from bench.report.page import write_report
 from bench.runs.schema import Circumstances
-from tests.browser.conftest import CONTRAST, pytestmark  # noqa: F401
+from tests.browser.conftest import CONTRAST, THEMES, pytestmark  # noqa: F401
 from tests.test_tables import RUNS, made_run
 
 NASTY = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("page") / "report.html"
     around = Circumstances(device="CPU", command=f"fvbench run --methods {'mastaf,' * 50}otam")
     runs = [*RUNS, replace(made_run(NASTY, 0.7, seed=5), circumstances=around)]
     write_report(path, compare(runs))
     return path.as_uri()
-
-
-@pytest.fixture
-def page(
-    browser: Any, report: str, said: list[str], request: pytest.FixtureRequest
-) -> Iterator[Any]:
-    """The report, opened in a window as the test's marks ask for."""
-    wanted = request.node.get_closest_marker("window")
-    options = {"viewport": {"width": 1280, "height": 900}} | (wanted.kwargs if wanted else {})
-    context = browser.new_context(**options)
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda one: said.append(one.url) if one.url != report else None)
-    page.goto(report)
-    yield page
-    context.close()
 
 
 def first_column(page: Any) -> list[str]:
@@ -53,16 +34,12 @@ def test_it_asks_for_nothing_and_complains_of_nothing(page: Any, said: list[str]
     assert NASTY in first_column(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read_in_both_themes(browser: Any, report: str, scheme: str):
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
-    page.goto(report)
+@THEMES
+def test_everything_can_be_read_in_both_themes(page: Any, scheme: str):
     for selector in ("h1", ".lead", ".notes", "tbody td", "figcaption", "nav a", "thead th"):
         assert page.evaluate(CONTRAST, selector) > 4.5, selector
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 28)"
     assert dark == (scheme == "dark")
-    context.close()
 
 
 @pytest.mark.window(viewport={"width": 390, "height": 844})

@@ -1,6 +1,5 @@
 """The leaderboard in a real browser, opened as a file: filters, sorting, links, and silence."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from bench.site.board import board
 from bench.site.pages import write_site
-from tests.browser.conftest import CONTRAST, pytestmark  # noqa: F401
+from tests.browser.conftest import CONTRAST, THEMES, pytestmark  # noqa: F401
 from tests.test_publish import NASTY, some_runs
 
 
@@ -19,18 +18,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def page(browser: Any, site: Path, said: list[str]) -> Iterator[Any]:
-    """The first page; everything that is complained of, or asked of a network, is noted."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda one: None if one.url.startswith("file:") else said.append(one.url))
-    page.goto((site / "index.html").as_uri())
-    yield page
-    context.close()
+@pytest.fixture(scope="module")
+def address(site: Path) -> str:
+    return (site / "index.html").as_uri()
 
 
 def shown(page: Any) -> list[str]:
@@ -43,7 +33,7 @@ def test_every_page_opens_from_a_folder_without_a_complaint(page: Any, site: Pat
         page.goto(file.as_uri())
         assert page.locator("h1").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280, file
-    assert said == []
+    assert [one for one in said if not one.startswith("file:")] == []
 
 
 def test_filters_leave_the_rows_that_fit(page: Any):
@@ -82,20 +72,14 @@ def test_from_a_method_to_its_run_and_back(page: Any):
     assert page.locator("#board").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read_in_both_themes(browser: Any, site: Path, scheme: str):
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
-    page.goto((site / "index.html").as_uri())
+@THEMES
+def test_everything_can_be_read_in_both_themes(page: Any, scheme: str):
     for selector in ("h1", ".lead", ".notes", "tbody th a", "label", "select", "thead th"):
-        assert page.evaluate(CONTRAST, selector) > 4.5, selector
-    context.close()
+        assert page.evaluate(CONTRAST, selector) > 4.5, (selector, scheme)
 
 
-def test_a_telephone_shows_it_without_scrolling_sideways(browser: Any, site: Path):
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
+@pytest.mark.window(viewport={"width": 390, "height": 844})
+def test_a_telephone_shows_it_without_scrolling_sideways(page: Any, site: Path):
     for name in ("index.html", "methods/otam.html", "banks/small.html"):
         page.goto((site / name).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
-    context.close()

@@ -97,11 +97,6 @@ def test_charts_and_reports_are_written(results: "bench.Results", tmp_path: Path
     assert "2 methods on the bank default" in (tmp_path / "report.html").read_text()
 
 
-def test_runs_are_kept_where_it_is_asked_for(tmp_path: Path):
-    evaluate(load_method("chance"), load_bank("default", 2), out=tmp_path)
-    assert (tmp_path / "chance" / "run.json").is_file()
-
-
 def test_weights_are_chosen_as_on_the_command_line():
     method, bank = load_method("relation-net"), load_bank("default", 2)
     (shipped,), (random,) = (

@@ -38,10 +38,6 @@ class TestRunsInSeveralFolders:
             said = succeeds(*words, "--reference", "protonet")
             assert all(name in said for name in ("otam", "mean"))
 
-    def test_two_different_runs_of_a_method_are_still_refused(self, folders: tuple[Path, Path]):
-        write_run(folders[1] / "protonet", answered("protonet", 0.5, seed=9))
-        assert "two runs of protonet" in refused("compare", *folders)
-
 
 class TestDefaultPlaces:
     def test_runs_of_other_lengths_lie_apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

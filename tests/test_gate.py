@@ -19,16 +19,15 @@ from bench.comparison.gate import verdict as verdict_module
 from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge
-from bench.runs.directory import find_runs, read_run, write_failure, write_run
+from bench.runs.directory import write_failure, write_run
 from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
 from tests.synthetic import identified, trained
+from tests.test_compare import OLD, RUNS
 
-OLD = Path(__file__).parent / "runs" / "schema-1"
-RUNS = {path.name: read_run(path) for path in find_runs(OLD)}
 MACHINE = Circumstances(computer="3f9c", device="CPU", machine="x86_64 Linux", threads=1)
 
 

@@ -177,11 +177,3 @@ def test_two_plugins_of_one_name(tmp_path: Path):
     one, other = new(tmp_path / "one"), new(tmp_path / "other")
     said = refused("list", "methods", "--plugin", one, "--plugin", other / "my_method.py")
     assert "two methods are called my-method" in said
-
-
-def test_tests_beside_a_plugin_are_not_imported(tmp_path: Path):
-    for name in ("test_my_method.py", "conftest.py", "_private.py"):
-        (tmp_path / name).write_text("raise RuntimeError")
-    (tmp_path / "my_method.txt").write_text("not Python")
-    said = succeeds("list", "methods", "--plugin", tmp_path)
-    assert "left out" not in said

@@ -9,22 +9,16 @@ import pytest
 from bench.runs.directory import read_run
 from episodes.banks.bank import open_bank
 from tests.command import call, refused, succeeds
-from tests.conftest import make_video
+from tests.conftest import make_video, videos_of
 
 pytestmark = pytest.mark.usefixtures("own_config")
-CLASSES, RECORDINGS = 4, 3
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four classes of three recordings with one video each."""
-    root = tmp_path_factory.mktemp("own") / "videos"
-    for label in range(CLASSES):
-        for take in range(RECORDINGS):
-            path = root / f"class-{label}" / f"recording-{take}" / "clip.mp4"
-            path.parent.mkdir(parents=True)
-            make_video(path, 8 + label * RECORDINGS + take, (64 + 16 * label, 64 + 16 * take))
-    return root
+    folders = [f"class-{label}/recording-{take}" for label in range(4) for take in range(3)]
+    return videos_of(tmp_path_factory.mktemp("own") / "videos", folders, 1)
 
 
 def lists_of(videos: Path, folder: Path) -> Path:
@@ -93,7 +87,7 @@ def test_frozen_contents_are_checked_wherever_they_are_used(videos: Path, tmp_pa
     assert open_bank(str(file)).recipe.contents_sha256
     succeeds("bank", "freeze", file)
     succeeds("bank", "verify", file)
-    make_video(root / "class-0" / "recording-0" / "clip.mp4", 30, (128, 64))
+    make_video(root / "class-0" / "recording-0" / "0.mp4", 30, (128, 64))
     run = ("run", "--bank", file, "--methods", "protonet", "--out", tmp_path / "out")
     for words, expected in ((("bank", "verify", file), 1), (("bank", "freeze", file), 1), (run, 2)):
         status, said = call(*words)

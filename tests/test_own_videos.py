@@ -55,6 +55,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def copied(own: Path, root: Path, classes: int) -> Path:
+    for label in CLASSES[:classes]:
+        shutil.copytree(own / label, root / label)
+    return root
+
+
 def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
     words = ("--backbone", "motion", "--methods", "protonet,otam", "--episodes", "40", "--out")
     printed = succeeds("run", "--data", own, *words, tmp_path / "one")
@@ -75,8 +81,7 @@ def test_every_class_and_video_is_in_the_bank_and_fewer_classes_make_fewer_ways(
     assert set(bank.split.classes) == set(CLASSES)
     assert len(bank.split.videos) == len(bank.used_videos()) == 48
     assert len(bank.episodes) == 10_000
-    for label in CLASSES[:3]:
-        shutil.copytree(own / label, tmp_path / label)
+    copied(own, tmp_path, 3)
     assert bank_over_folder(tmp_path, 10).recipe.way == 3
 
 
@@ -84,8 +89,7 @@ def test_every_class_and_video_is_in_the_bank_and_fewer_classes_make_fewer_ways(
 def test_a_video_that_was_replaced_or_written_over_under_its_old_time_is_hashed_anew(
     in_place: bool, own: Path, tmp_path: Path
 ):
-    for label in CLASSES[:2]:
-        shutil.copytree(own / label, tmp_path / label)
+    copied(own, tmp_path, 2)
     before, path = hashes(tmp_path), tmp_path / CLASSES[0] / "one.mp4"
     if in_place:
         written = path.stat().st_mtime_ns
@@ -372,8 +376,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("left_over", [None, "notes.txt", "clip.gif"])
     def test_a_class_without_videos(self, left_over: str | None, own: Path, tmp_path: Path):
-        for label in CLASSES[:2]:
-            shutil.copytree(own / label, tmp_path / label)
+        copied(own, tmp_path, 2)
         (tmp_path / "nothing").mkdir()
         if left_over:
             (tmp_path / "nothing" / left_over).write_text("x")
@@ -381,23 +384,17 @@ class TestRefusals:
             bank_over_folder(tmp_path)
 
     def test_a_video_that_is_there_twice(self, own: Path, tmp_path: Path):
-        for label in CLASSES[:2]:
-            shutil.copytree(own / label, tmp_path / label)
+        copied(own, tmp_path, 2)
         shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[0] / "again.mp4")
         shutil.copy(own / "wave" / "one.mp4", tmp_path / CLASSES[1] / "again.mp4")
         printed = refused("run", "--data", tmp_path, "--methods", "protonet")
         assert printed.count("again.mp4") == 2
 
-    def test_a_bank_beside_a_folder(self, own: Path):
-        assert "give one of the two" in refused("run", "--data", own, "--bank", "default")
-
 
 @pytest.fixture(scope="module")
 def mixed(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of the six clips, and videos as people have them."""
-    root = tmp_path_factory.mktemp("mixed")
-    for label in CLASSES[:3]:
-        shutil.copytree(own / label, root / label)
+    root = copied(own, tmp_path_factory.mktemp("mixed"), 3)
     make_video(root / CLASSES[0] / "narrow.mp4", 13, (72, 96))
     make_video(root / CLASSES[1] / "new codec.mkv", 14, codec="libsvtav1")
     return root

@@ -39,12 +39,6 @@ def test_answers_are_those_of_single_episodes(name: str, monkeypatch: pytest.Mon
     np.testing.assert_allclose(paired.margin, by_episode.margin, atol=1e-4, rtol=1e-3)
 
 
-def test_frame_matching_is_made_of_pairs():
-    found = {name for name, entry in ENTRIES.items() if issubclass(entry.cls, PairMethod)}
-    assert {"otam", "otam-paper", "otam-fsl-video"} <= found
-    assert not {"hyrsm", "can-transductive", "protonet", "trx"} & found
-
-
 @pytest.mark.parametrize(
     ("name", "episodes", "shot", "videos", "expected"),
     [

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
-from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.directory import write_run
 from bench.runs.run import Run
 from tests.command import call, refused, succeeds
 from tests.synthetic import identified, trained
+from tests.test_compare import RUNS as COMMITTED
+from tests.test_compare import flipped
 
-OLD = Path(__file__).parent / "runs" / "schema-1"
-(BASE,) = [read_run(path) for path in find_runs(OLD) if path.name == "protonet"]
+BASE = COMMITTED["protonet"]
 """ProtoNet on 300 episodes of the default bank: its rows stand for a variant's here."""
 
 
@@ -24,9 +25,7 @@ def made(
     method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned", **other: str
 ) -> Run:
     """A run of a variant in which the first answers are wrong."""
-    rows = BASE.rows.copy()
-    rows.loc[: wrong - 1, "prediction"] = (rows.loc[: wrong - 1, "label"] + 1) % 5
-    run = identified(replace(BASE, rows=rows), method=method)
+    run = identified(flipped(BASE, wrong), method=method)
     if seed is not None:
         return trained(run, seed, backbone=backbone, **other)
     learns = None if method == "mastaf-neighbor" else False

@@ -11,8 +11,7 @@ from bench.statistics import Estimate, over_episodes
 from bench.statistics.power import MOST, need
 from tests.command import call, refused, succeeds
 from tests.synthetic import answered
-
-OLD = Path(__file__).parent / "runs" / "schema-1"
+from tests.test_compare import OLD
 
 
 def test_what_is_needed_shows_the_difference_four_times_in_five():

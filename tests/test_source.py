@@ -138,19 +138,11 @@ def test_what_does_not_change_the_meaning_leaves_the_identity(
 
 def test_files_may_be_renamed_and_definitions_moved(tmp_path: Path):
     before = hash_of(tmp_path, PACKAGE)
-    renamed = {name: text.replace("constants", "numbers_") for name, text in PACKAGE.items()}
-    renamed = {
-        name: text.replace("numbers_.FACTOR", "constants.FACTOR").replace(
-            "import numbers_", "import numbers_ as constants"
-        )
-        for name, text in renamed.items()
-    }
+    renamed = changed("layers.py", "import constants", "import numbers_ as constants")
     renamed["numbers_.py"] = renamed.pop("constants.py")
     assert hash_of(tmp_path, renamed) == before
-    moved = dict(PACKAGE)
-    moved["method.py"] = PACKAGE["method.py"].replace(
-        "import Layer as L, scale", "import scale\n        from .deep.more import Layer as L"
-    )
+    inside = "import scale\n        from .deep.more import Layer as L"
+    moved = changed("method.py", "import Layer as L, scale", inside)
     class_text = (
         "class Layer:\n            def __init__(self, x, size):\n                self.x = x\n"
     )
@@ -164,14 +156,15 @@ def test_two_definitions_that_change_places_are_another_identity(tmp_path: Path)
     """The definitions are the same ones, and each caller now has the other's."""
     files = {
         "__init__.py": "",
-        "method.py": "from .a import f\nfrom .b import f as g\n\ndef start():\n    return f(g())",
         "a.py": "K = 1\n\ndef f(x=0):\n    return K",
         "b.py": "K = 2\n\ndef f(x=0):\n    return K",
     }
-    exchanged = files | {"method.py": files["method.py"].replace("from .a", "from .c")}
-    exchanged["method.py"] = exchanged["method.py"].replace("from .b", "from .a")
-    exchanged["method.py"] = exchanged["method.py"].replace("from .c", "from .b")
-    assert hash_of(tmp_path, files, "method.start") != hash_of(tmp_path, exchanged, "method.start")
+    text = "from .{} import f\nfrom .{} import f as g\n\ndef start():\n    return f(g())"
+    one, other = (
+        hash_of(tmp_path, files | {"method.py": text.format(*names)}, "method.start")
+        for names in ("ab", "ba")
+    )
+    assert one != other
 
 
 @pytest.mark.parametrize(

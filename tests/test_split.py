@@ -82,13 +82,6 @@ def test_indices_against_brute_force(small_split: Split):
     assert small_split.partner_indices.tolist() == expected
 
 
-def test_group_names_are_told_apart_by_class():
-    videos = tuple(Video(label, "g", f"{label}{clip}") for label in "ab" for clip in range(2))
-    starts, sizes = Split("two", "test", videos).group_bounds
-    assert starts.tolist() == [0, 0, 2, 2]
-    assert sizes.tolist() == [2, 2, 2, 2]
-
-
 def test_class_without_a_partner_in_the_split_has_index_minus_one(small_split: Split):
     partners = {"open": "close", "close": "open", "push": "absent"}
     indices = replace(small_split, partners=partners).partner_indices

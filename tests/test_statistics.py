@@ -21,15 +21,6 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
     assert 0.935 <= covered <= 0.965
 
 
-def test_a_higher_level_is_a_wider_interval():
-    values = np.random.default_rng(1).random(50)
-    assert over_episodes(values).half_width(0.99) > over_episodes(values).half_width(0.9)
-
-
-def test_one_episode_has_no_interval():
-    assert np.isnan(over_episodes(np.array([1.0])).half_width())
-
-
 @pytest.mark.parametrize(("values", "level"), [([], 0.95), ([0.5, 1.0], 1.0), ([0.5, 1.0], 0.0)])
 def test_what_has_no_interval_is_refused(values: list[float], level: float):
     with pytest.raises(ValueError, match=r"at least one|between 0 and 1"):

@@ -147,12 +147,15 @@ def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("deed", ["raises-a-base", "threads", "patches-torch"])
-def test_a_file_that_harms_others_while_it_is_imported_is_named(deed: str, tmp_path: Path):
-    file = tmp_path / "harms.py"
-    file.write_text(f"{HEAD}\n{DEEDS[deed][0]}\n")
-    words = ("run", "--episodes", "2", "--methods", "protonet", "--plugin", file)
-    assert f"plugin {file}" in refused(*words, "--out", tmp_path / "out")
-    assert call(*words, "--out", tmp_path / "out", "--keep-going")[0] == 0
+def test_a_folder_that_harms_others_while_it_is_imported_ends_a_run_unless_it_may_go_on(
+    deed: str, tmp_path: Path
+):
+    words = ("run", "--episodes", "2", "--methods", "protonet", "--out", tmp_path / "out")
+    for ends, option in ((refused, ()), (succeeds, ("--keep-going",))):
+        folder = tmp_path / ends.__name__  # what was imported once is not imported again
+        folder.mkdir()
+        (folder / "harms.py").write_text(f"{HEAD}\n{DEEDS[deed][0]}\n")
+        assert f"plugin {folder}" in ends(*words, "--plugin", folder, *option)
 
 
 def test_what_a_file_does_while_it_is_imported_is_undone(tmp_path: Path):

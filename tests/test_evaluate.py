@@ -20,6 +20,7 @@ from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
 from bench.statistics import over_episodes
 from episodes.banks.sampler import Episodes
+from episodes.errors import UserError
 from tests.synthetic import (
     CPU,
     NOTHING,
@@ -54,6 +55,21 @@ def is_chance(method: Method, features: Tensor, episodes: Episodes) -> bool:
     low, high = over_episodes(hits).interval(0.9999)
     rounding = 1e-9  # an interval of width 0, where every episode has one right answer
     return low - rounding <= 1 / episodes.support.shape[1] <= high + rounding
+
+
+class FindsOneAnswerImpossible(MeanVectors):
+    def score(self, state: Any, query: Any) -> Tensor:
+        scores = super().score(state, query)
+        scores[0, 0, scores[0, 0].argmin()] = -torch.inf
+        return scores
+
+
+def test_a_score_of_minus_infinity_is_refused_though_another_is_the_best():
+    with pytest.raises(UserError, match="not finite in 5 of 20"):
+        evaluate(
+            *(FindsOneAnswerImpossible(SHAPE), random_features(), draw_episodes(20)),
+            *(CPU, 4, NOTHING),
+        )
 
 
 def test_features_that_tell_the_classes_apart_are_always_right():

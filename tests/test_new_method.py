@@ -73,12 +73,15 @@ def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):
         ("protonet", "there is a method called protonet already"),
         ("otam_hard", "there is a method called otam-hard already"),
         ("2fast", "lower-case words joined by underscores, such as my_method"),
+        ("My_method", "lower-case words"),
+        ("my__method", "lower-case words"),
         ("../evil", "lower-case words"),
         ("class", "lower-case words"),
         ("test_it", "looks like a test"),
         ("random", "the name of a module that Python needs"),
         ("torch", "the name of a module that Python needs"),
         ("episodes", "the name of a module that Python needs"),
+        ("pandas", "the name of a module that Python needs"),
     ],
 )
 def test_a_name_that_does_not_do(name: str, words: str, tmp_path: Path):

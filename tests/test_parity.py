@@ -11,6 +11,7 @@ import torch
 from bench import reference
 from bench.conformance import parity
 from bench.conformance.parity import check, exit_status, outputs
+from bench.plugins.registry import built_in_methods
 from bench.reference import reproduces
 from episodes.errors import UserError
 
@@ -66,6 +67,37 @@ def test_what_the_authors_code_computed_is_reproduced(path):
     assert [result for result in results if not result.ok] == []
     assert all(result.difference <= result.tolerance for result in results)
     assert exit_status(results) == 0
+
+
+EPSILON = {"epsilon": "cosine_epsilon"}
+PLACES = ("heads", "position_a", "position_b", "class_weight")
+DEFAULTS = (
+    ("ata", "golden/ata_5way1shot", ("scale", "sigma"), {}),
+    ("can", "golden/can_5way1shot", ("scale", "temperature"), {"lamda": "nn_weight"}),
+    ("can-transductive", "golden/can_5way1shot", (), {"fraction": "can/transductive_fraction"}),
+    *((one, "golden/matching_5way1shot", (), EPSILON) for one in ("chamfer", "linear", "visil")),
+    ("hyrsm", "golden-training/hyrsm_5w5s", PLACES, {}),
+    ("mastaf", "golden/mastaf_5way1shot", ("alpha", "lamda", "scale", "temperature"), {}),
+    (
+        *("molo", "golden-training/molo_5w5s"),
+        *((*PLACES, "contrastive_weight", "motion_weight"), {}),
+    ),
+    ("otam", "golden-training/otam_5w1s", (), {**EPSILON, "temperature": "lambda"}),
+    ("strm", "golden-training/strm_5w5s", ("auxiliary",), {}),
+    ("team", "golden/team_5way1shot", (), {"position_scale": "pe_scale"}),
+    ("tsn-cosine", "golden/tsn_5way1shot", (), EPSILON),
+)
+"""Method, file, settings of the same name in both, and others with their names in the file."""
+
+
+@pytest.mark.parametrize(
+    ("method", "file", "alike", "renamed"), DEFAULTS, ids=[one for one, *_ in DEFAULTS]
+)
+def test_settings_are_by_default_as_in_the_authors_files(method, file, alike, renamed):
+    settings = built_in_methods()[method].settings
+    with np.load(GOLDEN.parent / f"{file}.npz") as theirs:
+        for name, fact in [*zip(alike, alike, strict=True), *renamed.items()]:
+            assert getattr(settings, name) == pytest.approx(theirs[fact].item()), name
 
 
 def test_equal_and_unequal(registered, write):

@@ -106,6 +106,22 @@ def test_the_identity_can_be_read_by_people(store: FeatureStore):
     assert json.loads((store.folder / "identity.json").read_text()) == IDENTITY
 
 
+def test_a_message_names_five_videos_that_cannot_be_read_and_counts_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def load(file: VideoFile, *_: object) -> torch.Tensor:
+        raise UserError(f"{file.path} is damaged")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("bench.features.clips.load_clip", load)
+    files = [VideoFile(Video("a", "g", str(n)), Path(f"{n}.mp4"), str(n)) for n in range(7)]
+    with pytest.raises(UserError) as said:
+        embedded_together([(load_backbone("motion", CPU), "linspace")], files, CPU, NOTHING)
+    lines = str(said.value).splitlines()
+    assert lines[:6] == [*(f"{n}.mp4 is damaged" for n in range(5)), "... and 2 more"]
+    assert lines[6].startswith("7 videos cannot be read; --allow-missing")
+
+
 def test_several_backbones_embed_a_video_that_was_decoded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -67,11 +67,11 @@ def test_no_loss_reaches_the_querys_own_self_attention(monkeypatch):
 
 @pytest.mark.parametrize("form", ["default", "reference"])
 def test_a_lone_query_has_no_statistics_to_train_with(form):
-    seen = build(batch_norm=form).train()
+    method = build(batch_norm=form).train()
     for queries, batches in ((1, 3), (4, 4)):
-        before = seen.learner.norm.num_batches_tracked.item()
-        answer(seen, *episodes(count=1, queries=queries))
-        assert seen.learner.norm.num_batches_tracked.item() == before + batches
+        before = method.learner.norm.num_batches_tracked.item()
+        answer(method, *episodes(count=1, queries=queries))
+        assert method.learner.norm.num_batches_tracked.item() == before + batches
 
 
 @torch.no_grad()

@@ -24,6 +24,11 @@ def episode(method, way=3, shot=2, queries=4):
     return support, query, shown, method.encode(query)[None]
 
 
+def test_a_video_is_its_mean_map_over_time():
+    features = torch.rand(2, *SHAPE)
+    torch.testing.assert_close(build().encode(features), features.mean(dim=2))
+
+
 def test_squared_error_against_hand_value():
     method = build()
     torch.nn.init.zeros_(method.judge.weight)

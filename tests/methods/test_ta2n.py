@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import grid_sample, relu
 
-from bench.method import FeatureShape
+from bench.method import REGISTRY, FeatureShape
 from methods.fast.ta2n import FastTA2N
 from methods.ta2n import TA2N, TA2NSettings, offset_masks
 from tests.methods.cases import labelled_episodes, random_episode
@@ -104,6 +104,10 @@ def test_shots_are_aligned_with_the_reference_that_is_chosen(reference):
     support, _ = random_episode(method, shot=3)
     found, _ = method.adapt(support)
     torch.testing.assert_close(found[1, 2], slow_prototype(method, support[1, 2]))
+
+
+def test_the_first_stage_alone_aligns_no_pairs():
+    assert REGISTRY["ta2n-first-stage"].build(SHAPE, seed=0).pairing is None
 
 
 def without_gradient(method, shot):

@@ -113,7 +113,7 @@ def answered(
     )
 
 
-def identified(run: Run, **changed: Any) -> Run:
+def with_identity(run: Run, **changed: Any) -> Run:
     """The run with other fields of its identity."""
     return replace(run, identity=run.identity.changed(**changed))
 
@@ -121,4 +121,4 @@ def identified(run: Run, **changed: Any) -> Run:
 def trained(run: Run, seed: int, **training: Any) -> Run:
     """The run as if its method had been trained."""
     how = {"recipe": "default", "seed": seed, "backbone": "frozen", "episodes": 8} | training
-    return replace(identified(run, training=how), declared=run.declared.changed(trained=True))
+    return replace(with_identity(run, training=how), declared=run.declared.changed(trained=True))

@@ -21,7 +21,7 @@ from bench.statistics import Design, Units
 from episodes.banks.bank import Bank, open_bank
 from episodes.errors import UserError
 from tests.command import call, succeeds
-from tests.synthetic import answered, identified, trained
+from tests.synthetic import answered, trained, with_identity
 
 METHODS = 12
 EQUAL = np.full(METHODS, 0.5)
@@ -137,7 +137,7 @@ class TestAcross:
 
     def test_a_method_that_answers_like_another_counts_once(self, runs: list[Run]):
         twins = [
-            identified(one, method="twin") for one in runs if one.identity.method == "middling"
+            with_identity(one, method="twin") for one in runs if one.identity.method == "middling"
         ]
         found = across([*runs, *twins])
         assert found.duplicates == {"twin": "middling"}
@@ -210,7 +210,7 @@ class TestAcross:
 
     def test_two_backbones_on_one_bank_are_two_places(self, runs: list[Run]):
         both = [
-            identified(one, features=FeatureIdentity(backbone=backbone))
+            with_identity(one, features=FeatureIdentity(backbone=backbone))
             for backbone in ("motion", "other")
             for one in runs
             if one.identity.bank == "default"
@@ -223,7 +223,7 @@ class TestAcross:
     def test_a_method_on_other_frames_is_not_left_out_in_silence(self, runs: list[Run]):
         frames = FeatureIdentity(backbone="", sampling="linspace")
         one = next(one for one in runs if one.identity.method == "good")
-        other = identified(one, features=frames)
+        other = with_identity(one, features=frames)
         with pytest.raises(UserError, match=f"good has several rows on {one.identity.bank}, of"):
             across([*runs, other])
 

@@ -31,7 +31,7 @@ from episodes.datasets import dataset
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
 from tests.conftest import videos_of
-from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING, identified
+from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING, with_identity
 
 EPISODES = 4
 HAND_MADE = {
@@ -299,7 +299,7 @@ def test_trained_weights_are_found_where_the_run_had_them(outcomes: Outcomes, tm
 def test_runs_over_other_inputs_are_refused(
     outcomes: Outcomes, field: str, value: object, words: str
 ):
-    runs = [identified(run, **{field: value}) for run in outcomes.runs.values()]
+    runs = [with_identity(run, **{field: value}) for run in outcomes.runs.values()]
     with pytest.raises(UserError, match=words):
         Examiner(Outcomes(runs), Reporter())
 
@@ -371,6 +371,6 @@ def test_altered_runs_leave_one_message(folder: Path, tmp_path: Path):
     run = read_run(folder / "mastaf")
     for name in MODELS:
         write_run(tmp_path / "runs" / name, read_run(folder / name))
-    write_run(tmp_path / "runs" / "mastaf", identified(run, weights_sha256="abc"))
+    write_run(tmp_path / "runs" / "mastaf", with_identity(run, weights_sha256="abc"))
     said = refused("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
     assert "trained weights" in said

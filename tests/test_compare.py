@@ -25,7 +25,7 @@ from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
 from tests.conftest import videos_of
-from tests.synthetic import answered, identified, trained
+from tests.synthetic import answered, trained, with_identity
 
 OLD = Path(__file__).parent / "runs" / "schema-1"
 """ProtoNet and OTAM on 300 episodes of the default bank, written by the first schema."""
@@ -102,7 +102,7 @@ def test_json_names_every_interval_and_the_reference():
 
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype"])
 def test_what_does_not_belong_together_is_refused(tmp_path: Path, field: str):
-    other = identified(RUNS["otam"], **{field: "another"})
+    other = with_identity(RUNS["otam"], **{field: "another"})
     write_run(tmp_path / "otam", other)
     write_run(tmp_path / "protonet", RUNS["protonet"])
     assert f"{field} is" in refused("compare", tmp_path)
@@ -216,13 +216,13 @@ def test_one_seed_twice_is_refused():
 
 def test_seeds_of_other_revisions_are_refused():
     other = trained(RUNS["otam"], 1)
-    other = identified(other, revision=7)
+    other = with_identity(other, revision=7)
     with pytest.raises(UserError, match="differ in revision: 1 and 7"):
         compare_on_one_bank([trained(RUNS["otam"], 0), other])
 
 
 def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes_which_decides_nothing():
-    runs = [identified(run, bank_sha256="other") for run in RUNS.values()]
+    runs = [with_identity(run, bank_sha256="other") for run in RUNS.values()]
     comparison = compare_on_one_bank(runs)
     assert set(comparison.rows[0].intervals) == {"episodes"}
     assert "has different episodes here" in comparison.units
@@ -330,7 +330,7 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
     def started(start: str | None, recipe: str = "default", backbone: str = "tuned") -> Run:
         run = trained(RUNS["otam"], 0, backbone=backbone)
         training = run.identity.training.changed(recipe=recipe, start=start)
-        return identified(run, training=training)
+        return with_identity(run, training=training)
 
     runs = [
         started(None),
@@ -352,7 +352,7 @@ def test_rows_of_one_method_are_named_by_what_tells_them_apart():
 def test_runs_on_other_frames_are_no_training_seeds():
     def shown(sampling: str, seed: int) -> Run:
         run = trained(RUNS["otam"], seed)
-        return identified(run, features={"backbone": "motion", "sampling": sampling})
+        return with_identity(run, features={"backbone": "motion", "sampling": sampling})
 
     runs = [shown("segment-centres", 0), shown("3 x linspace", 0), shown("3 x linspace", 1)]
     found = runs_by_method(runs)
@@ -362,7 +362,7 @@ def test_runs_on_other_frames_are_no_training_seeds():
 
 def test_a_method_trained_once_has_no_verdict_against_a_trained_one_and_no_letter():
     often = [trained(flipped(RUNS["otam"], 200 + seed), seed) for seed in range(3)]
-    once = identified(trained(RUNS["otam"], 0), method="trx")
+    once = with_identity(trained(RUNS["otam"], 0), method="trx")
     comparison = compare_on_one_bank([*often, once, RUNS["protonet"]], "otam")
     row = comparison.of("trx")
     assert row is not None
@@ -383,7 +383,7 @@ def test_controls_and_duplicates_are_not_counted_among_the_comparisons():
             {"protonet": 0.6, "otam": 0.75, "chance": 0.2, "single-frame": 0.2}.items()
         )
     ]
-    twin = identified(runs[1], method="otam-twin")
+    twin = with_identity(runs[1], method="otam-twin")
     comparison = compare_on_one_bank([*runs, twin])
     assert comparison.comparisons == 1
     assert comparison.pairs == 1

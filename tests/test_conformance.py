@@ -110,8 +110,7 @@ def broken(rule: str, words: str, also: Set[str] = frozenset()):
 
     def enter(cls: type[Method]) -> type[Method]:
         cls.__doc__ = cls.__doc__ or "Broken."
-        name = f"{rule}-{len(CATALOGUE)}"
-        CATALOGUE.append(pytest.param(rule, words, cls, also, id=name))
+        CATALOGUE.append(pytest.param(rule, words, cls, also, id=f"{rule}: {words}"))
         return cls
 
     return enter

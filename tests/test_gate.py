@@ -25,7 +25,7 @@ from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, holm, over_episodes
 from episodes.errors import UserError
 from tests.command import call, refused, succeeds
-from tests.synthetic import identified, trained
+from tests.synthetic import trained, with_identity
 from tests.test_compare import OLD, RUNS
 
 MACHINE = Circumstances(computer="3f9c", device="CPU", machine="x86_64 Linux", threads=1)
@@ -126,7 +126,7 @@ def test_of_many_unchanged_methods_none_is_called_worse():
 def test_a_loss_is_less_sure_among_many_methods():
     # p is 0.014 for the method alone, and 0.11 after correction for eight.
     lossy, fine = changed(RUNS["otam"], 0.02, 0.01), RUNS["otam"]
-    others = [identified(fine, method=f"m{n}") for n in range(7)]
+    others = [with_identity(fine, method=f"m{n}") for n in range(7)]
     alone, *_ = judge([fine], [lossy], Tolerance(drop=0.0))
     among, *_ = judge([fine, *others], [lossy, *others], Tolerance(drop=0.0))
     assert (alone.outcome, among.outcome) == ("WORSE", "undecided")
@@ -163,7 +163,7 @@ def test_a_new_method_is_said_and_passes(new: Callable[..., Path]):
 @pytest.mark.parametrize("field", ["bank", "bank_sha256", "dtype", "episodes"])
 def test_what_cannot_be_compared_is_not(new: Callable[..., Path], field: str):
     run, seven = RUNS["otam"], 7 if field == "episodes" else "7"
-    other = identified(run, **{field: seven})
+    other = with_identity(run, **{field: seven})
     if field == "episodes":
         other = replace(other, rows=run.rows[run.rows["episode"] < seven])
     assert f"{field} is" in refused("gate", OLD, new(other))
@@ -246,7 +246,7 @@ def test_a_baseline_moves_by_accept_and_says_who_when_and_what(
 def test_the_record_says_only_what_was_accepted(tmp_path: Path):
     baseline, run = tmp_path / "baseline", tmp_path / "run"
     succeeds("gate", baseline, OLD, "--accept")
-    write_run(run, identified(RUNS["otam"], dtype="float16"))
+    write_run(run, with_identity(RUNS["otam"], dtype="float16"))
     assert "protonet" not in succeeds("gate", baseline, run, "--accept", "--methods", "otam")
     succeeds("gate", baseline, run, "--accept")
     for accepted in json.loads((baseline / "accepted.json").read_text())["history"][1:]:
@@ -291,7 +291,7 @@ def test_a_test_of_another_project(new: Callable[..., Path]):
 
 def test_an_anchor_that_cannot_be_compared_is_not_passed_over_in_silence():
     run = RUNS["otam"]
-    anchor = identified(run, bank_sha256="other")
+    anchor = with_identity(run, bank_sha256="other")
     assert judge([run], [run], anchor=[run])[0].reason == ""
     found = judge([run], [run], anchor=[anchor])[0]
     assert (found.outcome, found.since_anchor) == ("ok", None)
@@ -330,9 +330,9 @@ def test_drift_is_told_and_refused_unless_it_is_allowed(tmp_path: Path, field: s
     states = {"form": "fast", "settings": {"temperature": 0.1}, "weights_sha256": None}
     states |= {"features": {"backbone": "motion", "sampling": "centres", "source_sha256": "a"}}
     states |= {"videos_sha256": "these", "dataset": "ucf101", "source_sha256": "a"}
-    before = identified(RUNS["otam"], **states)
+    before = with_identity(RUNS["otam"], **states)
     other = {**states[field], **value} if isinstance(value, dict) else value
-    after = identified(before, **{field: other, "source_sha256": "b"})
+    after = with_identity(before, **{field: other, "source_sha256": "b"})
     for name, run in (("before", before), ("after", after)):
         write_run(tmp_path / name / "otam", run)
     words = ("gate", tmp_path / "before", tmp_path / "after")
@@ -349,17 +349,17 @@ def test_a_refactoring_is_told_and_judged():
         "revision": 1,
         "features": {"backbone": "motion", "source_sha256": "a"},
     }
-    before = identified(RUNS["otam"], **codes)
+    before = with_identity(RUNS["otam"], **codes)
     features = {"backbone": "motion", "source_sha256": "b"}
     others = {"source_sha256": "b", "revision": 2, "features": features}
-    (verdict,) = judge([before], [identified(before, **others)])
+    (verdict,) = judge([before], [with_identity(before, **others)])
     assert (verdict.outcome, verdict.drift, len(verdict.code)) == ("ok", (), 3)
 
 
 @pytest.mark.parametrize(("dataset", "outcome"), [("rendered", "ok"), ("ucf101", "undecided")])
 def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
     reads = [{"backbone": "motion", "decoder": name} for name in ("decord", "av")]
-    before, after = (identified(RUNS["otam"], dataset=dataset, features=one) for one in reads)
+    before, after = (with_identity(RUNS["otam"], dataset=dataset, features=one) for one in reads)
     (verdict,) = judge([before], [after])
     assert verdict.outcome == outcome
 
@@ -380,7 +380,7 @@ def test_values_are_told_whole_and_hashes_by_their_beginning():
 
 
 def test_what_one_side_does_not_state_is_no_drift():
-    stated = identified(RUNS["otam"], form="plain")
+    stated = with_identity(RUNS["otam"], form="plain")
     (verdict,) = judge([RUNS["otam"]], [stated])
     assert (verdict.outcome, verdict.drift) == ("ok", ())
 
@@ -390,7 +390,7 @@ def retrained(seeds: int, weights: str, lost: float) -> list[Run]:
     runs = []
     for seed in range(seeds):
         run = changed(RUNS["otam"], max(0.0, lost + 0.004 * (seed - (seeds - 1) / 2)))
-        runs.append(identified(trained(run, seed), weights_sha256=f"{weights}{seed}"))
+        runs.append(with_identity(trained(run, seed), weights_sha256=f"{weights}{seed}"))
     return runs
 
 
@@ -460,7 +460,7 @@ def test_a_run_that_would_be_accepted_into_another_folder_is_refused(
     tmp_path: Path, field: str, name: object
 ):
     run = RUNS["otam"]
-    write_run(tmp_path / "run", identified(run, **{field: name}))
+    write_run(tmp_path / "run", with_identity(run, **{field: name}))
     said = refused("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
     assert "is not a name of" in said
     assert said.count("\n") == 1

@@ -13,7 +13,7 @@ from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, rend
 from bench.runs.directory import write_run
 from bench.runs.run import Run
 from tests.command import call, refused, succeeds
-from tests.synthetic import identified, trained
+from tests.synthetic import trained, with_identity
 from tests.test_compare import RUNS as COMMITTED
 from tests.test_compare import flipped
 
@@ -25,7 +25,7 @@ def made(
     method: str, wrong: int = 0, seed: int | None = None, backbone: str = "tuned", **other: str
 ) -> Run:
     """A run of a variant in which the first answers are wrong."""
-    run = identified(flipped(BASE, wrong), method=method)
+    run = with_identity(flipped(BASE, wrong), method=method)
     if seed is not None:
         return trained(run, seed, backbone=backbone, **other)
     learns = None if method == "mastaf-neighbor" else False
@@ -85,7 +85,7 @@ def test_a_variant_that_was_not_run_is_not_data_that_is_not_there():
     assert re.search(r"MASTAF-NoRes +\| +rendered, tuned \| +not run ", text)
     other = made("mastaf-neighbor")
     features = BASE.identity.features.changed(backbone="another")
-    other = identified(other, features=features)
+    other = with_identity(other, features=features)
     lines = paper_lines([made("mastaf", 0, 0, "frozen"), other])
     assert line(lines, "rendered", "MASTAF-Neighbor", "frozen").row is None
 

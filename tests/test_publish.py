@@ -15,7 +15,7 @@ from bench.site.pages import write_site
 from episodes.atomic import write_text
 from episodes.errors import UserError
 from tests.command import call, succeeds
-from tests.synthetic import identified
+from tests.synthetic import with_identity
 from tests.test_submission import a_run
 from tests.test_tables import RUNS, made_run
 
@@ -39,7 +39,7 @@ def some_runs() -> list[Run]:
     told = {"source": f"{NASTY}, arXiv:1906.11415; owner/name at 3687f3a", "idea": NASTY}
     foreign = made_run("theirs", 0.7, "real", seed=7, dataset="ucf101", settings={"layers": 3})
     return [
-        *(identified(one, dataset="rendered") for one in RUNS[:2]),
+        *(with_identity(one, dataset="rendered") for one in RUNS[:2]),
         *seeds,
         replace(foreign, declared=foreign.declared.changed(**told, needs="maps")),
         made_run("otam", 0.5, "real", seed=8, dataset="ucf101"),

@@ -26,7 +26,7 @@ from episodes.disk.facts import facts
 from episodes.disk.registration import Registration, write_registration
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, read_toml, sealed
-from tests.synthetic import answered, identified
+from tests.synthetic import answered, with_identity
 
 _SPEC = importlib.util.spec_from_file_location(
     "schemas", Path(__file__).parents[1] / "docs" / "schemas.py"
@@ -36,7 +36,7 @@ schemas = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(schemas)
 
 RUN = answered("otam", 0.7, episodes=6)
-UNKNOWN = identified(RUN, bank="theirs", way=5)
+UNKNOWN = with_identity(RUN, bank="theirs", way=5)
 """On a bank that nobody here has: its labels cannot be looked up."""
 
 

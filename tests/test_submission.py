@@ -22,7 +22,7 @@ from episodes.errors import UserError
 from episodes.schema import check_seal
 from tests.command import call, refused, succeeds
 from tests.conftest import videos_of
-from tests.synthetic import answered, identified
+from tests.synthetic import answered, with_identity
 
 HOME = "/home/ada/secret"
 
@@ -182,11 +182,11 @@ HOSTILE = {
         "beyond 1,000,000",
     ),
     "a lie about the bank": (
-        rewritten(lambda run: identified(run, shot=5)),
+        rewritten(lambda run: with_identity(run, shot=5)),
         "says shot 5, its bank default has 1",
     ),
     "a lie about the classes": (
-        rewritten(lambda run: identified(run, split="train")),
+        rewritten(lambda run: with_identity(run, split="train")),
         "says split 'train', its bank default has 'test'",
     ),
     "the easiest episodes": (
@@ -230,7 +230,7 @@ def test_an_archive_damaged_anywhere_raises_nothing_else(packed: Path, method: i
 
 
 def test_a_bank_that_nobody_has_is_not_judged(tmp_path: Path, packed: Path):
-    other = rewritten(lambda run: identified(run, bank="theirs"))
+    other = rewritten(lambda run: with_identity(run, bank="theirs"))
     write_members(packed, other(members(packed)))
     with pytest.raises(UserError, match="cannot be drawn here"):
         unpack(packed)

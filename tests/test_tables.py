@@ -19,7 +19,7 @@ from bench.runs.directory import find_failures, read_run, read_runs, write_run
 from bench.runs.run import ROW_TYPES, Run
 from bench.statistics import over_episodes
 from episodes.errors import UserError
-from tests.synthetic import answered, identified
+from tests.synthetic import answered, with_identity
 
 
 def made_run(
@@ -29,7 +29,7 @@ def made_run(
     run = answered(method, hits, seed)
     declared = run.declared.changed(trained=False if method == "learned" else None)
     known = {"bank": bank, "bank_sha256": f"hash of {bank}"}
-    return replace(identified(run, **known | identity), declared=declared)
+    return replace(with_identity(run, **known | identity), declared=declared)
 
 
 RUNS = [made_run("protonet", 0.6), made_run("otam", 0.8, seed=1), made_run("learned", 0.3, seed=2)]

@@ -55,12 +55,12 @@ from episodes.errors import UserError
 from episodes.schema import SEAL, dump
 from episodes.split import SplitName
 from tests.attacks.outcomes import Outcome, Tally
-from tests.synthetic import answered, identified
+from tests.synthetic import answered, with_identity
 from tests.test_tables import RUNS
 from tests.training.test_state import IDENTITY, built, written
 
 LARGE = 1000
-UCF101 = identified(answered("otam", 0.7), dataset="ucf101", way=5, shot=1)
+UCF101 = with_identity(answered("otam", 0.7), dataset="ucf101", way=5, shot=1)
 SHAPE = FeatureShape(3, 2, 1, 1)
 
 

@@ -108,8 +108,7 @@ def test_a_folder_is_read_without_the_network_and_a_name_is_said(
 
 
 @pytest.mark.parametrize(
-    ("where", "words"),
-    [("", "backbone hub needs a model"), ("/a/b/c", "there is no such folder")],
+    ("where", "words"), [("", "backbone hub needs a model"), ("/a/b/c", "there is no such folder")]
 )
 def test_what_is_no_model(where: str, words: str):
     assert words in refused("check-backbone", f"hub={where}" if where else "hub")

@@ -38,10 +38,8 @@ def test_the_table_is_the_comparison(results: "bench.Results"):
     assert results.table["title"].tolist() == [row.title for row in results.comparison.rows]
     best = results.comparison.rows[0]
     assert results.table["accuracy"][0] == best.accuracy
-    assert (
-        results.table["interval over videos and classes_low"][0]
-        == (best.intervals["videos and classes"][0])
-    )
+    low = results.table["interval over videos and classes_low"][0]
+    assert low == best.intervals["videos and classes"][0]
 
 
 def test_names_in_place_of_methods_and_banks_are_refused():

@@ -24,10 +24,18 @@ from bench.report.charts.forest import accuracy_forest, difference_forest
 from bench.report.charts.speed import comparable, front, speed_chart
 from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg, save_figure
 from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.run import Run
 from episodes.errors import UserError
 from tests.command import refused, succeeds
 from tests.synthetic import CIRCUMSTANCES, COST, answered
 from tests.test_tables import RUNS, made_run
+
+
+def at_speed(
+    method: str, hits: float, speed: float, device: str = CIRCUMSTANCES.device, seed: int = 0
+) -> Run:
+    cost, around = COST.changed(score_episodes_per_s=speed), CIRCUMSTANCES.changed(device=device)
+    return replace(made_run(method, hits, seed=seed), cost=cost, circumstances=around)
 
 
 @pytest.fixture(scope="module")
@@ -114,18 +122,13 @@ def test_the_front_is_what_nothing_beats_in_both():
 
 
 def test_rows_without_a_speed_are_not_on_its_chart():
-    unknown = COST.changed(score_episodes_per_s=math.nan)
-    elsewhere = CIRCUMSTANCES.changed(device="elsewhere")
-    runs = [
-        replace(made_run(name, 0.9), cost=unknown, circumstances=elsewhere) for name in ("a", "b")
-    ]
+    runs = [at_speed(name, 0.9, math.nan, "elsewhere") for name in "ab"]
     (comparison,) = compare([made_run("protonet", 0.6), *runs])
     assert [row.title for row in comparable(comparison)] == ["protonet"]
 
 
 def test_speeds_of_several_devices_are_not_compared():
-    elsewhere = made_run("otam", 0.7)
-    elsewhere = replace(elsewhere, circumstances=elsewhere.circumstances.changed(device="a GPU"))
+    elsewhere = at_speed("otam", 0.7, 1234.5, "a GPU")
     (comparison,) = compare([made_run("protonet", 0.6), made_run("twin", 0.5), elsewhere])
     assert [row.title for row in comparable(comparison)] == ["protonet", "twin"]
     named = [text.get_text() for text in speed_chart(comparison).axes[0].texts]
@@ -133,12 +136,11 @@ def test_speeds_of_several_devices_are_not_compared():
 
 
 def test_every_name_on_the_front_is_written_and_covers_no_other():
-    runs = [made_run("protonet", 0.3)]
-    for number in range(12):  # close to each other
-        run = made_run(f"method-{number}", 0.5 + 0.01 * number, seed=number)
-        cost = run.cost.model_copy(update={"score_episodes_per_s": 3000.0 - 50 * number})
-        runs.append(replace(run, cost=cost))
-    (comparison,) = compare(runs)
+    runs = [  # close to each other
+        at_speed(f"method-{number}", 0.5 + 0.01 * number, 3000.0 - 50 * number, seed=number)
+        for number in range(12)
+    ]
+    (comparison,) = compare([made_run("protonet", 0.3), *runs])
     figure = speed_chart(comparison)
     (axes,) = figure.axes
     figure.draw_without_rendering()
@@ -185,11 +187,7 @@ def test_marks_say_their_names_when_pointed_at(tmp_path: Path):
 def test_an_axis_of_speeds_has_numbers_wherever_they_lie(
     slowest: float, fastest: float, width: float, most: int
 ):
-    runs = []
-    for number, speed in enumerate((slowest, fastest)):
-        run = made_run(f"method-{number}", 0.5, seed=number)
-        cost = run.cost.model_copy(update={"score_episodes_per_s": speed})
-        runs.append(replace(run, cost=cost))
+    runs = [at_speed(f"method-{speed}", 0.5, speed) for speed in (slowest, fastest)]
     figure = speed_chart(compare(runs)[0], width)
     figure.draw_without_rendering()
     (axes,) = figure.axes

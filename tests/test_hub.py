@@ -68,26 +68,24 @@ def test_a_frame_of_clip_is_what_its_own_tower_makes_of_it(tmp_path: Path):
     torch.testing.assert_close(maps, tokens.T.unflatten(1, (4, 4)), rtol=1e-4, atol=1e-5)
 
 
+SQUARE = {"height": 64, "width": 64}
+
+
+def shortest(edge: int) -> dict[str, Any]:
+    return {"size": {"shortest_edge": edge}}
+
+
 @pytest.mark.parametrize(
     ("processor", "expected"),
     [
+        (shortest(80) | {"crop_size": SQUARE}, CroppedInput(8, 64, HALF, HALF, resized=80)),
         (
-            {"size": {"shortest_edge": 80}, "crop_size": {"height": 64, "width": 64}},
-            CroppedInput(8, 64, HALF, HALF, resized=80),
-        ),
-        (
-            {"size": {"height": 64, "width": 64}, "image_mean": [0.1, 0.2, 0.3]},
+            {"size": SQUARE, "image_mean": [0.1, 0.2, 0.3]},
             CroppedInput(8, 64, (0.1, 0.2, 0.3), HALF, resized=(64, 64)),
         ),
-        (
-            {"size": {"shortest_edge": 64}, "image_std": [1, 1, 1]},
-            InputSpec(8, 64, HALF, (1, 1, 1)),
-        ),
+        (shortest(64) | {"image_std": [1, 1, 1]}, InputSpec(8, 64, HALF, (1, 1, 1))),
         ({"size": 48, "do_normalize": False}, CroppedInput(8, 48, (0,) * 3, (1,) * 3, (48, 48))),
-        (
-            {"size": {"shortest_edge": 56}, "crop_pct": 0.875},
-            CroppedInput(8, 56, HALF, HALF, resized=64),
-        ),
+        (shortest(56) | {"crop_pct": 0.875}, CroppedInput(8, 56, HALF, HALF, resized=64)),
     ],
 )
 def test_the_models_processor_decides_the_input(

@@ -170,10 +170,7 @@ class TestTrainingOnFeatures:
         ("words", "said"),
         [
             ((), "leaves no backbone to train; add --freeze-backbone"),
-            (
-                ("--freeze-backbone", "--backbone", "motion"),
-                "--backbone: for videos, which --features replaces; leave it out",
-            ),
+            (("--freeze-backbone", "--backbone", "motion"), "--backbone: for videos, which"),
             (("--freeze-backbone",), "nothing says what made the features"),
         ],
     )

@@ -109,13 +109,10 @@ def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
 
 
 def test_the_reference_is_on_the_backbone_that_most_have():
-    def on(name: str, backbone: str, hits: float, seed: int) -> Run:
-        return made_run(name, hits, seed=seed, features={"backbone": backbone})
-
+    where = (("protonet", "another"), ("protonet", "usual"), ("otam", "usual"))
     runs = [
-        on("protonet", "another", 0.2, 1),
-        on("protonet", "usual", 0.5, 2),
-        on("otam", "usual", 0.6, 3),
+        made_run(name, 0.2 + 0.2 * seed, seed=seed, features={"backbone": backbone})
+        for seed, (name, backbone) in enumerate(where)
     ]
     (one,) = board(runs).comparisons
     reference = one.of(one.reference)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.statistics import (
+    Design,
     Trainings,
     Units,
     design_of,
@@ -29,6 +30,11 @@ from studies.coverage.candidates import CANDIDATES
 from studies.coverage.coverage import over_worlds, study_of
 from studies.coverage.families import families
 from studies.coverage.worlds import Features, Logits, World
+
+
+def design(episodes: int) -> Design:
+    bank = open_bank("default", episodes)
+    return design_of(bank.split, bank.episodes)
 
 
 def test_jackknife_against_hand_value():
@@ -64,11 +70,11 @@ def test_a_class_in_every_episode_leaves_nothing_to_tell():
 
 def test_partners_are_one_unit_and_so_are_videos_of_a_recording():
     bank = open_bank("default", 50)
-    design = design_of(bank.split, bank.episodes)
-    assert (len(design.classes), design.classes.kind) == (12, "partner pairs")
-    assert (len(design.videos), design.videos.kind) == (480, "recordings")
-    assert np.bincount(design.videos.strata).tolist() == [20] * 24, "strata are the classes"
-    shown = design.classes.members
+    found = design_of(bank.split, bank.episodes)
+    assert (len(found.classes), found.classes.kind) == (12, "partner pairs")
+    assert (len(found.videos), found.videos.kind) == (480, "recordings")
+    assert np.bincount(found.videos.strata).tolist() == [20] * 24, "strata are the classes"
+    shown = found.classes.members
     classes = bank.split.classes
     for episode in range(5):
         labels = {bank.split.videos[one].label for one in bank.episodes.support[episode, :, 0]}
@@ -95,11 +101,10 @@ def test_the_seed_of_a_simulation_is_obeyed():
 
 def test_an_error_over_classes_is_that_of_classes_and_of_paired_differences():
     # Both methods find the same classes hard: accuracies vary with them, and differences hardly.
-    bank = open_bank("default", 500)
-    design = design_of(bank.split, bank.episodes)
-    hard = (design.classes.members >= 6).sum(axis=1) / 5
+    shown = design(500)
+    hard = (shown.classes.members >= 6).sum(axis=1) / 5
     noise = np.random.default_rng(0).normal(0, 0.02, (500, 2))
-    variation = measure(hard[:, None] + noise, design)
+    variation = measure(hard[:, None] + noise, shown)
     over_episodes, over_classes = (
         variation.estimate(kind, 0).error for kind in ("episodes", "videos and classes")
     )
@@ -109,25 +114,22 @@ def test_an_error_over_classes_is_that_of_classes_and_of_paired_differences():
 
 def test_trainings_add_their_variance():
     values = np.random.default_rng(0).random((400, 1))
-    bank = open_bank("default", 400)
-    design = design_of(bank.split, bank.episodes)
-    means = [0.4, 0.5, 0.6]
-    variation = measure(values, design, [Trainings(means)])
+    shown = design(400)
+    variation = measure(values, shown, [Trainings([0.4, 0.5, 0.6])])
     base = variation.estimate("videos and classes", 0)
     full = variation.estimate("videos, classes and trainings", 0)
     assert full.error**2 == pytest.approx(base.error**2 + 0.01 / 3)
     parts = ((base.error**2, base.degrees), (0.01 / 3, 2))  # Welch and Satterthwaite
     expected = full.error**4 / sum(variance**2 / degrees for variance, degrees in parts)
     assert full.degrees == pytest.approx(expected)
-    single = measure(values, design, [Trainings([0.5])])
+    single = measure(values, shown, [Trainings([0.5])])
     assert single.estimate("videos, classes and trainings", 0) is None
 
 
 def test_what_decides_is_the_widest_kind_that_both_support():
-    bank = open_bank("default", 100)
     values = np.random.default_rng(0).random((100, 4))
     trainings = [None, Trainings([0.5]), Trainings([0.5, 0.6]), Trainings([0.4, 0.5])]
-    variation = measure(values, design_of(bank.split, bank.episodes), trainings)
+    variation = measure(values, design(100), trainings)
     assert variation.widest(0) == "videos and classes"
     assert variation.widest(1, 0) == "videos and classes"  # of this one training
     assert variation.widest(2, 0) == variation.widest(2, 3) == "videos, classes and trainings"
@@ -137,8 +139,7 @@ def test_what_decides_is_the_widest_kind_that_both_support():
 
 def test_equal_methods_are_not_told_apart_by_the_luck_of_their_trainings():
     # Two equally good methods, three trainings each, of which one moves accuracy by 0.4 points.
-    bank = open_bank("default", 500)
-    design = design_of(bank.split, bank.episodes)
+    shown = design(500)
     generator = np.random.default_rng(0)
     told = {"videos and classes": 0, "videos, classes and trainings": 0}
     for _ in range(200):
@@ -149,7 +150,7 @@ def test_equal_methods_are_not_told_apart_by_the_luck_of_their_trainings():
         trainings = [
             Trainings(list(mean + one - one.mean())) for mean, one in zip(means, luck, strict=True)
         ]
-        variation = measure(values, design, trainings)
+        variation = measure(values, shown, trainings)
         for kind in told:
             told[kind] += variation.estimate(kind, 0, 1).p_value < 0.05
     assert told["videos and classes"] > 30
@@ -171,9 +172,7 @@ def test_a_prediction_covers_the_next_one_and_the_interval_of_the_mean_does_not(
 
 
 def test_another_data_set_adds_an_error_as_large_as_its_own():
-    bank = open_bank("default", 200)
-    values = np.random.default_rng(0).random((200, 2))
-    variation = measure(values, design_of(bank.split, bank.episodes))
+    variation = measure(np.random.default_rng(0).random((200, 2)), design(200))
     mean = variation.estimate("videos and classes", 0, 1)
     following = variation.predict("another data set", 0, 1)
     assert following.error == pytest.approx(2**0.5 * mean.error)
@@ -211,8 +210,7 @@ def test_the_threshold_is_where_a_difference_would_have_been_told_apart():
 
 
 def test_a_class_that_carries_the_difference_is_named():
-    bank = open_bank("default", 400)
-    units = design_of(bank.split, bank.episodes).classes
+    units = design(400).classes
     values = (units.members == 3).any(axis=1).astype(float)
     shares = variance_shares(values, units)
     assert shares.argmax() == 3
@@ -257,10 +255,9 @@ def test_methods_share_a_letter_unless_they_are_different():
 
 
 def test_a_million_rows_take_seconds():
-    bank = open_bank("default", 200_000)
     values = np.random.default_rng(0).random((200_000, 4))
     start = time.process_time()  # whatever else the machine does
-    measure(values, design_of(bank.split, bank.episodes))
+    measure(values, design(200_000))
     assert time.process_time() - start < 20
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -106,8 +107,6 @@ def rewritten(change: Callable[[Run], Run]) -> Callable[[dict[str, bytes]], dict
     """Members of a run that was changed and written as a run is, hashes and seal and all."""
 
     def make(contents: dict[str, bytes]) -> dict[str, bytes]:
-        import tempfile
-
         with tempfile.TemporaryDirectory() as folder:
             write_run(Path(folder), change(a_run()))
             return contents | {

@@ -35,6 +35,7 @@ from episodes.errors import UserError
 from tests.command import refused, succeeds
 from tests.conftest import videos_of
 from tests.synthetic import CPU, embed
+from tests.test_own_videos import bank_of
 
 METHODS = built_in_methods()
 
@@ -276,12 +277,7 @@ def test_another_name_of_a_class_is_another_training(
     """Names of training classes are learnt from; those of validation classes choose the weights."""
     root = videos_of(tmp_path / "videos", [f"class-{label}" for label in range(20)], opened=False)
     add_dataset("mine", root, None, trust=False)
-    file = tmp_path / "mine-val.toml"
-    succeeds(
-        *("bank", "new", file.stem, "--dataset", "mine", "--split", "val", "--way", "2"),
-        *("--episodes", "2", "--out", file),
-    )
-    bank, words = open_bank(str(file)), load_backbone("motion-words", CPU)
+    bank, words = bank_of("mine", "val"), load_backbone("motion-words", CPU)
     recipe = read_training_recipe(str(small_recipe), METHODS["clip-fsar"])
     planned = Training(
         *(METHODS["clip-fsar"], 0, recipe, bank, words, False, CPU, tmp_path),

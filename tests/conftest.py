@@ -1,7 +1,7 @@
 """What all tests share: one cache folder, one thread, a small split and real video files."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import count, product
 from pathlib import Path
@@ -113,6 +113,9 @@ def make_video(
     audio_seconds: float = 0.0,
     title: str = "",
     options: Mapping[str, str] | None = None,
+    pixel_format: str = "yuv420p",
+    rotation: int = 0,
+    picture: Callable[[tuple[int, int], int, int], np.ndarray] | None = None,
 ) -> Path:
     """Write a real video: a square wanders over a background that grows brighter by the frame.
 
@@ -126,22 +129,28 @@ def make_video(
         audio_seconds: length of a silent audio track; none if 0.
         title: goes into the container's metadata.
         options: of the codec, as libav calls them.
+        pixel_format: as libav calls it.
+        rotation: degrees by which a player turns it.
+        picture: another frame (height, width, 3) of a size, by its number among so many.
     """
     with av.open(path, "w") as file:
         if title:
             file.metadata["title"] = title
         video = file.add_stream(codec, rate=rate, options=dict(options or {}))
         video.width, video.height = size
-        video.pix_fmt = "yuv420p"
+        video.pix_fmt = pixel_format
         video.codec_context.thread_count = 1
+        if rotation:
+            video.set_display_rotation(rotation)
         if times:
             video.codec_context.time_base = MILLISECONDS
         audio = _add_audio(file, path) if audio_seconds else None
         for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(_picture(size, index, frames), format="rgb24")
+            drawn = (picture or _picture)(size, index, frames)
+            frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
             if times:
                 frame.pts, frame.time_base = times[index], MILLISECONDS
-            file.mux(video.encode(frame.reformat(format="yuv420p")))
+            file.mux(video.encode(frame.reformat(format=pixel_format)))
         file.mux(video.encode())
         if audio:
             _mux_silence(file, audio, audio_seconds)

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -512,20 +511,11 @@ def _killed_at(step: int, work: Callable[[], object]) -> bool:
     """Do work in a fork that ends before it renames the file or folder of this number."""
     process = os.fork()
     if not process:
+        renames = itertools.count()
         for name in ("rename", "replace"):
-            setattr(os, name, _counted(getattr(os, name), step))
+            taken = getattr(os, name)
+            dying = lambda *w, taken=taken: os._exit(9) if next(renames) == step else taken(*w)  # noqa: E731
+            setattr(os, name, dying)
         work()
         os._exit(0)
     return bool(os.waitpid(process, 0)[1])
-
-
-renames = itertools.count()
-
-
-def _counted(rename: Callable[..., None], most: int) -> Callable[..., None]:
-    def counted(*words: Any, **more: Any) -> None:
-        if next(renames) == most:
-            os._exit(9)
-        rename(*words, **more)
-
-    return counted

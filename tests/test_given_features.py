@@ -25,6 +25,10 @@ VIDEOS = [Video(f"class-{number % 3}", f"g{number}", f"video-{number}.mp4") for 
 NAMES = [f"{video.label}/{video.name}" for video in VIDEOS]
 
 
+def ones(_: slice) -> np.ndarray:
+    return np.ones((1, 3, 1, 1, 1), "f4")
+
+
 def arrays(*shape: int) -> dict[str, np.ndarray]:
     """Features of the videos, by their names without suffix."""
     noise = np.random.default_rng(0)
@@ -102,7 +106,7 @@ def test_features_of_another_origin_get_a_folder_of_their_own(
     names: tuple[str, str], other: dict[str, Any], tmp_path: Path
 ):
     def write(name: str, card: FeatureCard) -> None:
-        write_features(tmp_path / name, ["a/b"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+        write_features(tmp_path / name, ["a/b"], ones, card)
 
     first, second = names
     card = FeatureCard(backbone="motion", sampling="segment-centres", resize=None, decoder="av 14")
@@ -135,14 +139,14 @@ def test_an_interrupted_export_can_be_completed(tmp_path: Path):
     def interrupted(part: slice) -> np.ndarray:
         if part.start == 1:
             raise KeyboardInterrupt
-        return np.ones((1, 3, 1, 1, 1), "f4")
+        return ones(part)
 
     card = FeatureCard(backbone="motion", sampling="linspace")
     with pytest.raises(KeyboardInterrupt):
         write_features(tmp_path, ["a/b", "a/c"], interrupted, card)
     with pytest.raises(UserError, match=r"sampling is linspace .*, not middle-frame"):
         write_features(tmp_path, ["a/b"], interrupted, card.changed(sampling="middle-frame"))
-    write_features(tmp_path, ["a/b", "a/c"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), card)
+    write_features(tmp_path, ["a/b", "a/c"], ones, card)
     assert len(list(tmp_path.glob("a/*.npy"))) == 2
 
 
@@ -168,12 +172,9 @@ def test_features_of_one_name_are_not_taken_for_two_videos(tmp_path: Path):
 
 
 def test_files_that_a_table_would_hide_are_not_written(tmp_path: Path):
-    def write(out: Path) -> None:
-        write_features(out, ["a/b"], lambda _: np.ones((1, 3, 1, 1, 1), "f4"), FeatureCard())
-
-    write(tmp_path / "table.npz")
+    write_features(tmp_path / "table.npz", ["a/b"], ones, FeatureCard())
     with pytest.raises(UserError, match=r"holds the table table\.npz"):
-        write(tmp_path)
+        write_features(tmp_path, ["a/b"], ones, FeatureCard())
 
 
 def test_names_may_begin_with_the_mark_of_their_encoding(tmp_path: Path):

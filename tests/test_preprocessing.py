@@ -14,6 +14,7 @@ from bench.features.preprocessing import with_preprocessing, with_preprocessing_
 from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
 from bench.running.checkpoints import tuned_backbone
+from bench.runs.directory import read_run
 from bench.weights.cards import WEIGHTS_FOLDER
 from episodes.errors import UserError
 from tests.command import call, refused
@@ -119,18 +120,14 @@ def plainly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestRun:
-    def features(self, out: Path, method: str) -> dict[str, object]:
-        content = json.loads((out / method / "run.json").read_text())
-        identity: dict[str, object] = content["identity"]["features"]
-        return identity
-
     def test_other_frames_and_sizes_are_other_features(self, plainly: Path, tmp_path: Path):
         words = ("--sampling", "2xlinspace", "--resize", "60x60", "--out", tmp_path)
         assert call(*SMALL, *words)[0] == 0
-        features = self.features(tmp_path, "otam")
-        assert features["sampling"] == "2 x linspace"
-        assert features["input"]["resized"] == [60, 60]
-        assert self.features(tmp_path, "single-frame")["sampling"] == "middle-frame"
+        otam, frame = (
+            read_run(tmp_path / name).identity.features for name in ("otam", "single-frame")
+        )
+        assert (otam.sampling, frame.sampling) == ("2 x linspace", "middle-frame")
+        assert otam.input.resized == (60, 60)
         margins = (
             pd.read_parquet(out / "otam" / "rows.parquet")["margin"] for out in (tmp_path, plainly)
         )

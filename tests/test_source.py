@@ -5,7 +5,7 @@ import importlib
 import linecache
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from bench.plugins.source import meaning_sha256, remember_loaded
 from bench.plugins.syntax import LOOK_UP
 from episodes.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 NUMBERS = count()
 METHODS = Path(__file__).parents[1] / "methods"
 PACKAGE = {
@@ -59,19 +60,6 @@ PACKAGE = {
         """,
     "unrelated.py": "NOTHING = 0",
 }
-
-
-@pytest.fixture(autouse=True)
-def loaded_modules_as_they_were() -> Iterator[None]:
-    """Forget what a test imported and registered."""
-    built_in_methods()  # stay, whichever test is the first
-    modules, path, known = set(sys.modules), list(sys.path), dict(REGISTRY)
-    yield
-    for name in sys.modules.keys() - modules:
-        del sys.modules[name]
-    sys.path[:] = path
-    REGISTRY.clear()
-    REGISTRY.update(known)
 
 
 def hash_of(folder: Path, files: Mapping[str, str], start: str = "method.Mine") -> str | None:

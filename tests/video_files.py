@@ -60,22 +60,16 @@ def painted(
     options: dict[str, str] | None = None,
 ) -> Path:
     """Colours that wander to the right: upside down, mirrored or turned it is another picture."""
-    width, height = size
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2] = (200, 40, 90)
-    picture[:, : width // 4] = (20, 180, 60)
-    with av.open(path, "w") as file:
-        video = file.add_stream(codec, rate=25, options=options or {})
-        video.width, video.height, video.pix_fmt = width, height, pixel_format
-        video.codec_context.thread_count = 1
-        if rotation:
-            video.set_display_rotation(rotation)
-        for index in range(frames):
-            moved = np.ascontiguousarray(np.roll(picture, index, axis=1))
-            frame = av.VideoFrame.from_ndarray(moved, format="rgb24")
-            file.mux(video.encode(frame.reformat(format=pixel_format)))
-        file.mux(video.encode())
-    return path
+
+    def picture(size: tuple[int, int], index: int, _: int) -> np.ndarray:
+        width, height = size
+        drawn = np.zeros((height, width, 3), np.uint8)
+        drawn[: height // 2] = (200, 40, 90)
+        drawn[:, : width // 4] = (20, 180, 60)
+        return np.ascontiguousarray(np.roll(drawn, index, axis=1))
+
+    settings = {"pixel_format": pixel_format, "rotation": rotation, "picture": picture}
+    return make_video(path, frames, size, codec, 25, options=options, **settings)
 
 
 def decoded(path: Path, frames: int, sampling: Sampling, decoder: str | None = None) -> Clip:

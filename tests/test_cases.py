@@ -23,13 +23,13 @@ from bench.report.cases.examination import Case, Examiner
 from bench.report.cases.gallery import chosen
 from bench.report.cases.outcomes import KINDS, MODELS, Outcomes, Query, share_interval
 from bench.report.cases.rebuilding import rebuilt
-from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.directory import find_runs, read_run
 from bench.runs.run import ROW_TYPES, Run
 from bench.runs.schema import Declared, Identity
 from episodes.banks.bank import open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError
-from tests.command import call, refused, succeeds
+from tests.command import call, succeeds
 from tests.conftest import videos_of
 from tests.synthetic import CIRCUMSTANCES, COST, CPU, NOTHING, with_identity
 
@@ -365,12 +365,3 @@ def test_a_kind_that_does_not_occur_is_the_answer_no(folder: Path, tmp_path: Pat
     assert "no query is a case of fusion-only-right" in said
     assert re.search(r"^wrong +wrong +right +0 ", said, flags=re.MULTILINE)
     assert max(map(len, said.splitlines())) <= 90
-
-
-def test_altered_runs_leave_one_message(folder: Path, tmp_path: Path):
-    run = read_run(folder / "mastaf")
-    for name in MODELS:
-        write_run(tmp_path / "runs" / name, read_run(folder / name))
-    write_run(tmp_path / "runs" / "mastaf", with_identity(run, weights_sha256="abc"))
-    said = refused("cases", tmp_path / "runs", "--out", tmp_path, "--episodes", "0")
-    assert "trained weights" in said

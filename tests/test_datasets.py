@@ -429,10 +429,6 @@ class TestMissing:
             (tree.root / video.label / f"{video.name}.mp4").unlink()
         return Bank(frozen(recipe, split), split, draw(recipe, split, 500), source)
 
-    def test_are_refused(self, bank: Bank):
-        with pytest.raises(UserError, match=r"2 of the 25 videos.*--allow-missing"):
-            bank.source.files("test", bank.split.videos, NOTHING)
-
     def test_or_whole_episodes_are_left_out_and_it_is_another_bank(self, bank: Bank):
         left = without(bank, unusable(bank, NOTHING))
         assert not {0, 7} & set(left.used_videos())

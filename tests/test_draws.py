@@ -74,13 +74,6 @@ def test_integers_reach_both_ends_of_their_range_and_no_further(bound: int):
     assert integers(extremes, bound).tolist() == [0, bound - 1]
 
 
-def test_integers_take_a_bound_for_each_word():
-    source, bounds = stream(100, 3), np.array([2, 7, 1000])
-    drawn = integers(source, bounds)
-    for column, bound in enumerate(bounds):
-        assert drawn[:, column].tolist() == integers(source[:, column], int(bound)).tolist()
-
-
 def test_skip_against_a_list_of_the_free_positions():
     random = np.random.default_rng(0)
     for _ in range(200):

@@ -14,7 +14,6 @@ import pytest
 
 from bench import assert_not_worse
 from bench.comparison.gate import Tolerance
-from bench.comparison.gate import verdict as verdict_module
 from bench.comparison.gate.baseline import accept, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge
@@ -420,18 +419,6 @@ def test_rows_of_other_queries_or_labels_are_undecided():
     for found, words in ((half, "750 rows"), (other, "labels")):
         (verdict,) = judge([RUNS["otam"]], [replace(RUNS["otam"], rows=found)])
         assert (verdict.outcome, words in verdict.reason) == ("undecided", True)
-
-
-def test_a_mistake_in_the_gate_is_not_called_worse(monkeypatch: pytest.MonkeyPatch):
-    def fails(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(verdict_module, "judge", fails)
-    monkeypatch.setattr("bench.comparison.gate.judge", fails)
-    monkeypatch.delenv("FVBENCH_TRACEBACK")
-    status, text = call("gate", OLD, OLD)
-    assert status == 3
-    assert "a defect of this program" in text
 
 
 def test_a_name_of_a_bank_gives_no_command_and_breaks_no_file(tmp_path: Path):

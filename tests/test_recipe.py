@@ -27,11 +27,6 @@ def test_committed_file_is_the_text_of_its_recipe(name: str):
     assert read_recipe(name).text() == (FOLDER / f"{name}.toml").read_text()
 
 
-def test_one_class_protocol_queries_one_class_only():
-    assert PLAIN.queries_per_episode == 10
-    assert PLAIN.changed(protocol="one-class").queries_per_episode == 2
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -33,10 +33,6 @@ def used(folder: Path) -> list[int | None]:
     return [one.seed for one in found]
 
 
-def test_seeds_of_one_training_are_all_used(trained: Path):
-    assert used(trained) == [0, 1]
-
-
 ANOTHER_RECIPE = ("identity.recipe.learning_rate", 0.5)
 ANOTHER_SEED = ("training.seed", 7)
 OTHER_TRAININGS = {

@@ -27,14 +27,6 @@ def test_what_has_no_interval_is_refused(values: list[float], level: float):
         over_episodes(np.array(values)).half_width(level)
 
 
-def test_pairing_takes_out_what_both_methods_find_hard():
-    generator = np.random.default_rng(2)
-    difficulty = generator.random(1000)
-    one, other = difficulty + 0.01 * generator.random((2, 1000))
-    paired = over_episodes(one - other)
-    assert paired.half_width() < 0.05 * over_episodes(one).half_width()
-
-
 def test_the_p_value_and_the_interval_agree():
     for mean in (0.0, 0.1, 0.2, 0.3):
         estimate = Estimate(mean, 0.1, 7)

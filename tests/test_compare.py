@@ -194,9 +194,13 @@ def test_training_seeds_are_one_row_with_an_interval_of_their_own():
     assert widest > classes
 
 
-def test_one_seed_twice_is_refused():
-    with pytest.raises(UserError, match="two runs of otam with training seed 1"):
-        compare_on_one_bank([trained(RUNS["otam"], 1)] * 2)
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [(RUNS["otam"], "otam on bank"), (trained(RUNS["otam"], 1), "otam with training seed 1")],
+)
+def test_one_method_or_seed_twice_is_refused(run: Run, words: str):
+    with pytest.raises(UserError, match=f"two runs of {words}"):
+        compare_on_one_bank([run, flipped(run, 60)])
 
 
 def test_seeds_of_other_revisions_are_refused():

@@ -71,6 +71,24 @@ class TestAdd:
         assert "none of the videos" in refused("data", "add", "ssv2-all", *words)
         assert "no such folder" in refused("data", "add", "ucf101", "--root", tmp_path / "nowhere")
 
+    def test_splits_are_in_the_usual_order(self, tmp_path: Path):
+        tree = Tree(tmp_path / "data").fill("hmdb51")
+        words = ("--root", tree.root, "--lists", write_lists(tmp_path / "lists", "hmdb51"))
+        lines = succeeds("data", "add", "hmdb51", *words).splitlines()
+        assert [line.partition(":")[0] for line in lines[1:4]] == ["train", "val", "test"]
+
+    def test_what_is_not_complete_is_not_said_to_be_absent(self, ucf: Tree):
+        for folder in ("Archery", "Punch", "ApplyLipstick"):
+            next((ucf.root / folder).iterdir()).unlink()
+        said = refused("data", "add", "ucf101", "--root", ucf.root)
+        assert "Archery (" in said
+        assert "none of the videos" not in said
+
+    def test_a_dataset_that_moved_is_registered_again(self, ucf: Tree, tmp_path: Path):
+        ucf.root.rename(tmp_path / "elsewhere")
+        said = refused("data", "verify", "ucf101", "--fast").replace("\n", " ")
+        assert "if the videos have moved, register them again: `fvbench data add ucf101" in said
+
     def test_a_bank_of_a_dataset_that_is_not_here_cannot_be_told(self, ucf: Tree, tmp_path: Path):
         assert call("bank", "verify", "ucf101-small")[0] == 0
         shutil.rmtree(tmp_path / "config")
@@ -100,6 +118,21 @@ class TestPackedBitstreams:
         pd.testing.assert_frame_equal(*rows)
         printed = refused("run", "--data", root, *words[:-1], one.parent, "--decoder", "av")
         assert "decoder decord, not av" in printed.replace("\n", " ")
+
+
+class TestMissing:
+    def test_a_manifest_has_the_paths_of_the_others(self, ucf: Tree, tmp_path: Path):
+        (ucf.root / "Punch" / "v_Punch_g01_c01.avi").unlink()
+        said = succeeds("bank", "export", "ucf101-small", "--out", tmp_path / "bank.csv")
+        assert "Punch/v_Punch_g01_c01: it was not found" in said.replace("\n", " ")
+        table = pd.read_csv(tmp_path / "bank.csv")
+        assert set(table["video"][table["path"].isna()]) == {"Punch/v_Punch_g01_c01"}
+
+    def test_a_forecast_counts_all_that_are_missing_not_those_of_its_sample(self, ucf: Tree):
+        for path in ucf.root.glob("*/*.avi"):
+            path.unlink()
+        words = ("--bank", "ucf101-small", "--methods", "protonet", "--backbone", "motion")
+        assert "48 of the 48 videos" in refused("run", *words, "--dry-run").replace("\n", " ")
 
 
 class TestVerify:

@@ -227,6 +227,11 @@ class TestLists:
         with pytest.raises(UserError, match=both):
             add_dataset("ssv2-all", data, lists, trust=True)
 
+    def test_a_list_of_as_many_videos_with_other_names_shows_one(self, data: Path, tmp_path: Path):
+        lists = write_lists(tmp_path / "lists", "ucf101", "{label}/{video}.avi,0")
+        with pytest.raises(UserError, match=r"as many as published, but other names, .*\.avi,0'"):
+            add_dataset("ucf101", data, lists, trust=False)
+
     def test_lists_of_another_dataset_are_named(self, data: Path, tmp_path: Path):
         lists = write_lists(tmp_path / "lists", "ssv2-all", "{alias}/{video}")
         with pytest.raises(UserError, match="lists ssv2-all, not ssv2-part"):
@@ -499,6 +504,15 @@ class TestOwnSplits:
     def test_a_slip_is_no_new_dataset(self, root: Path):
         with pytest.raises(UserError, match="nearly 'ucf101'"):
             add_dataset("ucf-101", root, None, trust=False)
+
+    @pytest.mark.parametrize(
+        ("alias", "name"), [("SSv2-Small", "ssv2-part"), ("k100", "kinetics-100")]
+    )
+    def test_another_name_of_a_published_dataset_is_no_new_one(
+        self, alias: str, name: str, root: Path
+    ):
+        with pytest.raises(UserError, match=f"is called '{name}' here"):
+            add_dataset(alias, root, None, trust=False)
 
     @pytest.mark.parametrize("name", ["Mine", "RENDERED"])
     def test_names_that_some_disks_do_not_tell_apart_are_refused(self, name: str, root: Path):

@@ -9,12 +9,14 @@ import typer
 from tabulate import tabulate
 
 from bench.commands.options import Episodes, Json, Plugin, print_result
-from episodes.errors import UserError, note
+from episodes.errors import UserError, counted, note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.machine.progress import Reporter
     from episodes.banks.bank import Bank
-    from episodes.split import VideoFile
+    from episodes.split import Video, VideoFile
 
 Name = Annotated[str, typer.Argument(help="A bank's name (`fvbench list banks`) or a recipe file.")]
 
@@ -160,7 +162,13 @@ def new(
         raise UserError(f"--lists {lists} needs the folder of the videos, too: --root FOLDER")
     added = None if root is None else examined(dataset, root, lists, trust=False)
     source = known_dataset(dataset) if added is None else added.source
-    made = frozen(recipe, source.split(recipe.split))
+    videos = source.split(recipe.split)
+    if protocol == "group-disjoint" and (videos.group_bounds[1] == 1).all():
+        note(
+            f"no recording of {dataset}/{split} is known to have two videos, so that group-disjoint"
+            " keeps nothing apart; recordings of your own are folders: CLASS/RECORDING/VIDEO"
+        )
+    made = frozen(recipe, videos)
     write_text(path, made.text())
     if added is not None:
         added.register()
@@ -227,8 +235,8 @@ def export(
 
     The table has a line for each video in each episode: episode, role (support or query), place
     (shot, or number of the query), way (the index of its class, which is a query's label), label,
-    video, path. To compare predictions made elsewhere, write rows with episode, query and
-    prediction: see `fvbench compare`.
+    video, path (empty if the video is missing). To compare predictions made elsewhere, write rows
+    with episode, query and prediction: see `fvbench compare`.
 
     exit status
       0  done
@@ -239,26 +247,42 @@ def export(
     import pandas as pd
 
     from bench.machine.progress import Reporter
-    from episodes.banks.bank import open_bank
+    from episodes.banks.bank import open_bank, unusable
     from episodes.banks.manifest import manifest
+    from episodes.datasets.published import Published
 
     if out.suffix not in {".csv", ".parquet"}:
         raise UserError(f"--out {out}: a manifest is a .csv or a .parquet file")
     bank = open_bank(name, episodes)
+    videos = [bank.split.videos[index] for index in bank.used_videos()]
     try:
-        paths = {file.video: file.path for file in _files(bank, Reporter())}
+        # In a folder of the user's own, each video would be opened.
+        published = isinstance(bank.source, Published)
+        missing = unusable(bank, lambda *_: None) if published else {}
+        there = [video for video in videos if video not in missing]
+        paths = {file.video: file.path for file in _files(bank, Reporter(), there)}
     except UserError as error:
         note(f"without paths: {error}")
-        paths = {}
+        paths, missing = {}, {}
+    if missing:
+        video, why = next(iter(missing.items()))
+        note(
+            f"{counted(len(missing), 'video')} of {len(videos):,} cannot be used, and their lines"
+            f" have no path: {video.label}/{video.name}: {why}; `fvbench data verify"
+            f" {bank.recipe.dataset}` names all"
+        )
     table = pd.DataFrame(manifest(bank, paths))
     out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(out, index=False) if out.suffix == ".csv" else table.to_parquet(out, index=False)
     typer.echo(f"wrote {len(table):,} lines of {len(bank.episodes):,} episodes to {out}")
 
 
-def _files(bank: "Bank", reporter: "Reporter") -> "list[VideoFile]":
-    """Locate the videos that the bank uses, and hash their contents."""
-    videos = [bank.split.videos[index] for index in bank.used_videos()]
+def _files(
+    bank: "Bank", reporter: "Reporter", videos: "Sequence[Video] | None" = None
+) -> "list[VideoFile]":
+    """Locate videos, by default all that the bank uses, and hash their contents."""
+    if videos is None:
+        videos = [bank.split.videos[index] for index in bank.used_videos()]
     with reporter.stage(f"prepare {bank.source.name} videos") as progress:
         return bank.source.files(bank.recipe.split, videos, progress)
 

@@ -30,8 +30,8 @@ def add(
     NAME is one that `fvbench list datasets` shows, or any name for a folder of your own videos,
     CLASS/VIDEO.mp4. Videos stay where they are, in nearly any layout: by class, by split or flat,
     as files or as folders of JPEG frames. UCF101 and HMDB51 need no lists if the folder is
-    complete, EgoGestAR and AVLetters never do. Lists may be in any published format, and are
-    recognised by their content.
+    complete, with a folder for each class, EgoGestAR and AVLetters never do. Lists may be in any
+    published format, and are recognised by their content.
 
     exit status
       0  done
@@ -137,7 +137,7 @@ def _verdict(found: "Verification") -> str:
     if not unusable:
         but = f", but not all of {' and '.join(found.unknown)}"
         return f"all {listed:,} listed videos are there ({how}){but if found.incomplete else ''}"
-    return (
-        f"{unusable:,} of {listed:,} listed videos cannot be used ({how}); get them again, or"
-        " run on the remaining episodes with --allow-missing"
-    )
+    remain = not found.banks or any(bank.whole for bank in found.banks)
+    way_out = ", or run on the remaining episodes with --allow-missing" if remain else ""
+    share = f"{unusable:,} of {listed:,} listed videos"
+    return f"{share} cannot be used ({how}); get them again{way_out}"

@@ -26,6 +26,7 @@ from bench.running.scoring import score, tensors
 from episodes.banks.bank import Bank
 from episodes.datasets import Dataset
 from episodes.decoding.sampling import Sampling
+from episodes.errors import UserError
 from episodes.split import SplitName, Video, VideoFile
 
 Work = Callable[[int], object]
@@ -161,7 +162,11 @@ def prepared(source: Dataset, split: SplitName, used: Sequence[Video]) -> Videos
     def prepare(count: int) -> None:
         some[:] = source.files(split, sample[:count], lambda *_: None)
 
-    seconds = slope(prepare, len(sample)) * len(used)
+    try:
+        seconds = slope(prepare, len(sample)) * len(used)
+    except UserError:
+        source.files(split, used, lambda *_: None)  # names all that are missing, not a sample's
+        raise
     if seconds > AT_ONCE:
         return Videos(used, None, some, seconds)
     files = source.files(split, used, lambda *_: None)

@@ -57,13 +57,11 @@ class Dataset:
     """Its name in the file of published figures; empty if the paper does not have it."""
     how: str = ""
     """Commands that fill its part of the tables."""
-    absent: str = "data not present"
-    """Stands for a figure until something has been run on it."""
 
 
-def _how(name: str) -> str:
+def _how(name: str, add: str = "") -> str:
     return (
-        f"fvbench data add {name} --root PATH; fvbench train {' '.join(IN_THE_PAPER)} --recipe"
+        f"fvbench data add {name} --root PATH{add}; fvbench train {' '.join(IN_THE_PAPER)} --recipe"
         f" paper --validation {name}-5w1s-val --backbone NAME --seeds 0,1,2 --out WEIGHTS; fvbench"
         f" run --bank {name}-5w1s-test --methods {','.join(IN_THE_PAPER)} --backbone NAME"
         f" --weights WEIGHTS --out results/runs/{name}"
@@ -72,13 +70,12 @@ def _how(name: str) -> str:
 
 DATASETS = (
     Dataset("UCF101", "ucf101-5w1s-test", "UCF101", _how("ucf101")),
-    Dataset("SSv2-all", "ssv2-all-5w1s-test", "SSv2-Full", _how("ssv2-all")),
+    Dataset("SSv2-all", "ssv2-all-5w1s-test", "SSv2-Full", _how("ssv2-all", " --lists FOLDER")),
     Dataset(
         "rendered",
         "default",
         how=f"fvbench run --methods {','.join(IN_THE_PAPER)} --out results/local/paper; fvbench"
         " tables paper results/local/paper",
-        absent="not run",
     ),
 )
 
@@ -124,7 +121,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         runs: of any methods on any banks; only those of MASTAF and its variants count.
     """
     published = {
-        (row["method"], row["dataset"]): float(row["accuracy"]) / 100
+        (row["method"], row["dataset"]): round(float(row["accuracy"]) / 100, 6)
         for row in published_rows()
         if "MASTAF (WACV 2023) appendix" in row["source"]
     }
@@ -143,7 +140,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
             theirs = published.get((IN_THE_PAPER[method], dataset.published))
             apart = None
             if theirs is not None and base is not None and method != REFERENCE:
-                apart = theirs - base
+                apart = round(theirs - base, 6)
             lines.append(
                 Line(
                     table=table_title,
@@ -222,8 +219,7 @@ def _cells(line: Line) -> dict[str, str]:
         title = column.title.format(reference=IN_THE_PAPER[REFERENCE])
         cells[title] = "" if row is None else column.cell(row)
     if row is None:
-        dataset = next(one for one in DATASETS if one.title == line.dataset)
-        cells["accuracy %"] = dataset.absent if line.backbone is None else "not run"
+        cells["accuracy %"] = "not run"
     apart, theirs = line.published_difference, line.published
     return cells | {
         "published": "" if theirs is None else f"{100 * theirs:.1f}",
@@ -247,7 +243,7 @@ def _notes(lines: Sequence[Line]) -> list[str]:
         "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
         " set and another protocol than ours.",
         *(
-            f"{one.title}: {one.absent}; to fill it: {one.how}"
+            f"{one.title}: not run; to fill it: {one.how}"
             for one in DATASETS
             if one.title in missing
         ),

@@ -118,7 +118,9 @@ def read_recipe(name_or_path: str) -> Recipe:
             raise ValueError("there is no key name; a bank is called what its file is")
         return parsed(Recipe, {"name": path.stem, **content})
     except ValueError as error:
-        raise UserError(f"{path} is not a bank recipe: {error}; see docs/data.md") from error
+        raise UserError(
+            f"{path} is not a bank recipe: {error}; `fvbench bank new` writes one"
+        ) from error
 
 
 def recipe_of(**values: Any) -> Recipe:

@@ -22,7 +22,7 @@ from episodes.draws import (
     skip,
     words,
 )
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import Split
 
 VERSION: Final = 1
@@ -182,7 +182,16 @@ def _check_enough(recipe: Recipe, split: Split) -> None:
         )
     available = np.diff(split.class_starts)
     if recipe.protocol == "group-disjoint":
-        available = available - _largest_groups(split, recipe.shot) + recipe.shot
+        left = available - _largest_groups(split, recipe.shot)
+        short = int(left.argmin())
+        if left[short] < recipe.queries:
+            raise UserError(
+                f"{where} asks for {counted(recipe.queries, 'query video')} of a class from other"
+                f" recordings than its {counted(recipe.shot, 'support video')}; of the"
+                f" {counted(int(available[short]), 'video')} of class {split.classes[short]!r}, as"
+                f" few as {max(int(left[short]), 0)} may be left: lower shot or queries, or drop"
+                " the class"
+            )
     short = int(available.argmin())
     if available[short] < recipe.shot + recipe.queries:
         raise UserError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from episodes.datasets import datasets
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
+from episodes.disk.facts import folded
 from episodes.disk.lists import ClassList, by_split, read_lists, without_suffix
 from episodes.disk.membership import recognised
 from episodes.disk.registration import (
@@ -21,7 +22,7 @@ from episodes.disk.registration import (
     write_registration,
 )
 from episodes.errors import UserError
-from episodes.split import SplitName, Video
+from episodes.split import SPLIT_NAMES, SplitName, Video
 
 TOO_NEAR = 0.85
 """Similarity to a published dataset's name above which a new name is taken for a slip."""
@@ -48,9 +49,9 @@ class Added:
     def lines(self) -> Iterator[str]:
         """Describe it for a terminal."""
         yield f"registered {self.registration.name} at {self.registration.root}"
-        for split, found in self.there.items():
+        for split in filter(self.there.__contains__, SPLIT_NAMES):
             listed = len(self.registration.lists[split])
-            yield f"{split}: {found:,} of {listed:,} videos found"
+            yield f"{split}: {self.there[split]:,} of {listed:,} videos found"
         for split, reason in self.unknown.items():
             yield f"{split}: not known. {reason}"
 
@@ -90,7 +91,10 @@ def _check_name(name: str) -> None:
             " underscores, and `rendered` is reserved"
         )
     known = datasets()
-    published = [other for other, source in known.items() if isinstance(source, Published)]
+    published = {other: it for other, it in known.items() if isinstance(it, Published)}
+    for other, source in published.items():
+        if folded(name) in map(folded, source.also_called):
+            raise UserError(f"{name!r} is called {other!r} here; use that name")
     near = difflib.get_close_matches(name.lower(), published, n=1, cutoff=TOO_NEAR)
     # Many file systems do not tell capitals from small letters.
     others = {*known, *registered_names()} - {name}
@@ -105,7 +109,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
     if lists is None and not known.derivable:
         raise UserError(
             f"{known.name} needs its lists: a folder does not tell which videos belong to it."
-            f" docs/data.md says where to find them; then {known.command}"
+            f" `fvbench list datasets` says where to find them; then {known.command}"
         )
     index = known.index(root.resolve())
     members = recognised(known.facts, read_lists(lists), trust) if lists else {}
@@ -124,11 +128,12 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
         )
         for split, listed in members.items()
     }
+    if not there:
+        raise UserError(f"nothing was registered: {next(iter(unknown.values()))}")
     if not any(there.values()):
-        why = "" if there else f" ({next(iter(unknown.values()))})"
         raise UserError(
             f"none of the videos of {known.name} lies below {index.root}, and nothing was"
-            f" registered{why}; name the folder that holds them, or a folder above it"
+            " registered; name the folder that holds them, or a folder above it"
         )
     mine = Registration(name=known.name, root=index.root, published=True, lists=members)
     return Added(replace(known, mine=mine), mine, there, unknown)

@@ -37,6 +37,7 @@ def clips(label: str, found: Collection[str]) -> Iterable[str]:
 
 DATASET = Published(
     name="egogestar",
+    also_called=("PointGestAR",),
     description="EgoGestAR, gestures of a pointing finger: 10 test classes of 22 videos",
     how_to_get=(
         "git clone https://github.com/varunj/EgoGestAR && git -C EgoGestAR checkout 90188de;"

@@ -5,6 +5,7 @@ from episodes.disk.locating import of_kinetics
 
 DATASET = Published(
     name="kinetics-100",
+    also_called=("K100",),
     description="Kinetics, split of CMN: 64 train, 12 val, 24 test classes of 100 videos",
     how_to_get=(
         "Fetch the videos of Kinetics-400, training and validation both, for example with"

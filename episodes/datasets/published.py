@@ -30,6 +30,8 @@ class Published:
     description: str
     how_to_get: str
     """Where to get the videos, and what the folder looks like."""
+    also_called: tuple[str, ...] = ()
+    """Its other names in papers."""
     group: Callable[[str, str], str] | None = None
     """From class and name of a video to its recording; if None, each video is a recording."""
     names: Names = as_listed
@@ -131,8 +133,18 @@ class Published:
 
     @property
     def root(self) -> Path:
-        """The folder below which this user has the videos."""
-        return self.registration().root
+        """The folder below which this user has the videos.
+
+        Raises:
+            UserError: the dataset is not registered, or the folder has gone.
+        """
+        root = self.registration().root
+        if not root.is_dir():
+            raise UserError(
+                f"{self.name} is registered at {root}, which is not there; if the videos have"
+                f" moved, register them again: {self.command}"
+            )
+        return root
 
     @property
     def command(self) -> str:
@@ -149,10 +161,10 @@ class Published:
         if not self.derivable:
             raise UserError(
                 f"the list of {self.name}/{split} is not known, and cannot be derived from the"
-                f" videos; see docs/data.md for where to find it, then {self.command}"
+                f" videos; `fvbench list datasets` says where to find it, then {self.command}"
             )
         members = self.names_by_class(index, self.facts.splits[split].classes)
-        return derived(self.facts, split, members, index.root)
+        return derived(self.facts, split, members, index.root, by_rule=self.naming_rule is not None)
 
     def names_by_class(
         self, index: Index, labels: Collection[str] | None = None
@@ -221,5 +233,5 @@ class Published:
         return UserError(
             f"{self.name}/{split}: {len(missing):,} of the {wanted:,} videos that the episodes use"
             f" are not there: {named}{more}; get them, see `fvbench data verify {self.name}`, or"
-            " evaluate the episodes without them: --allow-missing"
+            " evaluate the episodes without them: `fvbench run --allow-missing`"
         )

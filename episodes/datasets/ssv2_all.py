@@ -11,6 +11,7 @@ HOW_TO_GET = (
 
 DATASET = Published(
     name="ssv2-all",
+    also_called=("SSv2-Full",),
     description=(
         "Something-Something V2, split of OTAM (SSv2-all, SSv2-Full): 64 train, 12 val, 24 test"
         " classes, 71,796 videos"

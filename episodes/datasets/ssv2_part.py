@@ -5,6 +5,7 @@ from episodes.datasets.ssv2_all import HOW_TO_GET
 
 DATASET = Published(
     name="ssv2-part",
+    also_called=("SSv2-Small",),
     description=(
         "Something-Something V2, split of CMN (SSv2-part, SSv2-Small): 64 train, 12 val, 24 test"
         " classes of 100 videos"

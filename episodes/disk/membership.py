@@ -96,25 +96,31 @@ def _unknown_content(facts: Facts, listing: ClassList) -> UserError:
     return UserError(
         f"{listing.path} ({counted(len(listing.classes), 'class')}, {counted(videos, 'video')}) is"
         f" not a published split of {facts.dataset}:{_differences(facts, listing)} no committed"
-        " bank fits it. Get the published list (see docs/data.md), or accept this one with --trust"
-        " and make a recipe of your own"
+        " bank fits it. Get the published list (`fvbench list datasets` says where), or accept this"
+        " one with --trust and make a recipe of your own"
     )
 
 
 def _differences(facts: Facts, listing: ClassList) -> str:
-    """Describe how the numbers of videos differ, for a few of the published classes."""
-    found = [
-        f" {facts.by_name[folded(label)][1].label!r} has {len(videos):,} videos there,"
-        f" {facts.by_name[folded(label)][1].videos:,} in the published list;"
-        for label, videos in listing.classes.items()
-        if folded(label) in facts.by_name and names_sha256(videos) not in facts.by_hash
-    ]
+    """Describe how the videos differ, for a few of the published classes."""
+    found = []
+    for label, videos in listing.classes.items():
+        if folded(label) in facts.by_name and names_sha256(videos) not in facts.by_hash:
+            known = facts.by_name[folded(label)][1]
+            apart = f"{known.videos:,} in the published list;"
+            if len(videos) == known.videos:
+                apart = f"as many as published, but other names, the first {min(videos)!r};"
+            found.append(f" {known.label!r} has {counted(len(videos), 'video')} there, {apart}")
     more = f" and {len(found) - SHOWN} more classes differ;" if len(found) > SHOWN else ""
     return "".join(found[:SHOWN]) + more
 
 
 def derived(
-    facts: Facts, split: SplitName, members: Mapping[str, Iterable[str]], root: Path
+    facts: Facts,
+    split: SplitName,
+    members: Mapping[str, Iterable[str]],
+    root: Path,
+    by_rule: bool = False,
 ) -> Members:
     """Take a split's membership from a complete folder of classes.
 
@@ -123,6 +129,7 @@ def derived(
         split: the name of the split.
         members: the names of the videos of each class, in any spelling of the class.
         root: the folder, for the message.
+        by_rule: whether a rule names the videos, so that there are no lists to give.
 
     Raises:
         UserError: a class is not complete, or has videos that the published list does not.
@@ -137,12 +144,19 @@ def derived(
     ]
     if wrong:
         named = ", ".join(
-            f"{label} ({len(found[label])} of {classes[label].videos})" for label in wrong[:SHOWN]
+            f"{label} ({len(found[label])} of {classes[label].videos}"
+            f"{', other names' if len(found[label]) == classes[label].videos else ''})"
+            for label in wrong[:SHOWN]
         )
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        way_out = "Name the folder that holds the whole data set, or a folder above it"
+        if not by_rule:
+            way_out = (
+                "Complete the folder, with a folder for each class, or name the lists: `fvbench"
+                f" data add {facts.dataset} --root {root} --lists FOLDER`"
+            )
         raise UserError(
             f"{facts.dataset}/{split}: the videos below {root} are not those of the published"
-            f" list in {len(wrong)} of {len(classes)} classes: {named}{more}. Complete the folder,"
-            f" or name the lists: `fvbench data add {facts.dataset} --root {root} --lists FOLDER`"
+            f" list in {len(wrong)} of {len(classes)} classes: {named}{more}. {way_out}"
         )
     return _members(found)

@@ -109,7 +109,7 @@ def answered(
         declared=Declared(sees="one query", trained=None),
         cost=COST,
         circumstances=CIRCUMSTANCES,
-        rows=make_rows(bank.episodes, answers),
+        rows=make_rows(bank.episodes, answers, bank.numbers),
     )
 
 

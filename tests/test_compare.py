@@ -268,21 +268,18 @@ def test_rows_made_elsewhere_do_not_become_the_reference_by_their_name(tmp_path:
 def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Path, last: int):
     gone = [3, last]
     left = open_bank("default", 300).only(np.setdiff1d(np.arange(300), gone))
-    rows = RUNS["otam"].rows[~RUNS["otam"].rows["episode"].isin(gone)].reset_index(drop=True)
-    identity = RUNS["otam"].identity.changed(
-        bank=left.title, bank_sha256=left.sha256, episodes=len(left.episodes)
-    )
-    run = replace(RUNS["otam"], identity=identity, rows=rows)
+    run = answered("otam", 0.7, bank=left)
     write_run(tmp_path / "otam", run)
     bank, _ = rebuilt(run)
     assert bank is not None
-    assert bank.title == identity.bank == "default (298 of 300 episodes)"
+    assert bank.title == run.identity.bank == "default (298 of 300 episodes)"
     (mine,) = read_rows_file(rows_file(tmp_path / "mine.csv", run), bank)
-    pd.testing.assert_frame_equal(mine.rows.drop(columns="margin"), rows.drop(columns="margin"))
+    pd.testing.assert_frame_equal(mine.rows.drop(columns="margin"), run.rows.drop(columns="margin"))
     comparison = json.loads(call("compare", tmp_path / "otam", tmp_path / "mine.csv", "--json")[1])
     accuracies = {row["method"]: row["accuracy"] for row in comparison["rows"]}
     assert accuracies["mine"] == accuracies["otam"]
-    rows.assign(episode=np.repeat(np.arange(298), 5)).to_csv(tmp_path / "mine.csv", index=False)
+    counted = run.rows.assign(episode=np.repeat(np.arange(298), 5))
+    counted.to_csv(tmp_path / "mine.csv", index=False)
     assert "without those left out" in refused("compare", tmp_path / "otam", tmp_path / "mine.csv")
 
 

@@ -107,16 +107,12 @@ class TestPackedBitstreams:
         assert call("data", "add", "mine", "--root", root)[0] == 0
         status, content = verified("mine")
         assert (status, content["troubles"]) == (0, [])
-        words = ("--methods", "protonet", "--episodes", "30", "--out", tmp_path / "out")
-        for decoder, said in ((None, "9 of 9 videos are read by av"), ("av", "")):
-            option = ("--decoder", decoder) if decoder else ()
-            place = (*words[:-1], tmp_path / f"out {decoder}")
-            printed = succeeds("run", "--data", root, *place, *option)
-            assert said in printed
-        one, other = (tmp_path / f"out {name}" / "protonet" for name in (None, "av"))
-        rows = [pd.read_parquet(place / "rows.parquet") for place in (one, other)]
-        pd.testing.assert_frame_equal(*rows)
-        printed = refused("run", "--data", root, *words[:-1], one.parent, "--decoder", "av")
+        words = ("run", "--data", root, "--methods", "protonet", "--episodes", "30", "--out")
+        assert "9 of 9 videos are read by av" in succeeds(*words, tmp_path / "one")
+        succeeds(*words, tmp_path / "other", "--decoder", "av")
+        places = (tmp_path / name / "protonet" / "rows.parquet" for name in ("one", "other"))
+        pd.testing.assert_frame_equal(*map(pd.read_parquet, places))
+        printed = refused(*words, tmp_path / "one", "--decoder", "av")
         assert "decoder decord, not av" in printed.replace("\n", " ")
 
 

@@ -179,6 +179,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 RUN = ("--bank", "outside-5w1s", "--backbone", "outside-colours", "--methods", "protonet,outside")
 
 
+@pytest.mark.usefixtures("package")
 class TestDryRun:
     @pytest.fixture(autouse=True)
     def own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +190,6 @@ class TestDryRun:
         content: dict = json.loads(said[said.index("{\n") :])
         return content
 
-    @pytest.mark.usefixtures("package")
     def test_it_says_what_a_run_would_do_and_does_nothing(self, tmp_path: Path):
         words = ("--out", tmp_path / "out")
         found = self.tried(*words)
@@ -208,7 +208,6 @@ class TestDryRun:
         assert (found["embedded"], found["parts"]) == (0, [])
         assert found["there"] == ["protonet on outside-5w1s", "outside on outside-5w1s"]
 
-    @pytest.mark.usefixtures("package")
     def test_videos_that_take_long_to_make_are_not_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
@@ -218,7 +217,6 @@ class TestDryRun:
         assert found["parts"][0]["title"] == "prepare outside-squares videos"
         assert len(list((tmp_path / "cache").rglob("*.mkv"))) == 9
 
-    @pytest.mark.usefixtures("package")
     def test_a_method_that_fails_is_named(self, tmp_path: Path):
         assert call("new-method", "mine", "--into", tmp_path)[0] == 0
         file = tmp_path / "mine.py"

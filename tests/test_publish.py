@@ -15,7 +15,7 @@ from bench.site.pages import write_site
 from episodes.atomic import write_text
 from episodes.errors import UserError
 from tests.command import call, succeeds
-from tests.synthetic import with_identity
+from tests.synthetic import trained, with_identity
 from tests.test_submission import a_run
 from tests.test_tables import RUNS, made_run
 
@@ -31,11 +31,7 @@ def links(page: Path) -> list[str]:
 
 def some_runs() -> list[Run]:
     """Two banks, one of real videos; a method with two training seeds, one of foreign code."""
-    seeds = [
-        made_run("learned", 0.6, seed=seed, training={"recipe": "default", "seed": seed})
-        for seed in (0, 1)
-    ]
-    seeds = [replace(one, declared=one.declared.changed(trained=True)) for one in seeds]
+    seeds = [trained(made_run("learned", 0.6, seed=one), one, backbone=None) for one in (0, 1)]
     told = {"source": f"{NASTY}, arXiv:1906.11415; owner/name at 3687f3a", "idea": NASTY}
     foreign = made_run("theirs", 0.7, "real", seed=7, dataset="ucf101", settings={"layers": 3})
     return [
@@ -100,10 +96,8 @@ def test_a_run_counts_once_wherever_it_lies():
 
 
 def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
-    one = {"recipe": "default", "seed": 0}
-    elsewhere = made_run("learned", 0.5, "real", seed=9, dataset="ucf101", training=one)
-    elsewhere = replace(elsewhere, declared=elsewhere.declared.changed(trained=True))
-    found = board([*some_runs(), elsewhere])
+    elsewhere = made_run("learned", 0.5, "real", seed=9, dataset="ucf101")
+    found = board([*some_runs(), trained(elsewhere, 0, backbone=None)])
     (line,) = found.methods["learned"]
     assert [place.row.trained_words for place in line] == ["yes, 2 seeds", "yes"]
 

@@ -1,7 +1,6 @@
 """EgoGestAR and AVLetters on disk, and the command that writes what is known of a dataset."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from scipy.io import savemat
 from bench.runs.checking import rebuilt
 from bench.runs.compact import compact
 from bench.runs.directory import read_run, write_run
-from bench.runs.run import Answers, make_rows
 from episodes.banks import facts_of
 from episodes.banks.bank import frozen, open_bank, unusable, without
 from episodes.banks.recipe import FOLDER as RECIPES
@@ -24,8 +22,7 @@ from episodes.disk.facts import FOLDER, all_facts, facts, names_sha256
 from episodes.errors import UserError
 from episodes.split import Split, Video
 from tests.layouts import LISTS, Tree, known_lists, own_registrations, published, write_lists
-from tests.synthetic import NOTHING
-from tests.test_tables import made_run
+from tests.synthetic import NOTHING, answered
 
 pytestmark = pytest.mark.usefixtures("own_config")
 GESTURES = tuple(facts("egogestar").splits["test"].classes)
@@ -215,17 +212,13 @@ class TestRowsWithoutVideos:
         bank = open_bank("egogestar-5w1s-test", 400)
         left = without(bank, unusable(bank, NOTHING))
         assert left.left_out > 10
-        named = {"bank": left.title, "bank_sha256": left.sha256, "episodes": len(left.episodes)}
-        run = made_run("otam", 0.5, **named)
-        shape = left.episodes.labels.shape
-        answers = Answers(left.episodes.labels, np.ones(shape, np.float32), 1.0, 1.0, 1)
-        rows = make_rows(left.episodes, answers, left.numbers)
-        write_run(tmp_path / "runs" / "otam", replace(run, rows=rows))
+        run = answered("otam", 0.5, bank=left)
+        write_run(tmp_path / "runs" / "otam", run)
         with own_registrations(tmp_path / "nothing"):
             compact(tmp_path / "runs", tmp_path / "compact")
             read = read_run(tmp_path / "compact" / "otam")
             assert read.rows["margin"].isna().all()
-            assert read.rows.drop(columns="margin").equals(rows.drop(columns="margin"))
+            assert read.rows.drop(columns="margin").equals(run.rows.drop(columns="margin"))
             found, problem = rebuilt(read)
         assert found is not None, problem
         assert (found.episodes.support == left.episodes.support).all()

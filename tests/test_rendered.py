@@ -459,19 +459,17 @@ from episodes.datasets import dataset
 os.cpu_count = lambda: 2
 videos = dataset("rendered").split("val").videos
 wanted = [v for v in videos if v.group in {"g01", "g02"}]
-if __name__ == "__main__":
-    for file in dataset("rendered").files("val", wanted, lambda done, total: None):
-        print(file.video.name, file.sha256)
+for file in dataset("rendered").files("val", wanted, lambda done, total: None):
+    print(file.video.name, file.sha256)
 """
 
 
 def start_rendering(cache: Path) -> subprocess.Popen[str]:
     """Begin to render 48 videos in processes of their own; the first prints their hashes."""
-    script = cache.with_suffix(".py")
-    script.write_text(RENDER)
     return subprocess.Popen(
-        [sys.executable, str(script)],
-        env=os.environ | {ENVIRONMENT_VARIABLE: str(cache), "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", RENDER],
+        cwd=ROOT,
+        env=os.environ | {ENVIRONMENT_VARIABLE: str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -175,6 +175,9 @@ def test_unknown_formats_are_refused(tmp_path: Path):
         save_figure(accuracy_figure(COMPARED), tmp_path / "x.gif")
 
 
+NEWER = '{"schema": 99, "identity": {}}'
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -182,10 +185,7 @@ def test_unknown_formats_are_refused(tmp_path: Path):
         (lambda folder: (folder / "rows.parquet").unlink(), "damaged"),
         (lambda folder: (folder / "rows.parquet").write_bytes(b"no"), "damaged"),
         (lambda folder: (folder / "run.json").write_text("{"), "damaged"),
-        (
-            lambda folder: (folder / "run.json").write_text('{"schema": 99, "identity": {}}'),
-            "schema 99",
-        ),
+        (lambda folder: (folder / "run.json").write_text(NEWER), "schema 99"),
     ],
 )
 def test_a_damaged_run_is_refused_by_name(tmp_path: Path, damage, words: str):

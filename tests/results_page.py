@@ -2,11 +2,13 @@
 
 Every table is what the command above it prints. Every verdict on two methods in the text stands
 between marks that name them, and is made of their corrected p-value: the comparisons are declared
-in ``results/comparisons.toml``. ``python -m tests.results_page`` writes both anew.
+in ``results/comparisons.toml``. ``python -m tests.results_page`` writes both anew, or in the pages
+that are named: every table of ``docs/real-videos.md`` is one of these too.
 """
 
 import re
 import shlex
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -70,10 +72,6 @@ def _printed(command: str) -> str:
     return printed
 
 
-def main() -> None:
-    """Write the page."""
-    Path(PAGE).write_text(regenerated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    for page in map(Path, sys.argv[1:] or [PAGE]):
+        page.write_text(regenerated(page.read_text(encoding="utf-8")), encoding="utf-8")

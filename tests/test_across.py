@@ -257,9 +257,8 @@ class TestCommand:
         assert "one is better on some banks, the other on others: " in text
         assert "8 partner pairs" in text
         content = json.loads(succeeds("compare", "--across", folder, "--json"))
-        assert content["agreements"][0]["tau"]["value"] == pytest.approx(
-            found.agreements[0].tau.value
-        )
+        tau = found.agreements[0].tau.value
+        assert content["agreements"][0]["tau"]["value"] == pytest.approx(tau)
         assert call("compare", "--across", folder, "--format", "markdown")[1].startswith("| bank")
         assert content["standings"]["good"]["default"]["best_rank"] == 1
 

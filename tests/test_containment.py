@@ -111,15 +111,11 @@ def test_if_all_methods_fail_nothing_else_is_said(tmp_path: Path):
     assert last.endswith(f"ValueError: own words ({file.name}, line {line})")
 
 
-def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path):
-    file, recipe = tmp_path / "fails.py", tmp_path / "shortest.toml"
-    recipe.write_text(
-        'base = "default"\n[default]\nsteps = 1\nwarm_up_steps = 0\nvalidate_every = 1\n'
-        "episodes_per_step = 1\nepisodes_at_once = 1\nvalidation_episodes = 1\n"
-    )
+def test_a_method_that_exits_in_training_is_named_in_a_line(tmp_path: Path, small_recipe: Path):
+    file = tmp_path / "fails.py"
     text = "@register\nclass Fails(Base):\n    name = 'fails'\n"
     file.write_text(f"{HEAD}{text}{LEARNS}    def loss(self, x): sys.exit(0)\n")
-    words = ("--plugin", file, "--freeze-backbone", "--recipe", recipe)
+    words = ("--plugin", file, "--freeze-backbone", "--recipe", small_recipe)
     said = refused("train", "fails", *words, "--out", tmp_path / "out").splitlines()[-1]
     assert said.startswith("error: method fails failed: SystemExit: 0")
     assert "(fails.py, line " in said

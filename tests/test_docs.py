@@ -170,8 +170,6 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(folder: Path):
         shorter = re.sub(r"episodes=\d+", f"episodes={EPISODES}", "".join(cell["source"]))
         exec(shorter, scope)  # noqa: S102 - our own documentation
     shown = [one for cell in cells for one in cell["outputs"]]
-    assert (
-        len(shown) == len(cells) - 1
-    )  # all were run; the cell that defines a method shows nothing
+    assert len(shown) == len(cells) - 1  # all were run, of which one defines a method
     assert all(one["output_type"] == "execute_result" for one in shown)
     assert {"text/html", "image/svg+xml"} <= {kind for one in shown for kind in one["data"]}

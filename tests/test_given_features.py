@@ -326,8 +326,3 @@ class TestRoundTrip:
         words = ("run", "--features", exported, "--episodes", EPISODES, "--out", tmp_path)
         said = refused(*words, "--methods", "protonet,single-frame")
         assert "single-frame samples frames by a rule of its own" in said
-
-    def test_missing_videos_end_a_run_in_one_line(self, exported: Path, tmp_path: Path):
-        said = refused("run", "--features", exported, "--methods", "otam", "--out", tmp_path)
-        assert "lacks the features of" in said
-        assert said.count("\n") == 1

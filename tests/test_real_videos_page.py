@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from bench.runs.directory import find_runs
-from tests.real_videos_page import PAGE
 from tests.results_page import BLOCK, regenerated
 
 pytestmark = pytest.mark.usefixtures("own_config")  # a reader has no copy of the data sets
-ROWS = Path(__file__).parents[1] / "results" / "real"
+ROOT = Path(__file__).parents[1]
+ROWS, PAGE = ROOT / "results" / "real", ROOT / "docs" / "real-videos.md"
 
 
 def test_the_tables_follow_from_the_rows_byte_for_byte():

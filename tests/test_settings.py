@@ -80,16 +80,6 @@ def test_several_settings_of_one_method_are_several_runs(tmp_path: Path):
     assert "otam[temperature=0.05]: ok" in succeeds("check-method", "otam[temperature=0.05]")
 
 
-def test_shipped_weights_are_left_out_where_brackets_differ_from_their_card(tmp_path: Path):
-    succeeds(*RUN, "--methods", "mastaf[residual_gain=36],mastaf", "--out", tmp_path)
-    own, shipped = (
-        read_run(tmp_path / name).identity for name in ("mastaf[residual_gain=36.0]", "mastaf")
-    )
-    assert own.settings == {**shipped.settings, "residual_gain": 36.0}
-    assert own.weights_sha256 is None
-    assert shipped.weights_sha256 is not None
-
-
 def test_brackets_win_over_a_recipe_of_training(tmp_path: Path):
     from bench.training.recipe import with_settings
 

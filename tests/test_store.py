@@ -52,9 +52,8 @@ def test_another_identity_is_another_store(store: FeatureStore, tmp_path: Path, 
 
 def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path: Path):
     # A kill between the two files of a shard.
-    next(
-        index for index in store.folder.glob("*.shard.json") if '"d"' in index.read_text()
-    ).unlink()
+    (index,) = (one for one in store.folder.glob("*.shard.json") if '"d"' in one.read_text())
+    index.unlink()
     assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == ["d"]
 
 

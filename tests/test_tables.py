@@ -143,14 +143,8 @@ def test_the_speed_of_a_method_that_the_first_bank_lacks_is_not_shown():
 def test_a_bank_named_like_a_column_takes_no_title_from_it():
     for bank in ("small", "scoring", "peak", "its", "method"):
         header = render(compare([made_run("otam", 0.5, bank)]), "markdown").splitlines()[0]
-        titles = [title.strip() for title in header.strip("|").split("|")]
-        assert titles == [
-            "method",
-            "accuracy %",
-            "± over episodes",
-            "scoring episodes/s",
-            "peak MB",
-        ]
+        titles = "method accuracy % ± over episodes scoring episodes/s peak MB"
+        assert " ".join(header.replace("|", " ").split()) == titles
 
 
 def test_latex_escapes_and_keeps_its_signs():

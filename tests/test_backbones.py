@@ -12,7 +12,6 @@ from torch import Tensor
 from bench.backbone import Backbone, InputSpec, normalised
 from bench.conformance.backbones import BackboneUnderTest, examine_backbone
 from bench.features.backbones import backbones, load_backbone
-from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
 from episodes.errors import UserError
 from methods.backbones.efficientnet_lite import PACKAGE, EfficientNetLite0
@@ -158,16 +157,6 @@ class TestWeightsFromFiles:
     def test_a_file_that_is_not_there(self):
         with pytest.raises(UserError, match="no such file"):
             load_backbone("r3d50=nowhere.pth", CPU)
-
-    def test_two_weights_are_two_identities(self, tmp_path: Path):
-        identities = []
-        for number in range(2):
-            torch.save(EfficientNetLite0().state_dict(), tmp_path / f"{number}.pth")
-            loaded = load_backbone(f"efficientnet-lite0={tmp_path / f'{number}.pth'}", CPU)
-            identities.append(feature_identity(loaded, "segment-centres", CPU))
-        one, other = identities
-        assert one.weights_sha256 != other.weights_sha256
-        assert one.source_sha256 == other.source_sha256
 
 
 COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976, MotionNet: 551_304}

@@ -292,7 +292,6 @@ def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Pa
         (lambda rows: rows.assign(prediction=5), "0..4"),
         (lambda rows: rows.assign(prediction=0.5), "whole number"),
         (lambda rows: rows.assign(episode=rows["episode"] + 1), "count from 0"),
-        (lambda rows: rows.assign(prediction="grow"), "whole number"),
     ],
 )
 def test_rows_that_do_not_answer_the_bank_are_refused(tmp_path: Path, spoil, words: str):

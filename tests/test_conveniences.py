@@ -22,21 +22,15 @@ from tests.command import refused, succeeds
 from tests.synthetic import answered
 
 
-class TestRunsInSeveralFolders:
-    @pytest.fixture
-    def folders(self, tmp_path: Path) -> tuple[Path, Path]:
-        """Two folders of runs with the same reference in both."""
-        one, other = tmp_path / "one", tmp_path / "other"
-        for folder, method, hits in ((one, "otam", 0.7), (other, "mean", 0.6)):
-            write_run(folder / "protonet", answered("protonet", 0.5))
-            write_run(folder / method, answered(method, hits, seed=1))
-        return one, other
-
-    def test_a_shared_reference_is_one_run(self, folders: tuple[Path, Path]):
-        assert len(read_runs(folders)) == 3
-        for words in (("compare", *folders), ("tables", *folders)):
-            said = succeeds(*words, "--reference", "protonet")
-            assert all(name in said for name in ("otam", "mean"))
+def test_a_reference_in_several_folders_is_one_run(tmp_path: Path):
+    folders = (tmp_path / "one", tmp_path / "other")
+    for folder, method, hits in zip(folders, ("otam", "mean"), (0.7, 0.6), strict=True):
+        write_run(folder / "protonet", answered("protonet", 0.5))
+        write_run(folder / method, answered(method, hits, seed=1))
+    assert len(read_runs(folders)) == 3
+    for words in (("compare", *folders), ("tables", *folders)):
+        said = succeeds(*words, "--reference", "protonet")
+        assert all(name in said for name in ("otam", "mean"))
 
 
 class TestDefaultPlaces:

@@ -458,7 +458,6 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty": (holding("empty.mp4", b""), r"empty \(0 bytes\); fetch it"),
     "text": (holding("text.mp4", b"no video\n" * 99), NO_INDEX),
     "random mp4": (holding("random.mp4", NOISE), NO_INDEX),
-    "random avi": (holding("random.avi", NOISE), NO_INDEX),
     "audio only": (only_audio, "no video stream"),
     "mp4 without index": (harmed("cut.mp4", cut, 0.6), NO_INDEX),
     "mp4 with index cut": (lambda folder: cut(indexed_first(folder), 0.6), CUT_OFF),

@@ -164,18 +164,6 @@ def test_the_seed_of_chance_is_obeyed_and_the_global_generator_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_predictions_do_not_depend_on_the_batch_size(name: str):
-    features, episodes = random_features(), draw_episodes(10)
-    method = ENTRIES[name].build(SHAPE, seed=0)
-    text = text_of(method, features)
-    one, other = (
-        evaluate(method, features, episodes, CPU, size, NOTHING, text) for size in (10, 3)
-    )
-    np.testing.assert_array_equal(one.prediction, other.prediction)
-    np.testing.assert_allclose(one.margin, other.margin, atol=1e-4, rtol=1e-3)
-
-
 @pytest.mark.parametrize("name", ["protonet", "otam", "mastaf", "trx", "chance", "single-frame"])
 def test_features_that_stay_on_disk_give_the_same_answers(name: str, tmp_path: Path, monkeypatch):
     """Chunk by chunk, in another order than the shards'; a video's maps are never all in memory."""

@@ -45,9 +45,9 @@ def test_a_store_opened_again_holds_the_same(store: FeatureStore, tmp_path: Path
     assert again.clips_per_second == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize("changed", [{"backbone": "y"}, {"weights_sha256": "2"}, {"new": 1}])
-def test_another_identity_is_another_store(store: FeatureStore, tmp_path: Path, changed: dict):
-    assert FeatureStore(tmp_path, IDENTITY | changed, SHAPE).missing(["a"]) == ["a"]
+def test_another_identity_is_another_store(store: FeatureStore, tmp_path: Path):
+    for changed in ({"weights_sha256": "2"}, {"new": 1}):
+        assert FeatureStore(tmp_path, IDENTITY | changed, SHAPE).missing(["a"]) == ["a"]
 
 
 def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path: Path):

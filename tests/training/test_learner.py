@@ -134,20 +134,6 @@ def test_the_batch_norm_of_the_backbone_obeys_the_recipe(policy: str, moves: boo
     )
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_method_may_ask_for_supports_and_queries_in_separate_passes(
-    apart: bool, monkeypatch: pytest.MonkeyPatch
-):
-    one = learner_of("otam", tuned=False)
-    seen: list[int] = []
-    encode = one.method.encode
-    monkeypatch.setattr(one.method, "encode", lambda maps: seen.append(len(maps)) or encode(maps))
-    together = one(maps(), made_batch())["episode"]
-    monkeypatch.setattr(type(one.method), "separate_passes", apart)
-    torch.testing.assert_close(one(maps(), made_batch())["episode"], together)
-    assert seen == ([12, 6, 6] if apart else [12, 12])
-
-
 def test_what_is_kept_is_what_evaluation_needs():
     frozen = weights_for_use(learner_of("mastaf", tuned=False), METHODS["mastaf"], SHAPE)
     assert set(frozen) == set(METHODS["mastaf"].build(SHAPE, 0).state_dict())

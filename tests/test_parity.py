@@ -184,16 +184,9 @@ def test_numbers_that_are_not_finite(registered, write, ours, theirs, status):
 def test_results_are_json(registered, write):
     reproduces("a")(lambda golden, output: torch.full((2,), torch.nan))
     records = [dataclasses.asdict(result) for result in check(write(a=np.zeros(2), b=np.zeros(1)))]
-    assert json.loads(json.dumps(records, allow_nan=False))[0] == {
-        "file": records[0]["file"],
-        "output": "a",
-        "shape": [2],
-        "difference": None,
-        "tolerance": 1e-4,
-        "status": "NOT EQUAL",
-        "reason": "2 of 2 numbers are not finite",
-        "ok": False,
-    }
+    first = json.loads(json.dumps(records, allow_nan=False))[0]
+    assert (first["output"], first["shape"], first["difference"]) == ("a", [2], None)
+    assert (first["status"], first["reason"]) == ("NOT EQUAL", "2 of 2 numbers are not finite")
 
 
 def test_gradients_are_off_and_the_global_random_state_is_left_alone(registered, write):

@@ -151,6 +151,8 @@ def test_every_run_is_identified(real: str, folder: Path):
         assert run.identity.source_sha256 in real
         assert run.identity.features.weights_sha256 in real
         assert run.circumstances.packages["torch"] in real
+    (first, *_) = re.findall(r'<pre tabindex="0">(\{.*?\})</pre>', real, re.DOTALL)
+    assert json.loads(unescape(first))["identity"]["bank"] == "default"
 
 
 def test_the_table_shows_the_figures_of_the_comparison(real: str, folder: Path):
@@ -390,12 +392,6 @@ def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest
     assert re.findall(r'<tr class="ours">\s*<th scope="row">(.*?)</th>', html) == ["protonet"]
     assert "Other shot" not in html
     assert "Published" not in made(made_run("protonet", 0.6, dataset="rendered", way=5, shot=1))
-
-
-def test_details_are_the_identity_as_json(real: str):
-    (first, *_) = re.findall(r'<pre tabindex="0">(\{.*?\})</pre>', real, re.DOTALL)
-    content = json.loads(unescape(first))
-    assert content["identity"]["bank"] == "default"
 
 
 def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_runs_are_refused(

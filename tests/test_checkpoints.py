@@ -95,3 +95,4 @@ def test_a_run_with_weights_is_no_longer_untrained(tmp_path: Path):
 def test_a_folder_without_weights_of_any_method_is_refused(tmp_path: Path):
     text = refused("run", "--methods", "mastaf,otam", "--weights", tmp_path, "--out", tmp_path)
     assert "holds no weights of mastaf, otam" in text
+    assert "writes into its --out; name that folder" in text

@@ -165,6 +165,9 @@ class TestTrainingOnFeatures:
         for words in (("--features", features), ("--backbone", BACKBONE)):
             said = refused(*run, *words, "--out", tmp_path / "other")
             assert "trained on features of backbone ours" in said
+        (own / "features.json").unlink()
+        said = refused(*run, "--features", own, "--out", tmp_path / "other")
+        assert "nothing says what made these; write a features.json" in said
 
     @pytest.mark.parametrize(
         ("words", "said"),

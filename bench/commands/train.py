@@ -150,10 +150,11 @@ def train(
         chosen = read_training_recipe(recipe, entry, episodes, global_weight)
         bank = open_bank(validation, chosen.validation_episodes)
         method = with_settings(recipe, entry)
-        trainings += [
-            Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
-            for seed in numbers
-        ]
+        with contained(entry.name, numbers[0]):  # its code says whether there is anything to train
+            trainings += [
+                Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
+                for seed in numbers
+            ]
     reporter = _foreseen(trainings, out)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:

@@ -64,8 +64,8 @@ class GivenFeatures:
         wanted = [f"{video.label}/{video.name}" for video in videos]
         if missing := [name for name in wanted if not self._own(name)]:
             raise UserError(
-                f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos of"
-                f" the bank: {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names"
+                f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos:"
+                f" {', '.join(missing[:NAMED])}; `fvbench bank export` lists the names of a bank's"
             )
         files: list[VideoFile] = []
         video_of: dict[str, str] = {}

@@ -70,7 +70,8 @@ def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> L
         backbone.load_state_dict(own)
     except RuntimeError as error:
         raise UserError(
-            f"--weights {path} hold no weights of backbone {backbone.name}: {error}"
+            f"--weights {path} include a backbone, and it is not {backbone.name}; name the"
+            " --backbone that they were trained with, as their card says"
         ) from error
     tuned = backbone.eval().to(device)
     return replace(start, backbone=tuned, weights_sha256=file_sha256(path))

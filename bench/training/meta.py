@@ -37,7 +37,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
         the folder with ``weights.safetensors``, ``card.json`` and ``train.csv``.
 
     Raises:
-        UserError: there is nothing to train, the data set cannot fill an episode, the loss is not
+        UserError: no loss reaches a weight, the data set cannot fill an episode, the loss is not
             finite, memory is short, or the folder holds another training or cannot be written. The
             best checkpoint so far is kept.
     """
@@ -78,11 +78,7 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
 
 
 def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimizer]:
-    """Build the learner and its optimiser.
-
-    Raises:
-        UserError: it has no parameters.
-    """
+    """Build the learner and its optimiser."""
     training.seeded("weights")
     entry = for_training(training.entry, classes)
     method = entry.built(training.shape, entry.settings)
@@ -90,11 +86,6 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
     text = training.class_text() if method.needs_text else None
     learner = Learner(method, backbone, classes, training.recipe, text)
     learner.to(training.device).train()
-    if backbone is None and not method.learns:
-        raise UserError(
-            f"{entry.name} has no weights of its own; leave --freeze-backbone out to train the"
-            " backbone under it"
-        )
     return learner, optimiser_of(learner, training.recipe)
 
 

@@ -110,9 +110,11 @@ def check_tensorboard() -> None:
 
 
 def write_tensorboard(folder: Path) -> None:
-    """Convert ``train.csv`` of a finished training into an event file beside it."""
+    """Convert ``train.csv`` of a finished training into the only event file beside it."""
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
 
+    for earlier in folder.glob("events.out.tfevents.*"):  # TensorBoard would draw both
+        earlier.unlink()
     curve = pd.read_csv(folder / CURVE)
     with SummaryWriter(str(folder)) as writer:
         for name in curve.columns.drop("step"):

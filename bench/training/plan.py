@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.backbone import Backbone
+from bench.conformance.learning import for_training
 from bench.features.backbones import LoadedBackbone
 from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
@@ -31,7 +32,11 @@ DRAWS = 1 << 56
 
 @dataclass(frozen=True)
 class Training:
-    """One training of one method, from one seed."""
+    """One training of one method, from one seed.
+
+    Raises:
+        UserError: the backbone is frozen, and the method has no weights of its own.
+    """
 
     entry: ConfiguredMethod
     seed: int
@@ -47,6 +52,14 @@ class Training:
     """Text features of class names, for methods that read them."""
     given: GivenFeatures | None = None
     """Features computed elsewhere, instead of those of the backbone, which is not tuned then."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to train."""
+        if not self.tuned and not for_training(self.entry).build(self.shape, self.seed).learns:
+            raise UserError(
+                f"{self.entry.name} has no weights of its own; leave it out, or --freeze-backbone,"
+                " which trains the backbone under it"
+            )
 
     @property
     def folder(self) -> Path:

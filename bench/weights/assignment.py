@@ -85,8 +85,9 @@ def with_weights(
         if all(one.weights is None for one in assigned):
             names = ", ".join(entry.name for entry in entries[:5])
             raise UserError(
-                f"--weights {path} holds no weights of {names}: no METHOD/seed-S/{WEIGHTS} as"
-                f" `fvbench train --out {path}` writes it"
+                f"--weights {path} holds no weights of {names}: no METHOD/seed-S/{WEIGHTS}, which a"
+                " finished `fvbench train` writes into its --out; name that folder, or one such"
+                " file"
             )
         return assigned
     if len(entries) > 1:
@@ -164,10 +165,18 @@ def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWi
     if card.method not in (entry.name, entry.registered):
         raise UserError(f"--weights {path} belong to {card.method}, not to {entry.name}")
     if not card.tuned and card.backbone.weights_sha256 != backbone_sha256:
-        raise UserError(
+        trained_on = (
             f"--weights {path} were trained on features of backbone {card.backbone.name} with"
-            f" weights {card.backbone.weights_sha256[:12]}…, but these features come from weights"
-            f" {backbone_sha256[:12]}…; name that --backbone, or train on this one"
+            f" weights {card.backbone.weights_sha256[:12]}…, but"
+        )
+        if not backbone_sha256:
+            raise UserError(
+                f"{trained_on} nothing says what made these; write a features.json beside them:"
+                ' {"weights_sha256": "SHA256 of the weights"}'
+            )
+        raise UserError(
+            f"{trained_on} these features come from weights {backbone_sha256[:12]}…; name that"
+            " --backbone, or train on this one"
         )
     return MethodWithWeights(replace(entry, settings=_settings(entry, card)), path, sha256, card)
 

@@ -22,5 +22,6 @@ def test_the_curve_is_written_for_tensorboard(tmp_path: Path):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     (tmp_path / "train.csv").write_text("step,nearest,validation_accuracy\n0,,0.5\n1,0.7,\n")
     write_tensorboard(tmp_path)
+    write_tensorboard(tmp_path)  # the same command, given again
     (events,) = tmp_path.glob("events.out.tfevents.*")
     assert b"validation_accuracy" in events.read_bytes()

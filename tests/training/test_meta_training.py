@@ -19,6 +19,7 @@ from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.method import Method
 from bench.plugins.registry import built_in_methods
+from bench.running.checkpoints import tuned_backbone
 from bench.training import meta
 from bench.training.clips import ClipLibrary
 from bench.training.inputs import Features
@@ -189,6 +190,9 @@ def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     identity = json.loads((out / "otam" / "run.json").read_text())["identity"]
     assert identity["training"]["backbone"] == "tuned"
     assert identity["features"]["weights_sha256"] == card["sha256"]
+    with pytest.raises(UserError, match="it is not motion-words; name the --backbone") as error:
+        tuned_backbone(load_backbone("motion-words", CPU), whole / WEIGHTS, CPU)
+    assert "\n" not in str(error.value)
 
 
 def test_nothing_is_fetched_for_a_step_that_will_not_be(
@@ -353,7 +357,7 @@ def test_too_little_memory_is_one_message(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("otam", "--freeze-backbone"), "otam has no weights of its own"),
+        (("mastaf", "otam", "--freeze-backbone"), "otam has no weights of its own"),
         (("chance",), "there is nothing to train"),
         (("otam", "--seeds", "0,x"), "whole numbers, separated by commas"),
         (("otam", "--steps", "5"), "--steps 5 is for `fvbench train backbone`"),
@@ -364,3 +368,4 @@ def test_what_cannot_be_trained_is_refused(
     words: tuple[str, ...], message: str, tmp_path: Path, small_recipe: Path
 ):
     assert message in refused("train", *words, "--recipe", small_recipe, "--out", tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))  # refused before the first is trained

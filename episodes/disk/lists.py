@@ -15,12 +15,12 @@ from episodes.split import SPLIT_NAMES, SplitName, composed
 
 SUFFIXES = (".txt", ".csv", ".lst", ".list", ".tsv", ".json")
 FORMATS = (
-    (re.compile(r"(?P<label>[^/]+)/(?P<video>(?:.*/)?[^/]+?)(?:(?<=\.avi) \d+)?"), "CLASS/VIDEO"),
+    (re.compile(r"(?P<label>[^/]+)/(?P<video>(?:.*/)?[^/]+)"), "CLASS/VIDEO"),
     (re.compile(r"(?P<video>\S+) \d+ (?P<label>\d+)"), "VIDEO FRAMES CLASS"),
 )
-"""Lines as MASTAF, TRX, OTAM and CMN write them (``class/video``), UCF101 itself (``class/video.avi
-1``), HyRSM (``class//path/video.avi``) and Xian's few-shot video classification (``video frames
-class``)."""
+"""Lines as MASTAF, TRX, OTAM and CMN write them (``class/video``), UCF101 itself and MMAction2
+(``class/video.avi 1``), HyRSM (``class//path/video.avi``) and Xian's few-shot video classification
+(``video frames class``)."""
 
 LABELS = "a label file of Something-Something V2"
 PREFIXES = ("", "something-something-v2-")
@@ -129,11 +129,14 @@ def _pair(line: str, where: str) -> tuple[str, str]:
 
     >>> _pair("test18/195025", ""), _pair("195025 38 18", "")
     (('test18', '195025'), ('18', '195025'))
-    >>> _pair("Archery/v_Archery_g01_c01.avi 3", "")
-    ('Archery', 'v_Archery_g01_c01')
+    >>> _pair("Archery/v_Archery_g01_c01.avi 3", ""), _pair("yoga/-VtLx-mcPds_12_22.mp4 5", "")
+    (('Archery', 'v_Archery_g01_c01'), ('yoga', '-VtLx-mcPds_12_22'))
     >>> _pair("train0//videos/brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "")
     ('train0', 'videos/brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0')
     """
+    name, _, number = line.rpartition(" ")
+    if "/" in name and number.isdecimal() and is_video_file(name):
+        line = name  # the number of the class, which is named already
     for pattern, _ in FORMATS:
         if match := pattern.fullmatch(line):
             return match["label"], without_suffix(match["video"].lstrip("/"))

@@ -49,7 +49,7 @@ def test_the_caption_says_over_what_intervals_are():
     rows = [
         replace(row, intervals={**row.intervals, "videos": row.interval}) for row in unknown.rows
     ]
-    wide = replace(unknown, base="videos", rows=rows)
+    wide = replace(unknown, base="videos", rows=rows, comparisons=2)
     assert "over other episodes of the same videos. Best" in latex([unknown])
     assert "dagger" not in latex([unknown])
     assert "Differences" not in latex(compare([made_run("otam", 0.6)]))
@@ -58,6 +58,9 @@ def test_the_caption_says_over_what_intervals_are():
     )
     assert "or over episodes where they support none. Best" in latex([unknown, wide])
     assert BETTER in latex([unknown, wide])
+    controls = latex([replace(wide, comparisons=0)])  # nothing but a control beside the reference
+    assert "dagger" not in controls
+    assert "comparison" not in controls
 
 
 def test_columns_caption_and_label_are_the_readers(tmp_path: Path):

@@ -277,6 +277,7 @@ def test_one_comparison_is_counted_as_one():
     said = " ".join([*headline(comparison), about_differences(comparison) or ""])
     assert said.count("for 1 comparison") == 2
     assert "1 comparisons" not in said
+    assert "comparison" not in (about_differences(replace(comparison, comparisons=0)) or "")
 
 
 def test_the_headline_takes_no_part_of_a_letter_for_the_letter():

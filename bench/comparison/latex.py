@@ -117,6 +117,8 @@ def _caption(comparisons: Sequence[Comparison]) -> str:
     )
     if all(one.base is None for one in comparisons):
         return f"{words}; none is tested over other videos or classes."
+    if not any(one.comparisons for one in comparisons):
+        return f"{words}."
     return (
         f"{words}; {BETTER} better, {WORSE} worse than it after correction for the number of"
         " comparisons."

@@ -67,12 +67,14 @@ def about_verdicts(one: Comparison) -> list[str]:
         return []
     every: list[Versus] = [*one.rows, *one.declared]
     family = "declared" if one.declared else "controls and duplicates left out"
-    notes = [
-        f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')} ({family}),"
-        f" step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings"
-        " that both methods support. undecided < x: not significant; a difference of x points"
-        " would have been."
-    ]
+    notes = []
+    if one.comparisons:
+        notes.append(
+            f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')}"
+            f" ({family}), step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos,"
+            " classes and trainings that both methods support. undecided < x: not significant; a"
+            " difference of x points would have been."
+        )
     if any(versus.verdict == "undecided" and _excludes_0(versus) for versus in every):
         notes.append(
             "Each interval is for a single difference, while p and verdict are corrected: it may"

@@ -169,7 +169,7 @@ def about_differences(comparison: Comparison) -> str | None:
     """Return a caption; None for a single method."""
     if len(comparison.rows) == 1:
         return None
-    if comparison.base is None:
+    if comparison.base is None or not comparison.comparisons:
         return f"Difference from {comparison.reference}, query by query; nothing is decided."
     return (
         f"Difference from {comparison.reference}, query by query. Blue is better, orange worse,"

@@ -54,6 +54,11 @@ def test_a_bank_is_called_like_its_file(tmp_path: Path):
     assert (status, "ours" in said, "theirs" in said, file.exists()) == (2, True, True, False)
 
 
+def test_a_bank_of_ones_own_is_not_called_like_one_of_the_programs(tmp_path: Path):
+    words = ("--dataset", "rendered", "--seed", "1", "--out", tmp_path / "default.toml")
+    assert "choose another name" in refused("bank", "new", "default", *words)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

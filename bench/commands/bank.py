@@ -131,7 +131,7 @@ def new(
     """
     from episodes.atomic import write_text
     from episodes.banks.bank import frozen
-    from episodes.banks.recipe import recipe_of
+    from episodes.banks.recipe import recipe_names, recipe_of, recipes_of_plugins
     from episodes.banks.sampler import VERSION
     from episodes.datasets import dataset as known_dataset
     from episodes.datasets.adding import examined
@@ -143,6 +143,11 @@ def new(
         raise UserError(
             f"--out {path}: a bank has the name of its file, so this one would be {path.stem}, not"
             f" {name}; give both the same name"
+        )
+    if name in {*recipe_names(), *recipes_of_plugins()}:
+        raise UserError(
+            f"{name} is a bank already (`fvbench bank show {name}`), and tables tell banks by their"
+            " names; choose another name"
         )
     if path.exists():
         raise UserError(f"{path} is there already, and nothing is overwritten; choose another name")

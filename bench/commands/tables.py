@@ -33,7 +33,8 @@ def tables(
         str | None,
         typer.Option(
             help="With latex, columns for each bank: accuracy, interval, episodes, seeds,"
-            " difference, difference-interval, p, speed; separated by commas."
+            " difference, difference-interval, difference-episodes, p, verdict, group, speed, peak,"
+            " embedding, encoding, device; separated by commas."
         ),
     ] = None,
     caption: Annotated[

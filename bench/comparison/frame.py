@@ -20,6 +20,8 @@ from episodes.banks.bank import Bank
 from episodes.errors import UserError
 
 NOTHING = ""
+ROUNDING = 1e-12
+"""A difference of two equal means may be as far from zero."""
 PEAK = "peak\nMB"
 """Title of a column that narrow terminals go without."""
 TRANSDUCTIVE = "*"
@@ -170,8 +172,12 @@ def points(interval: Interval | None) -> str:
 
 
 def signed(fraction: float) -> str:
-    """A difference in points with its sign."""
-    return f"{'−' if fraction < 0 else '+'}{100 * abs(fraction):.1f}"
+    """A difference in points with its sign.
+
+    >>> signed(0.021), signed(-0.0004), signed(0.73 - 0.7300000000000001)
+    ('+2.1', '−0.0', '+0.0')
+    """
+    return f"{'−' if fraction < -ROUNDING else '+'}{100 * abs(fraction):.1f}"
 
 
 def probability(value: float | None) -> str:

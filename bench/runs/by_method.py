@@ -205,7 +205,8 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                 raise UserError(
                     f"{first.method} and {run.identity.method} cannot be compared: {field} is"
                     f" {one} and {other} ({first.episodes:,} and {run.identity.episodes:,}"
-                    " episodes); run both on one bank with as many episodes"
+                    " episodes); name runs on one bank with as many episodes"
+                    + (", or take `fvbench compare --across`" if field == "bank" else "")
                 )
         if not have_the_same_queries(runs[0], run):
             raise UserError(

@@ -27,7 +27,7 @@ from bench.comparison.gate import assert_not_worse
 from bench.comparison.row import flat
 from bench.comparison.summary import compare_on_one_bank
 from bench.features.given import backbone_or_features
-from bench.features.text import text_source
+from bench.features.text import check_read, text_source
 from bench.machine.device import choose_device
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, find
@@ -235,6 +235,7 @@ def evaluate(
     loaded, given = backbone_or_features(
         backbone, _place(features), where, sampling, resize, decoder
     )
+    check_read(chosen, text, prompt)
     source = text_source(loaded, _place(text), prompt)
     weights = None if weights is None else str(_place(weights))
     weighted = with_weights(chosen, weights, loaded.weights_sha256)

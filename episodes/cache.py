@@ -105,7 +105,9 @@ def parts() -> list[Part]:
 def _content(folder: Path) -> str:
     try:
         identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
-        known = [identity.get(key) for key in ("backbone", "sampling", "device", "tower")]
+        known = [identity.get(key) for key in ("backbone", "sampling", "device")]
+        if weights := identity.get("weights_sha256") or identity.get("tower"):
+            known.append(f"weights {str(weights)[:8]}")
     except (OSError, ValueError, AttributeError, RecursionError):
         return folder.name
     return ", ".join(str(value) for value in known if value) or folder.name

@@ -109,7 +109,11 @@ class TestCache:
         """Two stores, as two runs that have ended would leave them."""
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
         for number in range(2):
-            identity = {"backbone": f"net-{number}", "sampling": "linspace"}
+            identity = {
+                "backbone": "net",
+                "sampling": "linspace",
+                "weights_sha256": f"{number}" * 64,
+            }
             FeatureStore(tmp_path / "features", identity, FeatureShape(2, 1, 1, 1))
         self.let_go()
         yield
@@ -122,9 +126,12 @@ class TestCache:
 
     def test_it_is_shown(self):
         shown = json.loads(succeeds("cache", "show", "--json"))
-        assert {one["holds"] for one in shown} == {"net-0, linspace", "net-1, linspace"}
+        assert {one["holds"] for one in shown} == {
+            "net, linspace, weights 00000000",
+            "net, linspace, weights 11111111",
+        }
         assert not any(one["in_use"] for one in shown)
-        assert "net-1" in succeeds("cache", "show")
+        assert "weights 11111111" in succeeds("cache", "show")
 
     def test_files_that_vanish_meanwhile_do_not_matter(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,10 +177,10 @@ class TestCache:
         assert printed in succeeds("cache", "show")
 
     def test_what_is_in_use_is_kept(self, tmp_path: Path):
-        identity = {"backbone": "net-0", "sampling": "linspace"}
+        identity = {"backbone": "net", "sampling": "linspace", "weights_sha256": "0" * 64}
         store = FeatureStore(tmp_path / "features", identity, FeatureShape(2, 1, 1, 1))
         said = succeeds("cache", "clean", "--all")
-        assert "kept, a process is using it: features net-0" in said
+        assert "kept, a process is using it: features net, linspace, weights 0000" in said
         assert list((tmp_path / "features").iterdir()) == [store.folder]
 
     def test_two_may_remove_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -193,7 +200,7 @@ class TestCache:
 
         monkeypatch.setattr(shutil, "rmtree", removed)
         said = succeeds("cache", "clean", "--all")
-        assert "kept, Permission denied: features net-" in said
+        assert "kept, Permission denied: features net, " in said
         assert "removed 1 folder," in said
         assert theirs.exists()
         assert not own.exists()

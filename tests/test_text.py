@@ -189,7 +189,7 @@ class TestTextFromAFile:
 
     def test_a_class_without_a_feature_is_named(self, tmp_path: Path):
         (tmp_path / "a.csv").write_text("wave,1,2,3\n")
-        with pytest.raises(UserError, match="no feature for 'jump'"):
+        with pytest.raises(UserError, match=r"no feature for 'jump'; .*, and there are wave$"):
             text_from_file(tmp_path / "a.csv", 3).features(["wave", "jump"])
 
 
@@ -248,6 +248,28 @@ def test_text_computed_elsewhere_is_part_of_the_identity(own: Path, tmp_path: Pa
     )
     assert told[0].text != told[1].text
     assert untold[0] == untold[1]
+
+
+def test_classes_that_names_cannot_tell_apart_are_said(own: Path, tmp_path: Path):
+    """The tower knows no word of the three names."""
+    words = ("run", "--data", own, "--episodes", "5", "--methods", "zero-shot,text-prototype")
+    words = (*words, "--backbone", "motion-words", "--prompt", "a b {}", "--out", tmp_path / "out")
+    said = call(*words)[1]
+    assert said.count("note: motion-words has one text feature for 3 of 3 classes") == 1
+    lines = "\n".join(
+        f"{name},{','.join(['1'] * number + ['0'] * (96 - number))}"
+        for number, name in enumerate(("brush hair", "wave", "Ride Bike"), start=1)
+    )
+    (tmp_path / "a.csv").write_text(lines)
+    words = (*words[:8], "--text", tmp_path / "a.csv", "--out", tmp_path / "other")
+    assert "one text feature" not in call(*words)[1]
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_names_for_methods_that_read_none_are_refused(command: str, tmp_path: Path):
+    methods = ("--methods", "otam") if command == "run" else ("otam",)
+    words = (command, *methods, "--backbone", "motion-words", "--out", tmp_path / "out")
+    assert "--prompt has no effect" in refused(*words, "--prompt", "a {}")
 
 
 @needs_transformers

@@ -147,7 +147,7 @@ def run(
     out = out or _own_folder(bank, data, episodes)
     from bench.commands.arguments import chosen_banks, shortened
     from bench.features.given import backbone_or_features
-    from bench.features.text import text_source
+    from bench.features.text import check_read, text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
@@ -172,6 +172,7 @@ def run(
             if (source is not None or not entry.cls.needs_text)
             and (given is None or entry.cls.sampling == Method.sampling)
         ]
+    check_read(chosen, text, prompt)
     if reference is not None:
         names = [entry.name for entry in chosen]
         if find(reference, all_methods()).name not in names:

@@ -116,7 +116,7 @@ def train(
              fvbench run --methods mastaf --weights results/local/trained --out results/local/after
     """
     from bench.features.given import backbone_or_features, check_trainable
-    from bench.features.text import text_source
+    from bench.features.text import check_read, text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device
     from bench.plugins.registry import all_methods, choose
@@ -144,6 +144,7 @@ def train(
     if given is not None:
         refuse_options_of_videos(context)
         check_trainable(given, freeze_backbone)
+    check_read(entries, text, prompt)
     names = text_source(loaded, text, prompt)
     tuned, trainings = not freeze_backbone, []
     for entry in entries:

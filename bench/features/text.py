@@ -19,15 +19,20 @@ from torch import Tensor
 
 from bench.features.backbones import LoadedBackbone
 from bench.features.store import FeatureStore
-from bench.method import FeatureShape
+from bench.method import ConfiguredMethod, FeatureShape
 from bench.pretrained import UNREADABLE, check_unpacked
 from bench.runs.schema import TextIdentity
 from episodes.cache import cache_folder
 from episodes.datasets import Dataset
 from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
-from episodes.errors import UserError
+from episodes.errors import UserError, counted
 from episodes.split import Video, composed
+
+NAMED = 3
+"""Number of classes that a message names."""
+SAME = 1e-4
+"""Directions that are as near each other are the same up to rounding."""
 
 
 @runtime_checkable
@@ -68,9 +73,10 @@ class TextSource:
         """
         if self.table is not None:
             if absent := [name for name in names if name not in self.table]:
+                more = f" and {counted(len(absent) - 1, 'other')}" if len(absent) > 1 else ""
                 raise UserError(
-                    f"{self.title} has no feature for {absent[0]!r} and {len(absent) - 1} other"
-                    " classes; each needs a line that begins with its name in words"
+                    f"{self.title} has no feature for {absent[0]!r}{more}; each class needs one"
+                    f" under its name in words, and there are {', '.join(list(self.table)[:NAMED])}"
                 )
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
         texts = [self.prompt.replace("{}", name) for name in names]
@@ -108,6 +114,40 @@ def text_of_videos(
     features = text.features(names_of_classes(source, classes))
     place = {label: index for index, label in enumerate(classes)}
     return features[[place[video.label] for video in videos]]
+
+
+def indistinct(text: TextSource, source: Dataset, classes: Sequence[str]) -> str | None:
+    """Say which classes names cannot tell apart; None if there are no two.
+
+    A tower has one feature for all names of which it knows no word, as in another alphabet.
+    """
+    names = names_of_classes(source, classes)
+    directions = torch.nn.functional.normalize(text.features(names), dim=-1)
+    same = torch.cdist(directions, directions) < SAME
+    alike = same[same.sum(dim=1).argmax()].nonzero().flatten().tolist()
+    if len(alike) < 2:
+        return None
+    shown = ", ".join(repr(names[index]) for index in alike[:NAMED])
+    return (
+        f"{text.title} has one text feature for {len(alike)} of {len(names)} classes ({shown}"
+        f"{', ...' if len(alike) > NAMED else ''}): their names cannot tell them apart"
+    )
+
+
+def check_read(
+    methods: Sequence[ConfiguredMethod], file: str | Path | None, prompt: str | None
+) -> None:
+    """Check that text features or a prompt, if they are given, are for one of the methods.
+
+    Raises:
+        UserError: no method reads names.
+    """
+    given = [name for name, value in (("--text", file), ("--prompt", prompt)) if value is not None]
+    if given and not any(entry.cls.needs_text for entry in methods):
+        raise UserError(
+            f"{given[0]} has no effect: none of the methods reads the names of classes; leave it"
+            " out, or add one that does, such as zero-shot"
+        )
 
 
 def needed(text: TextSource | None, method: str) -> TextSource:

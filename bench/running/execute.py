@@ -13,10 +13,10 @@ from torch import Tensor
 from bench.features.backbones import LoadedBackbone
 from bench.features.embedding import embedded_together
 from bench.features.store import Readable, StoredFeatures
-from bench.features.text import needed, text_of_videos
+from bench.features.text import indistinct, needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from bench.method import FeatureShape, Method
+from bench.method import ConfiguredMethod, FeatureShape, Method
 from bench.running.checkpoints import load_weights
 from bench.running.containment import contained
 from bench.running.identity import identity_of, keys_of, may_reuse
@@ -49,7 +49,7 @@ from episodes.banks.sampler import Episodes
 from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
-from episodes.split import VideoFile
+from episodes.split import Video, VideoFile
 
 NOT_REUSABLE = (
     "note: the run of {method} is not reusable: the source of its code is not available, or has"
@@ -195,6 +195,7 @@ def _run_group(
     stored = StoredFeatures(store, [keys[index] for index in order])
     features: Tensor | StoredFeatures = stored if stored.nbytes > READ_AT_ONCE else stored[:]
     checksum = _sum(features)
+    said: set[str] = set()
     for chosen in methods:
         entry, folder = chosen.entry, plan.folder(bank, chosen)
         try:
@@ -202,11 +203,8 @@ def _run_group(
                 _noted(folder, f"{entry.name} on {bank.title}"),
                 contained(entry.name, plan.seed, plan.time_limit),
             ):
-                text = None
-                if entry.cls.needs_text:
-                    videos = [files[index].video for index in order]
-                    source = needed(plan.text, entry.name)
-                    text = text_of_videos(source, bank.source, bank.split.classes, videos)
+                videos = [files[index].video for index in order]
+                text = _text_for(entry, plan, bank, videos, said, reporter)
                 method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
                 if chosen.weights is not None and method.learns:
                     load_weights(method, chosen.weights)
@@ -236,6 +234,25 @@ def _run_group(
             run = _run(plan, bank, identity, chosen, method, loaded, answers, store)
             write_run(folder, run)
         distributed.wait()
+
+
+def _text_for(
+    entry: ConfiguredMethod,
+    plan: Plan,
+    bank: Bank,
+    videos: Sequence[Video],
+    said: set[str],
+    reporter: Reporter,
+) -> Tensor | None:
+    """Text features for a method that reads names; what they cannot tell apart is said once."""
+    if not entry.cls.needs_text:
+        return None
+    source = needed(plan.text, entry.name)
+    remark = indistinct(source, bank.source, bank.split.classes)
+    if remark is not None and remark not in said:
+        said.add(remark)
+        reporter.say(f"note: {remark}")
+    return text_of_videos(source, bank.source, bank.split.classes, videos)
 
 
 def _sum(features: Tensor | StoredFeatures) -> int:

@@ -1,6 +1,7 @@
 """``fvbench data``, and runs on datasets of which something is missing."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,15 @@ class TestMissing:
         assert "Punch/v_Punch_g01_c01: it was not found" in said.replace("\n", " ")
         table = pd.read_csv(tmp_path / "bank.csv")
         assert set(table["video"][table["path"].isna()]) == {"Punch/v_Punch_g01_c01"}
+
+    def test_what_may_not_be_read_is_left_out_too(self, ucf: Tree, monkeypatch: pytest.MonkeyPatch):
+        access = os.access
+        locked = "v_Punch_g01_c01.avi"
+        monkeypatch.setattr(
+            "os.access", lambda path, how: locked not in str(path) and access(path, how)
+        )
+        (reason,) = bank.unusable(bank.open_bank("ucf101-small"), lambda *_: None).values()
+        assert "forbid you to read it" in reason
 
     def test_a_forecast_counts_all_that_are_missing_not_those_of_its_sample(self, ucf: Tree):
         for path in ucf.root.glob("*/*.avi"):

@@ -126,7 +126,8 @@ def why_not_opened(path: Path, root: Path) -> str:
         return "it is a pipe, a socket or a device, and no file"
     # A folder may be a link: so people spread a data set over several disks.
     inside = whole.is_relative_to(root.resolve()) or whole.is_relative_to(path.parent.resolve())
-    return "" if inside else f"it is a link that leads out of {root}, to {whole}"
+    outside = "" if inside else f"it is a link that leads out of {root}, to {whole}"
+    return outside or ("" if os.access(path, os.R_OK) else "its permissions forbid you to read it")
 
 
 def is_empty(path: Path) -> bool:

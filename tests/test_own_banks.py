@@ -75,6 +75,15 @@ def test_what_can_be_no_bank(options: tuple[str, ...], words: str, tmp_path: Pat
     assert not (tmp_path / "x.toml").exists()
 
 
+def test_two_classes_leave_none_to_test(tmp_path: Path):
+    root = videos_of(tmp_path / "two", ["a", "b"], 2)
+    succeeds("data", "add", "two", "--root", root)
+    said = refused("bank", "new", "x", "--dataset", "two", "--out", tmp_path / "x.toml")
+    assert "two has no test classes, only train and val" in said.replace("\n", " ")
+    assert "--lists FOLDER" in said
+    assert "not known" not in succeeds("data", "verify", "two", "--fast")
+
+
 @pytest.mark.parametrize("fails", ["way", "out"])
 def test_a_command_that_makes_no_bank_registers_nothing(fails: str, videos: Path, tmp_path: Path):
     (tmp_path / "file").touch()

@@ -16,7 +16,7 @@ from episodes.decoding.inspection import Inspection, inspect, inspection_identit
 from episodes.decoding.media import content_sha256, is_empty, why_not_opened
 from episodes.decoding.memory import remembered
 from episodes.errors import UserError
-from episodes.split import SPLIT_NAMES, Progress, SplitName, Video
+from episodes.split import Progress, SplitName, Video
 
 SHORT = 16
 """Frames in the longest usual clip: a video with fewer repeats some."""
@@ -123,12 +123,12 @@ def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
 
 
 def _places(source: Published | Folder) -> tuple[list[_Place], dict[SplitName, str]]:
-    splits: Iterable[SplitName] = SPLIT_NAMES
+    splits: Iterable[SplitName]
     find: Callable[[Video], Sequence[Path]]
     if isinstance(source, Published):
         splits, find = source.facts.splits, partial(source.places, source.index(source.root))
     else:
-        find = source.places
+        splits, find = source.lists or ("test",), source.places
     places: list[_Place] = []
     unknown: dict[SplitName, str] = {}
     for split in splits:

@@ -1,6 +1,7 @@
 """The user's own videos: a folder of classes, each a folder of videos."""
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
@@ -47,7 +48,13 @@ class Folder:
         """
         if self.lists is None:
             return Split(self.name, name, self.videos if name == "test" else ())
-        members = self.lists.get(name, ())
+        if name not in self.lists:
+            raise UserError(
+                f"{self.name} has no {name} classes, only {' and '.join(self.lists)}; lists say"
+                f" which classes are which: `fvbench data add {self.name} --root"
+                f" {shlex.quote(str(self.root))} --lists FOLDER`"
+            )
+        members = self.lists[name]
         return Split(self.name, name, tuple(_video(label, member) for label, member in members))
 
     def files(

@@ -127,6 +127,7 @@ def test_what_was_not_run_says_so_and_how_to_fill_it():
         for name, lists in (("ucf101", ""), ("ssv2-all", " --lists FOLDER")):
             assert f"fvbench data add {name} --root PATH{lists};" in text
             assert f"--validation {name}-5w1s-val" in text
+            assert f"; fvbench tables paper results/runs/{name}" in text
 
 
 def test_without_runs_the_rendered_data_have_a_command_of_their_own():

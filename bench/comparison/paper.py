@@ -64,7 +64,7 @@ def _how(name: str, add: str = "") -> str:
         f"fvbench data add {name} --root PATH{add}; fvbench train {' '.join(IN_THE_PAPER)} --recipe"
         f" paper --validation {name}-5w1s-val --backbone NAME --seeds 0,1,2 --out WEIGHTS; fvbench"
         f" run --bank {name}-5w1s-test --methods {','.join(IN_THE_PAPER)} --backbone NAME"
-        f" --weights WEIGHTS --out results/runs/{name}"
+        f" --weights WEIGHTS --out results/runs/{name}; fvbench tables paper results/runs/{name}"
     )
 
 

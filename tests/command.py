@@ -3,6 +3,7 @@
 A process of its own imports everything anew, which takes longer than most commands that tests run.
 """
 
+import itertools
 import multiprocessing
 import os
 import shlex
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
@@ -82,6 +83,26 @@ def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
     return process
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do work in a copy of this process that dies before its rename of this number, if it has one.
+
+    Nothing that work would tidy up is tidied up.
+    """
+    process = os.fork()
+    if not process:
+        renames = itertools.count()
+
+        def dying(rename: Callable[..., None]) -> Callable[..., None]:
+            return lambda *places: os._exit(9) if next(renames) == step else rename(*places)
+
+        os.rename, os.replace = dying(os.rename), dying(os.replace)
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return bool(os.waitpid(process, 0)[1])
 
 
 def job(processes: int, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -61,6 +61,7 @@ def test_a_method_is_evaluated_once_and_in_one_form():
     [
         ({"batch_size": 0}, "batch_size is 0; it is a whole number from 1"),
         ({"seed": -1}, "seed is -1; it is a whole number from 0"),
+        ({"seed": 2**63}, "seed is 9223372036854775808;"),
         ({"seed": "0"}, "seed is '0';"),
         ({"features": "x.npz", "resize": "64"}, "resize: for videos, which features replace"),
         ({"features": "x.npz", "allow_missing": True}, "allow_missing: for videos"),

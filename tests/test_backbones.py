@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.backbone import Backbone, InputSpec, normalised
 from bench.conformance.backbones import BackboneUnderTest, examine_backbone
 from bench.features.backbones import backbones, load_backbone
+from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
 from episodes.errors import UserError
 from methods.backbones.efficientnet_lite import PACKAGE, EfficientNetLite0
@@ -157,6 +158,14 @@ class TestWeightsFromFiles:
     def test_a_file_that_is_not_there(self):
         with pytest.raises(UserError, match="no such file"):
             load_backbone("r3d50=nowhere.pth", CPU)
+
+    def test_other_weights_make_other_features(self, tmp_path: Path):
+        found = set()
+        for path in (tmp_path / "one.pth", tmp_path / "other.pth"):
+            torch.save(EfficientNetLite0().state_dict(), path)
+            loaded = load_backbone(f"efficientnet-lite0={path}", CPU)
+            found.add(feature_identity(loaded, "linspace", CPU).weights_sha256)
+        assert len(found) == 2
 
 
 COUNTED = {EfficientNetLite0: 3_371_008, R3d50: 46_198_976, MotionNet: 551_304}

@@ -292,6 +292,7 @@ def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Pa
         (lambda rows: pd.concat([rows, rows.iloc[:1]]), "has 2 rows for query 0 of episode 0"),
         (lambda rows: rows.assign(prediction=5), "0..4"),
         (lambda rows: rows.assign(prediction=0.5), "whole number"),
+        (lambda rows: rows.assign(prediction="grow"), "whole number"),
         (lambda rows: rows.assign(episode=rows["episode"] + 1), "count from 0"),
     ],
 )

@@ -1,6 +1,5 @@
 """``fvbench gate``: its verdicts, its baselines, and the forms in which it speaks."""
 
-import itertools
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from bench.runs.run import Run
 from bench.runs.schema import Circumstances, Failure
 from bench.statistics import Estimate, over_episodes
 from episodes.errors import UserError
-from tests.command import call, refused, succeeds
+from tests.command import call, killed_at, refused, succeeds
 from tests.synthetic import trained, with_identity
 from tests.test_compare import OLD, RUNS
 
@@ -463,7 +462,7 @@ def test_an_acceptance_that_is_killed_leaves_the_old_baseline_or_the_new_one(tmp
     for kill in range(20):
         shutil.rmtree(baseline, ignore_errors=True)
         accept(baseline, list(RUNS.values()), [])
-        ended = _killed_at(kill, lambda: accept(baseline, runs, []))
+        ended = killed_at(kill, lambda: accept(baseline, runs, []))
         found = {run.identity.method: run.rows["prediction"] for run in read_baseline(baseline)}
         whole = [
             all(found[run.identity.method].equals(run.rows["prediction"]) for run in version)
@@ -477,17 +476,3 @@ def test_an_acceptance_that_is_killed_leaves_the_old_baseline_or_the_new_one(tmp
     assert answers[-1] is True
     accept(baseline, runs, [])
     assert [path.name for path in tmp_path.iterdir()] == ["baseline"]
-
-
-def _killed_at(step: int, work: Callable[[], object]) -> bool:
-    """Do work in a fork that ends before it renames the file or folder of this number."""
-    process = os.fork()
-    if not process:
-        renames = itertools.count()
-        for name in ("rename", "replace"):
-            taken = getattr(os, name)
-            dying = lambda *w, taken=taken: os._exit(9) if next(renames) == step else taken(*w)  # noqa: E731
-            setattr(os, name, dying)
-        work()
-        os._exit(0)
-    return bool(os.waitpid(process, 0)[1])

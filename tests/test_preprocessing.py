@@ -69,6 +69,7 @@ def test_the_backbone_that_is_given_stays_as_it_is():
         (None, "96x40", "--resize 96x40: the backbone sees"),
         (None, "99999x99999", "a side has at most 2048 pixels, of which the backbone sees 48"),
         (None, "large", "'large' is not a size"),
+        (None, "48x48x3", "'48x48x3' is not a size"),
         ("dense", None, "no frame sampling is called 'dense'"),
     ],
 )

@@ -310,6 +310,19 @@ def test_files_are_without_loss(video: str, tmp_path: Path):
     assert (decord.VideoReader(str(threads))[:].asnumpy() == shown).all()
 
 
+class FailingHalfWay(np.ndarray):
+    def __iter__(self):
+        yield from np.asarray(self)[:12]
+        raise RuntimeError("half way")
+
+
+def test_a_failing_encoder_leaves_no_file(tmp_path: Path):
+    planes = raster.draw(staging("grow-then-shake_g20_c02")).view(FailingHalfWay)
+    with pytest.raises(RuntimeError, match="half way"):
+        encoding.encode(tmp_path / "video.mkv", planes, ARCHIVE)
+    assert not list(tmp_path.iterdir())
+
+
 def modified(files: Sequence[VideoFile]) -> dict[Path, int]:
     return {file.path: file.path.stat().st_mtime_ns for file in files}
 

@@ -33,7 +33,7 @@ from bench.weights.cards import CARD, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
-from tests.command import refused, succeeds
+from tests.command import killed_at, refused, succeeds
 from tests.conftest import videos_of
 from tests.synthetic import CPU, embed
 from tests.test_own_videos import bank_of
@@ -138,23 +138,9 @@ def kill_once_saved(planned: Training, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("write", range(6))
 def test_a_kill_at_any_write_is_made_good(
-    trained: Path, tmp_path: Path, small_recipe: Path, write: int, monkeypatch: pytest.MonkeyPatch
+    trained: Path, tmp_path: Path, small_recipe: Path, write: int
 ):
-    # Every write of a training takes its name by `Path.replace`: die before the n-th of them.
-    taken = Path.replace
-    left = [write]
-
-    def dying(self: Path, target: Path) -> Path:
-        if target.is_relative_to(tmp_path):
-            if left[0] == 0:
-                raise KilledError
-            left[0] -= 1
-        return taken(self, target)
-
-    monkeypatch.setattr(Path, "replace", dying)
-    with pytest.raises(KilledError):
-        train_one(training(tmp_path, small_recipe))
-    monkeypatch.undo()
+    assert killed_at(write, lambda: train_one(training(tmp_path, small_recipe)))
     folder = train_one(training(tmp_path, small_recipe))
     assert results(folder) == results(trained)
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, "train.csv"}

@@ -125,7 +125,7 @@ def train(
     from bench.training.meta import train as train_one
     from bench.training.outcome import check_tensorboard, write_tensorboard
     from bench.training.plan import Training
-    from bench.training.recipe import read_training_recipe, with_settings
+    from bench.training.recipe import check_effects, read_training_recipe, with_settings
     from episodes.banks.bank import open_bank
 
     context.with_resource(distributed.joined(out))
@@ -144,6 +144,7 @@ def train(
     if given is not None:
         refuse_options_of_videos(context)
         check_trainable(given, freeze_backbone)
+    check_effects(recipe, entries, all_methods(), global_weight)
     check_read(entries, text, prompt)
     names = text_source(loaded, text, prompt)
     tuned, trainings = not freeze_backbone, []

@@ -7,6 +7,7 @@ the name ends in ``.toml``. ``[method.NAME.settings]`` changes settings of the m
 card of its weights records.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,36 @@ def read_training_recipe(
     if episodes is None:
         return recipe
     return recipe.changed(steps=-(-episodes // recipe.episodes_per_step))
+
+
+def check_effects(
+    name_or_path: str,
+    entries: Sequence[ConfiguredMethod],
+    known: Collection[str],
+    global_weight: float | None,
+) -> None:
+    """Check that a recipe and a weight of the global loss have no part that does nothing.
+
+    Args:
+        name_or_path: as in `read_training_recipe`.
+        entries: the methods to train.
+        known: names of all methods.
+        global_weight: weight of the global loss, if it is given.
+
+    Raises:
+        UserError: a table is for a method that there is not, or every method has a global loss of
+            its own, which takes no weight from a recipe.
+    """
+    for file in _based_on(name_or_path):
+        for name in file.method.keys() - set(known):
+            said = unknown("method", name, known)
+            raise UserError(f"training recipe {Path(name_or_path).stem}: [method.{name}]: {said}")
+    if global_weight is not None and all(hasattr(one.settings, "classes") for one in entries):
+        raise UserError(
+            f"--global-weight {global_weight:g} has no effect on"
+            f" {', '.join(one.name for one in entries)}: such a method has global losses of its"
+            " own, whose weights are settings ([method.NAME.settings] in a recipe)"
+        )
 
 
 def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:

@@ -8,6 +8,7 @@ import pytest
 from bench.plugins.registry import built_in_methods
 from bench.training.recipe import read_training_recipe, recipe_names, with_settings
 from episodes.errors import UserError
+from tests.command import refused
 
 METHODS = built_in_methods()
 
@@ -164,6 +165,15 @@ def test_a_setting_that_the_method_does_not_have_is_refused(
     path.write_text(f'base = "default"\n[method.mastaf.settings]\n{line}\n')
     with pytest.raises(UserError, match=message):
         with_settings(str(path), METHODS["mastaf"])
+
+
+def test_what_would_have_no_effect_is_refused(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "default"\n[method.otamm]\nsteps = 3\n')
+    said = refused("train", "otam", "--recipe", path, "--out", tmp_path / "out")
+    assert "recipe mine: [method.otamm]: no method is called 'otamm'; did you mean otam" in said
+    words = ("train", "mastaf", "--global-weight", "2", "--out", tmp_path / "out")
+    assert "--global-weight 2 has no effect on mastaf" in refused(*words)
 
 
 def test_a_whole_number_does_for_a_float_and_is_the_same_setting(tmp_path: Path):

@@ -48,10 +48,6 @@ validation_episodes = 2
 [method.strm]
 episodes_per_step = 1
 batch_norm = "frozen"
-
-[method.dies]
-steps = 4
-episodes_per_step = 3
 """
 TOLERANCE = 2e-6
 """Largest difference of a weight, relative where weights are above 1."""
@@ -165,12 +161,12 @@ def test_so_many_backbones_are_on_the_device_at_once(
 
 
 @pytest.mark.usefixtures("plugins_forgotten")
-def test_a_process_that_dies_stops_the_job_and_the_same_command_goes_on(
-    tmp_path: Path, recipe: Path
-):
+def test_a_process_that_dies_stops_the_job_and_the_same_command_goes_on(tmp_path: Path):
     plugin = tmp_path / "dies.py"
     plugin.write_text(DIES)
-    words = ("train", "strm", "dies", "--plugin", plugin, "--freeze-backbone", "--recipe", recipe)
+    own = tmp_path / "dies.toml"
+    own.write_text(f"{RECIPE}\n[method.dies]\nsteps = 4\nepisodes_per_step = 3\n")
+    words = ("train", "strm", "dies", "--plugin", plugin, "--freeze-backbone", "--recipe", own)
     out = tmp_path / "out"
     stopped = job(2, *words, "--out", out, DIE="1")
     assert stopped.returncode == 3, stopped.stderr

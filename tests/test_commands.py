@@ -114,11 +114,16 @@ def test_doctor_finds_what_a_run_needs_and_says_how_to_get_the_rest():
     text = succeeds("doctor")
     assert "bank default: verified" in text
     assert "dataset rendered" in text
-    for name, lists in (("ucf101", ""), ("ssv2-all", " --lists FOLDER")):
+    for name, lists, source in (
+        ("ucf101", "", ""),
+        ("ssv2-all", " --lists FOLDER", "ssv2_OTAM"),
+        ("ssv2-part", " --lists FOLDER", "ssv2_CMN"),
+    ):
         (line,) = (
             one for one in text.splitlines() if f"dataset {name}: not here yet. Fetch" in one
         )
         assert f"`fvbench data add {name} --root PATH{lists}`" in line
+        assert source in line
 
 
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

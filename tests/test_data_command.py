@@ -86,9 +86,13 @@ class TestAdd:
         assert "none of the videos" not in said
 
     def test_a_dataset_that_moved_is_registered_again(self, ucf: Tree, tmp_path: Path):
+        next((ucf.root / "Archery").iterdir()).unlink()
+        assert "train: not known" in succeeds("data", "add", "ucf101", "--root", ucf.root)
         ucf.root.rename(tmp_path / "elsewhere")
-        said = refused("data", "verify", "ucf101", "--fast").replace("\n", " ")
-        assert "if the videos have moved, register them again: `fvbench data add ucf101" in said
+        new = ("bank", "new", "x", "--dataset", "ucf101", "--split", "train")
+        for words in (("data", "verify", "ucf101", "--fast"), new):
+            said = refused(*words).replace("\n", " ")
+            assert "if the videos have moved, register them again: `fvbench data add ucf101" in said
 
     def test_a_bank_of_a_dataset_that_is_not_here_cannot_be_told(self, ucf: Tree, tmp_path: Path):
         assert call("bank", "verify", "ucf101-small")[0] == 0

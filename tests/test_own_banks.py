@@ -1,5 +1,6 @@
 """Banks of a user's own: made, frozen, exported, run, and everything that follows from runs."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def test_two_classes_leave_none_to_test(tmp_path: Path):
     assert "two has no test classes, only train and val" in said.replace("\n", " ")
     assert "--lists FOLDER" in said
     assert "not known" not in succeeds("data", "verify", "two", "--fast")
+
+
+def test_splits_are_shown_in_their_usual_order_whatever_the_lists_are_called(tmp_path: Path):
+    root = videos_of(tmp_path / "three", ["a", "b", "c"], 1, opened=False)
+    (tmp_path / "lists").mkdir()
+    for split, label in (("test", "a"), ("train", "b"), ("val", "c")):
+        (tmp_path / "lists" / f"{split}.txt").write_text(f"{label}/0.mp4\n")
+    succeeds("data", "add", "three", "--root", root, "--lists", tmp_path / "lists")
+    shown = json.loads(succeeds("data", "verify", "three", "--fast", "--json"))
+    assert list(shown["listed"]) == ["train", "val", "test"]
 
 
 @pytest.mark.parametrize("fails", ["way", "out"])

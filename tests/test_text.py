@@ -15,12 +15,13 @@ from bench.comparison.summary import compare_on_one_bank
 from bench.conformance import examine
 from bench.conformance.trial import SHAPE
 from bench.features.backbones import LoadedBackbone, load_backbone
-from bench.features.text import TextSource, text_from_file, text_source
+from bench.features.text import TextSource, indistinct, text_from_file, text_source
 from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
 from bench.plugins.registry import built_in_methods
 from bench.running.loop import evaluate
 from bench.runs.directory import read_run
 from episodes.cache import ENVIRONMENT_VARIABLE
+from episodes.datasets import dataset
 from episodes.datasets.class_names import class_names
 from episodes.errors import UserError
 from episodes.plugins import load_file
@@ -263,6 +264,16 @@ def test_classes_that_names_cannot_tell_apart_are_said(own: Path, tmp_path: Path
     (tmp_path / "a.csv").write_text(lines)
     words = (*words[:8], "--text", tmp_path / "a.csv", "--out", tmp_path / "other")
     assert "one text feature" not in call(*words)[1]
+
+
+@pytest.mark.parametrize("classes", [5, 64])
+def test_rounding_does_not_tell_names_apart(classes: int):
+    labels = [f"c{number}" for number in range(classes)]
+    vector = np.random.default_rng(2).normal(size=512).astype(np.float32)
+    text = TextSource(None, "", "file", table=dict.fromkeys(labels, vector))
+    said = indistinct(text, dataset("rendered"), labels)
+    assert said is not None
+    assert f"for {classes} of {classes} classes" in said
 
 
 @pytest.mark.parametrize("command", ["run", "train"])

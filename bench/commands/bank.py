@@ -240,8 +240,8 @@ def export(
 
     The table has a line for each video in each episode: episode, role (support or query), place
     (shot, or number of the query), way (the index of its class, which is a query's label), label,
-    video, path (empty if the video is missing). To compare predictions made elsewhere, write rows
-    with episode, query and prediction: see `fvbench compare`.
+    video, path (empty if the video cannot be used). To compare predictions made elsewhere, write
+    rows with episode, query and prediction: see `fvbench compare`.
 
     exit status
       0  done

@@ -123,7 +123,9 @@ def indistinct(text: TextSource, source: Dataset, classes: Sequence[str]) -> str
     """
     names = names_of_classes(source, classes)
     directions = torch.nn.functional.normalize(text.features(names), dim=-1)
-    same = torch.cdist(directions, directions) < SAME
+    # By a matrix product, torch's choice for more than 25 classes, distances of 0 may exceed SAME.
+    exact = "donot_use_mm_for_euclid_dist"
+    same = torch.cdist(directions, directions, compute_mode=exact) < SAME
     alike = same[same.sum(dim=1).argmax()].nonzero().flatten().tolist()
     if len(alike) < 2:
         return None

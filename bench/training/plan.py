@@ -57,8 +57,9 @@ class Training:
         """Check that there is something to train."""
         if not self.tuned and not for_training(self.entry).build(self.shape, self.seed).learns:
             raise UserError(
-                f"{self.entry.name} has no weights of its own; leave it out, or --freeze-backbone,"
-                " which trains the backbone under it"
+                f"{self.entry.name} has no weights of its own, and the backbone is frozen; leave it"
+                " out, or leave out --freeze-backbone (and --features) to train the backbone under"
+                " it"
             )
 
     @property

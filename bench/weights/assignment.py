@@ -171,7 +171,7 @@ def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWi
         )
         if not backbone_sha256:
             raise UserError(
-                f"{trained_on} nothing says what made these; write a features.json beside them:"
+                f"{trained_on} nothing says what made these; say so in features.json beside them:"
                 ' {"weights_sha256": "SHA256 of the weights"}'
             )
         raise UserError(

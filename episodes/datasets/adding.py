@@ -128,7 +128,7 @@ def _add_published(known: Published, root: Path, lists: Path | None, trust: bool
         )
         for split, listed in members.items()
     }
-    if not there:
+    if not there and index.members():
         raise UserError(f"nothing was registered: {next(iter(unknown.values()))}")
     if not any(there.values()):
         raise UserError(

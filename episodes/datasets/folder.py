@@ -14,7 +14,7 @@ from episodes.decoding.memory import hashed_files, remembered
 from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
-from episodes.split import Progress, Split, SplitName, Video, VideoFile, composed
+from episodes.split import SPLIT_NAMES, Progress, Split, SplitName, Video, VideoFile, composed
 
 FEWEST_CLASSES = 2
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -37,7 +37,8 @@ class Folder:
         self.root = root.resolve()
         self.directional = True
         self.description = f"videos in {self.root}"
-        self.lists = lists
+        # In the usual order, not in that of the lists' file names.
+        self.lists = lists and {split: lists[split] for split in SPLIT_NAMES if split in lists}
         self._spellings: dict[Path, dict[str, str]] = {}
 
     def split(self, name: SplitName) -> Split:

@@ -61,8 +61,8 @@ class Published:
                 the split are not known.
         """
         self._known(name)
-        mine = self.registration()
-        members = mine.lists.get(name) or self.members_from_folder(name, self.index(mine.root))
+        listed = self.registration().lists.get(name)
+        members = listed or self.members_from_folder(name, self.index(self.root))
         return self.as_split(name, members)
 
     def as_split(self, name: SplitName, members: Members) -> Split:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import ClassVar, Self
 
 import safetensors
@@ -153,7 +154,9 @@ class FromFile(Pretrained):
         try:
             self.load_state_dict({name: weights[name] for name in own})
         except RuntimeError as error:
-            raise UserError(f"{path} does not fit {self.name}: {error}") from error
+            raise UserError(
+                f"{path} does not fit {self.name}: {shorten(str(error), 300)}"
+            ) from error
 
 
 def content_sha256(weights: Mapping[str, Tensor]) -> str:

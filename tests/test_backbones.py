@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.backbone import Backbone, InputSpec, normalised
 from bench.conformance.backbones import BackboneUnderTest, examine_backbone
-from bench.features.backbones import backbones, load_backbone
+from bench.features.backbones import backbones, load_backbone, weights_path
 from bench.features.embedding import feature_identity
 from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
 from episodes.errors import UserError
@@ -357,3 +357,9 @@ class TestInput:
         frames = torch.randint(256, (1, 2, 50, 70, 3), dtype=torch.uint8)
         spec = InputSpec(2, 48, (0.4,) * 3, (0.2,) * 3)
         assert torch.equal(prepared(frames, spec), normalised(frames, spec))
+
+
+def test_weights_of_another_backbone_are_refused_in_one_line():
+    with pytest.raises(UserError, match="does not hold weights of backbone motion: ") as error:
+        load_backbone(f"motion={weights_path('motion-words')}", CPU)
+    assert "\n" not in str(error.value)

@@ -6,6 +6,7 @@ import pkgutil
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 
 import safetensors.torch
 import torch
@@ -142,7 +143,7 @@ def where_weights_come_from(name: str) -> str:
     if issubclass(cls, Pretrained):
         return cls.weights
     if name not in _built_in():
-        return f"none needed, or a file of {cls.__module__}"
+        return f"none, or --backbone {name}=FILE"
     return "shipped" if weights_path(name).is_file() else "missing"
 
 
@@ -175,11 +176,13 @@ def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
     check_shipped(path)
     if not path.is_file():
         raise UserError(
-            f"the weights of backbone {cls.name} are not at {path}; check the path, or train some"
-            " with `fvbench train backbone`"
+            f"the weights of backbone {cls.name} are not at {path}; name their file:"
+            f" --backbone {cls.name}=FILE"
         )
     try:
         backbone.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} does not hold weights of backbone {cls.name}: {error}") from error
+        raise UserError(
+            f"{path} does not hold weights of backbone {cls.name}: {shorten(str(error), 300)}"
+        ) from error
     return backbone, file_sha256(path)

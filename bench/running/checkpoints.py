@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 
@@ -36,7 +37,9 @@ def load_weights(method: Method, path: Path) -> None:
         try:
             method.load_state_dict({name: weights[name] for name in own})
         except RuntimeError as error:
-            raise UserError(f"--weights {path} does not fit {method.name}: {error}") from error
+            raise UserError(
+                f"--weights {path} does not fit {method.name}: {shorten(str(error), 300)}"
+            ) from error
         method.eval()
     elif names_of(method):
         adopt(method, weights)

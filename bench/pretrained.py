@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import ClassVar, Self
 
 import safetensors
@@ -154,9 +153,7 @@ class FromFile(Pretrained):
         try:
             self.load_state_dict({name: weights[name] for name in own})
         except RuntimeError as error:
-            raise UserError(
-                f"{path} does not fit {self.name}: {shorten(str(error), 300)}"
-            ) from error
+            raise UserError(f"{path} does not fit {self.name}: {error}") from error
 
 
 def content_sha256(weights: Mapping[str, Tensor]) -> str:

@@ -143,9 +143,15 @@ def test_a_manifest_lists_every_episode(suffix: str, videos: Path, tmp_path: Pat
 def test_a_manifest_of_videos_that_are_gone_has_no_paths(videos: Path, tmp_path: Path):
     root = shutil.copytree(videos, tmp_path / "copy")
     file = new(root, tmp_path)
+    words = ("bank", "export", file, "--episodes", "2", "--out", tmp_path / "x.csv")
+    succeeds(*words)
+    gone = pd.read_csv(tmp_path / "x.csv")["path"][0]
+    Path(gone).unlink()
+    assert "note: 1 video of" in succeeds(*words)
+    table = pd.read_csv(tmp_path / "x.csv")
+    assert set(table["video"][table["path"].isna()]) == {table["video"][0]}
     shutil.rmtree(root)
-    said = succeeds("bank", "export", file, "--episodes", "2", "--out", tmp_path / "x.csv")
-    assert "note: without paths" in said
+    assert "their lines have no path" in succeeds(*words).replace("\n", " ")
     assert pd.read_csv(tmp_path / "x.csv")["path"].isna().all()
 
 

@@ -256,7 +256,7 @@ def test_classes_that_names_cannot_tell_apart_are_said(own: Path, tmp_path: Path
     words = ("run", "--data", own, "--episodes", "5", "--methods", "zero-shot,text-prototype")
     words = (*words, "--backbone", "motion-words", "--prompt", "a b {}", "--out", tmp_path / "out")
     said = call(*words)[1]
-    assert said.count("note: motion-words has one text feature for 3 of 3 classes") == 1
+    assert said.count(": motion-words has one text feature for 3 of 3 classes") == 1
     lines = "\n".join(
         f"{name},{','.join(['1'] * number + ['0'] * (96 - number))}"
         for number, name in enumerate(("brush hair", "wave", "Ride Bike"), start=1)

@@ -254,16 +254,18 @@ def export(
     from bench.machine.progress import Reporter
     from episodes.banks.bank import open_bank, unusable
     from episodes.banks.manifest import manifest
-    from episodes.datasets.published import Published
+    from episodes.datasets.folder import Folder
 
     if out.suffix not in {".csv", ".parquet"}:
         raise UserError(f"--out {out}: a manifest is a .csv or a .parquet file")
     bank = open_bank(name, episodes)
     videos = [bank.split.videos[index] for index in bank.used_videos()]
     try:
-        # In a folder of the user's own, each video would be opened.
-        published = isinstance(bank.source, Published)
-        missing = unusable(bank, lambda *_: None) if published else {}
+        if isinstance(bank.source, Folder):  # `unusable` would open each video
+            gone = [video for video in videos if not bank.source.places(video)]
+            missing = dict.fromkeys(gone, "it is not there")
+        else:
+            missing = unusable(bank, lambda *_: None)
         there = [video for video in videos if video not in missing]
         paths = {file.video: file.path for file in _files(bank, Reporter(), there)}
     except UserError as error:

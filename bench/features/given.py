@@ -65,7 +65,7 @@ class GivenFeatures:
         if missing := [name for name in wanted if not self._own(name)]:
             raise UserError(
                 f"{self.place} lacks the features of {len(missing):,} of {len(wanted):,} videos:"
-                f" {', '.join(missing[:NAMED])}; `fvbench bank export` lists the names of a bank's"
+                f" {', '.join(missing[:NAMED])}; `fvbench bank export` lists all names of a bank"
             )
         files: list[VideoFile] = []
         video_of: dict[str, str] = {}

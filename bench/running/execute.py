@@ -251,7 +251,7 @@ def _text_for(
     remark = indistinct(source, bank.source, bank.split.classes)
     if remark is not None and remark not in said:
         said.add(remark)
-        reporter.say(f"note: {remark}")
+        reporter.say(f"note: {bank.title}: {remark}")
     return text_of_videos(source, bank.source, bank.split.classes, videos)
 
 

@@ -13,9 +13,10 @@ from episodes.banks.bank import Bank, frozen, unexplained, unusable, without
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.banks.sampler import draw
 from episodes.datasets import dataset
-from episodes.datasets.adding import add_dataset
+from episodes.datasets.adding import add_dataset, register_folder
 from episodes.disk.facts import all_facts
 from episodes.disk.lists import read_lists
+from episodes.disk.registration import write_registration
 from episodes.errors import UserError
 from episodes.split import Split, SplitName, Video
 from tests.layouts import (
@@ -513,6 +514,10 @@ class TestOwnSplits:
     ):
         with pytest.raises(UserError, match=f"is called '{name}' here"):
             add_dataset(alias, root, None, trust=False)
+
+    def test_one_that_an_earlier_version_registered_under_such_a_name_is_kept(self, root: Path):
+        write_registration(register_folder("K100", root, None))
+        add_dataset("K100", root, None, trust=False)
 
     @pytest.mark.parametrize("name", ["Mine", "RENDERED"])
     def test_names_that_some_disks_do_not_tell_apart_are_refused(self, name: str, root: Path):

@@ -92,8 +92,10 @@ def _check_name(name: str) -> None:
         )
     known = datasets()
     published = {other: it for other, it in known.items() if isinstance(it, Published)}
+    # Earlier versions took such names for a user's own videos, which may be registered again.
+    new = name not in registered_names()
     for other, source in published.items():
-        if folded(name) in map(folded, source.also_called):
+        if new and folded(name) in map(folded, source.also_called):
             raise UserError(f"{name!r} is called {other!r} here; use that name")
     near = difflib.get_close_matches(name.lower(), published, n=1, cutoff=TOO_NEAR)
     # Many file systems do not tell capitals from small letters.

@@ -167,7 +167,7 @@ class TestTrainingOnFeatures:
             assert "trained on features of backbone ours" in said
         (own / "features.json").unlink()
         said = refused(*run, "--features", own, "--out", tmp_path / "other")
-        assert "nothing says what made these; write a features.json" in said
+        assert "nothing says what made these; say so in features.json beside them" in said
 
     @pytest.mark.parametrize(
         ("words", "said"),

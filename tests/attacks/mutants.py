@@ -100,7 +100,7 @@ PLACES = (
             ("first * blocks, count * blocks", "first, count * blocks"),
             ("integers(word, size - sum(sizes))", "integers(word, size - 1)"),
             ("again, 0, group_size", "again, 1, group_size"),
-            ("available - _largest_groups(split, recipe.shot) + recipe.shot", "available"),
+            ("available - _largest_groups(split, recipe.shot)", "available - recipe.shot"),
         ),
     ),
     Place(

@@ -18,7 +18,7 @@ from bench.method import ConfiguredMethod
 from bench.runs.directory import can_be_stated
 from bench.runs.recipe import TrainingRecipe
 from bench.settings import checked
-from episodes.errors import UserError, unknown
+from episodes.errors import UserError, unknown, warn
 from episodes.schema import Model, parsed, read_toml
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -101,7 +101,9 @@ def check_effects(
     known: Collection[str],
     global_weight: float | None,
 ) -> None:
-    """Check that a recipe and a weight of the global loss have no part that does nothing.
+    """Check that a weight of the global loss has an effect, and warn of a recipe's idle tables.
+
+    Tables for methods of plugins that are not loaded are idle too, so a recipe may have them.
 
     Args:
         name_or_path: as in `read_training_recipe`.
@@ -110,13 +112,12 @@ def check_effects(
         global_weight: weight of the global loss, if it is given.
 
     Raises:
-        UserError: a table is for a method that there is not, or every method has a global loss of
-            its own, which takes no weight from a recipe.
+        UserError: every method has a global loss of its own, which takes no weight from a recipe.
     """
     for file in _based_on(name_or_path):
-        for name in file.method.keys() - set(known):
+        for name in sorted(file.method.keys() - set(known)):
             said = unknown("method", name, known)
-            raise UserError(f"training recipe {Path(name_or_path).stem}: [method.{name}]: {said}")
+            warn(f"training recipe {Path(name_or_path).stem}: [method.{name}] is not used: {said}")
     if global_weight is not None and all(hasattr(one.settings, "classes") for one in entries):
         raise UserError(
             f"--global-weight {global_weight:g} has no effect on"

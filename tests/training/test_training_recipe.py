@@ -167,12 +167,12 @@ def test_a_setting_that_the_method_does_not_have_is_refused(
         with_settings(str(path), METHODS["mastaf"])
 
 
-def test_what_would_have_no_effect_is_refused(tmp_path: Path):
+def test_what_would_have_no_effect_is_told(tmp_path: Path):
     path = tmp_path / "mine.toml"
     path.write_text('base = "default"\n[method.otamm]\nsteps = 3\n')
-    said = refused("train", "otam", "--recipe", path, "--out", tmp_path / "out")
-    assert "recipe mine: [method.otamm]: no method is called 'otamm'; did you mean otam" in said
     words = ("train", "mastaf", "--global-weight", "2", "--out", tmp_path / "out")
+    said = refused(*words, "--recipe", path)
+    assert "[method.otamm] is not used: no method is called 'otamm'; did you mean otam" in said
     assert "--global-weight 2 has no effect on mastaf" in refused(*words)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench.machine.surroundings import Surroundings
 from bench.plugins.registry import load_plugins
@@ -185,3 +186,17 @@ def test_what_python_notes_in_a_class_whose_objects_it_copies_is_no_change():
     copy.copy(Video("label", "group", "name"))
     assert "__slotnames__" in vars(Video)
     assert before.put_back() == []
+
+
+def test_a_mode_that_a_method_left_open_does_not_come_back_when_it_is_collected():
+    class Model:
+        def __init__(self):
+            self.mode, self.itself = torch.inference_mode(), self
+
+    before = Surroundings()
+    with torch.no_grad():
+        Model().mode.__enter__()
+    assert before.put_back() == ["torch's inference mode"]
+    gc.collect()
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._device import DeviceContext
 
 OURS = ("bench", "episodes", "methods")
 SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
@@ -23,8 +24,15 @@ LATE = {"manual_seed", "__slotnames__"}
 """Attributes that change later: torch replaces one when its compiler is loaded, as some optimisers
 do; Python adds one to classes whose objects are sent to another process, as in rendering."""
 MISSING = object()
-_entered: list[Any] = []
-"""Context managers kept alive, so that torch's inference mode stays as it was set."""
+_kept: list[torch.inference_mode] = []
+"""Context managers that are never left: each would restore an old mode when it is collected."""
+_AUTOCAST = ("cpu", "cuda")
+_HOOKS: Mapping[str, dict[int, Any]] = {
+    name: value
+    for name, value in vars(torch.nn.modules.module).items()
+    if name.startswith("_global") and isinstance(value, dict)
+}
+"""What every module runs beside its own `forward`."""
 
 
 def _flushes_denormals() -> bool:
@@ -42,8 +50,45 @@ def _put_handlers_back(before: Mapping[int, Any]) -> None:
 
 
 def _set_inference_mode(on: bool) -> None:
-    _entered.append(torch.inference_mode(on))
-    _entered[-1].__enter__()
+    # The method's own ones as well, which could be collected in the middle of a training.
+    _kept.extend(one for one in gc.get_objects() if type(one) is torch.inference_mode)
+    _kept.append(torch.inference_mode(on))
+    _kept[-1].__enter__()
+
+
+def _autocast() -> list[tuple[bool, torch.dtype]]:
+    return [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _AUTOCAST]
+
+
+def _set_autocast(before: Sequence[tuple[bool, torch.dtype]]) -> None:
+    for kind, (on, dtype) in zip(_AUTOCAST, before, strict=True):
+        torch.set_autocast_enabled(kind, on)
+        torch.set_autocast_dtype(kind, dtype)
+
+
+def _hooks() -> Mapping[str, Mapping[int, Any]]:
+    return {name: dict(hooks) for name, hooks in _HOOKS.items()}
+
+
+def _put_hooks_back(before: Mapping[str, Mapping[int, Any]]) -> None:
+    for name, hooks in _HOOKS.items():
+        hooks.clear()
+        hooks.update(before[name])
+
+
+def _function_modes() -> list[Any]:
+    """List the modes that torch's functions pass through, but for the default device's."""
+    modes = torch.overrides._get_current_function_mode_stack()
+    return [mode for mode in modes if not isinstance(mode, DeviceContext)]
+
+
+def _put_function_modes_back(before: Sequence[Any]) -> None:
+    modes = torch.overrides._get_current_function_mode_stack()
+    devices = [mode for mode in modes if isinstance(mode, DeviceContext)]
+    for _ in modes:
+        torch._C._pop_torch_function_stack()
+    for mode in (*devices, *before):
+        torch._C._push_on_torch_function_stack(mode)
 
 
 STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
@@ -52,6 +97,9 @@ STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
     ("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
     ("torch's inference mode", torch.is_inference_mode_enabled, _set_inference_mode),
     ("torch's recording of gradients", torch.is_grad_enabled, torch.set_grad_enabled),
+    ("torch's automatic precision", _autocast, _set_autocast),
+    ("hooks of all modules", _hooks, _put_hooks_back),
+    ("the modes of torch's functions", _function_modes, _put_function_modes_back),
     (
         "torch's choice of deterministic algorithms",
         torch.are_deterministic_algorithms_enabled,

@@ -37,6 +37,11 @@ class Base(Method):
     def score(self, state, query):
         return query @ state.transpose(1, 2)
 
+class Twice(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, function, types, given=(), named=None):
+        result = function(*given, **(named or {}))
+        return result * 2 if function is torch.Tensor.matmul else result
+
 class Speechless(Exception):
     def __str__(self):
         raise ValueError
@@ -75,6 +80,18 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "threads": ("torch.set_num_threads(2)", "torch's number of threads"),
     "gradients": ("torch.set_grad_enabled(True)", ""),
     "inference": ("KEPT.append(torch.inference_mode()); KEPT[-1].__enter__()", ""),
+    "autocast": (
+        "KEPT.append(torch.autocast('cpu', dtype=torch.bfloat16)); KEPT[-1].__enter__()",
+        "automatic precision",
+    ),
+    "hooks-modules": (
+        "torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: o * 2)",
+        "hooks of all modules",
+    ),
+    "changes-functions": (
+        "KEPT.append(Twice()); KEPT[-1].__enter__()",
+        "the modes of torch's functions",
+    ),
     "determinism": ("torch.use_deterministic_algorithms(True)", ANY),
     "precision": ("torch.set_float32_matmul_precision('medium')", "precision of torch's products"),
     "denormals": ("torch.set_flush_denormal(True)", "torch's smallest numbers"),

@@ -5,6 +5,7 @@ import importlib
 import linecache
 import sys
 import textwrap
+import zipfile
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -164,6 +165,7 @@ def test_two_definitions_that_change_places_are_another_identity(tmp_path: Path)
         "def start():\n    from scratch import names\n    return names.value",
         "from . import names\n\ndef start():\n    return getattr(names, 'va' + 'lue')",
         "import importlib as i\n\ndef start():\n    return i.import_module('scratch.names').value",
+        "from importlib import import_module as i\nn = i('scratch.names')\nstart = lambda: n",
         "from .again import value\n\ndef start():\n    return value",
         "if True:\n    from .names import value\n\ndef start():\n    return value",
     ],
@@ -301,7 +303,13 @@ def plugin(folder: Path, name: str, line: str, k: int, package: bool = False) ->
     if package:
         (folder / "__init__.py").write_text("")
     library = line.partition("import")[0].strip(". ").removeprefix("from ").strip(". ")
-    (folder / f"{library}.py").write_text(f"K = {k}")
+    # Somebody's distribution may be installed into the same folder.
+    for path, text in (
+        (folder / f"{library.replace('.', '/')}.py", f"K = {k}"),
+        (folder / "a.dist-info/RECORD", "a/"),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     file = folder / "method.py"
     file.write_text(PLUGIN.replace("IMPORT", line).replace("NAME", name))
     return file
@@ -312,6 +320,7 @@ def plugin(folder: Path, name: str, line: str, k: int, package: bool = False) ->
     [
         ("from _lib_a import K", False),
         ("from ._lib_b import K", False),
+        ("from _lib_ns.inner import K", False),
         ("from ._lib import K", True),
     ],
 )
@@ -320,7 +329,7 @@ def test_files_beside_a_plugin_are_imported_and_count(tmp_path: Path, line: str,
     for k in (1, 2, 1):
         file = plugin(tmp_path / f"folder{next(NUMBERS)}", "beside", line, k, package)
         hashes.add(source_sha256(all_methods([file])["beside"]))
-        for module in [one for one in sys.modules if "_lib_a" in one]:
+        for module in [one for one in sys.modules if "_lib_a" in one or "_lib_ns" in one]:
             del sys.modules[module]
         sys.path.remove(str(file.parent.parent if package else file.parent))
         del REGISTRY["beside"]
@@ -342,9 +351,11 @@ def test_a_library_is_no_source_of_the_users_wherever_it_is_installed(tmp_path: 
     hashes = []
     for number, text in enumerate(["K = 1", "K = 2", f"K = {' + '.join('1' * 600)}"]):
         folder = tmp_path / f"folder{number}"
-        for name in ("_elsewhere/__init__.py", "_elsewhere-1.dist-info/METADATA"):
+        record = "_elsewhere/__init__.py,sha256=abc,5\n"
+        files = {"_elsewhere/__init__.py": text, "_elsewhere-1.dist-info/RECORD": record}
+        for name, content in files.items():
             (folder / name).parent.mkdir(parents=True)
-            (folder / name).write_text(text)
+            (folder / name).write_text(content)
         sys.modules.pop("_elsewhere", None)
         sys.path.insert(0, str(folder))
         mine = "from _elsewhere import K\n\ndef start():\n    return K"
@@ -356,3 +367,12 @@ def test_a_library_is_no_source_of_the_users_wherever_it_is_installed(tmp_path: 
 def test_code_nested_too_deeply_is_not_identified(tmp_path: Path):
     deep = {"__init__.py": "", "method.py": f"def start():\n    return {' + '.join('1' * 600)}"}
     assert hash_of(tmp_path, deep, "method.start") is None
+
+
+def test_what_lies_in_an_archive_or_finds_methods_by_name_is_not_identified(tmp_path: Path):
+    finding = "from bench.method import REGISTRY\n\ndef start():\n    return REGISTRY['otam']"
+    assert hash_of(tmp_path, {"__init__.py": "", "method.py": finding}, "method.start") is None
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("_archived.py", "def start():\n    return 1")
+    sys.path.append(str(tmp_path / "archive.zip"))
+    assert meaning_sha256([importlib.import_module("_archived").start]) is None

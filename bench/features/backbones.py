@@ -55,15 +55,15 @@ class LoadedBackbone:
         """Hash of the code of the backbone and of its preprocessing (`bench.plugins.source`).
 
         Raises:
-            UserError: the code has changed since it was loaded.
+            UserError: the code has changed since it was loaded, or cannot be read.
         """
         parts = type(self.backbone).__mro__ + type(self.backbone.input).__mro__
         classes = (cls for cls in parts if issubclass(cls, Backbone | InputSpec))
         found = meaning_sha256([*classes, prepared])
         if found is None:
             raise UserError(
-                f"the code of backbone {self.backbone.name} has changed since it was loaded; repeat"
-                " the command"
+                f"the code of backbone {self.backbone.name} has changed since it was loaded: repeat"
+                " the command; or it is in an archive: unpack that"
             )
         return found
 

@@ -9,7 +9,8 @@ reached definition, however far away, changes it.
 Where that cannot be decided from the text, too much is hashed rather than too little. Statements
 with effects on import (calls, loops, conditions, assignments to attributes, classes under a
 decorator of the method's own) count wherever their module is imported, and code that looks up names
-at run time (`eval`, `importlib`, `__subclasses__`, ...) counts with every file of its home.
+at run time (`eval`, `importlib`, `__subclasses__`, ...) counts with every file of its home. Code
+that looks up methods by name is not identified.
 
 Data files that code reads, and the versions of installed packages, are not covered.
 """
@@ -23,6 +24,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -30,9 +32,11 @@ from typing import NamedTuple
 
 from bench.plugins.syntax import (
     HARNESS,
+    REGISTRIES,
     Module,
     NoSourceError,
     dumped,
+    finds_code,
     has_effects,
     imported_names,
     looks_names_up,
@@ -167,12 +171,16 @@ class _Reached:
     def _imported(self, importer: Module, source: str, rest: Sequence[str]) -> list[int | str]:
         """The meaning of ``source.rest``, where ``source`` is a module."""
         if not _same_home(source, importer.name):
+            if finds_code(dotted := ".".join([source, *rest])):
+                self._take_home(importer)
+            if dotted.startswith(REGISTRIES):  # any file of any folder may have registered it
+                raise NoSourceError
             return [".".join([source, *rest[:1]])]
         module = _module(source)
         self._touch(module)
         if rest and (rest[0] in module.bound or rest[0] in module.imports):
             return self._named(module, rest[0], rest[1:])
-        if rest and _file(f"{source}.{rest[0]}"):
+        if rest and _file_or_folder(f"{source}.{rest[0]}"):
             return self._imported(importer, f"{source}.{rest[0]}", rest[1:])
         if rest and "*" in module.imports:
             return self._named(module, rest[0], rest[1:])
@@ -270,7 +278,10 @@ def _read(name: str, file: str) -> Module:
         return parsed_module(text, name, name)
     is_package = Path(file).name == "__init__.py"
     package = name if is_package else name.rpartition(".")[0]
-    return parsed_module(Path(file).read_bytes(), name, package)
+    try:
+        return parsed_module(Path(file).read_bytes(), name, package)
+    except OSError as error:  # it is in a .zip, or was removed
+        raise NoSourceError from error
 
 
 def _same_home(name: str, importer: str) -> bool:
@@ -278,27 +289,34 @@ def _same_home(name: str, importer: str) -> bool:
     top, own = name.partition(".")[0], importer.partition(".")[0]
     if top in (own, CATALOGUE):
         return True
-    if top in HARNESS or top in sys.stdlib_module_names or not (file := _file(top)):
+    if top in HARNESS or top in sys.stdlib_module_names or not (place := _file_or_folder(top)):
         return False
-    if not _installed(file):
+    if not _installed(place):
         return True
-    if not _installed(_file(own)):
+    if not _installed(_file_or_folder(own)):
         return False
     distributions = _distributions()
     return not set(distributions.get(top, [])).isdisjoint(distributions.get(own, []))
 
 
 @cache
-def _installed(file: str) -> bool:
-    """Whether a top-level module is in a folder of installed distributions.
+def _installed(place: str) -> bool:
+    """Whether a distribution has installed a top-level module, a file or a folder.
 
-    Such a folder may have any name (`pip install --target`), but it holds the records too.
+    The folder may have any name (`pip install --target`), but it holds the records too, maybe
+    beside files of the user.
     """
-    path = Path(file)
+    path = Path(place)
     if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
         return True
-    folder = path.parent.parent if path.stem == "__init__" else path.parent
-    return any(folder.glob("*.dist-info"))
+    module = path.parent if path.stem == "__init__" else path
+    listed = tuple(f"{module.name.partition('.')[0]}{end}" for end in "/.")
+    records = module.parent.glob("*.dist-info/RECORD")
+    return any(
+        line.startswith(listed)
+        for record in records
+        for line in record.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
 
 
 _distributions = cache(packages_distributions)
@@ -308,11 +326,27 @@ def _file(name: str) -> str:
     """Return the file of a module, loaded or not; empty if it has none."""
     if name in sys.modules:
         return getattr(sys.modules[name], "__file__", None) or ""
-    try:
-        spec = importlib.util.find_spec(name)
-    except Exception:  # importing a parent package may raise anything
-        return ""
+    spec = _spec(name)
     return (spec.origin or "") if spec is not None and spec.has_location else ""
+
+
+def _file_or_folder(name: str) -> str:
+    """Return the file of a module, or the folder of a package without ``__init__.py``."""
+    if file := _file(name):
+        return file
+    if name in sys.modules:
+        folders = getattr(sys.modules[name], "__path__", None)
+    else:
+        folders = getattr(_spec(name), "submodule_search_locations", None)
+    return next(iter(folders or []), "")
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Find a module that is not loaded."""
+    try:
+        return importlib.util.find_spec(name)
+    except Exception:  # importing a parent package may raise anything
+        return None
 
 
 def _files_of(home: str) -> list[str]:
@@ -322,7 +356,8 @@ def _files_of(home: str) -> list[str]:
     if file and Path(file).name != "__init__.py":
         return list(map(str, sorted(Path(file).parent.glob("*.py"))))
     folders = map(Path, getattr(module, "__path__", []))
-    found = (one for folder in folders for one in folder.glob("**/*.py" if file else "*.py"))
+    deep = file or getattr(module, "__spec__", None)  # not so a folder that a plugin is in
+    found = (one for folder in folders for one in folder.glob("**/*.py" if deep else "*.py"))
     return list(map(str, sorted(found)))
 
 

@@ -13,6 +13,15 @@ LOOK_UP = frozenset({"eval", "exec", "globals", "__import__", "importlib"})
 """Names through which code reaches definitions that its text does not name."""
 LOOK_UP_ATTRIBUTES = frozenset({"import_module", "__subclasses__", "__init_subclass__"})
 """Attributes through which it does."""
+LOOK_UP_MODULES = ("importlib.", "pkgutil.", "runpy.", "builtins.")
+"""Beginnings of dotted names that do, however they are imported."""
+REGISTRIES = (
+    "bench.method.REGISTRY",
+    "bench.method.find",
+    "bench.load_method",
+    "bench.api.load_method",
+)
+"""Beginnings of dotted names through which code reaches methods of any plugin."""
 
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -214,3 +223,11 @@ def looks_names_up(statement: ast.stmt) -> bool:
         or _dotted(node) == "sys.modules"
         for node in ast.walk(statement)
     )
+
+
+def finds_code(dotted: str) -> bool:
+    """Whether an imported name, such as ``importlib.import_module``, finds definitions at run time.
+
+    ``importlib.util.find_spec`` only says whether there are any.
+    """
+    return f"{dotted}.".startswith(LOOK_UP_MODULES) and dotted != "importlib.util.find_spec"

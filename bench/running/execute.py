@@ -52,8 +52,8 @@ from episodes.errors import UserError
 from episodes.split import Video, VideoFile
 
 NOT_REUSABLE = (
-    "note: the run of {method} is not reusable: the source of its code is not available, or has"
-    " changed since it was loaded; it will be computed again"
+    "note: the run of {method} is not reusable: the source of its code is not available, has"
+    " changed since it was loaded, or finds methods by name; it will be computed again"
 )
 READ_AT_ONCE = 256 << 20
 """Bytes of features up to which they are held in memory for all methods."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Backbone
+from bench.conformance.learning import has_global_head
 from bench.machine import distributed
 from bench.method import (
     ConfiguredMethod,
@@ -46,8 +47,7 @@ class Learner(nn.Module):
         self.backbone = backbone
         self.recipe = recipe
         self.register_buffer("class_text", class_text, persistent=False)
-        own_head = getattr(method.settings, "classes", 0)
-        needed = recipe.global_weight > 0 and not own_head
+        needed = recipe.global_weight > 0 and not has_global_head(method.settings)
         self.head = nn.Linear(method.shape.channels, classes) if needed else None
 
     class_text: Tensor | None

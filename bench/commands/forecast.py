@@ -23,7 +23,6 @@ from bench.running.containment import contained
 from bench.running.execute import READ_AT_ONCE, TOGETHER, Group, groups_to_do
 from bench.running.plan import Plan, alike, backbone_of, embedding, preparing, scoring
 from bench.training.meta import build
-from bench.training.outcome import finished
 from bench.training.plan import Training
 from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
@@ -205,15 +204,12 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
     forecast, measures = Forecast(), Measures(trainings[0].device)
     steps: dict[str, Steps] = {}
     for training in trainings:
-        title = f"train {training.title}"
-        if finished(training.folder, training.identity()):
-            forecast.there.append(title)
-            continue
         if training.entry.name not in steps:
             steps[training.entry.name] = _steps(training, measures, forecast)
         left = training.recipe.steps - steps_taken(training.folder)
         work = f"{left * training.recipe.episodes_per_step:,} episodes"
-        forecast.parts.append(Part(title, work, steps[training.entry.name].seconds(training, left)))
+        seconds = steps[training.entry.name].seconds(training, left)
+        forecast.parts.append(Part(f"train {training.title}", work, seconds))
     return forecast
 
 

@@ -123,7 +123,7 @@ def train(
     from bench.running.containment import contained
     from bench.training.clips import ClipLibrary
     from bench.training.meta import train as train_one
-    from bench.training.outcome import check_tensorboard, write_tensorboard
+    from bench.training.outcome import check_tensorboard, finished, write_tensorboard
     from bench.training.plan import Training
     from bench.training.recipe import check_effects, read_training_recipe, with_settings
     from episodes.banks.bank import open_bank
@@ -157,7 +157,8 @@ def train(
                 Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
                 for seed in numbers
             ]
-    reporter = _foreseen(trainings, out)
+    done = {one.folder for one in trainings if finished(one.folder, one.identity())}
+    reporter = _foreseen([one for one in trainings if one.folder not in done], out)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
             with contained(training.entry.name, training.seed):
@@ -166,7 +167,7 @@ def train(
                 continue
             if tensorboard:
                 write_tensorboard(folder)
-            typer.echo(f"wrote {folder}")
+            typer.echo(f"{'finished before:' if folder in done else 'wrote'} {folder}")
 
 
 def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
@@ -175,6 +176,8 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
     from bench.machine import distributed
     from bench.machine.progress import Reporter
 
+    if not trainings:
+        return Reporter()
     announced = f"training {_in_words(trainings)}, into {out}"
     few = sum(training.recipe.episodes for training in trainings) < FEW
     if few or distributed.size() > 1:

@@ -245,6 +245,9 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     out = trained.parents[1]
     before = (trained / WEIGHTS).stat().st_mtime_ns
     assert train_one(training(out, small_recipe)) == trained
+    words = ("train", "mastaf", "--freeze-backbone", "--recipe", small_recipe, "--out", out)
+    said = succeeds(*words, "--device", "cpu")
+    assert said == f"finished before: {trained}\n"
     assert (trained / WEIGHTS).stat().st_mtime_ns == before
     other = tmp_path / "small.toml"
     other.write_text(small_recipe.read_text().replace("steps = 4", "steps = 6"))

@@ -187,6 +187,17 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
         announced += f": {forecast.time()}"
         reporter = Reporter(forecast.expected)
     reporter.say(announced)
+    short = {
+        f"{training.entry.name} ({recipe.steps} of {recipe.warm_up_steps} steps)"
+        for training in trainings
+        if (recipe := training.recipe).steps <= recipe.warm_up_steps
+    }
+    if short:
+        reporter.say(
+            f"note: {', '.join(sorted(short))}: training ends within the warm-up, so that learning"
+            " rates never reach their values; give more --episodes, or fewer warm_up_steps in a"
+            " recipe"
+        )
     return reporter
 
 

@@ -181,6 +181,16 @@ def test_a_tuned_backbone_is_trained_resumed_and_evaluated(
     assert "\n" not in str(error.value)
 
 
+def test_learning_rates_that_never_reach_their_values_are_told(
+    tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(meta, "train", lambda planned, *_: planned.folder)
+    words = ("train", "mastaf", "strm", "--freeze-backbone", "--seeds", "0,1", "--out", tmp_path)
+    said = succeeds(*words, "--episodes", 160)
+    assert said.count("mastaf (20 of 20 steps), strm (20 of 20 steps): training ends within") == 1
+    assert "warm-up" not in succeeds(*words, "--recipe", small_recipe)
+
+
 def test_nothing_is_fetched_for_a_step_that_will_not_be(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):

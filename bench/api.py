@@ -170,7 +170,7 @@ def evaluate(
     bank: Bank,
     *,
     weights: str | Path | None = None,
-    backbone: str = "motion",
+    backbone: str | None = None,
     sampling: str | None = None,
     resize: str | None = None,
     decoder: str | None = None,
@@ -190,7 +190,7 @@ def evaluate(
         bank: a bank from `load_bank`.
         weights: trained weights: a file, for a single method, or a folder written by `fvbench
             train`; "none" for random weights; the shipped ones if None.
-        backbone: name of the backbone that computes the features.
+        backbone: name of the backbone that computes the features; "motion" if None.
         sampling: how frames are sampled, such as "linspace" or "3 x linspace"; the methods'
             default if None.
         resize: picture size before the centre crop, "256" or "256x256"; the backbone's if None.
@@ -223,6 +223,7 @@ def evaluate(
             " each once: evaluate two forms of a method in two calls"
         )
     of_videos = {
+        "backbone": backbone,
         "sampling": sampling,
         "resize": resize,
         "decoder": decoder,
@@ -233,7 +234,7 @@ def evaluate(
     batch_size, seed = _whole("batch_size", batch_size, 1), _whole("seed", seed, 0)
     where = choose_device(device)
     loaded, given = backbone_or_features(
-        backbone, _place(features), where, sampling, resize, decoder
+        backbone or "motion", _place(features), where, sampling, resize, decoder
     )
     check_read(chosen, text, prompt)
     source = text_source(loaded, _place(text), prompt)

@@ -64,6 +64,7 @@ def test_a_method_is_evaluated_once_and_in_one_form():
         ({"seed": 2**63}, "seed is 9223372036854775808;"),
         ({"seed": "0"}, "seed is '0';"),
         ({"features": "x.npz", "resize": "64"}, "resize: for videos, which features replace"),
+        ({"features": "x.npz", "backbone": "motion"}, "backbone: for videos"),
         ({"features": "x.npz", "allow_missing": True}, "allow_missing: for videos"),
     ],
 )

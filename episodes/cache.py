@@ -56,7 +56,9 @@ class Part:
 def cache_folder() -> Path:
     """Return the cache folder: ``$FVBENCH_CACHE``, or the platform's cache folder."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_cache_path("fewshot-video-bench")
+    if not chosen:
+        return platformdirs.user_cache_path("fewshot-video-bench")
+    return Path(os.path.expanduser(chosen))  # noqa: PTH111 - pathlib raises an error
 
 
 def hold(folder: Path) -> None:

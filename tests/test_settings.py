@@ -11,6 +11,9 @@ from bench.commands.config import NOT_OPTIONS, save_options
 from bench.method import find
 from bench.plugins.registry import DEFAULT_TABLE, all_methods, choose
 from bench.runs.directory import read_run
+from episodes.cache import ENVIRONMENT_VARIABLE, cache_folder
+from episodes.disk import registration
+from episodes.disk.registration import config_folder
 from episodes.errors import UserError
 from tests.command import refused, succeeds
 
@@ -164,6 +167,11 @@ class TestConfig:
         )
         words = ("--config=~/run.toml", "--save-config=~/saved.toml", "--weights=~/w")
         refused("run", *words)
+        assert f"{tmp_path}/b.toml" in refused("run", "--bank=default,~/b.toml", "--episodes=4")
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, "~/cache")
+        assert cache_folder() == tmp_path / "cache"
+        monkeypatch.setenv(registration.ENVIRONMENT_VARIABLE, "~/config")
+        assert config_folder() == tmp_path / "config"
         assert tomllib.loads((tmp_path / "saved.toml").read_text()) == {
             "methods": "nothing",
             "plugin": [f"{tmp_path}/a.py"],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from bench.commands.options import at_home
 from bench.comparison.rows_file import is_rows_file, read_rows_file
 from bench.comparison.summary import Pair
 from bench.runs.checking import rebuilt
@@ -43,7 +44,7 @@ def chosen_banks(names: str | None, data: Path | None, episodes: int | None) -> 
         banks = [bank_over_folder(data, episodes)]
     else:
         wanted = DEFAULT if names is None else names
-        banks = [open_bank(name.strip(), episodes) for name in wanted.split(",")]
+        banks = [open_bank(at_home(name.strip()), episodes) for name in wanted.split(",")]
     if len({bank.recipe.name for bank in banks}) < len(banks):
         raise UserError(f"--bank {names!r} names a bank twice; name each once")
     return banks

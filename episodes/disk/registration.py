@@ -36,7 +36,9 @@ class Registration(Model):
 def config_folder() -> Path:
     """Return where registrations are kept: ``$FVBENCH_CONFIG``, or the platform's folder."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_config_path("fewshot-video-bench")
+    if not chosen:
+        return platformdirs.user_config_path("fewshot-video-bench")
+    return Path(os.path.expanduser(chosen))  # noqa: PTH111 - pathlib raises an error
 
 
 def write_registration(registration: Registration) -> Path:

@@ -68,6 +68,13 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: byte
         read_weights(tmp_path / name)
 
 
+def test_a_text_is_no_file_of_weights(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("trained for a week")
+    words = ("run", "--methods", "mastaf", "--episodes", "4", "--out", tmp_path / "out")
+    said = refused(*words, "--weights", tmp_path / "notes.txt")
+    assert "notes.txt is no file of weights" in said
+
+
 def test_weights_of_another_method_are_refused(tmp_path: Path):
     torch.save({"x": torch.zeros(3)}, tmp_path / "x.pt")
     for name in ("mastaf", "meta-baseline"):

@@ -96,6 +96,13 @@ def with_weights(
         )
     if not path.is_file():
         raise UserError(f"--weights {path}: there is no such file or folder")
+    with path.open("rb") as file:
+        begins = file.read(2)
+    if path.suffix != ".safetensors" and not begins.startswith((b"PK", b"\x80")):
+        raise UserError(
+            f"--weights {path} is no file of weights; name a .safetensors file, or a checkpoint"
+            " that torch.save wrote"
+        )
     return [_with(entries[0], path, backbone_sha256)]
 
 

@@ -24,8 +24,8 @@ def replacing(path: Path) -> Iterator[Path]:
     the folder are removed.
 
     Raises:
-        OSError: writing failed; it names ``path`` even if the system names no file, as for a full
-            disk.
+        OSError: writing failed; it names ``path``, where the system names the unfinished file, or
+            none, as for a full disk.
     """
     _remove_leftovers(path.parent)
     unfinished = path.with_name(
@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
         _sync(path.parent)
     except OSError as error:
-        if error.filename is None:
+        if error.filename in {None, str(unfinished)}:
             code = error.errno or errno.EIO
             raise OSError(code, error.strerror or str(error), str(path)) from error
         raise

@@ -91,6 +91,13 @@ def test_a_full_disk_is_named_with_the_file(tmp_path: Path):
         fill()
 
 
+def test_a_place_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path):
+    (tmp_path / "run.toml").mkdir()
+    with pytest.raises(OSError, match=r"'.*/run\.toml'") as caught:
+        write_text(tmp_path / "run.toml", "seed = 1")
+    assert "unfinished" not in str(caught.value)
+
+
 def test_a_folder_is_held_by_one_command_at_a_time(tmp_path: Path):
     code = (
         "import sys, pathlib\n"

@@ -7,7 +7,7 @@ The modules beside this file are those that others import: the contracts of meth
 (`bench.method`), backbones (`bench.backbone`, `bench.pretrained`) and reproductions
 (`bench.reference`), and the two entry points, `bench.api` and `bench.__main__`.
 
-May import: episodes.
+May import: episodes, episodes.decoding.
 """
 
 from typing import TYPE_CHECKING, Any

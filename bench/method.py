@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.settings import NAME, Form, Needs, Sees, canonical, parted, read_settings
+from episodes.decoding.sampling import clip_count
 from episodes.errors import UserError, unknown
 
 Representation = Tensor | tuple[Tensor, ...]
@@ -258,8 +259,8 @@ def register(cls: SomeMethod) -> SomeMethod:
     variants, instead of a method of its own.
 
     Raises:
-        UserError: a declaration is missing, a name is taken by another class, or a faster form does
-            not derive from the method that it accelerates.
+        UserError: a declaration is missing, a name is taken by another class, no sampling rule has
+            the declared name, or a faster form does not derive from the method that it accelerates.
     """
     if "accelerates" in vars(cls):
         _accelerate(cls)
@@ -270,6 +271,7 @@ def register(cls: SomeMethod) -> SomeMethod:
             f"method class {cls.__name__} does not declare {', '.join(missing)}; every method"
             f" declares {', '.join(REQUIRED)} as class attributes"
         )
+    clip_count(cls.sampling)
     known = {field.name for field in fields(cls.Settings)}
     for name, changed in {cls.name: {}, **vars(cls).get("variants", {})}.items():
         if not re.fullmatch(NAME, name):

@@ -175,7 +175,6 @@ for rule, words, cls in (
     ("declarations", "differs is ''; it is stated in words", with_(differs="")),
     ("declarations", "needs is 'pixels'; it is one of maps, frames", with_(needs="pixels")),
     ("declarations", "sees is 'a query'; it is one of one query", with_(sees="a query")),
-    ("declarations", "sampling is 'first'; it is one of segment", with_(sampling="first")),
     ("declarations", "order_aware is 'no'; it is True", with_(SeesTime, order_aware="no")),
     ("declarations", "' '; it is stated", with_(Learner, without_gradient={"map.*": " "})),
 ):

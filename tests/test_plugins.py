@@ -319,3 +319,16 @@ def test_what_other_programs_leave_beside_plugins_is_none(tmp_path: Path):
     for name in ("mine.py", "._mine.py", "_parts.py", "test_mine.py", "conftest.py"):
         (tmp_path / name).touch()
     assert [file.name for file in plugins.plugin_files(tmp_path)] == ["mine.py"]
+
+
+@pytest.mark.usefixtures("plugins_forgotten")
+def test_a_method_of_frames_that_nobody_can_sample_costs_the_others_nothing(tmp_path: Path):
+    method = (
+        "from bench.method import register\nfrom tests.synthetic import MeanVectors\n"
+        "@register\nclass Odd(MeanVectors):\n    name = 'odd'\n    sampling = 'every-other'\n"
+    )
+    (tmp_path / "odd.py").write_text(method)
+    words = ("list", "methods", "--plugin", tmp_path)
+    assert "left out: " in (said := succeeds(*words))
+    assert "no frame sampling is called 'every-other'" in said
+    assert "'every-other'" in refused("list", "methods", "--plugin", tmp_path / "odd.py")

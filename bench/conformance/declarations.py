@@ -9,7 +9,6 @@ from bench.conformance.rule import ROUNDING, Breaches, MethodUnderTest, Rule, ch
 from bench.conformance.trial import SHAPE, Trial, answered, make_trial
 from bench.method import Method, TextMethod
 from bench.settings import Needs, Sees
-from episodes.decoding.sampling import RULES as SAMPLINGS
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\+*")
 """Lower-case words joined by hyphens; a plus at the end, as in chamfer++, is part of a name."""
@@ -30,8 +29,7 @@ def declarations(subject: MethodUnderTest) -> Breaches:
         yield f"order_aware is {cls.order_aware!r}; it is True or False"
     if cls.__doc__ in (None, Method.__doc__):
         yield f"class {cls.__name__} has no docstring; its first line says what the method does"
-    choices = {"needs": get_args(Needs), "sees": get_args(Sees), "sampling": tuple(SAMPLINGS)}
-    for field, allowed in choices.items():
+    for field, allowed in {"needs": get_args(Needs), "sees": get_args(Sees)}.items():
         if (value := getattr(cls, field)) not in allowed:
             yield f"{field} is {value!r}; it is one of {', '.join(allowed)}"
     words = {"differs": cls.differs, "pretraining": cls.pretraining}

@@ -76,7 +76,10 @@ def test_list_shows_everything_without_a_word():
 def test_list_fits_the_terminal(kind: str, columns: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
     monkeypatch.setattr("bench.commands.listing.sys", SimpleNamespace(stdout=Terminal()))
-    assert max(map(len, call("list", kind)[1].splitlines())) <= columns
+    text = call("list", kind)[1]
+    assert max(map(len, text.splitlines())) <= columns
+    for said in call("list", "datasets", "--json")[1].split() if kind == "datasets" else ():
+        assert not said.startswith("https://") or said in text
 
 
 class Terminal:

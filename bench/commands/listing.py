@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from textwrap import TextWrapper
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +15,9 @@ from episodes.errors import UserError
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
-"""Fields that hold sentences; they are wrapped."""
+"""Fields that hold sentences; they are wrapped, but no word is broken, which may be an address."""
 WIDE, NARROW = 40, 18
-"""Width of such a field in characters: at most, and at least; a narrower one is left out."""
+"""Width of a column of them in characters: at most, and at least."""
 GAP = 2
 """Characters between columns, and around a title."""
 
@@ -59,19 +60,28 @@ def list_(
 
 
 def _as_text(title: str, records: Records, long: bool) -> str:
-    """A titled table of the fields that fit on the terminal."""
+    """A titled table, and below it the sentences that are too long for its columns."""
     hidden = {"differs", "settings", "sha256", "input"}
     if not long:
         hidden |= {"source", "pretraining"}
     columns = [key for key in records[0] if key not in hidden]
     wide = _width(records, columns)
-    left_out = [key for key in columns if key in LONG and wide < NARROW]
-    columns = [key for key in columns if key not in left_out]
+    words = {key: " ".join(str(record[key]) for record in records).split() for key in columns}
+    below = [key for key in columns if key in LONG and max([NARROW, *map(len, words[key])]) > wide]
+    columns = [key for key in columns if key not in below]
     cells = [[record[key] for key in columns] for record in records]
     widths = [wide if key in LONG else None for key in columns]
-    table = tabulate(cells, headers=columns, tablefmt="simple", maxcolwidths=widths)
-    note = f"In a wider terminal, or with --json: {', '.join(left_out)}.\n" if left_out else ""
-    return f"{title}\n\n{table}\n{note}"
+    table = tabulate(cells, columns, "simple", maxcolwidths=widths, break_on_hyphens=False)
+    whole = TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for key in below:
+        filled = (whole.fill(f"{record['name']}: {record[key]}") for record in records)
+        table = "\n".join([table, "", key, *filled])
+    return f"{title}\n\n{table}\n"
 
 
 def _width(records: Records, columns: Sequence[str]) -> int:

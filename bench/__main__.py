@@ -38,10 +38,11 @@ from bench.commands.submit import submit
 from bench.commands.tables import tables
 from bench.commands.throughput import throughput
 from bench.commands.train import train
+from bench.commands.train_backbone import train_backbone
 from bench.commands.verify import verify
 from episodes.errors import UserError, in_words, shown
 
-MAKING = (run, train, list_, doctor)
+MAKING = (run, train, train_backbone, list_, doctor)
 READING = (tables, compare, gate, power, figures, report, cases, publish, submit, verify, cite)
 EXTENDING = (check_method, check_backbone, new_method, new_backbone, parity, throughput)
 GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.config import refuse, refuse_options_of_videos
+from bench.commands.config import refuse_options_of_videos
 from bench.commands.options import (
     Backbone,
     Cache,
@@ -25,19 +25,13 @@ from episodes.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from bench.machine.progress import Reporter
     from bench.training.plan import Training
 
 
-FOR_BACKBONE = ("methods", "out", "seeds", "steps", "device", "cache")
-"""Parameters that `fvbench train backbone` uses."""
-
-
 def train(
     context: typer.Context,
-    methods: Annotated[list[str], typer.Argument(help="Methods to train; or backbone, or words.")],
+    methods: Annotated[list[str], typer.Argument(help="Methods to train.")],
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path(
         "results/local/trained"
     ),
@@ -77,14 +71,6 @@ def train(
             min=0,
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Optimiser steps of `backbone` (32 clips each; default 2400) or `words` (256"
-            " videos each; default 300).",
-            min=3,
-        ),
-    ] = None,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -103,10 +89,6 @@ def train(
     alone with --freeze-backbone. Writes OUT/METHOD/seed-S/ with weights.safetensors, card.json and
     train.csv; `fvbench run --weights OUT` evaluates them. Give the same command again to resume an
     interrupted training; it reaches the same weights.
-
-    Methods: names as in `fvbench list methods`, or `backbone` for the backbone whose weights are
-    shipped, which is trained by plain classification (a quarter of an hour on two cores), or
-    `words` for the text tower of motion-words.
 
     exit status
       0  done
@@ -130,12 +112,10 @@ def train(
 
     context.with_resource(distributed.joined(out))
     where, numbers = choose_device(device), whole_numbers(seeds)
-    if methods in (["backbone"], ["words"]):
-        _train_shipped(context, methods[0], numbers, steps, where, out)
-        return
-    if steps is not None:
+    if earlier := {"backbone", "words"} & set(methods) - all_methods().keys():
         raise UserError(
-            f"--steps {steps} is for `fvbench train backbone` and `words`; methods have --episodes"
+            f"{earlier.pop()} is no method: the shipped backbones are trained by `fvbench"
+            " train-backbone` and `fvbench train-backbone words`"
         )
     if tensorboard:
         check_tensorboard()
@@ -217,43 +197,6 @@ def _in_words(trainings: "Sequence[Training]") -> str:
         f" {first.recipe.queries} videos from the training classes of {bank.dataset}, chosen on"
         f" {len(first.validation.episodes):,} episodes of {bank.name}"
     )
-
-
-def _train_shipped(
-    context: typer.Context,
-    what: str,
-    seeds: "Sequence[int]",
-    steps: int | None,
-    device: "torch.device",
-    out: Path,
-) -> None:
-    """Train the backbone or the text tower that is shipped, which takes few of the options."""
-    from bench.machine import distributed
-    from bench.machine.progress import Reporter
-    from bench.training.backbone import train_backbone, train_words
-    from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
-
-    refuse(
-        context,
-        context.params.keys() - set(FOR_BACKBONE),
-        f"not for `fvbench train {what}`, of whose training only --seeds and --steps can be chosen",
-    )
-    if len(seeds) > 1:
-        raise UserError(
-            f"--seeds {','.join(map(str, seeds))}: `fvbench train {what}` takes one seed, since OUT"
-            " holds one training; run the command once for each, with its own --out"
-        )
-    if distributed.size() > 1:
-        raise UserError(
-            f"{distributed.size()} processes: `fvbench train {what}` is for one; start it without"
-            " torchrun"
-        )
-    fields = {"seed": seeds[0]} | ({} if steps is None else {"steps": steps})
-    if what == "words":
-        path = train_words(WordsRecipe(**fields), device, out, Reporter())
-    else:
-        path = train_backbone(BackboneRecipe(**fields), device, out, Reporter())
-    typer.echo(f"wrote {path} and {path.with_suffix('.json').name}")
 
 
 def whole_numbers(text: str) -> list[int]:

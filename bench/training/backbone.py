@@ -1,4 +1,4 @@
-"""Training the two backbones of the rendered dataset: `fvbench train backbone` and `words`.
+"""Training the two backbones of the rendered dataset, as `fvbench train-backbone` does.
 
 ``motion`` learns plain classification of the training classes; ``motion-words`` has its vision
 tower, and a text tower that learns to read the names of motions. The number of steps is fixed, so
@@ -65,10 +65,10 @@ def load_training_set(reporter: Reporter) -> tuple[Tensor, Tensor]:
     return torch.stack(clips), labels
 
 
-def train_backbone(
+def train_motion(
     recipe: BackboneRecipe, device: torch.device, out: Path, reporter: Reporter
 ) -> Path:
-    """Train the backbone and write its weights with their card.
+    """Train the backbone `motion` and write its weights with their card.
 
     Returns:
         the path of the weights, ``out/motion.safetensors``; the card lies beside it as ``.json``.

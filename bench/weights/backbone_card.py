@@ -69,7 +69,7 @@ class Vision(Model):
 
 
 class BackboneCard(Model):
-    """``NAME.json``: the card of a backbone that `fvbench train` made."""
+    """``NAME.json``: the card of a backbone that `fvbench train-backbone` made."""
 
     file: str
     """Name of the weights file."""

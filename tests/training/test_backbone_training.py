@@ -9,7 +9,7 @@ import torch
 
 from bench.machine.progress import Reporter
 from bench.training import backbone as training
-from bench.training.backbone import train_backbone, train_words
+from bench.training.backbone import train_motion, train_words
 from bench.training.clips import augmented, drawn_changes
 from bench.weights.backbone_card import BackboneCard, BackboneRecipe, WordsRecipe
 from episodes.datasets import dataset
@@ -34,7 +34,7 @@ def made_videos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(out: Path, recipe: BackboneRecipe = RECIPE) -> bytes:
-    return train_backbone(recipe, CPU, out, Reporter()).read_bytes()
+    return train_motion(recipe, CPU, out, Reporter()).read_bytes()
 
 
 def test_a_seed_decides_the_weights(tmp_path: Path):
@@ -110,32 +110,21 @@ def test_augmentation_mirrors_nothing():
     assert slope.abs().min() > 0.5
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--seeds", "0,1"), "--seeds 0,1: `fvbench train backbone` takes one seed"),
-        (("--sampling", "linspace"), "--sampling: not for `fvbench train backbone`"),
-        (("--freeze-backbone", "--episodes", "4"), "--freeze-backbone, --episodes: not for"),
-    ],
-)
-def test_what_the_backbone_s_training_does_not_look_at_is_refused(
-    options: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(training, "train_backbone", lambda *_: pytest.fail("trained"))
-    printed = refused("train", "backbone", *options, "--steps", 3, "--out", tmp_path)
-    assert message in " ".join(printed.split())
-
-
-def test_what_the_backbone_s_training_looks_at_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_command_trains_what_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[object] = []
 
-    def trained(recipe: BackboneRecipe, device: object, out: Path, _: object) -> Path:
-        given.append((recipe.seed, recipe.steps, out))
-        return out / "motion.safetensors"
+    def trained(recipe: BackboneRecipe | WordsRecipe, *words: object) -> Path:
+        given.append((type(recipe), recipe.seed, recipe.steps))
+        return tmp_path / "motion.safetensors"
 
-    monkeypatch.setattr(training, "train_backbone", trained)
-    options = ("--seeds", 1, "--steps", 3, "--device", "cpu", "--out", tmp_path)
-    assert call("train", "backbone", *options)[0] == 0
-    assert given == [(1, 3, tmp_path)]
+    monkeypatch.setattr(training, "train_motion", trained)
+    monkeypatch.setattr(training, "train_words", trained)
+    options = ("--device", "cpu", "--out", tmp_path)
+    assert call("train-backbone", "--seed", 1, "--steps", 3, *options)[0] == 0
+    assert call("train-backbone", "words", *options)[0] == 0
+    assert given == [(BackboneRecipe, 1, 3), (WordsRecipe, 0, 300)]
+
+
+@pytest.mark.parametrize("name", ["backbone", "words"])
+def test_the_name_of_a_backbone_is_no_method_s(name: str, tmp_path: Path):
+    assert "`fvbench train-backbone" in refused("train", "mastaf", name, "--out", tmp_path)

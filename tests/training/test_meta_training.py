@@ -359,7 +359,6 @@ def test_too_little_memory_is_one_message(
         (("mastaf", "otam", "--freeze-backbone"), "otam has no weights of its own"),
         (("chance",), "there is nothing to train"),
         (("otam", "--seeds", "0,x"), "whole numbers, separated by commas"),
-        (("otam", "--steps", "5"), "--steps 5 is for `fvbench train backbone`"),
         (("otan",), "otam"),
     ],
 )

@@ -4,12 +4,19 @@ import json
 import re
 from functools import cache
 
+import torch
+
 from bench.comparison.paper import RUNS
 from bench.comparison.published import published_rows
-from bench.features.backbones import LoadedBackbone, backbones
+from bench.features.backbones import LoadedBackbone, backbones, load_backbone
+from bench.features.embedding import feature_identity
 from bench.plugins.registry import built_in_methods, source_sha256
+from bench.running.identity import HARNESS
 from bench.runs.directory import RESULTS_FOLDER, find_runs
+from bench.runs.schema import FeatureIdentity, Identity
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
+from episodes.banks.bank import open_bank
+from episodes.schema import parsed
 from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
 
 ROOT = RESULTS_FOLDER.parent
@@ -105,17 +112,40 @@ def test_committed_runs_are_of_todays_code():
         return source_sha256(built_in_methods()[name])
 
     @cache
-    def of_backbone(name: str) -> str:
-        code = backbones()[name]  # its weights, and a package that reads them, are not needed
-        return LoadedBackbone(code.__new__(code), "").source_sha256
+    def of_features(backbone: str, method: str, weights: str) -> FeatureIdentity:
+        code = backbones()[backbone]  # a package that reads its weights is not needed
+        loaded = LoadedBackbone(code.__new__(code), weights)
+        rule = loaded.sampling_for(built_in_methods()[method].cls)
+        return feature_identity(loaded, rule, torch.device("cpu"))
+
+    @cache
+    def of_weights(backbone: str) -> str:
+        return load_backbone(backbone, torch.device("cpu")).weights_sha256
+
+    @cache
+    def of_episodes(bank: str, count: int) -> str:
+        return open_bank(bank, count).sha256
 
     wrong, known = [], 0
     for folder in find_runs(RESULTS_FOLDER):
-        made = json.loads((folder / "run.json").read_text())["identity"]
-        features = made["features"]
+        made = parsed(Identity, json.loads((folder / "run.json").read_text())["identity"])
+        name, features, how = made.method, made.features, made.training
         known += 1
-        today = of_method(made["method"]), of_backbone(features["backbone"])
-        if (made["source_sha256"], features["source_sha256"]) != today:
+        weights = features.weights_sha256  # of training, or of others, who do not change them
+        if features.backbone in ("motion", "motion-words") and not (
+            how and how.backbone == "tuned"
+        ):
+            weights = of_weights(features.backbone)
+        today = made.changed(
+            revision=built_in_methods()[name].cls.revision,
+            source_sha256=of_method(name),
+            features=of_features(features.backbone, name, weights),
+        )
+        if made.dataset == "rendered":  # the videos of the others are not here
+            today = today.changed(bank_sha256=of_episodes(made.bank, made.episodes))
+        if HARNESS > 1:
+            today = today.changed(harness=HARNESS)
+        if made != today:
             wrong.append(folder.relative_to(RESULTS_FOLDER).as_posix())
     assert known > 400
     assert wrong == []

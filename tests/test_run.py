@@ -109,12 +109,17 @@ def test_an_out_that_is_a_file_is_refused_before_the_work(tmp_path: Path):
     assert said.startswith("error: ")
 
 
-def test_a_changed_method_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("name", "value"), [("source_sha256", lambda _: "changed"), ("HARNESS", 2)]
+)
+def test_a_changed_method_or_harness_is_run_again(tmp_path: Path, monkeypatch, name: str, value):
     call(*SMALL, "otam", "--out", tmp_path)
+    before = read_run(tmp_path / "otam").identity
     written = (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns
-    monkeypatch.setattr("bench.running.identity.source_sha256", lambda entry: "changed")
+    monkeypatch.setattr(f"bench.running.identity.{name}", value)
     assert call(*SMALL, "otam", "--out", tmp_path)[0] == 0
     assert (tmp_path / "otam" / "rows.parquet").stat().st_mtime_ns > written
+    assert read_run(tmp_path / "otam").identity != before
 
 
 def test_two_banks_give_one_table(tmp_path: Path):

@@ -155,6 +155,8 @@ class Identity(Model):
     """Type of the numbers in the method's arithmetic."""
     text: TextIdentity | None = None
     """The text features that a method that reads names was given."""
+    harness: int | None = None
+    """Revision of the program's own arithmetic, where it is not the first."""
 
 
 class Declared(Model):

@@ -25,7 +25,7 @@ from episodes.schema import plain
 
 MAY_DIFFER = 0.01
 """Fraction of the queries: near ties may be broken differently on another machine."""
-CODE = ("revision", "settings", "form", "source_sha256", "features")
+CODE = ("revision", "settings", "form", "source_sha256", "features", "harness")
 """Parts of a run's identity that may have changed since without changing a number."""
 TASK = ("sees", "needs_text")
 """What a method is given, as its run declares it; tables mark easier tasks, so it must be true."""

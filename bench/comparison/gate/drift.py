@@ -9,7 +9,7 @@ from bench.runs.run import Run
 
 MUST_AGREE = ("bank", "episodes", "bank_sha256", "dtype")
 """Fields of identity that must agree, or there is nothing to compare."""
-CODE = ("source_sha256", "features.source_sha256", "revision")
+CODE = ("source_sha256", "features.source_sha256", "revision", "harness")
 """Fields of identity that may change, since a gate judges changes of code; they are reported."""
 OF_FILES = ("videos_sha256", "features.decoder")
 """Fields of identity that say how pixels were read from files."""
@@ -51,7 +51,8 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
     drift: set[str] = set()
     code: set[str] = set()
     for one, other in zip(before.runs, after.runs, strict=True):
-        old, new = (dict(_flat(run.identity.content())) for run in (one, other))
+        stated = (_flat(run.identity.content()) for run in (one, other))
+        old, new = ({"harness": 1} | dict(fields) for fields in stated)
         for path in old.keys() & new.keys():
             same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
             if old[path] != new[path] and not same_pixels:

@@ -236,6 +236,15 @@ def test_both_readers_give_the_frames_of_libav(kind: str, tmp_path: Path):
     frames_of_both_readers(path, 24, reader)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"pixel_format": "yuv420p10le"}, {"options": {"flags": "+ilme+ildct"}}]
+)
+def test_both_readers_give_the_frames_behind_a_black_one(settings: dict[str, Any], tmp_path: Path):
+    """The first picture, by which decord is judged, is the same in both."""
+    path = painted(tmp_path / "a.mp4", "libx264", black=3, **settings)
+    frames_of_both_readers(path, 24, "av")
+
+
 def test_both_readers_give_the_frames_of_a_packed_bitstream(tmp_path: Path):
     frames_of_both_readers(packed_bitstream(tmp_path / "xvid.avi"), 30, "av")
 

@@ -58,14 +58,19 @@ def painted(
     rotation: int = 0,
     frames: int = 24,
     options: dict[str, str] | None = None,
+    black: int = 0,
 ) -> Path:
-    """Colours that wander to the right: upside down, mirrored or turned it is another picture."""
+    """Colours that wander to the right: upside down, mirrored or turned it is another picture.
+
+    The first ``black`` pictures are black.
+    """
 
     def picture(size: tuple[int, int], index: int, _: int) -> np.ndarray:
         width, height = size
         drawn = np.zeros((height, width, 3), np.uint8)
-        drawn[: height // 2] = (200, 40, 90)
-        drawn[:, : width // 4] = (20, 180, 60)
+        if index >= black:
+            drawn[: height // 2] = (200, 40, 90)
+            drawn[:, : width // 4] = (20, 180, 60)
         return np.ascontiguousarray(np.roll(drawn, index, axis=1))
 
     settings = {"pixel_format": pixel_format, "rotation": rotation, "picture": picture}

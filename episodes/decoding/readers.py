@@ -44,6 +44,8 @@ NO_SUBSTITUTES = 1e-9
 """Share of frames that decord may replace by their neighbours without an error."""
 PACKED = ("mpeg4", "avi")
 """Codec and container of packed bitstreams, as libav calls them."""
+EXACT = {"yuv420p", "yuvj420p", "yuva420p"}
+"""Formats with one colour for two lines that decord converts to RGB as libav does."""
 
 
 class UnreadableError(Exception):
@@ -132,6 +134,13 @@ class AvVideo:
         packed = (self._stream.codec_context.name, self._file.format.name) == PACKED
         self.expected = [promised, promised - 1, promised - 2] if packed else [promised]
 
+    def blends_lines(self) -> bool:
+        """Whether lines share colours in other ways than those of common 8-bit video."""
+        context = self._stream.codec_context
+        form = context.format
+        other = form is not None and form.name not in EXACT and form.chroma_height(2) == 1
+        return context.field_order > 1 or other
+
     @staticmethod
     def identity() -> str:
         """Name and version, and that of the libav in it: others may decode to other pixels."""
@@ -187,6 +196,9 @@ class DecordVideo:
         )
         libav = AvVideo(path)
         self.promise = libav.promise
+        # The first picture does not tell where it is black, or has one colour.
+        if libav.blends_lines():
+            raise UnreadableError("decord mixes the colours of its lines otherwise than libav")
         first = next((picture() for picture in libav), None)
         if first is None:
             raise UnreadableError("it holds no frame that can be shown")

@@ -301,15 +301,27 @@ class TestRecordings:
         ("lines", "message"),
         [
             ("open/a\nclose/a\n", r"cannot tell kitchen/a\.mp4 from été 2/a\.mp4"),
-            ("wave/alone\nwave/elsewhere/alone.mp4\n", r"lists wave/alone\.mp4 twice"),
+            ("wave/b\nwave/kitchen/b.mp4\n", r"lists wave/kitchen/b\.mp4 twice"),
+            ("wave/elsewhere/alone\n", r"lists wave/elsewhere/alone and 0 more that are not there"),
         ],
     )
-    def test_two_videos_under_one_name_or_one_under_two_are_refused(
+    def test_a_line_that_stands_for_no_video_or_several_is_refused(
         self, lines: str, message: str, root: Path, tmp_path: Path
     ):
         (tmp_path / "test.txt").write_text(lines)
         with pytest.raises(UserError, match=message):
             register_folder("mine", root, tmp_path / "test.txt")
+
+    @pytest.mark.parametrize("name", ["test.txt", "test.json"])
+    def test_a_converted_copy_is_not_taken_for_its_original(self, name: str, tmp_path: Path):
+        for label in ("open", "wave"):
+            (tmp_path / "videos" / label).mkdir(parents=True)
+            for clip in ("a.avi", "a.avi.mp4"):
+                (tmp_path / "videos" / label / clip).touch()
+        lines = {"test.txt": "open/a.avi.mp4\n", "test.json": '{"a.avi.mp4": "open"}'}
+        (tmp_path / name).write_text(lines[name])
+        members = register_folder("mine", tmp_path / "videos", tmp_path / name).lists["test"]
+        assert members == (("open", "a.avi.mp4"),)
 
     def test_pictures_beside_videos_do_not_make_them_frames(self, root: Path):
         Image.new("RGB", (40, 30)).save(root / "open" / "kitchen" / "cover.jpg")

@@ -194,11 +194,7 @@ def _listed(lists: Sequence[ClassList], videos: Sequence[Video]) -> dict[SplitNa
     splits: dict[SplitName, Members] = {}
     for split, listing in by_split(lists).items():
         pairs = sorted((label, name) for label, names in listing.classes.items() for name in names)
-        meant: dict[tuple[str, str], list[Video]] = {}
-        for label, listed in pairs:
-            name = without_suffix(listed)
-            inner = by_file[label, name.rpartition("/")[2]]
-            meant[label, listed] = by_path[label, name] or inner
+        meant = {pair: by_path[pair] or by_file[pair] for pair in pairs}
         splits[split] = _one_for_each(listing.path, meant)
     return splits
 

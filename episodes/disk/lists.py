@@ -166,7 +166,7 @@ def _from_json(path: Path, text: str) -> Iterable[tuple[str, str]]:
         isinstance(label, list | dict) for label in content.values()
     ):
         raise UserError(f"{path} is not a list of videos; in JSON it is {{VIDEO: CLASS, ...}}")
-    return ((str(label), video) for video, label in content.items())
+    return ((str(label), without_suffix(video)) for video, label in content.items())
 
 
 def _is_label_file(path: Path) -> bool:

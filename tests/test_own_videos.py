@@ -308,6 +308,7 @@ class TestRecordings:
     def test_a_line_that_stands_for_no_video_or_several_is_refused(
         self, lines: str, message: str, root: Path, tmp_path: Path
     ):
+        (root / "wave" / "été 2" / "b.mp4").unlink()
         (tmp_path / "test.txt").write_text(lines)
         with pytest.raises(UserError, match=message):
             register_folder("mine", root, tmp_path / "test.txt")

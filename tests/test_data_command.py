@@ -22,6 +22,7 @@ from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from episodes.banks import bank, recipe
 from episodes.banks.leakage import check_apart, contamination
 from episodes.datasets import dataset
+from episodes.decoding import inspection
 from episodes.errors import UserError
 from tests.command import call, predictions, refused, succeeds
 from tests.conftest import make_video
@@ -192,9 +193,9 @@ class TestVerify:
         make_video(changed, frames=17, codec="mpeg4")
         verified("ucf101")
         opened: list[Path] = []
-        inspect = __import__("episodes.banks.verification", fromlist=["inspect"]).inspect
+        inspect = inspection.inspect
         monkeypatch.setattr(
-            "episodes.banks.verification.inspect", lambda path: opened.append(path) or inspect(path)
+            inspection, "inspect", lambda path: opened.append(path) or inspect(path)
         )
         verified("ucf101")
         assert not opened

@@ -12,7 +12,7 @@ from episodes.banks.bank import open_bank, untouched
 from episodes.banks.recipe import read_recipe, recipe_names
 from episodes.datasets.folder import Folder
 from episodes.datasets.published import Published
-from episodes.decoding.inspection import Inspection, inspect, inspection_identity
+from episodes.decoding.inspection import inspections
 from episodes.decoding.media import content_sha256, is_empty, why_not_opened
 from episodes.decoding.memory import remembered
 from episodes.errors import UserError
@@ -161,23 +161,22 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> Iterator
     """Find what is visible only by opening files."""
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
-        looks = remembered(inspection_identity(), root, paths, inspect, progress)
-    inspections: dict[Path, Inspection] = dict(zip(paths, looks, strict=True))
-    sound = [path for path in paths if not inspections[path]["error"]]
+        inspected = inspections(root, paths, progress)
+    sound = [path for path in paths if not inspected[path].error]
     with stage("hash videos") as progress:
         hashes = remembered("sha256", root, sound, content_sha256, progress)
     sha256 = dict(zip(sound, hashes, strict=True))
     first: dict[str, _Place] = {}
     for place in places:
         path = place.paths[0]
-        found = inspections[path]
-        if found["error"]:
-            yield _trouble(place, "damaged", found["error"])
+        found = inspected[path]
+        if found.error:
+            yield _trouble(place, "damaged", found.error)
             continue
-        if found["frames"] < SHORT:
-            yield _trouble(place, "short", f"{found['frames']} frames")
-        if found["remark"]:
-            yield _trouble(place, "odd", found["remark"])
+        if found.frames < SHORT:
+            yield _trouble(place, "short", f"{found.frames} frames")
+        if found.remark:
+            yield _trouble(place, "odd", found.remark)
         other = first.setdefault(sha256[path], place)
         if other is not place:
             same = f"same as {other.video.label}/{other.video.name} ({other.split})"

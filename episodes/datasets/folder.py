@@ -8,9 +8,9 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from episodes.decoding.inspection import inspect, inspection_identity
+from episodes.decoding.inspection import inspections
 from episodes.decoding.media import VIDEO_SUFFIXES, check_root, is_video_file, why_not_opened
-from episodes.decoding.memory import hashed_files, remembered
+from episodes.decoding.memory import hashed_files
 from episodes.disk.class_folder import videos_of_class, visible
 from episodes.disk.registration import Members
 from episodes.errors import UserError, counted
@@ -87,9 +87,8 @@ class Folder:
         paths = {self._path(video): video for video in videos}
         reasons = {path: why_not_opened(path, self.root) for path in paths}
         there = [path for path, why in reasons.items() if not why]
-        looks = remembered(inspection_identity(), self.root, there, inspect, progress)
-        for path, look in zip(there, looks, strict=True):
-            reasons[path] = look["error"].removeprefix(f"{path}: ")
+        for path, found in inspections(self.root, there, progress).items():
+            reasons[path] = found.error.removeprefix(f"{path}: ")
         return {paths[path]: why for path, why in reasons.items() if why}
 
     def state(self) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from episodes.decoding.inspection import inspection_identity
+from episodes.decoding.inspection import known_inspections
 from episodes.decoding.media import is_empty, why_not_opened
-from episodes.decoding.memory import hashed_files, recalled
+from episodes.decoding.memory import hashed_files
 from episodes.disk.facts import Facts, SplitFacts, facts, folded
 from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
 from episodes.disk.membership import derived
@@ -207,10 +207,11 @@ class Published:
         places = {video: found[0] for video in videos if (found := self.places(index, video))}
         reasons = {video: why_not_opened(path, index.root) for video, path in places.items()}
         openable = [places[video] for video, why in reasons.items() if not why]
-        looks = recalled(inspection_identity(), index.root, openable)
+        inspected = known_inspections(index.root, openable)
         reasons |= {video: "it was not found" for video in videos if video not in places}
         for video, path in places.items():
-            reasons[video] = reasons[video] or (looks[path]["error"] if path in looks else "")
+            if path in inspected:
+                reasons[video] = reasons[video] or inspected[path].error
             reasons[video] = reasons[video] or ("it has 0 bytes" if is_empty(path) else "")
         return {video: why for video, why in reasons.items() if why}
 

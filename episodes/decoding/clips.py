@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from episodes.decoding.process import answered
+from episodes.decoding.process import Request, answered
 from episodes.decoding.readers import DECODERS, default_decoder
 from episodes.decoding.readings import Reading
-from episodes.decoding.sampling import Jittered, Sampling, frame_indices
+from episodes.decoding.sampling import Sampling, frame_indices
 from episodes.errors import UserError, unknown
 
 Clip = NDArray[np.uint8]
@@ -78,25 +77,24 @@ def decode_each(
     frame_indices(sampling, 1, frames)  # refuses an unknown rule before anything is opened
     first = known.reader if known else chosen_decoder(decoder)
     for reader in (first,) if known or first == "av" else (first, "av"):
-        request = {
-            "do": "read",
-            "path": str(path.absolute()),  # libav takes a relative a:b.mp4 for an address
-            "decoder": reader,
-            "frames": frames,
-            "sampling": asdict(sampling) if isinstance(sampling, Jittered) else sampling,
-            "known": known.frames if known else None,
-            "sha256": sha256,
-        }
+        request = Request(
+            str(path.absolute()),  # libav takes a relative a:b.mp4 for an address
+            reader,
+            frames,
+            sampling,
+            known.frames if known else None,
+            sha256,
+        )
         taken: dict[int, Shrunk] = {}
 
         def receive(indices: list[int], part: Clip, taken: dict[int, Shrunk] = taken) -> None:
             taken.update(zip(indices, shrink(part), strict=True))
 
         answer = answered(request, receive)
-        if "frames" in answer:
-            indices = frame_indices(sampling, answer["frames"], frames).tolist()
-            return [taken[index] for index in indices], Reading(reader, answer["frames"])
-    raise _undecodable(path, answer["error"])
+        if answer.error is None:
+            indices = frame_indices(sampling, answer.frames, frames).tolist()
+            return [taken[index] for index in indices], Reading(reader, answer.frames)
+    raise _undecodable(path, answer.error)
 
 
 def examine(path: Path) -> tuple[str, str]:
@@ -106,10 +104,10 @@ def examine(path: Path) -> tuple[str, str]:
         UserError: it cannot be opened.
     """
     check_file(path)
-    answer = answered({"do": "examine", "path": str(path.absolute())}, lambda *_: None)
-    if "error" in answer:
-        raise _undecodable(path, answer["error"])
-    return answer["container"], answer["complaint"]
+    answer = answered(Request(str(path.absolute())), lambda *_: None)
+    if answer.error is not None:
+        raise _undecodable(path, answer.error)
+    return answer.container, answer.complaint
 
 
 def check_file(path: Path) -> None:
@@ -124,7 +122,7 @@ def check_file(path: Path) -> None:
         raise UserError(f"{path}: the file is empty (0 bytes); fetch it again or leave it out")
 
 
-def _undecodable(path: Path, reason: str) -> UserError:
+def _undecodable(path: Path, reason: str | None) -> UserError:
     return UserError(
         f"{path}: cannot be decoded as video ({reason}); check it with `ffprobe`, fetch it again,"
         " re-encode it or leave it out"

@@ -1,14 +1,17 @@
 """Inspection of one video: whether it can be decoded, its length, and what is odd about it."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TypedDict
 
 from episodes.decoding.clips import decode_each, decoder_identity, examine
 from episodes.decoding.frames import read_frames, reader_identity
 from episodes.decoding.media import frames_of
+from episodes.decoding.memory import recalled, remembered
 from episodes.errors import UserError
+from episodes.split import Progress
 
 VERSION = 3
 CONTAINERS = {
@@ -25,8 +28,9 @@ CONTAINERS = {
 """What libav calls the container that a suffix promises."""
 
 
-class Inspection(TypedDict):
-    """What the inspection of a video found, as it is cached."""
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspection of a video found."""
 
     frames: int
     """0 if it cannot be decoded."""
@@ -36,7 +40,18 @@ class Inspection(TypedDict):
     """What is odd about it; empty if nothing is."""
 
 
-def inspection_identity() -> str:
+def inspections(root: Path, paths: Sequence[Path], progress: Progress) -> dict[Path, Inspection]:
+    """Inspect videos below a root, files or folders of frames, that have changed since the last."""
+    found = remembered(_identity(), root, paths, lambda path: asdict(inspect(path)), progress)
+    return {path: Inspection(**one) for path, one in zip(paths, found, strict=True)}
+
+
+def known_inspections(root: Path, paths: Sequence[Path]) -> dict[Path, Inspection]:
+    """Return the inspections of those videos that have not changed since; open none."""
+    return {path: Inspection(**one) for path, one in recalled(_identity(), root, paths).items()}
+
+
+def _identity() -> str:
     """What the outcome of an inspection depends on besides the video."""
     return f"inspection {VERSION}, {decoder_identity()}, {reader_identity()}"
 

@@ -1,7 +1,8 @@
 """Decoding in a process of its own: what crashes or hangs there ends in one message here.
 
-A request is a line of JSON; answers are lines of JSON, each followed by the pixels that it
-announces. `Process` is the client, `serve` the server.
+A request is a line of JSON, and so is its answer. Before the answer come frames, some at a time: a
+line with their indices and their shape, and their pixels. `Process` is the client, `serve` the
+server.
 """
 
 import atexit
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from io import BufferedReader, BufferedWriter
 from mmap import mmap
 from pathlib import Path
@@ -40,9 +42,33 @@ PIPE = 1 << 20
 
 Receive = Callable[[list[int], Pixels], None]
 """Takes indices and pixels of some frames, uint8 (frames, height, width, 3)."""
-Request = dict[str, Any]
-"""What to ``do``, with its arguments by name: see `_read` and `_examine`."""
-Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file to examine or, given a decoder, to read; arguments as for `clips.decode_each`."""
+
+    path: str
+    decoder: str | None = None
+    frames: int = 0
+    sampling: Sampling = ""
+    known: int | None = None
+    """Frames in the file, if it was read before."""
+    sha256: str = ""
+    limit: float = field(default_factory=lambda: TIME_LIMIT)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a request."""
+
+    error: str | None = None
+    """Why the file cannot be read; None if it can."""
+    frames: int = 0
+    """Frames in the file, after reading."""
+    container: str = ""
+    complaint: str = ""
+    """Both after examining, as `readers.examined` returns them."""
 
 
 class Process:
@@ -62,25 +88,26 @@ class Process:
         self.pid = self._process.pid
 
     def ask(self, request: Request, receive: Receive) -> Answer:
-        """Have a request answered; if the process ends before, ``error`` says how."""
+        """Have a request answered; if the process ends before, the error says how."""
         to = cast(BufferedWriter, self._process.stdin)
         back = cast(BufferedReader, self._process.stdout)
         with suppress(BrokenPipeError):
-            to.write(json.dumps(request).encode() + b"\n")
+            to.write(json.dumps(asdict(request)).encode() + b"\n")
             to.flush()
         while (line := back.readline()).endswith(b"\n"):  # a killed process may leave half a line
-            answer: Answer = json.loads(line)
-            if "shape" not in answer:
-                return answer
-            size = math.prod(answer["shape"])
+            content = json.loads(line)
+            if isinstance(content, dict):
+                return Answer(**content)
+            indices, shape = content
+            size = math.prod(shape)
             # Memory of large frames goes back to the system at once.
             large = size > AT_ONCE
             memory = np.frombuffer(mmap(-1, size), np.uint8) if large else np.empty(size, np.uint8)
             if back.readinto(memory.data) < size:
                 break
-            receive(answer["indices"], memory.reshape(answer["shape"]))
+            receive(indices, memory.reshape(shape))
             del memory
-        return {"error": self._end()}
+        return Answer(self._end())
 
     def ended(self) -> bool:
         """Whether it has ended."""
@@ -121,17 +148,13 @@ def close_idle() -> None:
 
 
 def answered(request: Request, receive: Receive) -> Answer:
-    """Have an idle process, or a new one, answer a request.
-
-    Returns:
-        the answer; if the process died, how, under ``error``.
-    """
+    """Have an idle process, or a new one, answer a request; see `Process.ask`."""
     with _lock:
         process = idle.pop() if idle else None
     process = process or Process()
     kept = False
     try:
-        answer = process.ask({**request, "limit": TIME_LIMIT}, receive)
+        answer = process.ask(request, receive)
         kept = not process.ended()
         return answer
     finally:
@@ -157,19 +180,23 @@ def serve() -> None:
     for line in sys.stdin.buffer:
         os.ftruncate(2, 0)
         os.lseek(2, 0, os.SEEK_SET)
-        request = json.loads(line)
-        alive = _Watchdog(request["limit"])
+        request = Request(**json.loads(line))
+        alive = _Watchdog(request.limit)
         try:
-            answer = _ACTIONS[request["do"]](request, _Sender(replies), alive)
+            if request.decoder is None:
+                container, complaint = examined(Path(request.path), alive)
+                answer = Answer(container=container, complaint=complaint)
+            else:
+                answer = _read(request, request.decoder, _Sender(replies), alive)
         except UnreadableError as error:
-            answer = {"error": str(error)}
+            answer = Answer(str(error))
         except MemoryError:
-            answer = {"error": "it asks for more memory than a video may have"}
+            answer = Answer("it asks for more memory than a video may have")
         except Exception as error:  # a bad file must not end the others
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer = Answer(f"{type(error).__name__}: {error}")
         finally:
             faulthandler.cancel_dump_traceback_later()
-        replies.write(json.dumps(answer).encode() + b"\n")
+        replies.write(json.dumps(asdict(answer)).encode() + b"\n")
         replies.flush()
 
 
@@ -207,42 +234,29 @@ class _Sender:
     def flush(self) -> None:
         if not self._frames:
             return
-        shape = [len(self._frames), *self._frames[0].shape]
-        head = {"indices": self._indices, "shape": shape}
+        head = self._indices, [len(self._frames), *self._frames[0].shape]
         self._replies.write(json.dumps(head).encode() + b"\n")
         for frame in self._frames:
             self._replies.write(np.ascontiguousarray(frame).data)
         self._indices, self._frames = [], []
 
 
-def _read(request: Request, send: _Sender, alive: _Watchdog) -> Answer:
-    path, frames, sampling = Path(request["path"]), request["frames"], request["sampling"]
-    rule: Sampling
-    if isinstance(sampling, dict):
-        rule = Jittered(**sampling)
-    else:
-        rule = sampling if isinstance(sampling, str) else tuple(sampling)
-    if request["sha256"]:
+def _read(request: Request, decoder: str, send: _Sender, alive: _Watchdog) -> Answer:
+    path = Path(request.path)
+    rule: Any = request.sampling
+    if not isinstance(rule, str):  # JSON has made other types of it
+        rule = Jittered(**rule) if isinstance(rule, dict) else tuple(rule)
+    if request.sha256:
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != request["sha256"]:
-                return {
-                    "error": "its content has changed since it was hashed: give the command again"
-                }
+            if hashlib.file_digest(file, "sha256").hexdigest() != request.sha256:
+                return Answer("its content has changed since it was hashed: give the command again")
     count = read(
-        DECODERS[request["decoder"]],
+        DECODERS[decoder],
         path,
-        lambda available: frame_indices(rule, available, frames).tolist(),
-        request["known"],
+        lambda available: frame_indices(rule, available, request.frames).tolist(),
+        request.known,
         send,
         alive,
     )
     send.flush()
-    return {"frames": count}
-
-
-def _examine(request: Request, _send: _Sender, alive: _Watchdog) -> Answer:
-    container, complaint = examined(Path(request["path"]), alive)
-    return {"container": container, "complaint": complaint}
-
-
-_ACTIONS = {"read": _read, "examine": _examine}
+    return Answer(frames=count)

@@ -59,10 +59,12 @@ def load_file(path: Path) -> ModuleType:
     file = path.resolve()
     package = _package_of(file)
     name = f"{package}.{file.stem}"
-    if name not in sys.modules:
+    if name not in sys.modules and _is_at(sys.modules.get(file.stem), file):
+        sys.modules[name] = sys.modules[file.stem]  # a file beside it has imported it
+    elif name not in sys.modules:
         _check_beside(path)
         _import_as(name, package, path)
-    elif Path(str(getattr(sys.modules[name], "__file__", None))).resolve() != file:
+    elif not _is_at(sys.modules[name], file):
         raise _another(path, package)
     loaded_files[name] = sys.modules[name]
     return sys.modules[name]
@@ -105,6 +107,14 @@ def _import_as(name: str, package: str, path: Path) -> None:
     except UserError:
         sys.modules.pop(name, None)
         raise
+    if file.stem.isidentifier() and file.stem not in sys.modules:
+        alone = importlib.util.find_spec(file.stem)
+        if alone is not None and Path(str(alone.origin)).resolve() == file:
+            sys.modules[file.stem] = module  # so that a file beside it may import it absolutely
+
+
+def _is_at(module: ModuleType | None, file: Path) -> bool:
+    return Path(str(getattr(module, "__file__", None))).resolve() == file
 
 
 def _another(path: Path, package: str) -> UserError:

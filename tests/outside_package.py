@@ -43,7 +43,8 @@ def plugins_as_they_were() -> Iterator[None]:
         yield
     finally:
         for name in sys.modules.keys() - modules:
-            if name.partition(".")[0] == "outside_fewshot" or name.startswith("fvbench_plugin_"):
+            own = str(getattr(sys.modules[name], "__name__", name))
+            if name.partition(".")[0] == "outside_fewshot" or own.startswith("fvbench_plugin_"):
                 del sys.modules[name]
         sys.path[:] = path
         REGISTRY.clear()

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
+from bench.plugins.registry import all_methods
 from bench.runs.directory import read_run
 from episodes import plugins
 from tests.command import call, refused, succeeds
@@ -332,3 +333,21 @@ def test_a_method_of_frames_that_nobody_can_sample_costs_the_others_nothing(tmp_
     assert "left out: " in (said := succeeds(*words))
     assert "no frame sampling is called 'every-other'" in said
     assert "'every-other'" in refused("list", "methods", "--plugin", tmp_path / "odd.py")
+
+
+@pytest.mark.usefixtures("plugins_forgotten")
+def test_plugins_of_a_folder_may_import_each_other(tmp_path: Path):
+    text = (
+        "from bench.method import register\nfrom {} import {}\n"
+        "@register\nclass {}({}):\n    name = '{}'\n"
+    )
+    for name, file, base in (
+        *(("Middle", "tests.synthetic", "MeanVectors"), ("Above", "middle", "Middle")),
+        *(("Zenith", "middle", "Middle"), ("Below", "middle", "Middle")),
+    ):
+        (tmp_path / f"{name.lower()}.py").write_text(
+            text.format(file, base, name, base, name.lower())
+        )
+    found = all_methods([tmp_path], leave_out=False)
+    assert {"above", "below", "middle", "zenith"} <= found.keys()
+    assert issubclass(found["zenith"].cls, found["middle"].cls)

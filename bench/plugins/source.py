@@ -265,6 +265,7 @@ def _cell(file: str) -> Module:
 
 def _module(name: str) -> Module:
     """Parse the source of a module; a package without ``__init__.py`` is empty."""
+    name = getattr(sys.modules.get(name), "__name__", name)  # plugins may have two names
     file = _file(name)
     if file and file in _stamps and _stamps[file] != _stamp(file):
         raise NoSourceError

@@ -5,7 +5,8 @@ on first use: importing this package alone loads nothing.
 
 The modules beside this file are those that others import: the contracts of methods
 (`bench.method`), backbones (`bench.backbone`, `bench.pretrained`) and reproductions
-(`bench.reference`), and the two entry points, `bench.api` and `bench.__main__`.
+(`bench.reference`), the settings of methods (`bench.settings`), and the two entry points,
+`bench.api` and `bench.__main__`, which count as parts of `bench.commands`.
 
 May import: episodes, episodes.decoding.
 """

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.summary import Summary
 from bench.features.files import FeatureCard
-from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Failure, Header
 from bench.throughput.record import Record
 from bench.training.state import Unfinished
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card
+from bench.weights.recipe import TrainingRecipe
 from episodes.banks.recipe import Recipe
 from episodes.disk.facts import FactsFile
 from episodes.disk.registration import Registration

@@ -1,4 +1,4 @@
 """The methods: one file each, found by being here.
 
-May import: bench, methods.parts, episodes.
+May import: bench, methods.parts.
 """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.machine.locking import locked
 from episodes.atomic import replacing, write_text
 from episodes.errors import UserError
-from episodes.locking import locked
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,7 +101,7 @@ def test_a_place_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: P
 def test_a_folder_is_held_by_one_command_at_a_time(tmp_path: Path):
     code = (
         "import sys, pathlib\n"
-        "from episodes.locking import locked\n"
+        "from bench.machine.locking import locked\n"
         "with locked(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -1,14 +1,19 @@
 """What several commands share: options, what these do first, and how results are printed."""
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from episodes.errors import UserError, note
+
+if TYPE_CHECKING:
+    from bench.comparison.frame import Comparison
 
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
@@ -147,6 +152,17 @@ def print_result(result: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) 
 
         result = dump(result)
     typer.echo(result.removesuffix("\n"))
+
+
+def print_comparisons(comparisons: "Sequence[Comparison]", style: str, json: bool) -> None:
+    """Print comparisons as a table that fits the terminal, if there is one, or as JSON."""
+    from bench.comparison.tables import render
+
+    if json:
+        print_result({"banks": [comparison.content() for comparison in comparisons]})
+    elif comparisons:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print_result(render(comparisons, style, width))
 
 
 class Command(TyperCommand):

@@ -22,9 +22,9 @@ from bench.commands.options import (
     Resize,
     Sampling,
     Text,
+    print_comparisons,
     print_result,
 )
-from bench.commands.tables import print_comparisons
 from episodes.errors import UserError
 
 if TYPE_CHECKING:

@@ -1,19 +1,20 @@
 """``fvbench tables``."""
 
-import shutil
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.commands.config import refuse
-from bench.commands.options import Family, Json, Plugin, Reference, Runs, print_result
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.comparison.frame import Comparison
+from bench.commands.options import (
+    Family,
+    Json,
+    Plugin,
+    Reference,
+    Runs,
+    print_comparisons,
+    print_result,
+)
 
 OF_LATEX = ("columns", "caption", "label")
 """Parameters that only tables in LaTeX take."""
@@ -93,14 +94,3 @@ def tables(
         print_result(render_declared(comparisons, style))
     else:
         print_comparisons(comparisons, style, json)
-
-
-def print_comparisons(comparisons: "Sequence[Comparison]", style: str, json: bool) -> None:
-    """Print comparisons as a table that fits the terminal, if there is one, or as JSON."""
-    from bench.comparison.tables import render
-
-    if json:
-        print_result({"banks": [comparison.content() for comparison in comparisons]})
-    elif comparisons:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print_result(render(comparisons, style, width))

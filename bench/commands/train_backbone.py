@@ -44,10 +44,10 @@ def train_backbone(
              fvbench run --backbone motion=results/local/backbone/motion.safetensors
     """
     from bench.machine.device import choose_device
+    from bench.machine.locking import locked
     from bench.machine.progress import Reporter
     from bench.training import backbone
     from bench.weights.backbone_card import BackboneRecipe, WordsRecipe
-    from episodes.locking import locked
 
     chosen = {"seed": seed} | ({} if steps is None else {"steps": steps})
     where = choose_device(device)

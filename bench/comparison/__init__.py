@@ -4,5 +4,5 @@
 them; `tables`, `latex` and `show` render them; `across` compares several banks, and `gate` judges
 new runs by a baseline.
 
-May import: bench, bench.runs, bench.statistics, bench.weights, episodes and its rooms.
+May import: bench.runs, bench.statistics, episodes and its rooms.
 """

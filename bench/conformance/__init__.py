@@ -3,7 +3,7 @@
 Tests examine `RULES` one by one; `examine`, like `fvbench check-method`, examines them all.
 `parity` compares with the outputs of authors' code.
 
-May import: bench, bench.plugins, bench.runs, bench.features, bench.running, episodes and its rooms.
+May import: bench, bench.plugins, bench.running, episodes and its rooms.
 """
 
 from bench.conformance.examination import RULES, Report, examine

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as job
 from torch import Tensor
 
+from bench.machine.locking import locked
 from episodes.errors import UserError
-from episodes.locking import locked
 
 PATIENCE = "FVBENCH_PATIENCE_MINUTES"
 """Environment variable: how long a process waits for the others, which may have more to decode."""

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from bench.method import ConfiguredMethod, FeatureShape, Method
 from bench.reference import Golden, adopt, names_of
-from bench.runs.recipe import TrainingRecipe
 from bench.training.learner import Learner, optimiser_of, set_learning_rates
 from bench.training.stream import EpisodeBatch
+from bench.weights.recipe import TrainingRecipe
 from methods.parity.training import AUTHORS_TRAINING, AuthorsTraining
 
 EPISODES = ("", "step1/", "step2/")

@@ -17,8 +17,8 @@ from bench.method import (
     apply,
     join,
 )
-from bench.runs.recipe import TrainingRecipe
 from bench.training.stream import EpisodeBatch
+from bench.weights.recipe import TrainingRecipe
 
 
 class Learner(nn.Module):

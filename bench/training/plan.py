@@ -16,10 +16,10 @@ from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
 from bench.method import ConfiguredMethod, FeatureShape
 from bench.plugins.registry import source_sha256
-from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import HowTrained, Input
 from bench.training.stream import training_stream
 from bench.weights.cards import Start, TrainingIdentity, Validation
+from bench.weights.recipe import TrainingRecipe
 from episodes.banks.bank import Bank
 from episodes.datasets import dataset
 from episodes.errors import UserError

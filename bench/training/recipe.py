@@ -17,8 +17,8 @@ from pydantic import ConfigDict, Field
 from bench.conformance.learning import has_global_head
 from bench.method import ConfiguredMethod
 from bench.runs.directory import can_be_stated
-from bench.runs.recipe import TrainingRecipe
 from bench.settings import checked
+from bench.weights.recipe import TrainingRecipe
 from episodes.errors import UserError, unknown, warn
 from episodes.schema import Model, parsed, read_toml
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.runs.recipe import TrainingRecipe
+from bench.weights.recipe import TrainingRecipe
 from episodes.banks.bank import Bank
 from episodes.banks.recipe import recipe_of
 from episodes.banks.sampler import VERSION, Episodes, draw

@@ -1,4 +1,4 @@
-"""Trained weights: their cards, the hashes of shipped ones, and which method gets which.
+"""Trained weights: recipes, cards, hashes of the shipped ones, and which method gets which.
 
-May import: bench, bench.runs, episodes.
+May import: bench, bench.runs, episodes, episodes.banks.
 """

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.runs.directory import RESULTS_FOLDER
-from bench.runs.recipe import TrainingRecipe
 from bench.runs.schema import Circumstances, HowTrained, Input, TextIdentity
 from bench.settings import Form
+from bench.weights.recipe import TrainingRecipe
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, check_seal, parsed, read_json
 from episodes.split import Split

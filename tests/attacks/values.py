@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from bench.features.given import GivenFeatures
+from bench.machine.locking import NAME, locked
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.site.submission import pack, unpack
 from episodes import cache
@@ -29,7 +30,6 @@ from episodes.banks.bank import open_bank
 from episodes.decoding import memory
 from episodes.disk import facts
 from episodes.errors import UserError
-from episodes.locking import NAME, locked
 from episodes.schema import SEAL, sealed
 from tests.attacks.files import TARGETS, Target, attack, copied
 from tests.attacks.outcomes import Tally

@@ -8,10 +8,10 @@ from bench.conformance.learning import for_training
 from bench.features.backbones import load_backbone
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
-from bench.runs.recipe import TrainingRecipe
 from bench.training.learner import Learner, optimiser_of, weights_for_use
 from bench.training.recipe import read_training_recipe
 from bench.training.stream import EpisodeBatch
+from bench.weights.recipe import TrainingRecipe
 
 METHODS = built_in_methods()
 SHAPE = FeatureShape(96, 8, 6, 6)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from bench.plugins.registry import built_in_methods
-from bench.runs.recipe import TrainingRecipe
 from bench.training import stream as module
 from bench.training.recipe import read_training_recipe
 from bench.training.stream import guarded_split, training_stream
+from bench.weights.recipe import TrainingRecipe
 from episodes.banks.bank import Bank, open_bank
 from episodes.datasets import dataset
 from episodes.errors import UserError

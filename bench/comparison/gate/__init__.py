@@ -6,6 +6,8 @@ A test needs no plugin:
 
     def test_accuracy_holds():
         assert_not_worse("results/baselines/default", "results/local/new", drop=0.005)
+
+May import: bench.runs, bench.statistics, episodes; none of the tables of `bench.comparison`.
 """
 
 from collections.abc import Sequence

@@ -1,1 +1,4 @@
-"""Cases: single queries on which the branches of MASTAF disagree, counted and drawn."""
+"""Cases: single queries on which the branches of MASTAF disagree, counted and drawn.
+
+May import: what `bench.report` may, but of its rooms only `charts.style`.
+"""

@@ -2,8 +2,10 @@
 
 import json
 import re
+import subprocess
 from functools import cache
 
+import pytest
 import torch
 
 from bench.comparison.paper import RUNS
@@ -149,6 +151,19 @@ def test_committed_runs_are_of_todays_code():
             wrong.append(folder.relative_to(RESULTS_FOLDER).as_posix())
     assert known > 400
     assert wrong == []
+
+
+def test_runs_and_weights_name_commits_of_this_history():
+    """Whoever doubts a number can go to the code that made it, without changes of its own."""
+    runs = [json.loads((folder / "run.json").read_text()) for folder in find_runs(RESULTS_FOLDER)]
+    cards = [json.loads(path.read_text()) for path in WEIGHTS_FOLDER.rglob("*.json")]
+    made = [*(run["circumstances"] for run in runs), *(card["made_by"] for card in cards)]
+    assert not any(one["dirty"] for one in made)
+    words = ["git", "-C", str(ROOT), "rev-list", "HEAD"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=False)
+    if listed.returncode or (ROOT / ".git" / "shallow").exists():
+        pytest.skip("no history of git, or only its end")
+    assert {one["commit"] for one in made} - set(listed.stdout.split()) == set()
 
 
 def test_published_figures_keep_their_sources():

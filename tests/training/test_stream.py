@@ -1,5 +1,7 @@
 """Training episodes: seeded, of training classes alone, and never chosen on test classes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,15 @@ from bench.training import stream as module
 from bench.training.recipe import read_training_recipe
 from bench.training.stream import guarded_split, training_stream
 from bench.weights.recipe import TrainingRecipe
+from episodes.atomic import write_text
 from episodes.banks.bank import Bank, open_bank
 from episodes.datasets import dataset
+from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
 from episodes.split import Split, Video
 from tests.command import refused
+from tests.conftest import videos_of
+from tests.test_own_videos import bank_of
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +85,18 @@ def test_a_dataset_whose_splits_share_a_class_is_refused(
     monkeypatch.setattr(module, "dataset", lambda name: Leaky())
     with pytest.raises(UserError, match=r"classes wave are in train and in val"):
         guarded_split(validation)
+
+
+@pytest.mark.usefixtures("own_config")
+def test_a_dataset_without_test_classes_is_trained_on_and_never_tested_on(tmp_path: Path):
+    root = videos_of(tmp_path / "videos", "abcd", opened=False)
+    for split, labels in (("train", "ab"), ("val", "cd")):
+        lines = (f"{label}/{number}\n" for label in labels for number in range(2))
+        write_text(tmp_path / "lists" / f"{split}.txt", "".join(lines))
+    add_dataset("mine", root, tmp_path / "lists", trust=False)
+    assert list(guarded_split(bank_of("mine", "val")).classes) == ["a", "b"]
+    with pytest.raises(UserError, match="mine has no test classes, only train and val"):
+        bank_of("mine", "test")
 
 
 def test_too_few_videos_for_an_episode_are_named(validation: Bank, recipe: TrainingRecipe):

@@ -23,6 +23,10 @@ Identify = Callable[[str], tuple[str, str] | None]
 the dataset."""
 
 
+WINDOWED = re.compile(r"(.{11})_(\d+)_(\d+)")
+"""A video's name in Kinetics: the id, and the seconds where its window begins and ends."""
+
+
 def by_folder(path: str) -> tuple[str, str]:
     """Most copies keep a video under its own name in the folder of its class.
 
@@ -41,7 +45,10 @@ class Index:
         self._by_name: defaultdict[str, list[_Place]] = defaultdict(list)
         for path in videos_below(root):
             if video := identify(composed(path)):
-                self._by_name[video[1].casefold()].append(_Place(path, *video))
+                place = _Place(path, *video)
+                self._by_name[place.name.casefold()].append(place)
+                if match := WINDOWED.fullmatch(place.name):
+                    self._by_name[f"{match[1]}_".casefold()].append(place)
 
     def find(self, video: Video, names: Names, folders: Iterable[str] = ()) -> list[Path]:
         """Return where a video lies, best place first; empty if it is not there.
@@ -97,10 +104,14 @@ def as_listed(name: str) -> Iterable[str]:
 def of_kinetics(name: str) -> Iterable[str]:
     """Kinetics: with the time window, with its numbers unpadded, or the bare id.
 
+    A bare id in a list, as in ``-514AQUrSow_`` for `Index`, may have any window.
+
     >>> list(of_kinetics("-514AQUrSow_000058_000068"))
     ['-514AQUrSow_000058_000068', '-514AQUrSow_58_68', '-514AQUrSow']
+    >>> list(of_kinetics("-514AQUrSow"))
+    ['-514AQUrSow', '-514AQUrSow_']
     """
-    match = re.fullmatch(r"(.{11})_(\d+)_(\d+)", name)
+    match = WINDOWED.fullmatch(name)
     if not match:
-        return (name,)
+        return (name, f"{name}_")
     return (name, f"{match[1]}_{int(match[2])}_{int(match[3])}", match[1])

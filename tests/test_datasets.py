@@ -244,6 +244,10 @@ class TestLists:
         [
             ("Archery", r"line 1: 'Archery' is in no known format"),
             ("A/one\nA/one", "lists A/one twice"),
+            (
+                "A/one 38 18",
+                "line 1: 'A/one 38 18' is a folder of frames .*; a line is CLASS/VIDEO",
+            ),
         ],
     )
     def test_lines_that_say_nothing(self, text: str, message: str, data: Path, tmp_path: Path):

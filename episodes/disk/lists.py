@@ -137,6 +137,12 @@ def _pair(line: str, where: str) -> tuple[str, str]:
     name, _, number = line.rpartition(" ")
     if "/" in name and number.isdecimal() and is_video_file(name):
         line = name  # the number of the class, which is named already
+    if re.fullmatch(r"\S+/\S+ \d+ \d+", line):
+        raise UserError(
+            f"{where}: {line[:100]!r} is a folder of frames with the number of frames and that of"
+            " the class, as MMAction2 lists raw frames; a line is CLASS/VIDEO: leave out the two"
+            " numbers"
+        )
     for pattern, _ in FORMATS:
         if match := pattern.fullmatch(line):
             return match["label"], without_suffix(match["video"].lstrip("/"))

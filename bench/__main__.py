@@ -4,6 +4,7 @@ import inspect
 import io
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ JOBS = ("run", "train")
 ROOT = Path(__file__).parents[1]
 INTERRUPTED, DEFECT = 130, 3
 """Exit statuses: a defect is not 1, which says that a check failed, as of a run that is worse."""
+SPEAKS_LATER = 10
+"""Seconds after which another process of a job than the first says why it ends."""
 TRACEBACK = "FVBENCH_TRACEBACK"
 """Environment variable that asks for the traceback of a defect."""
 
@@ -98,7 +101,12 @@ class _Guarded(TyperGroup):
 
 
 def _ended(message: str, status: int) -> typer.Exit:
-    """Print why the command ends, and return the exception that ends it."""
+    """Print why the command ends, and return the exception that ends it.
+
+    The processes of a job are refused alike. Once the first has ended, torchrun ends the others.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
+        time.sleep(SPEAKS_LATER)
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
     return typer.Exit(status)
 

@@ -10,14 +10,14 @@ import torch.multiprocessing
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from typer.main import get_command
 
-from bench.__main__ import app
+from bench.__main__ import SPEAKS_LATER, app
 from bench.machine.distributed import PATIENCE, joined
 from bench.method import FeatureShape
 from bench.plugins.registry import built_in_methods
 from bench.running import pairs
 from bench.running.loop import encode
 from episodes.errors import UserError
-from tests.command import call, job, predictions
+from tests.command import call, job, predictions, refused
 from tests.synthetic import CPU, NOTHING, random_features
 
 # 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
@@ -109,6 +109,18 @@ def test_pairs_have_the_same_scores_in_every_one_of_two_processes(tmp_path):
         for rank in range(2):
             found = safetensors.torch.load_file(tmp_path / f"{rank}.safetensors")
             assert torch.equal(found[name], expected)
+
+
+def test_the_first_process_says_why_all_are_refused_before_torchrun_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    waited: list[float] = []
+    monkeypatch.setattr("bench.__main__.time.sleep", waited.append)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for rank, expected in (("0", []), ("1", [SPEAKS_LATER])):
+        monkeypatch.setenv("RANK", rank)
+        assert "no bank is called 'nothing'" in refused("bank", "show", "nothing")
+        assert waited == expected
 
 
 @pytest.mark.parametrize("minutes", ["", "60.5", "0", "-1"])

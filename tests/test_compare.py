@@ -504,5 +504,5 @@ def test_units_are_those_that_episodes_show(tmp_path: Path):
     shown, times = np.unique(support, return_counts=True)
     always = (times == 3).sum()
     assert 0 < always < len(shown) < 13
-    assert comparison.units.startswith(f"{len(shown)} classes, ")
+    assert comparison.units.startswith(f"episodes show {len(shown)} classes and ")
     assert f"classes cannot vary ({always} of them are in every episode)" in comparison.units

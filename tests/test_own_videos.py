@@ -64,7 +64,7 @@ def copied(own: Path, root: Path, classes: int) -> Path:
 def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_path: Path):
     words = ("--backbone", "motion", "--methods", "protonet,otam", "--episodes", "40", "--out")
     printed = succeeds("run", "--data", own, *words, tmp_path / "one")
-    assert "my-videos-5w1s: 8 classes, 48 videos.\n" in printed
+    assert "my-videos-5w1s: episodes show 8 classes and 48 videos.\n" in printed
     identity = read_run(tmp_path / "one" / "protonet").identity
     assert (identity.dataset, identity.way, identity.shot) == ("my-videos", 5, 1)
     assert len(predictions(tmp_path / "one")["protonet"]) == 200

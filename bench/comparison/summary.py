@@ -131,9 +131,9 @@ def _choose(
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:
     """Count the classes and videos that episodes show, and say which of them cannot vary."""
-    units = ", ".join(f"{one.shown.sum()} {one.kind}" for one in (design.classes, design.videos))
-    in_all = f"{len(bank.split.classes)} classes, {len(bank.split.videos)} videos"
-    counted = units if units == in_all else f"{units} ({in_all})"
+    units = " and ".join(f"{one.shown.sum()} {one.kind}" for one in (design.classes, design.videos))
+    in_all = f"{len(bank.split.classes)} classes and {len(bank.split.videos)} videos"
+    counted = f"episodes show {units}" + ("" if units == in_all else f", out of {in_all}")
     if variation.base == "videos and classes":
         return counted
     if len(bank.episodes) == 1:

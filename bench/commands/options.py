@@ -14,6 +14,7 @@ from episodes.errors import UserError, note
 
 if TYPE_CHECKING:
     from bench.comparison.frame import Comparison
+    from bench.runs.schema import Failure
 
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")
@@ -154,12 +155,19 @@ def print_result(result: str | Mapping[str, Any] | Sequence[Mapping[str, Any]]) 
     typer.echo(result.removesuffix("\n"))
 
 
-def print_comparisons(comparisons: "Sequence[Comparison]", style: str, json: bool) -> None:
-    """Print comparisons as a table that fits the terminal, if there is one, or as JSON."""
+def print_comparisons(
+    comparisons: "Sequence[Comparison]", failures: "Sequence[Failure]", style: str, json: bool
+) -> None:
+    """Print comparisons as a table that fits the terminal, if there is one, or as JSON.
+
+    JSON has every failure: a bank on which all methods failed has no comparison.
+    """
     from bench.comparison.tables import render
 
     if json:
-        print_result({"banks": [comparison.content() for comparison in comparisons]})
+        banks = [comparison.content() for comparison in comparisons]
+        failed = [one.model_dump(include={"bank", "method", "reason"}) for one in failures]
+        print_result({"banks": banks, "failed": failed})
     elif comparisons:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print_result(render(comparisons, style, width))

@@ -246,7 +246,7 @@ def _show(
     for comparison in comparisons:
         (bank,) = (bank for bank in plan.banks if bank.title == comparison.bank)
         write_summary(plan.bank_folder(bank), comparison)
-    print_comparisons(comparisons, "terminal", json)
+    print_comparisons(comparisons, failures, "terminal", json)
     if report and comparisons:
         from bench.report.page import write_report
 

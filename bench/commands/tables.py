@@ -93,4 +93,4 @@ def tables(
     elif declared and not json:
         print_result(render_declared(comparisons, style))
     else:
-        print_comparisons(comparisons, style, json)
+        print_comparisons(comparisons, failures, style, json)

@@ -188,6 +188,10 @@ HOSTILE = {
         rewritten(lambda run: with_identity(run, split="train")),
         "says split 'train', its bank default has 'test'",
     ),
+    "episodes of its own under the name of a bank": (
+        rewritten(lambda run: with_identity(run, bank_sha256="0" * 64)),
+        "sha256 000000000000…, are those of the bank default, which has others",
+    ),
     "the easiest episodes": (
         rewritten(only_the_easiest),
         r"leaves out \d+ episodes of default for which no video is missing",

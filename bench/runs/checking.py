@@ -15,6 +15,8 @@ from episodes.errors import UserError
 
 MOST_EPISODES = 1_000_000
 """Episodes from this number on are not compared with a bank, which would take long to draw."""
+DIFFERS = "has different episodes here"
+"""What `rebuilt` says of a bank that is here and is not that of the run."""
 TOTAL = re.compile(r" of ([0-9][0-9,]{0,14}) episodes\)$")
 """In a bank's title: the number of its episodes before some were left out."""
 
@@ -55,7 +57,7 @@ def _opened(
     else:
         bank = bank_of_own_recipe(recipe, root, count).only(kept)
     if bank.sha256 != sha256:
-        raise UserError(f"bank {name} has different episodes here")
+        raise UserError(f"bank {name} {DIFFERS}")
     return bank
 
 

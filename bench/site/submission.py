@@ -25,7 +25,7 @@ from bench.comparison.frame import Comparison
 from bench.comparison.row import flattened
 from bench.comparison.summary import compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
-from bench.runs.checking import MOST_EPISODES, check_rows, rebuilt
+from bench.runs.checking import DIFFERS, MOST_EPISODES, check_rows, rebuilt
 from bench.runs.directory import FILES, UNREADABLE, find_runs, read_run
 from bench.runs.run import ROW_TYPES, Run
 from episodes.atomic import replacing
@@ -197,6 +197,11 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     episodes = min(run.identity.episodes, MOST_EPISODES)
     bank, problem = rebuilt(run, own(episodes) if own else ())
     if bank is None:
+        if run.declared.recipe is None and DIFFERS in problem:  # whoever has the name has its bank
+            raise RefusedError(
+                f"the run says that its episodes, of sha256 {run.identity.bank_sha256:.12}…, are"
+                f" those of the bank {run.identity.bank}, which has others"
+            )
         hint = "; --data FOLDER says where its videos are" if run.declared.root else ""
         raise UserError(f"the bank of this run cannot be drawn here: {problem}{hint}")
     actual = {

@@ -100,7 +100,14 @@ def test_two_files_of_one_video_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("names", [("one.npz", "two.npz"), ("", "")])
 @pytest.mark.parametrize(
-    "other", [{"backbone": "clip"}, {"sampling": "linspace"}, {"resize": 60}, {"decoder": "av 1"}]
+    "other",
+    [
+        {"backbone": "clip"},
+        {"sampling": "linspace"},
+        {"resize": 60},
+        {"decoder": "av 1"},
+        {"device": "cuda"},
+    ],
 )
 def test_features_of_another_origin_get_a_folder_of_their_own(
     names: tuple[str, str], other: dict[str, Any], tmp_path: Path
@@ -262,11 +269,13 @@ def test_a_card_that_says_nothing_sensible_is_refused(card: str, tmp_path: Path)
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of the videos of a few episodes."""
     folder = tmp_path_factory.mktemp("exported") / "features"
-    said = succeeds("features", "export", "--episodes", EPISODES, "--out", folder)
+    said = succeeds(
+        "features", "export", "--episodes", EPISODES, "--device", "cpu", "--out", folder
+    )
     assert "wrote features 96 x 8 x 6 x 6 of" in said
     card = json.loads((folder / "features.json").read_text())
     assert (card["backbone"], card["sampling"], card["resize"]) == ("motion", Method.sampling, None)
-    assert card["decoder"] == decoder_identity()
+    assert (card["decoder"], card["device"]) == (decoder_identity(), "cpu")
     return folder
 
 

@@ -75,6 +75,7 @@ def export(
         sampling=identity.sampling,
         resize=identity.resized,
         decoder=identity.decoder,
+        device=identity.device,
     )
     check_origin(out, card)  # before videos are decoded for nothing
     videos = [opened.split.videos[index] for index in opened.used_videos()]

@@ -55,6 +55,8 @@ class FeatureCard(Model):
     """Size to which pictures were resized, where it was chosen."""
     decoder: str | None = None
     """The preferred decoder of the videos, with its version."""
+    device: str | None = None
+    """Type of the device that computed them; another gives features that differ by rounding."""
 
 
 def card_of(place: Path) -> FeatureCard:

@@ -96,7 +96,7 @@ def test_a_method_that_works_again_is_run_again(tmp_path: Path):
         assert found == status, said
         assert (tmp_path / "out" / "mended" / "failed.json").exists() == bool(status)
         assert (tmp_path / "out" / "mended" / "run.json").exists() == (not status)
-        for name in [name for name in sys.modules if name.endswith(".mended")]:
+        for name in [name for name in sys.modules if name.endswith("mended")]:
             del sys.modules[name]
 
 
@@ -193,10 +193,69 @@ def test_a_mode_that_a_method_left_open_does_not_come_back_when_it_is_collected(
         def __init__(self):
             self.mode, self.itself = torch.inference_mode(), self
 
+    for kept in ([], [Model()]):  # it is collected at once, or later
+        before = Surroundings()
+        with torch.no_grad():
+            (kept or [Model()])[0].mode.__enter__()
+        assert len(before.put_back()) == 1
+        kept.clear()
+        gc.collect()
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+
+
+LEAVES_A_GENERATOR = """
+@register
+class Leaves(Base):
+    name = 'leaves'
+
+    def batches(self):
+        with torch.random.fork_rng():
+            yield
+
+    def encode(self, x):
+        self.kept = self.batches()
+        torch.rand(99)
+        next(self.kept)
+        return super().encode(x)
+
+@register
+class Draws(Base):
+    name = 'random'
+
+    def score(self, s, q):
+        gc.collect()  # as may happen at any time
+        return torch.rand_like(super().score(s, q))
+"""
+
+
+def test_what_a_method_leaves_suspended_ends_before_the_next(tmp_path: Path):
+    file = tmp_path / "plugin" / "leaves.py"
+    file.parent.mkdir()
+    file.write_text(HEAD + LEAVES_A_GENERATOR)
+    words = ("run", "--episodes", "2", "--plugin", file, "--methods")
+    found = []
+    for methods in ("random", "leaves,random"):
+        out = tmp_path / methods
+        status, said = call(*words, methods, "--out", out)
+        assert (status, "failed" in said) == (0, False), said
+        found.append(predictions(out)["random"])
+    np.testing.assert_array_equal(*found)
+
+
+def test_what_a_flag_was_is_restored_exactly():
+    """Precisions depend on each other, and torch refuses to read some mixtures."""
     before = Surroundings()
-    with torch.no_grad():
-        Model().mode.__enter__()
-    assert before.put_back() == ["torch's inference mode"]
-    gc.collect()
-    assert torch.is_grad_enabled()
-    assert not torch.is_inference_mode_enabled()
+    for flag, other in (("cuda", "tf32"), ("mkldnn", "bf16")):
+        getattr(torch.backends, flag).matmul.fp32_precision = other
+    torch.backends.fp32_precision = "tf32"
+    assert before.put_back() == ["the precision of torch's products"]
+    assert Surroundings().put_back() == before.put_back() == []
+
+
+def test_a_default_device_that_was_set_leaves_no_mode_behind():
+    """Every call of a function of torch would pass through it, and take longer."""
+    before = Surroundings()
+    torch.set_default_device("meta")
+    assert before.put_back() == ["torch's default device or another mode of its functions"]
+    assert torch.overrides._get_current_function_mode_stack() == []

@@ -1,25 +1,48 @@
-"""The global state of the process, by which one method could change the results of others."""
+"""The global state of the process, by which one method could change the results of others.
+
+What an honest author changes by accident is named and restored: a flag set for speed, a mode or a
+hook that is left on, a function that is patched. No wall keeps out malice: threads that go on,
+`ctypes`, kernels of `torch.library`, functions of modules that are not `SHARED` (such as clocks),
+and the files of others are not looked after.
+"""
 
 import builtins
 import gc
+import itertools
 import math
 import os
 import random
 import signal
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._device import DeviceContext
+from torch.utils import _python_dispatch as operators
 
 OURS = ("bench", "episodes", "methods")
-SHARED = (builtins, math, np, torch, torch.Tensor, torch.linalg, torch.nn.functional)
+SHARED: Sequence[ModuleType | type] = (
+    *(builtins, math, np, np.linalg, np.random),
+    *(torch, torch.Tensor, torch.linalg, torch.nn.functional, torch.nn.init, torch.backends.mha),
+    *{one for one in vars(torch.nn).values() if isinstance(one, type)},
+)
 """Modules and classes whose functions every method calls, besides our own."""
+FLAGS = (
+    *("cudnn.enabled", "cudnn.benchmark", "cudnn.deterministic"),
+    *("mkldnn.enabled", "mkldnn.deterministic", "opt_einsum.enabled", "opt_einsum.strategy"),
+    "cuda.matmul.allow_fp16_reduced_precision_reduction",
+    "cuda.matmul.allow_bf16_reduced_precision_reduction",
+)
+"""Attributes in `torch.backends`."""
+ATTENTION = ("flash", "mem_efficient", "math", "cudnn")
+"""Kernels of torch's attention."""
 LATE = {"manual_seed", "__slotnames__"}
 """Attributes that change later: torch replaces one when its compiler is loaded, as some optimisers
 do; Python adds one to classes whose objects are sent to another process, as in rendering."""
@@ -27,6 +50,11 @@ MISSING = object()
 _kept: list[torch.inference_mode] = []
 """Context managers that are never left: each would restore an old mode when it is collected."""
 _AUTOCAST = ("cpu", "cuda")
+_ROUNDED = (
+    *(("generic", "all"), ("cuda", "all"), ("mkldnn", "all")),
+    *itertools.product(("cuda", "mkldnn"), ("matmul", "conv", "rnn")),
+)
+"""What newer versions of torch round separately; what is "all" comes first."""
 _HOOKS: Mapping[str, dict[int, Any]] = {
     name: value
     for name, value in vars(torch.nn.modules.module).items()
@@ -76,46 +104,112 @@ def _put_hooks_back(before: Mapping[str, Mapping[int, Any]]) -> None:
         hooks.update(before[name])
 
 
-def _function_modes() -> list[Any]:
-    """List the modes that torch's functions pass through, but for the default device's."""
-    modes = torch.overrides._get_current_function_mode_stack()
-    return [mode for mode in modes if not isinstance(mode, DeviceContext)]
+def _modes() -> tuple[Any, Sequence[Any]]:
+    """Return the default device's mode, and all that torch's functions pass through."""
+    functions = torch.overrides._get_current_function_mode_stack()
+    return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None), functions
 
 
-def _put_function_modes_back(before: Sequence[Any]) -> None:
-    modes = torch.overrides._get_current_function_mode_stack()
-    devices = [mode for mode in modes if isinstance(mode, DeviceContext)]
-    for _ in modes:
+def _put_modes_back(before: tuple[Any, Sequence[Any]]) -> None:
+    torch._GLOBAL_DEVICE_CONTEXT.device_context, functions = before
+    while torch._C._len_torch_function_stack():
         torch._C._pop_torch_function_stack()
-    for mode in (*devices, *before):
+    for mode in functions:
         torch._C._push_on_torch_function_stack(mode)
 
 
+def _put_operators_back(before: Sequence[Any]) -> None:
+    while operators._get_current_dispatch_mode_stack():
+        operators._pop_mode()
+    for mode in before:
+        operators._push_mode(mode)
+
+
+def _set_default_type(before: tuple[torch.dtype, str]) -> None:
+    if torch._C._get_default_device() != before[1]:
+        torch.set_default_tensor_type("torch.FloatTensor")  # of the CPU
+    torch.set_default_dtype(before[0])
+
+
+def _precision() -> Sequence[Any]:
+    read = getattr(torch._C, "_get_fp32_precision_getter", None)  # of newer versions
+    return (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.allow_tf32,
+        [read(*place) for place in _ROUNDED] if read else [],
+    )
+
+
+def _set_precision(before: Sequence[Any]) -> None:
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
+    for place, value in zip(_ROUNDED, before[2], strict=False):
+        torch._C._set_fp32_precision_setter(*place, value)
+
+
+def _attention() -> Sequence[bool]:
+    return [getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in ATTENTION]
+
+
+def _set_attention(before: Sequence[bool]) -> None:
+    for kind, on in zip(ATTENTION, before, strict=True):
+        getattr(torch.backends.cuda, f"enable_{kind}_sdp")(on)
+
+
+def _flag(path: str) -> tuple[str, Callable[[], Any], Callable[[Any], object]]:
+    owner, _, name = path.rpartition(".")
+    holder = attrgetter(owner)(torch.backends)
+    return f"torch.backends.{path}", partial(getattr, holder, name), partial(setattr, holder, name)
+
+
+def _timer_runs() -> bool:
+    return hasattr(signal, "setitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0
+
+
 STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
-    ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
-    ("torch's default device", torch.get_default_device, torch.set_default_device),
+    (
+        "torch's default type",
+        lambda: (torch.get_default_dtype(), torch._C._get_default_device()),
+        _set_default_type,
+    ),
+    ("torch's default device or another mode of its functions", _modes, _put_modes_back),
+    (
+        "the modes of torch's operators",
+        operators._get_current_dispatch_mode_stack,
+        _put_operators_back,
+    ),
     ("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
     ("torch's inference mode", torch.is_inference_mode_enabled, _set_inference_mode),
     ("torch's recording of gradients", torch.is_grad_enabled, torch.set_grad_enabled),
+    (
+        "torch's search for anomalies",
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        lambda value: torch.autograd.set_detect_anomaly(*value),
+    ),
     ("torch's automatic precision", _autocast, _set_autocast),
     ("hooks of all modules", _hooks, _put_hooks_back),
-    ("the modes of torch's functions", _function_modes, _put_function_modes_back),
     (
         "torch's choice of deterministic algorithms",
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
+        torch.get_deterministic_debug_mode,
+        torch.set_deterministic_debug_mode,
     ),
-    (
-        "the precision of torch's products",
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
+    ("the precision of torch's products", _precision, _set_precision),
+    ("torch's kernels of attention", _attention, _set_attention),
     ("torch's smallest numbers", _flushes_denormals, torch.set_flush_denormal),
-    ("torch's use of oneDNN", torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    *map(_flag, FLAGS),
     ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
     ("the current folder", Path.cwd, os.chdir),
     ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the collection of garbage", gc.isenabled, lambda on: (gc.disable, gc.enable)[on]()),
+    ("the profiler", sys.getprofile, sys.setprofile),
+    ("the tracer", sys.gettrace, sys.settrace),
+    (
+        "the tracing of memory",
+        tracemalloc.is_tracing,
+        lambda on: (tracemalloc.stop, tracemalloc.start)[on](),
+    ),
+    # Its signal would end the process, with the handler that is restored.
+    ("an alarm", _timer_runs, lambda on: on or signal.setitimer(signal.ITIMER_REAL, 0)),
     ("the handlers of signals", _handlers, _put_handlers_back),
 )
 """Name, getter and setter of each state."""
@@ -125,19 +219,26 @@ class Surroundings:
     """The global state of the process, to be compared and restored later.
 
     New environment variables are allowed, since libraries set some when they are imported, and are
-    removed again. New modules, and new functions in modules, are allowed and stay.
+    removed again. New modules, and new functions in modules, are allowed and stay; so do new
+    folders of modules, which come last from then on. What the block has left behind is collected:
+    suspended generators and guards restore an old state as they end, be it in another's block.
     """
 
     def __init__(self) -> None:
         """Read the state, within milliseconds."""
-        self._states = [read() for _, read, _ in STATES]
+        gc.freeze()  # what exists already is not collected: that would take a tenth of a second
+        self._states = [_read(read) for _, read, _ in STATES]
         self._environment = dict(os.environ)
-        self._random = random.getstate(), np.random.get_state()
+        self._path = list(sys.path)
+        self._random = random.getstate(), torch.get_rng_state()
+        self._numpy = np.random.mtrand.get_bit_generator(), np.random.get_state()
         self._names = {id(one): (one, dict(vars(one))) for one in _shared()}
         self._modules = dict(sys.modules)
 
     def put_back(self) -> list[str]:
         """Restore the state, including random generators; return what had changed, in words."""
+        gc.collect()
+        gc.unfreeze()
         changed = []
         for (name, read, write), value in zip(STATES, self._states, strict=True):
             if _read(read) != value:
@@ -147,8 +248,11 @@ class Surroundings:
             changed.append("the environment")
         os.environ.clear()
         os.environ.update(self._environment)
+        sys.path[:] = [*self._path, *(one for one in sys.path if one not in self._path)]
         random.setstate(self._random[0])
-        np.random.set_state(self._random[1])
+        torch.set_rng_state(self._random[1])
+        np.random.mtrand.set_bit_generator(self._numpy[0])
+        np.random.set_state(self._numpy[1])
         return changed + self._replaced()
 
     def _replaced(self) -> list[str]:

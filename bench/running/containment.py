@@ -57,11 +57,11 @@ def contained(method: str, seed: int, seconds: float | None = None) -> Iterator[
             np.random.seed(seed % 2**32)
             random.seed(seed)
             yield
-    except (UserError, KeyboardInterrupt):
-        raise
     except BaseException as error:
         described = _described(error)
         traceback.clear_frames(error.__traceback__)  # frees its memory and closes its files
+        if isinstance(error, UserError | KeyboardInterrupt):
+            raise
         raise UserError(f"method {method} failed: {described}") from error
     finally:
         changed = before.put_back()

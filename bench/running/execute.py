@@ -16,7 +16,7 @@ from bench.features.store import Readable, StoredFeatures
 from bench.features.text import indistinct, needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
-from bench.method import ConfiguredMethod, FeatureShape, Method
+from bench.method import ConfiguredMethod, FeatureShape
 from bench.running.checkpoints import load_weights
 from bench.running.containment import contained
 from bench.running.identity import identity_of, keys_of, may_reuse
@@ -49,7 +49,7 @@ from episodes.banks.sampler import Episodes
 from episodes.decoding.readings import Readings
 from episodes.draws import Integers
 from episodes.errors import UserError
-from episodes.split import Video, VideoFile
+from episodes.split import Progress, Video, VideoFile
 
 NOT_REUSABLE = (
     "note: the run of {method} is not reusable: the source of its code is not available, has"
@@ -205,13 +205,8 @@ def _run_group(
             ):
                 videos = [files[index].video for index in order]
                 text = _text_for(entry, plan, bank, videos, said, reporter)
-                method = entry.build(FeatureShape(*features.shape[1:]), plan.seed)
-                if chosen.weights is not None and method.learns:
-                    load_weights(method, chosen.weights)
                 with reporter.stage(scoring(chosen, bank)) as progress:
-                    answers = evaluate(
-                        method, features, episodes, plan.device, plan.batch_size, progress, text
-                    )
+                    answers, learns = _answers(plan, chosen, features, episodes, text, progress)
             if _sum(features) != checksum:
                 raise UserError(
                     f"method {entry.name} changed the features in place, unnoticed by torch; the"
@@ -231,9 +226,26 @@ def _run_group(
             identity = identity_of(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
                 reporter.say(NOT_REUSABLE.format(method=entry.name))
-            run = _run(plan, bank, identity, chosen, method, loaded, answers, store)
+            run = _run(plan, bank, identity, chosen, learns, loaded, answers, store)
             write_run(folder, run)
         distributed.wait()
+
+
+def _answers(
+    plan: Plan,
+    chosen: MethodWithWeights,
+    features: Tensor | StoredFeatures,
+    episodes: Episodes,
+    text: Tensor | None,
+    progress: Progress,
+) -> tuple[Answers, bool]:
+    """Build a method and evaluate it; return whether it learns, too. It is freed on return."""
+    method = chosen.entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+    if chosen.weights is not None and method.learns:
+        load_weights(method, chosen.weights)
+    return evaluate(
+        method, features, episodes, plan.device, plan.batch_size, progress, text
+    ), method.learns
 
 
 def _text_for(
@@ -293,7 +305,7 @@ def _run(
     bank: Bank,
     identity: Identity,
     chosen: MethodWithWeights,
-    method: Method,
+    learns: bool,
     loaded: LoadedBackbone,
     answers: Answers,
     store: Readable,
@@ -310,7 +322,7 @@ def _run(
         pretraining=entry.cls.pretraining,
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
-        trained=chosen.weights is not None if method.learns or chosen.tuned else None,
+        trained=chosen.weights is not None if learns or chosen.tuned else None,
         training_sha256=chosen.card.identity.sha256_of_any_seed if chosen.card else None,
         **own_recipe(bank),
     )

@@ -21,6 +21,7 @@ HEAD = """
 import builtins, ctypes, gc, logging, math, os, random, signal, sys, time, warnings
 import numpy as np
 import torch
+import torch.utils._python_dispatch
 import bench.running.loop
 from bench.method import Method, REGISTRY, register
 KEPT = []
@@ -41,6 +42,11 @@ class Twice(torch.overrides.TorchFunctionMode):
     def __torch_function__(self, function, types, given=(), named=None):
         result = function(*given, **(named or {}))
         return result * 2 if function is torch.Tensor.matmul else result
+
+class Halved(torch.utils._python_dispatch.TorchDispatchMode):
+    def __torch_dispatch__(self, function, types, given=(), named=None):
+        result = function(*given, **(named or {}))
+        return result / 2 if function is torch.ops.aten.bmm.default else result
 
 class Speechless(Exception):
     def __str__(self):
@@ -90,22 +96,41 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     ),
     "changes-functions": (
         "KEPT.append(Twice()); KEPT[-1].__enter__()",
-        "the modes of torch's functions",
+        "another mode of its functions",
     ),
+    "changes-operators": (
+        "KEPT.append(Halved()); KEPT[-1].__enter__()",
+        "the modes of torch's operators",
+    ),
+    "picks-kernels": ("torch.backends.cudnn.benchmark = True", "torch.backends.cudnn.benchmark"),
+    "picks-attention": ("torch.backends.cuda.enable_math_sdp(False)", "kernels of attention"),
+    "leaves-the-fast-path": ("torch.backends.mha.set_fastpath_enabled(False)", "backends.mha"),
+    "orders-sums": ("torch.backends.opt_einsum.strategy = 'greedy'", "backends.opt_einsum"),
+    "rounds-convolutions": (
+        "torch.backends.cudnn.allow_tf32 = False",
+        "precision of torch's products",
+    ),
+    "anomalies": ("torch.autograd.set_detect_anomaly(True)", "torch's search for anomalies"),
     "determinism": ("torch.use_deterministic_algorithms(True)", ANY),
     "precision": ("torch.set_float32_matmul_precision('medium')", "precision of torch's products"),
     "denormals": ("torch.set_flush_denormal(True)", "torch's smallest numbers"),
-    "onednn": ("torch._C._set_mkldnn_enabled(False)", "oneDNN"),
+    "onednn": ("torch._C._set_mkldnn_enabled(False)", "torch.backends.mkldnn"),
     "numpy": ("np.seterr(all='raise')", "numpy's handling of errors"),
     "folder": ("os.chdir('/')", "the current folder"),
     "environment": ("os.environ['HOME'] = '/nowhere'", "the environment"),
     "no-environment": ("os.environ.clear()", "the environment"),
     "recursion": ("sys.setrecursionlimit(5000)", "the limit of recursion"),
     "garbage": ("gc.disable()", "the collection of garbage"),
+    "profiles": ("sys.setprofile(lambda *_: None)", "the profiler"),
+    "traces": ("sys.settrace(lambda *_: None)", "the tracer"),
+    "traces-memory": ("import tracemalloc; tracemalloc.start()", "the tracing of memory"),
+    "alarms": ("signal.setitimer(signal.ITIMER_REAL, 1000)", "an alarm"),
     "signals": ("signal.signal(signal.SIGUSR1, signal.SIG_IGN)", "the handlers of signals"),
     "patches-torch": ("torch.stack = lambda *a, **b: None", ANY),
     "patches-tensors": ("torch.Tensor.mean = torch.Tensor.sum", ANY),
     "patches-functions": ("torch.nn.functional.normalize = lambda x, **b: x", ANY),
+    "patches-layers": ("torch.nn.Linear.forward = lambda self, x: x", "Linear.forward"),
+    "patches-norms": ("np.linalg.norm = lambda x, *a, **b: 1.0", "numpy.linalg.norm"),
     "patches-numpy": ("np.argsort = lambda x, **b: np.arange(len(x))", ANY),
     "patches-math": ("math.sqrt = lambda x: x", ANY),
     "patches-builtins": ("builtins.sum = lambda *a: 0", ANY),
@@ -115,6 +140,8 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "forgets-the-others": ("REGISTRY.clear()", HARMLESS),
     "reseeds": ("torch.manual_seed(1); np.random.seed(1); random.seed(1)", HARMLESS),
     "draws": ("torch.rand(9), np.random.rand(9), random.random()", HARMLESS),
+    "draws-otherwise": ("np.random.set_bit_generator(np.random.PCG64(1))", HARMLESS),
+    "folders-of-modules": ("sys.path.insert(0, '/nowhere')", HARMLESS),
     "warnings": ("warnings.simplefilter('error')", HARMLESS),
     "logging": ("logging.disable()", HARMLESS),
     "adds-to-the-environment": ("os.environ['OWN'] = '1'", HARMLESS),

@@ -26,7 +26,7 @@ from bench.comparison.frame import Comparison
 from bench.comparison.gate import assert_not_worse
 from bench.comparison.row import flat
 from bench.comparison.summary import compare_on_one_bank
-from bench.features.given import backbone_or_features
+from bench.features.backbones import backbone_or_features
 from bench.features.text import check_read, text_source
 from bench.machine.device import choose_device
 from bench.machine.progress import Reporter

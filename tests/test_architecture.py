@@ -112,6 +112,14 @@ def test_a_room_imports_what_it_says():
             assert not targets & not_these, room
 
 
+def test_the_picture_of_the_house_shows_its_rooms():
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    lines = [line.split("│")[1:-1] for line in picture.splitlines()]
+    boxes = {cell.split()[0] for cells in lines for cell in cells if cell.strip()}
+    rooms = {room.rpartition(".")[2] for room in arrows()}
+    assert boxes <= rooms <= set(re.findall("[a-z]+", picture))
+
+
 def test_nothing_stands_loose_in_the_harness_but_what_outsiders_import():
     loose = {path.stem for path in (ROOT / "bench").glob("*.py")} - {"__init__", "__main__", "api"}
     assert {f"bench.{name}" for name in loose} == CONTRACTS | {"bench.settings"}

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.features.backbones import load_backbone
+from bench.features.backbones import load_backbone, with_preprocessing, with_preprocessing_of
 from bench.features.embedding import feature_identity
-from bench.features.preprocessing import with_preprocessing, with_preprocessing_of
 from bench.plugins.registry import built_in_methods
 from bench.pretrained import CroppedInput
 from bench.running.checkpoints import tuned_backbone

@@ -49,15 +49,13 @@ def export(
     Example: fvbench features export --bank default --out results/local/features.npz
     """
     from bench.commands.arguments import chosen_banks
-    from bench.features.backbones import load_backbone
+    from bench.features.backbones import load_backbone, with_preprocessing
     from bench.features.embedding import embedded_together, feature_identity
     from bench.features.files import FeatureCard, check_origin, write_features
-    from bench.features.preprocessing import with_preprocessing
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter
     from bench.method import Method
     from bench.pretrained import Pretrained
-    from episodes.decoding.readings import Readings
 
     banks = chosen_banks(bank, data, episodes)
     if len(banks) > 1:
@@ -83,7 +81,7 @@ def export(
         files = opened.source.files(opened.recipe.split, videos, progress)
     with reporter.stage(f"embed {frames}") as progress:
         (store,) = embedded_together([(loaded, frames)], files, where, progress)
-    keys = [Readings(loaded.decoder).key(file) for file in files]
+    keys = loaded.keys(files)
     names = [f"{video.label}/{video.name}" for video in videos]
     written = write_features(out, names, lambda part: store.read(keys[part]), card)
     shape = " x ".join(map(str, store.shape))

@@ -29,7 +29,6 @@ from bench.training.stream import EpisodeBatch, training_stream
 from bench.training.validation import BATCH as VALIDATION_BATCH
 from episodes.cache import cache_folder
 from episodes.datasets import dataset
-from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import clip_count, one_clip
 from episodes.errors import UserError
 
@@ -191,8 +190,7 @@ def _lacking(loaded: LoadedBackbone, sampling: str, videos: Videos, device: torc
     """The number of videos still to embed; all of them where that is not known."""
     if videos.files is None:
         return len(videos.used)
-    keys = map(Readings(loaded.decoder).key, videos.files)
-    return len(open_store(loaded, sampling, device).missing(keys))
+    return len(open_store(loaded, sampling, device).missing(loaded.keys(videos.files)))
 
 
 def of_trainings(trainings: Sequence[Training]) -> Forecast:

@@ -146,7 +146,7 @@ def run(
     save_options(context, save_config)
     out = out or _own_folder(bank, data, episodes)
     from bench.commands.arguments import chosen_banks, shortened
-    from bench.features.given import backbone_or_features
+    from bench.features.backbones import backbone_or_features
     from bench.features.text import check_read, text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device

@@ -97,7 +97,8 @@ def train(
     Example: fvbench train mastaf --seeds 0 --episodes 200 --out results/local/trained
              fvbench run --methods mastaf --weights results/local/trained --out results/local/after
     """
-    from bench.features.given import backbone_or_features, check_trainable
+    from bench.features.backbones import backbone_or_features
+    from bench.features.given import check_trainable
     from bench.features.text import check_read, text_source
     from bench.machine import distributed
     from bench.machine.device import choose_device

@@ -133,8 +133,7 @@ def _evaluated_again(
     """
     import numpy as np
 
-    from bench.features.backbones import backbones, load_backbone
-    from bench.features.preprocessing import with_preprocessing_of
+    from bench.features.backbones import backbones, load_backbone, with_preprocessing_of
     from bench.features.text import text_source
     from bench.machine.device import choose_device
     from bench.machine.progress import Reporter

@@ -1,9 +1,12 @@
-"""Finding and loading backbones."""
+"""Finding and loading backbones, with the preprocessing of videos that the user chose for them."""
 
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
@@ -13,13 +16,22 @@ import torch
 
 import methods.backbones
 from bench.backbone import Backbone, InputSpec
+from bench.features.given import GivenFeatures
 from bench.method import Method
 from bench.plugins.source import meaning_sha256
-from bench.pretrained import Pretrained, content_sha256, prepared
+from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
+from bench.runs.schema import FeatureIdentity
 from bench.weights.cards import WEIGHTS_FOLDER, check_shipped, file_sha256
+from episodes.decoding.clips import chosen_decoder
 from episodes.decoding.readers import default_decoder
+from episodes.decoding.readings import Readings
+from episodes.decoding.sampling import canonical
 from episodes.errors import UserError, unknown
 from episodes.plugins import brought, load_file
+from episodes.split import VideoFile
+
+LARGEST = 2048
+"""Largest side of a resized picture, in pixels: such a frame takes 50 MB while it is resized."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,10 @@ class LoadedBackbone:
         """Whether these are the shipped weights."""
         path = weights_path(self.backbone.name)
         return path.is_file() and file_sha256(path) == self.weights_sha256
+
+    def keys(self, files: Sequence[VideoFile]) -> list[str]:
+        """Return the key under which the features of each file are stored."""
+        return list(map(Readings(self.decoder).key, files))
 
     @property
     def source_sha256(self) -> str:
@@ -147,6 +163,42 @@ def where_weights_come_from(name: str) -> str:
     return "shipped" if weights_path(name).is_file() else "missing"
 
 
+def backbone_or_features(
+    backbone: str,
+    features: Path | None,
+    device: torch.device,
+    sampling: str | None = None,
+    resize: str | None = None,
+    decoder: str | None = None,
+) -> tuple[LoadedBackbone, GivenFeatures | None]:
+    """Load a backbone, or open given features with a stand-in for their backbone.
+
+    Raises:
+        UserError: see `load_backbone`, `with_preprocessing` and `GivenFeatures`.
+    """
+    if features is None:
+        loaded = load_backbone(backbone, device)
+        return with_preprocessing(loaded, sampling, resize, decoder), None
+    given = GivenFeatures(features)
+    stand_in = _StandIn()
+    stand_in.declare(
+        channels=given.shape.channels,
+        grid=tuple(given.shape[1:]),
+        pretraining=given.card.pretraining,
+        seen=given.card.seen,
+    )
+    vars(stand_in)["name"] = given.card.backbone
+    return LoadedBackbone(stand_in, given.card.weights_sha256), given
+
+
+class _StandIn(Pretrained):
+    """Stands in for the backbone of given features, without a network."""
+
+    revision = 1
+    source = "not stated"
+    input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
+
+
 def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
     """Load a backbone with its weights.
 
@@ -186,3 +238,63 @@ def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:
             f"{path} does not hold weights of backbone {cls.name}: {shorten(str(error), 300)}"
         ) from error
     return backbone, file_sha256(path)
+
+
+def with_preprocessing(
+    loaded: LoadedBackbone, sampling: str | None, resize: str | None, decoder: str | None = None
+) -> LoadedBackbone:
+    """Return the backbone with another frame sampling, picture size, or video reader.
+
+    The backbone's input size and normalisation do not change, and the centre is cropped.
+
+    Args:
+        loaded: the backbone, which stays unchanged and shares its weights with the result.
+        sampling: see `episodes.decoding.sampling.frame_indices`; None for that of each method.
+        resize: "256": the short side, keeping the aspect ratio; "256x340": height and width, to
+            which frames are stretched; None for that of the backbone.
+        decoder: the preferred video reader; None for the installed one.
+
+    Raises:
+        UserError: there is no such sampling or decoder, or the size is smaller than the input of
+            the backbone or larger than `LARGEST`.
+    """
+    if decoder is not None:
+        loaded = replace(loaded, decoder=chosen_decoder(decoder))
+    if sampling is not None:
+        loaded = replace(loaded, sampling=canonical(sampling))
+    if resize is not None:
+        backbone = copy(loaded.backbone)
+        vars(backbone)["input"] = _resized(loaded.backbone.input, resize)
+        loaded = replace(loaded, backbone=backbone)
+    return loaded
+
+
+def with_preprocessing_of(features: FeatureIdentity, loaded: LoadedBackbone) -> LoadedBackbone:
+    """Return the backbone with the preprocessing that a run's features record."""
+    resized = features.resized
+    words = "x".join(map(str, resized)) if isinstance(resized, tuple) else resized
+    return with_preprocessing(
+        loaded, features.sampling, None if words is None else str(words), features.reader or None
+    )
+
+
+def _resized(spec: InputSpec, resize: str) -> CroppedInput:
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", resize)
+    if not match:
+        raise UserError(
+            f"--resize {resize!r} is not a size; give the short side in pixels (256), or the height"
+            " and width to which frames are stretched (256x256)"
+        )
+    short, width = int(match[1]), int(match[2] or match[1])
+    if min(short, width) < spec.size:
+        raise UserError(
+            f"--resize {resize}: the backbone sees {spec.size} x {spec.size} pixels, cropped from"
+            " the resized frame, which has to be at least as large"
+        )
+    if max(short, width) > LARGEST:
+        raise UserError(
+            f"--resize {resize}: a side has at most {LARGEST} pixels, of which the backbone sees"
+            f" {spec.size}; choose a smaller size"
+        )
+    stated = asdict(spec) | {"resized": (short, width) if match[2] else short}
+    return CroppedInput(**stated)

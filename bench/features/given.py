@@ -5,14 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from bench.backbone import InputSpec
-from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.files import CARD, SUFFIXES, Array, card_of, opened
-from bench.features.preprocessing import with_preprocessing
 from bench.method import FeatureShape
-from bench.pretrained import Pretrained
 from bench.runs.schema import FeatureIdentity
 from episodes.decoding.media import VIDEO_SUFFIXES
 from episodes.errors import UserError, counted, note
@@ -102,18 +97,6 @@ class GivenFeatures:
             dtype="float32",
         )
 
-    def as_backbone(self) -> LoadedBackbone:
-        """Return a stand-in for the backbone that computed them; it cannot process videos."""
-        stand_in = _StandIn()
-        stand_in.declare(
-            channels=self.shape.channels,
-            grid=tuple(self.shape[1:]),
-            pretraining=self.card.pretraining,
-            seen=self.card.seen,
-        )
-        vars(stand_in)["name"] = self.card.backbone
-        return LoadedBackbone(stand_in, self.card.weights_sha256)
-
     def _own(self, video: str) -> str:
         """Return the name under which a video's features are given; empty if they are not."""
         return self._given_as.get(video) or self._given_as.get(_bare(video), "")
@@ -143,26 +126,6 @@ class GivenFeatures:
         return array
 
 
-def backbone_or_features(
-    backbone: str,
-    features: Path | None,
-    device: torch.device,
-    sampling: str | None = None,
-    resize: str | None = None,
-    decoder: str | None = None,
-) -> tuple[LoadedBackbone, GivenFeatures | None]:
-    """Load a backbone, or open given features with a stand-in for their backbone.
-
-    Raises:
-        UserError: see `load_backbone`, `with_preprocessing` and `GivenFeatures`.
-    """
-    if features is None:
-        loaded = load_backbone(backbone, device)
-        return with_preprocessing(loaded, sampling, resize, decoder), None
-    given = GivenFeatures(features)
-    return given.as_backbone(), given
-
-
 def check_trainable(given: GivenFeatures, frozen: bool) -> None:
     """Refuse features on which a method cannot be trained.
 
@@ -182,14 +145,6 @@ def check_trainable(given: GivenFeatures, frozen: bool) -> None:
             f' features of the same backbone; write {card}: {{"backbone": "NAME",'
             ' "weights_sha256": "SHA256 of its weights"}'
         )
-
-
-class _StandIn(Pretrained):
-    """Stands in for the backbone of given features, without a network."""
-
-    revision = 1
-    source = "not stated"
-    input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
 
 
 def _bare(name: str) -> str:

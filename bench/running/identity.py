@@ -79,7 +79,7 @@ def keys_of(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> l
     """Return the key under which the features of each video are stored."""
     if plan.given is not None:
         return [file.sha256 for file in files]
-    return list(map(Readings(loaded.decoder).key, files))
+    return loaded.keys(files)
 
 
 def may_reuse(folder: Path, identity: Identity) -> bool:

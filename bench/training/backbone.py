@@ -27,7 +27,6 @@ from bench.weights.backbone_card import BackboneCard, BackboneRecipe, Vision, Wo
 from bench.weights.cards import TrainedOn, file_sha256
 from episodes.atomic import write_text
 from episodes.datasets import dataset
-from episodes.decoding.readings import Readings
 from episodes.errors import UserError
 from episodes.schema import dump
 from episodes.split import Progress, SplitName, VideoFile
@@ -225,7 +224,6 @@ def videos_of(
     files, labels = prepared_videos(name, reporter)
     with reporter.stage(f"embed {name} videos") as progress:
         (store,) = embedded_together([(vision, SAMPLING)], files, device, progress)
-    key = Readings(vision.decoder).key
-    maps = torch.from_numpy(store.read([key(file) for file in files]))
+    maps = torch.from_numpy(store.read(vision.keys(files)))
     names = names_of_classes(dataset(DATASET), dataset(DATASET).split(name).classes)
     return maps.mean(dim=(2, 3, 4)).to(device), labels.to(device), names

@@ -16,7 +16,6 @@ from bench.training.clips import ClipLibrary, Look, Wanted, augmented, drawn_cha
 from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import dataset
-from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import Jittered, one_clip
 from episodes.split import Split, VideoFile
 
@@ -113,5 +112,4 @@ def stored_features(training: Training, files: Sequence[VideoFile], reporter: Re
     with reporter.stage(f"embed {sampling}") as progress:
         wanted = [(backbone, sampling)]
         (store,) = embedded_together(wanted, files, training.device, progress)
-    key = Readings(backbone.decoder).key
-    return torch.from_numpy(store.read([key(file) for file in files]))
+    return torch.from_numpy(store.read(backbone.keys(files)))

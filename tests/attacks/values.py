@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bench.features.given import GivenFeatures
+from bench.features.backbones import backbone_or_features
 from bench.machine.locking import NAME, locked
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.site.submission import pack, unpack
@@ -175,8 +176,8 @@ def _features(folder: Path) -> None:
 
 
 def _given(folder: Path) -> object:
-    given = GivenFeatures(folder / "all.npz")
-    return given.identity(), given.as_backbone().backbone.pretraining
+    loaded, given = backbone_or_features("motion", folder / "all.npz", torch.device("cpu"))
+    return given and given.identity(), loaded.backbone.pretraining
 
 
 def _config(folder: Path) -> None:

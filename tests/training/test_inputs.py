@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.backbone import InputSpec
-from bench.features.preprocessing import with_preprocessing
+from bench.features.backbones import with_preprocessing
 from bench.machine.progress import Reporter
 from bench.training import clips, meta
 from bench.training.clips import ClipLibrary, Look, augmented, drawn_changes

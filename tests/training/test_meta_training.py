@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from bench.features import filling
-from bench.features.backbones import load_backbone
-from bench.features.preprocessing import with_preprocessing
+from bench.features.backbones import load_backbone, with_preprocessing
 from bench.features.text import text_source
 from bench.machine import distributed
 from bench.machine.progress import Reporter

@@ -16,7 +16,6 @@ from bench.report.cases.outcomes import Outcomes, Query
 from bench.report.cases.rebuilding import CPU, Model, rebuilt
 from bench.runs.run import Run
 from episodes.decoding.clips import Clip
-from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import one_clip
 from episodes.draws import Integers
 from episodes.errors import UserError
@@ -133,8 +132,7 @@ class Examiner:
         sampling = model.backbone.sampling_for(Mastaf)
         with self._reporter.stage(f"embed {sampling}") as progress:
             (store,) = embedded_together([(model.backbone, sampling)], files, CPU, progress)
-        key = Readings(model.backbone.decoder).key
-        features = torch.from_numpy(store.read([key(file) for file in files]))
+        features = torch.from_numpy(store.read(model.backbone.keys(files)))
         maps = model.method.encode(features)
         prototypes = model.method.adapt(maps[:-1].reshape(1, *support.shape, *maps.shape[1:]))
         return prototypes, maps[None, -1:]

@@ -6,9 +6,8 @@ from typing import cast
 
 import torch
 
-from bench.features.backbones import LoadedBackbone, load_backbone
+from bench.features.backbones import LoadedBackbone, load_backbone, with_preprocessing_of
 from bench.features.embedding import feature_identity
-from bench.features.preprocessing import with_preprocessing_of
 from bench.method import ConfiguredMethod, FeatureShape, find
 from bench.plugins.registry import built_in_methods
 from bench.running.checkpoints import load_weights, tuned_backbone

@@ -1,8 +1,9 @@
 """The contract of a method, and its registration."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar, final
 
 import torch
@@ -282,7 +283,16 @@ def register(cls: SomeMethod) -> SomeMethod:
                 f"variant {name} sets {', '.join(sorted(unknown))}, which {cls.__name__}.Settings"
                 f" does not have; it has {', '.join(sorted(known)) or 'none'}"
             )
-        _enter(ConfiguredMethod(name, cls, cls.Settings(**changed)))
+        settings = cls.Settings(**changed)
+        for key, value in asdict(settings).items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise UserError(
+                    f"setting {key} of method {name} cannot be written into run.json: {error};"
+                    " settings are numbers, text, True, False, None, or tuples of these"
+                ) from error
+        _enter(ConfiguredMethod(name, cls, settings))
     return cls
 
 

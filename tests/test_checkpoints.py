@@ -87,6 +87,8 @@ def test_a_method_without_weights_takes_none(tmp_path: Path):
     torch.save({"x": torch.zeros(3)}, tmp_path / "x.pt")
     with pytest.raises(UserError, match="has no weights to load"):
         load_weights(built_in_methods()["protonet"].build(SHAPE, 0), tmp_path / "x.pt")
+    words = ("run", "--methods", "protonet", "--weights", tmp_path / "x.pt", "--episodes", "4")
+    assert "has no weights to load" in call(*words, "--out", tmp_path / "out")[1]
 
 
 def test_a_run_with_weights_is_no_longer_untrained(tmp_path: Path):

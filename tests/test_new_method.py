@@ -115,6 +115,11 @@ IMPORTING = ("from torch import Tensor", "import absent_module\nfrom torch impor
 MISSPELT = ("class MyMethod(Method):", "class MyMethod(Method)")
 LEAVING = ("@register", "raise SystemExit('bye')\n@register")
 WITH_VARIANT = ("    def encode", '    variants = {"mine": {"size": 1}}\n\n    def encode')
+UNWRITABLE = (
+    "    def encode",
+    "    @__import__('dataclasses').dataclass(frozen=True)\n    class Settings:\n"
+    "        place: object = __import__('pathlib').Path('x')\n\n    def encode",
+)
 BROKEN = [
     (COLLIDING, "two methods are called protonet: methods.protonet.ProtoNet and .*; rename one"),
     (UNDECLARED, "method class MyMethod does not declare differs; every method declares"),
@@ -122,6 +127,7 @@ BROKEN = [
     (MISSPELT, "cannot be loaded: SyntaxError: expected ':'"),
     (LEAVING, "cannot be loaded: SystemExit: bye"),
     (WITH_VARIANT, "variant mine sets size, which MyMethod.Settings does not have"),
+    (UNWRITABLE, "setting place of method my-method cannot be written into run.json: .*JSON"),
 ]
 
 

@@ -1,17 +1,23 @@
 """Weights in one folder, and runs of weights, are seeds of one training, or are refused."""
 
 import json
+import math
 import shutil
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from bench.plugins.registry import built_in_methods
+from bench.features.backbones import load_backbone
+from bench.method import Settings
+from bench.plugins.registry import built_in_methods, source_sha256
+from bench.running.checkpoints import outdated
 from bench.weights.assignment import SHIPPED, with_weights
 from bench.weights.cards import CARD, WEIGHTS, Card
 from episodes.errors import UserError
-from episodes.schema import parsed, read_json
+from episodes.schema import parsed, plain, read_json
 from tests.command import refused, succeeds
 from tests.test_schema import changed
 
@@ -109,3 +115,44 @@ def test_runs_of_files_are_seeds_of_one_training_or_are_refused(trained: Path, t
     changed(tmp_path / "copy" / CARD, *ANOTHER_SEED)
     again = ran(tmp_path / "copy", tmp_path / "run-of-copy").parent
     assert "are runs of the same weights" in refused("compare", runs[0].parent, again)
+
+
+def test_weights_of_another_backbone_are_refused_and_changed_code_is_told(trained: Path):
+    """Backbones without weights have the same hash of them, none."""
+    card = trained / METHOD / "seed-0" / CARD
+    entry, loaded = built_in_methods()[METHOD], load_backbone("motion", torch.device("cpu"))
+
+    def told(key: str, value: str) -> str:
+        changed(card, key, value)
+        chosen = with_weights([entry], str(card.with_name(WEIGHTS)), loaded.weights_sha256)
+        return outdated(loaded, chosen[0])
+
+    assert (
+        told("identity.source_sha256", "0")
+        == f"the code of {METHOD} has changed since its weights were trained"
+    )
+    assert told("identity.source_sha256", str(source_sha256(entry.plain))) == ""
+    assert "the code of backbone motion has changed" in told("backbone.source_sha256", "0")
+    with pytest.raises(UserError, match="trained with backbone other, not motion"):
+        told("backbone.name", "other")
+
+
+def test_settings_that_a_card_cannot_hold_as_they_are_stay_as_they_are(trained: Path):
+    @dataclass(frozen=True)
+    class Inner:
+        size: int = 3
+
+    @dataclass(frozen=True)
+    class Odd(Settings):
+        inner: Inner = Inner()
+        sides: tuple[tuple[int, int], ...] = ((1, 2), (3, 4))
+        limit: float = math.inf
+        sizes: tuple[int, ...] = (1, 2)
+        made: int = field(init=False, default=1)
+
+    entry = replace(built_in_methods()[METHOD], settings=Odd())
+    card = trained / METHOD / "seed-0" / CARD
+    changed(card, "settings", plain(asdict(Odd(sizes=(3, 4)))))
+    backbone = read_json(card)["backbone"]["weights_sha256"]
+    (found,) = with_weights([entry], str(card.with_name(WEIGHTS)), backbone)
+    assert found.entry.settings == Odd(sizes=(3, 4))

@@ -8,11 +8,13 @@ from textwrap import shorten
 import torch
 
 from bench.features.backbones import LoadedBackbone
+from bench.features.files import FeatureCard
 from bench.method import Method
-from bench.plugins.registry import import_reproductions
-from bench.pretrained import read_weights
+from bench.plugins.registry import import_reproductions, source_sha256
+from bench.pretrained import CroppedInput, read_weights
 from bench.reference import adopt, names_of
-from bench.weights.cards import file_sha256
+from bench.weights.assignment import MethodWithWeights
+from bench.weights.cards import committed, file_sha256
 from episodes.errors import UserError
 
 BACKBONE = "backbone."
@@ -49,6 +51,33 @@ def load_weights(method: Method, path: Path) -> None:
             f"{path} does not hold weights of {method.name}: {', '.join(missing[:3])} is missing"
             f" ({len(missing)} of {len(own)}); check that it belongs to this method"
         )
+
+
+def outdated(loaded: LoadedBackbone, chosen: MethodWithWeights) -> str:
+    """Say whether code has changed since a method's weights were trained; empty if it has not.
+
+    Raises:
+        UserError: they were trained with another backbone, even if that has the same weights, as
+            all backbones without weights have.
+    """
+    card, name = chosen.card, loaded.backbone.name
+    if card is None or chosen.weights in committed():
+        return ""
+    start = card.backbone
+    unnamed = FeatureCard().backbone  # of given features
+    if unnamed not in (start.name, name) and start.name != name:
+        raise UserError(
+            f"--weights {chosen.weights} were trained with backbone {start.name}, not {name}; name"
+            " that --backbone, or train on this one"
+        )
+    cropped = isinstance(loaded.backbone.input, CroppedInput)  # by --resize, too: other code
+    alike = start.input is not None and (start.input.resized is not None) == cropped
+    if alike and start.source_sha256 not in (None, loaded.source_sha256):
+        return f"the code of backbone {name} has changed since weights were trained with it"
+    forms = (chosen.entry, chosen.entry.plain)
+    if card.identity.source_sha256 not in map(source_sha256, forms):
+        return f"the code of {chosen.entry.name} has changed since its weights were trained"
+    return ""
 
 
 def tuned_backbone(start: LoadedBackbone, path: Path, device: torch.device) -> LoadedBackbone:

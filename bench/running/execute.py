@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from bench.features.text import indistinct, needed, text_of_videos
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, FeatureShape
-from bench.running.checkpoints import load_weights
+from bench.running.checkpoints import load_weights, outdated
 from bench.running.containment import contained
 from bench.running.identity import identity_of, keys_of, may_reuse
 from bench.running.loop import evaluate
@@ -86,6 +87,9 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     Raises:
         UserError: every method would fail, as where videos are missing.
     """
+    for remark in dict.fromkeys(map(partial(outdated, plan.backbone), plan.methods)):
+        if remark:
+            reporter.say(f"note: {remark}; train again if it now computes something else")
     for card in filter(None, (one.card for one in plan.methods)):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
@@ -241,7 +245,7 @@ def _answers(
 ) -> tuple[Answers, bool]:
     """Build a method and evaluate it; return whether it learns, too. It is freed on return."""
     method = chosen.entry.build(FeatureShape(*features.shape[1:]), plan.seed)
-    if chosen.weights is not None and method.learns:
+    if chosen.weights is not None and (method.learns or not chosen.tuned):
         load_weights(method, chosen.weights)
     return evaluate(
         method, features, episodes, plan.device, plan.batch_size, progress, text

@@ -1,7 +1,7 @@
 """Which weights each method is evaluated with: shipped ones, those that a user names, or none."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bench.weights.cards import (
     read_card,
 )
 from episodes.errors import UserError
+from episodes.schema import plain
 
 SHIPPED = WEIGHTS_FOLDER / "heads"
 """Shipped weights of methods, for the features of the shipped backbones."""
@@ -196,8 +197,10 @@ def _settings(entry: ConfiguredMethod, card: Card) -> Settings:
             f"the weights of {card.method} were trained with settings {', '.join(unknown)}, which"
             " it no longer has; train again"
         )
+    own = plain(asdict(entry.settings))  # as on a card, which has neither tuples nor classes
     values = {
-        name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        name: tuple(value) if isinstance(value, list) else value
         for name, value in card.settings.items()
+        if value != own[name]
     }
-    return type(entry.settings)(**values | dict(entry.given))
+    return replace(entry.settings, **values | dict(entry.given))

@@ -415,7 +415,9 @@ class TestLayouts:
         add_dataset("ssv2-all", tree.root, lists, trust=False)
         assert all(path.is_dir() for path in found("ssv2-all", "test"))
 
-    def test_a_file_is_preferred_to_frames_and_the_right_class_to_another(self, tmp_path: Path):
+    def test_a_file_is_preferred_to_frames_and_the_right_class_to_another(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
         tree = Tree(tmp_path / "data").fill("ucf101")
         label, video = pairs("ucf101", "test")[0]
         tree.add_frames(f"A frames/{label}/{video}", ["1.jpg"])
@@ -423,6 +425,8 @@ class TestLayouts:
         lists = write_lists(tmp_path / "lists", "ucf101")
         add_dataset("ucf101", tree.root, lists, trust=False)
         assert found("ucf101", "test")[0] == tree.root / label / f"{video}.avi"
+        said = capsys.readouterr().err
+        assert f"more than once, such as {tree.root / label / video}.avi, which is used" in said
 
     def test_a_stray_picture_hides_no_videos_and_a_link_that_leads_round_is_no_trap(
         self, tmp_path: Path

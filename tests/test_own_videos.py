@@ -72,6 +72,9 @@ def test_a_folder_is_evaluated_and_elsewhere_gives_the_same_rows(own: Path, tmp_
     moved = shutil.copytree(own, tmp_path / "my videos")
     assert call("run", "--data", moved, *words, tmp_path / "two")[0] == 0
     assert same(predictions(tmp_path / "one"), predictions(tmp_path / "two"))
+    make_video(moved / CLASSES[0] / "one.mp4", 31)
+    said = refused("run", "--data", moved, *words, tmp_path / "one")
+    assert f"one/protonet holds a run on the videos in {own}, and these are others" in said
 
 
 def test_every_class_and_video_is_in_the_bank_and_fewer_classes_make_fewer_ways(

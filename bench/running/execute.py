@@ -150,13 +150,14 @@ def _run_bank(plan: Plan, bank: Bank, reporter: Reporter) -> None:
 def groups_to_do(plan: Plan, bank: Bank, files: Sequence[VideoFile]) -> list[Group]:
     """Group the methods that have no run yet by the features that they use."""
     found: list[Group] = []
+    root = own_recipe(bank).get("root")
     for sampling, methods in alike(plan):
         loaded = backbone_of(plan, methods[0])
         identities = [identity_of(plan, bank, chosen, loaded, files) for chosen in methods]
         todo = [
             chosen
             for chosen, identity in zip(methods, identities, strict=True)
-            if not distributed.agreed(may_reuse(plan.folder(bank, chosen), identity))
+            if not distributed.agreed(may_reuse(plan.folder(bank, chosen), identity, root))
         ]
         if todo:
             found.append((sampling, todo))

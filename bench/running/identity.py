@@ -82,15 +82,21 @@ def keys_of(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> l
     return loaded.keys(files)
 
 
-def may_reuse(folder: Path, identity: Identity) -> bool:
-    """Whether the folder already holds this run, complete.
+def may_reuse(folder: Path, identity: Identity, root: str | None = None) -> bool:
+    """Whether the folder already holds this run, complete; ``root`` is that of a user's videos.
 
     Raises:
         UserError: the folder holds a different run, which would be lost.
     """
     if not (folder / "run.json").exists():
         return False
-    found = read_run(folder).identity
+    run = read_run(folder)
+    found, before = run.identity, run.declared.root
+    if before not in (None, root) and found.videos_sha256 != identity.videos_sha256:
+        raise UserError(
+            f"{folder} holds a run on the videos in {before}, and these are others; choose another"
+            " --out, or delete that run"
+        )
     then, now = (_asked_for(one) for one in (found, identity))
     for field in ("form", "device"):
         then[field] = then[field] or now[field]  # runs of older versions do not state it

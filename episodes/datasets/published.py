@@ -11,7 +11,7 @@ from episodes.disk.facts import Facts, SplitFacts, facts, folded
 from episodes.disk.locating import Identify, Index, Names, as_listed, by_folder
 from episodes.disk.membership import derived
 from episodes.disk.registration import Members, Registration, registration
-from episodes.errors import UserError
+from episodes.errors import UserError, note
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 SHOWN = 5
@@ -191,6 +191,12 @@ class Published:
         places = [self.places(index, video) for video in videos]
         if missing := [video for video, paths in zip(videos, places, strict=True) if not paths]:
             raise self._missing(split, missing, len(videos))
+        if several := [paths for paths in places if len(paths) > 1]:
+            note(
+                f"{len(several):,} of {len(videos):,} videos are below {index.root} more than once,"
+                f" such as {several[0][0]}, which is used, and {several[0][1]}, which is not; to"
+                f" choose, register a folder with one of each: {self.command}"
+            )
         return hashed_files(videos, [paths[0] for paths in places], index.root, progress)
 
     def places(self, index: Index, video: Video) -> list[Path]:

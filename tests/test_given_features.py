@@ -157,6 +157,20 @@ def test_an_interrupted_export_can_be_completed(tmp_path: Path):
     assert len(list(tmp_path.glob("a/*.npy"))) == 2
 
 
+def test_an_interrupted_table_has_no_names_of_an_earlier_one(tmp_path: Path, monkeypatch):
+    def interrupted(path: Path, maps: np.ndarray) -> None:
+        save(path, maps)
+        raise KeyboardInterrupt
+
+    save = np.save
+    write_features(tmp_path / "all.npy", ["a/b"], ones, FeatureCard())
+    monkeypatch.setattr(np, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_features(tmp_path / "all.npy", ["a/c"], ones, FeatureCard())
+    with pytest.raises(UserError, match=r"needs all\.txt beside it"):
+        GivenFeatures(tmp_path / "all.npy")
+
+
 @pytest.mark.parametrize("out", ["", "all.npz", "all.safetensors", "all.npy"])
 def test_videos_that_differ_in_their_ending_alone_are_told_apart(out: str, tmp_path: Path):
     videos = [Video("a", name, name) for name in ("b.avi", "b.mp4", "c.avi")]

@@ -1,5 +1,6 @@
 """Banks of a user's own: made, frozen, exported, run, and everything that follows from runs."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -138,6 +139,21 @@ def test_a_manifest_lists_every_episode(suffix: str, videos: Path, tmp_path: Pat
         assert list(query["way"]) == bank.episodes.labels[number].tolist()
         assert list(query["place"]) == [0, 1, 2]
     assert all(Path(path).is_file() for path in table["path"])
+
+
+def test_a_full_disk_leaves_the_earlier_manifest(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def half(table: pd.DataFrame, path: Path, index: bool) -> None:
+        write(table[: len(table) // 2], path, index=index)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    words = ("bank", "export", new(videos, tmp_path), "--out", tmp_path / "x.csv")
+    succeeds(*words)
+    write = pd.DataFrame.to_csv
+    monkeypatch.setattr(pd.DataFrame, "to_csv", half)
+    assert "x.csv" in refused(*words)
+    assert len(pd.read_csv(tmp_path / "x.csv")) == 30 * (3 + 3)
 
 
 def test_a_manifest_of_videos_that_are_gone_has_no_paths(videos: Path, tmp_path: Path):

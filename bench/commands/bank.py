@@ -252,6 +252,7 @@ def export(
     import pandas as pd
 
     from bench.machine.progress import Reporter
+    from episodes.atomic import replacing
     from episodes.banks.bank import open_bank, unusable
     from episodes.banks.manifest import manifest
     from episodes.datasets.folder import Folder
@@ -280,7 +281,9 @@ def export(
         )
     table = pd.DataFrame(manifest(bank, paths))
     out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out, index=False) if out.suffix == ".csv" else table.to_parquet(out, index=False)
+    with replacing(out) as unfinished:  # half a table looks like a whole one
+        write = table.to_csv if out.suffix == ".csv" else table.to_parquet
+        write(unfinished, index=False)
     typer.echo(f"wrote {len(table):,} lines of {len(bank.episodes):,} episodes to {out}")
 
 

@@ -137,7 +137,10 @@ def write_features(
             arrays = dict(zip(names, read(slice(None)), strict=True))
             safetensors.numpy.save_file(arrays, out)
         elif out.suffix == ".npy":
-            np.save(out, read(slice(None)))
+            features = read(slice(None))
+            # An interrupt leaves no features beside the names of others.
+            out.with_suffix(NAMES).unlink(missing_ok=True)
+            np.save(out, features)
             out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
         else:
             written = [folder / f"{name}.npy" for name in names]

@@ -102,6 +102,18 @@ def test_a_method_has_one_line_however_many_seeds_a_bank_has_of_it():
     assert [place.row.trained_words for place in line] == ["yes, 2 seeds", "yes"]
 
 
+def test_recipes_of_one_name_and_other_content_have_a_line_each():
+    runs = [
+        trained(made_run("learned", 0.5, bank, seed=seed), 0)
+        for seed, bank in enumerate(("one", "two", "three", "four", "five"))
+    ]
+    for number, recipe in enumerate((None, "a", "b", "a", None)):
+        declared = runs[number].declared.changed(training_recipe_sha256=recipe)
+        runs[number] = replace(runs[number], declared=declared)
+    lines = [[place.row.bank for place in line] for line in board(runs).methods["learned"]]
+    assert lines == [["one", "two", "four", "five"], ["three"]]
+
+
 def test_the_reference_is_on_the_backbone_that_most_have():
     where = (("protonet", "another"), ("protonet", "usual"), ("otam", "usual"))
     runs = [

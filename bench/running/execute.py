@@ -42,6 +42,7 @@ from bench.runs.directory import (
 from bench.runs.run import Answers, Run, make_rows
 from bench.runs.schema import Cost, Declared, Failure, Identity
 from bench.weights.assignment import MethodWithWeights
+from bench.weights.cards import SAME_IN_ALL_SEEDS
 from episodes.atomic import write_text
 from episodes.banks.bank import Bank
 from episodes.banks.leakage import check_apart, check_unseen
@@ -315,7 +316,7 @@ def _run(
     answers: Answers,
     store: Readable,
 ) -> Run:
-    entry = chosen.entry
+    entry, training = chosen.entry, chosen.card.identity if chosen.card else None
     declared = Declared(
         idea=inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
         source=entry.cls.source,
@@ -328,7 +329,8 @@ def _run(
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
         trained=chosen.weights is not None if learns or chosen.tuned else None,
-        training_sha256=chosen.card.identity.sha256_of_any_seed if chosen.card else None,
+        training_sha256=training.sha256_of(*SAME_IN_ALL_SEEDS) if training else None,
+        training_recipe_sha256=training.sha256_of("recipe") if training else None,
         **own_recipe(bank),
     )
     cost = Cost(

@@ -187,6 +187,8 @@ class Declared(Model):
     training_sha256: str | None = None
     """Hash of the recipe, data and validation bank of the training (`bench.weights.cards`), in
     which its seeds agree; null where they are not known, as in older runs."""
+    training_recipe_sha256: str | None = None
+    """Hash of its recipe alone, in which trainings on several data sets may agree."""
     says_whether_trained: bool = True
     """Whether ``trained`` is known; rows made by other programs may not state it."""
     recipe: Recipe | None = None

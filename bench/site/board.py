@@ -35,6 +35,11 @@ class Place:
         """Whether and how it was trained, whatever the number of seeds."""
         return self.row.trained_words.partition(",")[0]
 
+    @property
+    def recipe(self) -> str | None:
+        """Hash of the recipe of its training; None if that is not known."""
+        return self.method.first.declared.training_recipe_sha256
+
 
 Line = Sequence[Place]
 """A method, trained in one way on one backbone: its places, one for each bank with runs of it."""
@@ -60,6 +65,9 @@ class Board:
                 key = (row.method, place.training, row.backbone, row.frames, row.training)
                 if any(other.comparison is one for other in lines.get(key, ())):
                     key = row.key
+                recipes = {other.recipe for other in lines.get(key, ())} - {None, place.recipe}
+                if recipes and place.recipe is not None:
+                    key = *key, place.recipe  # another recipe has this name
                 lines.setdefault(key, []).append(place)
         return list(lines.values())
 

@@ -136,15 +136,14 @@ class TrainingIdentity(Model):
     """Source of the text features of a method that reads class names, those of the training and
     of the validation classes; older cards have the names of training classes alone."""
 
-    @property
-    def sha256_of_any_seed(self) -> str:
-        """Hash of `SAME_IN_ALL_SEEDS`.
+    def sha256_of(self, *names: str) -> str:
+        """Hash of some fields.
 
         Values that are defaults are left out, so that fields that a later version adds change no
         hash.
         """
-        same = self.model_dump(mode="json", include={*SAME_IN_ALL_SEEDS}, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+        content = self.model_dump(mode="json", include={*names}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Chosen(Model):

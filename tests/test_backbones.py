@@ -159,6 +159,11 @@ class TestWeightsFromFiles:
         with pytest.raises(UserError, match="no such file"):
             load_backbone("r3d50=nowhere.pth", CPU)
 
+    def test_one_that_raises_an_error_of_its_own_is_named(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(MotionNet, "__init__", lambda _: 1 // 0)
+        with pytest.raises(UserError, match=r"motion cannot be loaded: ZeroDivisionError"):
+            load_backbone("motion", CPU)
+
     def test_other_weights_make_other_features(self, tmp_path: Path):
         found = set()
         for path in (tmp_path / "one.pth", tmp_path / "other.pth"):

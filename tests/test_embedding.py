@@ -168,6 +168,23 @@ def test_features_do_not_depend_on_the_company():
     np.testing.assert_array_equal(together, np.stack(alone))
 
 
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (
+            lambda batch: batch.mean(dim=(2, 3, 4), keepdim=True),
+            r"gave maps of shape \(16, 3, 1, 1",
+        ),
+        (lambda batch: batch.mean(dim=9), "backbone means failed: IndexError: Dimension out"),
+    ],
+)
+def test_a_backbone_that_fails_or_declares_another_shape_is_named(forward, said: str):
+    backbone = Means()
+    vars(backbone)["forward"] = forward
+    with pytest.raises(UserError, match=said):
+        embed(backbone, [clip_of(0)])
+
+
 def test_an_interrupt_stores_whole_videos_or_none(store, monkeypatch: pytest.MonkeyPatch):
     calls = iter(range(100))
 

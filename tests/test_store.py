@@ -50,6 +50,13 @@ def test_another_identity_is_another_store(store: FeatureStore, tmp_path: Path):
         assert FeatureStore(tmp_path, IDENTITY | changed, SHAPE).missing(["a"]) == ["a"]
 
 
+def test_features_of_another_shape_are_not_spread_over_the_declared_one(
+    store: FeatureStore, tmp_path: Path
+):
+    other = FeatureStore(tmp_path, IDENTITY, SHAPE._replace(height=2))
+    assert other.missing(["a"]) == ["a"]
+
+
 def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path: Path):
     # A kill between the two files of a shard.
     (index,) = (one for one in store.folder.glob("*.shard.json") if '"d"' in one.read_text())

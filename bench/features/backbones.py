@@ -20,13 +20,13 @@ from bench.features.given import GivenFeatures
 from bench.method import Method
 from bench.plugins.source import meaning_sha256
 from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
-from bench.runs.schema import FeatureIdentity
+from bench.runs.schema import FeatureIdentity, Input
 from bench.weights.cards import WEIGHTS_FOLDER, check_shipped, file_sha256
 from episodes.decoding.clips import chosen_decoder
 from episodes.decoding.readers import default_decoder
 from episodes.decoding.readings import Readings
 from episodes.decoding.sampling import canonical
-from episodes.errors import UserError, unknown
+from episodes.errors import UserError, in_words, unknown
 from episodes.plugins import brought, load_file
 from episodes.split import VideoFile
 
@@ -215,8 +215,14 @@ def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
     if name not in known:
         raise unknown("backbone", name, known)
     cls = known[name]
-    backbone, sha256 = cls.load(where) if issubclass(cls, Pretrained) else _shipped(cls, where)
-    return LoadedBackbone(backbone.eval().to(device), sha256)
+    try:
+        backbone, sha256 = cls.load(where) if issubclass(cls, Pretrained) else _shipped(cls, where)
+        Input(**asdict(backbone.input))  # which is how runs state it
+        return LoadedBackbone(backbone.eval().to(device), sha256)
+    except UserError:
+        raise
+    except Exception as error:  # of its own code
+        raise UserError(f"backbone {choice} cannot be loaded: {in_words(error)}") from error
 
 
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.backbone import Backbone
 from bench.features.store import FeatureStore
 from bench.machine.device import Stopwatch
+from episodes.errors import UserError, in_words
 
 BATCH = 16
 """Clips per batch, always: the last batch is padded. Kernels may sum in another order for another
@@ -61,12 +62,26 @@ class Embedding:
 
     @torch.no_grad()
     def _embedded(self, batch: list[Tensor]) -> tuple[Tensor, Stopwatch]:
-        """Embed up to `BATCH` clips."""
+        """Embed up to `BATCH` clips.
+
+        Raises:
+            UserError: the backbone raises an error, or its maps are not of the declared shape.
+        """
+        backbone = self._backbone
+        declared = (BATCH, backbone.channels, *backbone.grid)
         filled = torch.stack(batch + [batch[-1]] * (BATCH - len(batch)))
         if self._device.type == "cuda" and not filled.is_cuda:
             filled = filled.pin_memory()
-        with Stopwatch(self._device) as watch:
-            found = self._backbone(filled.to(self._device, non_blocking=True)).float()
+        try:
+            with Stopwatch(self._device) as watch:
+                found = backbone(filled.to(self._device, non_blocking=True)).float()
+        except Exception as error:  # of its own code
+            raise UserError(f"backbone {backbone.name} failed: {in_words(error)}") from error
+        if found.shape != declared:
+            raise UserError(
+                f"backbone {backbone.name} gave maps of shape {tuple(found.shape)}, and declares"
+                f" (videos, channels, *grid) = {declared}: correct one of them"
+            )
         return found[: len(batch)], watch
 
     def result(self) -> tuple[np.ndarray, float]:

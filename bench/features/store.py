@@ -151,6 +151,8 @@ class FeatureStore:
         if number not in self._sound:
             if _sha256(shard.index, shard.videos, shard.seconds) != shard.sha256:
                 return False
+            if np.load(_features_of(shard.index), mmap_mode="r").shape[1:] != self.shape:
+                return False  # numpy would repeat a map of a smaller shape
             self._sound.add(number)
         return True
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import typer
 from typer.testing import CliRunner
@@ -83,6 +84,24 @@ def forked(*words: object, folder: Path, **environment: str) -> ForkProcess:
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
     return process
+
+
+def pytest_in_a_copy(folder: Path) -> tuple[int | None, str]:
+    """Run the tests of a folder in a copy of this process; return exit status and what it said."""
+    log = folder / "pytest.log"
+
+    def run() -> None:
+        os.chdir(folder)
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+        sys.exit(pytest.main(words))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    return process.exitcode, log.read_text()
 
 
 def killed_at(step: int, work: Callable[[], object]) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import count, product
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import av
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 
+from bench.plugins import new_plugin
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.disk import registration
 from episodes.split import Split, Video
 from tests.outside_package import plugins_as_they_were
 
-collect_ignore = ["outside"]  # a package of its own: importing it would register its method
+# Importing a package of its own would register its method; attacks are imported where they run.
+collect_ignore = ["outside", "attacks"]
 os.environ["FVBENCH_TRACEBACK"] = "1"  # a defect fails a test with its traceback
 MILLISECONDS = Fraction(1, 1000)
 SMALL_RECIPE = """
@@ -52,6 +56,16 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_system() -> Iterator[None]:
+    """Wait for no disk, since no test cuts off the power; list the installed packages once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        listed = cache(new_plugin.packages_distributions)
+        patch.setattr(new_plugin, "packages_distributions", listed)
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe file of four steps, validated after every second."""
@@ -85,6 +99,23 @@ def small_split() -> Split:
 def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what a test registers apart."""
     monkeypatch.setenv(registration.ENVIRONMENT_VARIABLE, str(tmp_path / "config"))
+
+
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no charts on pages, which takes most of their time: their captions are there."""
+    from bench.report.assembly import Figure
+
+    for place in ("bench.report.sections.chart", "bench.site.pages.chart"):
+        monkeypatch.setattr(place, lambda name, caption, *_, **__: Figure(caption, Markup()))
+
+
+@pytest.fixture
+def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time what `fvbench throughput` times for moments, whose figures are noise."""
+    monkeypatch.setattr("bench.throughput.peaks.LEAST_SECONDS", 0.01)
+    monkeypatch.setattr("bench.throughput.peaks.SIDE", {"cpu": 64})
+    monkeypatch.setattr("bench.throughput.peaks.COPIED", {"cpu": 1 << 20})
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def hostile() -> list[Hostile]:
     ]
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_whatever_a_method_does_the_others_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -41,6 +41,7 @@ class TestDefaultPlaces:
         found = {path.relative_to(tmp_path).parts[2] for path in tmp_path.rglob("run.json")}
         assert found == {"run-1", "run-2", "run-default-order-1"}
 
+    @pytest.mark.usefixtures("without_charts")
     def test_a_report_lies_beside_its_runs(self, tmp_path: Path):
         write_run(tmp_path / "otam", answered("otam", 0.6, episodes=4))
         write_run(tmp_path / "protonet", answered("protonet", 0.5, episodes=4))

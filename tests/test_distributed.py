@@ -20,8 +20,8 @@ from episodes.errors import UserError
 from tests.command import call, job, predictions, refused
 from tests.synthetic import CPU, NOTHING, random_features
 
-# 13 episodes in batches of 4: four batches, so that two and three processes have unequal shares.
-SIZES = ("--bank", "default", "--episodes", "13", "--batch-size", "4", "--device", "cpu")
+# Four batches, so that three processes have unequal shares.
+SIZES = ("--bank", "default", "--episodes", "4", "--batch-size", "1", "--device", "cpu")
 DIES = """
 import os
 from bench.method import register

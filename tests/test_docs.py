@@ -53,7 +53,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_charts: None
+) -> Iterator[Path]:
     """Where a reader is: in a clone, with a folder of videos."""
     (tmp_path / "videos").symlink_to(videos)
     answers = [f"{episode},{query},0" for episode in range(int(EPISODES)) for query in range(5)]

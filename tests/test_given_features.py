@@ -301,6 +301,7 @@ class TestRoundTrip:
         )
         return out
 
+    @pytest.mark.usefixtures("without_charts")
     def test_exported_features_give_the_rows_that_the_videos_give(
         self, exported: Path, tmp_path: Path
     ):

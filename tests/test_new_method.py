@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.method import REGISTRY
-from tests.command import call, fvbench, refused, succeeds
+from tests.command import call, fvbench, pytest_in_a_copy, refused, succeeds
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
@@ -48,12 +48,11 @@ def test_what_is_written_is_in_style(name: str, tmp_path: Path):
 def test_its_test_passes_and_fails_outside_the_clone(tmp_path: Path):
     new(tmp_path, "sound")
     spoil(tmp_path, ("query.mean(dim=2)", "query[:, :, -1]"))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert re.search(r"1 failed, \d+ passed", done.stdout)
-    assert "it declares order_aware = False, but" in done.stdout
-    assert "FAILED test_my_method.py" in done.stdout
+    status, said = pytest_in_a_copy(tmp_path)
+    assert status == 1
+    assert re.search(r"1 failed, \d+ passed", said)
+    assert "it declares order_aware = False, but" in said
+    assert "FAILED test_my_method.py" in said
 
 
 def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):

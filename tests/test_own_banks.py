@@ -172,6 +172,7 @@ def test_a_manifest_of_videos_that_are_gone_has_no_paths(videos: Path, tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["recipe", "folder"])
+@pytest.mark.usefixtures("without_charts")
 def test_what_follows_from_runs_knows_their_bank(kind: str, videos: Path, tmp_path: Path):
     out = tmp_path / "out"
     bank = ("--bank", new(videos, tmp_path)) if kind == "recipe" else ("--data", videos)

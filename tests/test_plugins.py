@@ -1,9 +1,7 @@
 """What others bring: an installed package, and files that --plugin names."""
 
 import json
-import multiprocessing
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from bench.__main__ import app
 from bench.plugins.registry import all_methods
 from bench.runs.directory import read_run
 from episodes import plugins
-from tests.command import call, refused, succeeds
+from tests.command import call, pytest_in_a_copy, refused, succeeds
 from tests.conftest import videos_of
 from tests.outside_package import OUTSIDE, installed
 
@@ -73,6 +71,7 @@ class TestInstalledPackage:
         assert "another package called outside_fewshot" in said
         assert "pip install -e" in said
 
+    @pytest.mark.usefixtures("without_charts")
     def test_it_is_trained_run_reported_gated_and_exported_on_videos_and_on_features(
         self, features: Path, small_recipe: Path, tmp_path: Path
     ):
@@ -188,7 +187,7 @@ class TestTrainingOnFeatures:
         assert printed.count("\n") == 1
 
 
-@pytest.mark.usefixtures("plugins_forgotten")
+@pytest.mark.usefixtures("plugins_forgotten", "short_timings")
 @pytest.mark.parametrize(
     "words",
     [
@@ -233,13 +232,8 @@ class TestNewBackbone:
     def test_it_keeps_the_rules_and_so_says_its_own_test(self, tmp_path: Path):
         file = new(tmp_path)
         assert "my-backbone: ok, 8 rules; maps 6 x 8 x 7 x 7" in succeeds("check-backbone", file)
-        words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
-        passes = multiprocessing.get_context("fork").Process(
-            target=lambda: sys.exit(pytest.main(words))
-        )
-        passes.start()
-        passes.join()
-        assert passes.exitcode == 0
+        status, said = pytest_in_a_copy(tmp_path)
+        assert status == 0, said
 
     @pytest.mark.parametrize(
         ("rule", "line", "instead"),
@@ -292,6 +286,7 @@ class TestNewBackbone:
 
 
 @pytest.mark.usefixtures("plugins_forgotten")
+@pytest.mark.usefixtures("without_charts")
 def test_runs_on_a_data_set_in_a_file_are_packed_published_and_cited(tmp_path: Path):
     for name in ("squares.py", "banks"):
         source, target = OUTSIDE / "outside_fewshot" / name, tmp_path / name

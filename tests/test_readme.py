@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "without_charts")
 def test_every_command_it_shows_runs_in_this_order(small_recipe: Path):
     with plugins_as_they_were():
         for line in COMMANDS:

@@ -204,6 +204,7 @@ def test_the_page_runs_its_own_script_and_nothing_else(real: str):
     assert not any("style" in attributes for _, attributes in Page(real).elements)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_the_page_names_no_folder_of_the_machine_and_steers_no_terminal():
     runs = [
         replace(
@@ -252,12 +253,14 @@ def test_runs_on_an_unknown_bank_lose_classes_and_nothing_else(unknown: str):
     assert '<td class="number">reference</td>' in unknown  # to the right to its last word
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_several_banks_have_a_section_each():
     html = made(*RUNS, made_run("otam", 0.5, bank="order"), made_run("protonet", 0.4, bank="order"))
     assert html.count("All methods on ") == 6  # caption, region and group of two tables
     assert "3 methods on the banks small and order" in html
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_one_method_alone_has_a_report():
     html = made(RUNS[0])
     assert "1 method on the bank small" in html
@@ -341,11 +344,13 @@ def test_the_copy_as_csv_is_the_table_that_the_command_prints(real: str, folder:
     assert unescape(copies["bank-1-ranking-CSV"]) == said
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_uncommitted_changes_are_said():
     run = replace(RUNS[0], circumstances=Circumstances(device="CPU", commit="abc", dirty=True))
     assert "made with uncommitted changes" in made(run)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_pictures_that_cannot_be_made_are_explained(folder: Path):
     runs = {run.identity.method: run for run in map(read_run, find_runs(folder))}
     fusion = runs["mastaf"]
@@ -378,6 +383,7 @@ def test_training_is_drawn_where_its_curve_is(tmp_path: Path):
     assert "How training went" not in made(RUNS[0], trained)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_published_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "published.csv"
     file.write_text(
@@ -405,12 +411,14 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_runs_are_refused(
     assert "no rows in a .csv or .parquet file" in said
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_a_run_leaves_its_report(folder: Path):
     said = succeeds("run", "--methods", "otam", "--episodes", "4", "--out", folder, "--report")
     assert "1 method on the bank default" in (folder / "report.html").read_text(encoding="utf-8")
     assert str(folder / "report.html") in said
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_frames_of_own_videos_are_shown_only_where_asked(tmp_path: Path):
     own = ("--data", videos_of(tmp_path / "videos", "abcd"))
     few = ("--methods", "protonet,chance", "--episodes", "2", "--out", tmp_path / "runs")
@@ -426,6 +434,7 @@ def test_frames_of_own_videos_are_shown_only_where_asked(tmp_path: Path):
     assert "Accuracy by class" in page[()]
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_thumbnails_end_where_there_is_no_more_room(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

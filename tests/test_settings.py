@@ -17,7 +17,7 @@ from episodes.disk.registration import config_folder
 from episodes.errors import UserError
 from tests.command import refused, succeeds
 
-RUN = ("run", "--device", "cpu", "--episodes", "6")
+RUN = ("run", "--device", "cpu", "--episodes", "4")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def test_a_setting_that_does_not_do_is_told_in_one_line(words: str, said: str):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_several_settings_of_one_method_are_several_runs(tmp_path: Path):
     names = "otam,otam[temperature=0.05],otam[temperature=5,directions=one]"
     succeeds(*RUN, "--methods", names, "--reference", "otam", "--out", tmp_path)

@@ -17,6 +17,7 @@ from bench.throughput.stages import Workload, measure
 from tests.command import fvbench, refused, succeeds
 from tests.synthetic import CPU
 
+pytestmark = pytest.mark.usefixtures("short_timings")
 SMALL = ("--features", "8,2,3,3", "--videos", "20", "--queries", "3", "--device", "cpu")
 SLOW = """
 from bench.machine.device import time
@@ -39,13 +40,6 @@ class Slow(MeanVectors):
         time.sleep(0.04)
         return query @ state.mT
 """
-
-
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch):
-    monkeypatch.setattr("bench.throughput.peaks.LEAST_SECONDS", 0.01)
-    monkeypatch.setattr("bench.throughput.peaks.SIDE", {"cpu": 64})
-    monkeypatch.setattr("bench.throughput.peaks.COPIED", {"cpu": 1 << 20})
 
 
 @pytest.fixture

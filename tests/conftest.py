@@ -13,7 +13,7 @@ import pytest
 import torch
 from markupsafe import Markup
 
-from bench.plugins import new_plugin
+from bench.commands import new_plugin
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.disk import registration
 from episodes.split import Split, Video

@@ -55,9 +55,8 @@ class Part:
 
 def cache_folder() -> Path:
     """Return the cache folder: ``$FVBENCH_CACHE``, or the platform's cache folder."""
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not chosen:
-        return platformdirs.user_cache_path("fewshot-video-bench")
+    usual = platformdirs.user_cache_dir("fewshot-video-bench")
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE) or usual
     return Path(os.path.expanduser(chosen))  # noqa: PTH111 - pathlib raises an error
 
 

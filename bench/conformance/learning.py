@@ -8,14 +8,7 @@ import torch
 
 from bench.conformance.rule import Breaches, MethodUnderTest, Rule
 from bench.conformance.trial import SHAPE, make_trial
-from bench.method import (
-    ConfiguredMethod,
-    LabelledEpisodes,
-    Method,
-    NamedSupport,
-    Settings,
-    gather,
-)
+from bench.method import ConfiguredMethod, LabelledEpisodes, Method, NamedSupport, gather
 
 STEPS = 3
 """Training steps within which a gradient has to arrive: a layer before one that is initialised to
@@ -62,14 +55,14 @@ def gradients(subject: MethodUnderTest) -> Breaches:
     yield from _unexplained(subject.entry, names, names - reached)
 
 
-def has_global_head(settings: Settings) -> bool:
+def has_global_head(method: ConfiguredMethod | Method) -> bool:
     """Whether a method classifies the training classes itself: it has a setting ``classes``."""
-    return any(field.name == "classes" for field in fields(settings))
+    return any(field.name == "classes" for field in fields(method.settings))
 
 
 def for_training(entry: ConfiguredMethod, classes: int = CLASSES) -> ConfiguredMethod:
     """Return the method with a head for the training classes, if its settings provide one."""
-    if has_global_head(entry.settings):
+    if has_global_head(entry):
         return replace(entry, settings=replace(entry.settings, classes=classes))  # type: ignore[call-arg]
     return entry
 

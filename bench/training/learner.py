@@ -47,7 +47,7 @@ class Learner(nn.Module):
         self.backbone = backbone
         self.recipe = recipe
         self.register_buffer("class_text", class_text, persistent=False)
-        needed = recipe.global_weight > 0 and not has_global_head(method.settings)
+        needed = recipe.global_weight > 0 and not has_global_head(method)
         self.head = nn.Linear(method.shape.channels, classes) if needed else None
 
     class_text: Tensor | None

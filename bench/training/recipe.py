@@ -119,7 +119,7 @@ def check_effects(
         for name in sorted(file.method.keys() - set(known)):
             said = unknown("method", name, known)
             warn(f"training recipe {Path(name_or_path).stem}: [method.{name}] is not used: {said}")
-    if global_weight is not None and all(has_global_head(one.settings) for one in entries):
+    if global_weight is not None and all(has_global_head(one) for one in entries):
         raise UserError(
             f"--global-weight {global_weight:g} has no effect on"
             f" {', '.join(one.name for one in entries)}: such a method has global losses of its"

@@ -35,9 +35,8 @@ class Registration(Model):
 
 def config_folder() -> Path:
     """Return where registrations are kept: ``$FVBENCH_CONFIG``, or the platform's folder."""
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not chosen:
-        return platformdirs.user_config_path("fewshot-video-bench")
+    usual = platformdirs.user_config_dir("fewshot-video-bench")
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE) or usual
     return Path(os.path.expanduser(chosen))  # noqa: PTH111 - pathlib raises an error
 
 

@@ -208,6 +208,23 @@ class TestAcross:
         unjudged = pairs[frozenset((names["good"], names["fickle"]))]
         assert (unjudged.first_better, unjudged.second_better) == ((), ())
 
+    def test_a_method_that_reads_names_is_not_judged_against_others(self, runs: list[Run]):
+        def reading(one: Run) -> Run:
+            return replace(one, declared=one.declared.changed(needs_text=True))
+
+        named = [reading(one) if one.identity.method == "good" else one for one in runs]
+        found = across(named)
+        judged = {
+            frozenset((one.first, one.second))
+            for one in found.pairs
+            if one.first_better or one.second_better
+        }
+        assert frozenset(("middling", "poor")) in judged
+        assert not any("good" in pair for pair in judged)
+        assert {(one.best_rank, one.worst_rank) for one in found.standings["good"].values()} == {
+            (1, 5)
+        }
+
     def test_two_backbones_on_one_bank_are_two_places(self, runs: list[Run]):
         both = [
             with_identity(one, features=FeatureIdentity(backbone=backbone))

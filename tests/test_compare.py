@@ -4,22 +4,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bench.comparison.across.summary import across
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.frame import Comparison
+from bench.comparison.notes import about_intervals
 from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
-from bench.comparison.summary import compare_on_one_bank
+from bench.comparison.summary import compare, compare_on_one_bank
 from bench.report.charts.classes import confusion_chart
 from bench.report.sections import bank_section
 from bench.runs.by_method import runs_by_method, titles
 from bench.runs.checking import rebuilt
-from bench.runs.directory import find_runs, read_run, write_run
+from bench.runs.directory import find_runs, read_run, write_failure, write_run
 from bench.runs.run import Run
+from bench.runs.schema import Failure, FeatureIdentity
+from bench.site.board import board
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
@@ -386,6 +391,84 @@ def test_controls_and_duplicates_are_not_counted_among_the_comparisons():
     assert "chance" not in found["classes"][0]["accuracy"]
 
 
+def test_a_method_that_answers_like_a_control_is_judged_all_the_same():
+    """The control is before it, by name; the order of names decides no verdict."""
+    control = answered("chance", 0.2)
+    runs = [answered("protonet", 0.6), control, with_identity(control, method="guessing")]
+    comparison = compare_on_one_bank(runs)
+    rows = {row.method: row for row in comparison.rows}
+    assert (comparison.comparisons, rows["guessing"].verdict) == (1, "worse")
+    assert (rows["chance"].verdict, rows["chance"].group) == ("control", ())
+
+
+def test_the_same_answers_are_said_to_be_the_same_after_a_training_too():
+    run = answered("protonet", 0.6)
+    twin = trained(with_identity(run, method="trx"), 0)
+    comparison = compare_on_one_bank([run, twin, answered("otam", 0.7, 1)])
+    rows = {row.method: row for row in comparison.rows}
+    assert (rows["trx"].verdict, rows["trx"].smallest) == ("same answers", None)
+    assert comparison.comparisons == 1
+
+
+def test_equal_accuracies_of_other_answers_promise_no_smallest_difference():
+    run = answered("protonet", 0.6)
+    wrong = run.rows["prediction"] != run.rows["label"]
+    rows = run.rows.assign(prediction=(run.rows["prediction"] + wrong) % 5)
+    other = replace(with_identity(run, method="otam"), rows=rows.astype(run.rows.dtypes))
+    row = compare_on_one_bank([run, other]).of("otam")
+    assert row is not None
+    assert (row.verdict, row.smallest, row.same_as) == ("undecided", None, None)
+
+
+def on_backbone(run: Run, weights: str, sampling: str = "segment-centres") -> Run:
+    features = FeatureIdentity(backbone="motion", weights_sha256=weights, sampling=sampling)
+    return with_identity(run, features=features)
+
+
+def test_other_weights_of_a_backbone_are_another_backbone_unless_they_were_tuned():
+    """On one bank, and on two, whose table has one row for each method."""
+    one = on_backbone(answered("protonet", 0.6), "a" * 64)
+    other = on_backbone(answered("otam", 0.7, 1), "b" * 64)
+    elsewhere = with_identity(other, bank="another", bank_sha256="another")
+    for runs in ([one, other], [one, elsewhere], [one, trained(other, 0)]):
+        for pooled in (compare, across, board):
+            with pytest.raises(UserError, match="other weights of the backbone motion: their"):
+                pooled(runs)
+    seeds = [on_backbone(trained(answered("trx", 0.6, n), n), f"{n}" * 64) for n in (1, 2)]
+    with pytest.raises(UserError, match="trx and trx are on other weights"):
+        compare(seeds)
+    tuned = [trained(seed, n, backbone="tuned") for n, seed in enumerate(seeds)]
+    (found,) = compare([one, *tuned])
+    assert [row.seeds for row in found.rows if row.method == "trx"] == [(0, 1)]
+
+
+def test_rows_of_other_frames_are_named(tmp_path: Path):
+    for number, (name, sampling) in enumerate(
+        {
+            "protonet": "segment-centres",
+            "trx": "segment-centres",
+            "otam": "linspace",
+            "single-frame": "middle-frame",
+        }.items()
+    ):
+        write_run(tmp_path / name, on_backbone(answered(name, 0.6, number), "a" * 64, sampling))
+    words = "not all saw the same frames: linspace (otam), the others segment-centres"
+    for command in ("compare", "tables"):
+        assert words in " ".join(succeeds(command, tmp_path).split())
+    rmtree(tmp_path / "otam")
+    assert "not all saw" not in succeeds("compare", tmp_path)
+
+
+def test_a_method_that_failed_is_named(tmp_path: Path):
+    for name, run in RUNS.items():
+        write_run(tmp_path / name, run)
+    for bank in ("default", "another"):
+        write_failure(tmp_path / bank, Failure(bank=bank, method="trx", reason="no memory"))
+    assert "trx failed on default: no memory" in succeeds("compare", tmp_path)
+    failed = json.loads(succeeds("compare", tmp_path, "--json"))["failed"]
+    assert failed == [{"method": "trx", "reason": "no memory"}]
+
+
 def test_a_declared_family_alone_is_judged(tmp_path: Path):
     for seed, (name, hits) in enumerate({"protonet": 0.6, "otam": 0.75, "trx": 0.7}.items()):
         write_run(tmp_path / name, answered(name, hits, seed))
@@ -468,10 +551,12 @@ def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, 
     assert ("saw different files" in said) == (status == 2)
 
 
-def compared_on_classes(folder: Path, classes: Sequence[str], episodes: int = 200) -> Comparison:
+def compared_on_classes(
+    folder: Path, classes: Sequence[str], episodes: int = 200, hits: float = 0.8
+) -> Comparison:
     """ProtoNet and OTAM on files that nobody decodes: a bank over them asks for names alone."""
     bank = bank_over_folder(videos_of(folder, classes, 6, opened=False), episodes)
-    runs = [answered("protonet", 0.6, bank=bank), answered("otam", 0.8, 1, bank=bank)]
+    runs = [answered("protonet", 0.6, bank=bank), answered("otam", hits, 1, bank=bank)]
     return compare_on_one_bank(runs, banks=[bank])
 
 
@@ -494,6 +579,10 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
     assert (row.decided_over, row.verdict) == ("videos", "better")
     assert "videos and classes" not in row.intervals
     assert "5 classes" in comparison.units
+    notes = about_intervals([comparison, compare_on_one_bank(list(RUNS.values()))])
+    assert (
+        "over all videos, and classes where these can vary, that might have been drawn;" in notes[0]
+    )
     assert "classes cannot vary (all of them are in every episode)" in comparison.units
 
 
@@ -506,3 +595,12 @@ def test_units_are_those_that_episodes_show(tmp_path: Path):
     assert 0 < always < len(shown) < 13
     assert comparison.units.startswith(f"episodes show {len(shown)} classes and ")
     assert f"classes cannot vary ({always} of them are in every episode)" in comparison.units
+
+
+def test_the_note_on_hard_classes_stands_below_intervals_over_classes_alone(tmp_path: Path):
+    few, many = (
+        compared_on_classes(tmp_path / str(count), [f"class-{n}" for n in range(count)], hits=0.95)
+        for count in (5, 9)
+    )
+    notes = ["\n".join(about_intervals([one])) for one in (few, many)]
+    assert ["a rare hard class" in note for note in notes] == [False, True]

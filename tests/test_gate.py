@@ -256,6 +256,18 @@ def test_a_loss_of_speed_alone_keeps_the_anchor(tmp_path: Path):
     assert list((baseline / "anchor").rglob("run.json"))
 
 
+def test_json_states_the_status_that_the_command_ends_with_and_the_level_that_was_asked_for(
+    new: Callable[..., Path], tmp_path: Path
+):
+    run = new(changed(RUNS["otam"], 0.1))
+    for words, ends in (((), 1), (("--accept",), 0)):
+        status, said = call("gate", OLD if not words else tmp_path / "old", run, "--json", *words)
+        found = json.loads(said[: said.rindex("}") + 1])
+        assert (status, found["exit_status"]) == (ends, ends)
+        assert "trainings" in found["interval_over"]
+    assert "its 99.99% interval" in call("gate", OLD, run, "--level", "0.9999")[1]
+
+
 def test_a_baseline_that_moved_otherwise_is_refused(tmp_path: Path):
     baseline = tmp_path / "baseline"
     call("gate", baseline, OLD, "--accept")

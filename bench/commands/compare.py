@@ -1,5 +1,6 @@
 """``fvbench compare``."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -74,6 +75,7 @@ def compare(
     from bench.commands.arguments import gather, read_family
     from bench.comparison.show import content, text
     from bench.comparison.summary import compare_on_one_bank
+    from bench.runs.directory import find_failures
 
     if across:
         refuse(context, ("reference", "family", "mcnemar"), "for one bank, not for --across")
@@ -88,4 +90,7 @@ def compare(
         print_result(found.content() if json else show.text(found, style))
         return
     comparison = compare_on_one_bank(runs, reference, banks, read_family(family))
+    failed = [failure for place in places for failure in find_failures(place)]
+    on_bank = [failure for failure in failed if failure.bank == comparison.bank]
+    comparison = replace(comparison, failures=on_bank)
     print_result(content(comparison) if json else text(comparison, mcnemar))

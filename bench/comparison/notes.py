@@ -20,11 +20,7 @@ def caption(comparisons: Sequence[Comparison]) -> str:
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
         f" scoring {comparisons[0].bank}.",
     ]
-    notes += [
-        f"{failure.method} failed on {one.bank}: {failure.reason}"
-        for one in comparisons
-        for failure in one.failures
-    ]
+    notes += [note for one in comparisons for note in about_runs(one)]
     return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 
 
@@ -33,8 +29,11 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     rows = [row for one in comparisons for row in one.rows]
     notes = []
     if kinds := list(dict.fromkeys(row.widest for row in rows if row.widest != "episodes")):
-        several = " (over trainings where there are several seeds)" if len(kinds) > 1 else ""
-        over = min(kinds, key=len) if several else kinds[0]
+        over: str = min(kinds, key=len)
+        if len({"classes" in kind for kind in kinds}) > 1:
+            over = "videos, and classes where these can vary,"
+        mixed = len({"trainings" in kind for kind in kinds}) > 1
+        several = " (over trainings where there are several seeds)" if mixed else ""
         notes.append(
             f"interval: {LEVEL:.0%}, for the mean over all {over} that might have been"
             f" drawn{several}; another data set would vary more than that. Differences are paired,"
@@ -44,10 +43,26 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
         f"± over episodes: half the {LEVEL:.0%} interval over other draws of the same videos, the"
         " convention of the field; not over other videos, classes or trainings."
     )
-    if any(row.accuracy > CEILING for row in rows):
+    if any(row.accuracy > CEILING and "classes" in row.widest for row in rows):
         notes.append(
             f"Above {CEILING:.0%} a rare hard class may not have been drawn: the lower end of an"
             f" interval over classes assumes one more class, with an accuracy of {UNSEEN:.0%}."
+        )
+    return notes
+
+
+def about_runs(one: Comparison) -> list[str]:
+    """Say which methods gave no rows, and which saw other frames than the rest."""
+    notes = [f"{each.method} failed on {one.bank}: {each.reason}" for each in one.failures]
+    frames: dict[str, list[str]] = {}
+    for row in one.rows:
+        if row.frames and not row.is_control:  # which sees a single frame
+            frames.setdefault(row.frames, []).append(row.title)
+    usual = max(frames, key=lambda which: len(frames[which]), default="")
+    if others := [f"{w} ({', '.join(names)})" for w, names in frames.items() if w != usual]:
+        notes.append(
+            f"{one.bank}: not all saw the same frames: {'; '.join(others)}, the others {usual}."
+            " Differences between them are not of the methods alone."
         )
     return notes
 

@@ -15,7 +15,13 @@ from bench.comparison.classes import (
     without_controls,
 )
 from bench.comparison.frame import Comparison, cells, heading, probability
-from bench.comparison.notes import about_groups, about_intervals, about_marks, about_verdicts
+from bench.comparison.notes import (
+    about_groups,
+    about_intervals,
+    about_marks,
+    about_runs,
+    about_verdicts,
+)
 from bench.comparison.row import Row
 from bench.comparison.tables import render_declared, table
 from bench.runs.by_method import MethodRuns
@@ -115,6 +121,7 @@ def rank_table(comparison: Comparison) -> str:
         *about_intervals([comparison]),
         *about_verdicts(comparison),
         *about_groups(comparison),
+        *about_runs(comparison),
         *about_marks(comparison.rows),
     ]
     values = [list(line.values()) for line in lines]

@@ -11,7 +11,7 @@ import numpy as np
 from bench.comparison.frame import Comparison
 from bench.comparison.row import Declared, Interval, Row, Versus
 from bench.comparison.verdicts import Differences
-from bench.runs.by_method import MethodRuns, runs_by_method, titles
+from bench.runs.by_method import MethodRuns, check_one_backbone, runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.run import Run
 from bench.runs.schema import Failure
@@ -46,9 +46,10 @@ def compare(
         failures: methods without rows; each belongs to the comparison of its bank.
 
     Raises:
-        UserError: runs of a bank differ in episodes or dtype, a method occurs twice, or the
-            reference or a method of the family is missing.
+        UserError: runs of a bank differ in episodes or dtype, runs in the weights of a backbone, a
+            method occurs twice, or the reference or a method of the family is missing.
     """
+    check_one_backbone(runs)
     by_bank: dict[str, list[Run]] = {}
     for run in runs:
         by_bank.setdefault(run.identity.bank, []).append(run)

@@ -44,19 +44,31 @@ class Differences:
     """Comparisons that were declared; all with the reference if there are none."""
 
     @cached_property
-    def first_alike(self) -> list[int]:
-        """For each method, the first with as many trainings and the same answer to every query."""
-        first: dict[tuple[object, ...], int] = {}
-        answers = [
-            (
-                one.trainings is None,
-                *sorted(hash(run.rows["prediction"].to_numpy().tobytes()) for run in one.runs),
-            )
+    def answers(self) -> list[list[int]]:
+        """For each method, a hash of its answers after each training."""
+        return [
+            sorted(hash(run.rows["prediction"].to_numpy().tobytes()) for run in one.runs)
             for one in self.methods
         ]
-        for index in (self.reference, *range(len(answers))):
-            first.setdefault(answers[index], index)
-        return [first[one] for one in answers]
+
+    @cached_property
+    def first_alike(self) -> list[int]:
+        """For each method, the first with as many trainings and the same answer to every query.
+
+        Controls, and methods that read names if the reference does not, stand for none of the
+        others, whose verdict they would take away.
+        """
+        first: dict[tuple[object, ...], int] = {}
+        alike = [
+            (one.trainings is None, *answers)
+            for one, answers in zip(self.methods, self.answers, strict=True)
+        ]
+        judged_first = sorted(
+            range(len(alike)), key=lambda index: self._unfit(index, self.reference) != ""
+        )
+        for index in (self.reference, *judged_first):
+            first.setdefault(alike[index], index)
+        return [first[one] for one in alike]
 
     @cached_property
     def family(self) -> Mapping[Pair, tuple[float, float]]:
@@ -64,13 +76,12 @@ class Differences:
         wanted = self.declared or [
             (index, self.reference)
             for index, first in enumerate(self.first_alike)
-            if index == first != self.reference
+            if index == first and self.answers[index] != self.answers[self.reference]
         ]
         pairs = [
             pair
             for pair in wanted
-            if self._undecidable(*pair) not in {"control", "names"}
-            and self.variation.widest(*pair) is not None
+            if not self._unfit(*pair) and self.variation.widest(*pair) is not None
         ]
         found = self._corrected(pairs)
         return {pair: (p, found.threshold) for pair, p in zip(pairs, found.p_values, strict=True)}
@@ -107,7 +118,11 @@ class Differences:
         chosen = letters(different[np.ix_(self.lettered, self.lettered)])
         of_first = dict(zip(self.lettered, chosen, strict=True))
         alike = enumerate(self.first_alike)
-        return {index: of_first[first] for index, first in alike if first in of_first}
+        return {
+            index: of_first[first]
+            for index, first in alike
+            if first in of_first and not self.methods[index].is_control
+        }
 
     def versus(self, one: int, other: int) -> Versus:
         """Return everything about the difference of two methods, first minus second."""
@@ -150,19 +165,25 @@ class Differences:
         return replace(
             known,
             p_value_corrected=p_value,
-            smallest=None if significant else tested.half_width(1 - threshold),
+            smallest=None if significant else tested.half_width(1 - threshold) or None,
             verdict=("better" if tested.mean > 0 else "worse") if significant else "undecided",
         )
 
-    def _undecidable(self, one: int, other: int) -> Verdict:
-        """Return why there can be no verdict; empty if there can."""
+    def _unfit(self, one: int, other: int) -> Verdict:
+        """Return why two methods have no part in a family; empty if they can have."""
         first, second = self.methods[one], self.methods[other]
         if first.is_control or second.is_control:
             return "control"
         # A method that reads names solves another task, unless a family asks for the comparison.
         if not self.declared and first.reads_names != second.reads_names:
             return "names"
-        if self.first_alike[one] == self.first_alike[other]:
+        return ""
+
+    def _undecidable(self, one: int, other: int) -> Verdict:
+        """Return why there can be no verdict; empty if there can."""
+        if unfit := self._unfit(one, other):
+            return unfit
+        if self.answers[one] == self.answers[other]:
             return "same answers"
         if self.variation.base is not None and self.variation.widest(one, other) is None:
             return "1 seed"

@@ -196,6 +196,30 @@ def have_the_same_queries(one: Run, other: Run) -> bool:
     )
 
 
+def check_one_backbone(runs: Sequence[Run]) -> None:
+    """Refuse runs on other weights of a backbone, which tables know by its name alone.
+
+    Weights that were tuned are part of how a row was trained.
+
+    Raises:
+        UserError: naming two runs, and both hashes.
+    """
+    seen: dict[str, Run] = {}
+    for run in runs:
+        features, training = run.identity.features, run.identity.training
+        is_tuned = training is not None and training.backbone == "tuned"
+        if features is None or not features.weights_sha256 or is_tuned:
+            continue
+        first = seen.setdefault(features.backbone, run)
+        there = first.identity.features
+        if there is not None and there.weights_sha256 != features.weights_sha256:
+            raise UserError(
+                f"{first.identity.method} and {run.identity.method} are on other weights of the"
+                f" backbone {features.backbone}: their sha256 is {there.weights_sha256:.12} and"
+                f" {features.weights_sha256:.12}, which no table shows; name runs on the same ones"
+            )
+
+
 def _check_comparable(runs: Sequence[Run]) -> None:
     first = runs[0].identity
     for run in runs[1:]:
@@ -214,6 +238,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
                 f" different queries or labels, though both name bank {first.bank}; run both again"
             )
 
+    check_one_backbone(runs)
     hashes = {run.identity.videos_sha256: run for run in runs if run.identity.videos_sha256}
     if len(hashes) > 1 and first.dataset != DRAWN:
         (one, run), (other, another), *_ = hashes.items()

@@ -15,7 +15,7 @@ from bench.comparison.row import Row
 from bench.comparison.summary import compare_on_one_bank
 from bench.plugins.registry import all_methods
 from bench.report.sources import links
-from bench.runs.by_method import DRAWN, MethodRuns
+from bench.runs.by_method import DRAWN, MethodRuns, check_one_backbone
 from bench.runs.run import Run
 from bench.runs.schema import Declared
 from episodes.banks.bank import Bank
@@ -103,6 +103,7 @@ def board(runs: Sequence[Run], reference: str | None = None, banks: Sequence[Ban
             f"--reference {reference!r} is not a method of these runs; there are:"
             f" {', '.join(known)}"
         )
+    check_one_backbone(runs)
     groups: dict[tuple[str, ...], dict[str, Run]] = {}
     for run in runs:
         bank = run.identity.bank, run.identity.bank_sha256, run.identity.dtype

@@ -79,9 +79,11 @@ def _ranks(found: Across, style: str) -> str:
     units = "\n".join(f"{place.title}: {place.comparison.units}." for place in found.places)
     note = (
         f"rank: the {LEVEL:.0%} interval of a method's rank among the {len(found.methods)} that all"
-        " banks have, for all methods at once. Methods surely better (paired, over videos and"
-        " classes, Holm over all pairs of the bank) stand before it, methods surely worse behind"
-        f" it. Sorted by mean rank.{alike}\n{units}"
+        " banks have, for all methods at once. Methods surely better (paired, over the widest of"
+        " videos, classes and trainings that both support, Holm over all pairs of the bank) stand"
+        " before it, methods surely worse behind it. Two that were trained once each are not"
+        " judged, nor one that reads names against one that does not. Sorted by mean"
+        f" rank.{alike}\n{units}"
     )
     titles = ["method"]
     for place in found.places:

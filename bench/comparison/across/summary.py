@@ -11,7 +11,7 @@ import numpy as np
 from bench.comparison.across.agreement import FEWEST, Correlation, Side, kendall, spearman
 from bench.comparison.frame import Comparison
 from bench.comparison.summary import compare_on_one_bank
-from bench.runs.by_method import MethodRuns
+from bench.runs.by_method import MethodRuns, check_one_backbone
 from bench.runs.run import Run
 from bench.statistics import LEVEL, design_of, holm, measure
 from episodes.banks.bank import Bank
@@ -229,6 +229,7 @@ def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, st
 
 def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
     """Group runs by bank and backbone, in the order of their first runs."""
+    check_one_backbone(runs)
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         features = run.identity.features
@@ -278,12 +279,19 @@ def _standings(
     """Ranks on one bank, and the significant pairs: (better, worse).
 
     Significant after Holm's correction over all pairs of the bank, each judged over the widest
-    kind of variation that both methods support; two that were trained once each are not judged.
+    kind of variation that both methods support; two that were trained once each are not judged,
+    nor one that reads names against one that does not.
     Ranks follow from that: Al Mohamad, Goeman and van Zwet, Biometrics 78, 2022.
     """
     index, variation = place.order, place.comparison.variation
     pairs = list(combinations(methods, 2))
-    kinds = [variation.widest(index[a], index[b]) for a, b in pairs]
+    reads_names = [one.reads_names for one in place.comparison.methods]
+    kinds = [
+        variation.widest(index[a], index[b])
+        if reads_names[index[a]] == reads_names[index[b]]
+        else None
+        for a, b in pairs
+    ]
     estimates = [
         None if kind is None else variation.estimate(kind, index[a], index[b])
         for kind, (a, b) in zip(kinds, pairs, strict=True)

@@ -39,8 +39,8 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
         *_grouped(
             "changed", {o.method: [field.partition(":")[0] for field in o.code] for o in verdicts}
         ),
-        f"points: accuracy now minus before, and its {tolerance.level:.0%} interval over episodes,"
-        " paired; over trainings too where weights differ.",
+        f"points: accuracy now minus before, and its {100 * tolerance.level:g}% interval over"
+        " episodes, paired; over trainings too where weights differ.",
         f"ok: the interval is above −{drop}. WORSE: it is below, and the loss is sure after Holm's"
         " correction for all methods. undecided: neither.",
         "speed: of scoring, now / before; in brackets where it is not judged: another machine, or"

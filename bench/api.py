@@ -11,6 +11,7 @@
 """
 
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,7 +32,7 @@ from bench.features.text import check_read, text_source
 from bench.machine.device import choose_device
 from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, find
-from bench.plugins.registry import all_methods
+from bench.plugins.registry import all_methods, check_unchanged
 from bench.report.charts.catalogue import draw
 from bench.report.charts.style import rendered, save_figure
 from bench.report.page import write_report
@@ -53,6 +54,9 @@ __all__ = [
     "load_bank",
     "load_method",
 ]
+
+_ALONE = threading.RLock()
+"""Held while methods run: the process's random generators, output and state are theirs then."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,16 @@ def load_method(
         plain: whether to do without the method's faster form, if it has one.
 
     Raises:
-        UserError: there is no such method; the message suggests similar names.
+        UserError: there is no such method, with similar names in the message, or its file has
+            changed since this process loaded it.
 
     >>> load_method("otam").settings.temperature
     0.1
     """
     file = _place(plugin)
-    method = find(name, all_methods([] if file is None else [file]))
+    with _ALONE:
+        method = find(name, all_methods([] if file is None else [file]))
+        check_unchanged(method)
     return method.plain if plain else method
 
 
@@ -242,7 +249,7 @@ def evaluate(
     weighted = with_weights(chosen, weights, loaded.weights_sha256)
     if allow_missing:
         bank = without_missing(bank, Reporter())
-    with tempfile.TemporaryDirectory() as temporary:
+    with _ALONE, tempfile.TemporaryDirectory() as temporary:
         folder = _place(out) or Path(temporary)
         plan = Plan(
             [bank], weighted, loaded, where, batch_size, seed, folder, text=source, given=given

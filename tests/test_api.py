@@ -1,9 +1,13 @@
 """Use from Python: what the command line gives, as objects."""
 
+import importlib
 import linecache
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
+from time import sleep
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +17,7 @@ from matplotlib.figure import Figure
 import bench
 from bench import evaluate, load_bank, load_method
 from bench.method import REGISTRY
+from bench.running.execute import Executed
 from episodes.errors import UserError
 from tests.command import predictions, succeeds
 from tests.outside_package import plugins_as_they_were
@@ -107,7 +112,28 @@ def test_weights_are_chosen_as_on_the_command_line():
 def test_a_method_of_a_file_is_found(tmp_path: Path):
     succeeds("new-method", "mine", "--into", tmp_path)
     with plugins_as_they_were():
-        assert load_method("mine", plugin=tmp_path / "mine.py").name == "mine"
+        file = tmp_path / "mine.py"
+        assert load_method("mine", plugin=file).name == "mine"
+        file.write_text(file.read_text().replace("@ state.mT", "@ -state.mT"))
+        with pytest.raises(UserError, match="mine is still what it was before: restart Python"):
+            load_method("mine", plugin=file)
+        importlib.reload(sys.modules[REGISTRY["mine"].cls.__module__])
+        assert load_method("mine", plugin=file).name == "mine"
+
+
+def test_threads_wait_for_each_other(monkeypatch: pytest.MonkeyPatch):
+    """What a method draws from the process's generators depends on no other one."""
+    method, bank, running = load_method("chance"), load_bank("default", 3), Lock()
+
+    def slowly(*_: object) -> Executed:
+        assert running.acquire(blocking=False)
+        sleep(0.02)
+        running.release()
+        return Executed([], [])
+
+    monkeypatch.setattr("bench.api.execute", slowly)
+    with ThreadPoolExecutor(3) as pool:
+        assert len(list(pool.map(lambda _: evaluate(method, bank, device="cpu"), range(4)))) == 4
 
 
 def test_what_does_not_exist_is_refused():

@@ -13,7 +13,7 @@ import methods
 import methods.fast
 import methods.parity
 from bench.method import REGISTRY, ConfiguredMethod, Method, find
-from bench.plugins.source import meaning_sha256, of_harness, remember_loaded
+from bench.plugins.source import changed_file, meaning_sha256, of_harness, remember_loaded
 from bench.settings import names_in
 from episodes.errors import UserError, warn
 from episodes.plugins import brought, load_file, plugin_files
@@ -154,9 +154,26 @@ def source_sha256(entry: ConfiguredMethod) -> str | None:
     Returns:
         None if the source is not available, or has changed since it was loaded.
     """
-    return meaning_sha256(
-        cls for cls in entry.built.__mro__ if issubclass(cls, Method) and not of_harness(cls)
-    )
+    return meaning_sha256(_classes(entry))
+
+
+def check_unchanged(entry: ConfiguredMethod) -> None:
+    """Refuse a method whose files have changed since they were loaded: it is what it was.
+
+    Raises:
+        UserError: one has.
+    """
+    if (file := changed_file(_classes(entry))) is not None:
+        raise UserError(
+            f"{file} has changed since it was loaded, and {entry.name} is still what it was before:"
+            " restart Python, which in a notebook is its kernel"
+        )
+
+
+def _classes(entry: ConfiguredMethod) -> list[type[Method]]:
+    """The classes whose code is the method's."""
+    mro = entry.built.__mro__
+    return [cls for cls in mro if issubclass(cls, Method) and not of_harness(cls)]
 
 
 def _import_package(package: ModuleType) -> None:

@@ -50,7 +50,8 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None))
 """Types of notebook variables whose value can replace their source."""
 
 Definition = type | Callable[..., object]
-_stamps: dict[str, tuple[int, int]] = {}
+_stamps: dict[str, tuple[tuple[int, int], object]] = {}
+"""File of a loaded module -> its state, and the module's specification, which a reload replaces."""
 
 
 def meaning_sha256(starts: Iterable[Definition]) -> str | None:
@@ -70,6 +71,17 @@ def meaning_sha256(starts: Iterable[Definition]) -> str | None:
         return None
 
 
+def changed_file(starts: Iterable[Definition]) -> str | None:
+    """Return a file of the definitions that has changed since it was loaded, and not reloaded."""
+    try:
+        _Reached().hash_of(starts)
+    except _ChangedError as error:
+        return str(error)
+    except (NoSourceError, RecursionError):
+        pass
+    return None
+
+
 def of_harness(definition: Definition) -> bool:
     """Whether a definition belongs to the harness and not to a method."""
     return definition.__module__.partition(".")[0] in HARNESS
@@ -80,7 +92,11 @@ def remember_loaded() -> None:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file and file not in _stamps and (stamp := _stamp(file)):
-            _stamps[file] = stamp
+            _stamps[file] = stamp, module.__spec__
+
+
+class _ChangedError(NoSourceError):
+    """The file of a loaded module has changed."""
 
 
 class _Statement(NamedTuple):
@@ -267,8 +283,9 @@ def _module(name: str) -> Module:
     """Parse the source of a module; a package without ``__init__.py`` is empty."""
     name = getattr(sys.modules.get(name), "__name__", name)  # plugins may have two names
     file = _file(name)
-    if file and file in _stamps and _stamps[file] != _stamp(file):
-        raise NoSourceError
+    then, spec = _stamps.get(file, (None, None))
+    if then is not None and then != _stamp(file):
+        raise (_ChangedError(file) if sys.modules[name].__spec__ is spec else NoSourceError)
     return _read(name, file)
 
 

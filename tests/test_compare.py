@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -541,14 +542,25 @@ def test_several_methods_and_seeds_may_stand_in_one_file(tmp_path: Path):
     assert rows["other"]["trained_words"] == "–"
 
 
-@pytest.mark.parametrize(("dataset", "status"), [("rendered", 0), ("ucf101", 2)])
-def test_runs_that_saw_other_files_are_not_pooled(tmp_path: Path, dataset: str, status: int):
+@pytest.mark.parametrize(
+    ("dataset", "features", "words"),
+    [
+        ("rendered", {"backbone": "x"}, ""),
+        ("ucf101", {"backbone": "x"}, "saw different files"),
+        ("rendered", {"backbone": "x", "given": True}, "saw different features"),
+    ],
+)
+def test_runs_that_saw_other_files_are_not_pooled(
+    tmp_path: Path, dataset: str, features: dict[str, Any], words: str
+):
     for number, run in enumerate(RUNS.values()):
-        identity = run.identity.changed(dataset=dataset, videos_sha256=f"{number}" * 64)
-        write_run(tmp_path / str(number), replace(run, identity=identity))
+        changed = with_identity(
+            run, dataset=dataset, videos_sha256=f"{number}" * 64, features=features
+        )
+        write_run(tmp_path / str(number), changed)
     found, said = call("compare", tmp_path)
-    assert found == status
-    assert ("saw different files" in said) == (status == 2)
+    assert found == (2 if words else 0)
+    assert words in said
 
 
 def compared_on_classes(

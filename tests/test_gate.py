@@ -358,6 +358,16 @@ def test_files_without_loss_may_be_read_by_anything(dataset: str, outcome: str):
     assert verdict.outcome == outcome
 
 
+def test_given_features_of_rendered_videos_are_not_read_from_pixels():
+    given = {"backbone": "motion", "given": True}
+    before, after = (
+        with_identity(RUNS["otam"], dataset="rendered", features=given, videos_sha256=sha256)
+        for sha256 in ("these", "others")
+    )
+    (verdict,) = judge([before], [after])
+    assert verdict.drift == ("videos_sha256: these → others",)
+
+
 def test_values_are_told_whole_and_hashes_by_their_beginning():
     features = {"backbone": "motion", "source_sha256": "a"}
     sides = [

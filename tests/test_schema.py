@@ -139,6 +139,14 @@ class TestRunFiles:
         assert "text" not in written["identity"]
         assert written["cost"]["embed_clips_per_s"] is None
 
+    def test_a_damaged_number_of_the_schema_opens_no_seal(self, tmp_path: Path):
+        """One bit makes a 2 of a 3, and the files of schema 2 had no seal."""
+        write_run(tmp_path, RUN)
+        path = tmp_path / "run.json"
+        path.write_text(path.read_text().replace('"schema": 3', '"schema": 2'))
+        with pytest.raises(UserError, match="its own hash differs"):
+            read_run(tmp_path)
+
     @pytest.mark.parametrize("content", ["[]", "3", "null", "[" * 10**5, '{"schema": [3]}'])
     def test_json_of_another_kind_ends_in_one_line(self, tmp_path: Path, content: str):
         write_run(tmp_path, RUN)

@@ -1,6 +1,7 @@
 """The feature store: whole or not there, never stale, never twice."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,28 @@ def test_features_of_another_shape_are_not_spread_over_the_declared_one(
 ):
     other = FeatureStore(tmp_path, IDENTITY, SHAPE._replace(height=2))
     assert other.missing(["a"]) == ["a"]
+
+
+def test_a_shard_of_another_store_is_removed(
+    store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = FeatureStore(tmp_path, IDENTITY | {"weights_sha256": "2"}, SHAPE)
+    for path in store.folder.glob("[!.i]*"):
+        shutil.copy(path, other.folder)
+    assert FeatureStore(tmp_path, IDENTITY | {"weights_sha256": "2"}, SHAPE).missing("ad") == [
+        "a",
+        "d",
+    ]
+    assert "it is of another store" in capsys.readouterr().err
+    assert store.missing("ad") == []
+
+
+def test_a_shard_of_an_older_version_is_read(store: FeatureStore, tmp_path: Path):
+    for path in store.folder.glob("*.shard.json"):
+        content = json.loads(path.read_text())
+        del content["store"]
+        path.write_text(json.dumps(content))
+    assert FeatureStore(tmp_path, IDENTITY, SHAPE).missing("abcd") == []
 
 
 def test_a_shard_without_its_index_does_not_exist(store: FeatureStore, tmp_path: Path):

@@ -42,8 +42,8 @@ class FeatureStore:
     latter, which is written last, the shard does not exist. Names are random, so that several
     processes may write at once; a video that two of them embed is stored twice and read once.
 
-    A shard states its hash, which is checked once in a process, before its features are used. A
-    damaged shard is removed with a warning, and its videos count as missing.
+    A shard states its store and its hash, which is checked once in a process, before its features
+    are used. A damaged or foreign shard is removed with a warning, and its videos count as missing.
 
     Args:
         root: the folder of all stores.
@@ -72,6 +72,8 @@ class FeatureStore:
         for index in sorted(self.folder.glob("*.shard.json")):
             try:
                 content = json.loads(index.read_text(encoding="utf-8"))
+                if content.get("store", self.key) != self.key:  # older shards do not say
+                    raise ValueError("it is of another store")
                 videos = tuple(content["videos"])
                 if not all(isinstance(video, str) for video in videos):
                     raise TypeError("videos are named by their hashes")
@@ -106,7 +108,7 @@ class FeatureStore:
         with replacing(_features_of(index)) as unfinished:
             np.save(unfinished, np.ascontiguousarray(features))
         sha256 = _sha256(index, videos, seconds)
-        content = {"videos": videos, "seconds": seconds, "sha256": sha256}
+        content = {"store": self.key, "videos": videos, "seconds": seconds, "sha256": sha256}
         write_text(index, json.dumps(content))
         self._sound.add(len(self._shards))
         self._add(_Shard(index, tuple(videos), seconds, sha256))

@@ -239,10 +239,19 @@ def _check_comparable(runs: Sequence[Run]) -> None:
             )
 
     check_one_backbone(runs)
-    hashes = {run.identity.videos_sha256: run for run in runs if run.identity.videos_sha256}
-    if len(hashes) > 1 and first.dataset != DRAWN:
-        (one, run), (other, another), *_ = hashes.items()
-        raise UserError(
-            f"{run.identity.method} and {another.identity.method} saw different files: their"
-            f" videos_sha256 is {one!s:.12} and {other!s:.12}; run both on the same videos"
-        )
+    seen: dict[str, Run] = {}
+    for run in runs:
+        identity, features = run.identity, run.identity.features
+        given = repr(features) if features is not None and features.given else ""
+        drawn = identity.dataset == DRAWN
+        if identity.videos_sha256 is None or (drawn and not given):
+            continue
+        # On drawn videos, given features are compared with those of the same origin.
+        other = seen.setdefault(given if drawn else "", run).identity
+        if other.videos_sha256 != identity.videos_sha256:
+            raise UserError(
+                f"{other.method} and {identity.method} saw different"
+                f" {'features' if given else 'files'}: their videos_sha256 is"
+                f" {other.videos_sha256!s:.12} and {identity.videos_sha256:.12}; run both on the"
+                f" same {'features' if given else 'videos'}"
+            )

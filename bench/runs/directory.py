@@ -169,7 +169,7 @@ def _read_header(path: Path) -> Header:
             f"{path} has schema {schema}, this program reads {min(UPGRADES)} to {SCHEMA}; use the"
             " version of fewshot-video-bench that wrote it, or run again"
         )
-    if schema == SCHEMA:
+    if schema == SCHEMA or SEAL in content:  # it may be the number that is damaged
         check_seal(content)
     for step in range(schema, SCHEMA):
         content = UPGRADES[step](content)

@@ -40,7 +40,8 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
     """Fields of identity that both sides state and that differ: name, value before, value after.
 
     Files of the rendered data set and their reader are left out: bytes depend on the encoder of
-    this machine, but pixels do not, since they are encoded without loss.
+    this machine, but pixels do not, since they are encoded without loss. Given features have no
+    pixels.
 
     Returns:
         drift, which changes the question of the comparison; and differences of code.
@@ -54,7 +55,8 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
         stated = (_flat(run.identity.content()) for run in (one, other))
         old, new = ({"harness": 1} | dict(fields) for fields in stated)
         for path in old.keys() & new.keys():
-            same_pixels = path in OF_FILES and old.get("dataset") == DRAWN
+            drawn = old.get("dataset") == DRAWN and not old.get("features.given")
+            same_pixels = path in OF_FILES and drawn
             if old[path] != new[path] and not same_pixels:
                 text = f"{path}: {_short(old[path])} → {_short(new[path])}"
                 (code if path in CODE else drift).add(text)

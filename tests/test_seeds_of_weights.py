@@ -155,4 +155,4 @@ def test_settings_that_a_card_cannot_hold_as_they_are_stay_as_they_are(trained: 
     changed(card, "settings", plain(asdict(Odd(sizes=(3, 4)))))
     backbone = read_json(card)["backbone"]["weights_sha256"]
     (found,) = with_weights([entry], str(card.with_name(WEIGHTS)), backbone)
-    assert found.entry.settings == Odd(sizes=(3, 4))
+    assert found.method.settings == Odd(sizes=(3, 4))

@@ -59,7 +59,7 @@ def test_other_settings_than_those_of_the_weights_make_an_untrained_variant(name
     chosen = choose(name, built_in_methods())
     (found,) = assignment.with_weights(chosen, None, loaded.weights_sha256)
     assert (found.weights is not None) == trained
-    assert found.entry.settings == chosen[0].settings
+    assert found.method.settings == chosen[0].settings
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -51,21 +51,21 @@ def check_method(
 
     torch.set_num_threads(1)  # the episodes are too small to share
     with own_output():
-        entries, errors = select(methods or [], every, all_methods())
+        found, errors = select(methods or [], every, all_methods())
     for error in errors:
         typer.echo(f"error: {error}", err=True)
 
-    def examined(entry: "ConfiguredMethod") -> "Report":
+    def examined(method: "ConfiguredMethod") -> "Report":
         before = Surroundings()
         with own_output():
-            report = examine(entry)
+            report = examine(method)
         if not (changed := before.put_back()):
             return report
         words = f"it changes {', '.join(changed[:3])} for the whole process"
         breaches = [*report.breaches, Breach("surroundings", words)]
         return replace(report, breaches=breaches, figures=None)
 
-    _print(map(examined, entries), errors, json)
+    _print(map(examined, found), errors, json)
 
 
 def check_backbone(

@@ -144,7 +144,7 @@ def of_run(plan: Plan) -> Forecast:
         size = 4 * math.prod(shape) * len(used)
         for chosen in todo:
             try:
-                seconds, kept = measures.method(chosen.entry, shape, bank, plan.batch_size)
+                seconds, kept = measures.method(chosen.method, shape, bank, plan.batch_size)
             except UserError as error:
                 forecast.problems.append(str(error))
                 seconds, kept = math.nan, 0
@@ -202,11 +202,11 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
     forecast, measures = Forecast(), Measures(trainings[0].device)
     steps: dict[str, Steps] = {}
     for training in trainings:
-        if training.entry.name not in steps:
-            steps[training.entry.name] = _steps(training, measures, forecast)
+        if training.method.name not in steps:
+            steps[training.method.name] = _steps(training, measures, forecast)
         left = training.recipe.steps - steps_taken(training.folder)
         work = f"{left * training.recipe.episodes_per_step:,} episodes"
-        seconds = steps[training.entry.name].seconds(training, left)
+        seconds = steps[training.method.name].seconds(training, left)
         forecast.parts.append(Part(f"train {training.title}", work, seconds))
     return forecast
 
@@ -259,7 +259,7 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
     passes = training.recipe.episodes_per_step // training.recipe.episodes_at_once
     if training.tuned and training.recipe.jitter:  # other frames at every step
         decoding += each * len(batch.videos) * passes * training.recipe.steps
-    validation, _ = measures.method(training.entry, training.shape, bank, VALIDATION_BATCH)
+    validation, _ = measures.method(training.method, training.shape, bank, VALIDATION_BATCH)
     if training.tuned:
         validation += measures.embed(loaded) * len(bank.used_videos()) * clip_count(sampling)
     step = passes * _pass_seconds(training, batch, len(stream.split.classes))
@@ -272,7 +272,7 @@ def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> floa
     shape = (3, spec.frames, spec.size, spec.size) if training.tuned else training.shape
     inputs = torch.randn(len(batch.videos), *shape).to(training.device)
     batch = batch.to(training.device)
-    with contained(training.entry.name, training.seed), repeatable(training.device):
+    with contained(training.method.name, training.seed), repeatable(training.device):
         learner, optimiser = build(training, classes)
 
         def work(count: int) -> None:

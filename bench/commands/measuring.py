@@ -238,7 +238,7 @@ class Measures:
         )
 
     def method(
-        self, entry: ConfiguredMethod, shape: FeatureShape, bank: Bank, batch: int
+        self, configured: ConfiguredMethod, shape: FeatureShape, bank: Bank, batch: int
     ) -> tuple[float, int]:
         """Seconds that a method takes on a bank whose features are there, and bytes it holds.
 
@@ -250,8 +250,8 @@ class Measures:
         most = max(in_episode, TRIED_BYTES // (4 * math.prod(shape)))
         features = self._random(shape, min(videos, TRIED_VIDEOS, most))
         tried, device = len(features), self._device
-        with contained(entry.name, 0), torch.no_grad():
-            method = entry.build(shape, 0).to(device)
+        with contained(configured.name, 0), torch.no_grad():
+            method = configured.build(shape, 0).to(device)
             encoded = encode(method, features, device)
             kept = sum(tensor[:1].nbytes for tensor in tensors(encoded)) * videos
             seconds = videos * pace_on(

@@ -167,14 +167,14 @@ def run(
     chosen = choose(methods, all_methods(), plain, DEFAULT_TABLE)
     if methods in (None, ALL):
         chosen = [
-            entry
-            for entry in chosen
-            if (source is not None or not entry.cls.needs_text)
-            and (given is None or entry.cls.sampling == Method.sampling)
+            method
+            for method in chosen
+            if (source is not None or not method.cls.needs_text)
+            and (given is None or method.cls.sampling == Method.sampling)
         ]
     check_read(chosen, text, prompt)
     if reference is not None:
-        names = [entry.name for entry in chosen]
+        names = [method.name for method in chosen]
         if find(reference, all_methods()).name not in names:
             raise UserError(f"--reference {reference} does not run; these do: {', '.join(names)}")
     episodes = shortened(episodes)

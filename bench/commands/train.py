@@ -120,29 +120,29 @@ def train(
         )
     if tensorboard:
         check_tensorboard()
-    entries = choose(",".join(methods), all_methods(), plain)
+    chosen = choose(",".join(methods), all_methods(), plain)
     loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
     if given is not None:
         refuse_options_of_videos(context)
         check_trainable(given, freeze_backbone)
-    check_effects(recipe, entries, all_methods(), global_weight)
-    check_read(entries, text, prompt)
+    check_effects(recipe, chosen, all_methods(), global_weight)
+    check_read(chosen, text, prompt)
     names = text_source(loaded, text, prompt)
     tuned, trainings = not freeze_backbone, []
-    for entry in entries:
-        chosen = read_training_recipe(recipe, entry, episodes, global_weight)
-        bank = open_bank(validation, chosen.validation_episodes)
-        method = with_settings(recipe, entry)
-        with contained(entry.name, numbers[0]):  # its code says whether there is anything to train
+    for method in chosen:
+        own = read_training_recipe(recipe, method, episodes, global_weight)
+        bank = open_bank(validation, own.validation_episodes)
+        configured = with_settings(recipe, method)
+        with contained(method.name, numbers[0]):  # its code says whether there is anything to train
             trainings += [
-                Training(method, seed, chosen, bank, loaded, tuned, where, out, names, given)
+                Training(configured, seed, own, bank, loaded, tuned, where, out, names, given)
                 for seed in numbers
             ]
     done = {one.folder for one in trainings if finished(one.folder, one.identity())}
     reporter = _foreseen([one for one in trainings if one.folder not in done], out)
     with closing(ClipLibrary(where)) as library:
         for training in trainings:
-            with contained(training.entry.name, training.seed):
+            with contained(training.method.name, training.seed):
                 folder = train_one(training, library, reporter)
             if not distributed.is_first():
                 continue
@@ -169,7 +169,7 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
         reporter = Reporter(forecast.expected)
     reporter.say(announced)
     short = {
-        f"{training.entry.name} ({recipe.steps} of {recipe.warm_up_steps} steps)"
+        f"{training.method.name} ({recipe.steps} of {recipe.warm_up_steps} steps)"
         for training in trainings
         if (recipe := training.recipe).steps <= recipe.warm_up_steps
     }
@@ -185,7 +185,7 @@ def _foreseen(trainings: "Sequence[Training]", out: Path) -> "Reporter":
 def _in_words(trainings: "Sequence[Training]") -> str:
     """The methods, seeds, recipe and data of trainings."""
     first = trainings[0]
-    names = list(dict.fromkeys(training.entry.name for training in trainings))
+    names = list(dict.fromkeys(training.method.name for training in trainings))
     seeds = list(dict.fromkeys(str(training.seed) for training in trainings))
     counts = sorted({training.recipe.episodes for training in trainings})
     episodes = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))

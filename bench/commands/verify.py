@@ -194,7 +194,7 @@ def _as_submitted(
             f" {weights or 'those that come with the program'}; name their file or folder with"
             " --weights"
         )
-    here, then = plain(asdict(chosen.entry.settings)), run.identity.settings
+    here, then = plain(asdict(chosen.method.settings)), run.identity.settings
     if here != then:
         raise UserError(f"{method.name} has settings {here} here, and had {then} in this run")
     return chosen

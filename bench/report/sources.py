@@ -82,7 +82,8 @@ def merged(stated: Iterable[Publication]) -> list[Publication]:
     known: list[Publication] = []
     for one in stated:
         for index, other in enumerate(known):
-            if _alike(one, other):
+            same_number = one.arxiv == other.arxiv or not (one.arxiv and other.arxiv)
+            if one.same == other.same and same_number:  # else two publications of one year
                 known[index] = _joined(other, one)
                 break
         else:
@@ -95,11 +96,6 @@ def _read(match: re.Match[str]) -> Publication:
     names = re.sub(r" et al\b\.?", ", others", stated.pop("authors"))
     authors = [name for name in re.split(r",\s*(?:and\s)?|\sand\s", names) if name.strip()]
     return Publication(tuple(authors), **stated)
-
-
-def _alike(one: Publication, other: Publication) -> bool:
-    """Whether both are the same publication; two of one year differ in their arXiv numbers."""
-    return one.same == other.same and (one.arxiv == other.arxiv or not (one.arxiv and other.arxiv))
 
 
 def _joined(one: Publication, other: Publication) -> Publication:

@@ -74,9 +74,9 @@ def outdated(loaded: LoadedBackbone, chosen: MethodWithWeights) -> str:
     alike = start.input is not None and (start.input.resized is not None) == cropped
     if alike and start.source_sha256 not in (None, loaded.source_sha256):
         return f"the code of backbone {name} has changed since weights were trained with it"
-    forms = (chosen.entry, chosen.entry.plain)
+    forms = (chosen.method, chosen.method.plain)
     if card.identity.source_sha256 not in map(source_sha256, forms):
-        return f"the code of {chosen.entry.name} has changed since its weights were trained"
+        return f"the code of {chosen.method.name} has changed since its weights were trained"
     return ""
 
 

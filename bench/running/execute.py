@@ -203,26 +203,26 @@ def _run_group(
     checksum = _sum(features)
     said: set[str] = set()
     for chosen in methods:
-        entry, folder = chosen.entry, plan.folder(bank, chosen)
+        method, folder = chosen.method, plan.folder(bank, chosen)
         try:
             with (
-                _noted(folder, f"{entry.name} on {bank.title}"),
-                contained(entry.name, plan.seed, plan.time_limit),
+                _noted(folder, f"{method.name} on {bank.title}"),
+                contained(method.name, plan.seed, plan.time_limit),
             ):
                 videos = [files[index].video for index in order]
-                text = _text_for(entry, plan, bank, videos, said, reporter)
+                text = _text_for(method, plan, bank, videos, said, reporter)
                 with reporter.stage(scoring(chosen, bank)) as progress:
                     answers, learns = _answers(plan, chosen, features, episodes, text, progress)
             if _sum(features) != checksum:
                 raise UserError(
-                    f"method {entry.name} changed the features in place, unnoticed by torch; the"
+                    f"method {method.name} changed the features in place, unnoticed by torch; the"
                     " other methods get the same ones: work on a copy"
                 )
         except UserError as error:
             if distributed.size() > 1:
                 raise
-            reporter.say(f"failed: {entry.name} on {bank.title}: {error}")
-            failure = Failure(bank=bank.title, method=entry.name, reason=str(error))
+            reporter.say(f"failed: {method.name} on {bank.title}: {error}")
+            failure = Failure(bank=bank.title, method=method.name, reason=str(error))
             write_failure(folder, failure)
             if _sum(features) != checksum:
                 features = stored[:]
@@ -231,7 +231,7 @@ def _run_group(
             # Only now is it certain which reader can read each video.
             identity = identity_of(plan, bank, chosen, loaded, files)
             if identity.source_sha256 is None:
-                reporter.say(NOT_REUSABLE.format(method=entry.name))
+                reporter.say(NOT_REUSABLE.format(method=method.name))
             run = _run(plan, bank, identity, chosen, learns, loaded, answers, store)
             write_run(folder, run)
         distributed.wait()
@@ -246,7 +246,7 @@ def _answers(
     progress: Progress,
 ) -> tuple[Answers, bool]:
     """Build a method and evaluate it; return whether it learns, too. It is freed on return."""
-    method = chosen.entry.build(FeatureShape(*features.shape[1:]), plan.seed)
+    method = chosen.method.build(FeatureShape(*features.shape[1:]), plan.seed)
     if chosen.weights is not None and (method.learns or not chosen.tuned):
         load_weights(method, chosen.weights)
     return evaluate(
@@ -255,7 +255,7 @@ def _answers(
 
 
 def _text_for(
-    entry: ConfiguredMethod,
+    method: ConfiguredMethod,
     plan: Plan,
     bank: Bank,
     videos: Sequence[Video],
@@ -263,9 +263,9 @@ def _text_for(
     reporter: Reporter,
 ) -> Tensor | None:
     """Text features for a method that reads names; what they cannot tell apart is said once."""
-    if not entry.cls.needs_text:
+    if not method.cls.needs_text:
         return None
-    source = needed(plan.text, entry.name)
+    source = needed(plan.text, method.name)
     remark = indistinct(source, bank.source, bank.split.classes)
     if remark is not None and remark not in said:
         said.add(remark)
@@ -316,16 +316,16 @@ def _run(
     answers: Answers,
     store: Readable,
 ) -> Run:
-    entry, training = chosen.entry, chosen.card.identity if chosen.card else None
+    method, training = chosen.method, chosen.card.identity if chosen.card else None
     declared = Declared(
-        idea=inspect.cleandoc(entry.cls.__doc__ or "").partition("\n\n")[0],
-        source=entry.cls.source,
-        differs=entry.cls.differs,
-        sees=entry.cls.sees,
-        needs=entry.cls.needs,
-        needs_text=entry.cls.needs_text,
-        order_aware=entry.cls.order_aware,
-        pretraining=entry.cls.pretraining,
+        idea=inspect.cleandoc(method.cls.__doc__ or "").partition("\n\n")[0],
+        source=method.cls.source,
+        differs=method.cls.differs,
+        sees=method.cls.sees,
+        needs=method.cls.needs,
+        needs_text=method.cls.needs_text,
+        order_aware=method.cls.order_aware,
+        pretraining=method.cls.pretraining,
         backbone_pretraining=loaded.backbone.pretraining,
         contamination=contamination_of(loaded, bank),
         trained=chosen.weights is not None if learns or chosen.tuned else None,

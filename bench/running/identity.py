@@ -38,12 +38,12 @@ def identity_of(
     files: Sequence[VideoFile],
 ) -> Identity:
     """Return all that determines the rows of a method on a bank, whose videos are the files."""
-    entry = chosen.entry
+    method = chosen.method
     videos = hashlib.sha256("\n".join(keys_of(plan, loaded, files)).encode())
     if plan.given is not None:
         features = plan.given.identity()
     else:
-        features = feature_identity(loaded, loaded.sampling_for(entry.cls), plan.device)
+        features = feature_identity(loaded, loaded.sampling_for(method.cls), plan.device)
         if others := Readings(loaded.decoder).others(files):
             features = features.changed(other_decoders=others)
     identity = Identity(
@@ -55,11 +55,11 @@ def identity_of(
         protocol=bank.recipe.protocol,
         way=bank.recipe.way,
         shot=bank.recipe.shot,
-        method=entry.name,
-        revision=entry.cls.revision,
-        settings=plain(asdict(entry.settings)),
-        form=entry.form,
-        source_sha256=source_sha256(entry),
+        method=method.name,
+        revision=method.cls.revision,
+        settings=plain(asdict(method.settings)),
+        form=method.form,
+        source_sha256=source_sha256(method),
         weights_sha256=chosen.sha256,
         training=chosen.training,
         videos_sha256=videos.hexdigest(),
@@ -69,10 +69,10 @@ def identity_of(
     )
     if HARNESS > 1:  # the first is not stated, and runs of before it was counted are of it
         identity = identity.changed(harness=HARNESS)
-    if not entry.cls.needs_text:
+    if not method.cls.needs_text:
         return identity
     names = names_of_classes(bank.source, bank.split.classes)
-    return identity.changed(text=needed(plan.text, entry.name).identity(names))
+    return identity.changed(text=needed(plan.text, method.name).identity(names))
 
 
 def keys_of(plan: Plan, loaded: LoadedBackbone, files: Sequence[VideoFile]) -> list[str]:

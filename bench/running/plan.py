@@ -46,9 +46,9 @@ class Plan:
     def __post_init__(self) -> None:
         """Refuse methods for whose frames no features are given."""
         for chosen in self.methods if self.given is not None else ():
-            if (rule := chosen.entry.cls.sampling) != Method.sampling:
+            if (rule := chosen.method.cls.sampling) != Method.sampling:
                 raise UserError(
-                    f"{chosen.entry.name} samples frames by a rule of its own ({rule}), and the"
+                    f"{chosen.method.name} samples frames by a rule of its own ({rule}), and the"
                     " given features are of other frames; leave it out, or run it on videos"
                 )
 
@@ -61,7 +61,7 @@ class Plan:
         folder = self.bank_folder(bank)
         if len({one.seed for one in self.methods} - {None}) > 1 and chosen.seed is not None:
             folder /= f"seed-{chosen.seed}"
-        return folder / chosen.entry.name
+        return folder / chosen.method.name
 
 
 def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
@@ -69,7 +69,7 @@ def alike(plan: Plan) -> Iterator[tuple[str, list[MethodWithWeights]]]:
     together: dict[tuple[str, str | None], list[MethodWithWeights]] = {}
     for chosen in plan.methods:
         own = chosen.sha256 if chosen.tuned else None
-        sampling = plan.backbone.sampling_for(chosen.entry.cls)
+        sampling = plan.backbone.sampling_for(chosen.method.cls)
         together.setdefault((sampling, own), []).append(chosen)
     for (sampling, _), group in together.items():
         yield sampling, group
@@ -80,7 +80,7 @@ def backbone_of(plan: Plan, chosen: MethodWithWeights) -> LoadedBackbone:
     if chosen.tuned and chosen.weights is not None:
         if plan.given is not None:
             raise UserError(
-                f"the weights of {chosen.entry.name} include a backbone, which needs videos; it"
+                f"the weights of {chosen.method.name} include a backbone, which needs videos; it"
                 " cannot be run on --features"
             )
         return tuned_backbone(plan.backbone, chosen.weights, plan.device)
@@ -136,4 +136,4 @@ def embedding(samplings: Iterable[str]) -> str:
 
 def scoring(chosen: MethodWithWeights, bank: Bank) -> str:
     """Title of the stage in which a method scores the queries of a bank."""
-    return f"{chosen.entry.name} on {bank.recipe.name}"
+    return f"{chosen.method.name} on {bank.recipe.name}"

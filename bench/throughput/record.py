@@ -101,7 +101,7 @@ class Records(Model):
 
 
 def _record(
-    stage: Stage, entry: ConfiguredMethod, workload: Workload, memory: int, peaks: Peaks
+    stage: Stage, method: ConfiguredMethod, workload: Workload, memory: int, peaks: Peaks
 ) -> Record:
     timing, sizes, device = stage.timing, workload.sizes, workload.device
     low, high = timing.quartiles
@@ -118,9 +118,9 @@ def _record(
         flop=stage.flop,
         of_product_peak=stage.flop / timing.median / peaks.flop_per_s,
         of_copy_peak=stage.bytes_moved / timing.median / peaks.copy_bytes_per_s,
-        method=entry.name,
-        revision=entry.cls.revision,
-        form=entry.form,
+        method=method.name,
+        revision=method.cls.revision,
+        form=method.form,
         dtype="float32",
         device=device.type,
         threads=torch.get_num_threads(),
@@ -206,7 +206,7 @@ def measured_apart(
 
 @torch.no_grad()
 def measured(
-    entry: ConfiguredMethod,
+    method: ConfiguredMethod,
     sizes: Sizes,
     device: torch.device,
     batch_size: int,
@@ -215,8 +215,8 @@ def measured(
     """Measure a method in this process; one record for each stage."""
     keep_freed_memory()
     peaks = measured_peaks(device)
-    workload = Workload(entry, sizes, device, batch_size)
+    workload = Workload(method, sizes, device, batch_size)
     forget_peak_memory(device)
     stages = measure(workload, repeats)
     memory = peak_memory(device)
-    return [_record(stage, entry, workload, memory, peaks) for stage in stages]
+    return [_record(stage, method, workload, memory, peaks) for stage in stages]

@@ -42,11 +42,11 @@ class Workload:
     """
 
     def __init__(
-        self, entry: ConfiguredMethod, sizes: Sizes, device: torch.device, batch_size: int
+        self, method: ConfiguredMethod, sizes: Sizes, device: torch.device, batch_size: int
     ) -> None:
         """Build the method and encode all videos."""
         self.device, self.sizes = device, sizes
-        self.method = entry.build(sizes.features, seed=0).to(device)
+        self.method = method.build(sizes.features, seed=0).to(device)
         self.chunk = sizes.feature_maps(0, min(ENCODE_CHUNK, sizes.videos))
         self.videos = self._encode_all()
         self.video_bytes = sum(tensor[:1].nbytes for tensor in tensors(self.videos))

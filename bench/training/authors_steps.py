@@ -36,12 +36,14 @@ class RetracedSteps:
     """Changes of parameters and buffers over all steps: ``after_change/NAME``."""
 
 
-def retrace(golden: Golden, entry: ConfiguredMethod, dtype: torch.dtype) -> RetracedSteps:
+def retrace(golden: Golden, configured: ConfiguredMethod, dtype: torch.dtype) -> RetracedSteps:
     """Take the steps of a reference file, whose settings override those of the method."""
-    authors = AUTHORS_TRAINING[entry.cls.name]
-    entry = replace(entry, settings=replace(entry.settings, **authors.settings(golden)))
+    authors = AUTHORS_TRAINING[configured.cls.name]
+    configured = replace(
+        configured, settings=replace(configured.settings, **authors.settings(golden))
+    )
     shape = FeatureShape(*_episode(golden, authors, "", dtype).maps.shape[1:])
-    method = adopt(entry.build(shape, 0), golden.weights("weight/"))
+    method = adopt(configured.build(shape, 0), golden.weights("weight/"))
     names = authors_names_of(method)
     recipe = recipe_of(golden, names, authors.sums_over_queries)
     text = golden.tensor("text_train").to(dtype) if method.needs_text else None

@@ -111,10 +111,10 @@ class Learner(nn.Module):
 
 
 def weights_for_use(
-    learner: Learner, entry: ConfiguredMethod, shape: FeatureShape
+    learner: Learner, method: ConfiguredMethod, shape: FeatureShape
 ) -> dict[str, Tensor]:
     """Return the weights for evaluation: the method without training heads, and the backbone."""
-    used = entry.build(shape, 0).state_dict().keys()
+    used = method.build(shape, 0).state_dict().keys()
     weights = {name: one for name, one in learner.method.state_dict().items() if name in used}
     if learner.backbone is not None:
         state = learner.backbone.state_dict()

@@ -80,8 +80,8 @@ def train(training: Training, library: ClipLibrary, reporter: Reporter) -> Path:
 def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimizer]:
     """Build the learner and its optimiser."""
     training.seeded("weights")
-    entry = for_training(training.entry, classes)
-    method = entry.built(training.shape, entry.settings)
+    configured = for_training(training.method, classes)
+    method = configured.built(training.shape, configured.settings)
     backbone = training.copied_backbone() if training.tuned else None
     text = training.class_text() if method.needs_text else None
     learner = Learner(method, backbone, classes, training.recipe, text)
@@ -156,7 +156,7 @@ class _Loop:
         if accuracy > best.accuracy:
             best.step, best.accuracy = self.state.step, accuracy
             best.file = f"best-{self.state.step:06d}.safetensors"
-            weights = weights_for_use(self.learner, self.training.entry, self.training.shape)
+            weights = weights_for_use(self.learner, self.training.method, self.training.shape)
             if distributed.is_first():
                 with _written(self.training.folder):
                     save_tensors(self.training.folder / best.file, weights)
@@ -211,7 +211,7 @@ class _Loop:
         return self.stream.window(first, recipe.episodes_at_once)
 
     def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
-        name = self.training.entry.name
+        name = self.training.method.name
         if not loss.requires_grad:
             raise UserError(
                 f"the loss of {name} does not depend on any weight under recipe"

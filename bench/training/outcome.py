@@ -76,7 +76,7 @@ def finish(training: Training, identity: TrainingIdentity, state: State) -> None
 def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
     path = training.folder / WEIGHTS
     return Card(
-        method=training.entry.name,
+        method=training.method.name,
         settings=identity.settings,
         training=training.summary,
         backbone=identity.backbone,

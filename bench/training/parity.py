@@ -70,14 +70,14 @@ def check_training(path: Path) -> list[TrainingResult]:
             f"{path} holds no {', '.join(missing)}; a reference file of training steps has"
             f" {', '.join(NEEDED)} (tests/golden-training/README.md)"
         )
-    golden, entry = Golden(arrays), _method_of(path)
-    authors = AUTHORS_TRAINING[entry.cls.name]
+    golden, method = Golden(arrays), _method_of(path)
+    authors = AUTHORS_TRAINING[method.cls.name]
     parameters = [key for key in arrays if _is_of_parameter(key)]
     videos = [f"grad/{key}" for key in INPUTS]
-    inputs_allowed, parameters_allowed = _authors_float32(path, entry)
+    inputs_allowed, parameters_allowed = _authors_float32(path, method)
     try:
-        steps = retrace(golden, entry, torch.float64)
-        single = retrace(golden, entry, torch.float32)
+        steps = retrace(golden, method, torch.float64)
+        single = retrace(golden, method, torch.float32)
         checks: list[tuple[Check, list[Miss], float]] = [
             ("losses", _loss_misses(golden, authors, steps, 0), TOLERANCE),
             ("gradients", _gradient_misses(golden, steps, [*videos, *parameters]), TOLERANCE),
@@ -90,7 +90,7 @@ def check_training(path: Path) -> list[TrainingResult]:
             ),
         ]
     except (LookupError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be retraced with {entry.name}: {error!r}") from error
+        raise UserError(f"{path} cannot be retraced with {method.name}: {error!r}") from error
     results = []
     for check, misses, allowed in checks:
         if misses:  # A method without parameters has none for their gradients.
@@ -102,8 +102,8 @@ def check_training(path: Path) -> list[TrainingResult]:
 
 def _method_of(path: Path) -> ConfiguredMethod:
     """Return the method or variant that a file is named after: the longest name that fits."""
-    entries = built_in_methods().values()
-    known = {entry.name: entry for entry in entries if entry.cls.name in AUTHORS_TRAINING}
+    methods = built_in_methods().values()
+    known = {method.name: method for method in methods if method.cls.name in AUTHORS_TRAINING}
     found = [name for name in known if name in path.stem.replace("_", "-")]
     if not found:
         raise UserError(
@@ -113,14 +113,14 @@ def _method_of(path: Path) -> ConfiguredMethod:
     return known[max(found, key=len)]
 
 
-def _authors_float32(path: Path, entry: ConfiguredMethod) -> tuple[float, float]:
+def _authors_float32(path: Path, method: ConfiguredMethod) -> tuple[float, float]:
     """Tolerances in float32 for the gradients of inputs and of parameters.
 
     They follow from the deviation of the authors' own float32; a file that is not in the table gets
     the largest deviation of its method.
     """
     table = pd.read_csv(Path(methods.parity.__path__[0]) / "float32.csv", index_col="file")
-    own = table[table.index.str.startswith(entry.cls.name)]
+    own = table[table.index.str.startswith(method.cls.name)]
     largest = (table.loc[[path.stem]] if path.stem in table.index else own).max()
     allowed = FLOAT32_ALLOWANCE * largest
     return float(allowed["inputs"]), float(allowed["parameters"])

@@ -38,7 +38,7 @@ class Training:
         UserError: the backbone is frozen, and the method has no weights of its own.
     """
 
-    entry: ConfiguredMethod
+    method: ConfiguredMethod
     seed: int
     recipe: TrainingRecipe
     validation: Bank
@@ -55,27 +55,27 @@ class Training:
 
     def __post_init__(self) -> None:
         """Check that there is something to train."""
-        if not self.tuned and not for_training(self.entry).build(self.shape, self.seed).learns:
+        if not self.tuned and not for_training(self.method).build(self.shape, self.seed).learns:
             raise UserError(
-                f"{self.entry.name} has no weights of its own, and the backbone is frozen; leave it"
-                " out, or leave out --freeze-backbone (and --features) to train the backbone under"
-                " it"
+                f"{self.method.name} has no weights of its own, and the backbone is frozen; leave"
+                " it out, or leave out --freeze-backbone (and --features) to train the backbone"
+                " under it"
             )
 
     @property
     def folder(self) -> Path:
         """The folder of this training."""
-        return self.out / self.entry.name / f"seed-{self.seed}"
+        return self.out / self.method.name / f"seed-{self.seed}"
 
     @property
     def title(self) -> str:
         """The training in words."""
-        return f"{self.entry.name}, seed {self.seed}"
+        return f"{self.method.name}, seed {self.seed}"
 
     @property
     def sampling(self) -> str:
         """Rule by which frames are sampled for the method."""
-        return self.backbone.sampling_for(self.entry.cls)
+        return self.backbone.sampling_for(self.method.cls)
 
     @property
     def shape(self) -> FeatureShape:
@@ -110,18 +110,18 @@ class Training:
             UserError: the source code of the method cannot be found.
         """
         split = self.validation.split
-        source = source_sha256(self.entry)
+        source = source_sha256(self.method)
         if source is None:
             raise UserError(
-                f"the source code of {self.entry.name} is not available, or has changed since it"
+                f"the source code of {self.method.name} is not available, or has changed since it"
                 " was loaded, and the card of its weights must identify it; train from a file, and"
                 " start again after edits"
             )
         identity = TrainingIdentity(
-            method=self.entry.name,
-            revision=self.entry.cls.revision,
-            settings=plain(asdict(self.entry.settings)),
-            form=self.entry.form,
+            method=self.method.name,
+            revision=self.method.cls.revision,
+            settings=plain(asdict(self.method.settings)),
+            form=self.method.form,
             source_sha256=source,
             training=self.summary,
             recipe=TrainingRecipe(**self.recipe.model_dump()),  # states the defaults, too
@@ -136,11 +136,11 @@ class Training:
             ),
             device=self.device.type,
         )
-        if not self.entry.cls.needs_text:
+        if not self.method.cls.needs_text:
             return identity
         # Names of validation classes have a say in which checkpoint is kept.
         names = self._class_names("train") + self._class_names(split.name)
-        return identity.changed(text=needed(self.text, self.entry.name).identity(names))
+        return identity.changed(text=needed(self.text, self.method.name).identity(names))
 
     def _start(self) -> Start:
         """Identify the backbone, or the features of the used videos if those are given."""
@@ -171,7 +171,7 @@ class Training:
         Raises:
             UserError: there are none.
         """
-        return needed(self.text, self.entry.name).features(self._class_names("train"))
+        return needed(self.text, self.method.name).features(self._class_names("train"))
 
     def _class_names(self, split: SplitName) -> list[str]:
         """Names of a split's classes, in its order."""

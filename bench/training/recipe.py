@@ -52,7 +52,7 @@ def recipe_names() -> list[str]:
 
 def read_training_recipe(
     name_or_path: str,
-    entry: ConfiguredMethod,
+    method: ConfiguredMethod,
     episodes: int | None = None,
     global_weight: float | None = None,
 ) -> TrainingRecipe:
@@ -60,7 +60,7 @@ def read_training_recipe(
 
     Args:
         name_or_path: "default", "paper" (what the method's authors state), or the path of a file.
-        entry: the method to train.
+        method: the method to train.
         episodes: training episodes, rounded up to whole steps; None for the recipe's number.
         global_weight: weight of the global loss; None for the recipe's weight.
 
@@ -70,12 +70,12 @@ def read_training_recipe(
     """
     name = Path(name_or_path).stem
     values: dict[str, Any] = {}
-    for found in tables(name_or_path, entry):
+    for found in tables(name_or_path, method):
         values |= found.model_extra or {}
     if not values:
         methods = sorted(_read(_path(name_or_path, Path())).method)
         raise UserError(
-            f"training recipe {name_or_path} says nothing about {entry.name}, only about"
+            f"training recipe {name_or_path} says nothing about {method.name}, only about"
             f" {', '.join(methods)}; use --recipe default, or write a file of your own"
         )
     if global_weight is not None:
@@ -90,7 +90,7 @@ def read_training_recipe(
             raise ValueError("a shipped recipe has this name; rename the file, as in mine.toml")
         recipe = parsed(TrainingRecipe, {"name": name, **values})
     except ValueError as error:
-        raise UserError(f"training recipe {name}, for {entry.name}: {error}") from error
+        raise UserError(f"training recipe {name}, for {method.name}: {error}") from error
     if episodes is None:
         return recipe
     return recipe.changed(steps=-(-episodes // recipe.episodes_per_step))
@@ -98,7 +98,7 @@ def read_training_recipe(
 
 def check_effects(
     name_or_path: str,
-    entries: Sequence[ConfiguredMethod],
+    methods: Sequence[ConfiguredMethod],
     known: Collection[str],
     global_weight: float | None,
 ) -> None:
@@ -108,7 +108,7 @@ def check_effects(
 
     Args:
         name_or_path: as in `read_training_recipe`.
-        entries: the methods to train.
+        methods: the methods to train.
         known: names of all methods.
         global_weight: weight of the global loss, if it is given.
 
@@ -119,38 +119,38 @@ def check_effects(
         for name in sorted(file.method.keys() - set(known)):
             said = unknown("method", name, known)
             warn(f"training recipe {Path(name_or_path).stem}: [method.{name}] is not used: {said}")
-    if global_weight is not None and all(has_global_head(one) for one in entries):
+    if global_weight is not None and all(has_global_head(one) for one in methods):
         raise UserError(
             f"--global-weight {global_weight:g} has no effect on"
-            f" {', '.join(one.name for one in entries)}: such a method has global losses of its"
+            f" {', '.join(one.name for one in methods)}: such a method has global losses of its"
             " own, whose weights are settings ([method.NAME.settings] in a recipe)"
         )
 
 
-def with_settings(name_or_path: str, entry: ConfiguredMethod) -> ConfiguredMethod:
+def with_settings(name_or_path: str, method: ConfiguredMethod) -> ConfiguredMethod:
     """Return the registered method with the settings that a recipe states for it, if any.
 
     Raises:
         UserError: the method has no such setting, or the setting takes no such value.
     """
     settings: dict[str, Any] = {}
-    for found in tables(name_or_path, entry):
+    for found in tables(name_or_path, method):
         settings |= found.settings
     where = f"training recipe {Path(name_or_path).stem}"
     values = {
-        key: checked(where, entry.name, entry.settings, key, value)
+        key: checked(where, method.name, method.settings, key, value)
         for key, value in settings.items()
     }
-    return replace(entry, settings=replace(entry.settings, **values | dict(entry.given)))
+    return replace(method, settings=replace(method.settings, **values | dict(method.given)))
 
 
-def tables(name_or_path: str, entry: ConfiguredMethod) -> list[Table]:
+def tables(name_or_path: str, method: ConfiguredMethod) -> list[Table]:
     """Return the tables that apply to a method, from the most general to the most specific.
 
     Raises:
         UserError: there is no such recipe, it is based on itself, or it is not a recipe.
     """
-    names = dict.fromkeys((entry.cls.name, entry.registered))
+    names = dict.fromkeys((method.cls.name, method.registered))
     return [
         found
         for file in _based_on(name_or_path)

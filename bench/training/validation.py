@@ -36,8 +36,8 @@ class Validator:
             hashes, used, bank.episodes, len(bank.split.videos)
         )
         files = [files[index] for index in order]
-        if training.entry.cls.needs_text:
-            text = needed(training.text, training.entry.name)
+        if training.method.cls.needs_text:
+            text = needed(training.text, training.method.name)
             videos = [file.video for file in files]
             self._text = text_of_videos(text, bank.source, bank.split.classes, videos)
         if training.tuned:
@@ -50,7 +50,7 @@ class Validator:
     def accuracy(self, learner: Learner) -> float:
         """Return the accuracy over all queries of the bank, a fraction."""
         # As in a run, without heads over training classes.
-        method = self._training.entry.build(self._training.shape, self._training.seed)
+        method = self._training.method.build(self._training.shape, self._training.seed)
         state = learner.method.state_dict()
         method.load_state_dict({name: state[name] for name in method.state_dict()})
         if learner.backbone is None:

@@ -31,7 +31,7 @@ UNTRAINED = "none"
 class MethodWithWeights:
     """A method to evaluate, with its weights if it has any."""
 
-    entry: ConfiguredMethod
+    method: ConfiguredMethod
     weights: Path | None = None
     """The file of its weights."""
     sha256: str | None = None
@@ -56,12 +56,12 @@ class MethodWithWeights:
 
 
 def with_weights(
-    entries: Sequence[ConfiguredMethod], weights: str | None, backbone_sha256: str
+    methods: Sequence[ConfiguredMethod], weights: str | None, backbone_sha256: str
 ) -> list[MethodWithWeights]:
     """Assign weights to methods.
 
     Args:
-        entries: the methods.
+        methods: the methods.
         weights: a file, for a single method; a folder written by `fvbench train`, of which every
             training seed of every method is used; "none" for no weights at all; None for the
             shipped weights, where they fit the backbone and the settings.
@@ -72,28 +72,28 @@ def with_weights(
             weights were trained on other features, or trainings differ in more than their seed.
     """
     if weights == UNTRAINED:
-        return [MethodWithWeights(entry) for entry in entries]
+        return [MethodWithWeights(method) for method in methods]
     if weights is None:
-        return [_with_shipped(entry, backbone_sha256) for entry in entries]
+        return [_with_shipped(method, backbone_sha256) for method in methods]
     path = Path(weights)
     if path.is_dir():
         assigned = []
-        for entry in entries:
-            files = _seeds_of(entry, path)
-            seeds = [_with(entry, file, backbone_sha256) for file in files]
+        for method in methods:
+            files = _seeds_of(method, path)
+            seeds = [_with(method, file, backbone_sha256) for file in files]
             _check_seeds(zip(files, (one.card for one in seeds), strict=True))
-            assigned += seeds or [MethodWithWeights(entry)]
+            assigned += seeds or [MethodWithWeights(method)]
         if all(one.weights is None for one in assigned):
-            names = ", ".join(entry.name for entry in entries[:5])
+            names = ", ".join(method.name for method in methods[:5])
             raise UserError(
                 f"--weights {path} holds no weights of {names}: no METHOD/seed-S/{WEIGHTS}, which a"
                 " finished `fvbench train` writes into its --out; name that folder, or one such"
                 " file"
             )
         return assigned
-    if len(entries) > 1:
+    if len(methods) > 1:
         raise UserError(
-            f"--weights {path} is the file of one method, and {len(entries)} are to run; name one"
+            f"--weights {path} is the file of one method, and {len(methods)} are to run; name one"
         )
     if not path.is_file():
         raise UserError(f"--weights {path}: there is no such file or folder")
@@ -104,29 +104,29 @@ def with_weights(
             f"--weights {path} is no file of weights; name a .safetensors file, or a checkpoint"
             " that torch.save wrote"
         )
-    return [_with(entries[0], path, backbone_sha256)]
+    return [_with(methods[0], path, backbone_sha256)]
 
 
-def _with_shipped(entry: ConfiguredMethod, backbone_sha256: str) -> MethodWithWeights:
+def _with_shipped(method: ConfiguredMethod, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the first of its shipped weights that fit the backbone.
 
     There are none if a setting that the user gave is not that of the training.
     """
-    for path in _seeds_of(entry, SHIPPED):
+    for path in _seeds_of(method, SHIPPED):
         card = read_card(path)
         if card is not None and card.backbone.weights_sha256 == backbone_sha256:
-            trained = _settings(replace(entry, given=()), card)
-            if all(getattr(trained, name) == value for name, value in entry.given):
-                return _with(entry, path, backbone_sha256)
-    return MethodWithWeights(entry)
+            trained = _settings(replace(method, given=()), card)
+            if all(getattr(trained, name) == value for name, value in method.given):
+                return _with(method, path, backbone_sha256)
+    return MethodWithWeights(method)
 
 
-def _seeds_of(entry: ConfiguredMethod, folder: Path) -> list[Path]:
+def _seeds_of(method: ConfiguredMethod, folder: Path) -> list[Path]:
     """A method's weights by training seed: FOLDER/METHOD/seed-S/weights.safetensors."""
     pattern = f"seed-*/{WEIGHTS}"
-    own = folder.resolve() / entry.name
+    own = folder.resolve() / method.name
     if not own.is_dir():
-        own = own.with_name(entry.registered)
+        own = own.with_name(method.registered)
     paths = set(own.glob(pattern))
     paths |= {path for path in committed() if path.match(f"{own}/{pattern}")}  # may be missing
     return sorted(paths, key=lambda path: (len(path.parent.name), path.parent.name))
@@ -164,14 +164,14 @@ def _difference(one: Any, two: Any) -> str:
     return f"{one} and {two}"
 
 
-def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWithWeights:
+def _with(method: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWithWeights:
     """Return the method with the weights in a file and the settings they were trained with."""
     card = read_card(path)
     sha256 = file_sha256(path)
     if card is None:
-        return MethodWithWeights(entry, path, sha256)
-    if card.method not in (entry.name, entry.registered):
-        raise UserError(f"--weights {path} belong to {card.method}, not to {entry.name}")
+        return MethodWithWeights(method, path, sha256)
+    if card.method not in (method.name, method.registered):
+        raise UserError(f"--weights {path} belong to {card.method}, not to {method.name}")
     if not card.tuned and card.backbone.weights_sha256 != backbone_sha256:
         trained_on = (
             f"--weights {path} were trained on features of backbone {card.backbone.name} with"
@@ -186,21 +186,21 @@ def _with(entry: ConfiguredMethod, path: Path, backbone_sha256: str) -> MethodWi
             f"{trained_on} these features come from weights {backbone_sha256[:12]}…; name that"
             " --backbone, or train on this one"
         )
-    return MethodWithWeights(replace(entry, settings=_settings(entry, card)), path, sha256, card)
+    return MethodWithWeights(replace(method, settings=_settings(method, card)), path, sha256, card)
 
 
-def _settings(entry: ConfiguredMethod, card: Card) -> Settings:
+def _settings(method: ConfiguredMethod, card: Card) -> Settings:
     """Return the settings on a card, overridden by those that a user wrote after the name."""
-    known = {field.name for field in fields(entry.settings)}
+    known = {field.name for field in fields(method.settings)}
     if unknown := sorted(card.settings.keys() - known):
         raise UserError(
             f"the weights of {card.method} were trained with settings {', '.join(unknown)}, which"
             " it no longer has; train again"
         )
-    own = plain(asdict(entry.settings))  # as on a card, which has neither tuples nor classes
+    own = plain(asdict(method.settings))  # as on a card, which has neither tuples nor classes
     values = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in card.settings.items()
         if value != own[name]
     }
-    return replace(entry.settings, **values | dict(entry.given))
+    return replace(method.settings, **values | dict(method.given))

@@ -25,7 +25,8 @@ def bank_over_folder(root: Path, episodes: int | None = None) -> Bank:
     Raises:
         UserError: it is not such a folder, or a class has only one video or recording.
     """
-    folder = Folder(_name(root), root)
+    name = re.sub(r"[^\w.-]+", "-", composed(root.resolve().name)).strip("-.")
+    folder = Folder(name or "videos", root)
     split = folder.split("test")
     _refuse_lonely(folder.root, split)
     apart = any(video.group != video.name for video in split.videos)
@@ -84,8 +85,3 @@ def _refuse_lonely(root: Path, split: Split) -> None:
             " in all; an episode needs one for the support set and another as a query: add one, or"
             " remove the class"
         )
-
-
-def _name(root: Path) -> str:
-    """Make a name for tables and paths from the folder's."""
-    return re.sub(r"[^\w.-]+", "-", composed(root.resolve().name)).strip("-.") or "videos"

@@ -143,7 +143,12 @@ def _recover(folder: Path) -> None:
 def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> None:
     """Write runs into a baseline, and then its record."""
     record = _record(folder) or Record(runs={}, history=[])
-    meant = {(one.method, one.bank) for one in verdicts if _lost_accuracy(one)}
+    meant = {  # a loss of accuracy, not of speed alone
+        (one.method, one.bank)
+        for one in verdicts
+        for change in (one.since_baseline, one.since_anchor)
+        if change is not None and change.outcome == "WORSE"
+    }
     for run in runs:
         place = _place(folder, run)
         kept = folder / ANCHOR / place.relative_to(folder)
@@ -167,12 +172,6 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         history=[*record.history, accepted],
     )
     write_text(folder / RECORD, sealed(record.content()))
-
-
-def _lost_accuracy(verdict: Verdict) -> bool:
-    """Whether it is a loss of accuracy, not of speed alone."""
-    changes = (verdict.since_baseline, verdict.since_anchor)
-    return any(change is not None and change.outcome == "WORSE" for change in changes)
 
 
 def _place(folder: Path, run: Run) -> Path:

@@ -121,7 +121,8 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
     """Workflow commands by which GitHub shows failures in a pull request."""
     levels = {"WORSE": "error", "undecided": "error", "new": "warning"}
     return "".join(
-        f"::{levels[one.outcome]} title={_property(f'fvbench gate: {one.method}')}"
+        f"::{levels[one.outcome]} title=fvbench gate%3A"
+        f" {_message(one.method).replace(':', '%3A').replace(',', '%2C')}"
         f"::{_message(line(one))}\n"
         for one in verdicts
         if one.outcome in levels
@@ -131,7 +132,3 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
 def _message(text: str) -> str:
     """Escape a message for a workflow command: a line break would begin another command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")

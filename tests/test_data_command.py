@@ -23,6 +23,7 @@ from episodes.banks import bank, recipe
 from episodes.banks.leakage import check_apart, contamination
 from episodes.datasets import dataset
 from episodes.decoding import inspection
+from episodes.decoding.process import Answer
 from episodes.errors import UserError
 from tests.command import call, predictions, refused, succeeds
 from tests.conftest import make_video
@@ -202,6 +203,14 @@ class TestVerify:
         make_video(changed, frames=18, codec="mpeg4")
         verified("ucf101")
         assert opened == [changed]
+
+    def test_a_failure_of_the_machine_is_not_kept(self, ucf: Tree, monkeypatch: pytest.MonkeyPatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "episodes.decoding.process.Process.ask", lambda *_: Answer(error="killed")
+            )
+            assert set(kinds(verified("ucf101")[1]).values()) == {"damaged"}
+        assert "damaged" not in kinds(verified("ucf101")[1]).values()
 
     def test_frames_with_a_gap_and_a_damaged_frame(self, tmp_path: Path):
         tree = Tree(tmp_path / "data").fill("hmdb51")

@@ -363,6 +363,9 @@ class TestRecordings:
             (root / label).rename(root / name)
         with pytest.raises(UserError, match="holds the splits Test, train, val, not classes"):
             bank_over_folder(root)
+        (root / "val").rename(root / "unlabelled")
+        with pytest.raises(UserError, match="holds the splits Test, train, not classes"):
+            bank_over_folder(root)
 
 
 class TestRefusals:

@@ -148,7 +148,7 @@ def test_a_message_names_five_videos_that_cannot_be_read_and_counts_them_all(
         embedded_together([(load_backbone("motion", CPU), "linspace")], files, CPU, NOTHING)
     lines = str(said.value).splitlines()
     assert lines[:6] == [*(f"{n}.mp4 is damaged" for n in range(5)), "... and 2 more"]
-    assert lines[6].startswith("7 videos cannot be read; --allow-missing")
+    assert lines[6].startswith("7 videos cannot be read; `fvbench run --allow-missing`")
 
 
 def test_several_backbones_embed_a_video_that_was_decoded_once(

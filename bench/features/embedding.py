@@ -131,7 +131,7 @@ def embed_missing(
         raise UserError(
             "\n".join(map(str, errors[:ERRORS_SHOWN]))
             + (f"\n... and {unnamed} more" if unnamed > 0 else "")
-            + f"\n{counted(len(errors), 'video')} cannot be read; --allow-missing evaluates the"
-            " other episodes (of a named data set, after `fvbench data verify NAME` has found"
-            " all such videos)"
+            + f"\n{counted(len(errors), 'video')} cannot be read; `fvbench run --allow-missing`"
+            " evaluates the other episodes (of a named data set, after `fvbench data verify NAME`"
+            " has found all such videos)"
         )

@@ -140,9 +140,10 @@ def _video(label: str, name: str) -> Video:
 
 def _refuse_splits(root: Path, folders: Sequence[str]) -> None:
     """Refuse folders of splits: they would be taken for classes, and classes for recordings."""
-    if folders and {name.casefold() for name in folders} <= SPLITS:
+    splits = [name for name in folders if name.casefold() in SPLITS]
+    if splits and (len(splits) > 1 or splits == folders):
         raise UserError(
-            f"{root} holds the splits {', '.join(folders)}, not classes; name one of them, or a"
+            f"{root} holds the splits {', '.join(splits)}, not classes; name one of them, or a"
             " folder that holds a folder for each class"
         )
 

@@ -15,6 +15,8 @@ from episodes.errors import UserError, note
 from episodes.split import Progress, Split, SplitName, Video, VideoFile
 
 SHOWN = 5
+_TOLD: set[Path] = set()
+"""Folders of which a user knows that they hold some videos more than once."""
 NamingRule = Callable[[str, Collection[str]], Iterable[str]]
 """From a class and the names of all videos found to the names of all videos of that class."""
 
@@ -191,11 +193,13 @@ class Published:
         places = [self.places(index, video) for video in videos]
         if missing := [video for video, paths in zip(videos, places, strict=True) if not paths]:
             raise self._missing(split, missing, len(videos))
-        if several := [paths for paths in places if len(paths) > 1]:
+        twice = next((paths for paths in places if len(paths) > 1), None)
+        if twice and index.root not in _TOLD:
+            _TOLD.add(index.root)
             note(
-                f"{len(several):,} of {len(videos):,} videos are below {index.root} more than once,"
-                f" such as {several[0][0]}, which is used, and {several[0][1]}, which is not; to"
-                f" choose, register a folder with one of each: {self.command}"
+                f"some videos are below {index.root} more than once, such as {twice[0]}, which is"
+                f" used, and {twice[1]}, which is not (`fvbench data verify {self.name}`: several);"
+                f" to choose, register a folder with one of each: {self.command}"
             )
         return hashed_files(videos, [paths[0] for paths in places], index.root, progress)
 

@@ -41,8 +41,14 @@ class Inspection:
 
 
 def inspections(root: Path, paths: Sequence[Path], progress: Progress) -> dict[Path, Inspection]:
-    """Inspect videos below a root, files or folders of frames, that have changed since the last."""
-    found = remembered(_identity(), root, paths, lambda path: asdict(inspect(path)), progress)
+    """Inspect videos below a root, files or folders of frames, that have changed since the last.
+
+    Those that could not be decoded are inspected again: a disk may have failed, or memory.
+    """
+    found = remembered(
+        *(_identity(), root, paths, lambda path: asdict(inspect(path)), progress),
+        failed=lambda answer: bool(answer["error"]),
+    )
     return {path: Inspection(**one) for path, one in zip(paths, found, strict=True)}
 
 

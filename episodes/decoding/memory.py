@@ -33,16 +33,21 @@ def hashed_files(
         more = f", and {len(reasons) - 1} others like it" if len(reasons) > 1 else ""
         raise UserError(
             f"{path}: {why}{more}; copy the video to where it is looked for, take it away, or leave"
-            " it out with --allow-missing"
+            " it out with `fvbench run --allow-missing`"
         )
     hashes = remembered("sha256", root, paths, content_sha256, progress)
     return list(map(VideoFile, videos, paths, hashes))
 
 
 def remembered(
-    what: str, root: Path, paths: Sequence[Path], work: Callable[[Path], Any], progress: Progress
+    what: str,
+    root: Path,
+    paths: Sequence[Path],
+    work: Callable[[Path], Any],
+    progress: Progress,
+    failed: Callable[[Any], bool] = lambda _: False,
 ) -> list[Any]:
-    """Do some work on every video, in threads, and never twice on one that has not changed.
+    """Do some work on every video, in threads; not again on one that has not changed.
 
     Every answer is stored at once, so that an interrupted work resumes.
 
@@ -52,6 +57,7 @@ def remembered(
         paths: existing videos below the root.
         work: from a path to a value that JSON can hold; an exception ends everything.
         progress: called for the videos whose answers were not stored.
+        failed: whether a stored answer does not count, so that the work is done again.
 
     Returns:
         the answers, in the order of the paths.
@@ -59,7 +65,12 @@ def remembered(
     file = notebook(f"{what}\n{root.resolve()}")
     known = answers_in(file)
     stamps = {path: stamp(path) for path in paths}
-    missing = [path for path in stamps if known.get(str(path), ([], None))[0] != stamps[path]]
+
+    def due(path: Path) -> bool:
+        then, answer = known.get(str(path), ([], None))
+        return then != stamps[path] or failed(answer)
+
+    missing = list(filter(due, stamps))
     for done, (path, answer) in enumerate(_all(missing, work), start=1):
         write_note(file, {"path": str(path), "stamp": stamps[path], "answer": answer})
         known[str(path)] = (stamps[path], answer)

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from bench.api import Chart
 from bench.comparison.classes import per_class
+from bench.comparison.notes import caption
 from bench.comparison.summary import compare
 from bench.report.assembly import picture
 from bench.report.charts.catalogue import charts, draw
@@ -133,6 +134,22 @@ def test_speeds_of_several_devices_are_not_compared():
     assert [row.title for row in comparable(comparison)] == ["protonet", "twin"]
     named = [text.get_text() for text in speed_chart(comparison).axes[0].texts]
     assert named == ["protonet", "twin"]  # few: all, not the front alone
+
+
+def test_speeds_of_several_computers_are_not_compared_and_a_table_says_so():
+    """Their devices have one name."""
+    runs = [made_run(name, 0.7, seed=seed) for seed, name in enumerate(("protonet", "otam", "trx"))]
+    here, there = (CIRCUMSTANCES.changed(computer=name) for name in ("here", "there"))
+    mixed = [
+        replace(run, circumstances=at) for run, at in zip(runs, (here, there, here), strict=True)
+    ]
+    (comparison,) = compare(mixed)
+    assert {row.title for row in comparable(comparison)} == {"protonet", "trx"}
+    about = charts()["speed"].caption(comparison)
+    assert "Not shown: 1 run on another machine" in about
+    assert "hardly better" not in about
+    assert "of several computers" in caption([comparison])
+    assert "of several computers" not in caption(compare(mixed[::2]))
 
 
 def test_every_name_on_the_front_is_written_and_covers_no_other():

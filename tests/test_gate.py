@@ -412,6 +412,16 @@ def test_methods_that_were_trained_anew_are_judged_with_the_variance_of_training
     assert "train with several seeds" in once.reason
 
 
+def test_other_seeds_hide_no_other_drift():
+    other = [with_identity(run, settings={"temperature": 1.0}) for run in retrained(2, "b", 0.0)]
+    old = [with_identity(run, settings={"temperature": 0.1}) for run in retrained(3, "a", 0.0)]
+    (verdict,) = judge(old, other, allow_drift=True)
+    assert verdict.drift == (
+        "settings.temperature: 0.1 → 1.0",
+        "training.seed: 0, 1, 2 → 0, 1",
+    )
+
+
 def test_a_part_of_a_baseline(new: Callable[..., Path]):
     folder = new(None)
     assert call("gate", OLD, folder)[0] == 2

@@ -20,6 +20,9 @@ def caption(comparisons: Sequence[Comparison]) -> str:
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
         f" scoring {comparisons[0].bank}.",
     ]
+    circumstances = [each.first.circumstances for one in comparisons for each in one.methods]
+    if len({each.computer for each in circumstances if each.computer}) > 1:
+        notes.append("Speeds are of several computers, and cannot be compared between them.")
     notes += [note for one in comparisons for note in about_runs(one)]
     return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 

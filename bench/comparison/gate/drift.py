@@ -46,18 +46,20 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
     Returns:
         drift, which changes the question of the comparison; and differences of code.
     """
-    if before.seeds != after.seeds:
-        seeds = [", ".join(map(str, one.seeds)) or "none" for one in (before, after)]
-        return (f"training.seed: {' → '.join(seeds)}",), ()
     drift: set[str] = set()
     code: set[str] = set()
-    for one, other in zip(before.runs, after.runs, strict=True):
+    of_seeds: tuple[str, ...] = ()
+    if before.seeds != after.seeds:
+        seeds = [", ".join(map(str, one.seeds)) or "none" for one in (before, after)]
+        drift.add(f"training.seed: {' → '.join(seeds)}")
+        of_seeds = ("training.seed", "weights_sha256")
+    for one, other in zip(before.runs, after.runs, strict=False):
         stated = (_flat(run.identity.content()) for run in (one, other))
         old, new = ({"harness": 1} | dict(fields) for fields in stated)
         for path in old.keys() & new.keys():
             drawn = old.get("dataset") == DRAWN and not old.get("features.given")
             same_pixels = path in OF_FILES and drawn
-            if old[path] != new[path] and not same_pixels:
+            if old[path] != new[path] and not same_pixels and path not in of_seeds:
                 text = f"{path}: {_short(old[path])} → {_short(new[path])}"
                 (code if path in CODE else drift).add(text)
     return tuple(sorted(drift)), tuple(sorted(code))

@@ -1,6 +1,7 @@
 """Accuracy against throughput, and the methods on the Pareto front."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -39,17 +40,24 @@ def front(rows: Sequence[Row]) -> list[Row]:
     return best
 
 
+def _on_one_machine(comparison: Comparison) -> list[Row]:
+    """Return the rows of the most frequent device and computer: others do not compare."""
+    machines = {
+        row.title: (row.device, one.first.circumstances.computer)
+        for row, one in zip(comparison.rows, comparison.methods, strict=True)
+    }
+    rows = [row for row in comparison.rows if not math.isnan(row.episodes_per_s)]
+    rows = rows or list(comparison.rows)
+    usual, _ = Counter(machines[row.title] for row in rows).most_common(1)[0]
+    return [row for row in rows if machines[row.title] == usual]
+
+
 def comparable(comparison: Comparison) -> list[Row]:
     """Return the rows whose speeds can be compared.
 
-    They ran on the most frequent device, since speeds of different machines do not compare. If any
-    are clearly better than chance, the others are left out: they would compress the chart.
+    If any are clearly better than chance, the others are left out: they would compress the chart.
     """
-    rows = [row for row in comparison.rows if not math.isnan(row.episodes_per_s)]
-    rows = rows or list(comparison.rows)
-    devices = [row.device for row in rows]
-    device = max(dict.fromkeys(devices), key=devices.count)
-    alike = [row for row in rows if row.device == device]
+    alike = _on_one_machine(comparison)
     way = comparison.methods[0].first.identity.way
     guessing = 1 / way if way else 0.0
     return [row for row in alike if row.accuracy > guessing + WORTH] or alike
@@ -139,10 +147,10 @@ def _box(axes: "Axes", row: Row) -> Bbox:
 def _about(comparison: Comparison) -> str:
     rows = comparable(comparison)
     names = ", ".join(row.title for row in front(rows))
-    elsewhere = sum(row.device != rows[0].device for row in comparison.rows)
-    weak = len(comparison.rows) - len(rows) - elsewhere
+    alike = len(_on_one_machine(comparison))
+    weak, elsewhere = alike - len(rows), len(comparison.rows) - alike
     note = f" Not shown: {weak} hardly better than guessing." if weak else ""
-    note += f" Not shown: {elsewhere} run on another device." if elsewhere else ""
+    note += f" Not shown: {elsewhere} run on another machine, or untimed." if elsewhere else ""
     return (
         f"Accuracy against speed of scoring, {rows[0].device}. No method beats these in both:"
         f" {names}.{note}"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from bench.features.backbones import load_backbone
 from bench.features.files import FeatureCard, check_origin, write_features
 from bench.features.given import GivenFeatures
 from bench.method import Method
@@ -19,6 +20,7 @@ from episodes.decoding.clips import decoder_identity
 from episodes.errors import UserError
 from episodes.split import Video
 from tests.command import refused, succeeds
+from tests.synthetic import CPU
 
 EPISODES = "4"
 VIDEOS = [Video(f"class-{number % 3}", f"g{number}", f"video-{number}.mp4") for number in range(6)]
@@ -107,6 +109,7 @@ def test_two_files_of_one_video_are_refused(tmp_path: Path):
         {"resize": 60},
         {"decoder": "av 1"},
         {"device": "cuda"},
+        {"source_sha256": "abc"},
     ],
 )
 def test_features_of_another_origin_get_a_folder_of_their_own(
@@ -290,6 +293,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = json.loads((folder / "features.json").read_text())
     assert (card["backbone"], card["sampling"], card["resize"]) == ("motion", Method.sampling, None)
     assert (card["decoder"], card["device"]) == (decoder_identity(), "cpu")
+    assert card["source_sha256"] == load_backbone("motion", CPU).source_sha256
     return folder
 
 

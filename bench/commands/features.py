@@ -74,6 +74,7 @@ def export(
         resize=identity.resized,
         decoder=identity.decoder,
         device=identity.device,
+        source_sha256=identity.source_sha256,
     )
     check_origin(out, card)  # before videos are decoded for nothing
     videos = [opened.split.videos[index] for index in opened.used_videos()]

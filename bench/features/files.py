@@ -57,6 +57,8 @@ class FeatureCard(Model):
     """The preferred decoder of the videos, with its version."""
     device: str | None = None
     """Type of the device that computed them; another gives features that differ by rounding."""
+    source_sha256: str | None = None
+    """Hash of the backbone's code (`bench.plugins.source`)."""
 
 
 def card_of(place: Path) -> FeatureCard:

@@ -88,13 +88,13 @@ def execute(plan: Plan, reporter: Reporter) -> Executed:
     Raises:
         UserError: every method would fail, as where videos are missing.
     """
-    for remark in dict.fromkeys(map(partial(outdated, plan.backbone), plan.methods)):
-        if remark:
-            reporter.say(f"note: {remark}; train again if it now computes something else")
     for card in filter(None, (one.card for one in plan.methods)):
         for bank in plan.banks:
             check_apart(card.trained_on.dataset, bank.recipe.dataset)
             check_unseen(card.trained_on.dataset, card.trained_on.split_sha256, bank)
+    for remark in dict.fromkeys(map(partial(outdated, plan.backbone), plan.methods)):
+        if remark:
+            reporter.say(f"note: {remark}; train again if it now computes something else")
     folders = [plan.folder(bank, one) for bank in plan.banks for one in plan.methods]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)

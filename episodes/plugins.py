@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -62,7 +62,7 @@ def load_file(path: Path) -> ModuleType:
     if name not in sys.modules and _is_at(sys.modules.get(file.stem), file):
         sys.modules[name] = sys.modules[file.stem]  # a file beside it has imported it
     elif name not in sys.modules:
-        _check_beside(path)
+        _check_found(path)
         _import_as(name, package, path)
     elif not _is_at(sys.modules[name], file):
         raise _another(path, package)
@@ -98,12 +98,14 @@ def _import_as(name: str, package: str, path: Path) -> None:
     if spec is None or spec.loader is None:
         raise UserError(f"plugin {path}: Python cannot import such a file")
     module = importlib.util.module_from_spec(spec)
+    known = set(sys.path)
     try:
         guarded(f"plugin {path}", partial(importlib.import_module, package))
         if str(file.parent) not in sys.modules[package].__path__:
             raise _another(path, package)
         sys.modules[name] = module
         guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
+        _check_found(path, [Path(one).resolve() for one in sys.path if one not in known])
     except UserError:
         sys.modules.pop(name, None)
         raise
@@ -147,25 +149,32 @@ def _package_of(file: Path) -> str:
     return name
 
 
-def _check_beside(path: Path) -> None:
+def _check_found(path: Path, added: Sequence[Path] = ()) -> None:
     """Refuse a plugin whose import of a file beside it would find another module of that name.
 
-    Two plugins that each bring a ``layers.py`` would share the first one.
+    Two plugins that each bring a ``layers.py`` would share the first one. The same is true of the
+    files in folders that a plugin has ``added`` to Python's path, such as copies of authors' code.
     """
+    way_out = "write `from . import {}`"
+    if added:
+        way_out = "run methods of the two in commands of their own"
     waiting = [path.resolve()]
     seen: set[Path] = set()
     while waiting:
         file = waiting.pop()
         seen.add(file)
         for name in _imported_absolutely(file):
-            beside = {file.parent / f"{name}.py", file.parent / name / "__init__.py"}
-            for own in filter(Path.is_file, beside - seen):
+            if added and name in sys.stdlib_module_names:
+                continue
+            files = (f"{name}.py", f"{name}/__init__.py")
+            places = {folder / one for folder in added or [file.parent] for one in files}
+            for own in filter(Path.is_file, places - seen):
                 spec = importlib.util.find_spec(name)
                 found = "Python's own" if spec is None or not spec.has_location else spec.origin
                 if found is None or Path(found).resolve() != own:
                     raise UserError(
-                        f"plugin {path}: `import {name}` finds {found}, not {own} beside it;"
-                        f" rename that file, or write `from . import {name}`"
+                        f"plugin {path}: `import {name}` finds {found}, not {own}; rename that"
+                        f" file, or {way_out.format(name)}"
                     )
                 waiting.append(own)
 

@@ -350,6 +350,25 @@ def test_a_file_beside_a_plugin_that_another_shadows_is_refused(tmp_path: Path):
         all_methods([plugin(tmp_path / "more", "more", "from random import K", 3)])
 
 
+def test_a_file_in_a_folder_that_a_plugin_adds_to_the_path_is_not_that_of_another(tmp_path: Path):
+    """As where two plugins wrap two authors' code, and each has its utilities."""
+    for number in ("1", "2"):
+        authors = tmp_path / f"authors{number}"
+        authors.mkdir()
+        (authors / "_utilities.py").write_text(f"K = {number}\n")
+        (authors / "_model.py").write_text("from _utilities import K\n")
+        line = f"import sys\nsys.path.append({str(authors)!r})\nfrom _model import K as Y\nK = 1"
+        file = plugin(tmp_path / f"wrapper{number}", f"wrapped{number}", "import K", 0)
+        file.write_text(PLUGIN.replace("IMPORT", line).replace("NAME", f"wrapped{number}"))
+        if number == "1":
+            assert "wrapped1" in all_methods([file])
+            continue
+        sys.modules.pop("_model")  # the other has no file of this name
+        with pytest.raises(UserError, match=r"finds .*authors1/_.*, not .*authors2/_"):
+            all_methods([file])
+        assert "wrapped2" not in REGISTRY
+
+
 def test_a_library_is_no_source_of_the_users_wherever_it_is_installed(tmp_path: Path):
     """`pip install --target` takes a folder of any name; its code is covered by no hash."""
     hashes = []

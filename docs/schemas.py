@@ -9,10 +9,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from bench.comparison.frame import Summary
 from bench.comparison.gate.baseline import Record as Accepted
-from bench.comparison.summary import Summary
+from bench.comparison.published import PublishedFigure
+from bench.comparison.summary import Family
 from bench.features.files import FeatureCard
+from bench.features.store import ShardIndex
 from bench.runs.schema import Failure, Header
+from bench.site.submission import Figures
 from bench.throughput.record import Record
 from bench.training.state import Unfinished
 from bench.weights.backbone_card import BackboneCard
@@ -37,6 +41,10 @@ KINDS: dict[str, Any] = {
     "registration": Registration,
     "bank-recipe": Recipe,
     "training-recipe": TrainingRecipe,
+    "family": Family,
+    "figures": Figures,
+    "published-figure": PublishedFigure,
+    "shard": ShardIndex,
 }
 """Name of a schema -> the type behind it."""
 CALLED_LIKE_THEIR_FILE = ("registration", "bank-recipe", "training-recipe")

@@ -488,11 +488,14 @@ def test_a_declared_family_alone_is_judged(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("comparisons = []", "names no comparisons"),
-        ('comparisons = [["otam"]]', "not a pair"),
+        ("comparisons = []", "comparisons is []"),
+        ("comparsons = 3", "there is no key comparsons; did you mean comparisons"),
+        ('level = 0.9\ncomparisons = [["otam", "trx"]]', "there is no key level"),
+        ('comparisons = [["otam"]]', "comparisons.0.1 is missing"),
+        ('comparisons = [["otam", 3]]', "comparisons.0.1 is 3"),
         ('comparisons = [["otam", "otam"]]', "with itself"),
         ('comparisons = [["otam", "absent"]]', "'absent' is not among the runs"),
-        ("comparisons =", "cannot be read"),
+        ("comparisons =", "family.toml: Invalid value"),
     ],
 )
 def test_a_family_that_says_nothing_is_refused(tmp_path: Path, text: str, words: str):

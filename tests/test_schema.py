@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.comparison.frame import Summary
 from bench.comparison.gate.baseline import Record as Accepted
 from bench.comparison.gate.baseline import read_baseline
-from bench.comparison.summary import Summary, compare, write_summary
+from bench.comparison.summary import compare, write_summary
+from bench.features.files import FeatureCard
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.runs.run import Run
 from bench.throughput.record import Records
@@ -23,7 +25,7 @@ from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card
 from episodes.banks.recipe import FOLDER as RECIPES
 from episodes.disk.facts import facts
-from episodes.disk.registration import Registration, write_registration
+from episodes.disk.registration import Registration, registration, write_registration
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, read_toml, sealed
 from tests.synthetic import answered, with_identity
@@ -178,11 +180,22 @@ class TestVersions:
             ("backbone-card", BackboneCard),
             ("backbone-card-of-words", BackboneCard),
             ("accepted-without-seal", Accepted),
+            ("features-without-sampling", FeatureCard),
         ],
     )
     def test_every_form_of_other_files_is_read_and_given_back(self, name: str, kind: type[Model]):
         content = read_json(FILES / f"{name}.json")
         assert parsed(kind, content).content() == content
+
+    @pytest.mark.usefixtures("own_config")
+    def test_registration_of_before_it_had_a_seal_is_read(self, tmp_path: Path):
+        folder = tmp_path / "config" / "datasets"
+        folder.mkdir(parents=True)
+        shutil.copy(FILES / "registration-without-seal.json", folder / "mine.json")
+        found = registration("mine")
+        assert found
+        assert (found.root, found.published) == (Path("/data/mine"), False)
+        assert found.lists == {"test": (("wave", "a.mp4"), ("wave", "b.mp4"))}
 
     def test_throughput_of_before_forms_were_named_is_read(self):
         rows = json.loads((FILES / "throughput-without-form.json").read_text())

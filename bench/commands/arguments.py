@@ -10,14 +10,14 @@ from pathlib import Path
 
 from bench.commands.options import at_home
 from bench.comparison.rows_file import is_rows_file, read_rows_file
-from bench.comparison.summary import Pair
+from bench.comparison.summary import Family, Pair
 from bench.runs.checking import rebuilt
 from bench.runs.directory import read_runs
 from bench.runs.run import Run
 from episodes.banks.bank import Bank, open_bank
 from episodes.banks.own_videos import bank_over_folder
 from episodes.errors import UserError
-from episodes.schema import read_toml
+from episodes.schema import parsed, read_toml
 
 DEFAULT = "default"
 FEW = "FVBENCH_EPISODES"
@@ -131,20 +131,10 @@ def read_family(path: Path | None) -> list[Pair]:
     Raises:
         UserError: the file cannot be read, or does not hold pairs of two different methods.
     """
-    if path is None:
-        return []
     try:
-        content = read_toml(path)
+        return [] if path is None else parsed(Family, read_toml(path)).comparisons
     except (OSError, ValueError) as error:
-        raise UserError(f"--family {path} cannot be read: {error}") from error
-    pairs = content.get("comparisons")
-    if not isinstance(pairs, list) or not pairs:
         raise UserError(
-            f'--family {path} names no comparisons; it has: comparisons = [["otam", "protonet"]]'
-        )
-    for pair in pairs:
-        if not (isinstance(pair, list) and [type(name) for name in pair] == [str, str]):
-            raise UserError(f"--family {path}: {pair} is not a pair of methods")
-        if pair[0] == pair[1]:
-            raise UserError(f"--family {path}: {pair[0]} is compared with itself")
-    return [(first, second) for first, second in pairs]
+            f'--family {path}: {error}; it holds comparisons = [["otam", "protonet"]], with a pair'
+            " for each"
+        ) from error

@@ -6,10 +6,11 @@ there. The figures themselves are in `bench.comparison.row`.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
 
+from pydantic import SerializeAsAny
 from tabulate import tabulate
 
 from bench.comparison.row import Declared, Interval, Row, Versus
@@ -18,6 +19,7 @@ from bench.runs.schema import Failure
 from bench.statistics import LEVEL, Kind, Variation
 from episodes.banks.bank import Bank
 from episodes.errors import UserError
+from episodes.schema import Model
 
 NOTHING = ""
 ROUNDING = 1e-12
@@ -73,19 +75,55 @@ class Comparison:
 
     def content(self) -> dict[str, Any]:
         """Return everything as plain values, as ``summary.json`` holds it."""
-        return {
-            "bank": self.bank,
-            "bank_sha256": self.bank_sha256,
-            "interval_over": "episodes",
-            "level": LEVEL,
-            "reference": self.reference,
-            "comparisons": self.comparisons,
-            "pairs": self.pairs,
-            "units": self.units,
-            "declared": [asdict(one) for one in self.declared],
-            "rows": [row.content() for row in self.rows],
-            "failed": [{"method": one.method, "reason": one.reason} for one in self.failures],
-        }
+        return Summary(
+            bank=self.bank,
+            bank_sha256=self.bank_sha256,
+            interval_over="episodes",
+            level=LEVEL,
+            reference=self.reference,
+            comparisons=self.comparisons,
+            pairs=self.pairs,
+            units=self.units,
+            declared=list(self.declared),
+            rows=list(self.rows),
+            failed=[NoRows(method=one.method, reason=one.reason) for one in self.failures],
+        ).content()
+
+
+class NoRows(Model):
+    """A method that failed."""
+
+    method: str
+    """Its name."""
+    reason: str
+    """The message."""
+
+
+class Summary(Model):
+    """``summary.json``: derived figures of the runs on a bank."""
+
+    bank: str
+    """The bank's title."""
+    bank_sha256: str
+    """Hash of its episodes."""
+    interval_over: Literal["episodes"]
+    """What varies in ``interval``."""
+    level: float
+    """Coverage of the intervals."""
+    reference: str
+    """Title of the row with which the others are compared."""
+    comparisons: int
+    """Size of the family for which p-values are corrected."""
+    pairs: int
+    """Pairs that letters tell apart."""
+    units: str
+    """Classes and videos, or why they are not known."""
+    declared: list[Declared]
+    """Comparisons of a declared family."""
+    rows: list[SerializeAsAny[Row]]
+    """Best accuracy first."""
+    failed: list[NoRows]
+    """Methods without rows."""
 
 
 def _rate(per_s: float) -> str:

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from bench.comparison.frame import columns, signed
-from bench.comparison.published import published_rows
+from bench.comparison.published import published_on
 from bench.comparison.row import Row, flattened
 from bench.comparison.summary import compare_on_one_bank
 from bench.comparison.tables import check_format, csv_text, table
@@ -53,8 +53,8 @@ class Dataset:
 
     title: str
     bank: str
-    published: str = ""
-    """Its name in the file of published figures; empty if the paper does not have it."""
+    name: str = ""
+    """Our name of it; empty if the paper does not have it."""
     how: str = ""
     """Commands that fill its part of the tables."""
 
@@ -69,8 +69,8 @@ def _how(name: str, add: str = "") -> str:
 
 
 DATASETS = (
-    Dataset("UCF101", "ucf101-5w1s-test", "UCF101", _how("ucf101")),
-    Dataset("SSv2-all", "ssv2-all-5w1s-test", "SSv2-Full", _how("ssv2-all", " --lists FOLDER")),
+    Dataset("UCF101", "ucf101-5w1s-test", "ucf101", _how("ucf101")),
+    Dataset("SSv2-all", "ssv2-all-5w1s-test", "ssv2-all", _how("ssv2-all", " --lists FOLDER")),
     Dataset(
         "rendered",
         "default",
@@ -121,9 +121,10 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         runs: of any methods on any banks; only those of MASTAF and its variants count.
     """
     published = {
-        (row["method"], row["dataset"]): round(float(row["accuracy"]) / 100, 6)
-        for row in published_rows()
-        if "MASTAF (WACV 2023) appendix" in row["source"]
+        (figure.method, dataset.name): round(figure.accuracy / 100, 6)
+        for dataset in DATASETS
+        for figure in published_on(dataset.name)
+        if "MASTAF (WACV 2023) appendix" in figure.source
     }
     measured = [
         (dataset, training, rows)
@@ -135,9 +136,9 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
     for table_title, (dataset, training, rows) in product(TABLES, measured):
         recipe = "" if training.recipe == "default" else training.recipe
         chosen = (training.start, training.sampling, training.resize)
-        base = published.get((IN_THE_PAPER[REFERENCE], dataset.published))
+        base = published.get((IN_THE_PAPER[REFERENCE], dataset.name))
         for method in TABLES[table_title]:
-            theirs = published.get((IN_THE_PAPER[method], dataset.published))
+            theirs = published.get((IN_THE_PAPER[method], dataset.name))
             apart = None
             if theirs is not None and base is not None and method != REFERENCE:
                 apart = round(theirs - base, 6)

@@ -1,37 +1,73 @@
 """Published figures: ``results/published.csv``, one line for each."""
 
 import csv
-from collections.abc import Mapping, Sequence
+
+from pydantic import ConfigDict, Field
 
 from bench.runs.directory import RESULTS_FOLDER
+from episodes.datasets import datasets
+from episodes.datasets.published import Published
+from episodes.disk.facts import folded
 from episodes.errors import UserError
+from episodes.schema import Model, parsed
 
 FILE = RESULTS_FOLDER / "published.csv"
-COLUMNS = (
-    *("method", "venue", "year", "backbone", "pretraining", "dataset", "split", "way", "shot"),
-    *("accuracy", "source"),
-)
 
 
-def published_rows() -> Sequence[Mapping[str, str]]:
-    """Return the lines of the file; none where there is no file.
+class PublishedFigure(Model):
+    """A line of ``published.csv``."""
+
+    model_config = ConfigDict(strict=False)  # cells are text
+
+    method: str = Field(min_length=1)
+    """As the source calls it."""
+    venue: str
+    """Where it was published; empty if nowhere."""
+    year: str
+    """Year of publication."""
+    backbone: str
+    """Network of the features."""
+    pretraining: str
+    """Data that the network was pretrained on."""
+    dataset: str = Field(min_length=1)
+    """As the source calls it."""
+    split: str
+    """Whose split it is."""
+    way: int
+    """Classes in an episode."""
+    shot: int
+    """Support videos for each class."""
+    accuracy: float = Field(gt=0, le=100)
+    """Per cent."""
+    source: str = Field(min_length=1)
+    """Where the figure stands."""
+
+
+def published_figures() -> list[PublishedFigure]:
+    """Return the figures of the file; none where there is no file.
 
     Raises:
-        UserError: it is damaged: a line lacks a column, or its accuracy is not a percentage.
+        UserError: it is damaged.
     """
     if not FILE.is_file():
         return []
+    figures: list[PublishedFigure] = []
     try:
         with FILE.open(encoding="utf-8", newline="") as file:
-            rows: list[dict[str, str]] = list(csv.DictReader(file))
-        for number, row in enumerate(rows, start=2):
-            if set(row) != set(COLUMNS) or None in row.values():
-                raise ValueError(f"line {number} has not the columns {', '.join(COLUMNS)}")
-            if not 0 < float(row["accuracy"]) <= 100:
-                raise ValueError(f"line {number}: an accuracy of {row['accuracy']} per cent")
+            for row in csv.DictReader(file):
+                figures.append(parsed(PublishedFigure, row))
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(
-            f"{FILE} is damaged: {error}; take it from the repository again, or delete it to do"
-            " without published figures"
+            f"{FILE} is damaged: in line {len(figures) + 2}, {error}; take it from the repository"
+            " again, or delete it to do without published figures"
         ) from error
-    return rows
+    return figures
+
+
+def published_on(dataset: str | None) -> list[PublishedFigure]:
+    """Return the figures on one of our published data sets, under any of its names in papers."""
+    source = datasets().get(dataset or "")
+    if not isinstance(source, Published):
+        return []
+    names = {folded(name) for name in (source.name, *source.also_called)}
+    return [figure for figure in published_figures() if folded(figure.dataset) in names]

@@ -144,10 +144,6 @@ class Row(Versus):
         """Identifies the row on other banks."""
         return self.method, self.trained_words, self.backbone, self.frames, self.training
 
-    def content(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return asdict(self) | {"training": self.training and self.training.content()}
-
     @property
     def name(self) -> str:
         """The title, without what a table has in the columns ``trained`` and ``backbone``."""

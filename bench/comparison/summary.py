@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from bench.comparison.frame import Comparison
 from bench.comparison.row import Declared, Interval, Row, Versus
@@ -23,6 +23,22 @@ from episodes.schema import Model, dump
 
 Pair = tuple[str, str]
 """Two methods, or titles of rows, to compare: first minus second."""
+
+
+class Family(Model):
+    """The file of ``--family``: the comparisons that a study declared before it was run."""
+
+    comparisons: list[Pair] = Field(min_length=1)
+    """Pairs of methods, or of titles as `fvbench compare` prints them."""
+
+    @field_validator("comparisons")
+    @classmethod
+    def _of_two(cls, pairs: list[Pair]) -> list[Pair]:
+        if same := [one for one, other in pairs if one == other]:
+            raise ValueError(f"{same[0]} is compared with itself")
+        return pairs
+
+
 SEEDS = re.compile(r", \d+ seeds")
 """The number of trainings in a title, which users need not type."""
 
@@ -180,42 +196,6 @@ def _interval(kind: Kind, accuracy: Estimate) -> Interval:
     if "classes" in kind:
         return accuracy.interval_over_classes()
     return accuracy.interval_of_fraction()
-
-
-class NoRows(Model):
-    """A method that failed."""
-
-    method: str
-    """Its name."""
-    reason: str
-    """The message."""
-
-
-class Summary(Model):
-    """``summary.json``: derived figures of the runs on a bank."""
-
-    bank: str
-    """The bank's title."""
-    bank_sha256: str
-    """Hash of its episodes."""
-    interval_over: Literal["episodes"]
-    """What varies in ``interval``."""
-    level: float
-    """Coverage of the intervals."""
-    reference: str
-    """Title of the row with which the others are compared."""
-    comparisons: int
-    """Size of the family for which p-values are corrected."""
-    pairs: int
-    """Pairs that letters tell apart."""
-    units: str
-    """Classes and videos, or why they are not known."""
-    declared: list[Declared]
-    """Comparisons of a declared family."""
-    rows: list[Row]
-    """Best accuracy first."""
-    failed: list[NoRows]
-    """Methods without rows."""
 
 
 def write_summary(folder: Path, comparison: Comparison) -> None:

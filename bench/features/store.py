@@ -19,20 +19,30 @@ from bench.method import FeatureShape
 from episodes.atomic import replacing, write_text
 from episodes.cache import hold
 from episodes.errors import UserError, warn
+from episodes.schema import Model, parsed, read_json
 
-Identity = Mapping[str, Any]
 Features = NDArray[np.float32]
+
+
+class ShardIndex(Model):
+    """``*.shard.json``: the videos of a file of features, which is written before it."""
+
+    store: str | None = None
+    """Key of the store; older shards do not say."""
+    videos: list[str]
+    """Their keys, in the order of the features."""
+    seconds: float
+    """Duration of embedding them, without decoding."""
+    sha256: str
+    """Hash of the videos, the seconds and the features."""
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """Features of some videos, as described by the index file, which is written last."""
+    """Features of some videos: the path of their index, and its content."""
 
-    index: Path
-    videos: tuple[str, ...]
-    seconds: float
-    sha256: str
-    """Hash of the videos, the seconds and the features."""
+    path: Path
+    index: ShardIndex
 
 
 class FeatureStore:
@@ -53,7 +63,7 @@ class FeatureStore:
         shape: shape of one video's features.
     """
 
-    def __init__(self, root: Path, identity: Identity, shape: FeatureShape) -> None:
+    def __init__(self, root: Path, identity: Mapping[str, Any], shape: FeatureShape) -> None:
         """Open the store, creating its folder if necessary."""
         canonical = json.dumps(identity, sort_keys=True)
         self.key = hashlib.sha256(canonical.encode()).hexdigest()
@@ -69,19 +79,16 @@ class FeatureStore:
         self._place: dict[str, tuple[int, int]] = {}
         self._sound: set[int] = set()
         """Shards whose hash was checked."""
-        for index in sorted(self.folder.glob("*.shard.json")):
+        for path in sorted(self.folder.glob("*.shard.json")):
             try:
-                content = json.loads(index.read_text(encoding="utf-8"))
-                if content.get("store", self.key) != self.key:  # older shards do not say
+                index = parsed(ShardIndex, read_json(path))
+                if index.store not in (None, self.key):
                     raise ValueError("it is of another store")
-                videos = tuple(content["videos"])
-                if not all(isinstance(video, str) for video in videos):
-                    raise TypeError("videos are named by their hashes")
-                self._add(_Shard(index, videos, content["seconds"], content["sha256"]))
+                self._add(_Shard(path, index))
             except FileNotFoundError:  # another process removed it
                 continue
-            except (ValueError, LookupError, TypeError, RecursionError) as error:
-                self._remove(index, repr(error))
+            except ValueError as error:
+                self._remove(path, str(error))
 
     def missing(self, videos: Iterable[str]) -> list[str]:
         """Return the videos (content hashes) that are not in the store, sorted, once each."""
@@ -89,8 +96,8 @@ class FeatureStore:
         for number in {self._place[video][0] for video in wanted & self._place.keys()}:
             if not self._is_sound(number):
                 shard = self._shards[number]
-                self._remove(shard.index, "its features are not those that were written")
-                for video in shard.videos:
+                self._remove(shard.path, "its features are not those that were written")
+                for video in shard.index.videos:
                     if self._place.get(video, (-1, 0))[0] == number:
                         del self._place[video]
         return sorted(wanted - self._place.keys())
@@ -104,14 +111,18 @@ class FeatureStore:
             seconds: duration of embedding them, without decoding.
         """
         name = uuid.uuid4().hex
-        index = self.folder / f"{name}.shard.json"
-        with replacing(_features_of(index)) as unfinished:
+        path = self.folder / f"{name}.shard.json"
+        with replacing(_features_of(path)) as unfinished:
             np.save(unfinished, np.ascontiguousarray(features))
-        sha256 = _sha256(index, videos, seconds)
-        content = {"store": self.key, "videos": videos, "seconds": seconds, "sha256": sha256}
-        write_text(index, json.dumps(content))
+        index = ShardIndex(
+            store=self.key,
+            videos=list(videos),
+            seconds=seconds,
+            sha256=_sha256(path, videos, seconds),
+        )
+        write_text(path, json.dumps(index.content()))
         self._sound.add(len(self._shards))
-        self._add(_Shard(index, tuple(videos), seconds, sha256))
+        self._add(_Shard(path, index))
 
     def read(self, videos: Sequence[str]) -> Features:
         """Return float32 (videos, C, T, H, W) in the given order.
@@ -125,11 +136,11 @@ class FeatureStore:
         for number in map(int, np.unique(places[:, 0])):
             if not self._is_sound(number):
                 raise UserError(
-                    f"{_features_of(self._shards[number].index)} has been damaged; repeat the"
+                    f"{_features_of(self._shards[number].path)} has been damaged; repeat the"
                     " command, which computes it again"
                 )
             rows = np.flatnonzero(places[:, 0] == number)
-            path = _features_of(self._shards[number].index)
+            path = _features_of(self._shards[number].path)
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             features[rows] = mapped[places[rows, 1]]
         return features
@@ -137,13 +148,13 @@ class FeatureStore:
     @property
     def clips_per_second(self) -> float:
         """Speed at which the used features were embedded, without decoding; NaN if none are."""
-        used = [self._shards[number] for number in self._sound]
-        seconds = sum(shard.seconds for shard in used)
-        return sum(len(shard.videos) for shard in used) / seconds if seconds else np.nan
+        used = [self._shards[number].index for number in self._sound]
+        seconds = sum(index.seconds for index in used)
+        return sum(len(index.videos) for index in used) / seconds if seconds else np.nan
 
     def _add(self, shard: _Shard) -> None:
         """Add a shard's videos to the index."""
-        for row, video in enumerate(shard.videos):
+        for row, video in enumerate(shard.index.videos):
             self._place.setdefault(video, (len(self._shards), row))
         self._shards.append(shard)
 
@@ -151,19 +162,20 @@ class FeatureStore:
         """Whether a shard has the right hash; checked once."""
         shard = self._shards[number]
         if number not in self._sound:
-            if _sha256(shard.index, shard.videos, shard.seconds) != shard.sha256:
+            index = shard.index
+            if _sha256(shard.path, index.videos, index.seconds) != index.sha256:
                 return False
             if np.load(_features_of(shard.index), mmap_mode="r").shape[1:] != self.shape:
                 return False  # numpy would repeat a map of a smaller shape
             self._sound.add(number)
         return True
 
-    def _remove(self, index: Path, reason: str) -> None:
+    def _remove(self, path: Path, reason: str) -> None:
         """Remove a damaged shard, if the file system allows it."""
-        warn(f"{index} is damaged ({reason}): the features of its videos are computed again")
+        warn(f"{path} is damaged ({reason}): the features of its videos are computed again")
         with suppress(OSError):
-            index.unlink(missing_ok=True)
-            _features_of(index).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            _features_of(path).unlink(missing_ok=True)
 
 
 class Readable(Protocol):
@@ -207,16 +219,16 @@ class StoredFeatures:
         return torch.from_numpy(self._store.read(self._videos[part]))
 
 
-def _features_of(index: Path) -> Path:
+def _features_of(path: Path) -> Path:
     """The file of a shard's features."""
-    return index.with_name(index.name.removesuffix(".shard.json") + ".npy")
+    return path.with_name(path.name.removesuffix(".shard.json") + ".npy")
 
 
-def _sha256(index: Path, videos: Sequence[str], seconds: float) -> str:
+def _sha256(path: Path, videos: Sequence[str], seconds: float) -> str:
     """Hash of the content of a shard; empty if its file of features is missing."""
     digest = hashlib.sha256(json.dumps([videos, seconds]).encode())
     try:
-        with _features_of(index).open("rb") as file:
+        with _features_of(path).open("rb") as file:
             return hashlib.file_digest(file, lambda: digest).hexdigest()
     except OSError:
         return ""

@@ -57,15 +57,20 @@ def write_run(folder: Path, run: Run) -> None:
     with replacing(folder / "rows.parquet") as unfinished:
         encoding = {column: ENCODING[column] for column in ENCODING if column in run.rows}
         run.rows.to_parquet(unfinished, index=False, column_encoding=encoding, **COMPACT)
+    write_text(folder / "run.json", header_text(run, (folder / "rows.parquet").read_bytes()))
+
+
+def header_text(run: Run, rows: bytes) -> str:
+    """Return the text of ``run.json``, given the content of ``rows.parquet``."""
     header = Header(
         schema_number=SCHEMA,
-        rows_sha256=hashlib.sha256((folder / "rows.parquet").read_bytes()).hexdigest(),
+        rows_sha256=hashlib.sha256(rows).hexdigest(),
         identity=run.identity,
         declared=run.declared,
         cost=run.cost,
         circumstances=run.circumstances,
     )
-    write_text(folder / "run.json", sealed(header.content()))
+    return sealed(header.content())
 
 
 def write_failure(folder: Path, failure: Failure) -> None:

@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ from bench.comparison.row import flattened
 from bench.comparison.summary import compare_on_one_bank
 from bench.report.provenance import PLACE, without_places
 from bench.runs.checking import DIFFERS, MOST_EPISODES, check_rows, rebuilt
-from bench.runs.directory import FILES, UNREADABLE, find_runs, read_run
+from bench.runs.directory import FILES, UNREADABLE, find_runs, header_text, read_run
 from bench.runs.run import ROW_TYPES, Run
+from bench.runs.schema import Circumstances, Declared
+from bench.statistics import Kind
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank, unexplained
 from episodes.errors import UserError
-from episodes.schema import SEAL, dump, plain, sealed
+from episodes.schema import Model, dump, parsed, plain
 
 FIGURES = "figures.json"
 LARGEST = {"run.json": 1 << 20, "rows.parquet": 1 << 30, FIGURES: 1 << 20}
@@ -87,19 +89,21 @@ def pack(place: Path, file: Path, own: Own = None) -> None:
             f" as {folder}"
         )
     run = read_run(folder)
-    header = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    if named := PLACE.search(json.dumps(header["identity"])):
+    if named := PLACE.search(json.dumps(run.identity.content())):
         raise UserError(
             f"the run's identity names a folder of this machine, {named[0]}, which nobody else has;"
             " run again with a name in its place"
         )
-    header.pop(SEAL, None)
-    for part in ("declared", "circumstances"):
-        header[part] = _without_places(header[part])
+    shown = replace(
+        run,
+        declared=parsed(Declared, _without_places(run.declared.content())),
+        circumstances=parsed(Circumstances, _without_places(run.circumstances.content())),
+    )
+    rows = (folder / "rows.parquet").read_bytes()
     contents = {
-        "run.json": sealed(header).encode(),
-        "rows.parquet": (folder / "rows.parquet").read_bytes(),
-        FIGURES: dump(figures(_checked(run, own)[1])).encode(),
+        "run.json": header_text(shown, rows).encode(),
+        "rows.parquet": rows,
+        FIGURES: dump(figures(_checked(run, own)[1]).content()).encode(),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     # Members are not compressed, which would differ between versions of zlib.
@@ -231,28 +235,35 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     return bank, compare_on_one_bank([run], banks=[bank])
 
 
-def figures(comparison: Comparison) -> dict[str, Any]:
+class Figures(Model):
+    """``figures.json`` of a submission: what is claimed for its rows."""
+
+    queries: int
+    """Query videos scored, over all episodes."""
+    accuracy: float
+    """A fraction."""
+    intervals: dict[Kind, tuple[float | None, float | None]]
+    """95%, by what varies; null after a single episode."""
+
+    def numbers(self) -> dict[str, float]:
+        """Return the figures by name, the ends of intervals apart; NaN for null."""
+        flat: dict[str, Any] = flattened(plain(self.content()))
+        return {name: math.nan if value is None else float(value) for name, value in flat.items()}
+
+
+def figures(comparison: Comparison) -> Figures:
     """Return the figures of a single run."""
     (row,) = comparison.rows
-    return {"queries": row.queries, "accuracy": row.accuracy, "intervals": dict(row.intervals)}
+    return Figures(queries=row.queries, accuracy=row.accuracy, intervals=dict(row.intervals))
 
 
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
     """Refuse stated figures that do not follow from the rows."""
-    actual = _numbers(plain(figures(comparison)))
     try:
-        stated = _numbers(json.loads(content))
-        claims = {name: stated[name] for name in actual}
+        stated = parsed(Figures, json.loads(content)).numbers()
     except (*UNREADABLE, OverflowError, RecursionError) as error:
         raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
-    for name, value in actual.items():
-        if not np.isclose(claims[name], value, rtol=CLOSE, atol=CLOSE, equal_nan=True):
-            raise RefusedError(
-                f"{file}: {FIGURES} states {name} {claims[name]}, its rows give {value}"
-            )
-
-
-def _numbers(content: Any) -> dict[str, float]:
-    """Figures by name, the ends of intervals apart; NaN for null, as after a single episode."""
-    flat: dict[str, Any] = flattened(content)
-    return {name: math.nan if value is None else float(value) for name, value in flat.items()}
+    for name, value in figures(comparison).numbers().items():
+        claim = stated.get(name)
+        if claim is None or not np.isclose(claim, value, rtol=CLOSE, atol=CLOSE, equal_nan=True):
+            raise RefusedError(f"{file}: {FIGURES} states {name} {claim}, its rows give {value}")

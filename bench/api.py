@@ -113,7 +113,7 @@ class Results:
         return pd.DataFrame([flat(row) for row in self.comparison.rows])
 
     def figure(self, chart: str = "accuracy") -> Chart:
-        """Draw a chart: accuracy, differences, speed, classes or confusions.
+        """Draw a chart, one of those that ``fvbench list charts`` lists.
 
         Raises:
             UserError: no such chart.

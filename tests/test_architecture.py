@@ -221,14 +221,6 @@ def length(*path: str) -> int:
     return len(ROOT.joinpath(*path).read_text().splitlines())
 
 
-def test_a_method_says_nothing_of_what_makes_it_quick():
-    """That belongs to `methods/fast/` and to the harness; TA2N's blocks are layers."""
-    for path in ROOT.glob("methods/*.py"):
-        text = path.read_text(encoding="utf-8").replace("self.blocks", "")
-        found = re.findall(r"\b(?:cach\w+|blocks?|bytes?)\b", text, re.IGNORECASE)
-        assert found == [], path.name
-
-
 if __name__ == "__main__":
     house = arrows()
     print(len(house), "rooms,", sum(map(len, house.values())), "arrows")  # noqa: T201

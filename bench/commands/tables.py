@@ -33,9 +33,8 @@ def tables(
     columns: Annotated[
         str | None,
         typer.Option(
-            help="With latex, columns for each bank: accuracy, interval, episodes, seeds,"
-            " difference, difference-interval, difference-episodes, p, verdict, group, speed, peak,"
-            " embedding, encoding, device; separated by commas."
+            help="With latex, columns for each bank, separated by commas, such as"
+            " accuracy,interval,verdict; an unknown name lists them all."
         ),
     ] = None,
     caption: Annotated[

@@ -156,7 +156,7 @@ class ClipFsar(TextMethod):
         return self.scale * cosine_similarity(query.mean(dim=2)[:, :, None], text[:, None], dim=-1)
 
     def class_logits(self, videos: Tensor, text: Tensor) -> Tensor:
-        """Hold mean frames (episodes, videos, C) against names (classes, C): (..., classes)."""
+        """Similarity of mean frames (episodes, videos, C) to names (classes, C): (..., classes)."""
         means, names = videos.unsqueeze(-2), text[None, :, None]
         return self.scale * cosines(means, names, self.settings.epsilon)[..., 0, 0]
 

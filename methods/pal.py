@@ -64,7 +64,7 @@ class Pal(Method):
         return pairs[..., 0, 0]
 
     def attend(self, videos: Tensor, support: Tensor) -> Tensor:
-        """Add to videos (episodes, A, C) what they read in the support set (episodes, B, C)."""
+        """Add to videos (episodes, A, C) their cross-attention to the support (episodes, B, C)."""
         return videos + self.attention(videos, support, support, need_weights=False)[0]
 
     def loss(self, episodes: LabelledEpisodes) -> dict[str, Tensor]:

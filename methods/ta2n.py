@@ -66,7 +66,7 @@ class PooledConvolution(nn.Module):
 
 
 class TemporalTransform(nn.Module):
-    """First stage: a line of time for every video, at first near its own (a = tanh 2, b = 0)."""
+    """First stage: an affine temporal warp per video, initialised near the identity (tanh 2, 0)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class TA2N(Method):
         self.pairing = self.coordination(shape.channels) if self.settings.second_stage else None
 
     def encode(self, features: Tensor) -> Tensor:
-        """(videos, C, T, H, W) -> the same along each video's own line of time."""
+        """(videos, C, T, H, W) -> the same, resampled along each video's warped time axis."""
         return self.retiming(self.dropout(features))
 
     def adapt(self, support: Tensor) -> tuple[Tensor, bool]:

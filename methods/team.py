@@ -149,7 +149,7 @@ class TEAM(Method):
 
 
 def unit(tokens: Tensor) -> Tensor:
-    """Bring tokens (..., C) to length 1; zero stays zero."""
+    """L2-normalise tokens (..., C); zero vectors stay zero."""
     return normalize(tokens, dim=-1, eps=SHORTEST)
 
 

@@ -38,7 +38,7 @@ def export(
 
     Writes one file for each video, OUT/CLASS/VIDEO.npy, float32 (C, T, H, W); or, if OUT ends in
     .npz (arrays names and features), .safetensors (a tensor for each name) or .npy (names in a .txt
-    beside it), one table. A features.json says what made them, of which frames. `fvbench run
+    beside it), one table. A features.json states the backbone and the frame sampling. `fvbench run
     --features OUT` and `fvbench train --features OUT` read the same format.
 
     exit status

@@ -137,8 +137,8 @@ def about_marks(rows: Sequence[Row]) -> list[str]:
         notes.append(f"{TRANSDUCTIVE} sees all queries of an episode at once (transductive).")
     if any(row.reads_names for row in rows):
         notes.append(
-            f"{NAMES.strip()}: is told what the classes of an episode are called; judged against"
-            " others that are told, unless a declared family asks for more."
+            f"{NAMES.strip()}: is given the class names of an episode; judged against others that"
+            " are, unless a declared family asks for more."
         )
     if any(row.order_aware for row in rows):
         notes.append(

@@ -130,7 +130,7 @@ def breaches_of(look: Callable[[Subject], Breaches], subject: Subject) -> list[s
 
 @dataclass(frozen=True)
 class Rule:
-    """A property that holds for every method; it decorates the function that says how it is broken.
+    """A property that holds for every method: a decorator for the function that lists violations.
 
     The docstring of that function says what holds.
     """

@@ -32,7 +32,7 @@ from episodes.split import Video, composed
 NAMED = 3
 """Number of classes that a message names."""
 SAME = 1e-4
-"""Directions that are as near each other are the same up to rounding."""
+"""Directions this close are equal up to rounding."""
 
 
 @runtime_checkable

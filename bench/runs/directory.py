@@ -33,7 +33,7 @@ FAILURE = "failed.json"
 RUNNING = "running"
 """Exists while a method runs, and remains if that ended the process."""
 MOST_ROWS = 200_000_000
-"""Files that claim more are damaged: a million episodes of a hundred queries have half of it."""
+"""Files that claim more are damaged: a million episodes of a hundred queries make half as many."""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What reading damaged files may raise."""
 COMPACT: dict[str, Any] = {

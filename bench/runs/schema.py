@@ -154,7 +154,7 @@ class Identity(Model):
     dtype: str
     """Type of the numbers in the method's arithmetic."""
     text: TextIdentity | None = None
-    """The text features that a method that reads names was given."""
+    """The text features given to a method that reads class names."""
     harness: int | None = None
     """Revision of the program's own arithmetic, where it is not the first."""
 

@@ -78,11 +78,11 @@ class Record(Model):
     peak_memory_bytes: int
     """Peak memory."""
     product_peak_flop_per_s: float
-    """Reached by a product of matrices."""
+    """Peak FLOP/s, as measured by a matrix product."""
     copy_peak_bytes_per_s: float
-    """Reached by a copy."""
+    """Peak bandwidth, as measured by a copy."""
     device_name: str
-    """What computed, in words."""
+    """Name of the device."""
     machine: str
     """Architecture and system."""
     driver: str | None

@@ -82,7 +82,7 @@ def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -
 
 
 @dataclass(frozen=True)
-class Look:
+class ClipFormat:
     """How a video is presented: its frames, their size and normalisation."""
 
     spec: InputSpec
@@ -93,9 +93,9 @@ class Look:
     """The preferred video reader."""
 
 
-Wanted = tuple[VideoFile, Look]
-Key = tuple[str, Look]
-"""The hash of a video, and its look."""
+Wanted = tuple[VideoFile, ClipFormat]
+Key = tuple[str, ClipFormat]
+"""The hash of a video, and its format."""
 
 
 class ClipLibrary:
@@ -110,10 +110,10 @@ class ClipLibrary:
 
     def prepare(self, wanted: Sequence[Wanted]) -> None:
         """Start to decode clips that will be needed soon."""
-        for file, look in wanted:
-            key = file.sha256, look
+        for file, form in wanted:
+            key = file.sha256, form
             if key not in self._held and key not in self._waiting:
-                self._waiting[key] = self._pool.submit(self._load, file, look)
+                self._waiting[key] = self._pool.submit(self._load, file, form)
 
     def take(self, wanted: Sequence[Wanted]) -> Tensor:
         """Return clips (wanted, 3, clips * frames, size, size); one may be wanted several times.
@@ -122,7 +122,7 @@ class ClipLibrary:
             UserError: a video cannot be decoded.
         """
         self.prepare(wanted)
-        keys = [(file.sha256, look) for file, look in wanted]
+        keys = [(file.sha256, form) for file, form in wanted]
         clips: dict[Key, Tensor] = {}
         for key in dict.fromkeys(keys):
             if key in self._held:
@@ -135,10 +135,10 @@ class ClipLibrary:
                 self._room -= clip.nbytes
         return torch.stack([clips[key] for key in keys])
 
-    def each(self, files: Sequence[VideoFile], look: Look) -> Iterator[Tensor]:
+    def each(self, files: Sequence[VideoFile], form: ClipFormat) -> Iterator[Tensor]:
         """Yield clips one by one, while those of the following videos are decoded."""
-        wanted = [(file, look) for file in files]
-        ahead = videos_ahead(look.spec, look.sampling)
+        wanted = [(file, form) for file in files]
+        ahead = videos_ahead(form.spec, form.sampling)
         self.prepare(wanted[:ahead])
         for place, one in enumerate(wanted):
             self.prepare(wanted[place + ahead : place + ahead + 1])
@@ -158,5 +158,5 @@ class ClipLibrary:
         """Stop decoding."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _load(self, file: VideoFile, look: Look) -> Tensor:
-        return load_clip(file, look.spec, look.sampling, look.decoder).to(self._device, look.dtype)
+    def _load(self, file: VideoFile, form: ClipFormat) -> Tensor:
+        return load_clip(file, form.spec, form.sampling, form.decoder).to(self._device, form.dtype)

@@ -12,7 +12,7 @@ from bench.features.embedding import embedded_together
 from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.pretrained import CroppedInput
-from bench.training.clips import ClipLibrary, Look, Wanted, augmented, drawn_changes
+from bench.training.clips import ClipFormat, ClipLibrary, Wanted, augmented, drawn_changes
 from bench.training.plan import DRAWS, Training
 from bench.training.stream import Stream
 from episodes.datasets import dataset
@@ -56,7 +56,7 @@ class Clips:
             spec = replace(spec, size=min(sides))
         self._spare = spec.size - self._size + 2 * training.recipe.shift
         self._rule = one_clip(training.sampling)
-        self._look = Look(spec, self._rule, torch.float16, training.backbone.decoder)
+        self._format = ClipFormat(spec, self._rule, torch.float16, training.backbone.decoder)
         self._library, self._training = library, training
         self._flip = training.recipe.flip and not dataset(stream.split.dataset).directional
 
@@ -80,11 +80,11 @@ class Clips:
     def _wanted(self, videos: Tensor, step: int) -> list[Wanted]:
         wanted, draws = [], self._training.draws
         for video in videos.tolist():
-            look = self._look
+            form = self._format
             if most := self._training.recipe.jitter:
                 begin, end = (draws(word, step, video) / DRAWS for word in ("begin", "end"))
-                look = replace(look, sampling=Jittered(self._rule, most, begin, end))
-            wanted.append((self._file[video], look))
+                form = replace(form, sampling=Jittered(self._rule, most, begin, end))
+            wanted.append((self._file[video], form))
         return wanted
 
 

@@ -13,7 +13,7 @@ from bench.machine import distributed
 from bench.machine.progress import Reporter
 from bench.running.execute import in_order_of_content
 from bench.running.loop import evaluate
-from bench.training.clips import ClipLibrary, Look
+from bench.training.clips import ClipFormat, ClipLibrary
 from bench.training.inputs import stored_features, video_files
 from bench.training.learner import Learner
 from bench.training.plan import Training
@@ -43,7 +43,7 @@ class Validator:
         if training.tuned:
             self._files, self._library = files, library
             spec, decoder = training.backbone.backbone.input, training.backbone.decoder
-            self._look = Look(spec, training.sampling, torch.float32, decoder)
+            self._format = ClipFormat(spec, training.sampling, torch.float32, decoder)
         else:
             self._features = stored_features(training, files, reporter)
 
@@ -70,7 +70,7 @@ class Validator:
         if files := distributed.share(self._files):
             warm_up(backbone, self._training.device)
             embedding = Embedding(backbone, self._training.device)
-            clips = self._library.each(files, self._look)
+            clips = self._library.each(files, self._format)
             while batch := list(islice(clips, filling.BATCH)):
                 embedding.add([("", clip) for clip in batch])
             features = torch.from_numpy(embedding.result()[0])

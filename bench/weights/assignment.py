@@ -157,7 +157,7 @@ def _check_seeds(found: Iterable[tuple[Path, Card | None]]) -> None:
 
 
 def _difference(one: Any, two: Any) -> str:
-    """Two values, or of two tables the first that differ."""
+    """Two values; for tables, the first entry that differs."""
     if isinstance(one, dict) and isinstance(two, dict):
         key = next(key for key in one | two if one.get(key) != two.get(key))
         return f"{key} {one.get(key)} and {two.get(key)}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from episodes.cache import cache_folder, hold
 from episodes.decoding.media import content_sha256
-from episodes.decoding.memory import write_note
+from episodes.decoding.memory import write_entry
 from episodes.errors import UserError
 from episodes.rendered import encoding, raster, scene
 from episodes.rendered.grammar import classes
@@ -151,5 +151,5 @@ def _render(split: SplitName, video: Video, folder: Path) -> tuple[Video, str]:
     encoding.encode(path, raster.draw(staging), source)
     sha = content_sha256(path)
     names = {"name": video.name, "group": video.group, "file": path.name}
-    write_note(path.parent / MANIFEST, {**names, "sha256": sha})
+    write_entry(path.parent / MANIFEST, {**names, "sha256": sha})
     return video, sha

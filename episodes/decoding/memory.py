@@ -16,7 +16,7 @@ from episodes.errors import UserError
 from episodes.split import Progress, Video, VideoFile
 
 SEAL = "seal"
-"""Key of a note's own hash: a damaged note could stand for the features of other videos."""
+"""Key of an entry's own hash: a damaged entry could stand for the features of other videos."""
 
 
 def hashed_files(
@@ -62,7 +62,7 @@ def remembered(
     Returns:
         the answers, in the order of the paths.
     """
-    file = notebook(f"{what}\n{root.resolve()}")
+    file = journal(f"{what}\n{root.resolve()}")
     known = answers_in(file)
     stamps = {path: stamp(path) for path in paths}
 
@@ -72,7 +72,7 @@ def remembered(
 
     missing = list(filter(due, stamps))
     for done, (path, answer) in enumerate(_all(missing, work), start=1):
-        write_note(file, {"path": str(path), "stamp": stamps[path], "answer": answer})
+        write_entry(file, {"path": str(path), "stamp": stamps[path], "answer": answer})
         known[str(path)] = (stamps[path], answer)
         progress(done, len(missing))
     return [known[str(path)][1] for path in paths]
@@ -80,7 +80,7 @@ def remembered(
 
 def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
     """Return the stored answers for those paths that have not changed; do no work."""
-    known = answers_in(notebook(f"{what}\n{root.resolve()}"))
+    known = answers_in(journal(f"{what}\n{root.resolve()}"))
     return {
         path: known[str(path)][1]
         for path in paths
@@ -88,23 +88,23 @@ def recalled(what: str, root: Path, paths: Sequence[Path]) -> dict[Path, Any]:
     }
 
 
-def notebook(what: str) -> Path:
+def journal(what: str) -> Path:
     """Return the file that holds the answers of one kind of work."""
     key = hashlib.sha256(what.encode()).hexdigest()[:16]
     return cache_folder() / "videos" / f"{key}.jsonl"
 
 
-def answers_in(notebook: Path) -> dict[str, tuple[list[int], Any]]:
+def answers_in(journal: Path) -> dict[str, tuple[list[int], Any]]:
     """Return the stamp and the answer for each path, the latest of several."""
     answers: dict[str, tuple[list[int], Any]] = {}
-    for note in notes_from(notebook, 0)[0]:
+    for entry in entries_from(journal, 0)[0]:
         with suppress(LookupError, TypeError):
-            answers[note["path"]] = note["stamp"], note["answer"]
+            answers[entry["path"]] = entry["stamp"], entry["answer"]
     return answers
 
 
-def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Return the notes after an offset in a notebook, and the offset to go on from next time.
+def entries_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the entries after an offset in a journal, and the offset to go on from next time.
 
     A line that a kill cut short, or that was changed, is skipped: its work is done again.
     """
@@ -116,16 +116,16 @@ def notes_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
         data = file.read()
     for line in data.split(b"\n"):
         with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            note: dict[str, Any] = json.loads(line)
-            if note.pop(SEAL) == content_seal(note)[:16]:
-                found.append(note)
+            entry: dict[str, Any] = json.loads(line)
+            if entry.pop(SEAL) == content_seal(entry)[:16]:
+                found.append(entry)
     return found, offset + len(data)
 
 
-def write_note(path: Path, note: Mapping[str, Any]) -> None:
+def write_entry(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one line; the line break in front heals a line that a kill cut short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = f"\n{json.dumps({**note, SEAL: content_seal(note)[:16]})}"
+    line = f"\n{json.dumps({**entry, SEAL: content_seal(entry)[:16]})}"
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line)

@@ -6,16 +6,16 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from episodes.decoding.memory import notebook, notes_from, write_note
+from episodes.decoding.memory import entries_from, journal, write_entry
 from episodes.decoding.readers import DECODERS
 from episodes.split import VideoFile
 
 IMAGES = "pillow"
 """The reader of folders of frames; the hash of their content covers its version."""
 _KNOWN: dict[Path, dict[str, "Reading"]] = {}
-"""Readings by notebook and content."""
+"""Readings by journal and content."""
 _READ_TO: dict[Path, int] = {}
-"""Up to which offset each notebook was read: other processes add to it."""
+"""Up to which offset each journal was read: other processes add to it."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Readings:
         """Name the preferred reader; nothing is read yet."""
         self._decoder = decoder
         identities = "\n".join(DECODERS[name].identity() for name in dict.fromkeys((decoder, "av")))
-        self._path = notebook(f"readings 2\n{identities}")
+        self._path = journal(f"readings 2\n{identities}")
 
     def get(self, sha256: str) -> Reading | None:
         """Return the reading of a video; None if it was never read."""
         known = _KNOWN.setdefault(self._path, {})
         if sha256 not in known:
-            fresh, _READ_TO[self._path] = notes_from(self._path, _READ_TO.get(self._path, 0))
-            for note in fresh:
-                with suppress(LookupError, TypeError):  # a damaged note: the video is read again
-                    reading = Reading(note["reader"], note["frames"], note["resized"])
+            fresh, _READ_TO[self._path] = entries_from(self._path, _READ_TO.get(self._path, 0))
+            for entry in fresh:
+                with suppress(LookupError, TypeError):  # a damaged entry: the video is read again
+                    reading = Reading(entry["reader"], entry["frames"], entry["resized"])
                     kinds = [type(reading.frames), type(reading.resized)]
                     if reading.reader in (*DECODERS, IMAGES) and kinds == [int, bool]:
-                        known[note["sha256"]] = reading
+                        known[entry["sha256"]] = reading
         return known.get(sha256)
 
     def add(self, sha256: str, reading: Reading) -> None:
         """Remember a reading."""
-        write_note(self._path, {"sha256": sha256, **asdict(reading)})
+        write_entry(self._path, {"sha256": sha256, **asdict(reading)})
 
     def others(self, files: Iterable[VideoFile]) -> dict[str, int]:
         """Return the number of videos that other readers read, by the identity of the reader."""

@@ -94,7 +94,7 @@ class Clip(Pretrained):
 
 
 class ClipPatches(Clip):
-    """The patches of every frame on their grid, brought into the space of the words one by one.
+    """The patches of every frame on their grid, each projected into the joint image-text space.
 
     For methods that compare maps. Training aligned the pooled vector of a picture with its caption,
     not its patches, so that methods that read names are better served by `Clip`.

@@ -121,7 +121,7 @@ class Hub(Pretrained):
 
 
 def _on_grid(tokens: Tensor, steps: int, side: int) -> Tensor:
-    """(videos, tokens, C) -> (videos, C, steps, side, side), what precedes the places left out."""
+    """(videos, tokens, C) -> (videos, C, steps, side, side), without leading non-patch tokens."""
     places = steps * side * side
     before = tokens.shape[1] - places
     if before < 0:
@@ -131,7 +131,7 @@ def _on_grid(tokens: Tensor, steps: int, side: int) -> Tensor:
 
 
 def _tubelet(config: Any) -> int:
-    """Frames that one token of a model of videos stands for."""
+    """Frames per token (tubelet length); 1 for models of pictures."""
     size = getattr(config, "tubelet_size", 1)
     return int(size if isinstance(size, int) else size[0])
 

@@ -119,7 +119,7 @@ class _Transformer(HuggingFace):
         return {"channels": config.hidden_size, "grid": grid, "input": size}
 
     def token_size(self, config: Any) -> tuple[int, int]:
-        """Frames, and pixels along a side, that one token stands for."""
+        """Tubelet size: frames, and pixels per side."""
         return config.tubelet_size, config.patch_size
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ class ViViT(_Transformer):
 
 
 class VideoMAE(_Transformer):
-    """A transformer that learned by filling in hidden blocks of videos.
+    """A transformer pretrained by masked video modelling.
 
     Source: Tong, Song, Wang, Wang, NeurIPS 2022, arXiv:2203.12602.
     """

@@ -103,7 +103,7 @@ class TorchvisionMc3(TorchvisionVideo):
 
 
 class TorchvisionR2plus1d(TorchvisionVideo):
-    """Kernels in two dimensions, then in one: time."""
+    """Factorised (2+1)D convolutions: spatial, then temporal."""
 
     name = "torchvision-r2plus1d-18"
     builder = "r2plus1d_18"

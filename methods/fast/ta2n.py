@@ -19,7 +19,7 @@ from methods.ta2n import TA2N, ActionCoordination, Pairs, attention, frame_means
 
 
 class Video(NamedTuple):
-    """Videos along their own lines of time, and their convolutions as one of a pair."""
+    """Videos resampled along their warped time axes, and their convolutions as one of a pair."""
 
     maps: Tensor
     """(..., C, T, H, W)"""

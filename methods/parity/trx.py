@@ -7,7 +7,7 @@ from methods.parity._episode import encode_stored, stored_shape
 from methods.trx import TRX, TrxSettings
 
 MOST_CARDINALITIES = 8
-"""Heads whose names are known: more than anybody has used."""
+"""Upper bound on the number of heads that are looked for."""
 PARTS = {"k_linear": "key", "v_linear": "value", "norm_k": "norm"}
 """Authors' name of a part of a head -> ours."""
 

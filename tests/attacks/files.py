@@ -46,7 +46,7 @@ from episodes.banks.recipe import FOLDER as BANK_RECIPES
 from episodes.banks.recipe import read_recipe
 from episodes.datasets.class_names import class_names
 from episodes.decoding import memory
-from episodes.decoding.memory import notebook, write_note
+from episodes.decoding.memory import journal, write_entry
 from episodes.decoding.readings import Reading, Readings
 from episodes.disk import registration
 from episodes.disk.lists import labels_by_video, read_lists
@@ -177,9 +177,9 @@ def _read_registered(folder: Path) -> Any:
 def _remembered(folder: Path) -> None:
     """Hashes of videos, remembered: other ones would stand for features of other videos."""
     with _config(folder):
-        found = notebook("hash\nsomewhere")
+        found = journal("hash\nsomewhere")
         for name in "abc":
-            write_note(found, {"path": name, "stamp": [1], "answer": name * 3})
+            write_entry(found, {"path": name, "stamp": [1], "answer": name * 3})
 
 
 def _read_remembered(folder: Path) -> Any:

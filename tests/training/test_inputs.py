@@ -10,7 +10,7 @@ from bench.backbone import InputSpec
 from bench.features.backbones import with_preprocessing
 from bench.machine.progress import Reporter
 from bench.training import clips, meta
-from bench.training.clips import ClipLibrary, Look, augmented, drawn_changes
+from bench.training.clips import ClipFormat, ClipLibrary, augmented, drawn_changes
 from bench.training.inputs import Clips
 from bench.training.stream import training_stream
 from episodes.datasets import dataset, datasets
@@ -83,8 +83,8 @@ def files_of(count: int) -> list[VideoFile]:
     return [VideoFile(Video("a", "g", str(n)), Path(str(n)), f"{n}") for n in range(count)]
 
 
-def look(sampling: Sampling) -> Look:
-    return Look(InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), sampling, torch.float32, None)
+def form(sampling: Sampling) -> ClipFormat:
+    return ClipFormat(InputSpec(2, 4, (0.0,) * 3, (1.0,) * 3), sampling, torch.float32, None)
 
 
 @pytest.mark.parametrize(("room", "decoded"), [(4, 4), (1, 6)])
@@ -101,7 +101,7 @@ def test_trainings_that_follow_share_decoded_clips_while_memory_lasts(
     files = files_of(4)
     library = ClipLibrary(torch.device("cpu"), memory=room * 96 * 4)
     for rows in ([0, 1, 1, 3], [3, 2, 1, 0]):
-        taken = library.take([(files[row], look("linspace")) for row in rows])
+        taken = library.take([(files[row], form("linspace")) for row in rows])
         assert taken[:, 0, 0, 0, 0].tolist() == rows
     library.close()
     assert len(calls) == decoded
@@ -112,7 +112,7 @@ def test_what_a_training_prepared_and_never_took_is_dropped(
 ):
     library, decoded = ClipLibrary(torch.device("cpu")), [1.0]
     jitters = [Jittered("linspace", 5, n / 10, 0.1) for n in range(8)]
-    wanted = [(file, look(one)) for file, one in zip(files_of(8), jitters, strict=True)]
+    wanted = [(file, form(one)) for file, one in zip(files_of(8), jitters, strict=True)]
 
     def failing(*_: object) -> None:
         library.prepare(wanted)
@@ -142,7 +142,7 @@ def test_clips_ahead_of_those_taken_count_as_many_as_a_video_gives(
         "prepare",
         lambda wanted: prepared.update(file for file, _ in wanted) or prepare(wanted),
     )
-    next(library.each(files_of(100), look(sampling)))
+    next(library.each(files_of(100), form(sampling)))
     assert len(prepared) == ahead + 1
     library.close()
 

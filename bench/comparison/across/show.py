@@ -79,10 +79,10 @@ def _ranks(found: Across, style: str) -> str:
     units = "\n".join(f"{place.title}: {place.comparison.units}." for place in found.places)
     note = (
         f"rank: the {LEVEL:.0%} interval of a method's rank among the {len(found.methods)} that all"
-        " banks have, for all methods at once. Methods surely better (paired, over the widest of"
-        " videos, classes and trainings that both support, Holm over all pairs of the bank) stand"
-        " before it, methods surely worse behind it. Two that were trained once each are not"
-        " judged, nor one that reads names against one that does not. Sorted by mean"
+        " banks have, for all methods at once. Methods that are significantly better (paired, over"
+        " the widest of videos, classes and trainings that both support, Holm over all pairs of the"
+        " bank) rank above it, significantly worse ones below. Two that were trained once each are"
+        " not judged, nor one that reads names against one that does not. Sorted by mean"
         f" rank.{alike}\n{units}"
     )
     titles = ["method"]

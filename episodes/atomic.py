@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either complete or absent. And the hash by which damage is detected."""
+"""Atomic writes: a file is either complete or absent; and the hash by which damage is detected."""
 
 import errno
 import hashlib

@@ -11,7 +11,7 @@ from bench.runs.by_method import MethodRuns
 from episodes.banks.bank import Bank
 
 LEAST = 5
-"""Fewest queries of which a share is shown: one of one would be a class always confused."""
+"""Fewest queries for which a share is shown: one confusion of one query would be 100%."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from episodes.schema import Model
 
 NOTHING = ""
 ROUNDING = 1e-12
-"""A difference of two equal means may be as far from zero."""
+"""Two equal means may differ by as much."""
 PEAK = "peak\nMB"
-"""Title of a column that narrow terminals go without."""
+"""Title of a column that narrow terminals omit."""
 TRANSDUCTIVE = "*"
 """Marks methods that see all queries of an episode at once."""
 NAMES = " (names)"

@@ -100,7 +100,7 @@ def about_verdicts(one: Comparison) -> list[str]:
         )
     if any(versus.verdict == "1 seed" for versus in every):
         notes.append(
-            "1 seed: how much trainings vary is not known of a method trained once: no verdict"
+            "1 seed: how much trainings vary cannot be told from a single one: no verdict"
             " between it and another trained method, and no letter."
         )
     if dominated := {v.dominated_by: v for v in every if v.dominated_by and v.verdict}:

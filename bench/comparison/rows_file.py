@@ -151,7 +151,7 @@ def _places(
     episode: NDArray[np.int64],
     query: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Index among the bank's queries of each row; refuses all but each query once."""
+    """Index of each row among the bank's queries; refuses queries missing or repeated."""
     numbers, queries = bank.numbers, bank.episodes.labels.shape[1]
     outside = np.flatnonzero(~np.isin(episode, numbers) | (query < 0) | (query >= queries))
     if len(outside):

@@ -29,7 +29,7 @@ STYLES = {"terminal": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 """Format -> tabulate's name for it."""
 FORMATS = (*STYLES, "csv")
 WIDE = {PEAK, "its ± over\nepisodes"}
-"""Titles of columns that a narrow terminal goes without."""
+"""Titles of columns that a narrow terminal omits."""
 NARROWEST = 72
 """Least number of characters to which notes are wrapped, however narrow the table is."""
 

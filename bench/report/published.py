@@ -42,7 +42,7 @@ def published(comparison: Comparison, anchor: str) -> Grid | None:
     ]
     lines = sorted([*lines, *ours], key=lambda line: -float(line[2]))
     note = (
-        "Not to be compared digit by digit: published figures differ in queries, episodes, frames,"
+        "Not directly comparable: published figures differ in queries, episodes, frames,"
         " splits, backbones and in how the checkpoint was chosen. Ours are on this bank."
     )
     caption = f"Published, {theirs[0].dataset}, {identity.way}-way {identity.shot}-shot"

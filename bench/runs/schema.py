@@ -18,7 +18,7 @@ Speed = Annotated[float, BeforeValidator(lambda value: math.nan if value is None
 
 
 class HowTrained(Model):
-    """The training behind weights, as runs and cards tell it."""
+    """The training behind weights, as runs and cards state it."""
 
     recipe: str = ""
     """Name of the training recipe."""

@@ -88,9 +88,9 @@ class Record(Model):
     driver: str | None
     """Version of the GPU's driver."""
     cuda: str | None
-    """Version, on a GPU."""
+    """Version of CUDA, on a GPU."""
     torch: str
-    """Version."""
+    """Version of torch."""
 
 
 class Records(Model):

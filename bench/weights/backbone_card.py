@@ -23,15 +23,15 @@ class BackboneRecipe(Model):
     batch_size: int = 32
     """Clips per step."""
     peak_learning_rate: float = 3e-3
-    """Peak of the one-cycle schedule."""
+    """Peak learning rate of the one-cycle schedule."""
     warm_up_steps: int = 100
-    """Steps up to the peak."""
+    """Steps of warm-up, up to the peak."""
     weight_decay: float = 0.02
     """Weight decay."""
     dropout: float = 0.1
-    """Fraction of the channels that are zeroed."""
+    """Dropout: fraction of the channels that are zeroed."""
     label_smoothing: float = 0.05
-    """Fraction of the label that is spread over all classes."""
+    """Label smoothing: fraction of the label that is spread over all classes."""
     shift: int = 3
     """Largest shift of a clip, in pixels."""
 
@@ -50,7 +50,7 @@ class WordsRecipe(Model):
     weight_decay: float = 0.5
     """Weight decay."""
     scale: float = 20.0
-    """Factor of the cosine similarity between mean frame and name in the loss."""
+    """Scale of the cosine similarity between mean frame and name in the loss."""
 
 
 def _kind(recipe: Any) -> str:
@@ -99,6 +99,6 @@ class BackboneCard(Model):
     licence: str
     """Licence of the weights."""
     device: str
-    """The device that trained it, in words."""
+    """Name of the device that trained it."""
     made_by: Circumstances
     """Where and how it was trained."""

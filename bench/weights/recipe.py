@@ -46,7 +46,7 @@ class TrainingRecipe(Model):
     validation_episodes: int = Field(ge=1)
     """Number of episodes of the validation bank that are used, from the first."""
     schedule: Schedule = "constant"
-    """Course of the learning rates after the warm-up."""
+    """Schedule of the learning rates after the warm-up."""
     rate_from_step: tuple[tuple[int, float], ...] = ()
     """Pairs of a step, counted from 0 and ascending, and the factor of the learning rates from that
     step on; the factor is 1 before the first."""
@@ -64,7 +64,7 @@ class TrainingRecipe(Model):
     """Parameters without weight decay: patterns (as in `fnmatch`) of their names, which begin with
     ``method.``, ``backbone.`` or ``head.``, or of their layers' types, such as ``LayerNorm``."""
     clip_norm: float = Field(default=0.0, ge=0)
-    """Largest norm of the gradient; 0 for no limit."""
+    """Norm to which gradients are clipped; 0 for no limit."""
     episode_weight: float = Field(default=1.0, ge=0)
     """Weight of the method's own loss terms."""
     sum_over_queries: bool = False

@@ -25,7 +25,7 @@ from episodes.errors import UserError
 from episodes.split import SPLIT_NAMES, SplitName, Video
 
 TOO_NEAR = 0.85
-"""Similarity to a published dataset's name above which a new name is taken for a slip."""
+"""Similarity to a published dataset's name above which a new name is taken for a typo."""
 SHARES: Mapping[SplitName, int] = {"train": 64, "val": 12, "test": 24}
 """Percentage of classes, as in the splits of Kinetics and Something-Something."""
 

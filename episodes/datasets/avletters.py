@@ -52,7 +52,7 @@ def clips(label: str, found: Collection[str]) -> Iterable[str]:
 
 DATASET = Published(
     name="avletters",
-    description="AVLetters, lips that speak: 14 train, 4 val, 8 test classes of 30 videos",
+    description="AVLetters, talking lips: 14 train, 4 val, 8 test classes of 30 videos",
     how_to_get=(
         "Ask the authors, Matthews et al., for it. The original Lips/A1_NAME-lips.mat become"
         " folders of frames by `python -m episodes.decoding.matlab_frames Lips PATH`;"

@@ -1,4 +1,4 @@
-"""EgoGestAR: ten gestures drawn in the air with a pointing finger, filmed by a worn camera.
+"""EgoGestAR: ten gestures drawn in the air with a pointing finger, filmed by a wearable camera.
 
 The background carries no information about the gesture; what counts is the path of the fingertip.
 All ten classes are test classes: there are too few to train on.

@@ -118,12 +118,15 @@ def why_not_opened(path: Path, root: Path) -> str:
         return "it is not there"
     except PermissionError:
         return "its folder may not be read"
-    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circular link
         if isinstance(error, OSError) and error.errno != errno.ELOOP:
             return f"it cannot be accessed ({error.strerror})"
-        return "it is a link that leads in a circle"
+        return "it is a circular link"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return "it is a pipe, a socket or a device, and no file"
+        return "it is a pipe, a socket or a device, not a file"
     # A folder may be a link: so people spread a data set over several disks.
     inside = whole.is_relative_to(root.resolve()) or whole.is_relative_to(path.parent.resolve())
     outside = "" if inside else f"it is a link that leads out of {root}, to {whole}"

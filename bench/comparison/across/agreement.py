@@ -6,9 +6,10 @@ class is left out with all episodes that show it, which changes the order of met
 correlation. Banks over the same split lose a class together, others one after the other.
 
 The estimate is of the correlation between accuracies as measured with this number of classes. Noise
-in them pulls it towards 0, the more the closer methods are: a low correlation may mean that banks
-disagree, or that methods hardly differ. Fisher's scale was tried and given up: with few classes and
-a correlation near 1 it gives intervals from -1 to 1, and no better coverage elsewhere.
+in them pulls it towards 0, all the more where methods are close: a low correlation may mean that
+banks disagree, or that methods hardly differ. Fisher's z-transform was tried and abandoned: with
+few classes and a correlation near 1 it gives intervals from -1 to 1, and no better coverage
+elsewhere.
 
 Source: Arvesen, Annals of Mathematical Statistics 40, 1969: the jackknife of functions of
 U-statistics, of one sample or of two.

@@ -16,7 +16,7 @@ OF_FILES = ("videos_sha256", "features.decoder")
 MACHINE = ("computer", "device", "machine", "threads")
 """Speeds are comparable if all these circumstances are known and the same."""
 LEAST_SECONDS = 1.0
-"""A speed that was timed for less is not judged."""
+"""Seconds: a speed that was timed for less is not judged."""
 
 
 def not_comparable(before: MethodRuns, after: MethodRuns) -> str:

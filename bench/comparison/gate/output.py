@@ -41,14 +41,14 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
         ),
         f"points: accuracy now minus before, and its {100 * tolerance.level:g}% interval over"
         " episodes, paired; over trainings too where weights differ.",
-        f"ok: the interval is above −{drop}. WORSE: it is below, and the loss is sure after Holm's"
-        " correction for all methods. undecided: neither.",
+        f"ok: the interval is above −{drop}. WORSE: it is below, and the loss is significant after"
+        " Holm's correction for all methods. undecided: neither.",
         "speed: of scoring, now / before; in brackets where it is not judged: another machine, or"
         " timed for less than a second.",
     ]
     if anchored:
         notes.append(
-            "since anchor: the same to the run that was accepted first, which stays until a run"
+            "since anchor: the same, from the run that was accepted first, which stays until a run"
             " that is WORSE is accepted; a baseline accepted into a new folder begins without it."
         )
     return "\n".join([body, *notes]) + "\n"

@@ -57,7 +57,7 @@ class Change:
     interval: tuple[float, float]
     outcome: Outcome
     episodes_to_decide: int | None
-    """Number that would decide if the difference stays as it is; None where it is decided."""
+    """Number that would decide if the difference stayed as it is; None where it is decided."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Verdict:
     """Fraction of queries that are answered differently, after the first training."""
     since_baseline: Change | None = None
     since_anchor: Change | None = None
-    """Since the first run that was ever accepted; None if that is still the baseline."""
+    """From the first run that was ever accepted; None if that is still the baseline."""
     drift: tuple[str, ...] = ()
     """Fields of identity that differ from the baseline's: name, value there, value here."""
     code: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ from pydantic import ConfigDict, Field
 from bench.runs.directory import RESULTS_FOLDER
 from episodes.datasets import datasets
 from episodes.datasets.published import Published
-from episodes.disk.facts import folded
 from episodes.errors import UserError
 from episodes.schema import Model, parsed
 
@@ -69,5 +68,4 @@ def published_on(dataset: str | None) -> list[PublishedFigure]:
     source = datasets().get(dataset or "")
     if not isinstance(source, Published):
         return []
-    names = {folded(name) for name in (source.name, *source.also_called)}
-    return [figure for figure in published_figures() if folded(figure.dataset) in names]
+    return [figure for figure in published_figures() if source.is_called(figure.dataset)]

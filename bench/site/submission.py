@@ -29,7 +29,6 @@ from bench.runs.checking import DIFFERS, MOST_EPISODES, check_rows, rebuilt
 from bench.runs.directory import FILES, UNREADABLE, find_runs, header_text, read_run
 from bench.runs.run import ROW_TYPES, Run
 from bench.runs.schema import Circumstances, Declared
-from bench.statistics import Kind
 from episodes.atomic import replacing
 from episodes.banks.bank import Bank, unexplained
 from episodes.errors import UserError
@@ -242,7 +241,7 @@ class Figures(Model):
     """Query videos scored, over all episodes."""
     accuracy: float
     """A fraction."""
-    intervals: dict[Kind, tuple[float | None, float | None]]
+    intervals: dict[str, tuple[float | None, float | None]]
     """95%, by what varies; null after a single episode."""
 
     def numbers(self) -> dict[str, float]:
@@ -254,7 +253,7 @@ class Figures(Model):
 def figures(comparison: Comparison) -> Figures:
     """Return the figures of a single run."""
     (row,) = comparison.rows
-    return Figures(queries=row.queries, accuracy=row.accuracy, intervals=dict(row.intervals))
+    return Figures(queries=row.queries, accuracy=row.accuracy, intervals={**row.intervals})
 
 
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:

@@ -50,6 +50,10 @@ class Published:
     mine: Registration | None = None
     """Where this user has it, if that is not registered yet."""
 
+    def is_called(self, name: str) -> bool:
+        """Whether this is one of its names, however it is spelled."""
+        return folded(name) in map(folded, (self.name, *self.also_called))
+
     @property
     def facts(self) -> Facts:
         """Class names, counts and hashes of the published splits."""

@@ -61,10 +61,10 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     true = _classes(bank, bank.episodes.labels).ravel()
     queries = np.bincount(true, minlength=len(names))
     hits = []
-    for one in methods:
-        right = [run.rows["label"] == run.rows["prediction"] for run in one.runs]
+    for method in methods:
+        right = [run.rows["label"] == run.rows["prediction"] for run in method.runs]
         times = np.bincount(true, np.sum(right, axis=0), minlength=len(names))
-        hits.append(times / len(one.runs))
+        hits.append(times / len(method.runs))
     with np.errstate(invalid="ignore"):
         accuracy = np.array(hits) / queries
     classes = [
@@ -73,7 +73,7 @@ def per_class(methods: Sequence[MethodRuns], bank: Bank) -> list[ClassAccuracy]:
     ]
     return sorted(
         classes,  # NaN of classes without queries would leave the others unsorted
-        key=lambda one: (float(np.mean(one.accuracy)) if one.queries else np.inf, one.name),
+        key=lambda each: (float(np.mean(each.accuracy)) if each.queries else np.inf, each.name),
     )
 
 
@@ -92,21 +92,21 @@ def confusions(methods: Sequence[MethodRuns], bank: Bank, most: int = 10) -> lis
     pairs = true[:, :, None] * len(names) + offered[:, None, :]
     met = np.bincount(pairs.ravel(), minlength=len(names) ** 2)
     taken = np.zeros(len(names) ** 2)
-    for one in methods:
-        for run in one.runs:
+    for method in methods:
+        for run in method.runs:
             prediction = run.rows["prediction"].to_numpy().reshape(true.shape)
             chosen = true * len(names) + np.take_along_axis(offered, prediction.astype(np.int64), 1)
             times = np.bincount(chosen.ravel(), minlength=len(names) ** 2)
-            taken += times / len(one.runs) / len(methods)
+            taken += times / len(method.runs) / len(methods)
     share = np.divide(taken, met, out=np.zeros_like(taken), where=met >= LEAST)
     share[:: len(names) + 1] = 0  # the class itself is the right answer
     order = np.argsort(-share, kind="stable")[:most]
     return [
         Confusion(
-            names[one // len(names)], names[one % len(names)], float(share[one]), int(met[one])
+            names[pair // len(names)], names[pair % len(names)], float(share[pair]), int(met[pair])
         )
-        for one in order
-        if share[one] > 0
+        for pair in order
+        if share[pair] > 0
     ]
 
 

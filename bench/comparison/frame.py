@@ -86,7 +86,9 @@ class Comparison:
             units=self.units,
             declared=list(self.declared),
             rows=list(self.rows),
-            failed=[NoRows(method=one.method, reason=one.reason) for one in self.failures],
+            failed=[
+                NoRows(method=failure.method, reason=failure.reason) for failure in self.failures
+            ],
         ).content()
 
 
@@ -140,7 +142,7 @@ def marked(row: Row) -> str:
 
 def heading(row: Row, comparisons: Sequence[Comparison]) -> dict[str, str]:
     """The first cells of a row, title -> cell: the method, and what distinguishes it."""
-    rows = [other for one in comparisons for other in one.rows]
+    rows = [other for comparison in comparisons for other in comparison.rows]
     line = {"method": marked(row)}
     if any(other.trained_words != "–" for other in rows):
         line["trained"] = row.trained_words
@@ -238,9 +240,11 @@ def _shortened(letters: Sequence[str]) -> str:
     return "".join(f"{run[0]}-{run[-1]}" if len(run) >= 3 else run for run in runs)
 
 
-def has_letters(one: Comparison) -> bool:
+def has_letters(comparison: Comparison) -> bool:
     """Whether there are groups, few enough for one letter each."""
-    return one.pairs > 0 and all(len(letter) == 1 for row in one.rows for letter in row.group)
+    return comparison.pairs > 0 and all(
+        len(letter) == 1 for row in comparison.rows for letter in row.group
+    )
 
 
 @dataclass(frozen=True)
@@ -260,12 +264,12 @@ class Column:
     also show "last" and "one bank"."""
 
 
-def _is_decided(one: Comparison) -> bool:
-    return one.base is not None and _has_several(one)
+def _is_decided(comparison: Comparison) -> bool:
+    return comparison.base is not None and _has_several(comparison)
 
 
-def _has_several(one: Comparison) -> bool:
-    return len(one.rows) > 1
+def _has_several(comparison: Comparison) -> bool:
+    return len(comparison.rows) > 1
 
 
 COLUMNS = (
@@ -274,14 +278,14 @@ COLUMNS = (
         "interval",
         "interval",
         lambda row: ends(row.intervals.get(row.widest)),
-        lambda one: one.base is not None,
+        lambda comparison: comparison.base is not None,
     ),
     Column("episodes", "± over\nepisodes", _over_episodes),
     Column(
         "seeds",
         "sd over seeds\n(range)",
         _seeds,
-        lambda one: any(row.seed_deviation is not None for row in one.rows),
+        lambda comparison: any(row.seed_deviation is not None for row in comparison.rows),
     ),
     Column("difference", "vs {reference}", difference_cell, _has_several),
     Column("difference-interval", "its\ninterval", decisive_interval, _is_decided),
@@ -300,7 +304,7 @@ COLUMNS = (
         "embedding",
         "embedding\nclips/s",
         lambda row: _rate(row.embed_clips_per_s),
-        lambda one: any(not math.isnan(row.embed_clips_per_s) for row in one.rows),
+        lambda comparison: any(not math.isnan(row.embed_clips_per_s) for row in comparison.rows),
         "costs",
     ),
     Column(
@@ -323,16 +327,18 @@ def columns(names: Sequence[str]) -> list[Column]:
     return [known[name] for name in names]
 
 
-def cells(one: Comparison, row: Row | None, *where: str) -> dict[str, str]:
+def cells(comparison: Comparison, row: Row | None, *where: str) -> dict[str, str]:
     """Cells of a row on one bank, title -> cell.
 
     Args:
-        one: the bank's comparison.
+        comparison: of the bank.
         row: of that bank; if None, cells are empty.
         where: values of `Column.where` to include; "everywhere" if none is named.
     """
     return {
-        column.title.format(reference=one.reference): NOTHING if row is None else column.cell(row)
+        column.title.format(reference=comparison.reference): NOTHING
+        if row is None
+        else column.cell(row)
         for column in COLUMNS
-        if column.where in (where or ("everywhere",)) and column.is_shown(one)
+        if column.where in (where or ("everywhere",)) and column.is_shown(comparison)
     }

@@ -131,7 +131,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
         for dataset in DATASETS
         for training, rows in _measured(dataset, runs)
     ]
-    measured.sort(key=lambda one: not one[2])  # data sets with runs first
+    measured.sort(key=lambda found: not found[2])  # data sets with runs first
     lines = []
     for table_title, (dataset, training, rows) in product(TABLES, measured):
         recipe = "" if training.recipe == "default" else training.recipe
@@ -148,11 +148,13 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
                     dataset=dataset.title,
                     method=IN_THE_PAPER[method],
                     backbone=training.backbone,
-                    training=", ".join(filter(None, [recipe, *(str(one or "") for one in chosen)])),
+                    training=", ".join(
+                        filter(None, [recipe, *(str(choice or "") for choice in chosen)])
+                    ),
                     published=theirs,
                     published_difference=apart,
                     row=rows.get(method),
-                    comparisons=sum(one.p_value_corrected is not None for one in rows.values()),
+                    comparisons=sum(row.p_value_corrected is not None for row in rows.values()),
                 )
             )
     return lines
@@ -169,20 +171,22 @@ def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, M
     measured: list[tuple[HowTrained, Mapping[str, Row]]] = []
     for reference in methods:
         if reference.method == REFERENCE and reference.training is not None:
-            alike = [run for one in methods if _belongs(one, reference) for run in one.runs]
+            alike = [
+                run for method in methods if _belongs(method, reference) for run in method.runs
+            ]
             rows = {row.method: row for row in compare_on_one_bank(alike, REFERENCE).rows}
             measured.append((reference.training, rows))
     return measured or [(HowTrained(), {})]
 
 
-def _belongs(one: MethodRuns, reference: MethodRuns) -> bool:
+def _belongs(method: MethodRuns, reference: MethodRuns) -> bool:
     """Whether a method was trained alike. One without weights belongs to the frozen backbone."""
-    if one.backbone != reference.backbone or one.frames != reference.frames:
+    if method.backbone != reference.backbone or method.frames != reference.frames:
         return False
-    if one.training is None:
+    if method.training is None:
         frozen = reference.training is not None and reference.training.backbone == "frozen"
-        return frozen and one.first.declared.trained is None
-    return one.training == reference.training
+        return frozen and method.first.declared.trained is None
+    return method.training == reference.training
 
 
 def render_paper(lines: Sequence[Line], style: str) -> str:
@@ -202,7 +206,7 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
     parts = []
     for title in TABLES:
         cells = [_cells(line) for line in lines if line.table == title]
-        body = table(list(cells[0]), [list(one.values()) for one in cells], "", style)
+        body = table(list(cells[0]), [list(line.values()) for line in cells], "", style)
         parts.append(f"{heading}{title}\n\n{body.rstrip()}\n")
     separator = "\n\n" if style == "markdown" else "\n"
     mark = "% " if style == "latex" else ""
@@ -230,7 +234,7 @@ def _cells(line: Line) -> dict[str, str]:
 
 def _notes(lines: Sequence[Line]) -> list[str]:
     """Say what the figures are, and how to fill those that are missing."""
-    counts = {one.data: one.comparisons for one in lines if one.row is not None}
+    counts = {line.data: line.comparisons for line in lines if line.row is not None}
     family = "; ".join(f"{data}: {count}" for data, count in counts.items()) or "none yet"
     missing = {line.dataset for line in lines if line.backbone is None}
     return [
@@ -244,8 +248,8 @@ def _notes(lines: Sequence[Line]) -> list[str]:
         "published: the appendix of MASTAF (WACV 2023), backbone not stated there; another data"
         " set and another protocol than ours.",
         *(
-            f"{one.title}: not run; to fill it: {one.how}"
-            for one in DATASETS
-            if one.title in missing
+            f"{dataset.title}: not run; to fill it: {dataset.how}"
+            for dataset in DATASETS
+            if dataset.title in missing
         ),
     ]

@@ -72,7 +72,7 @@ def compare(
     return [
         replace(
             compare_on_one_bank(on_bank, reference, banks, family),
-            failures=[one for one in failures if one.bank == bank],
+            failures=[failure for failure in failures if failure.bank == bank],
         )
         for bank, on_bank in by_bank.items()
     ]
@@ -86,14 +86,14 @@ def compare_on_one_bank(
 ) -> Comparison:
     """Compare runs on one bank; arguments and errors as for `compare`."""
     methods = runs_by_method(runs)
-    values = np.stack([one.episode_accuracy() for one in methods], axis=1)
+    values = np.stack([method.episode_accuracy() for method in methods], axis=1)
     order = np.argsort(-values.mean(axis=0), kind="stable")
     methods, values = [methods[index] for index in order], values[:, order]
     names = titles(methods)
     chosen = _choose(methods, names, reference, "--reference")
     bank, problem = rebuilt(methods[0].first, banks)
     design = None if bank is None else design_of(bank.split, bank.episodes)
-    variation = measure(values, design, [one.trainings for one in methods])
+    variation = measure(values, design, [method.trainings for method in methods])
     declared = [
         (_choose(methods, names, one, "--family"), _choose(methods, names, other, "--family"))
         for one, other in family
@@ -127,14 +127,14 @@ def _choose(
     methods: Sequence[MethodRuns], names: Sequence[str], wanted: str | None, option: str
 ) -> int:
     """Index of the row that is meant: of several rows of a method, one made here and untrained."""
-    known = sorted({one.method for one in methods})
+    known = sorted({method.method for method in methods})
     wanted = next((name for name in names if wanted == SEEDS.sub("", name)), wanted)
     if wanted is not None and wanted not in {*known, *names}:
         raise UserError(
             f"{option} {wanted!r} is not among the runs; there are: {', '.join(sorted(names))}"
         )
     name = wanted or ("protonet" if "protonet" in known else known[0])
-    fitting = [i for i, one in enumerate(methods) if name in {one.method, names[i]}]
+    fitting = [i for i, method in enumerate(methods) if name in {method.method, names[i]}]
     return min(
         fitting,
         key=lambda i: (
@@ -148,7 +148,9 @@ def _choose(
 
 def _describe(design: Design, bank: Bank, variation: Variation) -> str:
     """Count the classes and videos that episodes show, and say which of them cannot vary."""
-    units = " and ".join(f"{one.shown.sum()} {one.kind}" for one in (design.classes, design.videos))
+    units = " and ".join(
+        f"{unit.shown.sum()} {unit.kind}" for unit in (design.classes, design.videos)
+    )
     in_all = f"{len(bank.split.classes)} classes and {len(bank.split.videos)} videos"
     counted = f"episodes show {units}" + ("" if units == in_all else f", out of {in_all}")
     if variation.base == "videos and classes":
@@ -175,7 +177,7 @@ def _row(differences: Differences, index: int, title: str, same_as: str | None) 
     versus = Versus()
     if index != differences.reference:
         versus = differences.versus(index, differences.reference)
-    of_runs = {one.name: one.metadata["of"] for one in fields(Row) if one.metadata}
+    of_runs = {each.name: each.metadata["of"] for each in fields(Row) if each.metadata}
     return Row(
         **vars(versus),
         **{name: of(differences.methods[index]) for name, of in of_runs.items()},
@@ -183,8 +185,10 @@ def _row(differences: Differences, index: int, title: str, same_as: str | None) 
         same_as=same_as,
         accuracy=accuracies["episodes"].mean,
         interval=_interval("episodes", accuracies["episodes"]),
-        intervals={kind: _interval(kind, one) for kind, one in accuracies.items()},
-        predictions={what: one.interval_of_fraction() for what, one in predictions.items()},
+        intervals={kind: _interval(kind, estimate) for kind, estimate in accuracies.items()},
+        predictions={
+            what: estimate.interval_of_fraction() for what, estimate in predictions.items()
+        },
         group=differences.groups.get(index, ()),
     )
 

@@ -60,18 +60,18 @@ def render(comparisons: Sequence[Comparison], style: str, width: int | None = No
     """
     check_format(style)
     if style == "csv":
-        records = [flat(row) for one in comparisons for row in one.rows]
+        records = [flat(row) for comparison in comparisons for row in comparison.rows]
         records += [
-            {"bank": one.bank, "method": failure.method, "failed": failure.reason}
-            for one in comparisons
-            for failure in one.failures
+            {"bank": comparison.bank, "method": failure.method, "failed": failure.reason}
+            for comparison in comparisons
+            for failure in comparison.failures
         ]
         return csv_text(records)
     titles, lines = _grid(comparisons, named=len(comparisons) > 1)
     if style != "terminal" or width is None or _breadth(_body(titles, lines, style)) <= width:
         above = f"{comparisons[0].bank}\n" if style == "terminal" and len(comparisons) == 1 else ""
         return above + table(titles, lines, caption(comparisons), style)
-    below = [f"{one.bank}\n{_narrow_body(one)}\n" for one in comparisons]
+    below = [f"{comparison.bank}\n{_narrow_body(comparison)}\n" for comparison in comparisons]
     return "\n".join([*below, f"{_wrapped(caption(comparisons), width)}\n"])
 
 
@@ -83,29 +83,34 @@ def _grid(comparisons: Sequence[Comparison], named: bool) -> tuple[list[str], li
     rows = distinct(comparisons)
     titles = list(heading(rows[0], comparisons))
     starts = {(row.method, row.key): list(heading(row, comparisons).values()) for row in rows}
-    failed = [name for one in comparisons for name in sorted(f.method for f in one.failures)]
+    failed = [
+        name for comparison in comparisons for name in sorted(f.method for f in comparison.failures)
+    ]
     for name in failed:
         if all(name != method for method, _ in starts):
             starts[name, ()] = [name] + [NOTHING] * (len(titles) - 1)
     last = ("last",) if len(comparisons) > 1 else ("last", "one bank")
-    for one in comparisons:
-        bank = f"{_broken(one.bank)}\n" if named else ""
-        titles += [f"{bank}{title}" for title in cells(one, None)]
+    for comparison in comparisons:
+        bank = f"{_broken(comparison.bank)}\n" if named else ""
+        titles += [f"{bank}{title}" for title in cells(comparison, None)]
     titles += cells(comparisons[0], None, *last)
     for (method, key), line in starts.items():
-        found = [next((row for row in one.rows if row.key == key), None) for one in comparisons]
-        for one, row in zip(comparisons, found, strict=True):
-            on_bank = cells(one, row)
-            if row is None and any(failure.method == method for failure in one.failures):
+        found = [
+            next((row for row in comparison.rows if row.key == key), None)
+            for comparison in comparisons
+        ]
+        for comparison, row in zip(comparisons, found, strict=True):
+            on_bank = cells(comparison, row)
+            if row is None and any(failure.method == method for failure in comparison.failures):
                 on_bank["accuracy %"] = "failed"
             line.extend(on_bank.values())
         line.extend(cells(comparisons[0], found[0], *last).values())
     return titles, list(starts.values())
 
 
-def _narrow_body(one: Comparison) -> str:
+def _narrow_body(comparison: Comparison) -> str:
     """The table of one bank for a narrow terminal: fewer columns, and narrow titles."""
-    titles, lines = _grid([one], named=False)
+    titles, lines = _grid([comparison], named=False)
     kept = [place for place, title in enumerate(titles) if title not in WIDE]
     return _body(
         [titles[place].replace("/", " per ").replace(" ", "\n") for place in kept],
@@ -163,14 +168,17 @@ def _wrapped(notes: str, width: int) -> str:
 
 def distinct(comparisons: Sequence[Comparison]) -> list[Row]:
     """One row for each method, from the first bank that has it."""
-    rows = {row.key: row for one in reversed(comparisons) for row in one.rows}
-    return [rows[key] for key in dict.fromkeys(row.key for one in comparisons for row in one.rows)]
+    rows = {row.key: row for comparison in reversed(comparisons) for row in comparison.rows}
+    return [
+        rows[key]
+        for key in dict.fromkeys(row.key for comparison in comparisons for row in comparison.rows)
+    ]
 
 
 def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
     """Render the comparisons of a declared family; arguments and errors as for `render`."""
     check_format(style)
-    found = [(one.bank, each) for one in comparisons for each in one.declared]
+    found = [(comparison.bank, each) for comparison in comparisons for each in comparison.declared]
     if style == "csv":
         return csv_text([{"bank": bank} | flat(each) for bank, each in found])
     several = len(comparisons) > 1
@@ -188,7 +196,7 @@ def render_declared(comparisons: Sequence[Comparison], style: str) -> str:
         ]
         for bank, each in found
     ]
-    notes = [note for one in comparisons for note in about_verdicts(one)]
+    notes = [note for comparison in comparisons for note in about_verdicts(comparison)]
     notes = [*about_intervals(comparisons), *notes]
     return table(["bank", *titles] if several else titles, lines, "\n".join(notes), style)
 

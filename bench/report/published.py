@@ -34,11 +34,11 @@ def published(comparison: Comparison, anchor: str) -> Grid | None:
             "here",
             f"{100 * row.accuracy:.1f}",
             row.backbone or "",
-            one.first.declared.backbone_pretraining,
+            method.first.declared.backbone_pretraining,
             comparison.bank,
             "these runs",
         )
-        for row, one in zip(comparison.rows, comparison.methods, strict=True)
+        for row, method in zip(comparison.rows, comparison.methods, strict=True)
     ]
     lines = sorted([*lines, *ours], key=lambda line: -float(line[2]))
     note = (

@@ -14,20 +14,20 @@ from episodes.errors import shown
 
 def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
     """A line for each method, other differences, and the criteria."""
-    anchored = any(one.since_anchor is not None for one in verdicts)
+    anchored = any(verdict.since_anchor is not None for verdict in verdicts)
     lines = [
         [
-            one.method,
-            _revisions(one),
-            one.bank,
-            f"{one.episodes:,}" if one.episodes else "",
-            "" if math.isnan(one.answers_changed) else f"{100 * one.answers_changed:.1f}",
-            difference(one.since_baseline),
-            *([difference(one.since_anchor)] if anchored else []),
-            _speed(one),
-            ": ".join(filter(None, (one.outcome, one.reason))),
+            verdict.method,
+            _revisions(verdict),
+            verdict.bank,
+            f"{verdict.episodes:,}" if verdict.episodes else "",
+            "" if math.isnan(verdict.answers_changed) else f"{100 * verdict.answers_changed:.1f}",
+            difference(verdict.since_baseline),
+            *([difference(verdict.since_anchor)] if anchored else []),
+            _speed(verdict),
+            ": ".join(filter(None, (verdict.outcome, verdict.reason))),
         ]
-        for one in verdicts
+        for verdict in verdicts
     ]
     since = ["since anchor"] if anchored else []
     headers = ["method", "revision", "bank", "episodes", "changed %"]
@@ -35,7 +35,7 @@ def text(verdicts: Sequence[Verdict], tolerance: Tolerance) -> str:
     body = tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True)
     drop = f"{100 * tolerance.drop:g}"
     notes = [
-        *_grouped("drift", {one.method: one.drift for one in verdicts}),
+        *_grouped("drift", {verdict.method: verdict.drift for verdict in verdicts}),
         *_grouped(
             "changed", {o.method: [field.partition(":")[0] for field in o.code] for o in verdicts}
         ),
@@ -58,9 +58,9 @@ def _grouped(what: str, differences: Mapping[str, Sequence[str]]) -> list[str]:
     """A line for each difference, with all methods that have it."""
     methods: dict[str, list[str]] = {}
     for method, of_method in differences.items():
-        for one in of_method:
-            methods.setdefault(one, []).append(method)
-    return [f"{what}: {one} ({', '.join(names)})" for one, names in methods.items()]
+        for found in of_method:
+            methods.setdefault(found, []).append(method)
+    return [f"{what}: {found} ({', '.join(names)})" for found, names in methods.items()]
 
 
 def difference(change: Change | None) -> str:
@@ -71,33 +71,33 @@ def difference(change: Change | None) -> str:
     return f"{100 * change.difference:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
-def line(one: Verdict) -> str:
+def line(verdict: Verdict) -> str:
     """A verdict in one line."""
     figures = ""
-    if one.since_baseline is not None:
-        figures = f"{difference(one.since_baseline)} points over {one.episodes:,} episodes"
-    if one.since_anchor is not None:
-        figures += f", {difference(one.since_anchor)} since the anchor"
-    drift = f"drift: {'; '.join(one.drift)}" if one.drift else ""
-    parts = (one.method, _revisions(one), f"bank {one.bank}", figures)
-    return "  ".join(part for part in (*parts, one.outcome, one.reason, drift) if part)
+    if verdict.since_baseline is not None:
+        figures = f"{difference(verdict.since_baseline)} points over {verdict.episodes:,} episodes"
+    if verdict.since_anchor is not None:
+        figures += f", {difference(verdict.since_anchor)} since the anchor"
+    drift = f"drift: {'; '.join(verdict.drift)}" if verdict.drift else ""
+    parts = (verdict.method, _revisions(verdict), f"bank {verdict.bank}", figures)
+    return "  ".join(part for part in (*parts, verdict.outcome, verdict.reason, drift) if part)
 
 
-def _revisions(one: Verdict) -> str:
-    known = [f"r{r}" for r in (one.revision_before, one.revision) if r is not None]
+def _revisions(verdict: Verdict) -> str:
+    known = [f"r{r}" for r in (verdict.revision_before, verdict.revision) if r is not None]
     return " → ".join(dict.fromkeys(known))
 
 
-def _speed(one: Verdict) -> str:
-    if math.isnan(one.speed):
+def _speed(verdict: Verdict) -> str:
+    if math.isnan(verdict.speed):
         return ""
-    return f"{one.speed:.2f}" if one.speed_judged else f"({one.speed:.2f})"
+    return f"{verdict.speed:.2f}" if verdict.speed_judged else f"({verdict.speed:.2f})"
 
 
 def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts as JUnit XML: a test case for each method, a suite for the gate."""
-    failures = [one for one in verdicts if one.outcome == "WORSE"]
-    errors = [one for one in verdicts if one.outcome == "undecided"]
+    failures = [verdict for verdict in verdicts if verdict.outcome == "WORSE"]
+    errors = [verdict for verdict in verdicts if verdict.outcome == "undecided"]
     suite = ElementTree.Element(
         "testsuite",
         name="fvbench gate",
@@ -105,12 +105,12 @@ def write_junit(path: Path, verdicts: Sequence[Verdict]) -> None:
         failures=str(len(failures)),
         errors=str(len(errors)),
     )
-    for one in verdicts:
+    for verdict in verdicts:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=shown(one.bank), name=shown(one.method)
+            suite, "testcase", classname=shown(verdict.bank), name=shown(verdict.method)
         )
-        kind = "failure" if one in failures else "error" if one in errors else "system-out"
-        ElementTree.SubElement(case, kind).text = shown(line(one))
+        kind = "failure" if verdict in failures else "error" if verdict in errors else "system-out"
+        ElementTree.SubElement(case, kind).text = shown(line(verdict))
     ElementTree.indent(suite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:
@@ -121,11 +121,11 @@ def annotations(verdicts: Sequence[Verdict]) -> str:
     """Workflow commands by which GitHub shows failures in a pull request."""
     levels = {"WORSE": "error", "undecided": "error", "new": "warning"}
     return "".join(
-        f"::{levels[one.outcome]} title=fvbench gate%3A"
-        f" {_message(one.method).replace(':', '%3A').replace(',', '%2C')}"
-        f"::{_message(line(one))}\n"
-        for one in verdicts
-        if one.outcome in levels
+        f"::{levels[verdict.outcome]} title=fvbench gate%3A"
+        f" {_message(verdict.method).replace(':', '%3A').replace(',', '%2C')}"
+        f"::{_message(line(verdict))}\n"
+        for verdict in verdicts
+        if verdict.outcome in levels
     )
 
 

@@ -135,9 +135,9 @@ def _facts(name: str) -> facts.Facts:
             as_split(name, split).sha256,
             {
                 label: facts.ClassFacts(
-                    label,
                     len(videos),
                     names_sha256(videos),
+                    label,
                     alias(split, label) if name == "ssv2-all" else "",
                     _recordings(name, label, videos),
                 )

@@ -71,7 +71,7 @@ def _class_facts(source: Published, label: str, videos: Collection[str]) -> Clas
     counts = Counter(source.recording(label, video) for video in videos)
     shared = len(counts) < len(videos)
     recordings = tuple(counts[group] for group in sorted(counts)) if shared else ()
-    return ClassFacts(label, len(videos), names_sha256(videos), recordings=recordings)
+    return ClassFacts(len(videos), names_sha256(videos), label, recordings=recordings)
 
 
 def split_of(source: Published, name: SplitName, classes: Classes) -> Split:

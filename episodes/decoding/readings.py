@@ -46,10 +46,10 @@ class Readings:
             fresh, _READ_TO[self._path] = entries_from(self._path, _READ_TO.get(self._path, 0))
             for entry in fresh:
                 with suppress(LookupError, TypeError):  # a damaged entry: the video is read again
-                    reading = Reading(entry["reader"], entry["frames"], entry["resized"])
+                    content, reading = entry.pop("sha256"), Reading(**entry)
                     kinds = [type(reading.frames), type(reading.resized)]
                     if reading.reader in (*DECODERS, IMAGES) and kinds == [int, bool]:
-                        known[entry["sha256"]] = reading
+                        known[content] = reading
         return known.get(sha256)
 
     def add(self, sha256: str, reading: Reading) -> None:

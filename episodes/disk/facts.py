@@ -6,7 +6,7 @@ whatever a list or a folder calls it.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
@@ -21,10 +21,11 @@ FOLDER = Path(__file__).parents[1] / "datasets" / "facts"
 class ClassFacts:
     """One class of a published split."""
 
-    label: str
     videos: int
     sha256: str
     """Hash of its videos' names, see `names_sha256`."""
+    label: str = ""
+    """Its name; the file has it as the key alone."""
     alias: str = ""
     """Its name in the published list, where that is not the label."""
     recordings: tuple[int, ...] = ()
@@ -89,14 +90,14 @@ def facts(dataset: str) -> Facts:
     """
     path = FOLDER / f"{dataset}.toml"
     try:
-        content = read_toml(path)
-        for split in content.values():
-            for label, known in split["classes"].items():
-                known["label"] = label
-        found = parsed(FactsFile, content)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        found = parsed(FactsFile, read_toml(path))
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a file of facts: {error}; restore it") from error
-    splits = {name: getattr(found, name) for name in SPLIT_NAMES if name in content}
+    splits: dict[SplitName, SplitFacts] = {}
+    for name in SPLIT_NAMES:
+        if (split := getattr(found, name)) is not None:
+            classes = {label: replace(known, label=label) for label, known in split.classes.items()}
+            splits[name] = replace(split, classes=classes)
     return Facts(dataset, splits)
 
 

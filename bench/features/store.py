@@ -165,7 +165,7 @@ class FeatureStore:
             index = shard.index
             if _sha256(shard.path, index.videos, index.seconds) != index.sha256:
                 return False
-            if np.load(_features_of(shard.index), mmap_mode="r").shape[1:] != self.shape:
+            if np.load(_features_of(shard.path), mmap_mode="r").shape[1:] != self.shape:
                 return False  # numpy would repeat a map of a smaller shape
             self._sound.add(number)
         return True

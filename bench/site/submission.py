@@ -253,7 +253,11 @@ class Figures(Model):
 def figures(comparison: Comparison) -> Figures:
     """Return the figures of a single run."""
     (row,) = comparison.rows
-    return Figures(queries=row.queries, accuracy=row.accuracy, intervals={**row.intervals})
+    return Figures(
+        queries=row.queries,
+        accuracy=row.accuracy,
+        intervals={str(kind): ends for kind, ends in row.intervals.items()},
+    )
 
 
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:

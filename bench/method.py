@@ -9,7 +9,17 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, final
 import torch
 from torch import Tensor, nn
 
-from bench.settings import NAME, Form, Needs, Sees, canonical, parted, read_settings
+from bench.settings import (
+    NAME,
+    Form,
+    Needs,
+    Sees,
+    canonical,
+    is_of_kind,
+    kind_in_words,
+    parted,
+    read_settings,
+)
 from episodes.decoding.sampling import clip_count
 from episodes.errors import UserError, unknown
 
@@ -249,6 +259,8 @@ REGISTRY: dict[str, ConfiguredMethod] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
 REQUIRED = ("name", "source", "differs", "needs", "order_aware")
+KINDS = {"needs": Needs, "sees": Sees, "order_aware": bool, "revision": int, "pretraining": str}
+"""Types of declarations that runs state."""
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])
 
@@ -260,8 +272,9 @@ def register(cls: SomeMethod) -> SomeMethod:
     variants, instead of a method of its own.
 
     Raises:
-        UserError: a declaration is missing, a name is taken by another class, no sampling rule has
-            the declared name, or a faster form does not derive from the method that it accelerates.
+        UserError: a declaration is missing or of another type, a setting is no plain value, a name
+            is taken by another class, no sampling rule has the declared name, or a faster form does
+            not derive from the method that it accelerates.
     """
     if "accelerates" in vars(cls):
         _accelerate(cls)
@@ -273,6 +286,9 @@ def register(cls: SomeMethod) -> SomeMethod:
             f" declares {', '.join(REQUIRED)} as class attributes"
         )
     clip_count(cls.sampling)
+    for field, kind in KINDS.items():
+        if not is_of_kind(value := getattr(cls, field), kind):
+            raise UserError(f"{field} of {cls.__name__} is {value!r}; {kind_in_words(kind)}")
     known = {field.name for field in fields(cls.Settings)}
     for name, changed in {cls.name: {}, **vars(cls).get("variants", {})}.items():
         if not re.fullmatch(NAME, name):

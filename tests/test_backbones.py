@@ -164,6 +164,13 @@ class TestWeightsFromFiles:
         with pytest.raises(UserError, match=r"motion cannot be loaded: ZeroDivisionError"):
             load_backbone("motion", CPU)
 
+    def test_what_runs_could_not_state_is_refused_before_the_work(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(MotionNet, "pretraining", None)
+        with pytest.raises(UserError, match="motion is None; it is of type str"):
+            load_backbone("motion", CPU)
+
     def test_other_weights_make_other_features(self, tmp_path: Path):
         found = set()
         for path in (tmp_path / "one.pth", tmp_path / "other.pth"):

@@ -119,6 +119,7 @@ UNWRITABLE = (
     "    @__import__('dataclasses').dataclass(frozen=True)\n    class Settings:\n"
     "        place: object = __import__('pathlib').Path('x')\n\n    def encode",
 )
+MISDECLARED = ('needs = "frames"', 'needs = "frame"')
 BROKEN = [
     (COLLIDING, "two methods are called protonet: methods.protonet.ProtoNet and .*; rename one"),
     (UNDECLARED, "method class MyMethod does not declare differs; every method declares"),
@@ -126,6 +127,7 @@ BROKEN = [
     (MISSPELT, "cannot be loaded: SyntaxError: expected ':'"),
     (LEAVING, "cannot be loaded: SystemExit: bye"),
     (WITH_VARIANT, "variant mine sets size, which MyMethod.Settings does not have"),
+    (MISDECLARED, "needs of MyMethod is 'frame'; it is one of maps, frames, vector"),
     (UNWRITABLE, "setting place of method my-method cannot be written into run.json: .*JSON"),
 ]
 

@@ -21,6 +21,7 @@ from bench.method import Method
 from bench.plugins.source import meaning_sha256
 from bench.pretrained import CroppedInput, Pretrained, content_sha256, prepared
 from bench.runs.schema import FeatureIdentity, Input
+from bench.settings import is_of_kind, kind_in_words
 from bench.weights.cards import WEIGHTS_FOLDER, check_shipped, file_sha256
 from episodes.decoding.clips import chosen_decoder
 from episodes.decoding.readers import default_decoder
@@ -218,6 +219,9 @@ def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
     try:
         backbone, sha256 = cls.load(where) if issubclass(cls, Pretrained) else _shipped(cls, where)
         Input(**asdict(backbone.input))  # which is how runs state it
+        for field, kind in {"revision": int, "pretraining": str}.items():
+            if not is_of_kind(value := getattr(backbone, field), kind):
+                raise UserError(f"{field} of backbone {name} is {value!r}; {kind_in_words(kind)}")
         return LoadedBackbone(backbone.eval().to(device), sha256)
     except UserError:
         raise

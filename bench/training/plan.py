@@ -14,14 +14,17 @@ from bench.conformance.learning import for_training
 from bench.features.backbones import LoadedBackbone
 from bench.features.given import GivenFeatures
 from bench.features.text import TextSource, names_of_classes, needed
+from bench.machine import distributed
+from bench.machine.progress import Reporter
 from bench.method import ConfiguredMethod, FeatureShape
 from bench.plugins.registry import source_sha256
 from bench.runs.schema import HowTrained, Input
 from bench.training.stream import training_stream
 from bench.weights.cards import Start, TrainingIdentity, Validation
 from bench.weights.recipe import TrainingRecipe
-from episodes.banks.bank import Bank
+from episodes.banks.bank import Bank, contents_sha256
 from episodes.datasets import dataset
+from episodes.datasets.folder import Folder
 from episodes.errors import UserError
 from episodes.schema import plain
 from episodes.split import SplitName
@@ -136,6 +139,8 @@ class Training:
             ),
             device=self.device.type,
         )
+        if self.given is None and isinstance(self.validation.source, Folder):
+            identity = identity.changed(videos_sha256=self._videos_sha256(self.validation.source))
         if not self.method.cls.needs_text:
             return identity
         # Names of validation classes have a say in which checkpoint is kept.
@@ -164,6 +169,17 @@ class Training:
             for file in given.files([split.videos[index] for index in used]):
                 digest.update(file.sha256.encode())
         return digest.hexdigest()
+
+    def _videos_sha256(self, source: Folder) -> str:
+        """Hash of all of the user's own videos that may be used in training or validation."""
+        splits: tuple[SplitName, ...] = ("train", self.validation.split.name)
+        with distributed.first_alone(), Reporter().stage(f"hash {source.name} videos") as progress:
+            files = [
+                file
+                for name in splits
+                for file in source.files(name, source.split(name).videos, progress)
+            ]
+        return contents_sha256(files)
 
     def class_text(self) -> Tensor:
         """Return the text features of all training classes, (classes, C).

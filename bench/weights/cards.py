@@ -99,7 +99,7 @@ class Validation(Model):
     """Number of its episodes."""
 
 
-SAME_IN_ALL_SEEDS = ("recipe", "dataset", "way", "shot", "validation", "text")
+SAME_IN_ALL_SEEDS = ("recipe", "dataset", "way", "shot", "validation", "text", "videos_sha256")
 """Fields of a training's identity in which its seeds agree, and which no run states whole."""
 
 
@@ -135,6 +135,9 @@ class TrainingIdentity(Model):
     text: TextIdentity | None = None
     """Source of the text features of a method that reads class names, those of the training and
     of the validation classes; older cards have the names of training classes alone."""
+    videos_sha256: str | None = None
+    """Hash of the names and contents of the training and validation videos of a user's own data
+    set, whose lists no name stands for; older cards have none."""
 
     def sha256_of(self, *names: str) -> str:
         """Hash of some fields.

@@ -25,13 +25,15 @@ from bench.training.inputs import Features
 from bench.training.meta import train
 from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
-from bench.training.state import STATE
+from bench.training.state import STATE, check_same
 from bench.training.stream import training_stream
 from bench.training.validation import Validator
-from bench.weights.cards import CARD, WEIGHTS, file_sha256
+from bench.weights.cards import CARD, SAME_IN_ALL_SEEDS, WEIGHTS, file_sha256
 from episodes.banks.bank import open_bank
+from episodes.datasets import dataset
 from episodes.datasets.adding import add_dataset
 from episodes.errors import UserError
+from episodes.split import SplitName
 from tests.command import killed_at, refused, succeeds
 from tests.conftest import videos_of
 from tests.synthetic import CPU, embed
@@ -269,6 +271,24 @@ def test_a_finished_training_is_reused_and_another_is_not_lost(
     shown_others = with_preprocessing(load_backbone("motion", CPU), "linspace", None)
     with pytest.raises(UserError, match=r"sampling None, not linspace;"):
         train_one(replace(planned, backbone=shown_others))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.usefixtures("own_config")
+def test_another_video_of_one_s_own_is_another_training(
+    split: SplitName, tmp_path: Path, small_recipe: Path
+):
+    root = videos_of(tmp_path / "videos", [f"class-{label}" for label in range(20)], opened=False)
+    add_dataset("mine", root, None, trust=False)
+    planned = replace(training(tmp_path, small_recipe), validation=bank_of("mine", "val"))
+    before = planned.identity()
+    assert planned.identity() == before
+    video = dataset("mine").split(split).videos[0]
+    (root / video.label / video.name).write_bytes(b"another")
+    after = planned.identity()
+    assert before.sha256_of(*SAME_IN_ALL_SEEDS) != after.sha256_of(*SAME_IN_ALL_SEEDS)
+    with pytest.raises(UserError, match="holds a training with videos_sha256"):
+        check_same(tmp_path, before, after)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

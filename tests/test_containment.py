@@ -144,6 +144,14 @@ def test_a_method_that_ends_the_process_costs_its_own_run_alone(tmp_path: Path):
     assert (theirs / "running").read_text() == "mine"
 
 
+def test_what_a_file_changed_before_it_failed_is_put_back(tmp_path: Path):
+    file = tmp_path / "fails.py"
+    file.write_text("import numpy as np\nnp.seterr(all='raise')\nraise ValueError\n")
+    before = np.geterr()
+    assert "ValueError" in refused("list", "methods", "--plugin", file)
+    assert np.geterr() == before
+
+
 @pytest.mark.parametrize("deed", ["raises-a-base", "threads", "patches-torch"])
 def test_a_folder_that_harms_others_while_it_is_imported_ends_a_run_unless_it_may_go_on(
     deed: str, tmp_path: Path

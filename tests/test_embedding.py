@@ -1,6 +1,7 @@
 """From video files to stored features: order, bounded memory, files that cannot be decoded."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.method import FeatureShape
 from episodes.cache import ENVIRONMENT_VARIABLE
 from episodes.decoding.media import content_sha256
 from episodes.decoding.readers import default_decoder
-from episodes.decoding.readings import Readings
+from episodes.decoding.readings import Reading, Readings
 from episodes.decoding.sampling import Sampling
 from episodes.errors import UserError
 from episodes.split import Video, VideoFile
@@ -159,6 +160,18 @@ def test_frames_of_several_samplings_are_decoded_together(
     maps = [store.read(keys) for store in together]
     np.testing.assert_array_equal(maps, [store.read(keys) for store in alone])
     assert len(np.unique(maps, axis=0)) == 3
+
+
+def test_how_a_video_was_read_is_known_though_the_cache_was_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Or its features would be stored as those of the preferred reader."""
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    readings = Readings("decord")
+    for sha256 in ("a" * 64, "b" * 64):
+        readings.add(sha256, Reading("av", 10))
+        assert readings.get(sha256) == Reading("av", 10)
+        shutil.rmtree(tmp_path / "videos")
 
 
 def test_features_do_not_depend_on_the_company():

@@ -65,6 +65,7 @@ def measured(*words):
     return {(row["method"], row["stage"]): row for row in json.loads(output)}
 
 
+@pytest.mark.usefixtures("plugins_forgotten")
 def test_stages_of_a_method_whose_cost_is_known(tmp_path, clock):
     (tmp_path / "slow.py").write_text(SLOW)
     plugin = ("--plugin", str(tmp_path))

@@ -198,9 +198,12 @@ def _load_plugin(path: Path, keep_going: bool | None) -> None:
     from bench.plugins.registry import load_plugins
 
     before = Surroundings()
-    with own_output():
-        load_plugins([path], leave_out=keep_going)
-    if changed := before.put_back():
+    try:
+        with own_output():
+            load_plugins([path], leave_out=keep_going)
+    finally:
+        changed = before.put_back()
+    if changed:
         message = (
             f"plugin {path} changed {', '.join(changed[:3])} for the whole process, and so for"
             " every method; it has been put back: correct the plugin"

@@ -55,6 +55,7 @@ class Readings:
     def add(self, sha256: str, reading: Reading) -> None:
         """Remember a reading."""
         write_entry(self._path, {"sha256": sha256, **asdict(reading)})
+        _KNOWN.setdefault(self._path, {})[sha256] = reading  # also if somebody empties the cache
 
     def others(self, files: Iterable[VideoFile]) -> dict[str, int]:
         """Return the number of videos that other readers read, by the identity of the reader."""

@@ -104,10 +104,14 @@ def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no charts on pages, which takes most of their time: their captions are there."""
+    draw_no_charts(monkeypatch)
+
+
+def draw_no_charts(patch: pytest.MonkeyPatch) -> None:
     from bench.report.assembly import Figure
 
     for place in ("bench.report.sections.chart", "bench.site.pages.chart"):
-        monkeypatch.setattr(place, lambda name, caption, *_, **__: Figure(caption, Markup()))
+        patch.setattr(place, lambda name, caption, *_, **__: Figure(caption, Markup()))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from bench.runs.directory import read_run
 from tests.browser.conftest import pytestmark  # noqa: F401
 from tests.command import call
+from tests.conftest import draw_no_charts
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert call("run", *few, "--out", out)[0] == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.comparison.classes.LEAST", 1)  # so few episodes have no pairs else
+        draw_no_charts(patch)
         assert call("report", out, "--out", out / "report.html")[0] == 0
     return out
 

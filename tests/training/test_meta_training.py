@@ -186,6 +186,7 @@ def test_learning_rates_that_never_reach_their_values_are_told(
     tmp_path: Path, small_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(meta, "train", lambda planned, *_: planned.folder)
+    monkeypatch.setattr("bench.commands.forecast.FEW", 10**6)  # no forecast: it renders all videos
     words = ("train", "mastaf", "strm", "--freeze-backbone", "--seeds", "0,1", "--out", tmp_path)
     said = succeeds(*words, "--episodes", 160)
     assert said.count("mastaf (20 of 20 steps), strm (20 of 20 steps): training ends within") == 1
@@ -235,9 +236,9 @@ def test_validation_holds_clips_of_one_batch_beside_the_library(
         assert torch.equal(features, torch.from_numpy(expected))
 
 
-def test_seeds_of_a_folder_are_runs_of_their_own(tmp_path: Path, small_recipe: Path):
+def test_seeds_of_a_folder_are_runs_of_their_own(tmp_path: Path, short_recipe: Path):
     succeeds(
-        *("train", "mastaf", "--seeds", "0,1", "--recipe", small_recipe, "--freeze-backbone"),
+        *("train", "mastaf", "--seeds", "0,1", "--recipe", short_recipe, "--freeze-backbone"),
         *("--out", tmp_path / "trained"),
     )
     succeeds(

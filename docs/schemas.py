@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from bench.comparison.frame import Summary
-from bench.comparison.gate.baseline import Record as Accepted
+from bench.comparison.gate.baseline import BaselineRecord
 from bench.comparison.published import PublishedFigure
 from bench.comparison.summary import Family
 from bench.features.files import FeatureCard
 from bench.features.store import ShardIndex
 from bench.runs.schema import Failure, Header
 from bench.site.submission import Figures
-from bench.throughput.record import Record
+from bench.throughput.record import StageSpeed
 from bench.training.state import Unfinished
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card
@@ -34,9 +34,9 @@ KINDS: dict[str, Any] = {
     "card": Card,
     "backbone-card": BackboneCard,
     "training-state": Unfinished,
-    "accepted": Accepted,
+    "accepted": BaselineRecord,
     "features": FeatureCard,
-    "throughput": list[Record],
+    "throughput": list[StageSpeed],
     "facts": FactsFile,
     "registration": Registration,
     "bank-recipe": Recipe,

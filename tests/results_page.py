@@ -16,7 +16,7 @@ import pytest
 
 from bench.commands.arguments import read_family
 from bench.comparison.frame import decisive_interval, probability, signed
-from bench.comparison.row import Declared
+from bench.comparison.row import DeclaredComparison
 from bench.comparison.summary import compare
 from bench.runs import directory
 from bench.runs.directory import RESULTS_FOLDER, find_runs
@@ -52,7 +52,7 @@ def words(method: str, against: str) -> str:
 
 
 @cache
-def declared() -> dict[tuple[str, str], Declared]:
+def declared() -> dict[tuple[str, str], DeclaredComparison]:
     """Every declared comparison, by the names in its declaration."""
     family = read_family(FAMILY)
     runs = [read_run(path) for path in find_runs(RESULTS_FOLDER / "runs")]

@@ -14,13 +14,12 @@ import pandas as pd
 import pytest
 
 from bench.comparison.frame import Summary
-from bench.comparison.gate.baseline import Record as Accepted
-from bench.comparison.gate.baseline import read_baseline
+from bench.comparison.gate.baseline import BaselineRecord, read_baseline
 from bench.comparison.summary import compare, write_summary
 from bench.features.files import FeatureCard
 from bench.runs.directory import RESULTS_FOLDER, read_run, write_run
 from bench.runs.run import Run
-from bench.throughput.record import Records
+from bench.throughput.record import StageSpeeds
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card
 from episodes.banks.recipe import FOLDER as RECIPES
@@ -179,7 +178,7 @@ class TestVersions:
             ("card-without-seal", Card),
             ("backbone-card", BackboneCard),
             ("backbone-card-of-words", BackboneCard),
-            ("accepted-without-seal", Accepted),
+            ("accepted-without-seal", BaselineRecord),
             ("features-without-sampling", FeatureCard),
         ],
     )
@@ -199,7 +198,7 @@ class TestVersions:
 
     def test_throughput_of_before_forms_were_named_is_read(self):
         rows = json.loads((FILES / "throughput-without-form.json").read_text())
-        found = parsed(Records, {"rows": rows}).rows
+        found = parsed(StageSpeeds, {"rows": rows}).rows
         assert [one.content() for one in found] == rows
         assert found[0].form is None
 
@@ -209,7 +208,7 @@ class TestVersions:
             kind = Card if path.name == "card.json" else BackboneCard
             assert parsed(kind, read_json(path)).content() == read_json(path)
         for path in RESULTS_FOLDER.glob("throughput/*.json"):
-            parsed(Records, {"rows": json.loads(path.read_text())})
+            parsed(StageSpeeds, {"rows": json.loads(path.read_text())})
 
 
 class TestOtherFiles:
@@ -222,7 +221,13 @@ class TestOtherFiles:
             ("backbone-card", BackboneCard, "recipe.shifted", 3, "no key recipe.backbone.shifted"),
             ("backbone-card-of-words", BackboneCard, "recipe.scale", "1", "scale is '1'; it sh"),
             ("backbone-card-of-words", BackboneCard, "recipe.dropout", 0.1, "key recipe.words.dr"),
-            ("accepted-without-seal", Accepted, "history.0.whom", "me", "no key history.0.whom"),
+            (
+                "accepted-without-seal",
+                BaselineRecord,
+                "history.0.whom",
+                "me",
+                "no key history.0.whom",
+            ),
         ],
     )
     def test_an_unknown_key_or_a_wrong_type_is_named(

@@ -152,9 +152,13 @@ def _backbones() -> Records:
 
 
 def _charts() -> Records:
-    from bench.report.charts.catalogue import Chart, charts
+    from bench.report.charts.catalogue import ChartOfOneBank, charts
 
     return [
-        {"name": name, "shows": chart.about, "banks": "one" if isinstance(chart, Chart) else "any"}
+        {
+            "name": name,
+            "shows": chart.about,
+            "banks": "one" if isinstance(chart, ChartOfOneBank) else "any",
+        }
         for name, chart in sorted(charts().items())
     ]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import SerializeAsAny
 from tabulate import tabulate
 
-from bench.comparison.row import Declared, Interval, Row, Versus
+from bench.comparison.row import DeclaredComparison, Interval, Row, Versus
 from bench.runs.by_method import MethodRuns
 from bench.runs.schema import Failure
 from bench.statistics import LEVEL, Kind, Variation
@@ -43,7 +43,7 @@ class Comparison:
     reference: str
     """Title of the row that the others are compared with."""
     rows: Sequence[Row]
-    declared: Sequence[Declared]
+    declared: Sequence[DeclaredComparison]
     """The comparisons of a declared family; none if none was declared."""
     comparisons: int
     """Number of differences that p-values are corrected for."""
@@ -120,7 +120,7 @@ class Summary(Model):
     """Pairs that letters tell apart."""
     units: str
     """Classes and videos, or why they are not known."""
-    declared: list[Declared]
+    declared: list[DeclaredComparison]
     """Comparisons of a declared family."""
     rows: list[SerializeAsAny[Row]]
     """Best accuracy first."""

@@ -50,7 +50,7 @@ class Versus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared(Versus):
+class DeclaredComparison(Versus):
     """A comparison that was declared before the study was run."""
 
     method: str
@@ -151,7 +151,7 @@ class Row(Versus):
         return title.replace(f" ({self.backbone})", "", 1)
 
 
-def flat(row: Row | Declared) -> dict[str, object]:
+def flat(row: Row | DeclaredComparison) -> dict[str, object]:
     """Return each figure of a row under its name, each interval under two."""
     content = asdict(row)
     versus = {one.name: content.pop(one.name) for one in fields(Versus)}

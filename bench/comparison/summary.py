@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from bench.comparison.frame import Comparison
-from bench.comparison.row import Declared, Interval, Row, Versus
+from bench.comparison.row import DeclaredComparison, Interval, Row, Versus
 from bench.comparison.verdicts import Differences
 from bench.runs.by_method import MethodRuns, check_one_backbone, runs_by_method, titles
 from bench.runs.checking import rebuilt
@@ -108,7 +108,7 @@ def compare_on_one_bank(
             for index, first in enumerate(differences.first_alike)
         ],
         declared=[
-            Declared(
+            DeclaredComparison(
                 method=names[one], against=names[other], **vars(differences.versus(one, other))
             )
             for one, other in declared

@@ -24,7 +24,7 @@ from bench.statistics import (
 
 DOMINANT = 0.5
 """Share of the variance of a difference above which a class dominates it."""
-Pair = tuple[int, int]
+IndexPair = tuple[int, int]
 """Two methods, by index: first minus second."""
 
 
@@ -40,7 +40,7 @@ class Differences:
     design: Design | None
     """None where classes are unknown."""
     reference: int
-    declared: Sequence[Pair]
+    declared: Sequence[IndexPair]
     """Comparisons that were declared; all with the reference if there are none."""
 
     @cached_property
@@ -71,7 +71,7 @@ class Differences:
         return [first[one] for one in alike]
 
     @cached_property
-    def family(self) -> Mapping[Pair, tuple[float, float]]:
+    def family(self) -> Mapping[IndexPair, tuple[float, float]]:
         """Pairs that may be decided -> corrected p-value, and threshold of uncorrected ones."""
         wanted = self.declared or [
             (index, self.reference)
@@ -104,7 +104,7 @@ class Differences:
         ]
 
     @cached_property
-    def lettered_pairs(self) -> list[Pair]:
+    def lettered_pairs(self) -> list[IndexPair]:
         """All pairs of methods with letters; letters are corrected for their number."""
         return [(one, other) for a, one in enumerate(self.lettered) for other in self.lettered[:a]]
 
@@ -189,7 +189,7 @@ class Differences:
             return "1 seed"
         return ""
 
-    def _corrected(self, pairs: Sequence[Pair], threshold: bool = True) -> StepDown:
+    def _corrected(self, pairs: Sequence[IndexPair], threshold: bool = True) -> StepDown:
         if not pairs:  # a single episode has no covariances to take apart
             return StepDown([], 1 - LEVEL)
         tested = [self._decisive(*pair) for pair in pairs]

@@ -12,7 +12,7 @@ from bench.comparison.show import rank_line
 from bench.comparison.tables import render
 from bench.machine.progress import Reporter
 from bench.report.assembly import Figure, chart
-from bench.report.charts.catalogue import Chart, charts
+from bench.report.charts.catalogue import ChartOfOneBank, charts
 from bench.report.charts.classes import PAIRS
 from bench.report.errors import Errors, errors
 from bench.report.grid import Cell, Grid
@@ -65,7 +65,7 @@ def _figures(comparison: Comparison, anchor: str) -> dict[str, list[Figure]]:
     """The charts that belong to the report and have something to show, by part."""
     figures: dict[str, list[Figure]] = {}
     for name, one in charts().items():
-        if isinstance(one, Chart) and one.part and (about := one.caption(comparison)):
+        if isinstance(one, ChartOfOneBank) and one.part and (about := one.caption(comparison)):
             figure = chart(f"{anchor}-{name}", about, partial(one.draw, comparison), one.width)
             figures.setdefault(one.part, []).append(figure)
     return figures

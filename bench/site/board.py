@@ -23,7 +23,7 @@ from episodes.errors import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class MethodOnBank:
     """A method on a bank, and its row there."""
 
     comparison: Comparison
@@ -41,7 +41,7 @@ class Place:
         return self.method.first.declared.training_recipe_sha256
 
 
-Line = Sequence[Place]
+Line = Sequence[MethodOnBank]
 """A method, trained in one way on one backbone: its places, one for each bank with runs of it."""
 
 
@@ -55,10 +55,10 @@ class Board:
     @cached_property
     def lines(self) -> Sequence[Line]:
         """Lines by rank on the first bank, then those with runs on other banks alone."""
-        lines: dict[tuple[object, ...], list[Place]] = {}
+        lines: dict[tuple[object, ...], list[MethodOnBank]] = {}
         for one in self.comparisons:
             for row, method in zip(one.rows, one.methods, strict=True):
-                place = Place(one, row, method)
+                place = MethodOnBank(one, row, method)
                 # The number of seeds may differ between banks within a line; if it differs on one
                 # bank, each number has a line.
                 key: tuple[object, ...]
@@ -80,7 +80,7 @@ class Board:
         return dict(sorted(by_name.items()))
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[MethodOnBank]:
         """Every method on every bank."""
         return [place for line in self.lines for place in line]
 

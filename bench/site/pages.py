@@ -25,7 +25,7 @@ from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
 from bench.runs.by_method import MethodRuns
 from bench.runs.run import Run
-from bench.site.board import Board, Line, Place, idea, kind_of, run_id, slug
+from bench.site.board import Board, Line, MethodOnBank, idea, kind_of, run_id, slug
 from bench.site.citations import bibliography, of_method
 from episodes.atomic import write_text
 from episodes.errors import UserError
@@ -199,7 +199,7 @@ def _method(name: str, lines: Sequence[Line]) -> dict[str, object]:
     }
 
 
-def _run(place: Place, run: Run) -> dict[str, object]:
+def _run(place: MethodOnBank, run: Run) -> dict[str, object]:
     alone = replace(place.comparison, methods=[MethodRuns([run])], rows=[place.row])
     return {
         "title": f"{place.row.method} on {place.comparison.bank}",

@@ -28,7 +28,7 @@ from episodes.errors import UserError
 from episodes.schema import Model, parsed
 
 
-class Record(Model):
+class StageSpeed(Model):
     """Speed of one stage of a method: a row of ``fvbench throughput --json``."""
 
     stage: str
@@ -93,16 +93,16 @@ class Record(Model):
     """Version of torch."""
 
 
-class Records(Model):
+class StageSpeeds(Model):
     """A file of records."""
 
-    rows: list[Record]
+    rows: list[StageSpeed]
     """A row for each method and stage."""
 
 
 def _record(
     stage: Stage, method: ConfiguredMethod, workload: Workload, memory: int, peaks: Peaks
-) -> Record:
+) -> StageSpeed:
     timing, sizes, device = stage.timing, workload.sizes, workload.device
     low, high = timing.quartiles
     on_gpu = device.type == "cuda"
@@ -110,7 +110,7 @@ def _record(
         f"{stage.unit}_per_s": 1 / timing.median,
         f"{stage.unit}_in_a_repeat": timing.units,
     }
-    return Record(
+    return StageSpeed(
         **rates,
         stage=stage.name,
         quartiles_per_s=(1 / high, 1 / low),
@@ -141,13 +141,13 @@ def _record(
     )
 
 
-def as_table(records: Sequence[Record]) -> str:
+def as_table(records: Sequence[StageSpeed]) -> str:
     """Return a table with a line for each method and stage."""
 
     def number(rate: float) -> str:
         return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
-    def line(record: Record) -> list[str]:
+    def line(record: StageSpeed) -> list[str]:
         unit = "clips" if record.clips_per_s is not None else "episodes"
         low, high = record.quartiles_per_s
         return [
@@ -182,7 +182,7 @@ def as_table(records: Sequence[Record]) -> str:
 
 def measured_apart(
     names: Sequence[str], options: Sequence[str], reporter: Reporter
-) -> list[Record]:
+) -> list[StageSpeed]:
     """Measure methods in random order, each in a process; return records in the order of names.
 
     ``options`` are those of the command, other than --methods and --json.
@@ -190,7 +190,7 @@ def measured_apart(
     Raises:
         UserError: a process failed; it has printed why.
     """
-    records: dict[str, list[Record]] = {}
+    records: dict[str, list[StageSpeed]] = {}
     command = [sys.executable, "-m", "bench", "throughput", *options, "--json", "--methods"]
     with reporter.stage("measure") as progress:
         for name in random.sample(names, len(names)):
@@ -199,7 +199,7 @@ def measured_apart(
             )
             if finished.returncode:
                 raise UserError(f"{name} was not measured; its own message stands above")
-            records[name] = parsed(Records, {"rows": json.loads(finished.stdout)}).rows
+            records[name] = parsed(StageSpeeds, {"rows": json.loads(finished.stdout)}).rows
             progress(len(records), len(names))
     return [record for name in names for record in records[name]]
 
@@ -211,7 +211,7 @@ def measured(
     device: torch.device,
     batch_size: int,
     repeats: int,
-) -> list[Record]:
+) -> list[StageSpeed]:
     """Measure a method in this process; one record for each stage."""
     keep_freed_memory()
     peaks = measured_peaks(device)

@@ -82,7 +82,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Listed:
     split: SplitName
     video: Video
     paths: Sequence[Path]
@@ -122,14 +122,14 @@ def _unusable(troubles: Sequence[Trouble]) -> set[tuple[str, str]]:
     return {(trouble.label, trouble.name) for trouble in troubles if trouble.kind in FATAL}
 
 
-def _places(source: Published | Folder) -> tuple[list[_Place], dict[SplitName, str]]:
+def _places(source: Published | Folder) -> tuple[list[_Listed], dict[SplitName, str]]:
     splits: Iterable[SplitName]
     find: Callable[[Video], Sequence[Path]]
     if isinstance(source, Published):
         splits, find = source.facts.splits, partial(source.places, source.index(source.root))
     else:
         splits, find = source.lists or ("test",), source.places
-    places: list[_Place] = []
+    places: list[_Listed] = []
     unknown: dict[SplitName, str] = {}
     for split in splits:
         try:
@@ -137,13 +137,13 @@ def _places(source: Published | Folder) -> tuple[list[_Place], dict[SplitName, s
         except UserError as error:
             unknown[split] = str(error)
             continue
-        places += [_Place(split, video, find(video)) for video in videos]
+        places += [_Listed(split, video, find(video)) for video in videos]
     if not places:
         raise UserError("\n".join(unknown.values()))
     return places, unknown
 
 
-def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
+def _at_a_glance(root: Path, place: _Listed) -> Iterator[Trouble]:
     """Find what is visible without opening a file."""
     if not place.paths:
         yield _trouble(place, "missing", "not found")
@@ -157,7 +157,7 @@ def _at_a_glance(root: Path, place: _Place) -> Iterator[Trouble]:
         yield _trouble(place, "several", f"{first} is used, {others[0]} is not")
 
 
-def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> Iterator[Trouble]:
+def _looked_into(root: Path, places: Sequence[_Listed], stage: Stage) -> Iterator[Trouble]:
     """Find what is visible only by opening files."""
     paths = list(dict.fromkeys(place.paths[0] for place in places))
     with stage("open videos") as progress:
@@ -166,7 +166,7 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> Iterator
     with stage("hash videos") as progress:
         hashes = remembered("sha256", root, sound, content_sha256, progress)
     sha256 = dict(zip(sound, hashes, strict=True))
-    first: dict[str, _Place] = {}
+    first: dict[str, _Listed] = {}
     for place in places:
         path = place.paths[0]
         found = inspected[path]
@@ -183,7 +183,7 @@ def _looked_into(root: Path, places: Sequence[_Place], stage: Stage) -> Iterator
             yield _trouble(place, "copy", same)
 
 
-def _trouble(place: _Place, kind: str, words: str) -> Trouble:
+def _trouble(place: _Listed, kind: str, words: str) -> Trouble:
     return Trouble(place.split, place.video.label, place.video.name, kind, words)
 
 

@@ -42,10 +42,10 @@ class Index:
     def __init__(self, root: Path, identify: Identify = by_folder) -> None:
         """Walk the folder."""
         self.root = root
-        self._by_name: defaultdict[str, list[_Place]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[_Found]] = defaultdict(list)
         for path in videos_below(root):
             if video := identify(composed(path)):
-                place = _Place(path, *video)
+                place = _Found(path, *video)
                 self._by_name[place.name.casefold()].append(place)
                 if match := WINDOWED.fullmatch(place.name):
                     self._by_name[f"{match[1]}_".casefold()].append(place)
@@ -74,7 +74,7 @@ class Index:
         return found
 
 
-class _Place(NamedTuple):
+class _Found(NamedTuple):
     """A path, and the video that lies there."""
 
     path: str
@@ -82,7 +82,7 @@ class _Place(NamedTuple):
     name: str
 
 
-def _rank(place: _Place, name: str, labels: set[str]) -> tuple[bool, bool, bool, str]:
+def _rank(place: _Found, name: str, labels: set[str]) -> tuple[bool, bool, bool, str]:
     return (
         place.name != name,
         folded(place.label) not in labels,

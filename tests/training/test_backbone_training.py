@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bench.machine.progress import Reporter
+from bench.plugins import registry
 from bench.training import backbone as training
 from bench.training.backbone import train_motion, train_words
 from bench.training.clips import augmented, drawn_changes
@@ -128,3 +129,10 @@ def test_the_command_trains_what_it_is_asked_for(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("name", ["backbone", "words"])
 def test_the_name_of_a_backbone_is_no_method_s(name: str, tmp_path: Path):
     assert "`fvbench train-backbone" in refused("train", "mastaf", name, "--out", tmp_path)
+
+
+def test_a_method_may_have_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    known = registry.built_in_methods()
+    monkeypatch.setattr(registry, "all_methods", lambda: known | {"words": known["chance"]})
+    words = ("train", "words", "--freeze-backbone", "--out", tmp_path)
+    assert "chance has no weights of its own" in refused(*words)

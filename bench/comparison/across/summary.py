@@ -19,7 +19,7 @@ from episodes.errors import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class BankResults:
     """All methods on one bank with one backbone."""
 
     title: str
@@ -82,7 +82,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairOnBanks:
     """Two methods, and the banks on which one is significantly better than the other."""
 
     first: str
@@ -95,14 +95,14 @@ class Pair:
 class Across:
     """Everything about several banks."""
 
-    places: Sequence[Place]
+    places: Sequence[BankResults]
     agreements: Sequence[Agreement]
     gaps: Sequence[Gap]
     duplicates: Mapping[str, str]
     """Method -> another one with the same answers on every bank, which represents both."""
     standings: Mapping[str, Mapping[str, Standing]]
     """By method, those of the lowest mean rank first, and by bank."""
-    pairs: Sequence[Pair]
+    pairs: Sequence[PairOnBanks]
 
     @property
     def methods(self) -> list[str]:
@@ -191,7 +191,7 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
             for method in ordered
         },
         pairs=[
-            Pair(
+            PairOnBanks(
                 a,
                 b,
                 tuple(bank for bank, (_, pairs) in ranked.items() if (a, b) in pairs),
@@ -209,7 +209,7 @@ def across_comparisons(comparisons: Sequence[Comparison]) -> Across:
     return across([run for one in methods for run in one.runs], banks)
 
 
-def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, str]:
+def _duplicates(places: Sequence[BankResults], methods: Sequence[str]) -> dict[str, str]:
     """Methods with the answers of another one on every bank -> the first such by name.
 
     A duplicate would have twice the weight in correlations and gaps.
@@ -227,7 +227,7 @@ def _duplicates(places: Sequence[Place], methods: Sequence[str]) -> dict[str, st
     return duplicates
 
 
-def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
+def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[BankResults]:
     """Group runs by bank and backbone, in the order of their first runs."""
     check_one_backbone(runs)
     groups: dict[tuple[str, str], list[Run]] = {}
@@ -247,11 +247,11 @@ def _places(runs: Sequence[Run], banks: Sequence[Bank]) -> list[Place]:
                     f"{named(one)} has several rows on {title}, of other frames or trainings; name"
                     " the folders of one"
                 )
-        places.append(Place(title, comparison, order))
+        places.append(BankResults(title, comparison, order))
     return places
 
 
-def _gap(place: Place, methods: Collection[str]) -> Gap | None:
+def _gap(place: BankResults, methods: Collection[str]) -> Gap | None:
     """The mean of order-aware methods minus that of the others; None if there is only one kind."""
     kinds: dict[bool, list[str]] = {True: [], False: []}
     for method in methods:
@@ -274,7 +274,7 @@ def _gap(place: Place, methods: Collection[str]) -> Gap | None:
 
 
 def _standings(
-    place: Place, methods: Sequence[str]
+    place: BankResults, methods: Sequence[str]
 ) -> tuple[dict[str, Standing], set[tuple[str, str]]]:
     """Ranks on one bank, and the significant pairs: (better, worse).
 

@@ -46,7 +46,7 @@ class Acceptance(Model):
     """What it changed, method by method."""
 
 
-class Record(Model):
+class BaselineRecord(Model):
     """``accepted.json``: the contents and the history of a baseline."""
 
     runs: dict[str, str]
@@ -142,7 +142,7 @@ def _recover(folder: Path) -> None:
 
 def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> None:
     """Write runs into a baseline, and then its record."""
-    record = _record(folder) or Record(runs={}, history=[])
+    record = _record(folder) or BaselineRecord(runs={}, history=[])
     meant = {  # a loss of accuracy, not of speed alone
         (one.method, one.bank)
         for one in verdicts
@@ -167,7 +167,7 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         # A run that is missing changes nothing: the baseline keeps its own.
         changes=[_change(one) for one in verdicts if one.revision is not None],
     )
-    record = Record(
+    record = BaselineRecord(
         runs=_hashes(folder),
         history=[*record.history, accepted],
     )
@@ -198,7 +198,7 @@ def _change(verdict: Verdict) -> str:
     return f"{verdict.method} on {verdict.bank}: {verdict.outcome}, {old} -> {new}"
 
 
-def _record(folder: Path) -> Record | None:
+def _record(folder: Path) -> BaselineRecord | None:
     path = folder / RECORD
     if not path.is_file():
         return None
@@ -206,7 +206,7 @@ def _record(folder: Path) -> Record | None:
         content = read_json(path)
         if SEAL in content:  # older ones have none
             check_seal(content)
-        return parsed(Record, content)
+        return parsed(BaselineRecord, content)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}; restore it") from error
 

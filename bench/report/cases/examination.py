@@ -13,7 +13,7 @@ from bench.features.clips import read_clip
 from bench.features.embedding import embedded_together
 from bench.machine.progress import Reporter
 from bench.report.cases.outcomes import Outcomes, Query
-from bench.report.cases.rebuilding import CPU, Model, rebuilt
+from bench.report.cases.rebuilding import CPU, RebuiltModel, rebuilt
 from bench.runs.run import Run
 from episodes.decoding.clips import Clip
 from episodes.decoding.sampling import one_clip
@@ -123,7 +123,7 @@ class Examiner:
         )
 
     def _encoded(
-        self, model: Model, files: Sequence[VideoFile], support: Integers
+        self, model: RebuiltModel, files: Sequence[VideoFile], support: Integers
     ) -> tuple[Tensor, Tensor]:
         """Encode videos, the query last: prototypes (1, way, L, C) and query (1, 1, L, C).
 

@@ -22,14 +22,14 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Model:
+class RebuiltModel:
     """A method with the backbone that makes its features."""
 
     method: Mastaf
     backbone: LoadedBackbone
 
 
-def rebuilt(run: Run) -> Model:
+def rebuilt(run: Run) -> RebuiltModel:
     """Rebuild the model of a run.
 
     Raises:
@@ -46,7 +46,7 @@ def rebuilt(run: Run) -> Model:
     method = _method(run, FeatureShape(backbone.backbone.channels, *backbone.backbone.grid))
     if weights is not None and method.learns:
         load_weights(method, weights)
-    return Model(method, backbone)
+    return RebuiltModel(method, backbone)
 
 
 def _method(run: Run, shape: FeatureShape) -> Mastaf:

@@ -19,7 +19,7 @@ from episodes.errors import UserError
 
 
 @dataclass(frozen=True)
-class Chart:
+class ChartOfOneBank:
     """A chart of one bank."""
 
     about: str
@@ -35,7 +35,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class AcrossBanks:
+class ChartAcrossBanks:
     """A chart of any number of banks."""
 
     about: str
@@ -43,9 +43,9 @@ class AcrossBanks:
 
 
 @cache
-def charts() -> Mapping[str, Chart | AcrossBanks]:
+def charts() -> Mapping[str, ChartOfOneBank | ChartAcrossBanks]:
     """Return every chart by its name."""
-    found: dict[str, Chart | AcrossBanks] = {}
+    found: dict[str, ChartOfOneBank | ChartAcrossBanks] = {}
     for module in iter_modules(import_module(__package__).__path__):
         found |= getattr(import_module(f"{__package__}.{module.name}"), "CHARTS", {})
     return found
@@ -60,7 +60,7 @@ def draw(name: str, comparisons: Sequence[Comparison]) -> Figure:
     if name not in charts():
         raise UserError(f"--chart {name!r} is not one of {', '.join(sorted(charts()))}")
     chart = charts()[name]
-    if isinstance(chart, AcrossBanks):
+    if isinstance(chart, ChartAcrossBanks):
         return chart.draw(comparisons)
     if len(comparisons) > 1:
         banks = ", ".join(one.bank for one in comparisons)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from bench.comparison.classes import LEAST, confusions, per_class, without_controls
 from bench.comparison.frame import Comparison
-from bench.report.charts.catalogue import Chart, bank_of
+from bench.report.charts.catalogue import ChartOfOneBank, bank_of
 from bench.report.charts.style import (
     ACCENT,
     INK,
@@ -69,7 +69,7 @@ def confusion_chart(comparison: Comparison, width: float = WIDE) -> Figure:
 
 
 CHARTS = {
-    "classes": Chart("accuracy by class", class_chart),
-    "confusions": Chart("the classes that the best method confuses most", confusion_chart),
+    "classes": ChartOfOneBank("accuracy by class", class_chart),
+    "confusions": ChartOfOneBank("the classes that the best method confuses most", confusion_chart),
 }
 """The report has both as tables."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.comparison.frame import Comparison
 from bench.report.cases.rebuilding import weights_of
-from bench.report.charts.catalogue import Chart
+from bench.report.charts.catalogue import ChartOfOneBank
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, TEXT, WIDE, shortened, tidy, tip
 from episodes.errors import UserError
 
@@ -109,5 +109,7 @@ def _about(comparison: Comparison) -> str | None:
 
 
 CHARTS = {
-    "training": Chart("validation accuracy and loss of trained methods", _draw, "curves", _about)
+    "training": ChartOfOneBank(
+        "validation accuracy and loss of trained methods", _draw, "curves", _about
+    )
 }

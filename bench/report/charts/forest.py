@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from bench.comparison.frame import Comparison, accuracy_cell, points, signed
 from bench.comparison.row import Interval
-from bench.report.charts.catalogue import AcrossBanks, Chart
+from bench.report.charts.catalogue import ChartAcrossBanks, ChartOfOneBank
 from bench.report.charts.style import (
     ACCENT,
     HALF,
@@ -180,13 +180,13 @@ def about_differences(comparison: Comparison) -> str | None:
 
 
 CHARTS = {
-    "banks": AcrossBanks(
+    "banks": ChartAcrossBanks(
         "accuracy of every method on all banks, with its interval over episodes", accuracy_figure
     ),
-    "accuracy": Chart(
+    "accuracy": ChartOfOneBank(
         "accuracy, with both kinds of interval", accuracy_forest, "forest", _about_accuracy, HALF
     ),
-    "differences": Chart(
+    "differences": ChartOfOneBank(
         "paired differences to the reference", difference_forest, "forest", about_differences, HALF
     ),
 }

@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from bench.comparison.frame import Comparison
 from bench.comparison.row import Row
-from bench.report.charts.catalogue import Chart
+from bench.report.charts.catalogue import ChartOfOneBank
 from bench.report.charts.style import ACCENT, INK, MUTED, TEXT, WIDE, sheet, shortened, tidy, tip
 
 if TYPE_CHECKING:
@@ -157,4 +157,4 @@ def _about(comparison: Comparison) -> str:
     )
 
 
-CHARTS = {"speed": Chart("accuracy against scoring speed", speed_chart, "front", _about)}
+CHARTS = {"speed": ChartOfOneBank("accuracy against scoring speed", speed_chart, "front", _about)}

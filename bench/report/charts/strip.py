@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.features.clips import read_clip
 from bench.machine.progress import Reporter
-from bench.report.charts.catalogue import Chart, bank_of
+from bench.report.charts.catalogue import ChartOfOneBank, bank_of
 from bench.report.charts.style import INK, TEXT, WIDE
 from episodes.banks.bank import Bank
 
@@ -66,7 +66,7 @@ def strip(bank: Bank, inches: float = WIDE) -> Figure:
 
 
 CHARTS = {
-    "strip": Chart(
+    "strip": ChartOfOneBank(
         "frames of the first episode: support and query of each class",
         lambda comparison, width: strip(bank_of(comparison), width),
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.comparison.across.summary import Across, Place, across_comparisons, named
-from bench.report.charts.catalogue import AcrossBanks
+from bench.comparison.across.summary import Across, BankResults, across_comparisons, named
+from bench.report.charts.catalogue import ChartAcrossBanks
 from bench.report.charts.style import ACCENT, INK, MUTED, SECOND, WIDE, add_legend, tidy, tip
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def transfer_chart(across: Across, width: float = WIDE) -> Figure:
     return figure
 
 
-def _panel(axes: "Axes", first: Place, place: Place) -> None:
+def _panel(axes: "Axes", first: BankResults, place: BankResults) -> None:
     marks = _marks(first, place)
     for mark in marks:
         colour = MUTED if mark.order_aware is None else ACCENT if mark.order_aware else SECOND
@@ -71,7 +71,7 @@ class _Mark(NamedTuple):
     order_aware: bool | None
 
 
-def _marks(first: Place, place: Place) -> list[_Mark]:
+def _marks(first: BankResults, place: BankResults) -> list[_Mark]:
     """The methods that both banks have, without controls, which would compress the others."""
     marks = []
     for index, one in enumerate(first.comparison.methods):
@@ -100,7 +100,7 @@ def _worth_naming(marks: Sequence[_Mark]) -> list[_Mark]:
 
 
 CHARTS = {
-    "transfer": AcrossBanks(
+    "transfer": ChartAcrossBanks(
         "accuracy on every other bank against that on the first",
         lambda comparisons: transfer_chart(across_comparisons(comparisons)),
     )

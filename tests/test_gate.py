@@ -13,7 +13,7 @@ import pytest
 
 from bench import assert_not_worse
 from bench.comparison.gate import Tolerance
-from bench.comparison.gate.baseline import accept, read_baseline
+from bench.comparison.gate.baseline import accept, read_anchor, read_baseline
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge
 from bench.runs.directory import write_failure, write_run
@@ -410,6 +410,27 @@ def test_methods_that_were_trained_anew_are_judged_with_the_variance_of_training
     (once,) = judge(retrained(1, "a", 0.01), retrained(1, "b", 0.01), allow_drift=True)
     assert once.outcome == "undecided"
     assert "train with several seeds" in once.reason
+
+
+def test_the_seeds_of_a_training_are_accepted_and_anchored_together(tmp_path: Path):
+    """Two of three answer otherwise, then two are trained anew."""
+    baseline, old = tmp_path / "baseline", retrained(3, "a", 0.0)
+    accept(baseline, old, [])
+    accept(baseline, [old[0], *(changed(run, 0.002) for run in old[1:])], [])
+    assert [run.seed for run in read_anchor(baseline)] == [0, 1, 2]
+    accept(baseline, retrained(2, "b", 0.0), [])
+    assert [run.identity.weights_sha256 for run in read_baseline(baseline)] == ["b0", "b1"]
+    assert [run.identity.weights_sha256 for run in read_anchor(baseline)] == ["a0", "a1", "a2"]
+
+
+def test_a_run_that_is_the_baseline_itself_becomes_one_of_its_runs(tmp_path: Path):
+    write_run(tmp_path / "baseline", RUNS["otam"])
+    for lost in (0.002, 0.003):
+        write_run(tmp_path / "run", changed(RUNS["otam"], lost))
+        succeeds("gate", tmp_path / "baseline", tmp_path / "run", "--accept")
+    assert succeeds("gate", tmp_path / "baseline", tmp_path / "run", "--drop", "0.02")
+    (anchor,) = read_anchor(tmp_path / "baseline")
+    assert anchor.rows.equals(RUNS["otam"].rows)
 
 
 def test_other_seeds_hide_no_other_drift():

@@ -10,8 +10,9 @@ import getpass
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 from pydantic import Field
@@ -83,15 +84,15 @@ def unchecked(folder: Path) -> list[Run]:
 
 def read_anchor(folder: Path) -> list[Run]:
     """Read the first accepted runs of methods whose baseline has moved since."""
-    kept = folder / ANCHOR  # without runs once every loss was accepted
-    return [read_run(path) for path in find_runs(kept)] if any(kept.rglob("run.json")) else []
+    return list(map(read_run, _runs_in(folder / ANCHOR)))
 
 
 def accept(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> Path:
     """Make runs the baseline: write them, and record who accepted what and when.
 
-    Runs of the baseline that are not replaced stay. Everything is written to a copy, which then
-    replaces the baseline: whatever interrupts this, either the old or the new one is there, whole.
+    All seeds of a method are replaced together; methods of the baseline that the run does not have
+    stay. Everything is written to a copy, which then replaces the baseline: whatever interrupts
+    this, either the old or the new one is there, whole.
 
     Args:
         folder: of the baseline; created if it does not exist.
@@ -149,16 +150,27 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
         for change in (one.since_baseline, one.since_anchor)
         if change is not None and change.outcome == "WORSE"
     }
+    before = [(path, read_run(path)) for path in _runs_in(folder)]
+    anchors = [(path, read_run(path)) for path in _runs_in(folder / ANCHOR)]
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        place = _place(folder, run)
-        kept = folder / ANCHOR / place.relative_to(folder)
-        if (name_of(MethodRuns([run])), run.identity.bank) in meant:
-            shutil.rmtree(kept, ignore_errors=True)
-        elif (place / "run.json").is_file() and not kept.is_dir():  # rows alone: the disk was full
-            old = read_run(place)
-            if not old.rows["prediction"].equals(run.rows["prediction"]):
-                write_run(kept, old)
-        write_run(place, run)
+        groups.setdefault(_key(run), []).append(run)
+    # All seeds of a method at once: a mean over some new ones and some old ones is of neither.
+    for key, group in groups.items():
+        old = [(path, run) for path, run in before if _key(run) == key]
+        kept = [path for path, run in anchors if _key(run) == key]
+        if key in meant:
+            _delete(kept)
+        elif not kept and _answers(run for _, run in old) != _answers(group):
+            for path, run in old:
+                write_run(folder / ANCHOR / path.relative_to(folder), run)
+        # A folder that is a run itself becomes one that holds it.
+        places = {run.seed: path for path, run in reversed(old) if path != folder}
+        _delete([path for path, _ in old])
+        for run in group:
+            seed = "" if run.seed is None else f"-seed-{run.seed}"
+            name = f"{key[0].translate(PLAIN)}{seed}"
+            write_run(places.get(run.seed, folder / key[1] / name), run)
     accepted = Acceptance(
         by=_who(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -174,19 +186,20 @@ def _take_in(folder: Path, runs: Sequence[Run], verdicts: Sequence[Verdict]) -> 
     write_text(folder / RECORD, sealed(record.content()))
 
 
-def _place(folder: Path, run: Run) -> Path:
-    """The folder for a run: that of the run which it replaces, or a new one."""
-    for path in _runs_in(folder):
-        if _seat(read_run(path)) == _seat(run):
-            return path
-    name = "-".join(filter(None, _seat(run)[:2])).translate(PLAIN)
-    return folder / run.identity.bank / name
+def _delete(places: Iterable[Path]) -> None:
+    """Delete the files of runs, whose folders may hold others."""
+    for path, name in product(places, FILES):
+        (path / name).unlink()
 
 
-def _seat(run: Run) -> tuple[str, str, str]:
-    """Method, training seed and bank: a run replaces another one if these are the same."""
-    one = MethodRuns([run])
-    return name_of(one), "".join(f"seed-{seed}" for seed in one.seeds), run.identity.bank
+def _key(run: Run) -> tuple[str, str]:
+    """Method and bank: runs replace those for which these are the same."""
+    return name_of(MethodRuns([run])), run.identity.bank
+
+
+def _answers(runs: Iterable[Run]) -> dict[int | None, bytes]:
+    """Answers by training seed."""
+    return {run.seed: run.rows["prediction"].to_numpy().tobytes() for run in runs}
 
 
 def _change(verdict: Verdict) -> str:

@@ -492,7 +492,9 @@ class TestWhatCannotBeRead:
 
 
 @pytest.mark.usefixtures("own_config")
-def test_weights_are_not_tested_on_their_training_classes_under_another_name(tmp_path: Path):
+def test_weights_are_not_tested_on_their_training_classes_under_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     videos_of(tmp_path / "clips", CLASSES, opened=False)
     add_dataset("mine", tmp_path / "clips", None, trust=False)
     learned = dataset("mine").split("train")
@@ -501,12 +503,16 @@ def test_weights_are_not_tested_on_their_training_classes_under_another_name(tmp
             check_unseen("mine", learned.sha256, bank)
     check_unseen("mine", learned.sha256, bank_of("mine", "test"))
     check_unseen("others", "0" * 64, bank_of("mine", "train"))
+    assert not capsys.readouterr().err
+    check_unseen("mine", "0" * 64, bank_of("mine", "test"))
+    assert "the training list of mine has changed since" in capsys.readouterr().err
     # Whoever has the weights of others may have the test videos alone.
     tested = dataset("mine").split("test").videos
     lines = (f"{video.label}/{video.name}\n" for video in tested)
     (tmp_path / "test.txt").write_text("".join(lines))
     add_dataset("mine", tmp_path / "clips", tmp_path / "test.txt", trust=False)
     check_unseen("mine", learned.sha256, bank_of("mine", "test"))
+    assert not capsys.readouterr().err
 
 
 def bank_of(name: str, split: SplitName) -> Bank:

@@ -1,11 +1,12 @@
 """Test videos and classes that weights may have been trained on: refused, or reported."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from episodes.banks.bank import Bank
 from episodes.datasets import datasets
 from episodes.datasets.folder import Folder
-from episodes.errors import UserError
+from episodes.errors import UserError, warn
 from episodes.split import composed
 
 OVERLAPPING = {
@@ -64,6 +65,12 @@ def check_unseen(trained_on: str, list_sha256: str, bank: Bank) -> None:
         if isinstance(known, Folder) and known.root == bank.source.root:
             trained = {composed(label) for label, _ in (known.lists or {}).get("train", ())}
             seen = [label for label in bank.split.classes if label in trained]
+            if trained and known.split("train").sha256 != list_sha256:
+                _warn_once(
+                    f"the training list of {trained_on} has changed since weights were trained on"
+                    f" it: they may have seen classes of bank {bank.recipe.name}; train again, or"
+                    " make sure that no test class was a training class"
+                )
     if seen:
         raise UserError(
             f"weights trained on {trained_on} have seen {len(seen)} of the"
@@ -71,6 +78,9 @@ def check_unseen(trained_on: str, list_sha256: str, bank: Bank) -> None:
             f" them; test on its test classes (`fvbench bank new NAME --dataset {trained_on}`), or"
             " take --weights none"
         )
+
+
+_warn_once = cache(warn)
 
 
 def contamination(seen: Iterable[str] | None, tested_on: str) -> str:

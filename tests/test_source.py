@@ -214,6 +214,15 @@ def test_source_that_changed_after_it_was_loaded_identifies_nothing(tmp_path: Pa
     assert meaning_sha256([module.Mine]) is None
 
 
+def test_a_module_that_changes_before_a_function_imports_it_identifies_nothing(tmp_path: Path):
+    late = "def start():\n    from . import late\n    return late.K"
+    files = {"__init__.py": "", "method.py": late, "late.py": "K = 1"}
+    assert hash_of(tmp_path, files, "method.start") is not None
+    start = sys.modules["scratch.method"].start
+    (tmp_path / start.__code__.co_filename).with_name("late.py").write_text("K = 1.5")
+    assert (start(), meaning_sha256([start])) == (1.5, None)
+
+
 def test_nothing_in_methods_looks_names_up():
     """All files of `methods` would count for it, and a change of any make its rows anew."""
     for path in METHODS.rglob("*.py"):

@@ -92,7 +92,7 @@ def remember_loaded() -> None:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file and file not in _stamps and (stamp := _stamp(file)):
-            _stamps[file] = stamp, module.__spec__
+            _stamps[file] = stamp, getattr(module, "__spec__", None)
 
 
 class _ChangedError(NoSourceError):
@@ -282,10 +282,13 @@ def _cell(file: str) -> Module:
 def _module(name: str) -> Module:
     """Parse the source of a module; a package without ``__init__.py`` is empty."""
     name = getattr(sys.modules.get(name), "__name__", name)  # plugins may have two names
-    file = _file(name)
-    then, spec = _stamps.get(file, (None, None))
-    if then is not None and then != _stamp(file):
-        raise (_ChangedError(file) if sys.modules[name].__spec__ is spec else NoSourceError)
+    file, loaded = _file(name), sys.modules.get(name)
+    if file and (stamp := _stamp(file)):
+        # A module may be imported only after it has been read here, when a function first runs.
+        then, spec = _stamps.setdefault(file, (stamp, None))
+        if then != stamp:
+            same = loaded is not None and getattr(loaded, "__spec__", None) is spec
+            raise (_ChangedError(file) if same else NoSourceError)
     return _read(name, file)
 
 

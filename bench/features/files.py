@@ -6,7 +6,7 @@ A folder holds one file per video, ``CLASS/VIDEO.npy`` (or ``.npz`` with one arr
 ``TABLE.txt``. A name is ``CLASS/VIDEO`` as in the bank, with or without the suffix of the video.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from bench.pretrained import UNREADABLE, check_unpacked
+from bench.weights.cards import file_sha256
 from episodes.errors import UserError, shown
 from episodes.schema import Model, dump, parsed, read_json
 
@@ -59,6 +60,8 @@ class FeatureCard(Model):
     """Type of the device that computed them; another gives features that differ by rounding."""
     source_sha256: str | None = None
     """Hash of the backbone's code (`bench.plugins.source`)."""
+    files: dict[str, str] | None = None
+    """Hash of each file that this program wrote, by its path in the folder."""
 
 
 def card_of(place: Path) -> FeatureCard:
@@ -99,7 +102,7 @@ def check_origin(out: Path, card: FeatureCard) -> None:
         )
     known = dict(card_of(folder) if there else card)
     for field, wanted in card:
-        if known[field] != wanted:
+        if known[field] != wanted and field != "files":
             said, own = ("none" if one is None else one for one in (known[field], wanted))
             raise UserError(
                 f"{folder} holds {there[0].relative_to(folder)} of another origin: {field} is"
@@ -117,7 +120,8 @@ def write_features(
 ) -> list[Path]:
     """Write features in the format that `opened` reads; return the files, the card last.
 
-    The card is written first, so that a repeated command may complete an interrupted one.
+    The card is written first, so that a repeated command may complete an interrupted one, and again
+    with the hashes of the files.
 
     Args:
         out: a folder, created if necessary, or a table that ends in .npz, .safetensors or .npy.
@@ -129,10 +133,16 @@ def write_features(
         UserError: see `check_origin`, or the folder cannot be written.
     """
     folder, written = _folder_of(out), [out]
+    if out.suffix == ".npy":
+        written.append(out.with_suffix(NAMES))
+    elif out.suffix not in SUFFIXES:
+        written = [folder / f"{name}.npy" for name in names]
+    paths = {path.relative_to(folder).as_posix(): path for path in written}
     try:
         check_origin(out, card)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
+        others = {name: one for name, one in _hashes(folder).items() if name not in paths}
+        _write_card(folder, card.changed(files=others))
         if out.suffix == ".npz":
             np.savez(out, names=np.array(names), features=read(slice(None)))
         elif out.suffix == ".safetensors":
@@ -145,13 +155,32 @@ def write_features(
             np.save(out, features)
             out.with_suffix(NAMES).write_text("\n".join(names) + "\n", encoding="utf-8")
         else:
-            written = [folder / f"{name}.npy" for name in names]
             for place, path in enumerate(written):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.save(path, read(slice(place, place + 1))[0])
+        hashes = {name: file_sha256(path) for name, path in paths.items()}
+        _write_card(folder, card.changed(files=others | hashes))
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error}; choose another --out") from error
     return [*written, folder / CARD]
+
+
+def _write_card(folder: Path, card: FeatureCard) -> None:
+    (folder / CARD).write_text(dump(card.content()), encoding="utf-8")
+
+
+def _hashes(place: Path) -> Mapping[str, str]:
+    return card_of(place).files or {}
+
+
+def _check_written(path: Path, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Refuse a file that is not the one that this program wrote there."""
+    name = path.relative_to(folder).as_posix()
+    if name in hashes and path.is_file() and hashes[name] != file_sha256(path):
+        raise UserError(
+            f"{path} is not the file that was written with {CARD}: its sha256 differs; export it"
+            f" again or, if you changed it, remove its line from {folder / CARD}"
+        )
 
 
 def _folder_of(out: Path) -> Path:
@@ -175,6 +204,8 @@ def opened(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
         raise UserError(f"--features {place}: there is no such file or folder")
     if place.suffix not in SUFFIXES:
         raise UserError(f"--features {place}: a table of features ends in {', '.join(SUFFIXES)}")
+    for path in (place, place.with_suffix(NAMES)):
+        _check_written(path, place.parent, _hashes(place))
     arrays = _guarded(place, _table)
     return arrays.__getitem__, list(arrays)
 
@@ -185,7 +216,13 @@ def _of_folder(place: Path) -> tuple[Callable[[str], NDArray[Any]], list[str]]:
         other = paths.setdefault(path.relative_to(place).with_suffix("").as_posix(), path)
         if other != path:
             raise UserError(f"{place}: {other.name} and {path.name} are the same video; remove one")
-    return lambda name: _guarded(paths[name], _single), list(paths)
+    hashes = _hashes(place)
+
+    def read(name: str) -> NDArray[Any]:
+        _check_written(paths[name], place, hashes)
+        return _guarded(paths[name], _single)
+
+    return read, list(paths)
 
 
 def _table(path: Path) -> dict[str, NDArray[Any]]:

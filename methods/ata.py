@@ -165,5 +165,5 @@ def support_loss(prototypes: Prototypes, support: Tensor) -> Tensor:
 
 
 def entropy(attention: Tensor, dim: int) -> Tensor:
-    """Entropy along ``dim``, which falls away."""
+    """Entropy along ``dim``, which is removed."""
     return -(attention * (attention + TINY).log()).sum(dim=dim)

@@ -31,7 +31,7 @@ from methods.parts.attention import attend, heads_for
 from methods.parts.frames import cosines, frame_vectors
 
 HEADS = 8
-"""Heads of the attention; fewer where the channels cannot be shared among so many."""
+"""Heads of the attention; fewer where they do not divide the channels."""
 CLIP_SCALE = 100.0
 """Inverse temperature of CLIP's own logits, at which its training ended (Radford et al., 2021)."""
 

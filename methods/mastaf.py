@@ -144,7 +144,7 @@ class Mastaf(Method):
 
     def adapt(self, support: Tensor) -> Tensor:
         """(episodes, N, S, L, C) -> P, the mean map of each class, (episodes, N, L, C)."""
-        # The mean of one takes longer than all that it is needed for.
+        # A mean over one shot would take longer than everything that needs it.
         return support[:, :, 0] if support.shape[2] == 1 else support.mean(dim=2)
 
     def score(self, prototypes: Tensor, query: Tensor) -> Tensor:

@@ -10,26 +10,30 @@ from episodes.errors import counted
 
 def caption(comparisons: Sequence[Comparison]) -> str:
     """All notes of a table, a line each."""
-    rows = [row for one in comparisons for row in one.rows]
+    rows = [row for comparison in comparisons for row in comparison.rows]
     devices = " / ".join(dict.fromkeys(row.device for row in rows))
-    counts = ", ".join(f"{one.bank}: {one.rows[0].episodes:,} episodes" for one in comparisons)
+    counts = ", ".join(
+        f"{comparison.bank}: {comparison.rows[0].episodes:,} episodes" for comparison in comparisons
+    )
     notes = [
         *about_intervals(comparisons),
-        *(note for one in comparisons for note in about_verdicts(one)),
-        *(f"{one.bank}: {one.units}." for one in comparisons),
+        *(note for comparison in comparisons for note in about_verdicts(comparison)),
+        *(f"{comparison.bank}: {comparison.units}." for comparison in comparisons),
         f"{counts}. Device: {devices}. Speed and memory (the process's, or the GPU's) are those of"
         f" scoring {comparisons[0].bank}.",
     ]
-    circumstances = [each.first.circumstances for one in comparisons for each in one.methods]
+    circumstances = [
+        each.first.circumstances for comparison in comparisons for each in comparison.methods
+    ]
     if len({each.computer for each in circumstances if each.computer}) > 1:
         notes.append("Speeds are of several computers, and cannot be compared between them.")
-    notes += [note for one in comparisons for note in about_runs(one)]
+    notes += [note for comparison in comparisons for note in about_runs(comparison)]
     return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 
 
 def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     """Say what varies in the intervals of each column."""
-    rows = [row for one in comparisons for row in one.rows]
+    rows = [row for comparison in comparisons for row in comparison.rows]
     notes = []
     if kinds := list(dict.fromkeys(row.widest for row in rows if row.widest != "episodes")):
         over: str = min(kinds, key=len)
@@ -54,44 +58,47 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
     return notes
 
 
-def about_runs(one: Comparison) -> list[str]:
+def about_runs(comparison: Comparison) -> list[str]:
     """Say which methods gave no rows, and which saw other frames than the rest."""
-    notes = [f"{each.method} failed on {one.bank}: {each.reason}" for each in one.failures]
+    notes = [
+        f"{each.method} failed on {comparison.bank}: {each.reason}" for each in comparison.failures
+    ]
     frames: dict[str, list[str]] = {}
-    for row in one.rows:
+    for row in comparison.rows:
         if row.frames and not row.is_control:  # which sees a single frame
             frames.setdefault(row.frames, []).append(row.title)
     usual = max(frames, key=lambda which: len(frames[which]), default="")
     if others := [f"{w} ({', '.join(names)})" for w, names in frames.items() if w != usual]:
         notes.append(
-            f"{one.bank}: not all saw the same frames: {'; '.join(others)}, the others {usual}."
-            " Differences between them are not of the methods alone."
+            f"{comparison.bank}: not all saw the same frames: {'; '.join(others)}, the others"
+            f" {usual}. Differences between them are not of the methods alone."
         )
     return notes
 
 
 def what_varies(comparisons: Sequence[Comparison]) -> str:
     """Say over what the widest intervals of all rows are."""
-    kinds = {row.widest for one in comparisons for row in one.rows}
+    kinds = {row.widest for comparison in comparisons for row in comparison.rows}
     if kinds == {"episodes"}:
         return "other episodes of the same videos"
     words = "the widest of videos, classes and trainings that the runs support"
     return f"{words}, or over episodes where they support none" if "episodes" in kinds else words
 
 
-def about_verdicts(one: Comparison) -> list[str]:
+def about_verdicts(comparison: Comparison) -> list[str]:
     """Say how many comparisons verdicts are corrected for, and why some are missing."""
-    if one.base is None or len(one.rows) == 1:
+    if comparison.base is None or len(comparison.rows) == 1:
         return []
-    every: list[Versus] = [*one.rows, *one.declared]
-    family = "declared" if one.declared else "controls and duplicates left out"
+    every: list[Versus] = [*comparison.rows, *comparison.declared]
+    family = "declared" if comparison.declared else "controls and duplicates left out"
     notes = []
-    if one.comparisons:
+    if comparison.comparisons:
         notes.append(
-            f"{one.bank}: verdict: corrected for {counted(one.comparisons, 'comparison')}"
-            f" ({family}), step-down max-T, {1 - LEVEL:.0%}, each over the widest of videos,"
-            " classes and trainings that both methods support. undecided < x: not significant; a"
-            " difference of x points would have been."
+            f"{comparison.bank}: verdict: corrected for"
+            f" {counted(comparison.comparisons, 'comparison')} ({family}), step-down"
+            f" max-T, {1 - LEVEL:.0%}, each over the widest of videos, classes and trainings that"
+            " both methods support. undecided < x: not significant; a difference of x points"
+            " would have been."
         )
     if any(versus.verdict == "undecided" and _excludes_0(versus) for versus in every):
         notes.append(
@@ -118,15 +125,15 @@ def _excludes_0(versus: Versus) -> bool:
     return interval is not None and not interval[0] <= 0 <= interval[1]
 
 
-def about_groups(one: Comparison) -> list[str]:
+def about_groups(comparison: Comparison) -> list[str]:
     """Say what the column of groups means, or why there is none."""
-    if not one.pairs:
+    if not comparison.pairs:
         return []
-    if not has_letters(one):
+    if not has_letters(comparison):
         return ["Groups that cannot be told apart are too many for letters; --json has them."]
     return [
         "group: methods that share a letter cannot be told apart, after correction for"
-        f" {counted(one.pairs, 'pair')}."
+        f" {counted(comparison.pairs, 'pair')}."
     ]
 
 

@@ -17,11 +17,11 @@ from methods.backbones.hugging_face import located, stated
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""Mean and deviation of the pictures that OpenAI's models were trained on."""
+"""Mean and standard deviation by which OpenAI's models normalise pixels."""
 
 
 class Clip(Pretrained):
-    """One vector a frame in the space that pictures and words share.
+    """One vector per frame in the joint image-text space.
 
     Source: Radford et al., ICML 2021, arXiv:2103.00020; SigLIP: Zhai et al., ICCV 2023,
     arXiv:2303.15343.

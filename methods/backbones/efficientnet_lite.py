@@ -78,7 +78,7 @@ class EfficientNetLite0(FromFile):
 
 
 class _SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow does: what is odd goes to the right and the bottom."""
+    """A convolution padded as TensorFlow does: an odd pixel goes to the right and the bottom."""
 
     def __init__(
         self, narrow: int, wide: int, kernel: int, stride: int = 1, groups: int = 1

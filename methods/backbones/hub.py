@@ -24,9 +24,9 @@ FRAMES = 8
 class Hub(Pretrained):
     """The last hidden state of a model's vision encoder, on its grid in time, height and width.
 
-    Models of images see every frame by itself. What comes before the tokens of places, such as a
-    class token and registers, is left out; so is whatever follows the encoder: poolers, projections
-    into a space shared with words, predictors, classifiers.
+    Models of images see every frame by itself. Leading tokens that are no patches, such as a class
+    token and registers, are left out; so is whatever follows the encoder: poolers, projections into
+    a space shared with words, predictors, classifiers.
 
     Differs: pictures are resized by bilinear interpolation with antialiasing, whatever the model's
     processor names; size, crop, mean and standard deviation are the processor's.

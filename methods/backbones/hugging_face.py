@@ -104,10 +104,10 @@ class ResNet50(HuggingFace):
 
 
 class _Transformer(HuggingFace):
-    """A video transformer: a token for each block of a clip, in the order time, height, width."""
+    """A video transformer: a token for each tubelet of a clip, in the order time, height, width."""
 
     extra_tokens: ClassVar[int] = 0
-    """Tokens before them that stand for no place."""
+    """Leading tokens that are no tubelets, such as a class token."""
 
     def shape_of(self, config: Any) -> dict[str, Any]:
         """The grid of tokens."""
@@ -133,7 +133,7 @@ class _Transformer(HuggingFace):
 
 
 class ViViT(_Transformer):
-    """A transformer over blocks of two frames.
+    """A transformer over tubelets of two frames.
 
     Source: Arnab, Dehghani, Heigold, Sun, Lucic, Schmid, ICCV 2021, arXiv:2103.15691.
     """
@@ -172,7 +172,7 @@ class VideoMAE(_Transformer):
 
 
 class TimeSformer(_Transformer):
-    """A transformer that attends in time and in space by turns.
+    """A transformer that attends over time and over space in turn (divided attention).
 
     Source: Bertasius, Wang, Torresani, ICML 2021, arXiv:2102.05095.
     """

@@ -20,7 +20,7 @@ VOCABULARY = (
     " right shake shrink spin spiral swap then turn unturn up vanish"
 )
 WORDS = VOCABULARY.split()
-"""The tower's vocabulary: the words of the rendered motions. Others are passed over."""
+"""The tower's vocabulary: the words of the rendered motions. Others are skipped."""
 LONGEST = 8
 """Words that are read of a name; the rest is cut off."""
 

@@ -79,7 +79,7 @@ class ResNet3d(FromFile):
 
 
 class _Block(nn.Module):
-    """Two convolutions, or three with a narrow one in the middle, and a way around them."""
+    """Two convolutions, or three with a narrow one in the middle, and a skip connection."""
 
     def __init__(self, narrow: int, width: int, stride: int, wide: bool) -> None:
         super().__init__()

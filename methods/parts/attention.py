@@ -1,4 +1,4 @@
-"""Multi-head attention as HyRSM and MoLo write it."""
+"""Multi-head attention as HyRSM and MoLo implement it."""
 
 import math
 

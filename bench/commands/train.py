@@ -71,12 +71,6 @@ def train(
             min=0,
         ),
     ] = None,
-    tensorboard: Annotated[
-        bool,
-        typer.Option(
-            "--tensorboard", help="Also write the curves for TensorBoard, beside train.csv."
-        ),
-    ] = False,
     device: Device = "auto",
     plugin: Plugin = None,
     plain: Plain = False,
@@ -106,7 +100,7 @@ def train(
     from bench.running.containment import contained
     from bench.training.clips import ClipLibrary
     from bench.training.meta import train as train_one
-    from bench.training.outcome import check_tensorboard, finished, write_tensorboard
+    from bench.training.outcome import finished
     from bench.training.plan import Training
     from bench.training.recipe import check_effects, read_training_recipe, with_settings
     from episodes.banks.bank import open_bank
@@ -118,8 +112,6 @@ def train(
             f"{earlier.pop()} is no method: the shipped backbones are trained by `fvbench"
             " train-backbone` and `fvbench train-backbone words`"
         )
-    if tensorboard:
-        check_tensorboard()
     chosen = choose(",".join(methods), all_methods(), plain)
     loaded, given = backbone_or_features(backbone, features, where, sampling, resize, decoder)
     if given is not None:
@@ -146,8 +138,6 @@ def train(
                 folder = train_one(training, library, reporter)
             if not distributed.is_first():
                 continue
-            if tensorboard:
-                write_tensorboard(folder)
             typer.echo(f"{'finished before:' if folder in done else 'wrote'} {folder}")
 
 

@@ -1,6 +1,5 @@
 """The results of a finished training: weights, their card, and the training curve."""
 
-import importlib.util
 from pathlib import Path
 
 import pandas as pd
@@ -94,29 +93,3 @@ def _card(training: Training, identity: TrainingIdentity, state: State) -> Card:
         identity=identity,
         made_by=circumstances(training.device),
     )
-
-
-def check_tensorboard() -> None:
-    """Check before the training that its curve can be written for TensorBoard.
-
-    Raises:
-        UserError: the package is missing.
-    """
-    if importlib.util.find_spec("tensorboard") is None:
-        raise UserError(
-            "--tensorboard needs the package tensorboard, which is not installed:"
-            " `pip install fewshot-video-bench[tensorboard]`; train.csv is written in any case"
-        )
-
-
-def write_tensorboard(folder: Path) -> None:
-    """Convert ``train.csv`` of a finished training into the only event file beside it."""
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
-
-    for earlier in folder.glob("events.out.tfevents.*"):  # TensorBoard would draw both
-        earlier.unlink()
-    curve = pd.read_csv(folder / CURVE)
-    with SummaryWriter(str(folder)) as writer:
-        for name in curve.columns.drop("step"):
-            for step, value in curve[["step", name]].dropna().itertuples(index=False):
-                writer.add_scalar(name, value, int(step))

@@ -21,14 +21,14 @@ from bench.report.assembly import picture
 from bench.report.charts.catalogue import charts, draw
 from bench.report.charts.classes import class_chart
 from bench.report.charts.curves import SPAN, training_chart
-from bench.report.charts.forest import accuracy_forest, difference_forest
+from bench.report.charts.forest import accuracy_figure, accuracy_forest, difference_forest
 from bench.report.charts.speed import comparable, front, speed_chart
 from bench.report.charts.style import ACCENT, MUTED, NARROW, SECOND, WIDE, inline_svg, save_figure
 from bench.runs.directory import find_runs, read_run, write_run
 from bench.runs.run import Run
 from episodes.errors import UserError
 from tests.command import refused, succeeds
-from tests.synthetic import CIRCUMSTANCES, COST, answered
+from tests.synthetic import CIRCUMSTANCES, COST, answered, trained
 from tests.test_tables import RUNS, made_run
 
 
@@ -232,6 +232,24 @@ def test_where_nothing_is_decided_no_chart_speaks_of_what_it_does_not_show():
         caption = charts()[chart].caption(comparison)
         assert "thin ones" not in caption
         assert "significant" not in caption
+
+
+def test_the_interval_of_all_right_answers_reaches_down_alone():
+    (comparison,) = compare([made_run("oracle", 1.0), made_run("protonet", 0.5)])
+    (bars,) = accuracy_figure([comparison]).axes[0].containers
+    ends = bars[2][0].get_segments()[0][:, 0]
+    assert ends == pytest.approx([100 * end for end in comparison.rows[0].interval])
+    assert ends.max() == pytest.approx(100)
+    assert ends.min() < 99
+
+
+def test_the_caption_names_the_widest_interval_that_is_drawn():
+    about = charts()["accuracy"].caption
+    runs = [answered("protonet", 0.5), answered("otam", 0.6, 1)]
+    assert "thin ones over other videos and classes." in about(compare(runs)[0])
+    seeds = [trained(answered("trx", 0.6, seed), seed) for seed in (2, 3)]
+    words = "videos, classes and trainings, as far as a method's runs support them."
+    assert words in about(compare([*runs, *seeds])[0])
 
 
 @pytest.mark.filterwarnings("error")

@@ -89,6 +89,11 @@ def test_a_method_page_has_all_its_rows_its_idea_and_what_to_cite(site: Path):
     assert learned.count("../runs/") == 2  # one for each seed
 
 
+def test_a_method_page_gives_all_right_answers_the_end_that_tables_give(tmp_path: Path):
+    write_site(tmp_path, board([made_run("oracle", 1.0), made_run("otam", 0.5)]), "Ours")
+    assert "≥ 98.51" in (tmp_path / "methods" / "oracle.html").read_text()
+
+
 def test_a_run_counts_once_wherever_it_lies():
     (first, *_) = some_runs()
     again = replace(first, circumstances=Circumstances(device="another"))

@@ -201,7 +201,7 @@ def _as_submitted(
 
 
 def _lines(submission: "Submission", again: Rerun | None, seed: int | None) -> list[str]:
-    from bench.comparison.frame import accuracy_cell, half
+    from bench.comparison.frame import accuracy_cell, over_episodes
 
     row, identity = submission.comparison.rows[0], submission.run.identity
     lines = [
@@ -210,7 +210,7 @@ def _lines(submission: "Submission", again: Rerun | None, seed: int | None) -> l
         f"rows       {row.queries:,}, one for each query, labels those of the bank; sha256"
         f" {submission.rows_sha256:.12}…, equal",
         f"figures    {row.method}: {accuracy_cell(row)}% over {row.widest}, ±"
-        f" {half(row.interval)} over episodes; equal to those stated",
+        f" over episodes {over_episodes(row)}; equal to those stated",
         f"method     revision {identity.revision}, code sha256"
         f" {identity.source_sha256!s:.12}…, trained: {row.trained_words}",
     ]

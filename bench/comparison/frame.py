@@ -161,7 +161,7 @@ def _if_known(interval: Interval | None, written: Callable[[float, float], str])
     return NOTHING if interval is None or math.isnan(interval[0]) else written(*interval)
 
 
-def _over_episodes(row: Row) -> str:
+def over_episodes(row: Row) -> str:
     """Half the interval over episodes; one end of it where all answers are right, or none is."""
     low, high = (100 * end for end in row.interval)
     if row.accuracy in {0.0, 1.0} and low < high:
@@ -280,7 +280,7 @@ COLUMNS = (
         lambda row: ends(row.intervals.get(row.widest)),
         lambda comparison: comparison.base is not None,
     ),
-    Column("episodes", "± over\nepisodes", _over_episodes),
+    Column("episodes", "± over\nepisodes", over_episodes),
     Column(
         "seeds",
         "sd over seeds\n(range)",

@@ -13,8 +13,8 @@ from bench.comparison.frame import (
     Comparison,
     accuracy_cell,
     difference_cell,
-    half,
     marked,
+    over_episodes,
     verdict_cell,
 )
 from bench.comparison.notes import what_varies
@@ -169,7 +169,7 @@ def _method(name: str, lines: Sequence[Line]) -> dict[str, object]:
             place.row.trained_words,
             place.row.backbone or "–",
             accuracy_cell(place.row),
-            half(place.row.interval),
+            over_episodes(place.row),
             place.comparison.reference,
             difference_cell(place.row),
             verdict_cell(place.row),

@@ -143,7 +143,10 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
         axes.errorbar(
             [100 * row.accuracy for row in one.rows],
             [methods.index(row.title) + offset for row in one.rows],
-            xerr=[100 * (row.interval[1] - row.interval[0]) / 2 for row in one.rows],
+            xerr=[  # not symmetric where all answers are right, or none is
+                [100 * (row.accuracy - row.interval[0]) for row in one.rows],
+                [100 * (row.interval[1] - row.accuracy) for row in one.rows],
+            ],
             fmt=MARKERS[number % len(MARKERS)],
             color=COLOURS[number % len(COLOURS)],
             markersize=4,
@@ -157,8 +160,11 @@ def accuracy_figure(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _about_accuracy(comparison: Comparison) -> str:
-    wide = _widest(*(row.intervals for row in comparison.rows)) != "episodes"
-    thin = ", thin ones over other videos, classes and trainings" if wide else ""
+    kinds = {row.widest for row in comparison.rows}
+    widest = _widest(*(row.intervals for row in comparison.rows))
+    thin = "" if widest == "episodes" else f", thin ones over other {widest}"
+    if len(kinds) > 1:
+        thin += ", as far as a method's runs support them"
     return (
         f"Accuracy on {comparison.bank}: thick bars show the uncertainty over other episodes of"
         f" these videos{thin}."

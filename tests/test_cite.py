@@ -5,9 +5,8 @@ from pathlib import Path
 
 from bench import __version__
 from bench.plugins.registry import built_in_methods
-from bench.report.sources import links, publications
+from bench.report.sources import bibliography, links, of_method, publications
 from bench.runs.directory import find_runs
-from bench.site.citations import bibliography, of_method
 from tests.command import succeeds
 
 ROOT = Path(__file__).parents[1]

@@ -23,6 +23,7 @@ from bench.training.plan import Training
 from bench.training.recipe import read_training_recipe
 from episodes.banks.bank import open_bank
 from episodes.cache import ENVIRONMENT_VARIABLE
+from episodes.errors import UserError
 from tests.command import call, succeeds
 from tests.outside_package import installed
 from tests.synthetic import CPU
@@ -272,3 +273,19 @@ def test_features_that_two_methods_share_are_embedded_once(
     embedded = [part for part in found.parts if part.title.startswith("embed ")]
     assert [(part.work, part.seconds) for part in embedded] == [("10 videos", 14.0)]
     assert found.embedded == 10
+
+
+def test_a_training_of_nothing_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(forecast, "prepared", lambda _, __, used: Videos(used, (), (), 0.0))
+    monkeypatch.setattr(forecast, "pace_on", lambda _, work, __: work(1))
+    monkeypatch.setattr(Measures, "decode", lambda *_: 0.1)
+    monkeypatch.setattr(Measures, "embed", lambda *_: 0.1)
+    monkeypatch.setattr(Measures, "method", lambda *_: (1.0, 0))
+    loaded, bank = load_backbone("motion", CPU), open_bank("rendered-5w1s-val", 4)
+    chance = built_in_methods()["chance"]
+    recipe = read_training_recipe("default", chance).changed(episodes_at_once=1)
+    training = Training(chance, 0, recipe, bank, loaded, True, CPU, tmp_path)
+    with pytest.raises(UserError, match="there is nothing to train"):
+        forecast.of_trainings([training])

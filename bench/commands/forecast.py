@@ -22,7 +22,7 @@ from bench.method import FeatureShape
 from bench.running.containment import contained
 from bench.running.execute import READ_AT_ONCE, TOGETHER, Group, groups_to_do
 from bench.running.plan import Plan, alike, backbone_of, embedding, preparing, scoring
-from bench.training.meta import build
+from bench.training.meta import build, whole_loss
 from bench.training.plan import Training
 from bench.training.state import steps_taken
 from bench.training.stream import EpisodeBatch, training_stream
@@ -278,8 +278,7 @@ def _pass_seconds(training: Training, batch: EpisodeBatch, classes: int) -> floa
         def work(count: int) -> None:
             for _ in range(count):
                 optimiser.zero_grad()
-                terms = learner(inputs, batch)
-                torch.stack(list(terms.values())).sum().backward()
+                whole_loss(learner(inputs, batch), training).backward()
                 optimiser.step()
 
         return pace_on(training.device, work, 64)

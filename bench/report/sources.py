@@ -5,10 +5,13 @@ arXiv:1906.11415; code owner/name at 3687f3a". A BibTeX entry has only the field
 """
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
+
+from bench.plugins.registry import all_methods
 
 NAME = r"[A-ZÀ-Ž][\w’'-]+"
 ARXIV = r"arXiv:(?P<arxiv>\d{4}\.\d{4,5})"
@@ -157,3 +160,44 @@ def _address(match: re.Match[str]) -> str:
         return ""
     tree = f"/tree/{match['commit']}" if match["commit"] else ""
     return f"https://github.com/{match['code']}{tree}"
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Something that runs use, and its publications."""
+
+    name: str
+    """Such as "method otam"."""
+    publications: Sequence[Publication]
+    entries: Sequence[str] = ()
+    """BibTeX entries of what is not a publication."""
+    source: str = ""
+    """The source that is stated, in words."""
+
+
+def of_method(name: str, source: str) -> Cited:
+    """Return a method's publications, as its run states them with the titles in its file."""
+    known = all_methods().get(name)
+    file = sys.modules[known.cls.__module__].__doc__ if known else None
+    return Cited(f"method {name}", publications(source, file or ""), source=source)
+
+
+def bibliography(cited: Sequence[Cited]) -> str:
+    """Return BibTeX: comments that say which entries belong to what, then every entry once."""
+    known = merged(publication for one in cited for publication in one.publications)
+    lines = []
+    for one in cited:
+        # Another of those that are cited may state the same publication more fully.
+        keys = [
+            other.key
+            for other in known
+            if any(
+                other.same == stated.same and stated.arxiv in ("", other.arxiv)
+                for stated in one.publications
+            )
+        ]
+        keys += [entry.partition("{")[2].partition(",")[0] for entry in one.entries]
+        stated = " ".join(one.source.split()) or "this project, or nothing is stated"
+        lines.append(f"% {one.name}: {', '.join(keys) or stated}")
+    entries = [bibtex(one) for one in known] + [entry for one in cited for entry in one.entries]
+    return "\n".join([*lines, "", "\n\n".join(entries), ""])

@@ -23,10 +23,10 @@ from bench.report.charts.forest import about_differences, difference_forest
 from bench.report.grid import Cell, Grid
 from bench.report.provenance import provenance
 from bench.report.sections import headline, ranking
+from bench.report.sources import bibliography, of_method
 from bench.runs.by_method import MethodRuns
 from bench.runs.run import Run
 from bench.site.board import Board, Line, MethodOnBank, idea, kind_of, run_id, slug
-from bench.site.citations import bibliography, of_method
 from episodes.atomic import write_text
 from episodes.errors import UserError
 

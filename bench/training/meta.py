@@ -1,7 +1,7 @@
 """Meta-training: episodes of training classes in, weights with their card out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,21 @@ def build(training: Training, classes: int) -> tuple[Learner, torch.optim.Optimi
     learner = Learner(method, backbone, classes, training.recipe, text)
     learner.to(training.device).train()
     return learner, optimiser_of(learner, training.recipe)
+
+
+def whole_loss(terms: Mapping[str, Tensor], training: Training) -> Tensor:
+    """Sum the terms of a loss.
+
+    Raises:
+        UserError: no weight changes it.
+    """
+    loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
+    if not loss.requires_grad:
+        raise UserError(
+            f"the loss of {training.method.name} does not depend on any weight under recipe"
+            f" {training.recipe.name}: there is nothing to train"
+        )
+    return loss
 
 
 @contextmanager
@@ -190,8 +205,8 @@ class _Loop:
             inputs = self.inputs.take(batch.videos, sharing.videos, step)
             with distributed.connected():
                 terms = sharing.model(inputs, batch.to(self.training.device))
-                loss = torch.stack(list(terms.values())).sum() if terms else torch.zeros(())
-                self._check(terms, loss, step)
+                loss = whole_loss(terms, self.training)
+                self._check(terms, step)
                 (loss / sharing.divisor).backward()
         except (RuntimeError, MemoryError) as error:
             out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
@@ -210,13 +225,7 @@ class _Loop:
         first = step * recipe.episodes_per_step + number * recipe.episodes_at_once
         return self.stream.window(first, recipe.episodes_at_once)
 
-    def _check(self, terms: dict[str, Tensor], loss: Tensor, step: int) -> None:
-        name = self.training.method.name
-        if not loss.requires_grad:
-            raise UserError(
-                f"the loss of {name} does not depend on any weight under recipe"
-                f" {self.training.recipe.name}: there is nothing to train"
-            )
+    def _check(self, terms: dict[str, Tensor], step: int) -> None:
         for term, value in terms.items():
             if not torch.isfinite(value):
                 raise UserError(

@@ -22,7 +22,7 @@ from episodes.datasets.adding import add_dataset, register_folder
 from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
-from episodes.decoding.media import why_not_opened
+from episodes.decoding.media import videos_below, why_not_opened
 from episodes.errors import UserError
 from episodes.split import SplitName
 from tests.command import call, predictions, refused, same, succeeds
@@ -329,7 +329,12 @@ class TestRecordings:
 
     def test_pictures_beside_videos_do_not_make_them_frames(self, root: Path):
         Image.new("RGB", (40, 30)).save(root / "open" / "kitchen" / "cover.jpg")
+        thumbnails = root / "open" / "@eaDir" / "a.mp4"  # as a disk station makes them
+        thumbnails.mkdir(parents=True)
+        for size in "SML":
+            (thumbnails / f"SYNOPHOTO_THUMB_{size}.jpg").touch()
         assert len(Folder("some", root).videos) == 13
+        assert len(videos_below(root)) == 13
 
     @pytest.mark.parametrize(
         ("path", "message"),

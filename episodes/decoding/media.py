@@ -32,12 +32,20 @@ def is_frame(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in FRAME_SUFFIXES  # noqa: PTH122
 
 
+def is_left_behind(name: str) -> bool:
+    """Whether other programs leave files and folders of this name: thumbnails, mostly.
+
+    >>> is_left_behind(".DS_Store"), is_left_behind("@eaDir"), is_left_behind("clip.mp4")
+    (True, True, False)
+    """
+    return name.startswith(".") or name == "@eaDir"
+
+
 def videos_below(root: Path) -> list[str]:
     """Return the path of every video at any depth below a folder, sorted.
 
     A folder that holds images is one video. A cover, or a picture of each video, beside video files
-    is none, and no picture hides what lies in subfolders. Names that start with a dot are skipped:
-    other programs leave such files behind.
+    is none, and no picture hides what lies in subfolders. `is_left_behind` is skipped.
 
     Raises:
         UserError: as `check_root`.
@@ -72,7 +80,7 @@ def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     pictures = 0
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_left_behind(entry.name):
                 continue
             if is_video_file(entry.name):
                 files.append(entry.path)

@@ -6,18 +6,18 @@ Nothing that would be a video in another layout is skipped silently.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from episodes.decoding.media import is_frame, is_video_file, videos_below
+from episodes.decoding.media import is_frame, is_left_behind, is_video_file, videos_below
 from episodes.errors import UserError
 from episodes.split import composed
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return the sorted entries of a folder, except those that start with a dot.
+    """Return the sorted entries of a folder, except those that other programs leave behind.
 
     Raises:
         UserError: a name is not in UTF-8, holds a tab or a line break, or is there in two forms.
     """
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = sorted(path for path in folder.iterdir() if not is_left_behind(path.name))
     first: dict[str, str] = {}
     for name in (path.name for path in paths):
         if name.isascii() and name.isprintable():

@@ -22,7 +22,7 @@ from episodes.datasets.adding import add_dataset, register_folder
 from episodes.datasets.class_names import class_names
 from episodes.datasets.folder import Folder
 from episodes.decoding.frames import read_frames
-from episodes.decoding.media import videos_below, why_not_opened
+from episodes.decoding.media import frames_of, videos_below, why_not_opened
 from episodes.errors import UserError
 from episodes.split import SplitName
 from tests.command import call, predictions, refused, same, succeeds
@@ -130,6 +130,18 @@ class TestFolderOfFrames:
         assert "1 of 6" in call(*words, "--out", tmp_path / "again")[1], "of stored features too"
         rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
         assert rows[0]["accuracy"] == 1.0
+
+    @pytest.mark.parametrize("other", ["flow_x_{:05}.jpg", "img_{:05}.png"])
+    def test_pictures_of_another_kind_are_not_taken_for_frames(self, other: str, tmp_path: Path):
+        for number in range(3):
+            (tmp_path / f"img_{number:05}.jpg").touch()
+        (tmp_path / "cover.jpg").touch()
+        (tmp_path / "img_00003_last.jpg").touch()
+        assert len(frames_of(tmp_path)) == 5
+        for number in range(3):
+            (tmp_path / other.format(number)).touch()
+        with pytest.raises(UserError, match=r"holds .* of the same numbers"):
+            frames_of(tmp_path)
 
     def test_grey_of_16_bits_keeps_its_upper_8(self, tmp_path: Path):
         levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)

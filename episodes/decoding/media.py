@@ -5,7 +5,9 @@ import hashlib
 import os
 import re
 import stat
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 from episodes.decoding.frames import reader_identity
@@ -98,12 +100,21 @@ def frames_of(folder: Path) -> list[Path]:
     """Return the images in a folder in the order of the numbers in their names.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or several have each number, as where optical flow lies beside.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if is_frame(entry.name) and entry.name[0] != "."]
     if not names:
         raise UserError(f"{folder}: no images in this folder; extract the video's frames again")
+    numbers: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        numbers[re.sub(r"\d+", "#", name)].add(" ".join(re.findall(r"\d+", name)))
+    for one, other in combinations([kind for kind in numbers if len(numbers[kind]) > 1], 2):
+        if numbers[one] & numbers[other]:
+            raise UserError(
+                f"{folder} holds {one} and {other} of the same numbers, such as optical flow beside"
+                " frames; leave the frames alone there"
+            )
     return [folder / name for name in sorted(names, key=_by_number)]
 
 

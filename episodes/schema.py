@@ -1,4 +1,4 @@
-"""The types of files: every file of this program is read into a model, and written from a model.
+"""The types of files: models into which files are read, and from which they are written.
 
 A model refuses unknown keys and wrong types, in one line that names file and key. A field that was
 missing when a file was read is not written either.

@@ -19,6 +19,7 @@ from tests.synthetic import trained, with_identity
 from tests.test_submission import a_run
 from tests.test_tables import RUNS, made_run
 
+pytestmark = pytest.mark.usefixtures("without_charts")
 ROOT = Path(__file__).parents[1]
 ALIKE = ("клипы-5w1s", "видео-5w1s", "my_bank", "my-bank", "My-bank")
 NASTY = "<img src=x onerror=alert(1)>"

@@ -10,7 +10,8 @@ from tests.synthetic import NOTHING
 
 def test_decode_32_rendered_videos(benchmark: Benchmark):
     bank = open_bank("default")
-    videos = [bank.split.videos[index] for index in range(0, 960, 30)]
+    step = 30 if benchmark.enabled else 480  # 2 videos where nothing is timed
+    videos = [bank.split.videos[index] for index in range(0, 960, step)]
     files = bank.source.files("test", videos, NOTHING)
     benchmark.pedantic(
         lambda: [load_clip(file, MotionNet.input, Method.sampling) for file in files],

@@ -16,7 +16,7 @@ from bench.comparison.summary import Family
 from bench.features.files import FeatureCard
 from bench.features.store import ShardIndex
 from bench.runs.schema import Failure, Header
-from bench.site.submission import Figures
+from bench.site.submission import ClaimedFigures
 from bench.throughput.record import StageSpeed
 from bench.training.state import Unfinished
 from bench.weights.backbone_card import BackboneCard
@@ -42,7 +42,7 @@ KINDS: dict[str, Any] = {
     "bank-recipe": Recipe,
     "training-recipe": TrainingRecipe,
     "family": Family,
-    "figures": Figures,
+    "figures": ClaimedFigures,
     "published-figure": PublishedFigure,
     "shard": ShardIndex,
 }

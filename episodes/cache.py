@@ -32,7 +32,7 @@ held_locks: dict[tuple[int, Path], int] = {}
 
 
 @dataclass(frozen=True)
-class Part:
+class CacheFolder:
     """A folder of the cache."""
 
     kind: str
@@ -77,7 +77,7 @@ def hold(folder: Path) -> None:
     held_locks[key] = file
 
 
-def parts() -> list[Part]:
+def parts() -> list[CacheFolder]:
     """Return the folders of the cache that can be removed, the largest first.
 
     Raises:
@@ -99,7 +99,7 @@ def parts() -> list[Part]:
             mark = folder / MARK
             times = [known[mark]] if mark in known else known.values()
             used = datetime.fromtimestamp(max(one.st_mtime for one in times), UTC)
-            found.append(Part(kind, folder, _content(folder), size, used))
+            found.append(CacheFolder(kind, folder, _content(folder), size, used))
     return sorted(found, key=lambda part: -part.size)
 
 
@@ -114,7 +114,9 @@ def _content(folder: Path) -> str:
     return ", ".join(str(value) for value in known if value) or folder.name
 
 
-def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list[tuple[Part, str]]]:
+def clean(
+    kind: str | None, unused_days: float | None
+) -> tuple[list[CacheFolder], list[tuple[CacheFolder, str]]]:
     """Remove parts of the cache: of a kind of `KINDS`, unused for a number of days, or all.
 
     Returns:
@@ -126,8 +128,8 @@ def clean(kind: str | None, unused_days: float | None) -> tuple[list[Part], list
     if kind is not None and kind not in KINDS:
         raise UserError(f"the cache holds no {kind!r}, but {', '.join(KINDS)}")
     before = datetime.now(UTC) - timedelta(days=unused_days or 0)
-    removed: list[Part] = []
-    kept: list[tuple[Part, str]] = []
+    removed: list[CacheFolder] = []
+    kept: list[tuple[CacheFolder, str]] = []
     for part in parts():
         if kind in (None, part.kind) and (unused_days is None or part.used < before):
             try:

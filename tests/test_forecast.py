@@ -13,7 +13,7 @@ import torch
 
 from bench.commands import forecast, measuring
 from bench.commands import run as run_command
-from bench.commands.forecast import Forecast, Part, Steps
+from bench.commands.forecast import Forecast, ForecastPart, Steps
 from bench.commands.measuring import ENOUGH, PATIENCE, Measures, Videos, overlapped, pace, slope
 from bench.features.backbones import load_backbone
 from bench.machine import progress
@@ -141,7 +141,11 @@ def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both(monkeypatch: pytest.Monk
 
 def test_what_could_not_be_tried_is_left_out_of_the_sum():
     forecast = Forecast(
-        [Part("embed", "9 videos", 30), Part("a on b", "", math.nan), Part("a on b", "", 5)]
+        [
+            ForecastPart("embed", "9 videos", 30),
+            ForecastPart("a on b", "", math.nan),
+            ForecastPart("a on b", "", 5),
+        ]
     )
     assert forecast.seconds == 35
     assert forecast.expected == {"embed": [30], "a on b": [0, 5]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.comparison.paper import IN_THE_PAPER, TABLES, Line, paper_lines, render_paper
+from bench.comparison.paper import IN_THE_PAPER, TABLES, PaperLine, paper_lines, render_paper
 from bench.runs.directory import write_run
 from bench.runs.run import Run
 from tests.command import call, refused, succeeds
@@ -42,7 +42,7 @@ RUNS = [
 ]
 
 
-def line(lines: list[Line], dataset: str, method: str, backbone: str | None) -> Line:
+def line(lines: list[PaperLine], dataset: str, method: str, backbone: str | None) -> PaperLine:
     title = list(TABLES)[-1]
     (found,) = [
         one

@@ -39,7 +39,7 @@ ROW_BYTES = 6
 
 
 @dataclass(frozen=True)
-class Part:
+class ForecastPart:
     """A stage, under the title that `bench.machine.progress` shows."""
 
     title: str
@@ -52,7 +52,7 @@ class Part:
 class Forecast:
     """The stages to come, and what they need."""
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ForecastPart] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     """Titles of what is done already, and will be reused."""
     embedded: int = 0
@@ -130,7 +130,7 @@ def of_run(plan: Plan) -> Forecast:
             videos = prepared(bank.source, bank.recipe.split, used)
         if videos.files is None:
             work = f"{len(used):,} videos at most"
-            forecast.parts.append(Part(preparing(bank), work, videos.seconds))
+            forecast.parts.append(ForecastPart(preparing(bank), work, videos.seconds))
             sizes = [file.path.stat().st_size for file in videos.sample if file.path.is_file()]
             forecast.disk_bytes += sum(sizes) * len(used) // max(len(sizes), 1)
             groups: Sequence[Group] = list(alike(plan))
@@ -149,7 +149,7 @@ def of_run(plan: Plan) -> Forecast:
                 forecast.problems.append(str(error))
                 seconds, kept = math.nan, 0
             work = f"{len(bank.episodes):,} episodes"
-            forecast.parts.append(Part(scoring(chosen, bank), work, seconds))
+            forecast.parts.append(ForecastPart(scoring(chosen, bank), work, seconds))
             forecast.disk_bytes += ROW_BYTES * bank.episodes.query.size
             held = kept + (size if size <= READ_AT_ONCE else 0)
             forecast.memory_bytes = max(forecast.memory_bytes, held)
@@ -179,7 +179,7 @@ def _embed(
             wanted[0][0], tuple(dict.fromkeys(needed)), videos.sample, decoded, clips
         )
         work = f"{decoded:,} videos" + (" at most" if videos.files is None else "")
-        forecast.parts.append(Part(embedding(rules), work, seconds))
+        forecast.parts.append(ForecastPart(embedding(rules), work, seconds))
         forecast.embedded += sum(lacking)
         for (loaded, _), missing in zip(wanted, lacking, strict=True):
             shape = FeatureShape(loaded.backbone.channels, *loaded.backbone.grid)
@@ -207,7 +207,7 @@ def of_trainings(trainings: Sequence[Training]) -> Forecast:
         left = training.recipe.steps - steps_taken(training.folder)
         work = f"{left * training.recipe.episodes_per_step:,} episodes"
         seconds = steps[training.method.name].seconds(training, left)
-        forecast.parts.append(Part(f"train {training.title}", work, seconds))
+        forecast.parts.append(ForecastPart(f"train {training.title}", work, seconds))
     return forecast
 
 
@@ -241,7 +241,7 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
         title = f"prepare {source.name} {split.name} videos"
         if videos.files is None and title not in forecast.expected:
             work = f"{len(used):,} videos at most"
-            forecast.parts.append(Part(title, work, videos.seconds))
+            forecast.parts.append(ForecastPart(title, work, videos.seconds))
         if training.tuned:
             each = measures.decode(loaded, one_clip(sampling), videos.sample)
             decoding += each * len(used)
@@ -254,7 +254,7 @@ def _steps(training: Training, measures: Measures, forecast: Forecast) -> Steps:
     if lacked:
         forecast.embedded += lacked
         work = f"{lacked:,} videos"
-        forecast.parts.append(Part(embedding([sampling]), work, embedding_all))
+        forecast.parts.append(ForecastPart(embedding([sampling]), work, embedding_all))
     batch = stream.window(0, training.recipe.episodes_at_once)
     passes = training.recipe.episodes_per_step // training.recipe.episodes_at_once
     if training.tuned and training.recipe.jitter:  # other frames at every step

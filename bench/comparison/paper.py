@@ -48,7 +48,7 @@ TABLES = {
 
 
 @dataclass(frozen=True)
-class Dataset:
+class PaperDataset:
     """A data set of the tables."""
 
     title: str
@@ -69,9 +69,9 @@ def _how(name: str, add: str = "") -> str:
 
 
 DATASETS = (
-    Dataset("UCF101", "ucf101-5w1s-test", "ucf101", _how("ucf101")),
-    Dataset("SSv2-all", "ssv2-all-5w1s-test", "ssv2-all", _how("ssv2-all", " --lists FOLDER")),
-    Dataset(
+    PaperDataset("UCF101", "ucf101-5w1s-test", "ucf101", _how("ucf101")),
+    PaperDataset("SSv2-all", "ssv2-all-5w1s-test", "ssv2-all", _how("ssv2-all", " --lists FOLDER")),
+    PaperDataset(
         "rendered",
         "default",
         how=f"fvbench run --methods {','.join(IN_THE_PAPER)} --out results/local/paper; fvbench"
@@ -81,7 +81,7 @@ DATASETS = (
 
 
 @dataclass(frozen=True)
-class Line:
+class PaperLine:
     """A variant on a data set: what was measured here, and what was published."""
 
     table: str
@@ -114,7 +114,7 @@ class Line:
         return own | {"seeds": self.seeds} | {key: getattr(self.row, key, None) for key in FIGURES}
 
 
-def paper_lines(runs: Sequence[Run]) -> list[Line]:
+def paper_lines(runs: Sequence[Run]) -> list[PaperLine]:
     """Compute every line of every table.
 
     Args:
@@ -143,7 +143,7 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
             if theirs is not None and base is not None and method != REFERENCE:
                 apart = round(theirs - base, 6)
             lines.append(
-                Line(
+                PaperLine(
                     table=table_title,
                     dataset=dataset.title,
                     method=IN_THE_PAPER[method],
@@ -160,7 +160,9 @@ def paper_lines(runs: Sequence[Run]) -> list[Line]:
     return lines
 
 
-def _measured(dataset: Dataset, runs: Sequence[Run]) -> list[tuple[HowTrained, Mapping[str, Row]]]:
+def _measured(
+    dataset: PaperDataset, runs: Sequence[Run]
+) -> list[tuple[HowTrained, Mapping[str, Row]]]:
     """Rows by method, for each way in which MASTAF was trained on a data set."""
     family = [
         run
@@ -189,7 +191,7 @@ def _belongs(method: MethodRuns, reference: MethodRuns) -> bool:
     return method.training == reference.training
 
 
-def render_paper(lines: Sequence[Line], style: str) -> str:
+def render_paper(lines: Sequence[PaperLine], style: str) -> str:
     """Render the tables one below the other.
 
     Args:
@@ -214,7 +216,7 @@ def render_paper(lines: Sequence[Line], style: str) -> str:
     return "\n".join([*parts, f"{notes}\n"])
 
 
-def _cells(line: Line) -> dict[str, str]:
+def _cells(line: PaperLine) -> dict[str, str]:
     """Title of each column -> cell."""
     row = line.row
     cells = {"variant": line.method, "data": line.data}
@@ -232,7 +234,7 @@ def _cells(line: Line) -> dict[str, str]:
     }
 
 
-def _notes(lines: Sequence[Line]) -> list[str]:
+def _notes(lines: Sequence[PaperLine]) -> list[str]:
     """Say what the figures are, and how to fill those that are missing."""
     counts = {line.data: line.comparisons for line in lines if line.row is not None}
     family = "; ".join(f"{data}: {count}" for data, count in counts.items()) or "none yet"

@@ -29,7 +29,7 @@ TRIALS = (
 """Precision, shape of the maps, shots: all shapes in double precision, single for lost digits."""
 
 
-class Outcome(NamedTuple):
+class FormResults(NamedTuple):
     """The results of one form on a trial."""
 
     scores: Tensor
@@ -56,7 +56,7 @@ def fast_form(subject: MethodUnderTest) -> Breaches:
                 yield f"{what} {where} differ by {size:.2g}, more than {TOLERANCES[kind]:g}"
 
 
-def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outcome:
+def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> FormResults:
     """Score a trial, and compute losses and gradients on it, with one form of a method."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -86,14 +86,14 @@ def outcome(entry: ConfiguredMethod, shape: FeatureShape, trial: Trial) -> Outco
         }
         values = {name: loss.detach() for name, loss in losses.items()}
         if not total.requires_grad:
-            return Outcome(scores, values, {})
+            return FormResults(scores, values, {})
         gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     zeros = (torch.zeros_like(one) for one in wanted.values())
     reached = (zero if one is None else one for one, zero in zip(gradients, zeros, strict=True))
-    return Outcome(scores, values, dict(zip(wanted, reached, strict=True)))
+    return FormResults(scores, values, dict(zip(wanted, reached, strict=True)))
 
 
-def _differences(fast: Outcome, plain: Outcome) -> Iterator[tuple[str, float]]:
+def _differences(fast: FormResults, plain: FormResults) -> Iterator[tuple[str, float]]:
     """Largest difference of each tensor, as a fraction of the plain form's largest number."""
     yield "scores", _share(fast.scores, plain.scores, float(plain.scores.abs().max()))
     if (fast.losses.keys(), fast.gradients.keys()) != (plain.losses.keys(), plain.gradients.keys()):

@@ -36,7 +36,7 @@ SAME = 1e-4
 
 
 @runtime_checkable
-class TextTower(Protocol):
+class TextBackbone(Protocol):
     """A backbone that encodes names into the space of its frame vectors."""
 
     prompt: str
@@ -52,7 +52,7 @@ class TextTower(Protocol):
 class TextSource:
     """The source of the text features of a run."""
 
-    tower: TextTower | None
+    tower: TextBackbone | None
     """The text tower; None if the features come from a file."""
     key: str
     """Hash of the tower's weights, or of the file."""
@@ -80,7 +80,7 @@ class TextSource:
                 )
             return torch.from_numpy(np.stack([self.table[name] for name in names]))
         texts = [self.prompt.replace("{}", name) for name in names]
-        tower = cast(TextTower, self.tower)
+        tower = cast(TextBackbone, self.tower)
         shape = FeatureShape(tower.channels, 1, 1, 1)
         identity = {"tower": self.key, "source_sha256": self.source_sha256}
         store = FeatureStore(cache_folder() / "text", identity, shape)
@@ -185,7 +185,7 @@ def text_source(loaded: LoadedBackbone, file: Path | None, prompt: str | None) -
             raise UserError(f"--prompt {prompt!r} has no effect: --text {file} holds features")
         return text_from_file(file, loaded.backbone.channels)
     backbone = loaded.backbone
-    if not isinstance(backbone, TextTower):
+    if not isinstance(backbone, TextBackbone):
         return None
     used = backbone.prompt if prompt is None else prompt
     return TextSource(

@@ -234,7 +234,7 @@ def _checked(run: Run, own: Own) -> tuple[Bank, Comparison]:
     return bank, compare_on_one_bank([run], banks=[bank])
 
 
-class Figures(Model):
+class ClaimedFigures(Model):
     """``figures.json`` of a submission: what is claimed for its rows."""
 
     queries: int
@@ -250,10 +250,10 @@ class Figures(Model):
         return {name: math.nan if value is None else float(value) for name, value in flat.items()}
 
 
-def figures(comparison: Comparison) -> Figures:
+def figures(comparison: Comparison) -> ClaimedFigures:
     """Return the figures of a single run."""
     (row,) = comparison.rows
-    return Figures(
+    return ClaimedFigures(
         queries=row.queries,
         accuracy=row.accuracy,
         intervals={str(kind): ends for kind, ends in row.intervals.items()},
@@ -263,7 +263,7 @@ def figures(comparison: Comparison) -> Figures:
 def _check_figures(file: Path, content: bytes, comparison: Comparison) -> None:
     """Refuse stated figures that do not follow from the rows."""
     try:
-        stated = parsed(Figures, json.loads(content)).numbers()
+        stated = parsed(ClaimedFigures, json.loads(content)).numbers()
     except (*UNREADABLE, OverflowError, RecursionError) as error:
         raise RefusedError(f"{file}: {FIGURES} holds no figures: {error}") from error
     for name, value in figures(comparison).numbers().items():

@@ -19,7 +19,7 @@ MEMORY = 4 << 30
 
 
 @dataclass(frozen=True)
-class Change:
+class Augmentation:
     """The augmentation of one clip."""
 
     top: int
@@ -33,7 +33,7 @@ class Change:
 
 def drawn_changes(
     videos: int, spare: int, recolour: bool = True, flip: bool = False
-) -> list[Change]:
+) -> list[Augmentation]:
     """Draw an augmentation for each clip from torch's global generator.
 
     Args:
@@ -51,11 +51,11 @@ def drawn_changes(
     for factor, mirror in zip(factors.tolist(), mirrored, strict=True):
         top, left = torch.randint(spare + 1, (2,)).tolist()
         colours = torch.randperm(3).tolist() if recolour else range(3)
-        changes.append(Change(top, left, colours, factor, bool(mirror)))
+        changes.append(Augmentation(top, left, colours, factor, bool(mirror)))
     return changes
 
 
-def augmented(clips: Tensor, changes: Sequence[Change], shift: int, size: int) -> Tensor:
+def augmented(clips: Tensor, changes: Sequence[Augmentation], shift: int, size: int) -> Tensor:
     """Shift, recolour and mirror clips.
 
     Args:

@@ -8,7 +8,7 @@ from episodes.banks.bank import Bank
 from episodes.split import Video
 
 
-class Line(NamedTuple):
+class EpisodeVideo(NamedTuple):
     """One video in one episode."""
 
     episode: int
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     """Path of the file; empty if it is not known."""
 
 
-def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[Line]:
+def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[EpisodeVideo]:
     """Yield the support set and then the queries of every episode, numbered as in rows."""
     videos = bank.split.videos
     for number, support, query, labels in zip(
@@ -44,4 +44,4 @@ def manifest(bank: Bank, paths: Mapping[Video, Path]) -> Iterator[Line]:
         for role, place, way, index in members:
             video = videos[index]
             name, path = f"{video.label}/{video.name}", str(paths.get(video, ""))
-            yield Line(int(number), role, place, int(way), video.label, name, path)
+            yield EpisodeVideo(int(number), role, place, int(way), video.label, name, path)

@@ -10,7 +10,7 @@ from bench.runs.directory import write_run
 from bench.statistics import Estimate, over_episodes
 from bench.statistics.power import MOST, need
 from tests.command import call, refused, succeeds
-from tests.synthetic import answered
+from tests.synthetic import answered, trained
 from tests.test_compare import OLD
 
 
@@ -53,6 +53,13 @@ def test_the_command_answers_all_three_questions():
 @pytest.mark.parametrize("words", [("--difference", "0"), ("--difference", "2")])
 def test_a_difference_out_of_range_is_refused(words: tuple[str, str]):
     assert call("power", OLD, *words)[0] == 2
+
+
+def test_it_says_that_other_trainings_are_not_counted(tmp_path: Path):
+    assert "Other trainings" not in succeeds("power", OLD)
+    for seed, name in enumerate(("protonet", "trx")):
+        write_run(tmp_path / name, trained(answered(name, 0.6, seed), 0))
+    assert "nothing is decided between two" in " ".join(succeeds("power", tmp_path).split())
 
 
 def test_a_single_method_has_no_difference():

@@ -105,4 +105,9 @@ def _text(comparison: "Comparison", needs: "dict[str, dict[str, Need]]", wanted:
         f" {comparison.units}. Videos count as recordings and classes as partner pairs, if there"
         " are any; classes have as many videos each as now."
     )
+    if any(row.trained for row in comparison.rows):
+        note += (
+            "\nWeights are taken as they are. Other trainings would vary too, and nothing is"
+            " decided between two methods that were trained once each."
+        )
     return table(titles, lines, note, "terminal")

@@ -95,6 +95,10 @@ class TestAdd:
         for words in (("data", "verify", "ucf101", "--fast"), new):
             said = refused(*words).replace("\n", " ")
             assert "if the videos have moved, register them again: `fvbench data add ucf101" in said
+        said = succeeds("data", "add", "ucf101", "--root", tmp_path / "elsewhere")
+        assert f"note: ucf101 was registered at {ucf.root}; its banks read the new" in said
+        again = succeeds("data", "add", "ucf101", "--root", tmp_path / "elsewhere")
+        assert "was registered" not in again
 
     def test_a_bank_of_a_dataset_that_is_not_here_cannot_be_told(self, ucf: Tree, tmp_path: Path):
         assert call("bank", "verify", "ucf101-small")[0] == 0

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate, combinations
 from pathlib import Path
@@ -19,9 +20,10 @@ from episodes.disk.registration import (
     Members,
     Registration,
     registered_names,
+    registration,
     write_registration,
 )
-from episodes.errors import UserError
+from episodes.errors import UserError, note
 from episodes.split import SPLIT_NAMES, SplitName, Video
 
 TOO_NEAR = 0.85
@@ -43,7 +45,13 @@ class Added:
     """Split whose list is not known -> why."""
 
     def register(self) -> None:
-        """Register it, in place of any earlier dataset of its name."""
+        """Register it, in place of any earlier dataset of its name, of which a note tells."""
+        with suppress(UserError):  # a damaged registration says nothing
+            before = registration(self.registration.name)
+            if before and before.root != self.registration.root:
+                note(
+                    f"{before.name} was registered at {before.root}; its banks read the new folder now"
+                )
         write_registration(self.registration)
 
     def lines(self) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Added:
             before = registration(self.registration.name)
             if before and before.root != self.registration.root:
                 note(
-                    f"{before.name} was registered at {before.root}; its banks read the new folder now"
+                    f"{before.name} was registered at {before.root}; its banks read the new one now"
                 )
         write_registration(self.registration)
 

@@ -1,9 +1,8 @@
-"""How long a run will take: the arithmetic by a clock of our own, the figures by a small run."""
+"""How long a run will take: the arithmetic, and the figures of a small run."""
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from bench.commands import forecast, measuring
 from bench.commands import run as run_command
 from bench.commands.forecast import Forecast, ForecastPart, Steps
-from bench.commands.measuring import ENOUGH, PATIENCE, Measures, Videos, overlapped, pace, slope
+from bench.commands.measuring import Measures, Videos, overlapped
 from bench.features.backbones import load_backbone
 from bench.machine import progress
 from bench.machine.progress import Reporter
@@ -29,107 +28,11 @@ from tests.outside_package import installed
 from tests.synthetic import CPU
 
 
-class Clock:
-    """Goes on only while work is done."""
-
-    def __init__(self) -> None:
-        self.now, self.asked = 0.0, []
-
-    def timed(self, work: Callable[[int], object], units: int) -> float:
-        before = self.now
-        work(units)
-        return self.now - before
-
-    def work(self, seconds: Callable[[int], float]) -> Callable[[int], None]:
-        """Work on some units that takes so many seconds."""
-
-        def done(units: int) -> None:
-            self.asked.append(units)
-            self.now += seconds(units)
-
-        return done
-
-
-class TestPace:
-    @pytest.mark.parametrize("each", [1e-6, 0.001, 0.3, 2.0])
-    def test_it_is_that_of_a_unit_where_all_take_equally_long(self, each: float):
-        clock = Clock()
-        found = pace(clock.work(lambda units: each * units), 1000, clock.timed)
-        assert found == pytest.approx(each)
-
-    def test_the_first_unit_warms_up(self):
-        clock = Clock()
-        work = clock.work(lambda units: 0.01 * units + (5 if len(clock.asked) == 1 else 0))
-        assert pace(work, 100, clock.timed) == pytest.approx(0.01)
-
-    def test_what_many_units_share_is_divided_among_them(self):
-        clock = Clock()
-        assert pace(clock.work(lambda units: 0.3 + 1e-4 * units), 256, clock.timed) < 0.005
-
-    def test_a_pause_of_the_machine_counts_once(self):
-        clock = Clock()
-        pauses = iter([0, 0, 0, 3.0])
-        work = clock.work(lambda units: 0.02 * units + next(pauses, 0))
-        assert pace(work, 8, clock.timed) == pytest.approx(0.02)
-
-    def test_no_more_is_tried_than_there_is_nor_for_long(self):
-        clock = Clock()
-        pace(clock.work(lambda units: 1e-6 * units), 5, clock.timed)
-        assert max(clock.asked) == 5
-        for each in (ENOUGH, 1.0, PATIENCE, 20 * PATIENCE):
-            clock = Clock()
-            pace(clock.work(lambda units, each=each: each * units), 256, clock.timed)
-            assert clock.now < 5 * max(each, PATIENCE)
-
-    def test_the_cost_of_a_call_is_told_from_that_of_a_unit(self):
-        clock = Clock()
-        found = slope(clock.work(lambda units: 1.5 + 0.04 * units), 9, clock.timed)
-        assert found == pytest.approx(0.04)
-        assert slope(clock.work(lambda units: 2.0), 1, clock.timed) == pytest.approx(2)
-        assert slope(clock.work(lambda units: 1 / units), 9, clock.timed) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("wall", "own", "everyone", "seconds"),
-    [
-        (0.6, 0.1, 0.2, 0.1),  # another process had the processors
-        (0.6, 0.02, 0.2, 0.1),  # another thread of two did the most
-        (0.1, 0.1, 0.5, 0.1),  # more threads than two
-        (1.0, 0.001, 0.002, 1.0),  # waiting
-    ],
-)
-def test_other_processes_do_not_count(
-    wall: float, own: float, everyone: float, seconds: float, monkeypatch: pytest.MonkeyPatch
-):
-    now = {"perf_counter": 7.0, "thread_time": 5.0, "process_time": 3.0}
-    monkeypatch.setattr(
-        measuring, "time", SimpleNamespace(**{name: partial(now.get, name) for name in now})
-    )
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-
-    def work(units: int) -> None:
-        for name, taken in zip(now, (wall, own, everyone), strict=True):
-            now[name] += taken
-
-    assert measuring.computed(work, 1) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(("together", "found"), [(6, 2), (20, 20)])  # 20: alone, perhaps for 40
-def test_threads_that_wait_for_each_other_do_not_count(
-    together: int, found: int, monkeypatch: pytest.MonkeyPatch
-):
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(
-        measuring,
-        "computed",
-        lambda _, units: units * (together if torch.get_num_threads() > 1 else 2),
-    )
-    try:
-        torch.set_num_threads(2)
-        assert measuring.pace_on(CPU, lambda _: None, 9) == found
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
+def test_a_unit_that_takes_long_is_timed_once_after_the_first(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    monkeypatch.setattr(measuring, "PATIENCE", -1.0)
+    assert measuring.pace_on(CPU, asked.append, 9) > 0
+    assert asked == [1, 1]
 
 
 def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both(monkeypatch: pytest.MonkeyPatch):
@@ -150,7 +53,7 @@ def test_what_could_not_be_tried_is_left_out_of_the_sum():
     assert forecast.seconds == 35
     assert forecast.expected == {"embed": [30], "a on b": [0, 5]}
     assert forecast.in_words() == (
-        "about 35 s in all, if nothing else keeps this machine busy: embed 30 s, a on b 5 s"
+        "about 35 s in all, if this machine stays as busy as it is: embed 30 s, a on b 5 s"
     )
     assert "unknown time" in forecast.table()
 
@@ -241,7 +144,7 @@ def test_a_long_run_says_how_long_before_it_starts(tmp_path: Path, monkeypatch: 
     (total,) = (
         place
         for place, line in enumerate(lines)
-        if "if nothing else keeps this machine busy" in line
+        if "if this machine stays as busy as it is" in line
     )
     (scored,) = (place for place, line in enumerate(lines) if line.startswith("protonet on"))
     assert total < scored

@@ -79,7 +79,7 @@ class Forecast:
 
     def time(self) -> str:
         """Say how long everything takes, and what that assumes."""
-        return f"about {duration(self.seconds)} in all, if nothing else keeps this machine busy"
+        return f"about {duration(self.seconds)} in all, if this machine stays as busy as it is"
 
     def in_words(self) -> str:
         """Say how long everything takes, and which stages take longest."""

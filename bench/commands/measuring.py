@@ -6,7 +6,6 @@ any video is read.
 
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -17,30 +16,26 @@ from torch import Tensor
 from bench.features.backbones import LoadedBackbone
 from bench.features.clips import load_clips
 from bench.features.filling import BATCH
-from bench.machine.device import wait_for
+from bench.machine.device import Stopwatch
 from bench.method import ConfiguredMethod, FeatureShape, PairMethod
 from bench.running import pairs
 from bench.running.containment import contained
 from bench.running.loop import cached, encode
 from bench.running.scoring import score, tensors
+from bench.throughput.peaks import repeated
 from episodes.banks.bank import Bank
 from episodes.datasets import Dataset
 from episodes.decoding.sampling import Sampling
 from episodes.errors import UserError
 from episodes.split import SplitName, Video, VideoFile
 
+CPU = torch.device("cpu")
 Work = Callable[[int], object]
 """Does a number of units of work."""
-Timer = Callable[[Work, int], float]
-"""Does a number of units of work, and returns the seconds that they take."""
-ENOUGH = 0.05
-"""Seconds after which a measurement is reliable."""
-PATIENCE = 3.0
-"""Seconds after which no larger number of units is tried."""
-REPEATS = 4
-"""Number of times that the last measurement is repeated, if it is short."""
-MOST_CROWDED = 20
-"""A thread that gets a smaller part of a processor than one in so many is waiting."""
+PATIENCE = 1.0
+"""Seconds: if the first unit of work takes longer, a second one is all that is timed."""
+REPEATS = 2
+"""Number of timings of other work; the lower quartile counts: other processes only slow it."""
 SAMPLE = 9
 """Number of videos that are prepared to measure how long that takes."""
 AT_ONCE = 3.0
@@ -49,85 +44,17 @@ TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
 """The most videos, bytes of features and episodes that a method is tried on."""
 
 
-def elapsed(work: Work, units: int) -> float:
-    """Return the seconds that some units of work take by the wall clock."""
-    start = time.perf_counter()
-    work(units)
-    return time.perf_counter() - start
-
-
-def computed(work: Work, units: int) -> float:
-    """Return the seconds that some units of work would take if it had the processors to itself.
-
-    Other processes that compete for the processors do not count, only what this process computes:
-    in its own thread, or in all its threads divided by their number. A thread that hardly computes
-    is waiting for something else, and then all of the time counts.
-    """
-    start, own, everyone = time.perf_counter(), time.thread_time(), time.process_time()
-    work(units)
-    wall, own = time.perf_counter() - start, time.thread_time() - own
-    busy = max(own, (time.process_time() - everyone) / torch.get_num_threads())
-    return min(wall, busy) if busy > wall / MOST_CROWDED else wall
-
-
-def pace(work: Work, most: int, timed: Timer = elapsed) -> float:
-    """Measure the seconds for each unit of work where many are done together.
-
-    The first unit warms up. Then numbers of units grow until they take long enough and a larger
-    number is no faster. The last number is repeated, and the fastest repeat counts: whatever else
-    the machine does only makes it slower.
-
-    Args:
-        work: the work.
-        most: largest number of units, at least 1.
-        timed: measures how long some units take.
-    """
-    if (first := timed(work, 1)) >= 10 * PATIENCE:
-        return first
-    units, each, gained = 1, timed(work, 1), True
-    spent = each
-    while units < most and spent < PATIENCE and (gained or each * units < ENOUGH):
-        more = min(most, units * (2 if units == 1 and each >= ENOUGH else 8))
-        before, units, each = each, more, timed(work, more) / more
-        spent += each * units
-        gained = each < before / 1.5
-    repeats, took = 0, each * units
-    while repeats < REPEATS and (repeats + 1) * took < PATIENCE:
-        each, repeats = min(each, timed(work, units) / units), repeats + 1
-    return each
-
-
 def pace_on(device: torch.device, work: Work, most: int) -> float:
-    """Measure the pace of work that this process does on a device.
-
-    On a CPU, threads also wait for each other, and the more so where other processes compete. If a
-    single thread is faster, its pace counts: all threads would be as fast without competition. It
-    is not tried where a unit might take it minutes.
-    """
-
-    def waited(count: int) -> None:
-        work(count)
-        wait_for(device)
-
-    if device.type != "cpu":
-        return pace(waited, most)
-    each, threads = pace(waited, most, computed), torch.get_num_threads()
-    if each * threads > 10 * PATIENCE:
-        return each
-    units = most if most * each < ENOUGH else max(1, int(ENOUGH / each))
-    try:
-        torch.set_num_threads(1)
-        return min(each, computed(waited, units) / units)
-    finally:
-        torch.set_num_threads(threads)
+    """Measure the seconds for each unit of work, of up to ``most`` done together, after a first."""
+    if _seconds(device, work, 1) > PATIENCE:
+        return _seconds(device, work, 1)
+    return repeated(work, most, REPEATS, device).quartiles[0]
 
 
-def slope(work: Work, units: int, timed: Timer = elapsed) -> float:
-    """Measure the seconds for each unit where every call has a cost of its own: new processes."""
-    one = timed(work, 1)
-    if units < 2:
-        return one
-    return max(timed(work, units) - one, 0.0) / (units - 1)
+def _seconds(device: torch.device, work: Work, units: int) -> float:
+    with Stopwatch(device) as watch:
+        work(units)
+    return watch.seconds
 
 
 def overlapped(decoding: float, computing: float, device: torch.device) -> float:
@@ -163,12 +90,14 @@ def prepared(source: Dataset, split: SplitName, used: Sequence[Video]) -> Videos
         some[:] = source.files(split, sample[:count], lambda *_: None)
 
     try:
-        seconds = slope(prepare, len(sample)) * len(used)
+        one, several = (_seconds(CPU, prepare, count) for count in (1, len(sample)))
     except UserError:
         source.files(split, used, lambda *_: None)  # names all that are missing, not a sample's
         raise
-    if seconds > AT_ONCE:
-        return Videos(used, None, some, seconds)
+    # Every call has a cost of its own: it starts processes.
+    each = max(several - one, 0.0) / (len(sample) - 1) if len(sample) > 1 else one
+    if each * len(used) > AT_ONCE:
+        return Videos(used, None, some, each * len(used))
     files = source.files(split, used, lambda *_: None)
     return Videos(used, files, files[:: max(1, len(used) // (4 * SAMPLE))], 0.0)
 
@@ -207,7 +136,7 @@ class Measures:
 
         def measure() -> float:
             work(os.cpu_count() or 1)  # starts the processes that decode
-            return pace(work, 32)
+            return pace_on(CPU, work, 32)
 
         return self._once((spec, sampling, loaded.decoder), measure)
 

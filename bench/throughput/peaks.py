@@ -26,7 +26,7 @@ class Timing:
 
 
 def repeated(
-    work: Callable[[int], None], most: int, repeats: int, device: torch.device, each: int = 1
+    work: Callable[[int], object], most: int, repeats: int, device: torch.device, each: int = 1
 ) -> Timing:
     """Time ``work(batches)``, after a warm-up, with as many batches as a repeat needs.
 

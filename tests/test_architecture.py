@@ -112,6 +112,20 @@ def test_a_room_imports_what_it_says():
             assert not targets & not_these, room
 
 
+@pytest.mark.parametrize(
+    ("inner", "others"),
+    [
+        ("bench.comparison.gate", set()),
+        ("bench.report.cases", {"bench.report.charts.style"}),
+        ("bench.report.charts", {"bench.report.cases.rebuilding"}),
+    ],
+)
+def test_a_room_within_a_room_takes_from_that_what_it_says(inner: str, others: set[str]):
+    whole = inner.rpartition(".")[0]
+    used = {name for path in FILES if module_of(path).startswith(inner) for name in imported(path)}
+    assert {one for one in used if one.startswith(whole) and not one.startswith(inner)} == others
+
+
 def test_the_picture_of_the_house_shows_its_rooms():
     picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
     lines = [line.split("│")[1:-1] for line in picture.splitlines()]

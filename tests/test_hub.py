@@ -1,5 +1,6 @@
 """``--backbone hub=WHERE``: any image or video encoder of transformers, on tiny random models."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,10 @@ from tests.command import refused
 from tests.synthetic import CPU
 from tests.tiny_models import RESNET, TIMESFORMER, VIDEOMAE, VIT, VIVIT, make
 
-transformers: Any = pytest.importorskip("transformers")
+# Imported where it is used: that takes seconds, also of a worker that runs none of these tests.
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="transformers is not installed"
+)
 SIZES = {name: VIT[name] for name in VIT if name not in ("image_size", "patch_size")}
 TEXT = SIZES | {"vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
 VJEPA2 = SIZES | {"crop_size": 64, "patch_size": 16, "frames_per_clip": 8, "hidden_size": 48}
@@ -59,6 +63,8 @@ def test_tokens_stand_on_the_grid_of_their_places(model: str, tmp_path: Path):
 
 
 def test_a_frame_of_clip_is_what_its_own_tower_makes_of_it(tmp_path: Path):
+    import transformers
+
     loaded = saved(tmp_path, "clip")
     clip = torch.randn(1, 3, 8, 64, 64)
     with torch.no_grad():

@@ -110,7 +110,6 @@ def test_a_folder_is_held_by_one_command_at_a_time(tmp_path: Path):
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         words = rf"in use by process {other.pid} on .* since"
         with pytest.raises(UserError, match=words), locked(tmp_path):

@@ -191,7 +191,6 @@ def test_training_seeds_are_one_row_with_an_interval_of_their_own():
     runs = [trained(flipped(RUNS["otam"], 60 * seed), seed) for seed in range(3)]
     comparison = compare_on_one_bank([*runs, RUNS["protonet"]])
     row = comparison.of("otam")
-    assert row is not None
     assert (row.trained_words, row.seeds) == ("frozen, 3 seeds", (0, 1, 2))
     assert row.accuracy == pytest.approx(np.mean([run.episode_accuracy().mean() for run in runs]))
     widest, classes = (
@@ -223,7 +222,6 @@ def test_a_bank_that_cannot_be_rebuilt_leaves_the_interval_over_episodes_which_d
     assert set(comparison.rows[0].intervals) == {"episodes"}
     assert "has different episodes here" in comparison.units
     row = comparison.of("otam")
-    assert row is not None
     assert (row.verdict, row.p_value, row.p_value_corrected, row.group) == ("", None, None, ())
     assert "p" not in rank_line(row, comparison)
 
@@ -278,7 +276,6 @@ def test_rows_on_a_bank_with_episodes_left_out_are_paired_by_number(tmp_path: Pa
     run = answered("otam", 0.7, bank=left)
     write_run(tmp_path / "otam", run)
     bank, _ = rebuilt(run)
-    assert bank is not None
     assert bank.title == run.identity.bank == "default (298 of 300 episodes)"
     (mine,) = read_rows_file(rows_file(tmp_path / "mine.csv", run), bank)
     pd.testing.assert_frame_equal(mine.rows.drop(columns="margin"), run.rows.drop(columns="margin"))
@@ -360,12 +357,10 @@ def test_a_method_trained_once_has_no_verdict_against_a_trained_one_and_no_lette
     once = with_identity(trained(RUNS["otam"], 0), method="trx")
     comparison = compare_on_one_bank([*often, once, RUNS["protonet"]], "otam")
     row = comparison.of("trx")
-    assert row is not None
     assert (row.verdict, row.p_value, row.group) == ("1 seed", None, ())
     assert row.difference is not None
     assert comparison.of("protonet").decided_over == "videos, classes and trainings"
     against_untrained = compare_on_one_bank([*often, once, RUNS["protonet"]]).of("trx")
-    assert against_untrained is not None
     assert against_untrained.decided_over == "videos and classes"
     text = rank_table(comparison)
     assert "1 seed: how much trainings vary" in " ".join(text.split())
@@ -417,7 +412,6 @@ def test_equal_accuracies_of_other_answers_promise_no_smallest_difference():
     rows = run.rows.assign(prediction=(run.rows["prediction"] + wrong) % 5)
     other = replace(with_identity(run, method="otam"), rows=rows.astype(run.rows.dtypes))
     row = compare_on_one_bank([run, other]).of("otam")
-    assert row is not None
     assert (row.verdict, row.smallest, row.same_as) == ("undecided", None, None)
 
 
@@ -590,7 +584,6 @@ def test_a_class_named_like_a_column_hides_none(tmp_path: Path):
 def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
     comparison = compared_on_classes(tmp_path, [f"class-{label}" for label in range(5)])
     row = comparison.of("otam")
-    assert row is not None
     assert (row.decided_over, row.verdict) == ("videos", "better")
     assert "videos and classes" not in row.intervals
     assert "5 classes" in comparison.units
@@ -603,7 +596,6 @@ def test_where_classes_cannot_vary_videos_decide_and_it_is_said(tmp_path: Path):
 
 def test_units_are_those_that_episodes_show(tmp_path: Path):
     comparison = compared_on_classes(tmp_path / "x", [f"class-{label}" for label in range(13)], 3)
-    assert comparison.opened is not None
     support = comparison.opened.episodes.support[:, :, 0] // 6  # each class has six videos
     shown, times = np.unique(support, return_counts=True)
     always = (times == 3).sum()

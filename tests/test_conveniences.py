@@ -76,8 +76,6 @@ class TestCommandLine:
             stderr=subprocess.PIPE,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        assert listing.stdout is not None
-        assert listing.stderr is not None
         listing.stdout.close()
         assert listing.stderr.read() == b""
         listing.wait()

@@ -86,8 +86,6 @@ def test_the_picture_of_a_case_is_the_clearest_of_its_kind_in_the_committed_runs
     page = (ROOT / "docs" / "tutorial" / "report-and-cases.md").read_text()
     kind = re.search(r"the clearest of `([a-z-]+)` in the committed runs", page)
     command = re.search(r"^fvbench cases (results/runs/.*) --episodes (\d+):(\d+) ", page, re.M)
-    assert kind is not None
-    assert command is not None
     outcomes = Outcomes([read_run(ROOT / one) for one in command[1].split()])
     shown = (int(command[2]), int(command[3]))
     assert outcomes.find(kind[1])[0] == shown, (
@@ -123,7 +121,6 @@ def test_environments_that_contributors_are_told_of_are_there():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     environments = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.M)
     named = re.search(r"environments of `tox.ini`: (.*)$", text, re.M)
-    assert named is not None
     assert set(re.findall(r"`(\w+)`", named[1])) <= set(environments)
 
 
@@ -132,8 +129,6 @@ def hooks() -> ModuleType:
     """What generates pages."""
     pytest.importorskip("mkdocs", reason="needs the extra docs: pip install .[docs]")
     spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
     hooks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hooks)
     return hooks

@@ -98,7 +98,6 @@ def test_a_difference_far_off_stands_at_the_edge_with_its_figure():
     (comparison,) = compare([made_run("protonet", 0.62), *near, made_run("far", 0.05, seed=3)])
     (axes,) = difference_forest(comparison).axes
     far = comparison.of("far")
-    assert far is not None
     assert f"−{100 * abs(far.difference or 0):.1f}" in [text.get_text() for text in axes.texts]
     assert axes.get_xlim()[0] > 100 * (far.difference or 0)
 

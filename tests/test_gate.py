@@ -95,9 +95,7 @@ def test_three_words(new: Callable[..., Path], lost: float, gained: float, word:
 def test_the_number_of_episodes_that_would_decide_does():
     run = changed(RUNS["otam"], 0.02, 0.01)
     (verdict,) = judge([RUNS["otam"]], [run])
-    assert verdict.since_baseline is not None
     more = verdict.since_baseline.episodes_to_decide
-    assert more is not None
     found = over_episodes(run.episode_accuracy() - RUNS["otam"].episode_accuracy())
     for episodes, outcome in ((1.02 * more, "WORSE"), (0.95 * more, "undecided")):
         error = found.error * (300 / episodes) ** 0.5
@@ -464,7 +462,6 @@ def test_a_name_of_a_bank_gives_no_command_and_breaks_no_file(tmp_path: Path):
     assert "%0A::warning::x%25" in line
     write_junit(tmp_path / "gate.xml", [verdict])
     case = ElementTree.parse(tmp_path / "gate.xml").find("testcase")  # noqa: S314 - our own
-    assert case is not None
     assert case.get("classname") == "b\n::warning::x%\\x1b\\x00"
 
 

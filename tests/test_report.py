@@ -113,7 +113,6 @@ def test_it_needs_no_other_file_and_no_network(real: str):
     assert not list(page.all("link"))
     assert not re.search(r"@import|url\((?!#)", real)
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
-    assert policy is not None
     assert policy.startswith("default-src 'none'")
 
 
@@ -442,5 +441,4 @@ def test_thumbnails_end_where_there_is_no_more_room(
     assert call("report", folder, "--out", tmp_path / "report.html")[0] == 0
     text = (tmp_path / "report.html").read_text()
     found = re.search(r"room for frames of (\d+) of (\d+) videos", text)
-    assert found is not None
     assert 0 < int(found[1]) < int(found[2])

@@ -65,7 +65,6 @@ def test_rows_that_no_type_of_ours_holds_are_refused(value: object, tmp_path: Pa
 def test_figures_come_from_the_rows():
     (comparison,) = COMPARED
     row, base = comparison.of("otam"), RUNS[0].episode_accuracy()
-    assert row is not None
     hits = (RUNS[1].rows["label"] == RUNS[1].rows["prediction"]).mean()
     assert row.accuracy == pytest.approx(hits)
     assert row.queries == 1000

@@ -427,10 +427,10 @@ def test_other_weights_of_a_backbone_are_another_backbone_unless_they_were_tuned
     elsewhere = with_identity(other, bank="another", bank_sha256="another")
     for runs in ([one, other], [one, elsewhere], [one, trained(other, 0)]):
         for pooled in (compare, across, board):
-            with pytest.raises(UserError, match="other weights of the backbone motion: their"):
+            with pytest.raises(UserError, match="different weights of the backbone motion: their"):
                 pooled(runs)
     seeds = [on_backbone(trained(answered("trx", 0.6, n), n), f"{n}" * 64) for n in (1, 2)]
-    with pytest.raises(UserError, match="trx and trx are on other weights"):
+    with pytest.raises(UserError, match="trx and trx used different weights"):
         compare(seeds)
     tuned = [trained(seed, n, backbone="tuned") for n, seed in enumerate(seeds)]
     (found,) = compare([one, *tuned])

@@ -14,11 +14,13 @@ import pytest
 from bench import assert_not_worse
 from bench.comparison.gate import Tolerance
 from bench.comparison.gate.baseline import accept, read_anchor, read_baseline
+from bench.comparison.gate.drift import differences
 from bench.comparison.gate.output import annotations, write_junit
 from bench.comparison.gate.verdict import Verdict, change, exit_status, judge
+from bench.runs.by_method import MethodRuns
 from bench.runs.directory import write_failure, write_run
 from bench.runs.run import Run
-from bench.runs.schema import Circumstances, Failure
+from bench.runs.schema import Circumstances, Failure, FeatureIdentity
 from bench.statistics import Estimate, over_episodes
 from episodes.errors import UserError
 from tests.command import call, killed_at, refused, succeeds
@@ -439,6 +441,21 @@ def test_other_seeds_hide_no_other_drift():
         "settings.temperature: 0.1 → 1.0",
         "training.seed: 0, 1, 2 → 0, 1",
     )
+
+
+def test_tuned_weights_of_other_seeds_are_no_drift_of_the_features():
+    """A tuned backbone is part of the weights; other weights of a frozen one are drift."""
+
+    def on(backbone: str, seed: int, weights: str) -> Run:
+        features = FeatureIdentity(backbone="motion", weights_sha256=weights)
+        run = trained(RUNS["otam"], seed, backbone=backbone)
+        return with_identity(run, weights_sha256=weights, features=features)
+
+    for backbone, of_features in (("tuned", ()), ("frozen", ("features.weights_sha256: a → b",))):
+        drift = differences(MethodRuns([on(backbone, 0, "a")]), MethodRuns([on(backbone, 1, "b")]))[
+            0
+        ]
+        assert drift == (*of_features, "training.seed: 0 → 1")
 
 
 def test_a_part_of_a_baseline(new: Callable[..., Path]):

@@ -135,6 +135,5 @@ def read_family(path: Path | None) -> list[Pair]:
         return [] if path is None else parsed(Family, read_toml(path)).comparisons
     except (OSError, ValueError) as error:
         raise UserError(
-            f'--family {path}: {error}; it holds comparisons = [["otam", "protonet"]], with a pair'
-            " for each"
+            f'--family {path}: {error}; write comparisons = [["otam", "protonet"]], a pair for each'
         ) from error

@@ -197,7 +197,7 @@ def have_the_same_queries(one: Run, other: Run) -> bool:
 
 
 def check_one_backbone(runs: Sequence[Run]) -> None:
-    """Refuse runs on other weights of a backbone, which tables know by its name alone.
+    """Refuse runs on different weights of a backbone, which tables know by its name alone.
 
     Weights that were tuned are part of how a row was trained.
 
@@ -214,9 +214,9 @@ def check_one_backbone(runs: Sequence[Run]) -> None:
         there = first.identity.features
         if there is not None and there.weights_sha256 != features.weights_sha256:
             raise UserError(
-                f"{first.identity.method} and {run.identity.method} are on other weights of the"
+                f"{first.identity.method} and {run.identity.method} used different weights of the"
                 f" backbone {features.backbone}: their sha256 is {there.weights_sha256:.12} and"
-                f" {features.weights_sha256:.12}, which no table shows; name runs on the same ones"
+                f" {features.weights_sha256:.12}, which no table shows; name runs with one of them"
             )
 
 

@@ -53,6 +53,8 @@ def differences(before: MethodRuns, after: MethodRuns) -> tuple[tuple[str, ...],
         seeds = [", ".join(map(str, one.seeds)) or "none" for one in (before, after)]
         drift.add(f"training.seed: {' → '.join(seeds)}")
         of_seeds = ("training.seed", "weights_sha256")
+        if before.training is not None and before.training.backbone == "tuned":
+            of_seeds += ("features.weights_sha256",)  # those of the method and its backbone
     for one, other in zip(before.runs, after.runs, strict=False):
         stated = (_flat(run.identity.content()) for run in (one, other))
         old, new = ({"harness": 1} | dict(fields) for fields in stated)

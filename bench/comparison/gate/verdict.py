@@ -12,8 +12,10 @@ from bench.statistics import LEVEL, Estimate, holm, over_episodes, with_training
 from episodes.errors import UserError
 
 Outcome = Literal["ok", "WORSE", "undecided", "new"]
-"""ok: the whole interval of the loss lies within the tolerated drop. WORSE: all of it lies beyond.
-undecided: neither, or nothing could be compared. new: the baseline does not have the method."""
+"""ok: the whole interval of the loss lies within the tolerated drop. WORSE: all of it lies beyond,
+and the loss is significant after Holm's correction for all methods; or the speed has dropped by
+more than is tolerated. undecided: neither, or nothing could be compared. new: the baseline does not
+have the method."""
 ROUNDING = 1e-9
 """A loss of exactly the tolerated drop is tolerated, whatever the rounding."""
 MOST = 10**7

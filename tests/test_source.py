@@ -403,11 +403,34 @@ def test_code_nested_too_deeply_is_not_identified(tmp_path: Path):
 
 def test_what_lies_in_an_archive_or_finds_methods_by_name_is_not_identified(tmp_path: Path):
     finding = "from bench.method import REGISTRY\n\ndef start():\n    return REGISTRY['otam']"
-    assert hash_of(tmp_path, {"__init__.py": "", "method.py": finding}, "method.start") is None
+    for text in (finding, f"{finding}\n\nif __name__ == '__main__':\n    start()"):
+        assert hash_of(tmp_path, {"__init__.py": "", "method.py": text}, "method.start") is None
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("_archived.py", "def start():\n    return 1")
     sys.path.append(str(tmp_path / "archive.zip"))
     assert meaning_sha256([importlib.import_module("_archived").start]) is None
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "beside"),
+    [
+        ("", "def main():\n    load_method('otam')\n\nif __name__ == '__main__':\n    main()", ""),
+        ("import importlib as i\n\n", "", "load_method('otam')"),  # counts, but is not run
+        ("from importlib import resources as i\n\n", "", "print 'of Python 2'"),
+        ("from importlib.metadata import version as i\n\n", "", "print 'of Python 2'"),
+    ],
+)
+def test_what_is_not_the_method_s_own_code_costs_no_identity(
+    tmp_path: Path, above: str, below: str, beside: str
+):
+    first = "from bench import load_method\n"
+    start = f"def start():\n    return {'i' if above else '0'}\n\n"
+    files = {
+        "__init__.py": "",
+        "method.py": first + above + start + below,
+        "beside.py": first + beside,
+    }
+    assert hash_of(tmp_path, files, "method.start") is not None
 
 
 ARITHMETIC = {1: "331b9b7868ade724e236c9be30839a163299b3c61e0889d12b31e0e44caf030b"}

@@ -9,8 +9,8 @@ reached definition, however far away, changes it.
 Where that cannot be decided from the text, too much is hashed rather than too little. Statements
 with effects on import (calls, loops, conditions, assignments to attributes, classes under a
 decorator of the method's own) count wherever their module is imported, and code that looks up names
-at run time (`eval`, `importlib`, `__subclasses__`, ...) counts with every file of its home. Code
-that looks up methods by name is not identified.
+at run time (`eval`, `importlib`, `__subclasses__`, ...) counts with every file of its home. A
+method that finds others by name is not identified.
 
 Data files that code reads, and the versions of installed packages, are not covered.
 """
@@ -39,6 +39,7 @@ from bench.plugins.syntax import (
     finds_code,
     has_effects,
     imported_names,
+    is_of_script,
     looks_names_up,
     parsed_module,
     references,
@@ -127,17 +128,35 @@ class _Reached:
         self._touched: set[Module] = set()
         self._taken: set[str] = set()
         self._seeking: set[tuple[Module, str]] = set()
+        self._run: set[int] = set()
+        """Statements that define a method, or run as it is defined."""
+        self._leads_to: list[set[int]] = []
+        self._finding: set[int] = set()
+        """Statements that find methods by name."""
 
     def hash_of(self, starts: Iterable[Definition]) -> str:
         for start in starts:
             module, name = _place(start)
             self._touch(module)
-            if not self._named(module, name):
-                self._whole(module)
+            self._run |= _numbers(self._named(module, name) or self._whole(module))
         digest = hashlib.sha256()
         for module, index in self._order:  # grows in the loop
             digest.update(self._record(module, module.statements[index]).encode())
+        self._check_finding()
         return digest.hexdigest()
+
+    def _check_finding(self) -> None:
+        """Refuse code that finds methods, which any file of any folder may have registered.
+
+        What is hashed for caution's sake alone, such as a script beside the method, may do so.
+        """
+        waiting, seen = [*self._run], {*self._run}
+        while waiting:
+            number = waiting.pop()
+            if number in self._finding:
+                raise NoSourceError
+            waiting += self._leads_to[number] - seen
+            seen |= self._leads_to[number]
 
     def _record(self, module: Module, statement: ast.stmt) -> str:
         """A statement, with the meaning of each name in it: numbers of statements, or text."""
@@ -153,6 +172,7 @@ class _Reached:
             if (first := reference.partition(".")[0]) in own or first in module.looked_up
             if (found := self._meaning(module, reference.split("."), own))
         ]
+        self._leads_to.append(_numbers(one for _, found in meanings for one in found))
         return f"{parsed.text}\n{meanings}\n"
 
     def _meaning(
@@ -189,8 +209,8 @@ class _Reached:
         if not _same_home(source, importer.name):
             if finds_code(dotted := ".".join([source, *rest])):
                 self._take_home(importer)
-            if dotted.startswith(REGISTRIES):  # any file of any folder may have registered it
-                raise NoSourceError
+            if dotted.startswith(REGISTRIES):
+                self._finding.add(len(self._leads_to))  # the statement that is being recorded
             return [".".join([source, *rest[:1]])]
         module = _module(source)
         self._touch(module)
@@ -236,7 +256,9 @@ class _Reached:
         self._touched.add(module)
         for index, statement in enumerate(module.statements):
             if has_effects(statement, module):
-                self._number(module, index)
+                number = self._number(module, index)
+                if not is_of_script(statement):
+                    self._run.add(number)
         for source in module.loads:
             if _same_home(source, module.name):
                 self._touch(_module(source))
@@ -249,6 +271,10 @@ class _Reached:
             self._whole(module)
             for file in _files_of(home):
                 self._whole(_read(home, file))
+
+
+def _numbers(meaning: Iterable[int | str]) -> set[int]:
+    return {one for one in meaning if isinstance(one, int)}
 
 
 def _place(start: Definition) -> tuple[Module, str]:

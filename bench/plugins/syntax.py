@@ -15,6 +15,8 @@ LOOK_UP_ATTRIBUTES = frozenset({"import_module", "__subclasses__", "__init_subcl
 """Attributes through which it does."""
 LOOK_UP_MODULES = ("importlib.", "pkgutil.", "runpy.", "builtins.")
 """Beginnings of dotted names that do, however they are imported."""
+LOOK_UP_NOTHING = ("importlib.metadata.", "importlib.resources.", "importlib.util.find_spec.")
+"""Those among them that say what there is and give no code, but for ``entry_points``."""
 REGISTRIES = (
     "bench.method.REGISTRY",
     "bench.method.find",
@@ -226,8 +228,12 @@ def looks_names_up(statement: ast.stmt) -> bool:
 
 
 def finds_code(dotted: str) -> bool:
-    """Whether an imported name, such as ``importlib.import_module``, finds definitions at run time.
+    """Whether an imported name, such as ``importlib.import_module``, finds definitions."""
+    harmless = f"{dotted}.".startswith(LOOK_UP_NOTHING) and "entry_points" not in dotted
+    return f"{dotted}.".startswith(LOOK_UP_MODULES) and not harmless
 
-    ``importlib.util.find_spec`` only says whether there are any.
-    """
-    return f"{dotted}.".startswith(LOOK_UP_MODULES) and dotted != "importlib.util.find_spec"
+
+def is_of_script(statement: ast.stmt) -> bool:
+    """Whether a statement only runs where its file is a script: ``if __name__ == "__main__":``."""
+    guard = "__name__ == '__main__'"
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == guard

@@ -116,9 +116,10 @@ class Training:
         source = source_sha256(self.method)
         if source is None:
             raise UserError(
-                f"the source code of {self.method.name} is not available, or has changed since it"
-                " was loaded, and the card of its weights must identify it; train from a file, and"
-                " start again after edits"
+                f"the source code of {self.method.name} is not available, has changed since it was"
+                " loaded, or finds other methods by name (REGISTRY, load_method), and the card of"
+                " its weights must identify it: train from a file, import what it uses, and start"
+                " again after edits"
             )
         identity = TrainingIdentity(
             method=self.method.name,

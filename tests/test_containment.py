@@ -1,9 +1,13 @@
 """Methods that fail in every way: each is named with its reason, and the others go on."""
 
 import copy
+import cProfile
 import gc
 import json
+import signal
 import sys
+import time
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -191,9 +195,12 @@ def test_a_file_that_is_left_out_gives_back_what_it_had_opened(tmp_path: Path):
 def test_what_python_notes_in_a_class_whose_objects_it_copies_is_no_change():
     if "__slotnames__" in vars(Video):
         del Video.__slotnames__
+    if "__annotations__" in vars(torch.nn.Tanh):
+        del torch.nn.Tanh.__annotations__
     before = Surroundings()
     copy.copy(Video("label", "group", "name"))
     assert "__slotnames__" in vars(Video)
+    assert torch.nn.Tanh.__annotations__ == {}  # which `torch.jit.script` asks for
     assert before.put_back() == []
 
 
@@ -260,6 +267,43 @@ def test_what_a_flag_was_is_restored_exactly():
     torch.backends.fp32_precision = "tf32"
     assert before.put_back() == ["the precision of torch's products"]
     assert Surroundings().put_back() == before.put_back() == []
+
+
+@pytest.mark.parametrize("flag", ["cuda.matmul", "cudnn.conv", "mkldnn.matmul"])
+def test_a_precision_that_the_user_set_stays(flag: str):
+    """By newer flags, beside which torch refuses to read older ones."""
+    at_first = Surroundings()
+    owner = attrgetter(flag)(torch.backends)
+    owner.fp32_precision = "ieee" if owner.fp32_precision != "ieee" else "tf32"
+    own, before = owner.fp32_precision, Surroundings()
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = not own
+    assert before.put_back() == ["the precision of torch's products"]
+    assert owner.fp32_precision == own
+    assert Surroundings().put_back() == []
+    at_first.put_back()
+
+
+def test_an_alarm_of_the_user_that_runs_out_is_no_change_of_a_method():
+    rung: list[int] = []
+    handler = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        before = Surroundings()
+        while not rung:
+            time.sleep(0.01)
+        assert before.put_back() == []
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="profiles of later versions are not seen")
+def test_a_profile_of_the_whole_program_goes_on_after_a_method_with_its_own():
+    with cProfile.Profile() as profile:
+        before = Surroundings()
+        sys.setprofile(None)
+        assert before.put_back() == ["the profiler"]
+        assert sys.getprofile() is profile
 
 
 def test_a_default_device_that_was_set_leaves_no_mode_behind():

@@ -43,9 +43,10 @@ FLAGS = (
 """Attributes in `torch.backends`."""
 ATTENTION = ("flash", "mem_efficient", "math", "cudnn")
 """Kernels of torch's attention."""
-LATE = {"manual_seed", "__slotnames__"}
+LATE = {"manual_seed", "__slotnames__", "__annotations__", "__annotations_cache__"}
 """Attributes that change later: torch replaces one when its compiler is loaded, as some optimisers
-do; Python adds one to classes whose objects are sent to another process, as in rendering."""
+do; Python adds one to classes whose objects are sent to another process, as in rendering, and the
+others to classes whose annotations are read, as by `torch.jit.script`."""
 MISSING = object()
 _kept: list[torch.inference_mode] = []
 """Context managers that are never left: each would restore an old mode when it is collected."""
@@ -134,15 +135,18 @@ def _set_default_type(before: tuple[torch.dtype, str]) -> None:
 def _precision() -> Sequence[Any]:
     read = getattr(torch._C, "_get_fp32_precision_getter", None)  # of newer versions
     return (
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.allow_tf32,
+        # Neither can be read where a newer flag says otherwise.
+        _read(torch.get_float32_matmul_precision),
+        _read(lambda: torch.backends.cudnn.allow_tf32),
         [read(*place) for place in _ROUNDED] if read else [],
     )
 
 
 def _set_precision(before: Sequence[Any]) -> None:
-    torch.set_float32_matmul_precision(before[0])
-    torch.backends.cudnn.allow_tf32 = before[1]
+    if before[0] is not MISSING:
+        torch.set_float32_matmul_precision(before[0])
+    if before[1] is not MISSING:
+        torch.backends.cudnn.allow_tf32 = before[1]
     for place, value in zip(_ROUNDED, before[2], strict=False):
         torch._C._set_fp32_precision_setter(*place, value)
 
@@ -160,6 +164,13 @@ def _flag(path: str) -> tuple[str, Callable[[], Any], Callable[[Any], object]]:
     owner, _, name = path.rpartition(".")
     holder = attrgetter(owner)(torch.backends)
     return f"torch.backends.{path}", partial(getattr, holder, name), partial(setattr, holder, name)
+
+
+def _set_profile(before: Any) -> None:
+    if hasattr(before, "enable"):  # a `cProfile.Profile`, which is no function
+        before.enable()
+    else:
+        sys.setprofile(before)
 
 
 def _timer_runs() -> bool:
@@ -201,15 +212,13 @@ STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
     ("the current folder", Path.cwd, os.chdir),
     ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     ("the collection of garbage", gc.isenabled, lambda on: (gc.disable, gc.enable)[on]()),
-    ("the profiler", sys.getprofile, sys.setprofile),
+    ("the profiler", sys.getprofile, _set_profile),
     ("the tracer", sys.gettrace, sys.settrace),
     (
         "the tracing of memory",
         tracemalloc.is_tracing,
         lambda on: (tracemalloc.stop, tracemalloc.start)[on](),
     ),
-    # Its signal would end the process, with the handler that is restored.
-    ("an alarm", _timer_runs, lambda on: on or signal.setitimer(signal.ITIMER_REAL, 0)),
     ("the handlers of signals", _handlers, _put_handlers_back),
 )
 """Name, getter and setter of each state."""
@@ -228,6 +237,7 @@ class Surroundings:
         """Read the state, within milliseconds."""
         gc.freeze()  # what exists already is not collected: that would take a tenth of a second
         self._states = [_read(read) for _, read, _ in STATES]
+        self._timed = _timer_runs()
         self._environment = dict(os.environ)
         self._path = list(sys.path)
         self._random = random.getstate(), torch.get_rng_state()
@@ -241,9 +251,13 @@ class Surroundings:
         gc.unfreeze()
         changed = []
         for (name, read, write), value in zip(STATES, self._states, strict=True):
-            if _read(read) != value:
+            if value is not MISSING and _read(read) != value:
                 write(value)
                 changed.append(name)
+        if _timer_runs() and not self._timed:  # one of the user's may have run out
+            # Its signal would end the process, with the handler that is restored.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            changed.append("an alarm")
         if any(os.environ.get(key) != value for key, value in self._environment.items()):
             changed.append("the environment")
         os.environ.clear()
@@ -294,7 +308,7 @@ def own_output() -> Iterator[None]:
 def _read(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except Exception:  # a broken getter is a change
+    except Exception:  # where it could be read before, a broken getter is a change
         return MISSING
 
 

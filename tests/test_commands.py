@@ -296,6 +296,7 @@ def test_json_is_one_document(words: str, status: int, tmp_path: Path):
     [
         ("tables {} --caption a --label b", "--caption, --label: for --format latex"),
         ("tables {} --columns p --format latex --json", "--columns: for --format latex"),
+        ("compare {} --format latex", "--format latex is of --across; `fvbench tables` has it"),
         ("compare {} --across --mcnemar", "--mcnemar: for one bank, not for --across; leave it"),
         ("run --features {} --allow-missing", "--allow-missing: for videos"),
         ("run --data {} --bank default", "give one of the two"),

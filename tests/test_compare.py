@@ -76,13 +76,6 @@ def test_a_single_episode_has_figures_but_no_interval(tmp_path: Path):
     assert "more episodes" in refused("power", tmp_path)
 
 
-@pytest.mark.parametrize("words", [("--format", "latex"), ("--across", "--mcnemar")])
-def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...]):
-    status, said = call("compare", OLD, *words)
-    assert (status, said.count("\n")) == (2, 1)
-    assert words[0] in said
-
-
 def test_json_names_every_interval_and_the_reference():
     content = json.loads(call("compare", OLD, "--json")[1])
     first = content["rows"][0]

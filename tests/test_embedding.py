@@ -174,13 +174,6 @@ def test_how_a_video_was_read_is_known_though_the_cache_was_emptied(
         shutil.rmtree(tmp_path / "videos")
 
 
-def test_features_do_not_depend_on_the_company():
-    numbers = list(range(20))
-    together = embed(Means(), [clip_of(i) for i in numbers])
-    alone = [embed(Means(), [clip_of(i)])[0] for i in numbers]
-    np.testing.assert_array_equal(together, np.stack(alone))
-
-
 @pytest.mark.parametrize(
     ("forward", "said"),
     [

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from bench.__main__ import app
 from bench.plugins.registry import all_methods
 from bench.runs.directory import read_run
 from episodes import plugins
@@ -185,21 +183,6 @@ class TestTrainingOnFeatures:
         status, printed = self.train(own, small_recipe, *words, "--out", tmp_path / "out")
         assert (status, said in printed) == (2, True)
         assert printed.count("\n") == 1
-
-
-@pytest.mark.usefixtures("plugins_forgotten", "short_timings")
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("check-method", "chance"),
-        ("throughput", "--methods", "chance", "--features", "8,1,1,1", "--videos", "20"),
-    ],
-)
-def test_what_a_plugin_prints_is_no_output_of_the_command(words: tuple[str, ...], tmp_path: Path):
-    (tmp_path / "prints.py").write_text("print('good morning')")
-    found = CliRunner().invoke(app, [*words, "--json", "--plugin", str(tmp_path / "prints.py")])
-    assert "good morning" in found.stderr
-    assert len(json.loads(found.stdout)) > 0
 
 
 def test_the_module_beside_its_method_belongs_to_the_identity(tmp_path: Path):

@@ -5,9 +5,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, replace
@@ -448,53 +445,3 @@ def test_killed_worker_is_one_message(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UserError, match=r"was killed.*run the command again: finished .* kept"):
         RENDERED.files("val", FEW, kill_worker)
     assert 0 < len(noted_files(tmp_path)) < len(FEW)
-
-
-WANTED = tuple(video for video in RENDERED.split("val").videos if video.group == "g01")
-RENDER = """
-import os
-from episodes.datasets import dataset, rendered
-os.cpu_count = lambda: 2
-rendered.ALONE = 0
-videos = dataset("rendered").split("val").videos
-wanted = [v for v in videos if v.group == "g01"]
-for file in dataset("rendered").files("val", wanted, lambda done, total: None):
-    print(file.video.name, file.sha256)
-"""
-
-
-def start_rendering(cache: Path) -> subprocess.Popen[str]:
-    """Begin to render 24 videos in processes of their own; the first prints their hashes."""
-    return subprocess.Popen(
-        [sys.executable, "-c", RENDER],
-        cwd=ROOT,
-        env=os.environ | {ENVIRONMENT_VARIABLE: str(cache)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def test_killed_run_leaves_nothing_that_is_trusted_wrongly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Killed after the first few of 24 videos; a second run keeps those and does the rest."""
-    cache, deadline = tmp_path / "killed", time.monotonic() + 60
-    running = start_rendering(cache)
-    while len(noted_files(cache)) < 4:
-        assert running.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    running.kill()
-    # Its workers hold the other end of this pipe: it closes when the last of them is gone.
-    printed, _ = running.communicate(timeout=30)
-    assert printed == ""
-
-    finished = {path: path.stat().st_mtime_ns for path in noted_files(cache)}
-    assert 4 <= len(finished) < len(WANTED)
-    second, _ = start_rendering(cache).communicate(timeout=120)
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    monkeypatch.setattr("episodes.datasets.rendered.ALONE", len(WANTED))
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "whole"))
-    unkilled = RENDERED.files("val", WANTED, NOTHING)
-    assert second.splitlines() == [f"{file.video.name} {file.sha256}" for file in unkilled]

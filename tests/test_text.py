@@ -13,7 +13,6 @@ from torch import Tensor
 from bench.comparison.frame import marked
 from bench.comparison.summary import compare_on_one_bank
 from bench.conformance import examine
-from bench.conformance.trial import SHAPE
 from bench.features.backbones import LoadedBackbone, load_backbone
 from bench.features.text import TextSource, indistinct, text_from_file, text_source
 from bench.method import ConfiguredMethod, FeatureShape, Method, NamedSupport, Settings, TextMethod
@@ -35,7 +34,6 @@ from tests.synthetic import (
     answered,
     class_of_video,
     draw_episodes,
-    random_features,
     separable_features,
 )
 from tests.tiny_models import make
@@ -67,13 +65,6 @@ class TestWhatAMethodIsGiven:
         assert accuracy("text-prototype", features, of_class()) > accuracy(
             "protonet-cosine", features, None
         )
-
-    def test_names_of_nothing_leave_chance(self):
-        assert accuracy("zero-shot", random_features(shape=(24, 4, 2, 2)), of_class()) < 0.3
-
-    def test_names_of_other_classes_mislead(self):
-        text = torch.eye(CHANNELS).roll(1, dims=0)[class_of_video()]
-        assert accuracy("zero-shot", separable_features(noise=1.0), text) < 0.3
 
     def test_the_name_of_a_query_is_never_looked_at(self):
         """The text of videos that are no support video of an episode may be anything."""
@@ -116,15 +107,6 @@ class TestRules:
     def test_a_text_method_that_makes_nothing_of_names_is_found_out(self, cls: type[Method]):
         found = examine(ConfiguredMethod("probe", cls, Settings())).breaches
         assert {breach.rule for breach in found} == {"names"}
-
-    def test_names_follow_their_classes(self):
-        subject = ENTRIES["text-prototype"].build(SHAPE, 0)
-        assert isinstance(subject, TextMethod)
-        support, text = torch.rand(1, 4, 2, 12), torch.rand(1, 4, 12)
-        state = subject.adapt(NamedSupport(support, text))
-        order = [2, 0, 3, 1]
-        turned = subject.adapt(NamedSupport(support[:, order], text[:, order]))
-        torch.testing.assert_close(turned, state[:, order])
 
 
 class TestNamesOfClasses:

@@ -1,26 +1,13 @@
-import itertools
-
 import pytest
 import torch
 
 from bench.method import FeatureShape
 from methods.chamfer_plus_plus import ChamferPlusPlus
-from methods.parts.tuples import project_tuples, tuple_index
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-@pytest.mark.parametrize("cardinality", [1, 2, 3, 4])
-def test_projection_of_parts_is_that_of_the_whole(cardinality):
-    frames = torch.randn(3, 4, 6)
-    linear = torch.nn.Linear(cardinality * 6, 5)
-    found = project_tuples(frames, tuple_index(4, cardinality), linear.weight, linear.bias)
-    for place, chosen in enumerate(itertools.combinations(range(4), cardinality)):
-        whole = linear(torch.cat([frames[:, t] for t in chosen], dim=1))
-        torch.testing.assert_close(found[:, place], whole)
 
 
 def test_more_frames_asked_for_than_there_are():

@@ -84,16 +84,6 @@ def test_traced_path_against_loop(size):
     torch.testing.assert_close(path_scores(similarities), torch.tensor(slow, dtype=torch.float64))
 
 
-def test_traced_path_takes_a_step_that_the_costs_forbid():
-    # Costs: 0 1 1 1 / 1 0 1.2 2 / 2 1.5 1.5 1.2. Back from the last cell: (2, 3) to (1, 2), then
-    # along the row to (1, 1), then (0, 0). Three steps count: 1 + 1 + 0.8; row 2 is missed.
-    # Without the step along the row it would be (0, 1), (1, 2), (2, 3): 0 + 0.8 + 1.
-    similarities = torch.tensor(
-        [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.8, 0.0], [0.0, -0.5, -0.5, 1.0]]
-    )
-    assert path_scores(similarities.double()).item() == pytest.approx(2.8)
-
-
 def slow_scores(method, support, query):
     """Pair by pair and class by class."""
     settings = method.settings

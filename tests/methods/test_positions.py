@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ def usual_table(frames, channels, dtype=torch.float64):
 
 def hyrsm_table(frames, channels, dtype=torch.float64):
     return hyrsm_positions(torch.zeros(frames, channels, dtype=dtype), 10.0, table_scale=1.0)
-
-
-@pytest.mark.parametrize("channels", [1, 2, 7, 32])
-@pytest.mark.parametrize("frames", [1, 8])
-def test_usual_table_against_loop(frames, channels):
-    table = usual_table(frames, channels)
-    assert table.shape == (frames, channels)
-    for t in range(frames):
-        for i in range(channels):
-            wave = t / 10000 ** ((i // 2 * 2) / channels)
-            expected = math.sin(wave) if i % 2 == 0 else math.cos(wave)
-            assert table[t, i].item() == pytest.approx(expected, abs=1e-7)
 
 
 def test_first_rows_do_not_depend_on_the_number_of_frames():

@@ -20,8 +20,8 @@ from episodes.errors import UserError
 from tests.command import call, job, predictions, refused
 from tests.synthetic import CPU, NOTHING, random_features
 
-# Four batches, so that three processes have unequal shares.
-SIZES = ("--bank", "default", "--episodes", "4", "--batch-size", "1", "--device", "cpu")
+# Four batches, the last one half full: three processes have unequal shares.
+SIZES = ("--bank", "default", "--episodes", "7", "--batch-size", "2", "--device", "cpu")
 DIES = """
 import os
 from bench.method import register

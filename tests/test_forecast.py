@@ -35,6 +35,17 @@ def test_a_unit_that_takes_long_is_timed_once_after_the_first(monkeypatch: pytes
     assert asked == [1, 1]
 
 
+def test_the_cost_of_a_call_that_prepares_videos_is_told_from_that_of_a_video(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    source = SimpleNamespace(name="some", files=lambda _, videos, __: list(videos))
+    used = list("abcdefghij" * 20)
+    for each, seconds in ((0.04, 8.0), (0.001, 0.0)):  # so little that all are prepared at once
+        monkeypatch.setattr(measuring, "_seconds", lambda _, __, n, each=each: 1.5 + each * n)
+        found = measuring.prepared(source, "test", used)
+        assert (found.seconds, found.files is None) == (pytest.approx(seconds), seconds > 0)
+
+
 def test_a_gpu_waits_for_the_slower_and_a_cpu_does_both(monkeypatch: pytest.MonkeyPatch):
     gpu = torch.device("cuda")
     assert (overlapped(10, 4, gpu), overlapped(4, 10, gpu)) == (10, 10)

@@ -158,9 +158,11 @@ def check_same(folder: Path, found: TrainingIdentity, wanted: TrainingIdentity) 
     then, now = (pd.json_normalize(one.content()).to_dict("records")[0] for one in (found, wanted))
     for name in now | then:
         if then.get(name) != now.get(name):
+            training = f"a training with {name} {then.get(name)}, not {now.get(name)}"
+            if name == "videos_sha256" and then.get(name) is None:
+                training = "a training by an earlier version, which does not state its videos"
             raise UserError(
-                f"{folder} holds a training with {name} {then.get(name)}, not {now.get(name)};"
-                " choose another --out, or delete that folder"
+                f"{folder} holds {training}; choose another --out, or delete that folder"
             )
 
 

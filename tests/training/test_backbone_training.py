@@ -114,16 +114,16 @@ def test_augmentation_mirrors_nothing():
 def test_the_command_trains_what_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[object] = []
 
-    def trained(recipe: BackboneRecipe | WordsRecipe, *words: object) -> Path:
-        given.append((type(recipe), recipe.seed, recipe.steps))
-        return tmp_path / "motion.safetensors"
+    def trained(recipe: BackboneRecipe | WordsRecipe, _: object, out: Path, __: object) -> Path:
+        given.append((type(recipe), recipe.seed, recipe.steps, out))
+        return out / "motion.safetensors"
 
     monkeypatch.setattr(training, "train_motion", trained)
     monkeypatch.setattr(training, "train_words", trained)
     options = ("--device", "cpu", "--out", tmp_path)
     assert call("train-backbone", "--seed", 1, "--steps", 3, *options)[0] == 0
     assert call("train-backbone", "words", *options)[0] == 0
-    assert given == [(BackboneRecipe, 1, 3), (WordsRecipe, 0, 300)]
+    assert given == [(BackboneRecipe, 1, 3, tmp_path), (WordsRecipe, 0, 300, tmp_path)]
 
 
 @pytest.mark.parametrize("name", ["backbone", "words"])

@@ -290,6 +290,8 @@ def test_another_video_of_one_s_own_is_another_training(
     assert before.sha256_of(*SAME_IN_ALL_SEEDS) != after.sha256_of(*SAME_IN_ALL_SEEDS)
     with pytest.raises(UserError, match="holds a training with videos_sha256"):
         check_same(tmp_path, before, after)
+    with pytest.raises(UserError, match="by an earlier version, which does not state its videos;"):
+        check_same(tmp_path, before.changed(videos_sha256=None), after)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -27,19 +27,6 @@ def test_committed_file_is_the_text_of_its_recipe(name: str):
     assert read_recipe(name).text() == (FOLDER / f"{name}.toml").read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("defalt", "no bank is called 'defalt'; did you mean default"),
-        ("zzz", "no bank is called 'zzz'; `fvbench list banks`"),
-        ("/nowhere/absent.toml", r"no bank is called '/nowhere/absent\.toml'"),
-    ],
-)
-def test_a_name_of_no_recipe_is_refused_with_the_way_out(name: str, words: str):
-    with pytest.raises(UserError, match=words):
-        read_recipe(name)
-
-
 def edited(*changes: tuple[str, str]) -> str:
     """The text of a recipe in which the value of some keys is another."""
     text = PLAIN.text()

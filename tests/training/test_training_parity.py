@@ -1,15 +1,12 @@
 """Training steps of authors' own code, retraced by the learner and the optimiser used here."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor, nn
-from torch.nn.functional import batch_norm
 from torch.optim import Optimizer
 
 from bench.method import FeatureShape
@@ -21,7 +18,6 @@ from bench.training.parity import check_training
 from bench.training.recipe import read_training_recipe
 from episodes.errors import UserError
 from methods.parity.training import AUTHORS_TRAINING
-from methods.ta2n import TA2N
 from tests.command import call
 
 FOLDER = Path(__file__).parents[1] / "golden-training"
@@ -117,45 +113,6 @@ class TestMistakes:
         wrong = replace(AUTHORS_TRAINING[name], sums_over_queries=sums)
         monkeypatch.setitem(AUTHORS_TRAINING, name, wrong)  # type: ignore[arg-type]
         assert missed(stem) >= {"losses", "gradients", "trajectory"}
-
-    def test_a_factor_of_a_loss_term_that_is_missing(self, monkeypatch: pytest.MonkeyPatch):
-        with_setting("mastaf", "lamda", 1.0, monkeypatch)
-        assert missed("mastaf_5w1s") >= {"losses", "gradients", "trajectory"}
-
-    @pytest.mark.parametrize("stem", ["trx_5w1s", "hyrsm_5w5s"])
-    def test_dropout_left_on(self, stem: str, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(authors_steps, "without_dropout", lambda module: None)
-        assert missed(stem) >= {"losses", "gradients", "trajectory"}
-
-    def test_batch_norm_in_evaluation(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(Learner, "train", lambda self, mode=True: nn.Module.train(self, False))
-        assert missed("mastaf_5w1s") >= {"losses", "gradients", "trajectory"}
-
-    @pytest.mark.parametrize(
-        ("order", "expected"), [((0, 1, 2, 3), set()), ((0, 2, 3, 1), {"trajectory"})]
-    )
-    def test_the_order_of_running_statistics(
-        self, order: Sequence[int], expected: set[str], monkeypatch: pytest.MonkeyPatch
-    ):
-        """MASTAF's batch norm sees four sets of relations an episode, and the last weighs most."""
-        seen: list[tuple[Tensor, Tensor]] = []
-
-        def forward(norm: nn.BatchNorm1d, hidden: Tensor) -> Tensor:
-            seen.append((hidden.detach().mean(dim=0), hidden.detach().var(dim=0)))
-            if len(seen) == len(order):
-                for one in order:
-                    norm.running_mean.lerp_(seen[one][0], norm.momentum)
-                    norm.running_var.lerp_(seen[one][1], norm.momentum)
-                    norm.num_batches_tracked += 1
-                seen.clear()
-            return batch_norm(hidden, None, None, norm.weight, norm.bias, True, eps=norm.eps)
-
-        monkeypatch.setattr(nn.BatchNorm1d, "forward", forward)
-        assert missed("mastaf_5w5s") == expected
-
-    def test_supports_and_queries_in_one_pass(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(TA2N, "separate_passes", False)
-        assert missed("ta2n-opened_5w1s") >= {"losses", "gradients", "trajectory"}
 
 
 @pytest.mark.parametrize("stem", ["hyrsm_5w5s", "molo_5w1s"])

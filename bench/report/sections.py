@@ -94,7 +94,7 @@ def headline(comparison: Comparison) -> list[str]:
     if alike := [row.title for row in comparison.rows[1:] if {*row.group} & {*best.group}]:
         more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
         others = sum(bool(row.group) for row in comparison.rows) - 1
-        # More pairs than comparisons with the reference, than which a row may be better and yet alike.
+        # A row may be better than the reference, among fewer comparisons, and yet be alike here.
         all_pairs = f"Corrected for all {comparison.pairs} pairs, " if comparison.pairs > 1 else ""
         sentences.append(
             f"{all_pairs}{len(alike)} of {others} others cannot be told apart from it:"

@@ -60,6 +60,11 @@ def declared() -> dict[tuple[str, str], DeclaredComparison]:
     return dict(zip(family, comparison.declared, strict=True))
 
 
+def written_by_hand(text: str) -> str:
+    """Return what of the page no command has printed."""
+    return VERDICT.sub("", BLOCK.sub("", text))
+
+
 def _printed(command: str) -> str:
     code, printed = call(*shlex.split(command)[1:])
     if code:

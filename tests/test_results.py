@@ -1,6 +1,7 @@
 """What is committed under results/: tables that follow from rows, weights with their cards."""
 
 import json
+import re
 import subprocess
 from functools import cache
 
@@ -18,15 +19,60 @@ from bench.runs.schema import FeatureIdentity, Identity
 from bench.weights.cards import WEIGHTS, WEIGHTS_FOLDER, read_card
 from episodes.banks.bank import open_bank
 from episodes.schema import parsed
-from tests.results_page import BLOCK, PAGE, declared, regenerated, words
+from tests.results_page import BLOCK, PAGE, VERDICT, declared, regenerated, words, written_by_hand
 
 ROOT = RESULTS_FOLDER.parent
+CLAIMS = re.compile(
+    r"\b(better|worse|best|outperforms?|beats?|gains?|gained|improves?|helps?|hurts?|loses?|lost"
+    r"|wins?|superior|inferior|level with|above|below|matters?|owes?|stronger|weaker)\b",
+    re.IGNORECASE,
+)
+"""Words that say of two methods that one is the better one, or that none is."""
 
 
 def test_the_tables_follow_from_the_rows_byte_for_byte():
     text = PAGE.read_text(encoding="utf-8")
     assert len(BLOCK.findall(text)) >= 2
     assert regenerated(text) == text
+
+
+def test_no_sentence_claims_more_than_its_p_value():
+    # Verdicts stand between marks and are made of corrected p-values (the test above compares
+    # them); what is written by hand says what was done and found, and judges nothing.
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(VERDICT.findall(text)) > 10
+    assert CLAIMS.findall(written_by_hand(text)) == []
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BY_HAND = re.compile(r"^```.*?^```|^\|.*?$|<!-- fvbench.*?<!-- end -->", re.DOTALL | re.MULTILINE)
+"""Parts of a page that are no sentences: code, tables, what commands printed."""
+JUDGED = re.compile(
+    r"\b(better|worse|outperforms?|beats?|superior|inferior|stronger|weaker|wins?|loses to)\b"
+)
+NAMED = re.compile(
+    rf"`({'|'.join(map(re.escape, sorted(built_in_methods(), key=len, reverse=True)))})`"
+    r"|\b(MASTAF|OTAM|TRX|HyRSM|STRM|TA2N|ProtoNet|Chamfer\+\+|ViSiL|TEAM|MoLo|CAN|PAL|CMN)(?!\w)"
+)
+
+
+def unsupported(page: str) -> list[str]:
+    """Sentences that judge a method without a verdict of that method in a table of the page."""
+    sentences = re.split(r"(?<=[.:;!?])\s+", BY_HAND.sub("", page))
+    found = []
+    for sentence in sentences:
+        for method in {(one or other).lower() for one, other in NAMED.findall(sentence)}:
+            row = rf"^\| {re.escape(method)} .*\| *(better|worse) *\|"
+            if JUDGED.search(sentence) and not re.search(row, page, re.MULTILINE):
+                found.append(sentence)
+    return found
+
+
+def test_no_page_judges_a_method_without_a_verdict():
+    assert [one for page in PAGES for one in unsupported(page.read_text(encoding="utf-8"))] == []
+    page = "OTAM stands higher. TRX beats it.\n\n| otam | 72.8 | {} |\n\nOTAM is better."
+    assert unsupported(page.format("better")) == ["TRX beats it."]
+    assert unsupported(page.format("undecided < 5.0")) == ["TRX beats it.", "OTAM is better."]
 
 
 def test_a_verdict_is_that_of_the_corrected_p_value():

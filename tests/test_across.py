@@ -13,7 +13,6 @@ from scipy import stats
 from bench.comparison.across.agreement import Side, kendall, spearman
 from bench.comparison.across.summary import Across, across
 from bench.report.charts.transfer import transfer_chart
-from bench.runs.by_method import CONTROLS
 from bench.runs.directory import write_run
 from bench.runs.run import Run
 from bench.runs.schema import FeatureIdentity
@@ -243,17 +242,9 @@ class TestAcross:
     def test_one_bank_is_not_several(self, runs: list[Run]):
         with pytest.raises(UserError, match="all runs are on default; name runs"):
             across([one for one in runs if one.identity.bank == "default"])
-
-    def test_banks_without_a_method_in_common_are_told_with_what_each_has(self, runs: list[Run]):
-        banks = sorted({one.identity.bank for one in runs})
-        methods = sorted(
-            {one.identity.method for one in runs if one.identity.method not in CONTROLS}
-        )
-        apart = dict(zip(banks, methods, strict=False))
-        chosen = [one for one in runs if apart.get(one.identity.bank) == one.identity.method]
-        with pytest.raises(UserError, match="no method was run everywhere") as raised:
-            across(chosen)
-        assert all(method in str(raised.value) for method in apart.values())
+        apart = {("default", "good"), (BANKS[1], "poor")}
+        with pytest.raises(UserError, match="no method was run on all of default, egogestar"):
+            across([one for one in runs if (one.identity.bank, one.identity.method) in apart])
 
 
 @pytest.fixture(scope="module")

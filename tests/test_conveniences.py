@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from bench.features.store import FeatureStore
-from bench.machine import progress
 from bench.method import FeatureShape
 from bench.runs.directory import read_runs, write_run
 from episodes import cache
@@ -79,19 +78,6 @@ class TestCommandLine:
         listing.stdout.close()
         assert listing.stderr.read() == b""
         listing.wait()
-
-    def test_lines_outside_a_terminal_say_how_long_it_will_take(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ):
-        clock = iter([0.0, 25.0, 30.0, 100.0])
-        monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-        with progress.Reporter().stage("embed") as report:
-            for done in (1, 2, 4):
-                report(done, 4)
-        assert capsys.readouterr().err.splitlines() == [
-            "embed: 1 of 4 in 25.0 s, about 75 s left",
-            "embed: 4 of 4 in 100.0 s",
-        ]
 
     @pytest.mark.usefixtures("own_config")
     def test_a_root_that_holds_nothing_known_registers_nothing(self, tmp_path: Path):

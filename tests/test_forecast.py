@@ -72,11 +72,11 @@ def test_what_could_not_be_tried_is_left_out_of_the_sum():
 def test_lines_say_how_much_time_is_left_for_all_stages(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    clock = iter([0.0, 25.0, 100.0, 0.0, 7.0])
+    clock = iter([0.0, 25.0, 30.0, 100.0, 0.0, 7.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     reporter = Reporter({"embed": [90.0], "otam": [20.0, 30.0], "mastaf": [300.0]})
     with reporter.stage("embed") as report:
-        for done in (1, 4):
+        for done in (1, 2, 4):  # nothing is said so soon after the first
             report(done, 4)
     with reporter.stage("otam") as report:
         report(2, 2)

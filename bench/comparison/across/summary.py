@@ -156,13 +156,9 @@ def across(runs: Sequence[Run], banks: Sequence[Bank] = ()) -> Across:
     methods = [names - duplicates.keys() for names in methods]
     common = sorted(set.intersection(*methods))
     if not common:
-        each = "; ".join(
-            f"{place.title}: {', '.join(sorted(names)) or 'controls only'}"
-            for place, names in zip(places, methods, strict=True)
-        )
         raise UserError(
-            f"no method was run everywhere ({each}); name runs of the same methods, or leave out"
-            " the folder that has others"
+            f"no method was run on all of {', '.join(place.title for place in places)}; name runs"
+            " of the same methods, or leave out the folder that has others"
         )
     agreements = []
     for (one, mine), (other, theirs) in combinations(zip(places, methods, strict=True), 2):

@@ -270,7 +270,8 @@ def test_json_is_one_document(words: str, status: int, tmp_path: Path):
     )
     (tmp_path / "no.zip").write_text("")
     (tmp_path / "broken.py").write_text(
-        "from bench.method import Method, register\n\n\n@register\nclass Broken(Method):\n"
+        "from bench.method import Method, register\nprint('good morning')\n\n"
+        "@register\nclass Broken(Method):\n"
         "    name, source, differs, needs, order_aware = 'broken', '', '', 'vector', False\n"
     )
     places = {
@@ -286,6 +287,7 @@ def test_json_is_one_document(words: str, status: int, tmp_path: Path):
     assert (ended.exit_code, ended.stdout.endswith(("}\n", "]\n"))) == (status, True), ended.output
     content = json.loads(ended.stdout)
     if "broken" in words:  # no method is left to compare
+        assert "good morning" in ended.stderr
         assert [(one["bank"], one["method"]) for one in content["failed"]] == [
             ("default", "broken")
         ]

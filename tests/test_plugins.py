@@ -146,8 +146,11 @@ class TestTrainingOnFeatures:
         assert self.train(own, small_recipe, *words)[0] == 0
         path = next(own.glob("train-0/*.npy"))
         np.save(path, np.load(path) * 2)
+        card = json.loads((own / "features.json").read_text())
+        card["files"].pop(path.relative_to(own).as_posix())  # as whoever changes features does
+        (own / "features.json").write_text(json.dumps(card))
         status, said = self.train(own, small_recipe, *words)
-        assert (status, "features_sha256" in said or "backbone" in said) == (2, True)
+        assert (status, "features_sha256" in said) == (2, True)
 
     def test_weights_fit_features_of_the_same_kind_alone(
         self, features: Path, small_recipe: Path, tmp_path: Path

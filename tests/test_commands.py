@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,18 +74,10 @@ def test_list_shows_everything_without_a_word():
 @pytest.mark.parametrize("kind", ["methods", "datasets", "backbones"])
 def test_list_fits_the_terminal(kind: str, columns: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 24)))
-    monkeypatch.setattr("bench.commands.listing.sys", SimpleNamespace(stdout=Terminal()))
     text = call("list", kind)[1]
     assert max(map(len, text.splitlines())) <= columns
     for said in call("list", "datasets", "--json")[1].split() if kind == "datasets" else ():
         assert not said.startswith("https://") or said in text
-
-
-class Terminal:
-    """What a command writes to, where it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_list_refuses_what_it_does_not_know():

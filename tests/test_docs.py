@@ -101,13 +101,6 @@ def test_python_that_is_shown_runs(page: Path, folder: Path):
         exec(compile(shorter, str(page), "exec"), {})  # noqa: S102 - our own documentation
 
 
-def test_a_command_that_does_not_exist_is_noticed():
-    with pytest.raises(AssertionError):
-        parse(["absent"])
-    with pytest.raises(Exception, match="No such option"):
-        parse(["run", "--absent", "1"])
-
-
 def test_pictures_and_pages_that_are_linked_are_there():
     generated = ("docs/methods", "docs/reference")
     for page in (*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"):

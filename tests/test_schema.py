@@ -23,7 +23,6 @@ from bench.throughput.record import StageSpeeds
 from bench.weights.backbone_card import BackboneCard
 from bench.weights.cards import Card, read_card
 from episodes.banks.recipe import FOLDER as RECIPES
-from episodes.disk.facts import facts
 from episodes.disk.registration import Registration, registration, write_registration
 from episodes.errors import UserError
 from episodes.schema import SEAL, Model, parsed, read_json, read_toml, sealed
@@ -253,16 +252,6 @@ class TestOtherFiles:
         (tmp_path / "accepted.json").write_text('{"runs": {}, "history": [], "note": "mine"}')
         with pytest.raises(UserError, match=r"accepted.json is damaged: there is no key note; "):
             read_baseline(tmp_path)
-
-    def test_facts_name_file_and_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        text = '[test]\nvideos = 3\nsha256 = "x"\n[test.classes]\n"a" = { video = 3, sha256 = "y" }'
-        (tmp_path / "mine.toml").write_text(text)
-        monkeypatch.setattr("episodes.disk.facts.FOLDER", tmp_path)
-        with pytest.raises(
-            UserError,
-            match=r"mine.toml is not a file of facts: there is no key test.classes.a.video;",
-        ):
-            facts.__wrapped__("mine")
 
     def test_a_summary_is_what_its_type_says(self, tmp_path: Path):
         write_summary(tmp_path, compare([RUN, answered("protonet", 0.5, episodes=6)])[0])

@@ -1,8 +1,7 @@
 """``fvbench list``."""
 
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from textwrap import TextWrapper
 from typing import Annotated, Any
@@ -15,11 +14,7 @@ from episodes.errors import UserError
 
 Records = list[dict[str, Any]]
 LONG = {"source", "description", "pretraining", "state", "weights"}
-"""Fields that hold sentences; they are wrapped, but no word is broken, which may be an address."""
-WIDE, NARROW = 40, 18
-"""Width of a column of them in characters: at most, and at least."""
-GAP = 2
-"""Characters between columns, and around a title."""
+"""Fields that hold sentences; no word of them is broken, which may be an address."""
 
 
 def list_(
@@ -60,42 +55,24 @@ def list_(
 
 
 def _as_text(title: str, records: Records, long: bool) -> str:
-    """A titled table, and below it the sentences that are too long for its columns."""
+    """A titled table and, below it, the fields that hold sentences, for each record."""
     hidden = {"differs", "settings", "sha256", "input"}
     if not long:
         hidden |= {"source", "pretraining"}
-    columns = [key for key in records[0] if key not in hidden]
-    wide = _width(records, columns)
-    words = {key: " ".join(str(record[key]) for record in records).split() for key in columns}
-    below = [key for key in columns if key in LONG and max([NARROW, *map(len, words[key])]) > wide]
-    columns = [key for key in columns if key not in below]
+    columns = [key for key in records[0] if key not in hidden | LONG]
     cells = [[record[key] for key in columns] for record in records]
-    widths = [wide if key in LONG else None for key in columns]
-    table = tabulate(cells, columns, "simple", maxcolwidths=widths, break_on_hyphens=False)
+    parts = [title] + [tabulate(cells, columns, "simple")] * (len(columns) > 1)
     whole = TextWrapper(
         shutil.get_terminal_size().columns,
         subsequent_indent="  ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for key in below:
-        filled = (whole.fill(f"{record['name']}: {record[key]}") for record in records)
-        table = "\n".join([table, "", key, *filled])
-    return f"{title}\n\n{table}\n"
-
-
-def _width(records: Records, columns: Sequence[str]) -> int:
-    """Characters that each of the `LONG` fields may take."""
-    long = [key for key in columns if key in LONG]
-    if not long or not sys.stdout.isatty():
-        return WIDE
-    taken = sum(
-        max(len(key) + GAP, *(len(str(record[key])) for record in records)) + GAP
-        for key in columns
-        if key not in LONG
-    )
-    room = shutil.get_terminal_size().columns - taken
-    return min(WIDE, room // len(long) - GAP)
+    for key in records[0]:
+        if key in LONG - hidden:
+            lines = (whole.fill(f"{record['name']}: {record[key]}") for record in records)
+            parts.append("\n".join([key, *lines]))
+    return "\n\n".join(parts) + "\n"
 
 
 def _methods() -> Records:

@@ -259,7 +259,14 @@ REGISTRY: dict[str, ConfiguredMethod] = {}
 """Every registered method and variant by name; filled by importing the files that define them."""
 
 REQUIRED = ("name", "source", "differs", "needs", "order_aware")
-KINDS = {"needs": Needs, "sees": Sees, "order_aware": bool, "revision": int, "pretraining": str}
+KINDS = {
+    "needs": Needs,
+    "sees": Sees,
+    "order_aware": bool,
+    "needs_text": bool,
+    "revision": int,
+    "pretraining": str,
+}
 """Types of declarations that runs state."""
 
 SomeMethod = TypeVar("SomeMethod", bound=type[Method])

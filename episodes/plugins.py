@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,8 @@ from episodes.errors import UserError, in_words, warn
 
 loaded_files: dict[str, ModuleType] = {}
 """Name -> module loaded from a file."""
+_added: set[str] = set()
+"""Folders that are on Python's path for the sake of a plugin."""
 
 
 def brought(group: str) -> list[object]:
@@ -98,21 +101,35 @@ def _import_as(name: str, package: str, path: Path) -> None:
     if spec is None or spec.loader is None:
         raise UserError(f"plugin {path}: Python cannot import such a file")
     module = importlib.util.module_from_spec(spec)
-    known = set(sys.path)
+    before = list(sys.path)
     try:
         guarded(f"plugin {path}", partial(importlib.import_module, package))
         if str(file.parent) not in sys.modules[package].__path__:
             raise _another(path, package)
         sys.modules[name] = module
         guarded(f"plugin {path}", partial(spec.loader.exec_module, module))
-        _check_found(path, [Path(one).resolve() for one in sys.path if one not in known])
+        _keep_apart(path, before)
     except UserError:
         sys.modules.pop(name, None)
+        sys.path[:] = before
         raise
     if file.stem.isidentifier() and file.stem not in sys.modules:
-        alone = importlib.util.find_spec(file.stem)
-        if alone is not None and Path(str(alone.origin)).resolve() == file:
+        found = importlib.util.find_spec(file.stem)
+        if found is not None and Path(str(found.origin)).resolve() == file:
             sys.modules[file.stem] = module  # so that a file beside it may import it absolutely
+
+
+def _keep_apart(path: Path, before: Sequence[str]) -> None:
+    """Keep apart the files in folders that a plugin has added to Python's path, and all others.
+
+    Its folders come last, so that they take no import from plugins that are loaded already.
+    """
+    if added := [one for one in sys.path if one not in before]:
+        own = path.resolve().parents
+        alone = [one for one in sys.path if one not in _added or Path(one) in own]
+        sys.path[:] = [*(one for one in sys.path if one in before), *added]
+        _check_found(path, added, alone)
+        _added.update(added)
 
 
 def _is_at(module: ModuleType | None, file: Path) -> bool:
@@ -140,6 +157,7 @@ def _package_of(file: Path) -> str:
         folder = folder.parent
     if str(folder) not in sys.path:
         sys.path.append(str(folder))  # at the end, where it shadows nothing
+        _added.add(str(folder))
     if names:
         return ".".join(names)
     name = f"fvbench_plugin_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
@@ -149,15 +167,17 @@ def _package_of(file: Path) -> str:
     return name
 
 
-def _check_found(path: Path, added: Sequence[Path] = ()) -> None:
+def _check_found(path: Path, added: Sequence[str] = (), alone: Sequence[str] = ()) -> None:
     """Refuse a plugin whose import of a file beside it would find another module of that name.
 
     Two plugins that each bring a ``layers.py`` would share the first one. The same is true of the
-    files in folders that a plugin has ``added`` to Python's path, such as copies of authors' code.
+    files in folders that a plugin has ``added`` to Python's path, such as copies of authors' code;
+    of those, it means the ones that it finds ``alone``, on the path without other plugins' folders.
     """
-    way_out = "write `from . import {}`"
+    way_out = "or write `from . import {}`"
     if added:
-        way_out = "run methods of the two in commands of their own"
+        way_out = "import it at the top of the plugin, or leave out other plugins"
+    folders = [Path(one).resolve() for one in added]
     waiting = [path.resolve()]
     seen: set[Path] = set()
     while waiting:
@@ -167,14 +187,17 @@ def _check_found(path: Path, added: Sequence[Path] = ()) -> None:
             if added and name in sys.stdlib_module_names:
                 continue
             files = (f"{name}.py", f"{name}/__init__.py")
-            places = {folder / one for folder in added or [file.parent] for one in files}
+            places = {folder / one for folder in folders or [file.parent] for one in files}
+            if added:
+                meant = PathFinder.find_spec(name, alone)
+                places &= {Path(str(getattr(meant, "origin", None))).resolve()}
             for own in filter(Path.is_file, places - seen):
                 spec = importlib.util.find_spec(name)
                 found = "Python's own" if spec is None or not spec.has_location else spec.origin
                 if found is None or Path(found).resolve() != own:
                     raise UserError(
                         f"plugin {path}: `import {name}` finds {found}, not {own}; rename that"
-                        f" file, or {way_out.format(name)}"
+                        f" file, {way_out.format(name)}"
                     )
                 waiting.append(own)
 

@@ -164,11 +164,18 @@ class TestWeightsFromFiles:
         with pytest.raises(UserError, match=r"motion cannot be loaded: ZeroDivisionError"):
             load_backbone("motion", CPU)
 
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("pretraining", None, "motion is None; it is of type str"),
+            ("input", InputSpec(8, 84, [0.5] * 3, (0.2,) * 3), "tuples mean and std"),  # type: ignore[arg-type]
+        ],
+    )
     def test_what_runs_could_not_state_is_refused_before_the_work(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, field: str, value: object, words: str, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(MotionNet, "pretraining", None)
-        with pytest.raises(UserError, match="motion is None; it is of type str"):
+        monkeypatch.setattr(MotionNet, field, value)
+        with pytest.raises(UserError, match=words):
             load_backbone("motion", CPU)
 
     def test_other_weights_make_other_features(self, tmp_path: Path):

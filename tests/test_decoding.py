@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -243,6 +244,16 @@ def test_both_readers_give_the_frames_behind_a_black_one(settings: dict[str, Any
     """The first picture, by which decord is judged, is the same in both."""
     path = painted(tmp_path / "a.mp4", "libx264", black=3, **settings)
     frames_of_both_readers(path, 24, "av")
+
+
+def test_decord_reads_where_pyav_does_not_tell_the_order_of_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As before 18.1: all videos were read by the other reader."""
+    video = AvVideo(painted(tmp_path / "a.mp4", "libx264"))
+    older = SimpleNamespace(codec_context=SimpleNamespace(format=av.VideoFormat("yuv420p", 64, 48)))
+    monkeypatch.setattr(video, "_stream", older)
+    assert not video.blends_lines()
 
 
 def test_both_readers_give_the_frames_of_a_packed_bitstream(tmp_path: Path):

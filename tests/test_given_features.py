@@ -101,6 +101,19 @@ def test_two_files_of_one_video_are_refused(tmp_path: Path):
         GivenFeatures(folder)
 
 
+@pytest.mark.parametrize("name", ["t.npz", ""])
+def test_exported_features_that_may_not_be_read_are_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refused_by_the_system(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_features(tmp_path / name, ["a/b"], ones, FeatureCard())
+    monkeypatch.setattr("bench.features.files.file_sha256", refused_by_the_system)
+    with pytest.raises(UserError, match=r"cannot be read as features: .*Permission denied"):
+        GivenFeatures(tmp_path / name)
+
+
 @pytest.mark.parametrize("names", [("one.npz", "two.npz"), ("", "")])
 @pytest.mark.parametrize(
     "other",

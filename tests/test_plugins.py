@@ -227,6 +227,8 @@ class TestNewBackbone:
             ("declarations", 'pretraining = "none"', 'pretraining = ""'),
             ("declarations", 'pretraining = "none"', "trained = 1"),
             ("declarations", "channels = 6", "width = 6"),
+            ("declarations", "revision = 1", "version = 1"),
+            ("declarations", "mean=(0.5, 0.5, 0.5)", "mean=[0.5, 0.5, 0.5]"),
             ("shape", "channels = 6", "channels = 7"),
             ("shape", "([colours, changes]", "([0 * colours, 0 * colours]"),
             ("space", "changes], dim=1)", "changes], dim=1).mT.contiguous()"),

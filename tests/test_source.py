@@ -373,9 +373,34 @@ def test_a_file_in_a_folder_that_a_plugin_adds_to_the_path_is_not_that_of_anothe
             assert "wrapped1" in all_methods([file])
             continue
         sys.modules.pop("_model")  # the other has no file of this name
-        with pytest.raises(UserError, match=r"finds .*authors1/_.*, not .*authors2/_"):
-            all_methods([file])
+        for _ in range(2):  # not because its folder is not on the path yet
+            with pytest.raises(UserError, match=r"finds .*authors1/_.*, not .*authors2/_"):
+                all_methods([file])
         assert "wrapped2" not in REGISTRY
+
+
+def test_a_plugin_may_add_a_folder_with_other_versions_of_what_is_installed(tmp_path: Path):
+    """As that of the system's Python, behind the environment's own."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name, text in (("tabulate", ""), ("_only_there", "K = 1\n")):
+        (packages / f"{name}.py").write_text(text)
+    line = f"import sys\nsys.path.append({str(packages)!r})\nimport tabulate\nimport _only_there"
+    all_methods([plugin(tmp_path / "plugin", "appends", line, 0)])
+    assert "appends" in REGISTRY
+
+
+def test_what_a_plugin_imports_later_is_not_another_module_than_when_it_was_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its folders come last from then on: it ran with the installed module, without a word."""
+    for folder in ("installed", "authors"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "_later.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    line = f"import sys\nsys.path.insert(0, {str(tmp_path / 'authors')!r})\ndef f(): import _later"
+    with pytest.raises(UserError, match=r"finds .*installed/_later.py, not .*authors/_later.py"):
+        all_methods([plugin(tmp_path / "plugin", "late", line, 0)])
 
 
 def test_a_library_is_no_source_of_the_users_wherever_it_is_installed(tmp_path: Path):

@@ -101,7 +101,8 @@ def check_backbone(
             try:
                 with own_output():
                     names = backbones_in(Path(one)) if is_file else [one]
-                    loaded = [load_backbone(name, torch.device("cpu")).backbone for name in names]
+                    cpu = torch.device("cpu")
+                    loaded = [load_backbone(name, cpu, stated=False).backbone for name in names]
             except UserError as error:
                 typer.echo(f"error: {error}", err=True)
                 errors.append(error)

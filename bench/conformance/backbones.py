@@ -64,8 +64,11 @@ def declarations(subject: BackboneUnderTest) -> Breaches:
             yield f"it does not state its {word} as text{none}"
     if not isinstance(getattr(backbone, "revision", None), int):
         yield "it states no revision, a whole number that is raised whenever a feature may change"
-    if not isinstance(getattr(backbone, "input", None), InputSpec):
+    spec = getattr(backbone, "input", None)
+    if not isinstance(spec, InputSpec):
         yield "it states no input, a bench.backbone.InputSpec"
+    elif not isinstance(spec.mean, tuple) or not isinstance(spec.std, tuple):
+        yield "mean and std of its input are not tuples"
     if not isinstance(getattr(backbone, "channels", None), int):
         yield "it states no channels, a whole number"
     grid = getattr(backbone, "grid", None)

@@ -200,16 +200,18 @@ class _StandIn(Pretrained):
     input = InputSpec(1, 1, (0.0,) * 3, (1.0,) * 3)
 
 
-def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
+def load_backbone(choice: str, device: torch.device, stated: bool = True) -> LoadedBackbone:
     """Load a backbone with its weights.
 
     Args:
         choice: its name, or ``NAME=WHERE`` with the place of its weights: a file, or for a backbone
             of ``transformers`` a folder or a model of the hub.
         device: where to put it.
+        stated: whether to refuse declarations that runs could not state.
 
     Raises:
-        UserError: there is no such backbone, or its weights are missing or do not fit.
+        UserError: there is no such backbone, its weights are missing or do not fit, or its
+            declarations are of other types.
     """
     name, _, where = choice.partition("=")
     known = backbones()
@@ -218,15 +220,29 @@ def load_backbone(choice: str, device: torch.device) -> LoadedBackbone:
     cls = known[name]
     try:
         backbone, sha256 = cls.load(where) if issubclass(cls, Pretrained) else _shipped(cls, where)
-        Input(**asdict(backbone.input))  # which is how runs state it
-        for field, kind in {"revision": int, "pretraining": str}.items():
-            if not is_of_kind(value := getattr(backbone, field), kind):
-                raise UserError(f"{field} of backbone {name} is {value!r}; {kind_in_words(kind)}")
+        if stated:
+            _check_stated(backbone)
         return LoadedBackbone(backbone.eval().to(device), sha256)
     except UserError:
         raise
     except Exception as error:  # of its own code
         raise UserError(f"backbone {choice} cannot be loaded: {in_words(error)}") from error
+
+
+def _check_stated(backbone: Backbone) -> None:
+    """Refuse declarations that runs could not state after their work."""
+    for word, kind in {"revision": int, "pretraining": str}.items():
+        if not is_of_kind(value := getattr(backbone, word, None), kind):
+            said = f"{word} of backbone {backbone.name} is {value!r}"
+            raise UserError(f"{said}; {kind_in_words(kind)}")
+    spec = getattr(backbone, "input", None)
+    try:
+        Input(**asdict(spec))  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"input of backbone {backbone.name} is {spec!r}; it is an InputSpec, of bench.backbone,"
+            " with whole numbers frames and size, and tuples mean and std"
+        ) from error
 
 
 def _shipped(cls: type[Backbone], where: str) -> tuple[Backbone, str]:

@@ -176,7 +176,7 @@ def _hashes(place: Path) -> Mapping[str, str]:
 def _check_written(path: Path, folder: Path, hashes: Mapping[str, str]) -> None:
     """Refuse a file that is not the one that this program wrote there."""
     name = path.relative_to(folder).as_posix()
-    if name in hashes and path.is_file() and hashes[name] != file_sha256(path):
+    if name in hashes and path.is_file() and hashes[name] != _guarded(path, file_sha256):
         raise UserError(
             f"{path} is not the file that was written with {CARD}: its sha256 differs; export it"
             f" again or, if you changed it, remove its line from {folder / CARD}"

@@ -256,4 +256,5 @@ def read_card(weights: Path) -> Card | None:
 
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -139,7 +139,8 @@ class AvVideo:
         context = self._stream.codec_context
         form = context.format
         other = form is not None and form.name not in EXACT and form.chroma_height(2) == 1
-        return context.field_order > 1 or other
+        interlaced = getattr(context, "field_order", 0) > 1  # PyAV before 18.1 does not say
+        return interlaced or other
 
     @staticmethod
     def identity() -> str:

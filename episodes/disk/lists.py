@@ -141,7 +141,7 @@ def _pair(line: str, where: str) -> tuple[str, str]:
         raise UserError(
             f"{where}: {line[:100]!r} is a folder of frames with the number of frames and that of"
             " the class, as MMAction2 lists raw frames; a line is CLASS/VIDEO: leave out the two"
-            " numbers"
+            " numbers or, if they belong to the name of a video, write its suffix behind them"
         )
     for pattern, _ in FORMATS:
         if match := pattern.fullmatch(line):

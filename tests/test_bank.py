@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from episodes.banks import sampler
 from episodes.banks.bank import BankMismatchError, episodes_sha256, frozen, open_bank, verified
 from episodes.banks.recipe import Protocol, Recipe, read_recipe, recipe_names
 from episodes.banks.sampler import CHUNK, Episodes, draw
@@ -100,6 +101,14 @@ class TestEpisodeDependsOnItsNumberAlone:
         all_of_them = draw(recipe, rendered, 100_000)
         for count in (10, CHUNK - 1, CHUNK + 1):
             assert start_alike(draw(recipe, rendered, count), all_of_them, count)
+
+    def test_not_on_how_many_are_drawn_at_once(
+        self, protocol: str, small_split: Split, monkeypatch: pytest.MonkeyPatch
+    ):
+        recipe = recipe_for(small_split, protocol)
+        at_once = draw(recipe, small_split, 50)
+        monkeypatch.setattr(sampler, "CHUNK", 7)
+        assert start_alike(draw(recipe, small_split, 50), at_once, 50)
 
     def test_not_on_how_many_the_recipe_states(self, protocol: str, small_split: Split):
         recipe = recipe_for(small_split, protocol)

@@ -71,6 +71,8 @@ def test_a_new_method_is_listed_runs_and_stands_in_the_table(tmp_path: Path):
     [
         ("protonet", "there is a method called protonet already"),
         ("otam_hard", "there is a method called otam-hard already"),
+        ("My_method", "lower-case words"),
+        ("my__method", "lower-case words"),
         ("2fast", "lower-case words joined by underscores, such as my_method"),
         ("../evil", "lower-case words"),
         ("class", "lower-case words"),

@@ -33,8 +33,8 @@ def train_backbone(
 
     `motion` learns plain classification of the training classes of the rendered videos, a quarter
     of an hour on two cores; `words` adds to it a text tower, which learns to read their names.
-    Writes OUT/NAME.safetensors and its card, OUT/NAME.json, which `--backbone
-    NAME=OUT/NAME.safetensors` of other commands takes.
+    Writes the weights, OUT/motion.safetensors or OUT/motion-words.safetensors, and their card,
+    which ends in .json. Other commands take them as --backbone motion=OUT/motion.safetensors.
 
     exit status
       0  done

@@ -215,18 +215,10 @@ class TestOtherFiles:
         ("name", "kind", "place", "value", "words"),
         [
             ("card", Card, "training.sed", 0, "there is no key training.sed; did you mean seed"),
-            ("card", Card, "identity.recipe", None, "identity.recipe is missing"),
             ("backbone-card", BackboneCard, "bytes", [], "bytes is ..; it should be"),
             ("backbone-card", BackboneCard, "recipe.shifted", 3, "no key recipe.backbone.shifted"),
             ("backbone-card-of-words", BackboneCard, "recipe.scale", "1", "scale is '1'; it sh"),
             ("backbone-card-of-words", BackboneCard, "recipe.dropout", 0.1, "key recipe.words.dr"),
-            (
-                "accepted-without-seal",
-                BaselineRecord,
-                "history.0.whom",
-                "me",
-                "no key history.0.whom",
-            ),
         ],
     )
     def test_an_unknown_key_or_a_wrong_type_is_named(

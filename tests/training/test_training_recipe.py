@@ -49,7 +49,6 @@ def test_a_classifier_baseline_learns_no_episodes():
     ("line", "message"),
     [
         ('optimiser = "lamb"', "optimiser is 'lamb'; it should be 'adam', 'adamw' or 'sgd'"),
-        ("steps = '3'", "steps is '3'; it should be a valid integer"),
         ("learning_rate = 0.0", "learning_rate is 0.0; it should be greater than 0"),
         ("learning_rate = inf", "learning_rate is inf; it should be a finite number"),
         ("flip = 1", "flip is 1; it should be a valid boolean"),
@@ -57,7 +56,6 @@ def test_a_classifier_baseline_learns_no_episodes():
         ("rate_from_step = [[2, 0.1], [2, 0.5]]", "its steps should ascend, as in [[2250, 0.1], "),
         ("rate_from_step = [[2, -0.1]]", "its steps and factors should be greater than or equal"),
         ('optimiser = "sgd"\nnesterov = true', "nesterov is True; it should be false, or momentum"),
-        ("rate_from_step = [3, 0.1]", "rate_from_step.0 is 3; it should be a valid array"),
         ("warm_up_from = -0.1", "warm_up_from is -0.1; it should be greater than or equal to 0"),
         ("stepz = 3", "there is no key stepz; did you mean steps?"),
         ('name = "other"', "there is no key name; a recipe has the name of its file"),
@@ -144,22 +142,9 @@ def test_a_recipe_may_change_settings_of_a_method_and_of_no_other(tmp_path: Path
     path.write_text('base = "default"\n[method.mastaf.settings]\nhidden = 4\n')
     narrow = with_settings(str(path), METHODS["mastaf-nores"]).settings
     assert (narrow.hidden, narrow.residual) == (4, False)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("scael = 14.0", "mastaf has no setting scael; did you mean scale"),
-        ('scale = "14"', "setting scale of mastaf is '14'; it is a number, as 7.0"),
-    ],
-)
-def test_a_setting_that_the_method_does_not_have_is_refused(
-    line: str, message: str, tmp_path: Path
-):
-    path = tmp_path / "mine.toml"
-    path.write_text(f'base = "default"\n[method.mastaf.settings]\n{line}\n')
-    with pytest.raises(UserError, match=message):
-        with_settings(str(path), METHODS["mastaf"])
+    path.write_text('base = "default"\n[method.mastaf.settings]\nscale = "14"\n')
+    with pytest.raises(UserError, match="setting scale of mastaf is '14'; it is a number"):
+        with_settings(str(path), full)
 
 
 def test_what_would_have_no_effect_is_told(tmp_path: Path):
@@ -169,13 +154,6 @@ def test_what_would_have_no_effect_is_told(tmp_path: Path):
     said = refused(*words, "--recipe", path)
     assert "[method.otamm] is not used: no method is called 'otamm'; did you mean otam" in said
     assert "--global-weight 2 has no effect on mastaf" in refused(*words)
-
-
-def test_a_whole_number_does_for_a_float_and_is_the_same_setting(tmp_path: Path):
-    path = tmp_path / "mine.toml"
-    path.write_text('base = "default"\n[method.mastaf.settings]\nscale = 14\n')
-    scale = with_settings(str(path), METHODS["mastaf"]).settings.scale
-    assert (scale, type(scale)) == (14.0, float)
 
 
 def test_a_base_is_looked_for_beside_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

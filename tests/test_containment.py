@@ -306,6 +306,18 @@ def test_a_profile_of_the_whole_program_goes_on_after_a_method_with_its_own():
         assert sys.getprofile() is profile
 
 
+def test_a_debugger_around_the_program_may_stop_tracing_in_a_method():
+    """As one does whose last breakpoint is taken away."""
+    own = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        before = Surroundings()
+        sys.settrace(None)
+        assert before.put_back() == []
+    finally:
+        sys.settrace(own)
+
+
 def test_a_default_device_that_was_set_leaves_no_mode_behind():
     """Every call of a function of torch would pass through it, and take longer."""
     before = Surroundings()

@@ -8,24 +8,19 @@ and the files of others are not looked after.
 
 import builtins
 import gc
-import itertools
 import math
 import os
 import random
 import signal
 import sys
-import tracemalloc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import partial
-from operator import attrgetter
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils import _python_dispatch as operators
+
+from bench.machine.states import MISSING, STATES, read_state
 
 OURS = ("bench", "episodes", "methods")
 SHARED: Sequence[ModuleType | type] = (
@@ -34,194 +29,14 @@ SHARED: Sequence[ModuleType | type] = (
     *{one for one in vars(torch.nn).values() if isinstance(one, type)},
 )
 """Modules and classes whose functions every method calls, besides our own."""
-FLAGS = (
-    *("cudnn.enabled", "cudnn.benchmark", "cudnn.deterministic"),
-    *("mkldnn.enabled", "mkldnn.deterministic", "opt_einsum.enabled", "opt_einsum.strategy"),
-    "cuda.matmul.allow_fp16_reduced_precision_reduction",
-    "cuda.matmul.allow_bf16_reduced_precision_reduction",
-)
-"""Attributes in `torch.backends`."""
-ATTENTION = ("flash", "mem_efficient", "math", "cudnn")
-"""Kernels of torch's attention."""
 LATE = {"manual_seed", "__slotnames__", "__annotations__", "__annotations_cache__"}
 """Attributes that change later: torch replaces one when its compiler is loaded, as some optimisers
 do; Python adds one to classes whose objects are sent to another process, as in rendering, and the
 others to classes whose annotations are read, as by `torch.jit.script`."""
-MISSING = object()
-_kept: list[torch.inference_mode] = []
-"""Context managers that are never left: each would restore an old mode when it is collected."""
-_AUTOCAST = ("cpu", "cuda")
-_ROUNDED = (
-    *(("generic", "all"), ("cuda", "all"), ("mkldnn", "all")),
-    *itertools.product(("cuda", "mkldnn"), ("matmul", "conv", "rnn")),
-)
-"""What newer versions of torch round separately; what is "all" comes first."""
-_HOOKS: Mapping[str, dict[int, Any]] = {
-    name: value
-    for name, value in vars(torch.nn.modules.module).items()
-    if name.startswith("_global") and isinstance(value, dict)
-}
-"""What every module runs beside its own `forward`."""
-
-
-def _flushes_denormals() -> bool:
-    return float(torch.full((), 2e-308, dtype=torch.float64) / 4) == 0
-
-
-def _handlers() -> Mapping[int, Any]:
-    return {number: signal.getsignal(number) for number in signal.valid_signals()}
-
-
-def _put_handlers_back(before: Mapping[int, Any]) -> None:
-    for number, handler in before.items():
-        if signal.getsignal(number) != handler and handler is not None:
-            signal.signal(number, handler)
-
-
-def _set_inference_mode(on: bool) -> None:
-    # The method's own ones as well, which could be collected in the middle of a training.
-    _kept.extend(one for one in gc.get_objects() if type(one) is torch.inference_mode)
-    _kept.append(torch.inference_mode(on))
-    _kept[-1].__enter__()
-
-
-def _autocast() -> list[tuple[bool, torch.dtype]]:
-    return [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _AUTOCAST]
-
-
-def _set_autocast(before: Sequence[tuple[bool, torch.dtype]]) -> None:
-    for kind, (on, dtype) in zip(_AUTOCAST, before, strict=True):
-        torch.set_autocast_enabled(kind, on)
-        torch.set_autocast_dtype(kind, dtype)
-
-
-def _hooks() -> Mapping[str, Mapping[int, Any]]:
-    return {name: dict(hooks) for name, hooks in _HOOKS.items()}
-
-
-def _put_hooks_back(before: Mapping[str, Mapping[int, Any]]) -> None:
-    for name, hooks in _HOOKS.items():
-        hooks.clear()
-        hooks.update(before[name])
-
-
-def _modes() -> tuple[Any, Sequence[Any]]:
-    """Return the default device's mode, and all that torch's functions pass through."""
-    functions = torch.overrides._get_current_function_mode_stack()
-    return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None), functions
-
-
-def _put_modes_back(before: tuple[Any, Sequence[Any]]) -> None:
-    torch._GLOBAL_DEVICE_CONTEXT.device_context, functions = before
-    while torch._C._len_torch_function_stack():
-        torch._C._pop_torch_function_stack()
-    for mode in functions:
-        torch._C._push_on_torch_function_stack(mode)
-
-
-def _put_operators_back(before: Sequence[Any]) -> None:
-    while operators._get_current_dispatch_mode_stack():
-        operators._pop_mode()
-    for mode in before:
-        operators._push_mode(mode)
-
-
-def _set_default_type(before: tuple[torch.dtype, str]) -> None:
-    if torch._C._get_default_device() != before[1]:
-        torch.set_default_tensor_type("torch.FloatTensor")  # of the CPU
-    torch.set_default_dtype(before[0])
-
-
-def _precision() -> Sequence[Any]:
-    read = getattr(torch._C, "_get_fp32_precision_getter", None)  # of newer versions
-    return (
-        # Neither can be read where a newer flag says otherwise.
-        _read(torch.get_float32_matmul_precision),
-        _read(lambda: torch.backends.cudnn.allow_tf32),
-        [read(*place) for place in _ROUNDED] if read else [],
-    )
-
-
-def _set_precision(before: Sequence[Any]) -> None:
-    if before[0] is not MISSING:
-        torch.set_float32_matmul_precision(before[0])
-    if before[1] is not MISSING:
-        torch.backends.cudnn.allow_tf32 = before[1]
-    for place, value in zip(_ROUNDED, before[2], strict=False):
-        torch._C._set_fp32_precision_setter(*place, value)
-
-
-def _attention() -> Sequence[bool]:
-    return [getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in ATTENTION]
-
-
-def _set_attention(before: Sequence[bool]) -> None:
-    for kind, on in zip(ATTENTION, before, strict=True):
-        getattr(torch.backends.cuda, f"enable_{kind}_sdp")(on)
-
-
-def _flag(path: str) -> tuple[str, Callable[[], Any], Callable[[Any], object]]:
-    owner, _, name = path.rpartition(".")
-    holder = attrgetter(owner)(torch.backends)
-    return f"torch.backends.{path}", partial(getattr, holder, name), partial(setattr, holder, name)
-
-
-def _set_profile(before: Any) -> None:
-    if hasattr(before, "enable"):  # a `cProfile.Profile`, which is no function
-        before.enable()
-    else:
-        sys.setprofile(before)
 
 
 def _timer_runs() -> bool:
     return hasattr(signal, "setitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0
-
-
-STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
-    (
-        "torch's default type",
-        lambda: (torch.get_default_dtype(), torch._C._get_default_device()),
-        _set_default_type,
-    ),
-    ("torch's default device or another mode of its functions", _modes, _put_modes_back),
-    (
-        "the modes of torch's operators",
-        operators._get_current_dispatch_mode_stack,
-        _put_operators_back,
-    ),
-    ("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
-    ("torch's inference mode", torch.is_inference_mode_enabled, _set_inference_mode),
-    ("torch's recording of gradients", torch.is_grad_enabled, torch.set_grad_enabled),
-    (
-        "torch's search for anomalies",
-        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
-        lambda value: torch.autograd.set_detect_anomaly(*value),
-    ),
-    ("torch's automatic precision", _autocast, _set_autocast),
-    ("hooks of all modules", _hooks, _put_hooks_back),
-    (
-        "torch's choice of deterministic algorithms",
-        torch.get_deterministic_debug_mode,
-        torch.set_deterministic_debug_mode,
-    ),
-    ("the precision of torch's products", _precision, _set_precision),
-    ("torch's kernels of attention", _attention, _set_attention),
-    ("torch's smallest numbers", _flushes_denormals, torch.set_flush_denormal),
-    *map(_flag, FLAGS),
-    ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
-    ("the current folder", Path.cwd, os.chdir),
-    ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
-    ("the collection of garbage", gc.isenabled, lambda on: (gc.disable, gc.enable)[on]()),
-    ("the profiler", sys.getprofile, _set_profile),
-    ("the tracer", sys.gettrace, sys.settrace),
-    (
-        "the tracing of memory",
-        tracemalloc.is_tracing,
-        lambda on: (tracemalloc.stop, tracemalloc.start)[on](),
-    ),
-    ("the handlers of signals", _handlers, _put_handlers_back),
-)
-"""Name, getter and setter of each state."""
 
 
 class Surroundings:
@@ -236,7 +51,7 @@ class Surroundings:
     def __init__(self) -> None:
         """Read the state, within milliseconds."""
         gc.freeze()  # what exists already is not collected: that would take a tenth of a second
-        self._states = [_read(read) for _, read, _ in STATES]
+        self._states = [read_state(read) for _, read, _ in STATES]
         self._timed = _timer_runs()
         self._environment = dict(os.environ)
         self._path = list(sys.path)
@@ -251,7 +66,7 @@ class Surroundings:
         gc.unfreeze()
         changed = []
         for (name, read, write), value in zip(STATES, self._states, strict=True):
-            if value is not MISSING and _read(read) != value:
+            if value is not MISSING and read_state(read) != value:
                 write(value)
                 changed.append(name)
         if _timer_runs() and not self._timed:  # one of the user's may have run out
@@ -303,13 +118,6 @@ def own_output() -> Iterator[None]:
         sys.stdout, sys.stderr = output, errors
         if errors.closed:
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
-
-
-def _read(read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except Exception:  # where it could be read before, a broken getter is a change
-        return MISSING
 
 
 def _shared() -> list[ModuleType | type]:

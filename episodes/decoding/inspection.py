@@ -46,7 +46,11 @@ def inspections(root: Path, paths: Sequence[Path], progress: Progress) -> dict[P
     Those that could not be decoded are inspected again: a disk may have failed, or memory.
     """
     found = remembered(
-        *(_identity(), root, paths, lambda path: asdict(inspect(path)), progress),
+        _identity(),
+        root,
+        paths,
+        lambda path: asdict(inspect(path)),
+        progress,
         failed=lambda answer: bool(answer["error"]),
     )
     return {path: Inspection(**one) for path, one in zip(paths, found, strict=True)}

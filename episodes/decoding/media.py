@@ -137,10 +137,8 @@ def why_not_opened(path: Path, root: Path) -> str:
         return "it is not there"
     except PermissionError:
         return "its folder may not be read"
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circular link
+    # Python 3.11 and 3.12 raise RuntimeError for a circular link.
+    except (OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno != errno.ELOOP:
             return f"it cannot be accessed ({error.strerror})"
         return "it is a circular link"

@@ -284,6 +284,17 @@ def test_a_precision_that_the_user_set_stays(flag: str):
     at_first.put_back()
 
 
+def test_both_parts_of_a_flag_that_the_user_set_stay():
+    flag, products = "allow_bf16_reduced_precision_reduction", torch.backends.cuda.matmul
+    at_first = Surroundings()
+    setattr(products, flag, (False, False))
+    before = Surroundings()
+    setattr(products, flag, True)
+    assert before.put_back() == [f"torch.backends.cuda.matmul.{flag}"]
+    assert not getattr(products, f"{flag}_split_k")
+    at_first.put_back()
+
+
 def test_an_alarm_of_the_user_that_runs_out_is_no_change_of_a_method():
     rung: list[int] = []
     handler = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))

@@ -19,8 +19,7 @@ from torch.utils import _python_dispatch as operators
 FLAGS = (
     *("cudnn.enabled", "cudnn.benchmark", "cudnn.deterministic"),
     *("mkldnn.enabled", "mkldnn.deterministic", "opt_einsum.enabled", "opt_einsum.strategy"),
-    "cuda.matmul.allow_fp16_reduced_precision_reduction",
-    "cuda.matmul.allow_bf16_reduced_precision_reduction",
+    "cuda.matmul.allow_fp16_accumulation",
 )
 """Attributes in `torch.backends`."""
 ATTENTION = ("flash", "mem_efficient", "math", "cudnn")
@@ -153,6 +152,15 @@ def _flag(path: str) -> tuple[str, Callable[[], Any], Callable[[Any], object]]:
     return f"torch.backends.{path}", partial(getattr, holder, name), partial(setattr, holder, name)
 
 
+def _reduction(kind: str) -> tuple[str, Callable[[], Any], Callable[[Any], object]]:
+    """Whether sums of products are rounded in between; newer versions add whether they are split.
+
+    The attribute reads as the first alone, and takes both.
+    """
+    name, _, write = _flag(f"cuda.matmul.allow_{kind}_reduced_precision_reduction")
+    return name, getattr(torch._C, f"_get_cublas_allow_{kind}_reduced_precision_reduction"), write
+
+
 def _set_profile(before: Any) -> None:
     if hasattr(before, "enable"):  # a `cProfile.Profile`, which is no function
         before.enable()
@@ -197,6 +205,7 @@ STATES: Sequence[tuple[str, Callable[[], Any], Callable[[Any], object]]] = (
     ("torch's kernels of attention", _attention, _set_attention),
     ("torch's smallest numbers", _flushes_denormals, torch.set_flush_denormal),
     *map(_flag, FLAGS),
+    *map(_reduction, ("fp16", "bf16")),
     ("numpy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
     ("the current folder", Path.cwd, os.chdir),
     ("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),

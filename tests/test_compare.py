@@ -14,7 +14,7 @@ import pytest
 from bench.comparison.across.summary import across
 from bench.comparison.classes import confusions, per_class
 from bench.comparison.frame import Comparison
-from bench.comparison.notes import about_intervals
+from bench.comparison.notes import about_intervals, about_runs, caption
 from bench.comparison.rows_file import read_rows_file
 from bench.comparison.show import content, disagreement, rank_line, rank_table
 from bench.comparison.summary import compare, compare_on_one_bank
@@ -24,7 +24,7 @@ from bench.runs.by_method import runs_by_method, titles
 from bench.runs.checking import rebuilt
 from bench.runs.directory import find_runs, read_run, write_failure, write_run
 from bench.runs.run import Run
-from bench.runs.schema import Failure, FeatureIdentity
+from bench.runs.schema import Failure, FeatureIdentity, TextIdentity
 from bench.site.board import board
 from episodes.banks.bank import open_bank
 from episodes.banks.own_videos import bank_over_folder
@@ -445,6 +445,35 @@ def test_rows_of_other_frames_are_named(tmp_path: Path):
         assert words in " ".join(succeeds(command, tmp_path).split())
     rmtree(tmp_path / "otam")
     assert "not all saw" not in succeeds("compare", tmp_path)
+
+
+def test_other_prompts_and_seeds_of_other_code_are_named():
+    names = TextIdentity(source="words", key="k", prompt="{}", names_sha256="n")
+    first, second = (answered(name, 0.6) for name in ("zero-shot", "clip-fsar"))
+    runs = [with_identity(first, text=names), with_identity(second, text=names)]
+    assert about_runs(compare(runs)[0]) == []
+    runs[1] = with_identity(second, text=names.changed(prompt="a video of {}"))
+    (said,) = about_runs(compare(runs)[0])
+    assert "words k, '{}' (zero-shot)" in said
+    assert "words k, 'a video of {}' (clip-fsar)" in said
+    seeds = [trained(answered("trx", 0.6, n), n) for n in (1, 2, 3)]
+    codes = ("a" * 64, None, "a" * 64)  # an older version stated none
+    runs = [with_identity(run, source_sha256=one) for run, one in zip(seeds, codes, strict=True)]
+    assert about_runs(compare(runs)[0]) == []
+    runs[1] = with_identity(seeds[1], source_sha256="b" * 64)
+    (said,) = about_runs(compare(runs)[0])
+    assert said.startswith("trx: its code changed between the runs of its training seeds")
+
+
+def test_recipes_of_one_name_and_other_content_are_named():
+    first, second = (trained(answered("trx", 0.6, n), 0) for n in (1, 2))
+    second = with_identity(second, bank="another", bank_sha256="b")
+    for other, is_told in (("a", False), ("b", True), (None, False)):
+        runs = [
+            replace(run, declared=run.declared.changed(training_recipe_sha256=recipe))
+            for run, recipe in ((first, "a"), (second, other))
+        ]
+        assert ("trx: trained by recipes of one name" in caption(compare(runs))) == is_told
 
 
 def test_a_method_that_failed_is_named(tmp_path: Path):

@@ -28,6 +28,15 @@ def caption(comparisons: Sequence[Comparison]) -> str:
     if len({each.computer for each in circumstances if each.computer}) > 1:
         notes.append("Speeds are of several computers, and cannot be compared between them.")
     notes += [note for comparison in comparisons for note in about_runs(comparison)]
+    recipes: dict[str, set[str | None]] = {}
+    for comparison in comparisons:
+        for row, each in zip(comparison.rows, comparison.methods, strict=True):
+            found = each.first.declared.training_recipe_sha256
+            recipes.setdefault(row.title, set()).add(found)
+    if several := [title for title, found in recipes.items() if len(found - {None}) > 1]:
+        notes.append(
+            f"{', '.join(several)}: trained by recipes of one name and other content on the banks."
+        )
     return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 
 
@@ -59,7 +68,7 @@ def about_intervals(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def about_runs(comparison: Comparison) -> list[str]:
-    """Say which methods gave no rows, and which saw other frames than the rest."""
+    """Say which methods gave no rows, and where rows differ in frames, prompts or code."""
     notes = [
         f"{each.method} failed on {comparison.bank}: {each.reason}" for each in comparison.failures
     ]
@@ -73,6 +82,19 @@ def about_runs(comparison: Comparison) -> list[str]:
             f"{comparison.bank}: not all saw the same frames: {'; '.join(others)}, the others"
             f" {usual}. Differences between them are not of the methods alone."
         )
+    read: dict[str, list[str]] = {}
+    for row, each in zip(comparison.rows, comparison.methods, strict=True):
+        if text := each.first.identity.text:
+            words = f"{text.source} {text.key:.8}, {text.prompt!r}"
+            read.setdefault(words, []).append(row.title)
+        if len({run.identity.source_sha256 for run in each.runs} - {None}) > 1:
+            notes.append(
+                f"{row.title}: its code changed between the runs of its training seeds; run all"
+                " seeds anew if that can change an answer."
+            )
+    if len(read) > 1:
+        each_text = "; ".join(f"{words} ({', '.join(names)})" for words, names in read.items())
+        notes.append(f"{comparison.bank}: not all read the same text features: {each_text}.")
     return notes
 
 

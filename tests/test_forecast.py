@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,22 @@ def test_a_unit_that_takes_long_is_timed_once_after_the_first(monkeypatch: pytes
     monkeypatch.setattr(measuring, "PATIENCE", -1.0)
     assert measuring.pace_on(CPU, asked.append, 9) > 0
     assert asked == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "each"),
+    [
+        (lambda units: 0.3 + 1e-4 * units, 0.3 / 256 + 1e-4),  # steps that all episodes share
+        (lambda units: 0.6 * math.ceil(units / 16), 0.6 / 16),  # 16 processors
+        (lambda units: 0.3 * units, 0.3),
+        (lambda units: 1e-6 * units, 1e-6),
+    ],
+)
+def test_units_are_timed_together_as_long_as_that_is_faster(
+    seconds: Callable[[int], float], each: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(measuring, "_seconds", lambda _, __, units: seconds(units))
+    assert measuring.pace_on(CPU, int, 256) == pytest.approx(each, rel=0.3)
 
 
 def test_the_cost_of_a_call_that_prepares_videos_is_told_from_that_of_a_video(

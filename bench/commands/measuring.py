@@ -22,7 +22,7 @@ from bench.running import pairs
 from bench.running.containment import contained
 from bench.running.loop import cached, encode
 from bench.running.scoring import score, tensors
-from bench.throughput.peaks import repeated
+from bench.throughput.peaks import LEAST_SECONDS
 from episodes.banks.bank import Bank
 from episodes.datasets import Dataset
 from episodes.decoding.sampling import Sampling
@@ -32,10 +32,8 @@ from episodes.split import SplitName, Video, VideoFile
 CPU = torch.device("cpu")
 Work = Callable[[int], object]
 """Does a number of units of work."""
-PATIENCE = 1.0
-"""Seconds: if the first unit of work takes longer, a second one is all that is timed."""
-REPEATS = 2
-"""Number of timings of other work; the lower quartile counts: other processes only slow it."""
+PATIENCE = 2.0
+"""Seconds of timing after which no larger number of units is tried."""
 SAMPLE = 9
 """Number of videos that are prepared to measure how long that takes."""
 AT_ONCE = 3.0
@@ -45,10 +43,22 @@ TRIED_VIDEOS, TRIED_BYTES, TRIED_EPISODES = 96, 48 << 20, 256
 
 
 def pace_on(device: torch.device, work: Work, most: int) -> float:
-    """Measure the seconds for each unit of work, of up to ``most`` done together, after a first."""
-    if _seconds(device, work, 1) > PATIENCE:
-        return _seconds(device, work, 1)
-    return repeated(work, most, REPEATS, device).quartiles[0]
+    """Measure the seconds for each unit of work where up to ``most`` are done together.
+
+    The first unit warms up. Then numbers of units grow until they take long enough and more of them
+    are no faster: together they decode on all processors, or share the steps of a method.
+    """
+    work(1)
+    units, gained = 1, True
+    spent = each = _seconds(device, work, 1)
+    while units < most and spent < PATIENCE and (gained or units * each < LEAST_SECONDS):
+        before, units = each, min(most, 4 * units)
+        each = _seconds(device, work, units) / units
+        spent += units * each
+        gained = each < before / 1.5
+    if spent < PATIENCE:  # other processes only slow it
+        each = min(each, _seconds(device, work, units) / units)
+    return each
 
 
 def _seconds(device: torch.device, work: Work, units: int) -> float:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain
 from textwrap import TextWrapper
 from typing import Annotated, Any
 
@@ -55,23 +56,29 @@ def list_(
 
 
 def _as_text(title: str, records: Records, long: bool) -> str:
-    """A titled table and, below it, the fields that hold sentences, for each record."""
+    """A titled table and, below it, the fields that hold sentences, record by record."""
     hidden = {"differs", "settings", "sha256", "input"}
     if not long:
         hidden |= {"source", "pretraining"}
-    columns = [key for key in records[0] if key not in hidden | LONG]
-    cells = [[record[key] for key in columns] for record in records]
-    parts = [title] + [tabulate(cells, columns, "simple")] * (len(columns) > 1)
+    shown = [key for key in records[0] if key not in hidden]
+    columns = [key for key in shown if key not in LONG]
     whole = TextWrapper(
         shutil.get_terminal_size().columns,
-        subsequent_indent="  ",
+        initial_indent="  ",
+        subsequent_indent="    ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for key in records[0]:
-        if key in LONG - hidden:
-            lines = (whole.fill(f"{record['name']}: {record[key]}") for record in records)
-            parts.append("\n".join([key, *lines]))
+    parts = [title]
+    if len(columns) > 1:
+        cells = [[record[key] for key in columns] for record in records]
+        parts.append(tabulate(cells, columns, "simple"))
+    if below := [key for key in shown if key in LONG]:
+        lines = (
+            [record["name"], *(whole.fill(f"{key}: {record[key]}") for key in below)]
+            for record in records
+        )
+        parts.append("\n".join(chain.from_iterable(lines)))
     return "\n\n".join(parts) + "\n"
 
 

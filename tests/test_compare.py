@@ -465,7 +465,7 @@ def test_other_prompts_and_seeds_of_other_code_are_named():
     assert said.startswith("trx: its code changed between the runs of its training seeds")
 
 
-def test_recipes_of_one_name_and_other_content_are_named():
+def test_recipes_that_differ_between_banks_are_named():
     first, second = (trained(answered("trx", 0.6, n), 0) for n in (1, 2))
     second = with_identity(second, bank="another", bank_sha256="b")
     for other, is_told in (("a", False), ("b", True), (None, False)):
@@ -473,7 +473,7 @@ def test_recipes_of_one_name_and_other_content_are_named():
             replace(run, declared=run.declared.changed(training_recipe_sha256=recipe))
             for run, recipe in ((first, "a"), (second, other))
         ]
-        assert ("trx: trained by recipes of one name" in caption(compare(runs))) == is_told
+        assert ("trx: trained by different recipes" in caption(compare(runs))) == is_told
 
 
 def test_a_method_that_failed_is_named(tmp_path: Path):

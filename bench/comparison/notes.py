@@ -34,9 +34,7 @@ def caption(comparisons: Sequence[Comparison]) -> str:
             found = each.first.declared.training_recipe_sha256
             recipes.setdefault(row.title, set()).add(found)
     if several := [title for title, found in recipes.items() if len(found - {None}) > 1]:
-        notes.append(
-            f"{', '.join(several)}: trained by recipes of one name and other content on the banks."
-        )
+        notes.append(f"{', '.join(several)}: trained by different recipes on different banks.")
     return "\n".join(dict.fromkeys([*notes, *about_marks(rows), *_about_training(rows)]))
 
 

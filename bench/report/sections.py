@@ -95,9 +95,10 @@ def headline(comparison: Comparison) -> list[str]:
         more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
         others = sum(bool(row.group) for row in comparison.rows) - 1
         # A row may be better than the reference, among fewer comparisons, and yet be alike here.
-        corrected = f"After correction for all {comparison.pairs} pairs, "
+        several = comparison.pairs > 1
+        corrected = f"After correction for all {comparison.pairs} pairs, " if several else ""
         sentences.append(
-            f"{corrected * (comparison.pairs > 1)}{len(alike)} of {others} others cannot be told apart from it:"
+            f"{corrected}{len(alike)} of {others} others cannot be told apart from it:"
             f" {', '.join(alike[:NAMED])}{more}."
         )
     if comparison.base is None:

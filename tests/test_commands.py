@@ -83,8 +83,8 @@ def test_list_fits_the_terminal(kind: str, columns: int, monkeypatch: pytest.Mon
 def test_list_says_everything_of_a_dataset_in_one_place():
     lines = call("list", "datasets")[1].splitlines()
     start = lines.index("ucf101")
-    assert lines[start + 1].startswith("  description: UCF101")
-    assert "  state: " in "\n".join(lines[start + 2 :])
+    assert lines[start + 1].startswith(" description: UCF101")
+    assert " state: " in "\n".join(lines[start + 2 :])
 
 
 def test_list_refuses_what_it_does_not_know():

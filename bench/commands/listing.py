@@ -64,8 +64,8 @@ def _as_text(title: str, records: Records, long: bool) -> str:
     columns = [key for key in shown if key not in LONG]
     whole = TextWrapper(
         shutil.get_terminal_size().columns,
-        initial_indent="  ",
-        subsequent_indent="    ",
+        initial_indent=" ",
+        subsequent_indent="   ",  # the longest address fits into 80 columns
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -235,5 +235,6 @@ def finds_code(dotted: str) -> bool:
 
 def is_of_script(statement: ast.stmt) -> bool:
     """Whether a statement only runs where its file is a script: ``if __name__ == "__main__":``."""
-    guard = "__name__ == '__main__'"
-    return isinstance(statement, ast.If) and ast.unparse(statement.test) == guard
+    if not isinstance(statement, ast.If) or statement.orelse:
+        return False
+    return ast.unparse(statement.test) == "__name__ == '__main__'"

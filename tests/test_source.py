@@ -429,7 +429,9 @@ def test_code_nested_too_deeply_is_not_identified(tmp_path: Path):
 def test_what_lies_in_an_archive_or_finds_methods_by_name_is_not_identified(tmp_path: Path):
     finding = "from bench.method import REGISTRY\n\ndef start():\n    return REGISTRY['otam']"
     script = "\n\nif __name__ == '__main__':\n    start()"
-    imported = "def start():\n    return 0" + script + "\nelse:\n    start.one = load_method('otam')"
+    imported = (
+        "def start():\n    return 0" + script + "\nelse:\n    start.one = load_method('otam')"
+    )
     for text in (finding, finding + script, f"from bench import load_method\n\n{imported}"):
         assert hash_of(tmp_path, {"__init__.py": "", "method.py": text}, "method.start") is None
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:

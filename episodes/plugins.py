@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.machinery import PathFinder
@@ -122,12 +123,13 @@ def _import_as(name: str, package: str, path: Path) -> None:
 def _keep_apart(path: Path, before: Sequence[str]) -> None:
     """Keep apart the files in folders that a plugin has added to Python's path, and all others.
 
-    Its folders come last, so that they take no import from plugins that are loaded already.
+    Its folders come last, so that they take no import from plugins that are loaded already. One
+    that is there already, such as its own, may have been put first as well.
     """
-    if added := [one for one in sys.path if one not in before]:
-        own = path.resolve().parents
-        alone = [one for one in sys.path if one not in _added or Path(one) in own]
-        sys.path[:] = [*(one for one in sys.path if one in before), *added]
+    if added := list(Counter(sys.path) - Counter(before)):
+        others = _added - {*added, *map(str, path.resolve().parents)}
+        alone = [one for one in sys.path if one not in others]
+        sys.path[:] = [*before, *(one for one in added if one not in before)]
         _check_found(path, added, alone)
         _added.update(added)
 

@@ -22,6 +22,7 @@ from bench.plugins.source import meaning_sha256, remember_loaded
 from bench.plugins.syntax import LOOK_UP
 from bench.running import identity, loop, pairs, scoring
 from episodes.errors import UserError
+from episodes.plugins import load_file
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 NUMBERS = count()
@@ -388,6 +389,22 @@ def test_a_plugin_may_add_a_folder_with_other_versions_of_what_is_installed(tmp_
     line = f"import sys\nsys.path.append({str(packages)!r})\nimport tabulate\nimport _only_there"
     all_methods([plugin(tmp_path / "plugin", "appends", line, 0)])
     assert "appends" in REGISTRY
+
+
+@pytest.mark.parametrize("folder", ["plugin", "authors"])
+def test_a_folder_that_was_there_before_a_plugin_puts_it_first_stays_last(
+    folder: str, tmp_path: Path
+):
+    """As two files do that use one copy of authors' code, or one whose helpers lie beside it."""
+    for name in ("plugin", "authors"):
+        (tmp_path / name).mkdir()
+    before = list(sys.path)
+    for name in ("first", "second"):
+        file = tmp_path / "plugin" / f"{name}.py"
+        file.write_text(f"import sys\nsys.path.insert(0, {str(tmp_path / folder)!r})")
+        load_file(file)
+    added = {str(tmp_path / one) for one in ("plugin", folder)}
+    assert (sys.path[: len(before)], {*sys.path[len(before) :]}) == (before, added)
 
 
 def test_what_a_plugin_imports_later_is_not_another_module_than_when_it_was_loaded(

@@ -84,6 +84,7 @@ def test_whatever_a_method_does_the_others_give_the_same_rows(
         if found == "named":
             assert f"failed: {one.name} on default" in ended + said
             assert one.name in endless or f"{one.name} failed: " in page
+    assert any("an alarm" in reason for reason in reasons.values())  # no time limit took its place
     for name in GOOD:
         np.testing.assert_array_equal(clean[name], beside[name])
     # A table made later still says so.

@@ -153,6 +153,7 @@ DEEDS: Mapping[str, tuple[str, str]] = {
 """What a function does before it does its work, and words of the reason. Some are not to be told
 from harmless ones in functions after which torch puts things right itself: rows or a reason."""
 EITHER = {
+    "alarms",  # those of a time limit take their place
     "default-device",
     "gradients",
     "inference",
@@ -382,7 +383,7 @@ def _import(place: Place, file: Path | None, *more: object) -> tuple[int | None,
     return command.status, command.said()
 
 
-WHO = re.compile("error: (method|training|the loss of) fails")
+WHO = re.compile("error: (method|training|the loss of|the source code of) fails")
 """It is called so; what it takes too much memory for is its training."""
 LEARNS = """
     def __init__(self, shape, settings=None):
@@ -418,7 +419,8 @@ def losses(place: Place, most: int) -> Tally:
         elif command.status == 0 and (reason == HARMLESS or name in EITHER):
             tally.add("harmless")
         elif command.status == 2 and "Traceback" not in said and WHO.search(said):
-            unfair = reason == HARMLESS and name not in EITHER
+            # Code that finds other methods is not trained: a card could not identify it.
+            unfair = reason == HARMLESS and name not in EITHER and "REGISTRY" not in body
             tally.add("wrong" if unfair else "named", f"{name}: {said[-300:]}")
         else:
             tally.add("traceback", f"{name}: status {command.status}: {said[-600:]}")
